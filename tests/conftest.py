@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+
+# Module scope is that of the fixture it replaces, so that async fixtures of a module can ask for it.
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loop that a test marked ``anyio`` runs on: each test runs on both."""
+    backend: str = request.param
+    return backend

@@ -1,0 +1,177 @@
+"""What a type checker makes of the public API; mypy reads this file, nobody runs it.
+
+A wrong call carries the ``type: ignore`` of the error that it must give: mypy reports one that is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, assert_type
+
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Router
+
+from wampasgi import (
+    Application,
+    ConnectionClosed,
+    CRAAuthRequirement,
+    Depends,
+    Event,
+    Identity,
+    Limits,
+    Realm,
+    RPCErrorResult,
+    RPCProgressReport,
+    RPCRequest,
+    RPCResult,
+    RPCRouteSet,
+    Session,
+    SubscribeError,
+    TopicRouteSet,
+    WAMPError,
+    WAMPRoute,
+)
+from wampasgi.types import ASGIApp, Receive, Scope, Send
+
+
+class Watch:
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self.app = app
+        self.path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+app = Application(
+    [Realm("guests")],
+    allow_default_realm=False,
+    middleware=[Middleware(Watch, path="all.log")],
+    limits=Limits(),
+    uri_check="strict",
+    debug=True,
+)
+realm = Realm("admins", middleware=[Middleware(Watch, path="admins.log")])
+api = RPCRouteSet()
+topics = TopicRouteSet()
+
+Application(uri_check="lax")  # type: ignore[arg-type]
+Realm()  # type: ignore[call-arg]
+
+
+# Decorators leave the function's type as it is, so that other code calls it like any function.
+@app.procedure("math.add")
+async def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+@api.route("math.halve", roles={"admin"})
+def halve(number: float) -> float:
+    return number / 2
+
+
+@api.prefix_route("docs.")
+async def docs(request: RPCRequest, session: Session) -> RPCResult | RPCErrorResult:
+    if session.identity is None:
+        return RPCErrorResult("wamp.error.not_authorized")
+    return RPCResult(args=[request.uri], kwargs={"seen": True})
+
+
+@api.regex_route(r"count\.\d+")
+async def count() -> AsyncGenerator[RPCProgressReport | RPCResult, None]:
+    yield RPCProgressReport(args=(1,))
+    yield RPCResult(args=(2,))
+
+
+@topics.route("docs.changes")
+async def docs_changes(session: Session, topic_uri: str) -> AsyncIterator[None]:
+    if not topic_uri:
+        raise SubscribeError("wamp.error.not_authorized")
+    yield
+
+
+@app.subscriber("sensors.", match="prefix")
+async def on_reading(value: float, event: Event) -> None: ...
+
+
+@realm.authorizer
+async def may(session: Session, action: str, uri: str, options: dict[str, Any]) -> bool:
+    return action == "call" or uri in session
+
+
+async def functions_keep_their_types() -> None:
+    assert_type(await add(1, b=2), int)
+    assert_type(halve(3), float)
+    assert_type(count(), AsyncGenerator[RPCProgressReport | RPCResult, None])
+    await add("one")  # type: ignore[arg-type]
+
+
+# A dependency has the type of what it gives.
+def current_user(session: Session) -> str:
+    return str(session.identity)
+
+
+async def numbers() -> AsyncIterator[list[int]]:
+    yield [1]
+
+
+async def greet(user: str = Depends(current_user), given: list[int] = Depends(numbers)) -> str:
+    return f"{user} {given}"
+
+
+async def ticket_authenticator(session: Session, ticket: str) -> Identity | None:
+    return Identity(user=object(), authid="ann", authrole="admin") if ticket == session.authid else None
+
+
+async def cra_requirement(session: Session) -> CRAAuthRequirement:
+    return CRAAuthRequirement("secret", "admin", "local", salt="pepper", iterations=2000, keylen=32)
+
+
+async def who(session: Session) -> object:
+    return session.authid
+
+
+async def lifespan(session: Session) -> AsyncIterator[None]:
+    yield
+
+
+def realms_are_configured() -> None:
+    realm.set_ticket_authenticator(ticket_authenticator)
+    realm.set_cra_handlers(cra_requirement, who)
+    realm.add_transport_authenticator(who)
+    realm.add_routes(api)
+    realm.add_routes(topics)
+    realm.add_rpc_routes(api)
+    realm.add_topic_routes(topics)
+    realm.add_session_state_handler(lifespan)
+    realm.add_session_lifespan_handler(lifespan, authenticated_only=False)
+    realm.set_default_arg("db", factory=dict)
+    realm.set_default_arg("limit", 10)
+    realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
+    realm.allow_all()
+    realm.allow("com.chat.", "shout")  # type: ignore[arg-type]
+    app.add_realm(realm)
+    app.add_realm("admins")  # type: ignore[arg-type]
+
+
+def applications_are_asgi_apps() -> None:
+    plain: ASGIApp = app
+    inner: ASGIApp = realm
+    Router([WAMPRoute("/ws", plain), Mount("/wamp", app)])
+    Router([Mount("/inner", inner)])
+
+
+async def realms_are_peers(session: Session) -> None:
+    assert_type(await app.call("math.add", 1, b=2), Any)
+    assert_type(await session.call("ui.confirm", "Delete?"), Any)
+    await realm.publish("docs.changes", 1, rev=3)
+    session["name"] = "Ann"
+    assert_type(session["name"], Any)
+    assert_type(session.connection.headers["user-agent"], str)
+
+
+def errors_carry_their_uri(error: WAMPError, closed: ConnectionClosed) -> None:
+    assert_type(error.uri, str)
+    assert_type(error.kwargs, dict[str, Any])
+    assert_type(closed.reason, str)
+    WAMPError()  # type: ignore[call-arg]
