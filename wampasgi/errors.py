@@ -1,0 +1,164 @@
+"""Every exception of the package, and the one table of the WAMP URIs that the specification defines.
+
+The tree::
+
+    WAMPError               raised by a handler it becomes an ERROR; of a call that failed it came from one
+      SubscribeError        raised by a topic's gatekeeper: the subscription is refused
+      InvalidArgument       a payload that does not fit the handler's parameters
+    ProtocolError
+      LocalProtocolError    we tried to send it: our bug, or a value no serializer can carry
+        UnserializableValue
+      RemoteProtocolError   the peer sent it: ABORT with wamp.error.protocol_violation
+        InvalidURI          a request with an incorrect URI: ERROR wamp.error.invalid_uri for that request
+    ConnectionClosed        the session is over: reason URI, and which side closed
+    ConfigurationError      at registration or start-up, never during a session
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+# Basic Profile, "Basic Profile URIs": interaction
+INVALID_URI: Final = "wamp.error.invalid_uri"
+NO_SUCH_PROCEDURE: Final = "wamp.error.no_such_procedure"
+PROCEDURE_ALREADY_EXISTS: Final = "wamp.error.procedure_already_exists"
+NO_SUCH_REGISTRATION: Final = "wamp.error.no_such_registration"
+NO_SUCH_SUBSCRIPTION: Final = "wamp.error.no_such_subscription"
+INVALID_ARGUMENT: Final = "wamp.error.invalid_argument"
+CANCELED: Final = "wamp.error.canceled"
+PAYLOAD_SIZE_EXCEEDED: Final = "wamp.error.payload_size_exceeded"
+
+# Basic Profile, "Basic Profile URIs": session close
+SYSTEM_SHUTDOWN: Final = "wamp.close.system_shutdown"
+CLOSE_REALM: Final = "wamp.close.close_realm"
+GOODBYE_AND_OUT: Final = "wamp.close.goodbye_and_out"
+PROTOCOL_VIOLATION: Final = "wamp.error.protocol_violation"
+
+# Basic Profile, "Basic Profile URIs": authorization
+NOT_AUTHORIZED: Final = "wamp.error.not_authorized"
+AUTHORIZATION_FAILED: Final = "wamp.error.authorization_failed"
+NO_SUCH_REALM: Final = "wamp.error.no_such_realm"
+NO_SUCH_ROLE: Final = "wamp.error.no_such_role"
+
+# Advanced Profile, "Authentication" and "URIs"
+AUTHENTICATION_FAILED: Final = "wamp.error.authentication_failed"
+AUTHORIZATION_DENIED: Final = "wamp.error.authorization_denied"
+NO_MATCHING_AUTH_METHOD: Final = "wamp.error.no_matching_auth_method"
+OPTION_NOT_ALLOWED: Final = "wamp.error.option_not_allowed"
+OPTION_DISALLOWED_DISCLOSE_ME: Final = "wamp.error.option_disallowed.disclose_me"
+TIMEOUT: Final = "wamp.error.timeout"
+
+# Not the specification's, but what its implementations answer for a handler that failed.
+RUNTIME_ERROR: Final = "wamp.error.runtime_error"
+
+
+class WAMPError(Exception):
+    """A WAMP error: an error URI with a payload.
+
+    Raise it in a handler to answer the caller with exactly this ERROR; a local call or a test client
+    raises it for the ERROR it got.
+
+    ``uri`` is the error URI, ``args`` the positional and ``kwargs`` the keyword payload.
+    """
+
+    def __init__(self, uri: str, /, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args)
+        self.uri = uri
+        self.kwargs = kwargs
+
+    def __str__(self) -> str:
+        payload = [repr(value) for value in self.args]
+        payload += [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return f"{self.uri}: {', '.join(payload)}" if payload else self.uri
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseException would call the class with ``args`` alone, without the URI.
+        return (_rebuild_wamp_error, (type(self), self.uri, self.args, self.kwargs))
+
+
+def _rebuild_wamp_error(
+    cls: type[WAMPError], uri: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> WAMPError:
+    error = cls.__new__(cls)
+    WAMPError.__init__(error, uri, *args, **kwargs)
+    return error
+
+
+class SubscribeError(WAMPError):
+    """Raised by a topic's gatekeeper to refuse a subscription; the subscriber gets this ERROR."""
+
+    def __init__(self, uri: str = NOT_AUTHORIZED, /, *args: Any, **kwargs: Any) -> None:
+        super().__init__(uri, *args, **kwargs)
+
+
+class InvalidArgument(WAMPError):
+    """A payload that does not fit the parameters of the handler: ``wamp.error.invalid_argument``.
+
+    ``kwargs["errors"]`` lists every misfit as ``{"argument": name, "reason": text, ...}``.
+    """
+
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        super().__init__(INVALID_ARGUMENT, *args, **kwargs)
+
+
+class ProtocolError(Exception):
+    """A message that the WAMP specification does not allow."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side tried to send what the protocol does not allow."""
+
+
+class UnserializableValue(LocalProtocolError):
+    """A value that the session's serializer cannot carry."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what the protocol does not allow; its session is aborted with ``uri``.
+
+    Spec: Basic Profile, "Protocol Errors".
+    """
+
+    def __init__(self, message: str, *, uri: str = PROTOCOL_VIOLATION) -> None:
+        super().__init__(message)
+        self.message = message
+        self.uri = uri
+
+
+class InvalidURI(RemoteProtocolError):
+    """A message whose URI breaks the URI rules.
+
+    Where it is a request, only that request is refused: ``request_type`` and ``request_id`` name it.
+    Both are None where no ERROR can be sent, as for HELLO. A PUBLISH that is not to be acknowledged has
+    ``expects_answer`` False.
+    Spec: Basic Profile, "Incorrect URIs".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request_type: int | None = None,
+        request_id: int | None = None,
+        expects_answer: bool = True,
+    ) -> None:
+        super().__init__(message, uri=INVALID_URI)
+        self.expects_answer = expects_answer
+        self.request_type = request_type
+        self.request_id = request_id
+
+
+class ConnectionClosed(ConnectionError):
+    """The session or its connection is over, so nothing more can be sent or awaited on it.
+
+    ``reason`` is the closing URI; ``closed_by`` tells which side began: ``"client"`` or ``"server"``.
+    """
+
+    def __init__(self, reason: str, *, closed_by: Literal["client", "server"]) -> None:
+        super().__init__(f"session closed by the {closed_by}: {reason}")
+        self.reason = reason
+        self.closed_by: Literal["client", "server"] = closed_by
+
+
+class ConfigurationError(ValueError):
+    """The application is put together wrongly; raised at registration or start-up, with what to do."""

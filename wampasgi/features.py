@@ -1,0 +1,39 @@
+"""What this router announces in WELCOME: its roles, and the features of each.
+
+Spec: Basic Profile, "Router: Role and Feature Announcement"; Advanced Profile, "Feature Announcement".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+#: Role, feature, whether it is supported. Peers act on it, so a name enters with a test that uses it.
+ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
+    {
+        "broker": MappingProxyType(
+            {
+                "pattern_based_subscription": True,
+                "publisher_exclusion": True,
+                "publisher_identification": True,
+                "subscriber_blackwhite_listing": True,
+            }
+        ),
+        "dealer": MappingProxyType(
+            {
+                "call_canceling": True,
+                "call_timeout": True,
+                "progressive_call_results": True,
+            }
+        ),
+    }
+)
+
+
+def welcome_roles() -> dict[str, Any]:
+    """Return WELCOME.Details.roles, ``{"broker": {"features": {...}}, "dealer": {"features": {...}}}``.
+
+    Each call makes a new dict, which the caller may change.
+    """
+    return {role: {"features": dict(features)} for role, features in ROUTER_FEATURES.items()}

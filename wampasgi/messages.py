@@ -1,0 +1,446 @@
+"""The messages of WAMP: one class per type, and the list that stands for each on the wire.
+
+A message is a value: once made, neither it nor the lists and dicts in it are changed by anything it passes
+through, because one EVENT goes to a thousand subscribers. (The classes are not frozen: that would cost a
+microsecond for each message.)
+
+``args`` and ``kwargs`` are the application payload, Arguments and ArgumentsKw; None where absent. The lists
+that ``to_list`` makes leave out empty ones, ``[]`` as the place holder before keyword arguments aside.
+
+Spec: Basic Profile, "Messages"; Advanced Profile, "Additional Messages".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, TypeAlias
+
+from wampasgi.types import RawMessage
+
+
+def _with_payload(message: RawMessage, args: list[Any] | None, kwargs: dict[str, Any] | None) -> RawMessage:
+    if kwargs:
+        message.append(args or [])
+        message.append(kwargs)
+    elif args:
+        message.append(args)
+    return message
+
+
+# Session lifecycle
+
+
+@dataclass(slots=True)
+class Hello:
+    """A client asks to join a realm: ``[HELLO, Realm|uri, Details|dict]``."""
+
+    code: ClassVar[int] = 1
+    realm: str
+    details: dict[str, Any]
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [1, self.realm, self.details]
+
+
+@dataclass(slots=True)
+class Welcome:
+    """The router opens the session: ``[WELCOME, Session|id, Details|dict]``."""
+
+    code: ClassVar[int] = 2
+    session_id: int
+    details: dict[str, Any]
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [2, self.session_id, self.details]
+
+
+@dataclass(slots=True)
+class Abort:
+    """Either side ends the session at once, and expects no answer.
+
+    ``[ABORT, Details|dict, Reason|uri, Arguments|list, ArgumentsKw|dict]``, the last two optional.
+    """
+
+    code: ClassVar[int] = 3
+    details: dict[str, Any]
+    reason: str
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return _with_payload([3, self.details, self.reason], self.args, self.kwargs)
+
+
+@dataclass(slots=True)
+class Challenge:
+    """The router asks the client for a proof: ``[CHALLENGE, AuthMethod|string, Extra|dict]``."""
+
+    code: ClassVar[int] = 4
+    method: str
+    extra: dict[str, Any]
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [4, self.method, self.extra]
+
+
+@dataclass(slots=True)
+class Authenticate:
+    """The client answers CHALLENGE: ``[AUTHENTICATE, Signature|string, Extra|dict]``.
+
+    The signature may be a ticket, a secret itself, so ``repr`` leaves it out.
+    """
+
+    code: ClassVar[int] = 5
+    signature: str = field(repr=False)
+    extra: dict[str, Any]
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [5, self.signature, self.extra]
+
+
+@dataclass(slots=True)
+class Goodbye:
+    """Either side closes the session, and the other one echoes: ``[GOODBYE, Details|dict, Reason|uri]``."""
+
+    code: ClassVar[int] = 6
+    details: dict[str, Any]
+    reason: str
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [6, self.details, self.reason]
+
+
+@dataclass(slots=True)
+class Error:
+    """A request failed; ``request_type`` is the code of the message that is answered.
+
+    ``[ERROR, REQUEST.Type|int, REQUEST.Request|id, Details|dict, Error|uri, Arguments|list,
+    ArgumentsKw|dict]``, the last two optional.
+    """
+
+    code: ClassVar[int] = 8
+    request_type: int
+    request_id: int
+    details: dict[str, Any]
+    error: str
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        message = [8, self.request_type, self.request_id, self.details, self.error]
+        return _with_payload(message, self.args, self.kwargs)
+
+
+# Publish and subscribe
+
+
+@dataclass(slots=True)
+class Publish:
+    """A publisher publishes an event.
+
+    ``[PUBLISH, Request|id, Options|dict, Topic|uri, Arguments|list, ArgumentsKw|dict]``, the last two
+    optional. ``payload`` takes the place of both where the publisher has encoded (mostly: encrypted) them
+    itself; ``options["enc_algo"]`` then says how.
+    """
+
+    code: ClassVar[int] = 16
+    request_id: int
+    options: dict[str, Any]
+    topic: str
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    payload: bytes | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        message = [16, self.request_id, self.options, self.topic]
+        if self.payload is not None:
+            return [*message, self.payload]
+        return _with_payload(message, self.args, self.kwargs)
+
+
+@dataclass(slots=True)
+class Published:
+    """The broker acknowledges PUBLISH: ``[PUBLISHED, PUBLISH.Request|id, Publication|id]``."""
+
+    code: ClassVar[int] = 17
+    request_id: int
+    publication_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [17, self.request_id, self.publication_id]
+
+
+@dataclass(slots=True)
+class Subscribe:
+    """A subscriber asks for the events of a topic: ``[SUBSCRIBE, Request|id, Options|dict, Topic|uri]``."""
+
+    code: ClassVar[int] = 32
+    request_id: int
+    options: dict[str, Any]
+    topic: str
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [32, self.request_id, self.options, self.topic]
+
+
+@dataclass(slots=True)
+class Subscribed:
+    """The broker acknowledges SUBSCRIBE: ``[SUBSCRIBED, SUBSCRIBE.Request|id, Subscription|id]``."""
+
+    code: ClassVar[int] = 33
+    request_id: int
+    subscription_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [33, self.request_id, self.subscription_id]
+
+
+@dataclass(slots=True)
+class Unsubscribe:
+    """A subscriber ends a subscription: ``[UNSUBSCRIBE, Request|id, SUBSCRIBED.Subscription|id]``."""
+
+    code: ClassVar[int] = 34
+    request_id: int
+    subscription_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [34, self.request_id, self.subscription_id]
+
+
+@dataclass(slots=True)
+class Unsubscribed:
+    """The broker acknowledges UNSUBSCRIBE: ``[UNSUBSCRIBED, UNSUBSCRIBE.Request|id]``."""
+
+    code: ClassVar[int] = 35
+    request_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [35, self.request_id]
+
+
+@dataclass(slots=True)
+class Event:
+    """The broker delivers what was published.
+
+    ``[EVENT, SUBSCRIBED.Subscription|id, PUBLISHED.Publication|id, Details|dict, PUBLISH.Arguments|list,
+    PUBLISH.ArgumentsKw|dict]``, the last two optional; ``payload`` as in :class:`Publish`.
+    """
+
+    code: ClassVar[int] = 36
+    subscription_id: int
+    publication_id: int
+    details: dict[str, Any]
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    payload: bytes | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        message = [36, self.subscription_id, self.publication_id, self.details]
+        if self.payload is not None:
+            return [*message, self.payload]
+        return _with_payload(message, self.args, self.kwargs)
+
+
+# Routed remote procedure calls
+
+
+@dataclass(slots=True)
+class Call:
+    """A caller calls a procedure.
+
+    ``[CALL, Request|id, Options|dict, Procedure|uri, Arguments|list, ArgumentsKw|dict]``, the last two
+    optional. ``options["timeout"]`` is in milliseconds.
+    """
+
+    code: ClassVar[int] = 48
+    request_id: int
+    options: dict[str, Any]
+    procedure: str
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        message = [48, self.request_id, self.options, self.procedure]
+        return _with_payload(message, self.args, self.kwargs)
+
+
+@dataclass(slots=True)
+class Cancel:
+    """A caller gives up a call: ``[CANCEL, CALL.Request|id, Options|dict]``.
+
+    ``options["mode"]`` is ``"skip"``, ``"kill"`` or ``"killnowait"``.
+    """
+
+    code: ClassVar[int] = 49
+    request_id: int
+    options: dict[str, Any]
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [49, self.request_id, self.options]
+
+
+@dataclass(slots=True)
+class Result:
+    """The dealer answers CALL.
+
+    ``[RESULT, CALL.Request|id, Details|dict, YIELD.Arguments|list, YIELD.ArgumentsKw|dict]``, the last two
+    optional.
+    """
+
+    code: ClassVar[int] = 50
+    request_id: int
+    details: dict[str, Any]
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return _with_payload([50, self.request_id, self.details], self.args, self.kwargs)
+
+
+@dataclass(slots=True)
+class Register:
+    """A callee offers a procedure: ``[REGISTER, Request|id, Options|dict, Procedure|uri]``."""
+
+    code: ClassVar[int] = 64
+    request_id: int
+    options: dict[str, Any]
+    procedure: str
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [64, self.request_id, self.options, self.procedure]
+
+
+@dataclass(slots=True)
+class Registered:
+    """The dealer acknowledges REGISTER: ``[REGISTERED, REGISTER.Request|id, Registration|id]``."""
+
+    code: ClassVar[int] = 65
+    request_id: int
+    registration_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [65, self.request_id, self.registration_id]
+
+
+@dataclass(slots=True)
+class Unregister:
+    """A callee withdraws a procedure: ``[UNREGISTER, Request|id, REGISTERED.Registration|id]``."""
+
+    code: ClassVar[int] = 66
+    request_id: int
+    registration_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [66, self.request_id, self.registration_id]
+
+
+@dataclass(slots=True)
+class Unregistered:
+    """The dealer acknowledges UNREGISTER: ``[UNREGISTERED, UNREGISTER.Request|id]``."""
+
+    code: ClassVar[int] = 67
+    request_id: int
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [67, self.request_id]
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The dealer asks a callee to run a procedure.
+
+    ``[INVOCATION, Request|id, REGISTERED.Registration|id, Details|dict, CALL.Arguments|list,
+    CALL.ArgumentsKw|dict]``, the last two optional. ``details["timeout"]`` is in milliseconds.
+    """
+
+    code: ClassVar[int] = 68
+    request_id: int
+    registration_id: int
+    details: dict[str, Any]
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        message = [68, self.request_id, self.registration_id, self.details]
+        return _with_payload(message, self.args, self.kwargs)
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """The dealer has a callee give up: ``[INTERRUPT, INVOCATION.Request|id, Options|dict]``."""
+
+    code: ClassVar[int] = 69
+    request_id: int
+    options: dict[str, Any]
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return [69, self.request_id, self.options]
+
+
+@dataclass(slots=True)
+class Yield:
+    """A callee answers INVOCATION.
+
+    ``[YIELD, INVOCATION.Request|id, Options|dict, Arguments|list, ArgumentsKw|dict]``, the last two optional.
+    """
+
+    code: ClassVar[int] = 70
+    request_id: int
+    options: dict[str, Any]
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+    def to_list(self) -> RawMessage:
+        """Return the message as it stands on the wire."""
+        return _with_payload([70, self.request_id, self.options], self.args, self.kwargs)
+
+
+# fmt: off
+#: Any message.
+Message: TypeAlias = (
+    Hello | Welcome | Abort | Challenge | Authenticate | Goodbye | Error
+    | Publish | Published | Subscribe | Subscribed | Unsubscribe | Unsubscribed | Event
+    | Call | Cancel | Result
+    | Register | Registered | Unregister | Unregistered | Invocation | Interrupt | Yield
+)
+
+#: Message type code to class.
+MESSAGES: Final[Mapping[int, type[Message]]] = {
+    message.code: message
+    for message in (
+        Hello, Welcome, Abort, Challenge, Authenticate, Goodbye, Error,
+        Publish, Published, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Event,
+        Call, Cancel, Result,
+        Register, Registered, Unregister, Unregistered, Invocation, Interrupt, Yield,
+    )
+}
+# fmt: on
+
+#: Message type code to the name in the specification: ``48`` to ``"CALL"``.
+MESSAGE_NAMES: Final[Mapping[int, str]] = {
+    code: message.__name__.upper() for code, message in MESSAGES.items()
+}

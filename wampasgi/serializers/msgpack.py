@@ -1,0 +1,79 @@
+"""MessagePack, the serializer of ``wamp.2.msgpack``.
+
+Extension types, timestamps among them, are nothing that WAMP has: they are refused. Integers are those of
+64 bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+
+import ormsgpack
+
+from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.serializers.base import Encoded, check_depth, plain
+from wampasgi.types import RawMessage
+
+_OPTIONS = ormsgpack.OPT_PASSTHROUGH_DATACLASS
+
+# unpackb ignores what follows the first value. So the message is read as the first of a pair, and the second
+# has to be ours: a number that a peer can't guess, of nine bytes so that no part of them encodes it.
+_PAIR = b"\x92"
+_END = secrets.randbits(63) | 1 << 63
+_END_ENCODED = ormsgpack.packb(_END)
+
+# Shorter messages have no room for a nesting that is too deep.
+_SHORT = 200
+# The first bytes of arrays and maps.
+_CONTAINERS = bytes([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
+
+
+class MsgPackSerializer:
+    """MessagePack through ormsgpack."""
+
+    name = "msgpack"
+    binary = True
+
+    def encode(self, message: RawMessage) -> bytes:
+        """Serialize a message; UnserializableValue names the type of a value that it cannot carry."""
+        try:
+            return ormsgpack.packb(message, plain, _OPTIONS)
+        except Exception as error:  # a value's own code runs in it, and may raise anything
+            error.__cause__ = _raised_by_value(message)
+            raise UnserializableValue(f"MessagePack cannot carry the message: {error}") from error
+
+    def decode(self, data: Encoded) -> object:
+        """Read bytes; RemoteProtocolError for what isn't MessagePack, has other types, or goes too deep."""
+        if isinstance(data, str):
+            raise RemoteProtocolError("MessagePack messages are binary, this one is text")
+        pair = b"".join((_PAIR, data, _END_ENCODED))
+        try:
+            decoded, end = ormsgpack.unpackb(pair)
+        except ValueError as error:
+            raise RemoteProtocolError(f"malformed MessagePack: {error}") from error
+        if end != _END:
+            raise RemoteProtocolError("malformed MessagePack: more follows after the message")
+        if len(data) > _SHORT:
+            check_depth(decoded, len(pair) - len(pair.translate(None, _CONTAINERS)))
+        return decoded
+
+
+def _raised_by_value(message: RawMessage) -> Exception | None:
+    """Find out what a value's own code raised, which the codec keeps to itself."""
+    raised: list[Exception] = []
+
+    def default(value: object) -> object:
+        try:
+            return plain(value)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    with contextlib.suppress(Exception):  # the one that is reported already
+        ormsgpack.packb(message, default, _OPTIONS)
+    return raised[0] if raised else None
+
+
+#: The serializer of ``wamp.2.msgpack``.
+MSGPACK = MsgPackSerializer()

@@ -1,0 +1,67 @@
+"""The WebSocket subprotocols: a serializer each, with or without batches.
+
+Spec: Basic Profile, "WebSocket Transport"; Advanced Profile, "Message Batching".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wampasgi.errors import LocalProtocolError
+from wampasgi.serializers import batching
+from wampasgi.serializers.base import Encoded, Serializer
+from wampasgi.serializers.json import JSON
+from wampasgi.serializers.msgpack import MSGPACK
+
+
+@dataclass(frozen=True, slots=True)
+class Subprotocol:
+    """How WAMP messages stand in WebSocket messages: ``name`` is ``"wamp.2.json"`` or the like."""
+
+    name: str
+    serializer: Serializer
+    batched: bool
+
+    def frame(self, encoded: Sequence[Encoded]) -> Encoded:
+        """Put serialized messages into one WebSocket message.
+
+        LocalProtocolError for none, and for several where there are no batches.
+        """
+        if self.batched:
+            return batching.join(encoded, binary=self.serializer.binary)
+        if len(encoded) != 1:
+            raise LocalProtocolError(f"{self.name} sends one message at a time, got {len(encoded)}")
+        return encoded[0]
+
+    def messages(self, data: Encoded) -> list[object]:
+        """Decode the messages of one WebSocket message, one or more.
+
+        RemoteProtocolError where it is empty or malformed, or text instead of binary and the reverse.
+        """
+        decode = self.serializer.decode
+        if self.batched:
+            return [decode(frame) for frame in batching.split(data, binary=self.serializer.binary)]
+        return [decode(data)]
+
+
+def subprotocols(serializers: Iterable[Serializer]) -> dict[str, Subprotocol]:
+    """Make the table of the two subprotocols, plain and batched, of each serializer."""
+    found = [
+        Subprotocol(f"wamp.2.{serializer.name}{suffix}", serializer, batched)
+        for serializer in serializers
+        for suffix, batched in (("", False), (".batched", True))
+    ]
+    return {subprotocol.name: subprotocol for subprotocol in found}
+
+
+#: Name to subprotocol, of all that come with the framework.
+SUBPROTOCOLS: Final[Mapping[str, Subprotocol]] = subprotocols((JSON, MSGPACK))
+
+
+def negotiate(
+    offered: Iterable[str], available: Mapping[str, Subprotocol] = SUBPROTOCOLS
+) -> Subprotocol | None:
+    """Choose the first of the client's subprotocols, which it lists as it prefers them, that is available."""
+    return next((available[name] for name in offered if name in available), None)
