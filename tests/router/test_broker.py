@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
+from wampasgi.ids import SequentialIds
+from wampasgi.messages import Event
+from wampasgi.router.broker import Broker, Delivery, Publication
+from wampasgi.types import Match
+
+TOPIC = "com.myapp.topic"
+ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
+#: It subscribes, but nobody knows who it is.
+STRANGER = 99
+
+
+@dataclass
+class Details:
+    authid: str | None = None
+    authrole: str | None = None
+
+
+def new_broker() -> Broker:
+    return Broker(
+        next_subscription_id=SequentialIds().next,
+        random_publication_id=itertools.count(5001).__next__,
+        sessions={
+            ALICE: Details("alice", "manager"),
+            BOB: Details("bob", "staff"),
+            CAROL: Details("carol", "staff"),
+            DAVE: Details(),
+        },
+    )
+
+
+def broker_with(*subscribers: int) -> Broker:
+    """A broker whose subscription 1 is to ``TOPIC``, with these subscribers."""
+    broker = new_broker()
+    for session_id in subscribers:
+        broker.subscribe(session_id, TOPIC, "exact")
+    return broker
+
+
+def recipients(publication: Publication) -> list[int]:
+    return [session_id for delivery in publication.deliveries for session_id in delivery.recipients]
+
+
+# Subscribing
+
+
+def test_all_subscribers_of_one_topic_share_a_subscription() -> None:
+    broker = new_broker()
+    first = broker.subscribe(ALICE, TOPIC, "exact")
+    second = broker.subscribe(BOB, TOPIC, "exact")
+    assert first is second
+    assert (first.subscription_id, first.topic, first.match) == (1, TOPIC, "exact")
+    assert list(first.subscribers) == [ALICE, BOB]
+
+
+def test_each_match_policy_and_topic_has_a_subscription_of_its_own() -> None:
+    broker = new_broker()
+    pairs: list[tuple[str, Match]] = [
+        (TOPIC, "exact"),
+        (TOPIC, "prefix"),
+        (TOPIC, "wildcard"),
+        ("com.other", "exact"),
+    ]
+    assert [broker.subscribe(ALICE, topic, match).subscription_id for topic, match in pairs] == [1, 2, 3, 4]
+
+
+def test_subscribing_again_changes_nothing() -> None:
+    broker = broker_with(ALICE)
+    assert broker.subscribe(ALICE, TOPIC, "exact").subscription_id == 1
+    assert recipients(broker.publish(BOB, TOPIC, {}, None, None)) == [ALICE]
+    broker.unsubscribe(ALICE, 1)
+    assert not broker.subscriptions
+
+
+def test_find_answers_only_for_a_subscriber_under_the_same_policy() -> None:
+    broker = broker_with(ALICE)
+    assert broker.find(ALICE, TOPIC, "exact") is broker.subscriptions[1]
+    assert broker.find(BOB, TOPIC, "exact") is None
+    assert broker.find(ALICE, TOPIC, "prefix") is None
+    assert broker.find(ALICE, "com.other", "exact") is None
+
+
+def test_subscriptions_are_listed_oldest_first_and_read_only() -> None:
+    broker = new_broker()
+    view = broker.subscriptions
+    broker.subscribe(ALICE, TOPIC, "prefix")
+    broker.subscribe(ALICE, TOPIC, "exact")
+    assert [(id_, subscription.match) for id_, subscription in view.items()] == [(1, "prefix"), (2, "exact")]
+    with pytest.raises(TypeError):
+        view[3] = view[1]  # type: ignore[index]
+
+
+# Unsubscribing
+
+
+def test_who_unsubscribed_receives_nothing_more_while_others_do() -> None:
+    broker = broker_with(ALICE, BOB)
+    left = broker.unsubscribe(ALICE, 1)
+    assert left is broker.subscriptions[1]
+    assert recipients(broker.publish(None, TOPIC, {}, None, None)) == [BOB]
+
+
+def test_subscription_is_forgotten_with_its_last_subscriber() -> None:
+    broker = broker_with(ALICE)
+    assert broker.unsubscribe(ALICE, 1).subscription_id == 1
+    assert not broker.subscriptions
+    assert broker.subscribe(ALICE, TOPIC, "exact").subscription_id == 2
+
+
+@pytest.mark.parametrize(("session_id", "subscription_id"), [(ALICE, 2), (BOB, 1), (STRANGER, 1)])
+def test_unsubscribing_from_what_one_has_not_is_no_such_subscription(
+    session_id: int, subscription_id: int
+) -> None:
+    broker = broker_with(ALICE)
+    broker.subscribe(BOB, "com.other", "exact")
+    broker.unsubscribe(BOB, 2)
+    with pytest.raises(WAMPError, match=str(subscription_id)) as caught:
+        broker.unsubscribe(session_id, subscription_id)
+    assert caught.value.uri == NO_SUCH_SUBSCRIPTION
+    assert broker.find(ALICE, TOPIC, "exact") is not None
+
+
+def test_session_that_left_is_in_no_subscription() -> None:
+    broker = broker_with(ALICE, BOB)
+    broker.subscribe(ALICE, "com.", "prefix")
+    broker.subscribe(ALICE, "..topic", "wildcard")
+    left = broker.remove_session(ALICE)
+    assert [subscription.subscription_id for subscription in left] == [1, 2, 3]
+    assert [list(subscription.subscribers) for subscription in left] == [[BOB], [], []]
+    assert list(broker.subscriptions) == [1]
+    assert recipients(broker.publish(None, TOPIC, {}, None, None)) == [BOB]
+    assert broker.remove_session(ALICE) == []
+
+
+def test_nothing_of_a_session_that_left_is_kept() -> None:
+    broker = new_broker()
+    session_id = 2**53 - 7
+    references = sys.getrefcount(session_id)
+    broker.subscribe(session_id, TOPIC, "exact")
+    broker.subscribe(session_id, "com.", "prefix")
+    broker.unsubscribe(session_id, 2)
+    broker.publish(session_id, TOPIC, {"exclude_me": False}, None, None)
+    assert sys.getrefcount(session_id) > references
+    broker.remove_session(session_id)
+    assert sys.getrefcount(session_id) == references
+    assert not broker.subscriptions
+
+
+# Publishing
+
+
+def test_event_goes_to_all_subscribers_at_once() -> None:
+    broker = broker_with(ALICE, BOB, STRANGER)
+    publication = broker.publish(CAROL, TOPIC, {}, ["hi"], {"loud": True})
+    event = Event(1, 5001, {}, ["hi"], {"loud": True})
+    assert publication == Publication(5001, [Delivery(event, [ALICE, BOB, STRANGER])])
+
+
+def test_publication_without_subscribers_has_an_id_and_no_delivery() -> None:
+    assert broker_with(ALICE).publish(BOB, "com.other", {}, None, None) == Publication(5001, [])
+
+
+def test_payload_stays_absent_where_it_was_absent() -> None:
+    (delivery,) = broker_with(ALICE).publish(BOB, TOPIC, {}, None, None).deliveries
+    assert (delivery.event.args, delivery.event.kwargs) == (None, None)
+
+
+def test_each_matching_subscription_has_its_own_event_of_the_same_publication() -> None:
+    broker = broker_with(ALICE)
+    broker.subscribe(ALICE, "com.my", "prefix")
+    broker.subscribe(BOB, "com..topic", "wildcard")
+    broker.subscribe(BOB, "com.other.", "prefix")
+    publication = broker.publish(CAROL, TOPIC, {}, [1], None)
+    assert publication.deliveries == [
+        Delivery(Event(1, 5001, {}, [1], None), [ALICE]),
+        Delivery(Event(2, 5001, {"topic": TOPIC}, [1], None), [ALICE]),
+        Delivery(Event(3, 5001, {"topic": TOPIC}, [1], None), [BOB]),
+    ]
+
+
+def test_recipients_are_those_at_the_time_of_the_publication() -> None:
+    broker = broker_with(ALICE)
+    publication = broker.publish(BOB, TOPIC, {}, None, None)
+    broker.subscribe(CAROL, TOPIC, "exact")
+    broker.remove_session(ALICE)
+    assert recipients(publication) == [ALICE]
+
+
+def test_publisher_does_not_receive_its_own_event() -> None:
+    broker = broker_with(ALICE, BOB)
+    assert recipients(broker.publish(ALICE, TOPIC, {}, None, None)) == [BOB]
+    assert list(broker.subscriptions[1].subscribers) == [ALICE, BOB]
+
+
+def test_subscription_of_the_publisher_alone_has_no_delivery() -> None:
+    assert broker_with(ALICE).publish(ALICE, TOPIC, {}, None, None).deliveries == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"exclude_me": False}, [ALICE, BOB]),
+        ({"exclude_me": True}, [BOB]),
+        ({"acknowledge": True}, [BOB]),
+        ({"exclude_me": False, "exclude": [ALICE]}, [BOB]),
+        ({"eligible": [ALICE]}, []),
+    ],
+)
+def test_exclude_me_decides_whether_the_publisher_receives_its_event(
+    options: dict[str, Any], expected: list[int]
+) -> None:
+    assert recipients(broker_with(ALICE, BOB).publish(ALICE, TOPIC, options, None, None)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"exclude": [ALICE, STRANGER]}, [BOB, CAROL, DAVE]),
+        ({"exclude": []}, [ALICE, BOB, CAROL, DAVE, STRANGER]),
+        ({"exclude_authid": ["bob", "nobody"]}, [ALICE, CAROL, DAVE, STRANGER]),
+        ({"exclude_authrole": ["staff"]}, [ALICE, DAVE, STRANGER]),
+        ({"eligible": [STRANGER, BOB, 4711]}, [BOB, STRANGER]),
+        ({"eligible": []}, []),
+        ({"eligible_authid": ["carol", "alice"]}, [ALICE, CAROL]),
+        ({"eligible_authrole": ["staff"]}, [BOB, CAROL]),
+        ({"eligible_authrole": []}, []),
+        ({"eligible": [ALICE, BOB], "exclude": [ALICE]}, [BOB]),
+        ({"eligible": [ALICE, BOB], "eligible_authrole": ["staff"]}, [BOB]),
+        ({"eligible_authrole": ["staff"], "exclude_authid": ["bob"]}, [CAROL]),
+        (
+            {"exclude": [ALICE], "exclude_authid": ["bob"], "exclude_authrole": ["nobody"]},
+            [CAROL, DAVE, STRANGER],
+        ),
+    ],
+)
+def test_lists_of_the_publisher_narrow_the_recipients_down(
+    options: dict[str, Any], expected: list[int]
+) -> None:
+    broker = broker_with(ALICE, BOB, CAROL, DAVE, STRANGER)
+    assert recipients(broker.publish(None, TOPIC, options, None, None)) == expected
+
+
+def test_lists_apply_to_pattern_subscriptions_too() -> None:
+    broker = broker_with(ALICE)
+    broker.subscribe(ALICE, "com.", "prefix")
+    broker.subscribe(BOB, "com.", "prefix")
+    (delivery,) = broker.publish(None, TOPIC, {"exclude": [ALICE]}, None, None).deliveries
+    assert (delivery.event.subscription_id, delivery.recipients) == (2, [BOB])
+
+
+@pytest.mark.parametrize(
+    ("only", "options", "expected"),
+    [
+        ({BOB, CAROL}, {}, [BOB, CAROL]),
+        ((), {}, []),
+        ({BOB, CAROL}, {"exclude": [BOB]}, [CAROL]),
+        ({ALICE}, {}, []),
+    ],
+)
+def test_only_restricts_the_recipients_further(
+    only: Container[int], options: dict[str, Any], expected: list[int]
+) -> None:
+    broker = broker_with(ALICE, BOB, CAROL)
+    assert recipients(broker.publish(ALICE, TOPIC, options, None, None, only=only)) == expected
+
+
+# What the event says
+
+
+@pytest.mark.parametrize(
+    ("publisher_id", "disclosed"),
+    [
+        (ALICE, {"publisher": ALICE, "publisher_authid": "alice", "publisher_authrole": "manager"}),
+        (DAVE, {"publisher": DAVE}),
+        (STRANGER, {"publisher": STRANGER}),
+        (None, {}),
+    ],
+)
+def test_disclosed_publisher_is_named_in_the_event(
+    publisher_id: int | None, disclosed: dict[str, Any]
+) -> None:
+    broker = broker_with(BOB)
+    broker.subscribe(BOB, "com.", "prefix")
+    exact, prefix = broker.publish(publisher_id, TOPIC, {}, None, None, disclose=True).deliveries
+    assert exact.event.details == disclosed
+    assert prefix.event.details == {**disclosed, "topic": TOPIC}
+
+
+def test_publisher_is_not_disclosed_by_asking_for_it() -> None:
+    (delivery,) = broker_with(BOB).publish(ALICE, TOPIC, {"disclose_me": True}, None, None).deliveries
+    assert delivery.event.details == {}
+
+
+def test_options_about_the_payload_reach_the_subscriber_and_no_others_do() -> None:
+    payload_options = {
+        "ppt_scheme": "x_my_ppt",
+        "ppt_serializer": "custom",
+        "ppt_cipher": "xsalsa20poly1305",
+        "ppt_keyid": "k1",
+        "enc_algo": "cryptobox",
+        "enc_key": "k2",
+        "enc_serializer": "msgpack",
+    }
+    options = {**payload_options, "acknowledge": True, "x_other": 1}
+    (delivery,) = broker_with(BOB).publish(ALICE, TOPIC, options, [b"\x00"], None).deliveries
+    assert delivery.event.details == payload_options
+
+
+def test_encoded_payload_is_passed_on_in_the_place_of_arguments() -> None:
+    broker = broker_with(BOB)
+    options = {"enc_algo": "cryptobox"}
+    (delivery,) = broker.publish(ALICE, TOPIC, options, None, None, payload=b"\x01\x02").deliveries
+    assert delivery.event == Event(1, 5001, options, None, None, b"\x01\x02")

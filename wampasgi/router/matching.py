@@ -1,0 +1,316 @@
+"""Which entries of a set of URIs and URI patterns match one URI, and which of them matches best.
+
+Subscriptions, registrations and permissions are all kept in a :class:`URIMap`. How a lookup stays quick:
+
+- an exact entry is one dict lookup;
+- prefixes are kept sorted, so that the greatest one that is not greater than the URI is found by bisection.
+  Every prefix of the URI is that one or a prefix of that one, and each knows the next shorter one;
+- wildcard patterns of one shape (the same components left empty) share a dict whose key is the components
+  that are given. There are few shapes, however many patterns there are.
+
+Beside them stand the relations between two patterns, for those who allow a session to use one:
+:func:`covers`, :func:`overlaps` and :func:`specificity`.
+
+Spec: Advanced Profile, "Pattern-based Subscription" and "Pattern-based Registrations".
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from wampasgi.types import Match
+
+T = TypeVar("T")
+
+
+class URIMap(Generic[T]):
+    """Values under URIs and URI patterns, at most one for each pair of match policy and URI.
+
+    ``match`` is the policy of the entry: ``"exact"``; ``"prefix"``, where the entry's characters are the
+    first characters of the URI, wherever a component ends (``com.app`` matches ``com.app2`` and
+    ``com.app.x``); or ``"wildcard"``, where an empty component of the entry stands for any one component
+    (``com..x`` matches ``com.app.x``). URIs are taken as they are: whether they are valid is for the caller
+    to check.
+
+    Values must not be None. ``len()`` counts the entries; iteration gives the values: exact ones first, then
+    prefixes, then wildcards, each in the order they were added.
+    """
+
+    __slots__ = ("_exact", "_prefixes", "_wildcards")
+
+    def __init__(self) -> None:
+        self._exact: dict[str, T] = {}
+        self._prefixes: _Prefixes[T] = _Prefixes()
+        self._wildcards: _Wildcards[T] = _Wildcards()
+
+    def __len__(self) -> int:
+        return len(self._exact) + len(self._prefixes.values) + len(self._wildcards.values)
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self._exact.values()
+        yield from self._prefixes.values.values()
+        yield from self._wildcards.values.values()
+
+    def get(self, match: Match, uri: str) -> T | None:
+        """Return the value that was added as exactly this policy and URI, None where there is none."""
+        return self._values(match).get(uri)
+
+    def add(self, match: Match, uri: str, value: T) -> None:
+        """Add an entry; ValueError where this policy and URI already have one."""
+        if uri in self._values(match):
+            raise ValueError(f"{match} entry {uri!r} exists already: remove it before adding another")
+        if match == "exact":
+            self._exact[uri] = value
+        elif match == "prefix":
+            self._prefixes.add(uri, value)
+        else:
+            self._wildcards.add(uri, value)
+
+    def remove(self, match: Match, uri: str) -> T:
+        """Remove an entry and return its value; KeyError where there is none."""
+        if match == "exact":
+            return self._exact.pop(uri)
+        if match == "prefix":
+            return self._prefixes.remove(uri)
+        return self._wildcards.remove(uri)
+
+    def matches(self, uri: str) -> list[T]:
+        """Return the value of every entry that matches a URI.
+
+        The exact one comes first, then the prefixes from the longest to the shortest, then the wildcards from
+        the best to the least, as :meth:`best` ranks them.
+        """
+        exact = self._exact.get(uri)
+        found = [] if exact is None else [exact]
+        # An empty kind must cost nothing: most realms have exact entries only.
+        if self._prefixes.values:
+            found += self._prefixes.matches(uri)
+        if self._wildcards.values:
+            found += self._wildcards.matches(uri)
+        return found
+
+    def best(self, uri: str) -> T | None:
+        """Return the value of the one entry that matches a URI best, None where none matches.
+
+        That is the exact entry, else the longest prefix, else the wildcard whose first run of given
+        components is the longest; where these are equal, the second runs decide, and so on.
+        Spec: Advanced Profile, "Calls matching multiple registrations".
+        """
+        exact = self._exact.get(uri)
+        if exact is not None:
+            return exact
+        if self._prefixes.values:
+            longest = self._prefixes.longest(uri)
+            if longest is not None:
+                return longest.value
+        if self._wildcards.values:
+            wildcards = self._wildcards.matches(uri)
+            if wildcards:
+                return wildcards[0]
+        return None
+
+    def _values(self, match: Match) -> dict[str, T]:
+        if match == "exact":
+            return self._exact
+        return self._prefixes.values if match == "prefix" else self._wildcards.values
+
+
+class _Prefix(Generic[T]):
+    """One prefix, linked to the longest other one that is a prefix of it."""
+
+    __slots__ = ("shorter", "text", "value")
+
+    def __init__(self, text: str, value: T, shorter: _Prefix[T] | None) -> None:
+        self.text = text
+        self.value = value
+        self.shorter = shorter
+
+
+class _Prefixes(Generic[T]):
+    """All prefixes, sorted; ``texts`` and ``nodes`` run parallel."""
+
+    __slots__ = ("nodes", "texts", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, T] = {}
+        self.texts: list[str] = []
+        self.nodes: list[_Prefix[T]] = []
+
+    def longest(self, uri: str) -> _Prefix[T] | None:
+        position = bisect_right(self.texts, uri)
+        node = self.nodes[position - 1] if position else None
+        while node is not None and not uri.startswith(node.text):
+            node = node.shorter
+        return node
+
+    def matches(self, uri: str) -> list[T]:
+        found = []
+        node = self.longest(uri)
+        while node is not None:
+            found.append(node.value)
+            node = node.shorter
+        return found
+
+    def add(self, text: str, value: T) -> None:
+        node = _Prefix(text, value, self.longest(text))
+        position = bisect_left(self.texts, text)
+        self._relink(position, text, node.shorter, node)
+        self.texts.insert(position, text)
+        self.nodes.insert(position, node)
+        self.values[text] = value
+
+    def remove(self, text: str) -> T:
+        value = self.values.pop(text)
+        position = bisect_left(self.texts, text)
+        node = self.nodes[position]
+        del self.texts[position]
+        del self.nodes[position]
+        self._relink(position, text, node, node.shorter)
+        return value
+
+    def _relink(self, position: int, text: str, old: _Prefix[T] | None, new: _Prefix[T] | None) -> None:
+        """Where ``old`` is the next shorter prefix of what extends ``text``, make it ``new``.
+
+        All that extends ``text`` stands in one row, from ``position`` on.
+        """
+        for index in range(position, len(self.nodes)):
+            node = self.nodes[index]
+            if not node.text.startswith(text):
+                break
+            if node.shorter is old:
+                node.shorter = new
+
+
+class _Shape(Generic[T]):
+    """The wildcard patterns that leave the same components empty."""
+
+    __slots__ = ("key", "patterns")
+
+    def __init__(self, empty: tuple[bool, ...]) -> None:
+        given = [position for position, is_empty in enumerate(empty) if not is_empty]
+        #: Takes from the components of a URI those that the patterns give.
+        self.key: Callable[[list[str]], Any] = itemgetter(*given) if given else _no_components
+        self.patterns: dict[Any, T] = {}
+
+
+def _shape_of(uri: str) -> tuple[list[str], tuple[bool, ...]]:
+    components = uri.split(".")
+    return components, tuple([not component for component in components])
+
+
+def _no_components(components: list[str]) -> tuple[str, ...]:
+    return ()
+
+
+class _Wildcards(Generic[T]):
+    """All wildcard patterns, by number of components and then by shape, the best shape first."""
+
+    __slots__ = ("shapes", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, T] = {}
+        # A shape is known by which components are empty. Where two of them first differ, the better one gives
+        # the component and so has the longer run there: in the order of tuples, False before True.
+        self.shapes: dict[int, dict[tuple[bool, ...], _Shape[T]]] = {}
+
+    def matches(self, uri: str) -> list[T]:
+        components = uri.split(".")
+        shapes = self.shapes.get(len(components))
+        if shapes is None:
+            return []
+        found = []
+        for shape in shapes.values():
+            value = shape.patterns.get(shape.key(components))
+            if value is not None:
+                found.append(value)
+        return found
+
+    def add(self, uri: str, value: T) -> None:
+        components, empty = _shape_of(uri)
+        shapes = self.shapes.get(len(components), {})
+        shape = shapes.get(empty)
+        if shape is None:
+            shape = shapes[empty] = _Shape(empty)
+            self.shapes[len(components)] = dict(sorted(shapes.items()))
+        shape.patterns[shape.key(components)] = value
+        self.values[uri] = value
+
+    def remove(self, uri: str) -> T:
+        value = self.values.pop(uri)
+        components, empty = _shape_of(uri)
+        shapes = self.shapes[len(components)]
+        shape = shapes[empty]
+        del shape.patterns[shape.key(components)]
+        if not shape.patterns:
+            del shapes[empty]
+        if not shapes:
+            del self.shapes[len(components)]
+        return value
+
+
+def covers(match: Match, uri: str, inner_match: Match, inner_uri: str) -> bool:
+    """Tell whether a pattern matches every URI that an inner pattern matches."""
+    if inner_match == "exact":
+        return overlaps(match, uri, inner_match, inner_uri)
+    if match == "exact":
+        return inner_match == "wildcard" and inner_uri == uri and "" not in uri.split(".")
+    if inner_match == "prefix":
+        return match == "prefix" and inner_uri.startswith(uri)
+    if match == "prefix":
+        return _given_beginning(inner_uri).startswith(uri)
+    outer, inner = uri.split("."), inner_uri.split(".")
+    return len(outer) == len(inner) and all(
+        not given or given == component for given, component in zip(outer, inner, strict=True)
+    )
+
+
+def _given_beginning(wildcard: str) -> str:
+    """Return the characters with which every URI begins that a wildcard pattern matches."""
+    components = wildcard.split(".")
+    if "" not in components:
+        return wildcard
+    return "".join([f"{component}." for component in components[: components.index("")]])
+
+
+def overlaps(match: Match, uri: str, other_match: Match, other_uri: str) -> bool:
+    """Tell whether some URI can match both patterns."""
+    if match == "prefix" and other_match == "prefix":
+        return uri.startswith(other_uri) or other_uri.startswith(uri)
+    if match == "prefix":
+        return _prefix_overlaps(uri, other_uri, wildcard=other_match == "wildcard")
+    if other_match == "prefix":
+        return _prefix_overlaps(other_uri, uri, wildcard=match == "wildcard")
+    if match == "exact" and other_match == "exact":
+        return uri == other_uri
+    components, others = uri.split("."), other_uri.split(".")
+    return len(components) == len(others) and all(
+        component == other
+        or (match == "wildcard" and not component)
+        or (other_match == "wildcard" and not other)
+        for component, other in zip(components, others, strict=True)
+    )
+
+
+def _prefix_overlaps(prefix: str, other: str, *, wildcard: bool) -> bool:
+    if not wildcard:
+        return other.startswith(prefix)
+    *whole, part = prefix.split(".")
+    components = other.split(".")
+    return (
+        len(components) > len(whole)
+        and all(not given or given == component for given, component in zip(components, whole, strict=False))
+        and (not components[len(whole)] or components[len(whole)].startswith(part))
+    )
+
+
+def specificity(match: Match, uri: str) -> tuple[int, tuple[int, ...]]:
+    """Return a sort key by which the greatest of the entries that match one URI is :meth:`URIMap.best`."""
+    if match == "exact":
+        return 2, ()
+    if match == "prefix":
+        return 1, (len(uri),)
+    return 0, tuple([1 if component else 0 for component in uri.split(".")])
