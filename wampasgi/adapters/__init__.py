@@ -1,0 +1,64 @@
+"""Asynchronous function support: which library runs the tasks of an application."""
+
+from __future__ import annotations
+
+# Not the module: the submodule of that name takes its place in this namespace.
+from asyncio import current_task
+
+from wampasgi.adapters.anyio import AnyioAsyncSupport
+from wampasgi.adapters.asyncio import AsyncioAsyncSupport
+from wampasgi.adapters.base import AsyncSupport, Task, TaskOwner
+from wampasgi.adapters.trio import TrioAsyncSupport
+from wampasgi.errors import ConfigurationError
+
+__all__ = [
+    "AnyioAsyncSupport",
+    "AsyncSupport",
+    "AsyncioAsyncSupport",
+    "Task",
+    "TaskOwner",
+    "TrioAsyncSupport",
+    "instance_of_support",
+    "running_library",
+    "support_for_running_loop",
+]
+
+_BY_LIBRARY: dict[str, AsyncSupport] = {"asyncio": AsyncioAsyncSupport(), "trio": TrioAsyncSupport()}
+
+
+def running_library() -> str:
+    """The library that runs the current task: ``"asyncio"`` or ``"trio"``."""
+    try:
+        # None where trio runs as a guest inside asyncio's loop.
+        task = current_task()
+    except RuntimeError:
+        return "trio"
+    return "asyncio" if task is not None else "trio"
+
+
+def support_for_running_loop(pinned: AsyncSupport | None) -> AsyncSupport:
+    """The async support to use here: the pinned one, or by default that of the running event loop.
+
+    Raises ConfigurationError where the pinned support belongs to another library than the server's.
+    """
+    library = running_library()
+    if pinned is None:
+        return _BY_LIBRARY[library]
+    if pinned.library is not None and pinned.library != library:
+        raise ConfigurationError(
+            f"the application is pinned to async_support={type(pinned).__name__}, which needs "
+            f"{pinned.library}, but the server runs {library}: start a server that runs {pinned.library} "
+            f"(hypercorn has --worker-class), or leave async_support out to support both"
+        )
+    return pinned
+
+
+def instance_of_support(async_support: type[AsyncSupport] | AsyncSupport | None) -> AsyncSupport | None:
+    """Normalise ``async_support=``, which takes a class, an instance or None."""
+    instance = async_support() if isinstance(async_support, type) else async_support
+    if instance is not None and not isinstance(instance, AsyncSupport):
+        raise ConfigurationError(
+            f"async_support is {async_support!r}: pass AsyncioAsyncSupport, AnyioAsyncSupport or "
+            f"TrioAsyncSupport from wampasgi.adapters, as a class or an instance, or leave it out"
+        )
+    return instance

@@ -1,0 +1,96 @@
+"""Support for asyncio, with bare tasks: a task group's bookkeeping would cost more than a whole call."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, ClassVar
+
+import anyio
+
+from wampasgi.adapters.base import AsyncSupport, TaskOwner
+
+
+class AsyncioAsyncSupport(AsyncSupport):
+    """Runs tasks as asyncio tasks, started eagerly on Python 3.12 and newer.
+
+    An eager task runs to its first suspension at once, so what never suspends costs no turn of the event
+    loop; it is a task like any other to cancel scopes, task groups and context variables inside it.
+    """
+
+    library: ClassVar[str | None] = "asyncio"
+
+    def task_owner(self) -> TaskOwner:
+        """An owner that keeps a set of asyncio tasks."""
+        return _AsyncioTaskOwner()
+
+
+if sys.version_info >= (3, 12):
+
+    def _start_task(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+
+else:
+
+    def _start_task(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        return loop.create_task(coroutine)
+
+
+class _AsyncioTaskOwner(TaskOwner):
+    __slots__ = ("_failures", "_loop", "_tasks")
+
+    async def __aenter__(self) -> TaskOwner:
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: list[BaseException] = []
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        for task in self._tasks:
+            task.cancel()
+        cancelled: asyncio.CancelledError | None = None
+        while self._tasks:
+            try:
+                # The shield keeps anyio's scopes out, the loop a native cancellation of the host.
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if exc is not None:
+            return None
+        if cancelled is not None:
+            raise cancelled
+        if self._failures:
+            raise self._failures[0]
+        return None
+
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> asyncio.Task[None]:
+        task = _start_task(function(*args), self._loop)
+        if task.done():
+            self._keep_failure(task)
+        else:
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._keep_failure(task)
+
+    def _keep_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._failures.append(failure)
+
+    def __len__(self) -> int:
+        return len(self._tasks)

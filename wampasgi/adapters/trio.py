@@ -1,0 +1,16 @@
+"""Support for trio."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from wampasgi.adapters.anyio import AnyioAsyncSupport
+
+
+class TrioAsyncSupport(AnyioAsyncSupport):
+    """Runs tasks in trio nurseries, which is what anyio's task groups are there.
+
+    Serve the application with a server that runs trio, such as hypercorn with its trio worker.
+    """
+
+    library: ClassVar[str | None] = "trio"

@@ -1,0 +1,199 @@
+"""The ASGI application: realms behind one WebSocket dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Router
+
+from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
+from wampasgi.configuration import ConfiguresRealm, RealmSettings
+from wampasgi.dispatch import WebSocketDispatcher
+from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
+from wampasgi.limits import Limits
+from wampasgi.realm import ApplicationContext, Realm
+from wampasgi.serializers import SUBPROTOCOLS
+from wampasgi.shutdown import shutdown_signalled
+from wampasgi.types import ASGIApp, Receive, Scope, Send, URICheck
+
+Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+
+class Application(ConfiguresRealm):
+    """Serves WAMP over WebSockets, on whatever path it is reached at.
+
+    It has a default realm that takes every client whose realm was not added; the configuration methods are
+    that realm's. ``realms`` are added to it, ``middleware`` are Starlette Middleware objects around the
+    whole application, outermost first, and ``lifespan`` is a lifespan context manager as Starlette's, for
+    where the application is served by itself.
+
+    ``async_support`` pins the asynchronous library (by default it is the server's),
+    ``synchronize_requests`` handles the requests of a session one by one, ``uri_check`` is ``"loose"`` or
+    ``"strict"``, ``check_request_ids`` demands the one sequence of request ids that the specification does,
+    and ``debug`` tells clients the text of unexpected exceptions.
+
+    Raises ConfigurationError for arguments that cannot be.
+    """
+
+    def __init__(
+        self,
+        realms: Iterable[Realm] = (),
+        *,
+        allow_default_realm: bool = True,
+        middleware: Iterable[Middleware] = (),
+        lifespan: Lifespan | None = None,
+        async_support: type[AsyncSupport] | AsyncSupport | None = None,
+        synchronize_requests: bool = False,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        uri_check: URICheck = "loose",
+        check_request_ids: bool = False,
+        debug: bool = False,
+    ) -> None:
+        if uri_check not in ("loose", "strict"):
+            raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
+        self._async_support = instance_of_support(async_support)
+        self._context = ApplicationContext(
+            app=self,
+            limits=limits,
+            async_support=self._async_support,
+            synchronize_requests=synchronize_requests,
+            debug=debug,
+        )
+        self._realms: dict[str, Realm] = {}
+        self._default_realm = Realm("default") if allow_default_realm else None
+        if self._default_realm is not None:
+            self._default_realm.attach(self._context)
+        self._dispatcher = WebSocketDispatcher(
+            self._find_realm, limits=limits, uri_check=uri_check, check_request_ids=check_request_ids
+        )
+        self._lifespan = lifespan
+        self._lifespan_router = Router(lifespan=self._run_lifespan)
+        self._stack: ASGIApp = self._dispatch
+        for wrapper in reversed(tuple(middleware)):
+            self._stack = wrapper.cls(self._stack, *wrapper.args, **wrapper.kwargs)
+        for realm in realms:
+            self.add_realm(realm)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry point for websocket, http and lifespan scopes."""
+        scope.setdefault("app", self)
+        await self._stack(scope, receive, send)
+
+    # Realms
+
+    @property
+    def realms(self) -> Mapping[str, Realm]:
+        """The realms that were added, by URI; the default realm is not among them."""
+        return dict(self._realms)
+
+    @property
+    def default_realm(self) -> Realm:
+        """The realm of clients whose realm was not added; raises ConfigurationError where it is disabled."""
+        if self._default_realm is None:
+            raise ConfigurationError(
+                "the application has no default realm (allow_default_realm=False): "
+                "configure a Realm and add it"
+            )
+        return self._default_realm
+
+    @property
+    def settings(self) -> RealmSettings:
+        """The configuration of the default realm."""
+        return self.default_realm.settings
+
+    def add_realm(self, realm: Realm) -> None:
+        """Serve a realm; raises ConfigurationError for one whose URI is taken."""
+        if not isinstance(realm, Realm):
+            raise ConfigurationError(f"add_realm got {realm!r}: it takes a Realm")
+        if realm.uri in self._realms:
+            raise ConfigurationError(
+                f"a realm {realm.uri!r} was added before: give one of them another URI, or use one for both"
+            )
+        realm.attach(self._context)
+        self._realms[realm.uri] = realm
+
+    def _find_realm(self, uri: str) -> Realm | None:
+        return self._realms.get(uri, self._default_realm)
+
+    def _all_realms(self) -> list[Realm]:
+        default = [] if self._default_realm is None else [self._default_realm]
+        return default + list(self._realms.values())
+
+    # The server's own part in the default realm
+
+    async def publish(
+        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> int:
+        """Publish on the default realm. See Realm.publish."""
+        return await self.default_realm.publish(topic, *args, options=options, **kwargs)
+
+    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a procedure of the default realm. See Realm.call."""
+        return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
+
+    async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
+        """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""
+        async with anyio.create_task_group() as tasks:
+            for realm in self._all_realms():
+                tasks.start_soon(realm.close_sessions, uri, message)
+
+    # ASGI
+
+    def check(self) -> None:
+        """Read the whole configuration now; raises ConfigurationError for a handler that cannot be called.
+
+        Done at startup, or before the first session where the server runs no lifespan.
+        """
+        for realm in self._all_realms():
+            realm.build()
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            support_for_running_loop(self._async_support)
+            self.check()
+            await self._dispatcher(scope, receive, send)
+        elif scope["type"] == "http":
+            await _explain(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan_router.lifespan(scope, receive, send)
+        else:
+            raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+
+    @asynccontextmanager
+    async def _run_lifespan(self, router: Router) -> AsyncIterator[Mapping[str, Any]]:
+        support_for_running_loop(self._async_support)
+        self.check()
+        async with self._user_lifespan() as state:
+            async with anyio.create_task_group() as tasks:
+                with shutdown_signalled() as signalled:
+                    tasks.start_soon(self._close_when, signalled)
+                    yield state or {}
+                    tasks.cancel_scope.cancel()
+            await self.close_sessions(SYSTEM_SHUTDOWN, "the server shuts down")
+
+    @asynccontextmanager
+    async def _user_lifespan(self) -> AsyncIterator[Mapping[str, Any] | None]:
+        if self._lifespan is None:
+            yield None
+            return
+        async with self._lifespan(self) as state:
+            yield state
+
+    async def _close_when(self, signalled: anyio.Event) -> None:
+        await signalled.wait()
+        await self.close_sessions(SYSTEM_SHUTDOWN, "the server shuts down")
+
+
+async def _explain(scope: Scope, receive: Receive, send: Send) -> None:
+    response = PlainTextResponse(
+        "This is a WAMP endpoint. Connect to it with a WebSocket that offers one of the subprotocols "
+        f"{', '.join(SUBPROTOCOLS)}; any WAMP client does.\n",
+        status_code=426,
+        headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
+    await response(scope, receive, send)

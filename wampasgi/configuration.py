@@ -1,0 +1,263 @@
+"""What a realm can be configured with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from starlette.middleware import Middleware
+
+from wampasgi.callables import UserFunction
+from wampasgi.dependencies import DefaultArg
+from wampasgi.errors import ConfigurationError
+from wampasgi.handlers import describe
+from wampasgi.limits import Limits
+from wampasgi.permissions import Permissions
+from wampasgi.routing import (
+    H,
+    Route,
+    RouteMatch,
+    RouteSet,
+    RouteTable,
+    RPCRouteSet,
+    TopicRouteSet,
+    roles_of,
+)
+from wampasgi.types import Action, Handler, Match
+
+#: Arguments that the framework provides; a default arg of such a name would never be used.
+_FRAMEWORK_ARGUMENTS = frozenset({"session", "request", "topic_uri", "event", "realm", "app"})
+
+
+class RealmSettings:
+    """A realm's configuration as it was given; plans are made of it when the realm is built.
+
+    ``changed`` is called after each change.
+    """
+
+    def __init__(
+        self, *, middleware: Iterable[Middleware], limits: Limits | None, changed: Callable[[], None]
+    ) -> None:
+        self.middleware = tuple(middleware)
+        self.limits = limits
+        self.changed = changed
+        self.procedures: RouteTable[Route] = RouteTable()
+        self.topics: RouteTable[Route] = RouteTable()
+        self.subscribers: list[tuple[Match, Route]] = []
+        self.route_sets: list[RouteSet] = []
+        self.rpc_handler: Handler | None = None
+        self.subscription_handler: Handler | None = None
+        self.lifespan_handlers: list[Handler] = []
+        self.early_lifespan_handlers: list[Handler] = []
+        self.default_args: dict[str, DefaultArg] = {}
+        self.permissions = Permissions()
+        self.authorizer: Handler | None = None
+        self.transport_authenticators: list[Handler] = []
+        self.ticket_authenticator: Handler | None = None
+        self.authentication_handler: Handler | None = None
+
+
+class ConfiguresRealm(ABC):
+    """The configuration methods of a realm; an application has them for its default realm.
+
+    What is changed after the realm has served a session counts for the sessions that join from then on.
+    """
+
+    @property
+    @abstractmethod
+    def settings(self) -> RealmSettings:
+        """The configuration that the methods below change."""
+
+    # Procedures and topics
+
+    def procedure(
+        self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
+    ) -> Callable[[H], H]:
+        """Decorate a procedure: ``match`` is exact, prefix, wildcard or regex, ``roles`` who may call it."""
+
+        def add(handler: H) -> H:
+            route = Route(uri, match, handler, roles_of(roles))
+            self.settings.procedures.add(route, route)
+            self.settings.changed()
+            return handler
+
+        return add
+
+    def topic(
+        self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
+    ) -> Callable[[H], H]:
+        """Decorate the gatekeeper of a topic: ``roles`` are those that may subscribe. See TopicRouteSet."""
+
+        def add(handler: H) -> H:
+            route = Route(uri, match, handler, roles_of(roles))
+            self.settings.topics.add(route, route)
+            self.settings.changed()
+            return handler
+
+        return add
+
+    def subscriber(
+        self, topic: str, *, match: Match = "exact", roles: str | Collection[str] | None = None
+    ) -> Callable[[H], H]:
+        """Decorate a handler of the server's own for the events that clients publish.
+
+        Clients may then publish to these topics, of ``roles`` where given; unless a rule allows more, what
+        they publish reaches the server's own subscribers alone. The events of one session are handled in
+        order, one at a time. A handler that fails is logged.
+        """
+
+        def add(handler: H) -> H:
+            if match not in ("exact", "prefix", "wildcard"):
+                raise ConfigurationError(
+                    f"subscriber {describe(handler)}: match is {match!r}, "
+                    f"it must be exact, prefix or wildcard"
+                )
+            route = Route(topic, match, handler, roles_of(roles))
+            self.settings.subscribers.append((match, route))
+            self.settings.changed()
+            return handler
+
+        return add
+
+    def add_routes(self, routes: RouteSet) -> None:
+        """Add a set of procedures (RPCRouteSet) or topics (TopicRouteSet)."""
+        settings = self.settings
+        if isinstance(routes, RPCRouteSet):
+            table = settings.procedures
+        elif isinstance(routes, TopicRouteSet):
+            table = settings.topics
+        else:
+            raise ConfigurationError(f"add_routes got {routes!r}: it takes an RPCRouteSet or a TopicRouteSet")
+        if any(routes is added for added in settings.route_sets):
+            raise ConfigurationError(f"{routes!r} was added to this realm before: add each route set once")
+        for route in routes:
+            table.add(route, route)
+        settings.route_sets.append(routes)
+        settings.changed()
+
+    def add_rpc_routes(self, routes: RPCRouteSet) -> None:
+        """Add a set of procedures."""
+        if not isinstance(routes, RPCRouteSet):
+            raise ConfigurationError(f"add_rpc_routes got {routes!r}: it takes an RPCRouteSet")
+        self.add_routes(routes)
+
+    def add_topic_routes(self, routes: TopicRouteSet) -> None:
+        """Add a set of topics."""
+        if not isinstance(routes, TopicRouteSet):
+            raise ConfigurationError(f"add_topic_routes got {routes!r}: it takes a TopicRouteSet")
+        self.add_routes(routes)
+
+    def set_rpc_handler(self, handler: Handler) -> None:
+        """Let one handler answer every call; the realm's routes are not used then.
+
+        It gets the RPCRequest as its first argument, and is a coroutine function or an async generator
+        function like any procedure.
+        """
+        self.settings.rpc_handler = handler
+        self.settings.changed()
+
+    def set_subscription_handler(self, handler: Handler) -> None:
+        """Let one gatekeeper, with ``topic_uri`` and ``session``, guard every topic instead of the routes."""
+        self.settings.subscription_handler = handler
+        self.settings.changed()
+
+    # Arguments and lifespan
+
+    def set_default_arg(
+        self, name: str, value: Any = None, factory: Callable[..., Any] | None = None
+    ) -> None:
+        """Give every handler of the realm that has a parameter ``name`` this value.
+
+        ``factory`` makes it anew for each run of a handler; one that yields is closed after that.
+        """
+        if name in _FRAMEWORK_ARGUMENTS:
+            raise ConfigurationError(
+                f"default arg {name!r} would never be used: wampasgi fills {name!r} itself, "
+                f"choose another name"
+            )
+        self.settings.default_args[name] = DefaultArg(value, factory)
+        self.settings.changed()
+
+    def add_session_lifespan_handler(self, handler: H, authenticated_only: bool = True) -> H:
+        """Run an async generator function around each session.
+
+        What stands before its ``yield`` runs when the session begins, the rest when it ends. With
+        ``authenticated_only=False`` it begins before authentication. Raises ConfigurationError for any other
+        kind of function.
+        """
+        if UserFunction.read(handler).kind != "async_generator":
+            raise ConfigurationError(
+                f"lifespan handler {describe(handler)} is no async generator function: "
+                f"write it as `async def` with one `yield` between its two parts"
+            )
+        settings = self.settings
+        handlers = settings.lifespan_handlers if authenticated_only else settings.early_lifespan_handlers
+        handlers.append(handler)
+        settings.changed()
+        return handler
+
+    def add_session_state_handler(self, handler: H, authenticated_only: bool = True) -> H:
+        """The name that ``add_session_lifespan_handler`` has in serverwamp."""
+        return self.add_session_lifespan_handler(handler, authenticated_only)
+
+    # Who may do what
+
+    def allow(
+        self,
+        uri: str,
+        *actions: Action,
+        match: Match = "exact",
+        role: str | Collection[str] | None = None,
+        disclose: bool = False,
+    ) -> None:
+        """Allow actions (call, register, publish, subscribe) on a URI or a pattern of URIs.
+
+        ``role`` is the role, or the roles, that it is for; None is everybody. A rule for one role shuts out
+        the others. ``disclose`` lets publishers be disclosed when they ask for it. Of several rules that
+        match, the most specific decides.
+        """
+        self.settings.permissions.allow(uri, *actions, match=match, role=role, disclose=disclose)
+
+    def allow_all(self) -> None:
+        """Allow everybody everything, for a realm whose clients are trusted.
+
+        More specific rules still count.
+        """
+        self.settings.permissions.allow_all()
+
+    def authorizer(self, handler: H) -> H:
+        """Decorate the function that decides where no rule does.
+
+        It can have the parameters ``session``, ``action``, ``uri`` and ``options``, and returns a bool.
+        """
+        if self.settings.authorizer is not None:
+            raise ConfigurationError(
+                f"authorizer {describe(handler)}: the realm has {describe(self.settings.authorizer)} already"
+            )
+        self.settings.authorizer = handler
+        self.settings.changed()
+        return handler
+
+    # Who is it
+
+    def add_transport_authenticator(self, authenticator: Handler) -> None:
+        """Identify sessions by their connection: ``async fn(session)`` returns an identity or None.
+
+        Any number of them are tried in order; the first identity counts.
+        """
+        self.settings.transport_authenticators.append(authenticator)
+        self.settings.changed()
+
+    def set_ticket_authenticator(self, authenticator: Handler) -> None:
+        """Identify sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None."""
+        self.settings.ticket_authenticator = authenticator
+        self.settings.changed()
+
+    def set_authentication_handler(self, handler: Handler) -> None:
+        """Replace authentication by ``async fn(session)``.
+
+        It awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
+        """
+        self.settings.authentication_handler = handler
+        self.settings.changed()

@@ -1,0 +1,153 @@
+"""From a WebSocket's opening request to the realm: subprotocol, HELLO, and HELLO again after GOODBYE."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from wampasgi.connection import Connection
+from wampasgi.errors import (
+    NO_SUCH_REALM,
+    PAYLOAD_SIZE_EXCEEDED,
+    PROTOCOL_VIOLATION,
+    RUNTIME_ERROR,
+    SYSTEM_SHUTDOWN,
+    TIMEOUT,
+    RemoteProtocolError,
+)
+from wampasgi.limits import Limits
+from wampasgi.messages import Abort, Hello
+from wampasgi.peer import Ending, Peer
+from wampasgi.realm import Realm
+from wampasgi.serializers import SUBPROTOCOLS, negotiate
+from wampasgi.session import Session
+from wampasgi.transport import Disconnected, WebSocketTransport
+from wampasgi.types import Receive, Scope, Send, URICheck
+
+logger = logging.getLogger("wampasgi.session")
+
+#: WebSocket close codes (RFC 6455, section 7.4.1) for the reasons that are not a normal end.
+_NORMAL = 1000
+_CLOSE_CODES = {
+    SYSTEM_SHUTDOWN: 1001,
+    PROTOCOL_VIOLATION: 1002,
+    PAYLOAD_SIZE_EXCEEDED: 1009,
+    RUNTIME_ERROR: 1011,
+}
+
+
+class WebSocketDispatcher:
+    """Accepts WebSockets that speak WAMP and hands each session to its realm.
+
+    ``find_realm`` gives the realm for the URI that a client names in HELLO, or None.
+    """
+
+    def __init__(
+        self,
+        find_realm: Callable[[str], Realm | None],
+        *,
+        limits: Limits,
+        uri_check: URICheck,
+        check_request_ids: bool,
+    ) -> None:
+        self._find_realm = find_realm
+        self._limits = limits
+        self._uri_check: URICheck = uri_check
+        self._check_request_ids = check_request_ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket, session after session, until it is closed."""
+        await receive()  # websocket.connect
+        offered = scope.get("subprotocols") or []
+        subprotocol = negotiate(offered)
+        if subprotocol is None:
+            await self._refuse(scope, send, offered)
+            return
+        await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
+        transport = WebSocketTransport(receive, send, subprotocol, message_size=self._limits.message_size)
+        while not transport.closed:
+            if not await self._serve_session(scope, transport):
+                return
+
+    async def _refuse(self, scope: Scope, send: Send, offered: list[str]) -> None:
+        spoken = ", ".join(SUBPROTOCOLS)
+        logger.warning(
+            "WebSocket handshake from %s refused: it offers the subprotocols [%s], this server speaks [%s]",
+            scope.get("client"),
+            ", ".join(offered),
+            spoken,
+        )
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send(
+                {
+                    "type": "websocket.close",
+                    "code": _CLOSE_CODES[PROTOCOL_VIOLATION],
+                    "reason": "no common subprotocol",
+                }
+            )
+            return
+        body = f"This is a WAMP endpoint: offer one of the WebSocket subprotocols {spoken}.\n".encode()
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})
+
+    async def _serve_session(self, scope: Scope, transport: WebSocketTransport) -> bool:
+        """Serve one session from HELLO on; returns whether another may follow on the same WebSocket."""
+        peer = Peer(
+            transport,
+            limits=self._limits,
+            uri_check=self._uri_check,
+            check_request_ids=self._check_request_ids,
+        )
+        try:
+            with peer.handshake:
+                peer.handshake.deadline = anyio.current_time() + self._limits.handshake_timeout
+                await self._join(scope, transport, peer)
+            if peer.handshake.cancelled_caught:
+                logger.warning("a client from %s did not open a session in time", scope.get("client"))
+                await peer.refuse(TIMEOUT, f"no session within {self._limits.handshake_timeout} s")
+        except RemoteProtocolError as error:
+            logger.warning("a client from %s broke the protocol: %s", scope.get("client"), error.message)
+            await peer.refuse(error.uri, error.message)
+        except Disconnected:
+            return False
+        except Exception:
+            logger.exception("a session from %s could not be served", scope.get("client"))
+            # The realm's middleware may be what failed.
+            peer.attach(transport.receive, transport.send)
+            await peer.refuse(RUNTIME_ERROR)
+        ending = peer.ending or Ending(RUNTIME_ERROR, "server")
+        if ending.orderly and ending.reason != SYSTEM_SHUTDOWN:
+            return True
+        await transport.close(_CLOSE_CODES.get(ending.reason, _NORMAL), ending.reason)
+        return False
+
+    async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:
+        """Read HELLO and hand the session to the realm that it names."""
+        hello = await peer.receive()
+        if isinstance(hello, Abort):
+            raise Disconnected(_NORMAL)
+        assert isinstance(hello, Hello)
+        realm = self._find_realm(hello.realm)
+        if realm is None:
+            await peer.refuse(NO_SUCH_REALM, f"there is no realm {hello.realm!r}")
+            return
+        session_scope: Scope = {
+            **scope,
+            "type": "wamp",
+            "wamp.realm": hello.realm,
+            "wamp.hello": hello.details,
+            "wamp.subprotocol": transport.subprotocol.name,
+            "wamp.peer": peer,
+        }
+        session_scope["wamp.session"] = Session(
+            realm=realm,
+            realm_uri=hello.realm,
+            details=hello.details,
+            connection=Connection(session_scope),
+            peer=peer,
+        )
+        peer.limits = realm.build().limits
+        await realm(session_scope, transport.receive, transport.send)

@@ -1,0 +1,102 @@
+"""Events for the server's own subscribers."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from wampasgi.adapters import TaskOwner
+from wampasgi.errors import InvalidArgument
+from wampasgi.handlers import HandlerPlan
+from wampasgi.session import Session
+
+logger = logging.getLogger("wampasgi.router")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A publication, as the server's own subscribers and the test client see it."""
+
+    #: The topic that was published to.
+    topic: str
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    publication_id: int = 0
+    #: EVENT.Details.
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A handler of the server's own for the events of a topic or a pattern of topics."""
+
+    plan: HandlerPlan
+    roles: frozenset[str] | None
+
+    async def handle(self, event: Event, provided: Mapping[str, Any]) -> None:
+        """Run the handler for one event; what it raises is logged, for nobody waits for an answer."""
+        session: Session = provided["session"]
+        try:
+            await self.plan.call({**provided, "event": event}, event.args, event.kwargs)
+        except InvalidArgument as error:
+            logger.warning(
+                "an event of topic %s from %r does not fit %s: %s",
+                event.topic,
+                session,
+                self.plan.name,
+                error,
+            )
+        except Exception:
+            logger.exception("%s failed for topic %s, published by %r", self.plan.name, event.topic, session)
+
+
+class EventQueue:
+    """The publications of one session that wait for the server's own subscribers, handled in order.
+
+    One task handles them as long as there are any. The session that published them owns it, and waits for
+    it when it ends.
+    """
+
+    __slots__ = ("_limit", "_owner", "_provided", "_room", "_waiting", "_working")
+
+    def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], *, limit: int) -> None:
+        self._owner = owner
+        self._provided = provided
+        self._limit = limit
+        self._waiting: deque[tuple[Subscriber, Event]] = deque()
+        self._room = anyio.Event()
+        self._working = False
+
+    def put(self, subscriber: Subscriber, event: Event) -> None:
+        """Let ``subscriber`` handle ``event`` after the ones before."""
+        self._waiting.append((subscriber, event))
+        if not self._working:
+            self._working = True
+            self._owner.spawn(self._handle)
+
+    async def room(self) -> None:
+        """Wait while as many events wait as may."""
+        while len(self._waiting) >= self._limit:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def empty(self) -> None:
+        """Wait until all events are handled."""
+        while self._working:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def _handle(self) -> None:
+        try:
+            while self._waiting:
+                subscriber, event = self._waiting.popleft()
+                await subscriber.handle(event, self._provided)
+                self._room.set()
+        finally:
+            self._working = False
+            self._room.set()

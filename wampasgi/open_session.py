@@ -1,0 +1,307 @@
+"""One open session: its message loop, with one method for each message that a client sends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from wampasgi.adapters import TaskOwner
+from wampasgi.authorization import refusal
+from wampasgi.built import BuiltRealm
+from wampasgi.calls import Calls
+from wampasgi.errors import (
+    GOODBYE_AND_OUT,
+    INVALID_ARGUMENT,
+    INVALID_URI,
+    NO_SUCH_PROCEDURE,
+    NO_SUCH_REGISTRATION,
+    OPTION_DISALLOWED_DISCLOSE_ME,
+    RUNTIME_ERROR,
+    InvalidURI,
+    RemoteProtocolError,
+    WAMPError,
+)
+from wampasgi.events import Event, EventQueue
+from wampasgi.ids import random_publication_id
+from wampasgi.lifespan import LifespanHandlers
+from wampasgi.messages import (
+    Abort,
+    Call,
+    Cancel,
+    Error,
+    Goodbye,
+    Message,
+    Publish,
+    Published,
+    Register,
+    Subscribe,
+    Unregister,
+    Unsubscribe,
+    Yield,
+)
+from wampasgi.peer import Peer
+from wampasgi.session import Session
+from wampasgi.subscribing import Subscriptions, Topic
+from wampasgi.transport import Disconnected
+from wampasgi.types import Match
+from wampasgi.uris import MATCH_POLICIES, is_reserved
+
+logger = logging.getLogger("wampasgi.session")
+
+
+class OpenSession:
+    """Serves one session from WELCOME to its end.
+
+    ``handlers`` own its lifespan handlers and gatekeepers, ``events`` the task that hands its publications to
+    the server's own subscribers.
+    """
+
+    def __init__(
+        self, session: Session, peer: Peer, built: BuiltRealm, handlers: TaskGroup, events: TaskOwner
+    ) -> None:
+        self._session = session
+        self._peer = peer
+        self._built = built
+        self._handlers = handlers
+        self._provided = built.provided_for(session)
+        self._subscriptions = Subscriptions(
+            session,
+            peer,
+            built.joined.broker,
+            handlers,
+            self._provided,
+            teardown_timeout=built.limits.teardown_timeout,
+        )
+        self._subscribing: set[int] = set()
+        self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
+        self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
+            Call.code: self._on_call,
+            Cancel.code: self._on_cancel,
+            Publish.code: self._on_publish,
+            Subscribe.code: self._on_subscribe,
+            Unsubscribe.code: self._on_unsubscribe,
+            Register.code: self._on_register,
+            Unregister.code: self._on_unregister,
+            Yield.code: self._on_yield,
+            Error.code: self._on_error,
+            Goodbye.code: self._on_goodbye,
+            Abort.code: self._on_abort,
+        }
+
+    async def run(self, requests: TaskOwner) -> None:
+        """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
+        timeout = self._built.limits.teardown_timeout
+        lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
+        self._peer.send_event = self._subscriptions.send_event
+        try:
+            with self._peer.reading:
+                if not await lifespan.begin(self._handlers):
+                    self._peer.say_goodbye(RUNTIME_ERROR, "the session could not be started")
+                async with requests:
+                    self._requests = requests
+                    self._calls = Calls(
+                        self._session,
+                        self._peer,
+                        requests,
+                        self._provided,
+                        limit=self._built.limits.requests_in_flight,
+                        debug=self._built.debug,
+                    )
+                    await self._read_messages()
+        finally:
+            self._peer.cut(GOODBYE_AND_OUT)
+            with anyio.move_on_after(timeout, shield=True):
+                await self._events.empty()
+            self._subscriptions.end()
+            lifespan.end()
+
+    async def _read_messages(self) -> None:
+        while not self._peer.finished:
+            try:
+                message = await self._peer.receive()
+                # What comes after our GOODBYE and before the client's is ignored.
+                if self._peer.ending is None or message.code in (Goodbye.code, Abort.code):
+                    await self._on[message.code](message)
+            except InvalidURI as error:
+                if error.request_type is None or error.request_id is None:
+                    self._abort(error)
+                elif error.expects_answer:
+                    self._send_error(
+                        error.request_type, error.request_id, WAMPError(error.uri, error.message)
+                    )
+            except RemoteProtocolError as error:
+                self._abort(error)
+            except Disconnected:
+                self._peer.cut(GOODBYE_AND_OUT, ended_by="client")
+            except Exception:
+                logger.exception("%r is aborted: a message could not be handled", self._session)
+                self._peer.abort(RUNTIME_ERROR)
+
+    def _abort(self, error: RemoteProtocolError) -> None:
+        logger.warning("%r broke the protocol and is aborted: %s", self._session, error.message)
+        self._peer.abort(error.uri, error.message)
+
+    # Calls
+
+    async def _on_call(self, message: Call) -> None:
+        if self._is_in_flight(message):
+            return
+        procedure = self._built.find_procedure(message.procedure)
+        roles = None if procedure is None else procedure.roles
+        if roles is not None or not self._built.authorization.silent:
+            try:
+                verdict = await self._built.authorization.decide(
+                    self._session, "call", message.procedure, message.options, self._provided, roles=roles
+                )
+                if verdict is not None and not verdict.allowed:
+                    raise refusal("call", message.procedure)
+            except WAMPError as error:
+                self._send_error(Call.code, message.request_id, error)
+                return
+        if procedure is None:
+            unknown = WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {message.procedure!r}")
+            self._send_error(Call.code, message.request_id, unknown)
+        elif self._built.synchronize_requests:
+            await self._calls.run(message, procedure)
+        else:
+            self._calls.start(message, procedure)
+            await self._calls.room()
+
+    async def _on_cancel(self, message: Cancel) -> None:
+        self._calls.cancel(message)
+
+    # Publications
+
+    async def _on_publish(self, message: Publish) -> None:
+        acknowledge = message.options.get("acknowledge", False)
+        try:
+            publication_id = await self._publish(message)
+        except WAMPError as error:
+            if acknowledge:
+                self._send_error(Publish.code, message.request_id, error)
+            return
+        if acknowledge:
+            self._peer.send(Published(message.request_id, publication_id))
+        await self._events.room()
+
+    async def _publish(self, message: Publish) -> int:
+        """Publish as far as the session may, and return the publication id; raises WAMPError."""
+        topic, options = message.topic, message.options
+        if is_reserved(topic):
+            raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
+        role = self._session.authrole
+        subscribers = [
+            subscriber
+            for at_topic in self._built.subscribers.matches(topic)
+            for subscriber in at_topic
+            if subscriber.roles is None or role in subscriber.roles
+        ]
+        verdict = await self._built.authorization.decide(
+            self._session, "publish", topic, options, self._provided
+        )
+        disclose = options.get("disclose_me", False)
+        if disclose and not (verdict is not None and verdict.disclose):
+            raise WAMPError(OPTION_DISALLOWED_DISCLOSE_ME, f"this session may not be disclosed on {topic!r}")
+        if verdict is None:
+            # Nobody has said that clients may reach each other here: it is for the server alone.
+            if not subscribers:
+                raise refusal("publish", topic)
+            publication_id = random_publication_id()
+        elif verdict.allowed:
+            publication_id = self._built.joined.publish(
+                self._session.id, topic, options, message.args, message.kwargs, disclose=disclose
+            )
+        else:
+            raise refusal("publish", topic)
+        event = Event(topic, message.args or (), message.kwargs or {}, publication_id)
+        for subscriber in subscribers:
+            self._events.put(subscriber, event)
+        return publication_id
+
+    # Subscriptions
+
+    async def _on_subscribe(self, message: Subscribe) -> None:
+        if self._is_in_flight(message):
+            return
+        match: Match = message.options.get("match", "exact")
+        try:
+            if match not in MATCH_POLICIES:
+                raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+            # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
+            topic = self._built.find_topic(message.topic) if match == "exact" else None
+            verdict = await self._built.authorization.decide(
+                self._session,
+                "subscribe",
+                message.topic,
+                message.options,
+                self._provided,
+                roles=None if topic is None else topic.roles,
+                match=match,
+            )
+            if not (verdict.allowed if verdict is not None else topic is not None):
+                raise refusal("subscribe", message.topic)
+        except WAMPError as error:
+            self._send_error(Subscribe.code, message.request_id, error)
+            return
+        if self._built.synchronize_requests or topic is None:
+            await self._subscriptions.subscribe(message, match, topic)
+        else:
+            self._subscribing.add(message.request_id)
+            self._requests.spawn(self._subscribe, message, match, topic)
+
+    async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
+        try:
+            await self._subscriptions.subscribe(message, match, topic)
+        finally:
+            self._subscribing.discard(message.request_id)
+
+    async def _on_unsubscribe(self, message: Unsubscribe) -> None:
+        try:
+            self._subscriptions.unsubscribe(message)
+        except WAMPError as error:
+            self._send_error(Unsubscribe.code, message.request_id, error)
+
+    # Registrations: the realm's procedures are the server's own
+
+    async def _on_register(self, message: Register) -> None:
+        self._send_error(Register.code, message.request_id, refusal("register", message.procedure))
+
+    async def _on_unregister(self, message: Unregister) -> None:
+        error = WAMPError(NO_SUCH_REGISTRATION, f"this session has no registration {message.registration_id}")
+        self._send_error(Unregister.code, message.request_id, error)
+
+    async def _on_yield(self, message: Yield) -> None:
+        raise RemoteProtocolError(
+            f"YIELD for invocation {message.request_id}, which this session does not have"
+        )
+
+    async def _on_error(self, message: Error) -> None:
+        raise RemoteProtocolError(
+            f"ERROR for invocation {message.request_id}, which this session does not have"
+        )
+
+    # The end
+
+    async def _on_goodbye(self, message: Goodbye) -> None:
+        self._peer.answer_goodbye(message.reason, GOODBYE_AND_OUT)
+
+    async def _on_abort(self, message: Abort) -> None:
+        self._peer.cut(message.reason, ended_by="client")
+
+    # Answers
+
+    def _is_in_flight(self, message: Message) -> bool:
+        """Refuse a request whose id another one still has, and tell whether it was so."""
+        request_id: int = getattr(message, "request_id", 0)
+        if request_id not in self._calls and request_id not in self._subscribing:
+            return False
+        error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
+        self._send_error(message.code, request_id, error)
+        return True
+
+    def _send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
+        self._peer.send(Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs))

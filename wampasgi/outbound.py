@@ -1,0 +1,95 @@
+"""The bounded queue of one session's outgoing messages, and the writer that exists while it isn't empty."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+
+from wampasgi.adapters import TaskOwner
+
+#: One message, ready for ``write``, with its size in bytes.
+Write = Callable[[Sequence[Any]], Awaitable[None]]
+
+
+class Outbound:
+    """Messages on their way to one peer, in order.
+
+    ``put`` never waits, so a slow peer costs nobody else time; when it would pass a bound, the queue is
+    emptied, ``on_overflow`` is called once, and nothing more is taken. There is no writer task while there
+    is nothing to write: an idle session costs no task, and where tasks start eagerly a message that the
+    socket takes at once costs no turn of the event loop.
+    """
+
+    __slots__ = (
+        "_drained",
+        "_max_messages",
+        "_max_size",
+        "_on_overflow",
+        "_owner",
+        "_queue",
+        "_queued_size",
+        "_write",
+        "_writing",
+        "closed",
+    )
+
+    def __init__(
+        self,
+        write: Write,
+        owner: TaskOwner,
+        *,
+        max_messages: int,
+        max_size: int,
+        on_overflow: Callable[[], None],
+    ) -> None:
+        self._write = write
+        self._owner = owner
+        self._max_messages = max_messages
+        self._max_size = max_size
+        self._on_overflow = on_overflow
+        self._queue: list[Any] = []
+        self._queued_size = 0
+        self._writing = False
+        self._drained: anyio.Event | None = None
+        #: Nothing more is taken; what was put before is still written.
+        self.closed = False
+
+    def put(self, item: Any, size: int) -> None:
+        """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
+        if self.closed:
+            return
+        if not self._writing:
+            self._writing = True
+            self._owner.spawn(self._run, [item])
+            return
+        self._queue.append(item)
+        self._queued_size += size
+        if len(self._queue) > self._max_messages or self._queued_size > self._max_size:
+            self.closed = True
+            self._queue.clear()
+            self._on_overflow()
+
+    @property
+    def congested(self) -> bool:
+        """Whether messages wait because the peer has not taken the ones before."""
+        return bool(self._queue)
+
+    async def drained(self) -> None:
+        """Wait until all that was put has been written."""
+        if self._writing:
+            if self._drained is None:
+                self._drained = anyio.Event()
+            await self._drained.wait()
+
+    async def _run(self, items: list[Any]) -> None:
+        try:
+            while items:
+                await self._write(items)
+                items, self._queue, self._queued_size = self._queue, [], 0
+        finally:
+            self._writing = False
+            if self._drained is not None:
+                self._drained.set()
+                self._drained = None

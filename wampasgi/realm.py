@@ -1,0 +1,296 @@
+"""A realm: an ASGI sub-application with its own procedures, topics, sessions and permissions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from starlette.middleware import Middleware
+
+from wampasgi.adapters import AsyncSupport
+from wampasgi.auth import (
+    AnonymousMiddleware,
+    ChallengeMiddleware,
+    CustomAuthenticationMiddleware,
+    GateMiddleware,
+    TicketMethod,
+    TransportAuthenticationMiddleware,
+)
+from wampasgi.authorization import Authorization
+from wampasgi.built import BuiltRealm
+from wampasgi.calls import Procedure, within
+from wampasgi.configuration import ConfiguresRealm, RealmSettings
+from wampasgi.endpoint import SessionEndpoint
+from wampasgi.errors import (
+    CLOSE_REALM,
+    NO_SUCH_PROCEDURE,
+    RUNTIME_ERROR,
+    ConfigurationError,
+    WAMPError,
+)
+from wampasgi.events import Event, Subscriber
+from wampasgi.injection import Injection
+from wampasgi.joined import JoinedSessions
+from wampasgi.lifespan import LifespanHandlers
+from wampasgi.limits import Limits
+from wampasgi.router.matching import URIMap
+from wampasgi.routing import RouteTable
+from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
+from wampasgi.session import Session
+from wampasgi.subscribing import Topic
+from wampasgi.types import ASGIApp, Receive, Scope, Send
+from wampasgi.uris import check_uri
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationContext:
+    """What a realm takes over from the application that it is added to."""
+
+    app: Any
+    limits: Limits
+    async_support: AsyncSupport | None
+    synchronize_requests: bool
+    debug: bool
+
+
+class Realm(ConfiguresRealm):
+    """A realm of an application: its procedures, topics, authenticators, permissions and sessions.
+
+    ``uri`` is what clients name in HELLO. ``middleware`` are Starlette Middleware objects around the sessions
+    of this realm, outermost first: ASGI middleware for scope type ``wamp``. ``limits`` replace the
+    application's for this realm.
+    """
+
+    def __init__(
+        self, uri: str, *, middleware: Iterable[Middleware] = (), limits: Limits | None = None
+    ) -> None:
+        if not check_uri(uri):
+            raise ConfigurationError(
+                f"realm {uri!r}: a realm URI is text without white space or '#', "
+                f"whose components between the dots are not empty"
+            )
+        #: The realm URI.
+        self.uri = uri
+        self._settings = RealmSettings(middleware=middleware, limits=limits, changed=self._forget_built)
+        self._context: ApplicationContext | None = None
+        self._built: BuiltRealm | None = None
+        self._stack: ASGIApp | None = None
+        self._joined = JoinedSessions()
+        self._server_session = Session(realm=self, realm_uri=uri, details={}, connection=None, peer=None)
+
+    def __repr__(self) -> str:
+        return f"<Realm {self.uri!r}>"
+
+    @property
+    def settings(self) -> RealmSettings:
+        """The realm's configuration as it was given."""
+        return self._settings
+
+    @property
+    def app(self) -> Any:
+        """The application that the realm was added to."""
+        return self._require_context().app
+
+    @property
+    def sessions(self) -> Mapping[int, Session]:
+        """The open sessions by session id, as they are now."""
+        return self._joined
+
+    # Serving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
+        built = self.build()
+        assert self._stack is not None
+        if not built.early_lifespan_handlers:
+            await self._stack(scope, receive, send)
+            return
+        lifespan = LifespanHandlers(
+            built.early_lifespan_handlers,
+            built.provided_for(scope["wamp.session"]),
+            teardown_timeout=built.limits.teardown_timeout,
+        )
+        failure: Exception | None = None
+        async with anyio.create_task_group() as handlers:
+            try:
+                if await lifespan.begin(handlers):
+                    await self._stack(scope, receive, send)
+                else:
+                    await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
+            except Exception as error:  # noqa: BLE001 - raised again below
+                # Out of the task group it would come as an exception group.
+                failure = error
+            finally:
+                lifespan.end()
+        if failure is not None:
+            raise failure
+
+    # Calls and publications of the server's
+
+    async def publish(
+        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> int:
+        """Publish an event to all sessions that have subscribed to ``topic``, and return the publication id.
+
+        ``args`` and ``kwargs`` are the payload, ``options`` those of PUBLISH in the specification's names,
+        such as ``{"eligible_authrole": ["staff"]}``. Never waits for a subscriber. A value that the
+        serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
+        """
+        if not check_uri(topic):
+            raise ValueError(f"topic {topic!r} is no valid URI")
+        return self._joined.publish(None, topic, options or {}, list(args), kwargs)
+
+    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a procedure of the realm, and return its result.
+
+        ``timeout`` is in seconds. The result is None without arguments, the value where there is one
+        positional argument and nothing else, an RPCResult otherwise. Progress reports are dropped. Raises
+        WAMPError for an ERROR, ``wamp.error.timeout`` and ``wamp.error.no_such_procedure`` among them, and
+        what the handler raises.
+        """
+        built = self.build()
+        found = built.find_procedure(procedure)
+        if found is None:
+            raise WAMPError(NO_SUCH_PROCEDURE, f"realm {self.uri!r} has no procedure {procedure!r}")
+        request = RPCRequest(id=0, session=self._server_session, uri=procedure, args=args, kwargs=kwargs)
+        provided = built.provided_for(self._server_session)
+        result = await within(timeout, found.invoke(request, provided, None))
+        if isinstance(result, RPCErrorResult):
+            raise WAMPError(result.error_uri, *result.args, **result.kwargs)
+        return unwrap(result.args, result.kwargs)
+
+    async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
+        """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.
+
+        The bound is ``Limits.close_timeout`` for the clients' answers and ``Limits.teardown_timeout`` for
+        what the handlers have to end.
+        """
+        limits = self.build().limits
+        for session in list(self._joined.values()):
+            await session.close(uri, message)
+        with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
+            await self._joined.emptied()
+
+    # Building
+
+    def attach(self, context: ApplicationContext) -> None:
+        """Make the realm one of an application; an application does this when the realm is added to it."""
+        if self._context is not None:
+            raise ConfigurationError(
+                f"realm {self.uri!r} belongs to an application already: make a Realm for each application"
+            )
+        self._context = context
+
+    def build(self) -> BuiltRealm:
+        """Read the configuration, unless that was done since it last changed.
+
+        Raises ConfigurationError for a handler that has a parameter nothing can fill.
+        """
+        if self._built is None:
+            self._built = self._read_settings()
+            self._stack = self._middleware_stack(self._built)
+        return self._built
+
+    def _forget_built(self) -> None:
+        self._built = None
+
+    def _require_context(self) -> ApplicationContext:
+        if self._context is None:
+            raise ConfigurationError(
+                f"realm {self.uri!r} is not part of an application yet: call app.add_realm(realm) first"
+            )
+        return self._context
+
+    def _injection(self) -> Injection:
+        context = self._require_context()
+        provided = {"session": Session, "realm": Realm, "app": type(context.app)}
+        return Injection(provided, self._settings.default_args)
+
+    def _read_settings(self) -> BuiltRealm:
+        context, settings, injection = self._require_context(), self._settings, self._injection()
+        authorizer = settings.authorizer and injection.read(
+            settings.authorizer, {"action": None, "uri": None, "options": None}
+        )
+        return BuiltRealm(
+            provided={"realm": self, "app": context.app},
+            limits=settings.limits or context.limits,
+            async_support=context.async_support,
+            synchronize_requests=context.synchronize_requests,
+            debug=context.debug,
+            authorization=Authorization(settings.permissions, authorizer),
+            procedures=_read_procedures(settings, injection),
+            procedure_for_all=_read_rpc_handler(settings, injection),
+            topics=_read_topics(settings, injection),
+            topic_for_all=_read_subscription_handler(settings, injection),
+            subscribers=_read_subscribers(settings, injection),
+            lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
+            early_lifespan_handlers=tuple(
+                injection.read(handler) for handler in settings.early_lifespan_handlers
+            ),
+            joined=self._joined,
+        )
+
+    def _middleware_stack(self, built: BuiltRealm) -> ASGIApp:
+        app: ASGIApp = SessionEndpoint(self.build)
+        app = GateMiddleware(app)
+        for authenticator in reversed(_authenticators(self._settings, self._injection())):
+            app = authenticator.cls(app, *authenticator.args, **authenticator.kwargs)
+        for middleware in reversed(self._settings.middleware):
+            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+        return app
+
+
+def _authenticators(settings: RealmSettings, injection: Injection) -> list[Middleware]:
+    if settings.authentication_handler is not None:
+        handler = injection.read(settings.authentication_handler)
+        return [Middleware(CustomAuthenticationMiddleware, handler=handler)]
+    stack: list[Middleware] = []
+    if settings.transport_authenticators:
+        plans = [injection.read(handler) for handler in settings.transport_authenticators]
+        stack.append(Middleware(TransportAuthenticationMiddleware, authenticators=plans))
+    if settings.ticket_authenticator is not None:
+        ticket = TicketMethod(injection.read(settings.ticket_authenticator, {"ticket": None}))
+        stack.append(Middleware(ChallengeMiddleware, methods=[ticket]))
+    return stack or [Middleware(AnonymousMiddleware)]
+
+
+def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTable[Procedure]:
+    table: RouteTable[Procedure] = RouteTable()
+    for route in settings.procedures:
+        plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
+        table.add(route, Procedure(plan, route.roles))
+    return table
+
+
+def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedure | None:
+    if settings.rpc_handler is None:
+        return None
+    return Procedure(injection.read(settings.rpc_handler, {"request": RPCRequest}), None)
+
+
+def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
+    table: RouteTable[Topic] = RouteTable()
+    for route in settings.topics:
+        table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
+    return table
+
+
+def _read_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
+    if settings.subscription_handler is None:
+        return None
+    return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
+
+
+def _read_subscribers(settings: RealmSettings, injection: Injection) -> URIMap[list[Subscriber]]:
+    table: URIMap[list[Subscriber]] = URIMap()
+    for match, route in settings.subscribers:
+        plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
+        subscriber = Subscriber(plan, route.roles)
+        at_topic = table.get(match, route.uri)
+        if at_topic is None:
+            table.add(match, route.uri, [subscriber])
+        else:
+            at_topic.append(subscriber)
+    return table

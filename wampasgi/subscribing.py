@@ -1,0 +1,190 @@
+"""The subscriptions of one session, and the gatekeepers that run around them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup
+
+from wampasgi.errors import RUNTIME_ERROR, WAMPError
+from wampasgi.handlers import HandlerPlan
+from wampasgi.ids import random_publication_id
+from wampasgi.lifespan import TwoPartHandler
+from wampasgi.messages import Error, Event, Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from wampasgi.peer import Peer
+from wampasgi.router.broker import Broker
+from wampasgi.session import Session
+from wampasgi.types import Match
+
+logger = logging.getLogger("wampasgi.router")
+
+
+class Topic:
+    """A topic of the realm's own: its gatekeeper, and who may subscribe."""
+
+    __slots__ = ("plan", "roles")
+
+    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None) -> None:
+        self.plan = plan
+        self.roles = roles
+
+
+#: Details, args and kwargs of an event.
+_Payload: TypeAlias = tuple[dict[str, Any], list[Any], dict[str, Any]]
+
+
+class _Subscription:
+    """One subscription of the session: asked for, then decided on."""
+
+    __slots__ = ("decided", "gatekeeper", "held_events", "id", "refusal")
+
+    def __init__(self) -> None:
+        self.decided = anyio.Event()
+        self.gatekeeper: TwoPartHandler | None = None
+        #: Events that the gatekeeper sends before the client can know the subscription's id.
+        self.held_events: list[_Payload] = []
+        self.id = 0
+        self.refusal: WAMPError | None = None
+
+
+class Subscriptions:
+    """What one session has subscribed to.
+
+    ``tasks`` own the gatekeepers; they end with the subscription or the session.
+    """
+
+    __slots__ = (
+        "_broker",
+        "_by_id",
+        "_by_topic",
+        "_peer",
+        "_provided",
+        "_session",
+        "_tasks",
+        "_teardown_timeout",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        peer: Peer,
+        broker: Broker,
+        tasks: TaskGroup,
+        provided: Mapping[str, Any],
+        *,
+        teardown_timeout: float,
+    ) -> None:
+        self._session = session
+        self._peer = peer
+        self._broker = broker
+        self._tasks = tasks
+        self._provided = provided
+        self._teardown_timeout = teardown_timeout
+        self._by_topic: dict[tuple[Match, str], _Subscription] = {}
+        self._by_id: dict[int, tuple[Match, str]] = {}
+
+    async def subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
+        """Subscribe, after the topic's gatekeeper where it has one, and answer.
+
+        Subscribing again answers the id that the session has.
+        Spec: Basic Profile, "Subscribing and Unsubscribing".
+        """
+        key = (match, message.topic)
+        subscription = self._by_topic.get(key)
+        if subscription is None:
+            subscription = self._by_topic[key] = _Subscription()
+            try:
+                await self._pass_gatekeeper(subscription, message.topic, topic)
+            except WAMPError as error:
+                subscription.refusal = error
+                del self._by_topic[key]
+            else:
+                found = self._broker.subscribe(self._session.id, message.topic, match)
+                subscription.id = found.subscription_id
+                self._by_id[subscription.id] = key
+            finally:
+                subscription.decided.set()
+        else:
+            await subscription.decided.wait()
+        if subscription.refusal is not None:
+            refusal = subscription.refusal
+            self._peer.send(
+                Error(Subscribe.code, message.request_id, {}, refusal.uri, list(refusal.args), refusal.kwargs)
+            )
+            return
+        self._peer.send(Subscribed(message.request_id, subscription.id))
+        for payload in subscription.held_events:
+            self._send_event(subscription.id, payload)
+        subscription.held_events.clear()
+
+    def unsubscribe(self, message: Unsubscribe) -> None:
+        """End a subscription and answer; its gatekeeper's second part runs meanwhile.
+
+        Raises WAMPError ``wamp.error.no_such_subscription`` for an id that is not the session's.
+        """
+        self._broker.unsubscribe(self._session.id, message.subscription_id)
+        subscription = self._by_topic.pop(self._by_id.pop(message.subscription_id))
+        self._peer.send(Unsubscribed(message.request_id))
+        if subscription.gatekeeper is not None:
+            subscription.gatekeeper.end()
+
+    def send_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone; returns whether it is subscribed, or about to be."""
+        subscription = self._by_topic.get(("exact", topic))
+        if subscription is None:
+            return False
+        payload = (details, args, kwargs)
+        if subscription.id:
+            self._send_event(subscription.id, payload)
+        else:
+            subscription.held_events.append(payload)
+        return True
+
+    def _send_event(self, subscription_id: int, payload: _Payload) -> None:
+        self._peer.send(Event(subscription_id, random_publication_id(), *payload))
+
+    def end(self) -> None:
+        """Let all gatekeepers end, because the session does."""
+        self._broker.remove_session(self._session.id)
+        for subscription in self._by_topic.values():
+            if subscription.gatekeeper is not None:
+                subscription.gatekeeper.end()
+        self._by_topic.clear()
+        self._by_id.clear()
+
+    async def _pass_gatekeeper(
+        self, subscription: _Subscription, topic_uri: str, topic: Topic | None
+    ) -> None:
+        """Run the gatekeeper's first part; raises WAMPError where it refuses or fails."""
+        if topic is None:
+            return
+        provided = {**self._provided, "topic_uri": topic_uri}
+        failure: Exception | None = None
+        if topic.plan.kind == "async_generator":
+            gatekeeper = TwoPartHandler(topic.plan, provided, teardown_timeout=self._teardown_timeout)
+            subscription.gatekeeper = gatekeeper
+            self._tasks.start_soon(gatekeeper.run)
+            await gatekeeper.begun.wait()
+            failure = gatekeeper.failure
+        else:
+            try:
+                await topic.plan.call(provided)
+            except Exception as error:  # noqa: BLE001 - looked at below
+                failure = error
+        if isinstance(failure, WAMPError):
+            raise failure
+        if failure is None:
+            return
+        logger.error(
+            "gatekeeper %s failed for topic %s and %r",
+            topic.plan.name,
+            topic_uri,
+            self._session,
+            exc_info=failure,
+        )
+        raise WAMPError(RUNTIME_ERROR) from failure

@@ -1,0 +1,113 @@
+"""A WebSocket seen as a stream of WAMP messages."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
+from wampasgi.messages import Message
+from wampasgi.serializers import Subprotocol
+from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
+
+
+class Disconnected(Exception):
+    """The WebSocket is gone; ``code`` is its close code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"WebSocket disconnected with code {code}")
+        self.code = code
+
+
+class WebSocketTransport:
+    """Reads and writes WAMP messages on an accepted WebSocket.
+
+    ``receive`` and ``send`` are the ASGI callables of the inner contract, for scope type ``wamp``;
+    ``receive_message`` and ``write`` do the same without a dict around each message.
+    """
+
+    __slots__ = ("_key", "_message_size", "_receive", "_received", "_send", "closed", "subprotocol")
+
+    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol, *, message_size: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._message_size = message_size
+        self._received: deque[object] = deque()
+        self._key = "bytes" if subprotocol.serializer.binary else "text"
+        self.subprotocol = subprotocol
+        #: No more can be written: the WebSocket was closed by either side.
+        self.closed = False
+
+    async def receive_message(self) -> object:
+        """The next message as it was decoded, not validated yet.
+
+        Raises Disconnected at the end of the connection and RemoteProtocolError for a frame that is of the
+        wrong type, too large, or malformed.
+        """
+        if self._received:
+            return self._received.popleft()
+        event = await self._receive()
+        if event["type"] != "websocket.receive":
+            self.closed = True
+            raise Disconnected(event.get("code") or 1005)
+        data = event.get(self._key)
+        if data is None:
+            expected = "binary" if self._key == "bytes" else "text"
+            raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
+        if len(data) > self._message_size:
+            raise RemoteProtocolError(
+                f"a WebSocket message of {len(data)} is over the limit of {self._message_size}",
+                uri=PAYLOAD_SIZE_EXCEEDED,
+            )
+        if not self.subprotocol.batched:
+            return self.subprotocol.serializer.decode(data)
+        self._received.extend(self.subprotocol.messages(data))
+        return self._received.popleft()
+
+    async def write(self, encoded: Sequence[str | bytes]) -> None:
+        """Send messages that the serializer has encoded; a batched subprotocol packs them into one frame."""
+        if self.closed:
+            return
+        try:
+            if self.subprotocol.batched:
+                await self._send({"type": "websocket.send", self._key: self.subprotocol.frame(encoded)})
+                return
+            for data in encoded:
+                await self._send({"type": "websocket.send", self._key: data})
+        except OSError:
+            # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
+            self.closed = True
+
+    async def send_message(self, message: Message) -> None:
+        """Encode and send one message, at once."""
+        await self.write((self.subprotocol.serializer.encode(message.to_list()),))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the WebSocket; does nothing where it is closed already."""
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except OSError:
+            return
+
+    async def receive(self) -> ASGIEvent:
+        """ASGI ``receive`` of the inner contract: a ``wamp.message`` or ``wamp.disconnect`` event."""
+        try:
+            return {"type": "wamp.message", "message": await self.receive_message()}
+        except Disconnected as disconnected:
+            return {"type": "wamp.disconnect", "code": disconnected.code}
+
+    async def send(self, event: ASGIEvent) -> None:
+        """ASGI ``send`` of the inner contract: takes ``wamp.message`` and ``wamp.close`` events."""
+        if event["type"] == "wamp.message":
+            message: RawMessage = event["message"]
+            await self.write((self.subprotocol.serializer.encode(message),))
+        elif event["type"] == "wamp.close":
+            await self.close(event.get("code", 1000), event.get("reason", ""))
+        else:
+            raise ValueError(
+                f"send() got an event of type {event['type']!r}: a wamp scope takes "
+                f"'wamp.message' and 'wamp.close'"
+            )
