@@ -121,7 +121,9 @@ class WebSocketDispatcher:
         ending = peer.ending or Ending(RUNTIME_ERROR, "server")
         if ending.orderly and ending.reason != SYSTEM_SHUTDOWN:
             return True
-        await transport.close(_CLOSE_CODES.get(ending.reason, _NORMAL), ending.reason)
+        # A peer that does not read must not keep us here.
+        with anyio.move_on_after(self._limits.close_timeout):
+            await transport.close(_CLOSE_CODES.get(ending.reason, _NORMAL), ending.reason)
         return False
 
     async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:

@@ -64,13 +64,16 @@ class JoinedSessions(Mapping[int, Session]):
         args: list[Any] | None,
         kwargs: dict[str, Any] | None,
         *,
+        payload: bytes | None = None,
         disclose: bool = False,
     ) -> int:
         """Send a publication to all who are to receive it, and return its id.
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
-        publication = self.broker.publish(publisher_id, topic, options, args, kwargs, disclose=disclose)
+        publication = self.broker.publish(
+            publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose
+        )
         for delivery in publication.deliveries:
             event = EncodedMessage(delivery.event)
             for session_id in delivery.recipients:

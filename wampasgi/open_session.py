@@ -213,7 +213,13 @@ class OpenSession:
             publication_id = random_publication_id()
         elif verdict.allowed:
             publication_id = self._built.joined.publish(
-                self._session.id, topic, options, message.args, message.kwargs, disclose=disclose
+                self._session.id,
+                topic,
+                options,
+                message.args,
+                message.kwargs,
+                payload=message.payload,
+                disclose=disclose,
             )
         else:
             raise refusal("publish", topic)

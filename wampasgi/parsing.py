@@ -352,7 +352,10 @@ def _publish(raw: RawMessage, uri_check: URICheck) -> Message:
     if options or type(options) is not dict:
         _attributes("PUBLISH.Options", options, _PUBLISH_RULES)
     if type(topic) is not str or not VALID_URIS[uri_check][topic]:
-        raise _wrong_request_uri("PUBLISH.Topic", topic, 16, request_id, uri_check)
+        error = _wrong_request_uri("PUBLISH.Topic", topic, 16, request_id, uri_check)
+        if isinstance(error, InvalidURI):
+            error.expects_answer = options.get("acknowledge", False)
+        raise error
     return messages.Publish(request_id, options, topic, args, kwargs, payload)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
@@ -140,7 +141,11 @@ class Realm(ConfiguresRealm):
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        return self._joined.publish(None, topic, options or {}, list(args), kwargs)
+        publication_id = self._joined.publish(None, topic, options or {}, list(args), kwargs)
+        # One turn of the event loop for the writers: a loop of publications must not fill the queues of
+        # subscribers that read as fast as they can.
+        await checkpoint()
+        return publication_id
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm, and return its result.

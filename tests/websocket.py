@@ -1,0 +1,133 @@
+"""A WebSocket in memory: an ASGI app on one end, a test on the other, both in one event loop."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from wampasgi.types import ASGIApp, ASGIEvent, Scope
+
+ALL_ROLES: dict[str, Any] = {"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}}
+
+#: Longer than anything here takes; a test that hangs fails with what it waited for.
+PATIENCE = 5.0
+
+
+class WebSocket:
+    """The client's end. Messages are lists; frames are JSON text unless sent as they are."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, buffer_size: float = math.inf) -> None:
+        self._app = app
+        self._scope = scope
+        self._to_app, self._app_receives = anyio.create_memory_object_stream[ASGIEvent](math.inf)
+        self._app_sends, self._from_app = anyio.create_memory_object_stream[ASGIEvent](buffer_size)
+        #: Set when the app has returned.
+        self.served = anyio.Event()
+
+    async def run(self) -> None:
+        try:
+            await self._app(self._scope, self._app_receives.receive, self._app_sends.send)
+        finally:
+            self.served.set()
+
+    def close(self) -> None:
+        for stream in self._to_app, self._app_receives, self._app_sends, self._from_app:
+            stream.close()
+
+    async def send_event(self, event: ASGIEvent) -> None:
+        await self._to_app.send(event)
+
+    async def receive_event(self) -> ASGIEvent:
+        with anyio.fail_after(PATIENCE):
+            return await self._from_app.receive()
+
+    async def send_frame(self, data: str | bytes) -> None:
+        key = "text" if isinstance(data, str) else "bytes"
+        await self.send_event({"type": "websocket.receive", key: data})
+
+    async def send(self, *message: Any) -> None:
+        await self.send_frame(json.dumps(message))
+
+    async def receive(self) -> list[Any]:
+        event = await self.receive_event()
+        assert event["type"] == "websocket.send", f"expected a message, got {event}"
+        message: list[Any] = json.loads(event["text"])
+        return message
+
+    async def ask(self, *message: Any) -> list[Any]:
+        await self.send(*message)
+        return await self.receive()
+
+    async def join(self, realm: str = "default", **details: Any) -> list[Any]:
+        """Say HELLO and return WELCOME."""
+        answer = await self.ask(1, realm, {"roles": ALL_ROLES, **details})
+        assert answer[0] == 2, f"expected WELCOME, got {answer}"
+        return answer
+
+    async def disconnect(self, code: int = 1006) -> None:
+        await self.send_event({"type": "websocket.disconnect", "code": code})
+
+    async def closed(self) -> ASGIEvent:
+        """Wait for the server to close, and return the close event."""
+        event = await self.receive_event()
+        assert event["type"] == "websocket.close", f"expected a close, got {event}"
+        return event
+
+    async def wait_served(self) -> None:
+        with anyio.fail_after(PATIENCE):
+            await self.served.wait()
+
+
+@asynccontextmanager
+async def connect(
+    app: ASGIApp,
+    *,
+    subprotocols: Iterable[str] = ("wamp.2.json",),
+    buffer_size: float = math.inf,
+    **scope: Any,
+) -> AsyncIterator[WebSocket]:
+    """Open a WebSocket and take its ``websocket.accept``."""
+    async with open_websocket(app, subprotocols=subprotocols, buffer_size=buffer_size, **scope) as websocket:
+        accepted = await websocket.receive_event()
+        assert accepted["type"] == "websocket.accept", f"expected an accept, got {accepted}"
+        yield websocket
+
+
+@asynccontextmanager
+async def open_websocket(
+    app: ASGIApp, *, subprotocols: Iterable[str], buffer_size: float = math.inf, **scope: Any
+) -> AsyncIterator[WebSocket]:
+    """Send ``websocket.connect``; on leaving, disconnect and wait for the app to return."""
+    full_scope: Scope = {
+        "type": "websocket",
+        "asgi": {"version": "3.0"},
+        "path": "/",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"testserver")],
+        "client": ("192.0.2.1", 50000),
+        "server": ("testserver", 80),
+        "scheme": "ws",
+        "subprotocols": list(subprotocols),
+        **scope,
+    }
+    websocket = WebSocket(app, full_scope, buffer_size)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(websocket.run)
+        await websocket.send_event({"type": "websocket.connect"})
+        try:
+            yield websocket
+        finally:
+            with anyio.CancelScope(shield=True):
+                await websocket.disconnect()
+                with anyio.move_on_after(PATIENCE) as scope_of_wait:
+                    await websocket.served.wait()
+            websocket.close()
+            if scope_of_wait.cancelled_caught:
+                tasks.cancel_scope.cancel()
+                raise AssertionError("the app did not return after the disconnect")
