@@ -46,6 +46,10 @@ class WebSocket:
         with anyio.fail_after(PATIENCE):
             return await self._from_app.receive()
 
+    def arrived(self) -> int:
+        """The number of events that the app has sent and the test has not received yet."""
+        return self._from_app.statistics().current_buffer_used
+
     async def send_frame(self, data: str | bytes) -> None:
         key = "text" if isinstance(data, str) else "bytes"
         await self.send_event({"type": "websocket.receive", key: data})

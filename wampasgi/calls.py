@@ -24,13 +24,19 @@ OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
 
 
 class Procedure:
-    """A procedure of the realm's own: what runs when its URI is called, and who may call it."""
+    """A procedure of the realm's own: what runs when its URI is called, and who may call it.
 
-    __slots__ = ("plan", "roles")
+    ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest.
+    """
 
-    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None) -> None:
+    __slots__ = ("plan", "request_name", "roles")
+
+    def __init__(
+        self, plan: HandlerPlan, roles: frozenset[str] | None, *, request_name: str = "request"
+    ) -> None:
         self.plan = plan
         self.roles = roles
+        self.request_name = request_name
 
     async def invoke(
         self,
@@ -43,7 +49,7 @@ class Procedure:
         Progress reports go to ``on_progress`` and are dropped where the caller did not ask for them.
         """
         plan = self.plan
-        values = {**provided, "request": request}
+        values = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
             return await _final_result(plan.iterate(values, request.args, request.kwargs), on_progress)
         value = await plan.call(values, request.args, request.kwargs)
@@ -78,12 +84,13 @@ async def within(timeout: float | None, invocation: Awaitable[T]) -> T:
 class RunningCall:
     """A call that a procedure is handling."""
 
-    __slots__ = ("answered", "request_id", "task")
+    __slots__ = ("answered", "request_id", "started", "task")
 
     def __init__(self, request_id: int) -> None:
         self.request_id = request_id
         self.task: Task | None = None
         self.answered = False
+        self.started = False
 
 
 class Calls:
@@ -129,13 +136,17 @@ class Calls:
 
     def start(self, message: Call, procedure: Procedure) -> None:
         """Handle a call in a task of its own."""
-        call = self._running[message.request_id] = RunningCall(message.request_id)
+        call = self._new(message)
         call.task = self._owner.spawn(self._handle, call, message, procedure)
 
     async def run(self, message: Call, procedure: Procedure) -> None:
         """Handle a call here and now, for an application with ``synchronize_requests=True``."""
+        await self._handle(self._new(message), message, procedure)
+
+    def _new(self, message: Call) -> RunningCall:
         call = self._running[message.request_id] = RunningCall(message.request_id)
-        await self._handle(call, message, procedure)
+        self._handling += 1
+        return call
 
     async def room(self) -> None:
         """Wait while as many requests are handled as may; a session at its limit is not read from."""
@@ -154,22 +165,29 @@ class Calls:
         if call is None:
             return
         mode = message.options.get("mode", "killnowait")
-        if mode != "kill":
+        # A task that is cancelled before its first step never gets to answer.
+        unstarted = mode != "skip" and not call.started
+        if mode != "kill" or unstarted:
             self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))
         if mode != "skip" and call.task is not None:
             call.task.cancel()
+        if unstarted:
+            self._finished()
 
     async def _handle(self, call: RunningCall, message: Call, procedure: Procedure) -> None:
-        self._handling += 1
+        call.started = True
         try:
             answer = await self._result(call, message, procedure)
             self._answer(call, answer)
         finally:
             if not call.answered:
                 self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))
-            self._handling -= 1
-            if self._room is not None:
-                self._room.set()
+            self._finished()
+
+    def _finished(self) -> None:
+        self._handling -= 1
+        if self._room is not None:
+            self._room.set()
 
     async def _result(self, call: RunningCall, message: Call, procedure: Procedure) -> Message:
         options = message.options

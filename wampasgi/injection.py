@@ -13,7 +13,8 @@ class Injection:
     """Reads handlers into plans, with the framework's arguments and the default args of one realm."""
 
     def __init__(self, provided: Mapping[str, type | None], default_args: Mapping[str, DefaultArg]) -> None:
-        self._provided = dict(provided)
+        #: The framework's own arguments that every handler can get, with their classes.
+        self.provided = dict(provided)
         self._default_args = dict(default_args)
 
     def read(
@@ -25,7 +26,7 @@ class Injection:
         """
         return HandlerPlan.read(
             handler,
-            provided={**self._provided, **(extra or {})},
+            provided={**self.provided, **(extra or {})},
             default_args=self._default_args,
             takes_payload=takes_payload,
         )

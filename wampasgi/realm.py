@@ -21,6 +21,7 @@ from wampasgi.auth import (
 )
 from wampasgi.authorization import Authorization
 from wampasgi.built import BuiltRealm
+from wampasgi.callables import UserFunction
 from wampasgi.calls import Procedure, within
 from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.endpoint import SessionEndpoint
@@ -272,7 +273,13 @@ def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTabl
 def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedure | None:
     if settings.rpc_handler is None:
         return None
-    return Procedure(injection.read(settings.rpc_handler, {"request": RPCRequest}), None)
+    parameters = UserFunction.read(settings.rpc_handler).parameters
+    # As in serverwamp, the request is the first parameter, whatever its name.
+    first = parameters[0].name if parameters else "request"
+    if first in injection.provided:
+        first = "request"
+    plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
+    return Procedure(plan, None, request_name=first)
 
 
 def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:

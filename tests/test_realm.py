@@ -1,0 +1,389 @@
+"""Realms: the inner ASGI contract, middleware, and configuration that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from starlette.middleware import Middleware
+
+from tests.websocket import connect
+from wampasgi import (
+    Application,
+    ConfigurationError,
+    Limits,
+    Realm,
+    RPCRouteSet,
+    Session,
+    TopicRouteSet,
+)
+from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
+
+
+class MessageLog:
+    """Keeps every message of a realm, both ways."""
+
+    def __init__(self, app: ASGIApp, log: list[tuple[str, Any]]) -> None:
+        self.app = app
+        self.log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def logging_receive() -> ASGIEvent:
+            event = await receive()
+            self.log.append(("in", event.get("message", event["type"])))
+            return event
+
+        async def logging_send(event: ASGIEvent) -> None:
+            self.log.append(("out", event.get("message", event["type"])))
+            await send(event)
+
+        await self.app(scope, logging_receive, logging_send)
+
+
+class Passing:
+    """Passes receive and send on unchanged, and keeps the scope."""
+
+    def __init__(self, app: ASGIApp, scopes: list[Scope]) -> None:
+        self.app = app
+        self.scopes = scopes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.anyio
+async def test_middleware_of_a_realm_sees_every_message_both_ways() -> None:
+    log: list[tuple[str, Any]] = []
+    realm = Realm("r", middleware=[Middleware(MessageLog, log=log)])
+    app = Application([realm])
+    realm.allow("t", "subscribe")
+
+    @realm.procedure("add")
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    async with connect(app) as websocket:
+        welcome = await websocket.join("r")
+        await websocket.ask(48, 1, {}, "add", [1, 2])
+        subscribed = await websocket.ask(32, 2, {}, "t")
+        await realm.publish("t", "hi")
+        event = await websocket.receive()
+        await websocket.ask(6, {}, "wamp.close.close_realm")
+
+    assert log == [
+        ("out", welcome),
+        ("in", [48, 1, {}, "add", [1, 2]]),
+        ("out", [50, 1, {}, [3]]),
+        ("in", [32, 2, {}, "t"]),
+        ("out", subscribed),
+        ("out", event),
+        ("in", [6, {}, "wamp.close.close_realm"]),
+        ("out", [6, {}, "wamp.close.goodbye_and_out"]),
+    ]
+
+
+@pytest.mark.anyio
+async def test_middleware_may_change_and_drop_messages() -> None:
+    class Shout:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def shouting(event: ASGIEvent) -> None:
+                message = event.get("message", [])
+                if message and message[0] == 36 and message[4] == ["secret"]:
+                    return
+                if message and message[0] == 50:
+                    event = {**event, "message": [*message[:3], [message[3][0].upper()]]}
+                await send(event)
+
+            await self.app(scope, receive, shouting)
+
+    realm = Realm("r", middleware=[Middleware(Shout)])
+    app = Application([realm])
+    realm.allow("t", "subscribe")
+
+    @realm.procedure("echo")
+    async def echo(text: str) -> str:
+        return text
+
+    async with connect(app) as websocket:
+        await websocket.join("r")
+        await websocket.ask(32, 1, {}, "t")
+        await realm.publish("t", "secret")
+
+        assert await websocket.ask(48, 2, {}, "echo", ["quiet"]) == [50, 2, {}, ["QUIET"]]
+
+
+@pytest.mark.anyio
+async def test_value_that_cannot_be_serialized_is_answered_through_middleware_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    realm = Realm("r", middleware=[Middleware(MessageLog, log=[])])
+    app = Application([realm])
+
+    @realm.procedure("give")
+    async def give() -> Any:
+        return object()
+
+    async with connect(app) as websocket:
+        await websocket.join("r")
+        assert await websocket.ask(48, 1, {}, "give") == [8, 48, 1, {}, "wamp.error.runtime_error"]
+
+    assert "cannot be serialized" in caplog.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fails", ["receive", "send", "call"])
+async def test_middleware_that_fails_ends_its_session_with_a_word(
+    fails: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def failing_receive() -> ASGIEvent:
+                raise ValueError("broken middleware")
+
+            async def failing_send(event: ASGIEvent) -> None:
+                if event["type"] == "wamp.message" and event["message"][0] == 50:
+                    raise ValueError("broken middleware")
+                await send(event)
+
+            if fails == "call":
+                raise ValueError("broken middleware")
+            if fails == "receive":
+                receive = failing_receive
+            await self.app(scope, receive, failing_send)
+
+    realm = Realm("r", middleware=[Middleware(Failing)])
+    app = Application([realm])
+
+    @realm.procedure("ping")
+    async def ping() -> None: ...
+
+    async with connect(app) as websocket:
+        await websocket.send(1, "r", {"roles": {"caller": {}}})
+        if fails != "call":
+            await websocket.receive()
+        if fails == "send":
+            await websocket.send(48, 1, {}, "ping")
+        else:
+            answer = await websocket.receive()
+            assert (answer[0], answer[2]) == (3, "wamp.error.runtime_error")
+        assert (await websocket.closed())["code"] == 1011
+
+    assert "broken middleware" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_scope_of_a_realm_is_the_websocket_scope_with_wamp_keys() -> None:
+    scopes: list[Scope] = []
+    realm = Realm("r", middleware=[Middleware(Passing, scopes=scopes)])
+    app = Application([realm])
+
+    async with connect(app, path="/somewhere", state={"from": "outside"}) as websocket:
+        session_id = (await websocket.join("r", authid="claimed"))[1]
+
+    (scope,) = scopes
+    assert scope["type"] == "wamp"
+    assert scope["path"] == "/somewhere"
+    assert scope["state"] == {"from": "outside"}
+    assert scope["wamp.realm"] == "r"
+    assert scope["wamp.hello"]["authid"] == "claimed"
+    assert scope["wamp.subprotocol"] == "wamp.2.json"
+    assert isinstance(scope["wamp.session"], Session)
+    assert scope["wamp.session"].id == session_id
+
+
+@pytest.mark.anyio
+async def test_send_of_a_realm_refuses_events_that_are_not_wamps() -> None:
+    raised = []
+
+    class Wrong:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await send({"type": "websocket.send", "text": ""})
+            except ValueError as error:
+                raised.append(str(error))
+            await send({"type": "wamp.close", "code": 4000})
+
+    app = Application([Realm("r", middleware=[Middleware(Wrong)])])
+
+    async with connect(app) as websocket:
+        await websocket.send(1, "r", {"roles": {"caller": {}}})
+        assert (await websocket.closed())["code"] == 4000
+
+    assert "'websocket.send'" in raised[0]
+
+
+@pytest.mark.anyio
+async def test_realms_are_apart_and_the_default_realm_takes_the_rest() -> None:
+    guests, admins = Realm("guests"), Realm("admins")
+    app = Application([guests])
+    app.add_realm(admins)
+    for place, name in (guests, "guests"), (admins, "admins"), (app, "default"):
+
+        @place.procedure("where")  # type: ignore[attr-defined]
+        async def where(name: str = name) -> str:
+            return name
+
+    answers = {}
+    for uri in "guests", "admins", "elsewhere":
+        async with connect(app) as websocket:
+            await websocket.join(uri)
+            answers[uri] = (await websocket.ask(48, 1, {}, "where"))[3]
+
+    assert answers == {"guests": ["guests"], "admins": ["admins"], "elsewhere": ["default"]}
+
+
+@pytest.mark.anyio
+async def test_limits_of_a_realm_replace_those_of_the_application() -> None:
+    app = Application([Realm("r", limits=Limits(handshake_timeout=5, close_timeout=0.05))])
+
+    async with connect(app) as websocket:
+        await websocket.join("r")
+        realm = app.realms["r"]
+        for session in realm.sessions.values():
+            await session.close()
+        assert (await websocket.receive())[0] == 6
+        await websocket.closed()
+
+
+@pytest.mark.anyio
+async def test_routes_added_later_count_for_sessions_that_join_later() -> None:
+    app = Application()
+
+    async with connect(app) as early:
+        await early.join()
+
+        @app.procedure("late")
+        async def late() -> str:
+            return "here"
+
+        async with connect(app) as later:
+            await later.join()
+            assert await later.ask(48, 1, {}, "late") == [50, 1, {}, ["here"]]
+        assert (await early.ask(48, 1, {}, "late"))[4] == "wamp.error.no_such_procedure"
+
+
+# Configuration that cannot be
+
+
+async def handler() -> None: ...
+
+
+async def generator() -> AsyncIterator[None]:
+    yield
+
+
+async def wants_database(database: object) -> AsyncIterator[None]:
+    yield
+
+
+def added_twice() -> None:
+    routes = RPCRouteSet()
+    routes.route("a.b")(handler)
+    realm = Realm("r")
+    realm.add_routes(routes)
+    realm.add_routes(routes)
+
+
+def one_uri_for_two_routes() -> None:
+    routes = RPCRouteSet()
+    routes.route("a.b")(handler)
+    routes.route("a.b")(generator)
+
+
+def one_uri_in_two_route_sets() -> None:
+    realm = Realm("r")
+    for _ in range(2):
+        routes = TopicRouteSet()
+        routes.prefix_route("a.")(generator)
+        realm.add_routes(routes)
+
+
+def two_regexes_alike() -> None:
+    realm = Realm("r")
+    realm.procedure("a+", match="regex")(handler)
+    realm.procedure("a+", match="regex")(generator)
+
+
+def two_authorizers() -> None:
+    realm = Realm("r")
+    realm.authorizer(handler)
+    realm.authorizer(handler)
+
+
+def realm_of_two_applications() -> None:
+    realm = Realm("r")
+    Application([realm])
+    Application([realm])
+
+
+@pytest.mark.parametrize(
+    ("configure", "text"),
+    [
+        (added_twice, "was added to this realm before"),
+        (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is taken by .*handler"),
+        (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is taken by"),
+        (two_regexes_alike, r"regex route 'a\+' .* is taken by"),
+        (two_authorizers, "the realm has .*handler.* already"),
+        (realm_of_two_applications, "belongs to an application already"),
+        (lambda: Application([Realm("r"), Realm("r")]), "a realm 'r' was added before"),
+        (lambda: Application().add_realm("r"), "it takes a Realm"),  # type: ignore[arg-type]
+        (lambda: Realm("no good"), "realm 'no good'"),
+        (lambda: Realm("r").procedure("a", match="glob")(handler), "handler.*match is 'glob'"),  # type: ignore[arg-type]
+        (lambda: Realm("r").subscriber("a", match="regex")(handler), "handler.*match is 'regex'"),  # type: ignore[arg-type]
+        (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is no valid URI"),
+        (lambda: Realm("r").procedure("wamp.mine")(handler), "are the router's"),
+        (lambda: Realm("r").procedure("(", match="regex")(handler), "the regular expression is wrong"),
+        (lambda: Realm("r").procedure("a")(5), "must be a function"),  # type: ignore[type-var]
+        (lambda: Realm("r").add_routes([handler]), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
+        (lambda: Realm("r").add_rpc_routes(TopicRouteSet()), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
+        (lambda: Realm("r").add_topic_routes(RPCRouteSet()), "it takes a TopicRouteSet"),  # type: ignore[arg-type]
+        (lambda: Realm("r").set_default_arg("session", 1), "default arg 'session' would never be used"),
+        (lambda: Application(allow_default_realm=False).procedure("a")(handler), "no default realm"),
+        (lambda: Application(uri_check="lax"), "uri_check is 'lax'"),  # type: ignore[arg-type]
+        (lambda: Application(async_support="trio"), "async_support is 'trio'"),  # type: ignore[arg-type]
+        (lambda: Realm("r").app, "is not part of an application yet"),
+    ],
+)
+def test_configuration_that_cannot_be_raises_at_once_and_says_what_to_do(
+    configure: Callable[[], object], text: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        configure()
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        lambda realm: realm.add_session_lifespan_handler(wants_database),
+        lambda realm: realm.add_session_lifespan_handler(wants_database, authenticated_only=False),
+        lambda realm: realm.topic("t")(wants_database),
+        lambda realm: realm.set_subscription_handler(wants_database),
+        lambda realm: realm.set_authentication_handler(wants_database),
+        lambda realm: realm.add_transport_authenticator(wants_database),
+        lambda realm: realm.authorizer(wants_database),
+    ],
+)
+def test_parameter_that_nothing_can_fill_raises_when_the_application_is_checked(
+    configure: Callable[[Realm], object],
+) -> None:
+    realm = Realm("r")
+    configure(realm)
+
+    with pytest.raises(ConfigurationError, match=r"wants_database.*database.*set_default_arg"):
+        Application([realm]).check()
+
+    realm_with_database = Realm("r")
+    configure(realm_with_database)
+    realm_with_database.set_default_arg("database", object())
+    Application([realm_with_database]).check()
