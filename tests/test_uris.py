@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wampasgi.types import Match, URICheck
@@ -72,6 +72,7 @@ def test_uris_with_empty_components(uri: str, valid: bool, policy: URICheck) -> 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("allow_empty", [False, True])
+@settings(deadline=None)
 @given(uri=st.text(st.sampled_from("ab.Z_0# \n-é\u2003"), max_size=12))
 def test_uris_are_those_that_the_specification_describes(
     policy: Literal["loose", "strict"], allow_empty: bool, uri: str

@@ -336,16 +336,23 @@ def _error(raw: RawMessage, _: URICheck) -> Message:
 # Publish and subscribe
 
 
-def _encoded_payload(payload: bytes, attributes: object) -> bytes | None:
-    """Take the bytes that an encoding publisher sends as its Arguments, from PUBLISH or EVENT."""
-    return payload if type(attributes) is dict and "enc_algo" in attributes else None
+def _event_payload(
+    message: str, raw: RawMessage, attributes_at: int
+) -> tuple[list[Any] | None, dict[str, Any] | None, bytes | None]:
+    """Take Arguments and ArgumentsKw, or the bytes in their place that Options or Details call encoded."""
+    if len(raw) == 5 and type(raw[4]) is bytes:
+        attributes = raw[attributes_at]
+        if type(attributes) is dict and "enc_algo" in attributes:
+            return None, None, raw[4]
+    return *_payload(message, raw, 4), None
 
 
 # CALL, PUBLISH and YIELD are checked in line, because they are nearly all that a busy router reads: a call
 # for each field would double the time.
 def _publish(raw: RawMessage, uri_check: URICheck) -> Message:
-    payload = _encoded_payload(raw[4], raw[2]) if len(raw) == 5 and type(raw[4]) is bytes else None
-    args, kwargs = _payload("PUBLISH", raw if payload is None else raw[:4], 4)
+    args, kwargs, payload = (
+        (raw[4], None, None) if len(raw) == 5 and type(raw[4]) is list else _event_payload("PUBLISH", raw, 2)
+    )
     request_id, options, topic = raw[1], raw[2], raw[3]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("PUBLISH.Request", request_id)
@@ -368,8 +375,7 @@ def _subscribe(raw: RawMessage, uri_check: URICheck) -> Message:
 
 
 def _event(raw: RawMessage, _: URICheck) -> Message:
-    payload = _encoded_payload(raw[4], raw[3]) if len(raw) == 5 and type(raw[4]) is bytes else None
-    args, kwargs = _payload("EVENT", raw if payload is None else raw[:4], 4)
+    args, kwargs, payload = _event_payload("EVENT", raw, 3)
     subscription_id = _id("EVENT.Subscription", raw[1])
     publication_id = _id("EVENT.Publication", raw[2])
     details = _attributes("EVENT.Details", raw[3], _EVENT_RULES)
@@ -426,7 +432,7 @@ def _interrupt(raw: RawMessage, _: URICheck) -> Message:
 
 
 def _yield(raw: RawMessage, _: URICheck) -> Message:
-    args, kwargs = _payload("YIELD", raw, 3)
+    args, kwargs = (raw[3], None) if len(raw) == 4 and type(raw[3]) is list else _payload("YIELD", raw, 3)
     request_id, options = raw[1], raw[2]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("YIELD.Request", request_id)

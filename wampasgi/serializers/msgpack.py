@@ -39,9 +39,11 @@ class MsgPackSerializer:
         """Serialize a message; UnserializableValue names the type of a value that it cannot carry."""
         try:
             return ormsgpack.packb(message, plain, _OPTIONS)
-        except Exception as error:  # a value's own code runs in it, and may raise anything
-            error.__cause__ = _raised_by_value(message)
-            raise UnserializableValue(f"MessagePack cannot carry the message: {error}") from error
+        except Exception as error:  # noqa: BLE001 (raised below: a value's own code may raise anything)
+            failure = error
+        # Not in the handler, where what it finds would have the failure as its context, and so be a circle.
+        failure.__cause__ = _raised_by_value(message)
+        raise UnserializableValue(f"MessagePack cannot carry the message: {failure}") from failure
 
     def decode(self, data: Encoded) -> object:
         """Read bytes; RemoteProtocolError for what isn't MessagePack, has other types, or goes too deep."""

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.serializers import JSON, MSGPACK
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text().filter(lambda text: not text.startswith("\0"))
+    | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("\0key"), inner),
+    max_leaves=15,
+)
+
+
+def test_messages_are_compact_text() -> None:
+    assert (JSON.name, JSON.binary) == ("json", False)
+    assert JSON.encode([48, 1, {}, "com.p", ["ü"]]) == '[48,1,{},"com.p",["ü"]]'
+
+
+@settings(deadline=None)
+@given(JSON_VALUES)
+def test_what_is_encoded_decodes_to_the_same(value: object) -> None:
+    assert JSON.decode(JSON.encode([value])) == [value]
+
+
+@settings(deadline=None)
+@given(st.lists(JSON_VALUES))
+def test_json_of_others_is_read(value: list[Any]) -> None:
+    text = json.dumps(value, default=lambda data: "\0" + base64.b64encode(data).decode())
+
+    assert JSON.decode(text) == value
+
+
+@settings(deadline=None)
+@given(st.text() | st.text('[]{}",:0123456789.eE+-\\u0 tn\0="', max_size=30))
+def test_random_text_is_read_or_refused(text: str) -> None:
+    try:
+        decoded = JSON.decode(text)
+    except RemoteProtocolError:
+        return
+    assert MSGPACK.decode(MSGPACK.encode([decoded])) == [decoded] or decoded != decoded
+
+
+# Binary data
+
+
+def test_binary_data_goes_as_in_the_specification() -> None:
+    data = bytes.fromhex("10e3ff9053075c526f5fc06d4fe37cdb")
+    text = '[70,1,{},["\\u0000EOP/kFMHXFJvX8BtT+N82w=="]]'
+
+    assert JSON.encode([70, 1, {}, [data]]) == text
+    assert JSON.decode(text) == [70, 1, {}, [data]]
+
+
+def test_binary_data_is_found_at_every_depth() -> None:
+    text = '[1,"\\u0000YQ==",{"\\u0000YQ==":"\\u0000Yg==","b":[{"c":["\\u0000Yw==","\\u0000"]}]},"a\\u0000b"]'
+
+    assert JSON.decode(text) == [1, b"a", {"\0YQ==": b"b", "b": [{"c": [b"c", b""]}]}, "a\0b"]
+    assert JSON.decode('"\\u0000YQ=="') == b"a"
+
+
+def test_binary_data_is_found_where_python_would_not_recurse() -> None:
+    text = "[" * 200 + '"\\u0000YQ=="' + "]" * 200
+
+    decoded: Any = JSON.decode(text)
+    while isinstance(decoded, list):
+        (decoded,) = decoded
+
+    assert decoded == b"a"
+
+
+@pytest.mark.parametrize("base64_text", ["Y", "YQ", "YQ==YQ==", "Y Q==", "\\u0000", "ü", "Y_=="])
+def test_string_marked_as_binary_must_be_base64(base64_text: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=r"U\+0000 must go on with Base64"):
+        JSON.decode(f'[48,1,{{}},"com.p",[{{"deep":"\\u0000{base64_text}"}}]]')
+
+
+@pytest.mark.parametrize("string", ["\0", "\0text", "\0YQ=="])
+@pytest.mark.parametrize("with_bytes", [True, False])
+def test_string_that_would_arrive_as_bytes_is_refused(string: str, with_bytes: bool) -> None:
+    payload = [{"deep": [string]}, b"x" if with_bytes else 1]
+
+    with pytest.raises(UnserializableValue, match=r"must not begin with U\+0000"):
+        JSON.encode([70, 1, {}, payload])
+
+
+def test_other_strings_with_u0000_are_carried() -> None:
+    payload = ["a\0b", "\\u0000", '"\0', '\\"\0text', {"\0key": b"\0value"}]
+
+    assert JSON.decode(JSON.encode(payload)) == payload
+
+
+# What peers may send
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "[",
+        "[1,]",
+        "[1][2]",
+        "[1] x",
+        "[1]\x1e",
+        "{1:2}",
+        "[NaN]",
+        "[Infinity]",
+        "[1e999]",
+        "['a']",
+        "[01]",
+        '["\t"]',
+        '["\0"]',
+        '["\\ud800"]',
+        '["\\udc00\\ud800"]',
+        '["\\x41"]',
+        '["\ud800"]',
+        "\ufeff[1]",
+        "[" * 100_000,
+        "[" * 1500 + "]" * 1500,
+        '{"a":' * 100_000,
+    ],
+    ids=lambda text: ascii(text[:12]),
+)
+def test_malformed_text_is_a_violation(text: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=r"^malformed JSON: "):
+        JSON.decode(text)
+
+
+@pytest.mark.parametrize("levels", [260, 500, 1000])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_nesting_that_could_not_be_sent_on_is_a_violation(begin: str, end: str, levels: int) -> None:
+    levels //= len(end)
+    text = begin * levels + "1" + end * levels
+    if len(end) > 1:
+        text = f"[{begin * levels}1{end * levels}]"
+
+    with pytest.raises(RemoteProtocolError, match="nested too deeply"):
+        JSON.decode(text)
+
+
+def test_malformed_text_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(RemoteProtocolError) as raised:
+        JSON.decode('["' + "secret" * 1000)
+
+    assert "secret" not in raised.value.message
+
+
+def test_binary_websocket_message_is_a_violation() -> None:
+    with pytest.raises(RemoteProtocolError, match="JSON messages are text"):
+        JSON.decode(b"[1]")
+
+
+def test_integers_over_64_bits_are_read_as_floats() -> None:
+    assert JSON.decode("[18446744073709551615,18446744073709551616]") == [2**64 - 1, 2.0**64]
+
+
+def test_the_last_of_equal_keys_counts() -> None:
+    assert JSON.decode('{"a":1,"a":2}') == {"a": 2}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_floats_that_json_lacks_are_sent_as_null(value: float) -> None:
+    assert JSON.encode([value]) == "[null]"

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import ormsgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.serializers import JSON, MSGPACK
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=15,
+)
+
+
+def test_messages_are_bytes() -> None:
+    assert (MSGPACK.name, MSGPACK.binary) == ("msgpack", True)
+    assert MSGPACK.encode([48, 1, {}, "com.p"]) == b"\x94\x30\x01\x80\xa5com.p"
+
+
+@settings(deadline=None)
+@given(VALUES)
+def test_what_is_encoded_decodes_to_the_same(value: object) -> None:
+    assert MSGPACK.decode(MSGPACK.encode([value])) == [value]
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60) | VALUES.map(lambda value: ormsgpack.packb([value])[:-1]))
+def test_random_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        decoded = MSGPACK.decode(data)
+        MSGPACK.encode([decoded])
+        with contextlib.suppress(UnserializableValue):
+            JSON.encode([decoded])
+
+
+@settings(deadline=None)
+@given(VALUES, st.binary(min_size=1, max_size=12))
+def test_whatever_follows_a_message_is_a_violation(value: object, rest: bytes) -> None:
+    data = MSGPACK.encode([value])
+
+    with pytest.raises(RemoteProtocolError, match="malformed MessagePack"):
+        MSGPACK.decode(data + rest)
+
+
+@settings(deadline=None)
+@given(VALUES, st.data())
+def test_whatever_is_cut_short_is_a_violation(value: object, draw: st.DataObject) -> None:
+    data = MSGPACK.encode([value])
+
+    with pytest.raises(RemoteProtocolError, match="malformed MessagePack"):
+        MSGPACK.decode(data[: draw.draw(st.integers(0, len(data) - 1))])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"\x91",
+        b"\x90\x90",
+        b"\x90\xc0",
+        b"\xa5abc",
+        b"\xa1\xff",
+        b"\xa3\xed\xa0\x80",
+        b"\xd4\x01a",
+        b"\xc7\x01\x05a",
+        b"\x91\xd6\xff\x00\x00\x00\x00",
+        b"\xd7\xff" + b"\0" * 8,
+        b"\x81\x01\x02",
+        b"\x81\xc0\x02",
+        b"\x81\xc4\x01a\x02",
+        b"\x81\x90\x02",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xffabc",
+        b"\xc6\xff\xff\xff\xffabc",
+        b"\x91" * 100_000,
+        b"\x91" * 1500 + b"\x90",
+        b"\x81\xa1a" * 1500 + b"\x90",
+    ],
+    ids=lambda data: data[:8].hex() or "nothing",
+)
+def test_malformed_bytes_are_a_violation(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match=r"^malformed MessagePack: "):
+        MSGPACK.decode(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x91" * 260 + b"\x90",
+        b"\x91" * 1000 + b"\x90",
+        b"\x81\xa1a" * 260 + b"\x90",
+        b"\xdc\x00\x01" * 260 + b"\x90",
+        b"\xdd\x00\x00\x00\x01" * 260 + b"\x90",
+        b"\xde\x00\x01\xa1a" * 260 + b"\xc4\x00",
+        b"\xdf\x00\x00\x00\x01\xa1a" * 260 + b"\x90",
+    ],
+    ids=lambda data: data[:8].hex(),
+)
+def test_nesting_that_could_not_be_sent_on_is_a_violation(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="nested too deeply"):
+        MSGPACK.decode(data)
+
+
+def test_text_websocket_message_is_a_violation() -> None:
+    with pytest.raises(RemoteProtocolError, match="MessagePack messages are binary"):
+        MSGPACK.decode("\x90")
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
+def test_servers_may_hand_over_any_bytes(make: Any) -> None:
+    data = MSGPACK.encode([48, 1, {}, "com.p", [b"x" * 500]])
+
+    assert MSGPACK.decode(make(data)) == [48, 1, {}, "com.p", [b"x" * 500]]
+
+
+def test_strings_that_begin_with_u0000_are_carried() -> None:
+    assert MSGPACK.decode(MSGPACK.encode(["\0text", "\0YQ=="])) == ["\0text", "\0YQ=="]
+
+
+def test_all_floats_are_carried() -> None:
+    decoded: Any = MSGPACK.decode(MSGPACK.encode([float("nan"), float("inf")]))
+
+    assert math.isnan(decoded[0])
+    assert decoded[1] == float("inf")
