@@ -1,0 +1,171 @@
+"""Owners of tasks, in each support for an asynchronous library."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+import anyio
+import pytest
+
+from wampasgi.adapters import (
+    AnyioAsyncSupport,
+    AsyncioAsyncSupport,
+    AsyncSupport,
+    TrioAsyncSupport,
+    support_for_running_loop,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["native", "anyio"])
+def support(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncSupport:
+    if request.param == "anyio":
+        return AnyioAsyncSupport()
+    return AsyncioAsyncSupport() if anyio_backend == "asyncio" else TrioAsyncSupport()
+
+
+async def test_leaving_cancels_what_still_runs_and_waits_for_its_cleanup(support: AsyncSupport) -> None:
+    outcome = []
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+            outcome.append("cleaned up")
+
+    async with support.task_owner() as owner:
+        owner.spawn(work)
+        owner.spawn(work)
+        await anyio.wait_all_tasks_blocked()
+        running = len(owner)
+
+    assert running == 2
+    assert outcome == ["cleaned up"] * 2
+    assert len(owner) == 0
+
+
+async def test_one_task_can_be_cancelled_alone(support: AsyncSupport) -> None:
+    outcome = []
+
+    async def work(name: str, finish: anyio.Event) -> None:
+        try:
+            await finish.wait()
+            outcome.append(f"{name} finished")
+        except anyio.get_cancelled_exc_class():
+            outcome.append(f"{name} cancelled")
+            raise
+
+    finish = anyio.Event()
+    async with support.task_owner() as owner:
+        first = owner.spawn(work, "first", finish)
+        owner.spawn(work, "second", finish)
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+        await anyio.wait_all_tasks_blocked()
+        finish.set()
+        await anyio.wait_all_tasks_blocked()
+
+    assert outcome == ["first cancelled", "second finished"]
+
+
+@pytest.mark.parametrize("suspends", [True, False])
+async def test_exception_that_escapes_a_task_is_raised_on_leaving(
+    support: AsyncSupport, suspends: bool
+) -> None:
+    async def fail() -> None:
+        if suspends:
+            await anyio.lowlevel.checkpoint()
+        raise LookupError("escaped")
+
+    async def own() -> None:
+        async with support.task_owner() as owner:
+            owner.spawn(fail)
+            await anyio.wait_all_tasks_blocked()
+
+    with pytest.raises((LookupError, ExceptionGroup)) as raised:
+        await own()
+
+    error = raised.value
+    while isinstance(error, ExceptionGroup):
+        (error,) = error.exceptions
+    assert isinstance(error, LookupError)
+
+
+async def test_tasks_have_the_context_variables_of_their_starter(support: AsyncSupport) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+    seen = []
+
+    async def work() -> None:
+        seen.append(variable.get())
+        variable.set("changed in the task")
+
+    variable.set("set before")
+    async with support.task_owner() as owner:
+        owner.spawn(work)
+        await anyio.wait_all_tasks_blocked()
+
+    assert seen == ["set before"]
+    assert variable.get() == "set before"
+
+
+async def test_cancellation_of_the_owner_reaches_the_tasks_and_goes_on(support: AsyncSupport) -> None:
+    outcome = []
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+            outcome.append("cleaned up")
+
+    with anyio.CancelScope() as scope:
+        async with support.task_owner() as owner:
+            owner.spawn(work)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert scope.cancelled_caught
+    assert outcome == ["cleaned up"]
+
+
+async def test_the_running_library_chooses_the_support(anyio_backend: str) -> None:
+    assert support_for_running_loop(None).library == anyio_backend
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_native_cancellation_while_leaving_waits_for_the_tasks_all_the_same() -> None:
+    import asyncio
+
+    outcome = []
+    leaving = asyncio.Event()
+    release = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await release.wait()
+            outcome.append("cleaned up")
+
+    async def host() -> None:
+        async with AsyncioAsyncSupport().task_owner() as owner:
+            owner.spawn(work)
+            await anyio.wait_all_tasks_blocked()
+            leaving.set()
+
+    task = asyncio.create_task(host())
+    await leaving.wait()
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    assert not task.done()
+    release.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert outcome == ["cleaned up"]

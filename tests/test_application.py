@@ -1,0 +1,271 @@
+"""The application as an ASGI app: HTTP, lifespan, event loops and shutdown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import pytest
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+
+from tests.websocket import connect
+from wampasgi import (
+    AnyioAsyncSupport,
+    Application,
+    AsyncioAsyncSupport,
+    ConfigurationError,
+    Realm,
+    Session,
+    TrioAsyncSupport,
+)
+from wampasgi.types import ASGIApp, ASGIEvent
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def lifespan_of(app: ASGIApp) -> AsyncIterator[tuple[ASGIEvent, dict[str, Any]]]:
+    """Run the app's lifespan around the block; gives the answer to startup and the state."""
+    to_app, app_receives = anyio.create_memory_object_stream[ASGIEvent](10)
+    app_sends, from_app = anyio.create_memory_object_stream[ASGIEvent](10)
+    state: dict[str, Any] = {}
+
+    async def run() -> None:
+        # A server logs what comes after lifespan.startup.failed; the answer is what tells it.
+        with suppress(ConfigurationError):
+            await app({"type": "lifespan", "state": state}, app_receives.receive, app_sends.send)
+
+    async with to_app, app_receives, app_sends, from_app, anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await to_app.send({"type": "lifespan.startup"})
+        with anyio.fail_after(5):
+            answer = await from_app.receive()
+        yield answer, state
+        if answer["type"] == "lifespan.startup.complete":
+            await to_app.send({"type": "lifespan.shutdown"})
+            with anyio.fail_after(5):
+                assert (await from_app.receive())["type"] == "lifespan.shutdown.complete"
+
+
+async def test_http_request_is_answered_426_with_an_explanation() -> None:
+    sent: list[ASGIEvent] = []
+
+    async def send(event: ASGIEvent) -> None:
+        sent.append(event)
+
+    async def receive() -> ASGIEvent:
+        return {"type": "http.request"}
+
+    await Application()({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send)
+
+    assert sent[0]["status"] == 426
+    assert (b"upgrade", b"websocket") in sent[0]["headers"]
+    assert b"wamp.2.json" in sent[1]["body"]
+
+
+async def test_unknown_scope_type_is_refused_in_words() -> None:
+    async def never() -> ASGIEvent:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="'rawsocket'"):
+        await Application()({"type": "rawsocket"}, never, never)  # type: ignore[arg-type]
+
+
+async def test_lifespan_runs_the_users_context_and_closes_sessions_inside_it() -> None:
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, Any]]:
+        events.append("begin")
+        yield {"database": "open"}
+        events.append("end")
+
+    app = Application(lifespan=lifespan)
+
+    async def watch(session: Session) -> AsyncIterator[None]:
+        yield
+        events.append("session ended")
+
+    app.add_session_lifespan_handler(watch)
+
+    async with lifespan_of(app) as (answer, state):
+        assert answer["type"] == "lifespan.startup.complete"
+        assert state == {"database": "open"}
+        async with connect(app) as websocket:
+            await websocket.join()
+
+            async def answer_goodbye() -> None:
+                assert await websocket.receive() == [
+                    6,
+                    {"message": "the server shuts down"},
+                    "wamp.close.system_shutdown",
+                ]
+                await websocket.send(6, {}, "wamp.close.goodbye_and_out")
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(answer_goodbye)
+                await app.close_sessions("wamp.close.system_shutdown", "the server shuts down")
+
+    assert events == ["begin", "session ended", "end"]
+
+
+async def test_shutdown_says_goodbye_to_open_sessions() -> None:
+    app = Application()
+
+    async with connect(app) as websocket, anyio.create_task_group() as tasks:
+
+        async def answer_goodbye() -> None:
+            assert (await websocket.receive())[2] == "wamp.close.system_shutdown"
+            await websocket.send(6, {}, "wamp.close.goodbye_and_out")
+            assert (await websocket.closed())["code"] == 1001
+
+        async with lifespan_of(app):
+            await websocket.join()
+            tasks.start_soon(answer_goodbye)
+
+
+async def test_startup_fails_for_a_handler_that_cannot_be_called() -> None:
+    realm = Realm("r")
+
+    @realm.topic("t")
+    async def gatekeeper(unknown: object) -> AsyncIterator[None]:
+        yield
+
+    async with lifespan_of(Application([realm])) as (answer, _):
+        assert answer["type"] == "lifespan.startup.failed"
+        assert "gatekeeper" in answer["message"]
+        assert "unknown" in answer["message"]
+
+
+async def test_application_works_where_no_lifespan_is_run() -> None:
+    app = Application()
+
+    async with connect(app) as websocket:
+        assert (await websocket.join())[0] == 2
+
+
+async def test_application_pinned_to_another_library_fails_at_startup(anyio_backend: str) -> None:
+    other = TrioAsyncSupport if anyio_backend == "asyncio" else AsyncioAsyncSupport
+    app = Application(async_support=other)
+
+    async with lifespan_of(app) as (answer, _):
+        assert answer["type"] == "lifespan.startup.failed"
+        assert f"the server runs {anyio_backend}" in answer["message"]
+
+    async def never() -> ASGIEvent:
+        raise AssertionError
+
+    with pytest.raises(ConfigurationError, match="pinned"):
+        await app({"type": "websocket"}, never, never)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("as_instance", [False, True])
+async def test_calls_run_with_every_support_of_the_running_library(
+    as_instance: bool, anyio_backend: str
+) -> None:
+    native = AsyncioAsyncSupport if anyio_backend == "asyncio" else TrioAsyncSupport
+
+    for support in native, AnyioAsyncSupport:
+        app = Application(async_support=support() if as_instance else support)
+        release = anyio.Event()
+
+        @app.procedure("wait")
+        async def wait(release: anyio.Event = release) -> str:
+            await release.wait()
+            return "done"
+
+        @app.procedure("release")
+        async def let_go(release: anyio.Event = release) -> None:
+            release.set()
+
+        async with connect(app) as websocket:
+            await websocket.join()
+            await websocket.send(48, 1, {}, "wait")
+            await websocket.send(48, 2, {}, "release")
+            answers = [await websocket.receive(), await websocket.receive()]
+
+        assert sorted(answers) == [[50, 1, {}, ["done"]], [50, 2, {}]]
+
+
+async def test_middleware_of_the_application_wraps_every_scope() -> None:
+    app = Application(middleware=[Middleware(SessionMiddleware, secret_key="not secret")])
+
+    @app.procedure("data")
+    async def data(session: Session) -> dict[str, Any]:
+        return {"session": session.connection.session}
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(48, 1, {}, "data") == [50, 1, {}, [], {"session": {}}]
+
+
+async def test_app_and_realm_are_injected() -> None:
+    realm = Realm("r")
+    application = Application([realm])
+    seen: list[Any] = []
+
+    @realm.procedure("look")
+    async def look(app: Application, realm: Realm, where: Realm) -> None:
+        seen.extend([app, realm, where])
+
+    async with connect(application) as websocket:
+        await websocket.join("r")
+        await websocket.ask(48, 1, {}, "look")
+
+    assert seen == [application, realm, realm]
+
+
+async def test_connection_shows_what_a_starlette_developer_expects() -> None:
+    app = Application()
+    seen: dict[str, Any] = {}
+
+    @app.procedure("look")
+    async def look(session: Session) -> None:
+        connection = session.connection
+        seen.update(
+            cookies=connection.cookies,
+            header=connection.headers["X-Thing"],
+            query=connection.query_params["q"],
+            url=str(connection.url),
+            client=connection.client and connection.client.host,
+            state=connection.state.answer,
+            user=connection.user,
+            auth=connection.auth,
+            subprotocol=connection.subprotocol,
+            info=connection.transport_info,
+        )
+
+    headers = [(b"host", b"testserver"), (b"cookie", b"a=1; b=2"), (b"x-thing", b"yes")]
+    async with connect(
+        app,
+        path="/ws",
+        query_string=b"q=1",
+        headers=headers,
+        state={"answer": 42},
+        user="ada",
+        auth="credentials",
+        extensions={"tls": {"client_cert_chain": ["PEM"]}},
+    ) as websocket:
+        await websocket.join()
+        await websocket.ask(48, 1, {}, "look")
+
+    assert seen == {
+        "cookies": {"a": "1", "b": "2"},
+        "header": "yes",
+        "query": "1",
+        "url": "ws://testserver/ws?q=1",
+        "client": "192.0.2.1",
+        "state": 42,
+        "user": "ada",
+        "auth": "credentials",
+        "subprotocol": "wamp.2.json",
+        "info": {
+            "http_cookies": {"a": "1", "b": "2"},
+            "http_headers_raw": headers,
+            "peer_address": "192.0.2.1",
+            "peer_certificate": "PEM",
+        },
+    }
