@@ -29,7 +29,7 @@ class Procedure:
     ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest.
     """
 
-    __slots__ = ("plan", "request_name", "roles")
+    __slots__ = ("_wants_request", "plan", "request_name", "roles")
 
     def __init__(
         self, plan: HandlerPlan, roles: frozenset[str] | None, *, request_name: str = "request"
@@ -37,6 +37,7 @@ class Procedure:
         self.plan = plan
         self.roles = roles
         self.request_name = request_name
+        self._wants_request = not plan.uses.isdisjoint(("request", request_name))
 
     async def invoke(
         self,
@@ -49,11 +50,13 @@ class Procedure:
         Progress reports go to ``on_progress`` and are dropped where the caller did not ask for them.
         """
         plan = self.plan
-        values = {**provided, "request": request, self.request_name: request}
+        values = provided
+        if self._wants_request:
+            values = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
             return await _final_result(plan.iterate(values, request.args, request.kwargs), on_progress)
         value = await plan.call(values, request.args, request.kwargs)
-        if isinstance(value, AsyncIterator):
+        if hasattr(value, "__anext__"):
             return await _final_result(value, on_progress)
         return to_result(value)
 
@@ -178,7 +181,10 @@ class Calls:
         call.started = True
         try:
             answer = await self._result(call, message, procedure)
-            self._answer(call, answer)
+            if not call.answered:
+                call.answered = True
+                del self._running[call.request_id]
+                await self._peer.write(answer)
         finally:
             if not call.answered:
                 self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))

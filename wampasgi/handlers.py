@@ -46,6 +46,7 @@ class HandlerPlan:
         "kind",
         "name",
         "needs_solving",
+        "uses",
     )
 
     def __init__(
@@ -65,6 +66,8 @@ class HandlerPlan:
         self._template = wiring.template
         self._provided = tuple(wiring.provided)
         self._steps = tuple(wiring.steps)
+        #: The framework's own arguments that the handler or its dependencies ask for.
+        self.uses = frozenset(name for _, name in self._provided)
         self._closes = any(step.closes for step in self._steps)
         self._direct = self._wires.positional == tuple(range(len(self._template)))
         self.needs_solving = not all(step.is_inline for step in self._steps)

@@ -60,9 +60,7 @@ class Ending:
 class SendEvent(Protocol):
     """Sends an event if the session is subscribed to the topic, and tells whether it is."""
 
-    def __call__(
-        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
-    ) -> bool:
+    def __call__(self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]) -> bool:
         """Send it, and return whether the session is subscribed."""
 
 
@@ -97,6 +95,7 @@ class Peer:
         "_outbound",
         "_receive",
         "_send",
+        "_serializer",
         "_state",
         "_transport",
         "_uri_check",
@@ -116,6 +115,7 @@ class Peer:
         check_request_ids: bool = False,
     ) -> None:
         self._transport = transport
+        self._serializer = transport.subprotocol.serializer
         self._uri_check: URICheck = uri_check
         self._next_request_id = SequentialIds() if check_request_ids else None
         self._state = SessionState.CLOSED
@@ -212,13 +212,19 @@ class Peer:
         """Queue a message; never waits, and does nothing when the session is over."""
         self._put(message.to_list())
 
+    async def write(self, message: Message) -> None:
+        """Send a message like ``send``, and wait until it is written unless others are before it."""
+        encoded = self._encode(message.to_list())
+        if encoded is not None and self._outbound is not None:
+            await self._outbound.write(encoded, self._size(encoded))
+
     def send_encoded(self, message: EncodedMessage) -> None:
         """Queue a message that other peers get, too."""
         if not self._encode_directly:
             self._put(message.raw)
             return
         try:
-            encoded = message.encode(self._transport.subprotocol.serializer)
+            encoded = message.encode(self._serializer)
         except UnserializableValue as error:
             self._report_unserializable(message.raw, error)
             return
@@ -231,20 +237,23 @@ class Peer:
             await self._outbound.drained()
 
     def _put(self, raw: RawMessage) -> None:
-        outbound = self._outbound
-        if outbound is None:
-            return
+        encoded = self._encode(raw)
+        if encoded is not None and self._outbound is not None:
+            self._outbound.put(encoded, self._size(encoded))
+
+    def _encode(self, raw: RawMessage) -> Any:
+        """What the outbound queue takes for a message: encoded, or as it is where middleware is to see it."""
         if not self._encode_directly:
-            outbound.put(raw, 0)
-            return
+            return raw
         try:
-            encoded = self._transport.subprotocol.serializer.encode(raw)
+            return self._serializer.encode(raw)
         except UnserializableValue as error:
             replacement = self._report_unserializable(raw, error)
-            if replacement is None:
-                return
-            encoded = self._transport.subprotocol.serializer.encode(replacement)
-        outbound.put(encoded, len(encoded))
+            return None if replacement is None else self._serializer.encode(replacement)
+
+    def _size(self, encoded: Any) -> int:
+        """The bytes that a queued message takes; of one for middleware nobody knows."""
+        return len(encoded) if self._encode_directly else 0
 
     async def _write_events(self, messages: Sequence[RawMessage]) -> None:
         for raw in messages:

@@ -83,6 +83,10 @@ class RPCErrorResult:
         self.kwargs = _keywords(kwargs) if kwargs else {}
 
 
+#: What most handlers return, and what needs no closer look.
+_SCALARS = frozenset((str, int, float, bool, bytes))
+
+
 def to_result(value: Any) -> RPCResult | RPCErrorResult:
     """Turn what a handler returned into the payload that answers the call.
 
@@ -90,6 +94,8 @@ def to_result(value: Any) -> RPCResult | RPCErrorResult:
     anything else, a model or dataclass included, is one positional argument. Results and errors stay as they
     are. A mapping with a key that is not a str raises TypeError: WAMP's keyword arguments have names.
     """
+    if type(value) in _SCALARS:
+        return RPCResult((value,))
     if isinstance(value, RPCResult | RPCErrorResult):
         return value
     if value is None:
