@@ -15,7 +15,7 @@ TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format clean
+.PHONY: help run test check lint types format bench clean
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
@@ -23,6 +23,7 @@ help:
 	@echo "make lint     ruff, and the changelog's version"
 	@echo "make types    mypy"
 	@echo "make format   sort imports and format"
+	@echo "make bench    calls per second beside a bare ASGI app"
 	@echo "make clean    remove $(VENV) and what the tools wrote"
 	@echo "PYTHON=python3.12 chooses the interpreter of $(VENV); it must be 3.11 or newer"
 
@@ -54,6 +55,10 @@ types: $(TESTABLE)
 format: $(TESTABLE)
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
+
+bench: $(RUNNABLE)
+	@$(PIP_INSTALL) --editable '.[bench]'
+	@$(BIN)/python benchmarks/rpc_echo.py
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
