@@ -394,3 +394,56 @@ async def test_session_that_is_over_takes_no_events() -> None:
 
     with pytest.raises(ConnectionError, match="closed by the client"):
         await sessions[0].send_event("t", ("x",))
+
+
+async def test_reason_that_no_close_frame_has_room_for_is_cut() -> None:
+    async with connect(Application()) as websocket:
+        await websocket.join()
+        await websocket.send(ABORT, {}, "com.app." + "é" * 100)
+        reason = (await websocket.closed())["reason"]
+
+    assert reason.startswith("com.app.é")
+    assert len(reason.encode()) <= 123
+
+
+async def test_welcome_that_cannot_be_serialized_aborts_the_session(caplog: pytest.LogCaptureFixture) -> None:
+    app = Application()
+
+    async def authenticate(session: Session) -> None:
+        await session.mark_authenticated(authextra={"unserializable": object()})
+
+    app.set_authentication_handler(authenticate)
+
+    async with connect(app) as websocket:
+        answer = await websocket.ask(HELLO, "r", {"roles": ALL_ROLES})
+        close = await websocket.closed()
+
+    assert answer == [ABORT, {}, "wamp.error.runtime_error"]
+    assert close["code"] == 1011
+    assert "object" in caplog.text
+
+
+async def test_client_that_does_not_read_its_welcome_is_dropped() -> None:
+    app = Application(limits=Limits(handshake_timeout=0.05, close_timeout=0.05))
+
+    async with connect(app, buffer_size=0) as websocket:
+        await websocket.send(HELLO, "r", {"roles": ALL_ROLES})
+        await websocket.wait_served()
+
+
+async def test_message_size_is_counted_in_bytes_and_a_realm_may_have_its_own() -> None:
+    app = Application([Realm("small", limits=Limits(message_size=200))], limits=Limits(message_size=1000))
+
+    for realm, text, too_large in [
+        ("small", "x" * 100, False),
+        ("small", "x" * 200, True),
+        ("other", "x" * 200, False),
+        ("other", "\u20ac" * 350, True),
+    ]:
+        async with connect(app) as websocket:
+            await websocket.join(realm)
+            await websocket.send_frame(f'[48, 1, {{}}, "nothing", ["{text}"]]')
+            answer = await websocket.receive()
+
+        expected = "wamp.error.payload_size_exceeded" if too_large else "wamp.error.no_such_procedure"
+        assert expected in answer

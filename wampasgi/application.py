@@ -167,8 +167,9 @@ class Application(ConfiguresRealm):
     @asynccontextmanager
     async def _run_lifespan(self, router: Router) -> AsyncIterator[Mapping[str, Any]]:
         support_for_running_loop(self._async_support)
-        self.check()
         async with self._user_lifespan() as state:
+            # After the user's part, which may have set default args.
+            self.check()
             async with anyio.create_task_group() as tasks:
                 with shutdown_signalled() as signalled:
                     tasks.start_soon(self._close_when, signalled)

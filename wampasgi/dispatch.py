@@ -18,8 +18,8 @@ from wampasgi.errors import (
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
-from wampasgi.messages import Abort, Hello
-from wampasgi.peer import Ending, Peer
+from wampasgi.messages import Hello
+from wampasgi.peer import Peer
 from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, negotiate
 from wampasgi.session import Session
@@ -66,10 +66,9 @@ class WebSocketDispatcher:
             await self._refuse(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        transport = WebSocketTransport(receive, send, subprotocol, message_size=self._limits.message_size)
-        while not transport.closed:
-            if not await self._serve_session(scope, transport):
-                return
+        transport = WebSocketTransport(receive, send, subprotocol)
+        while await self._serve_session(scope, transport):
+            pass
 
     async def _refuse(self, scope: Scope, send: Send, offered: list[str]) -> None:
         spoken = ", ".join(SUBPROTOCOLS)
@@ -95,43 +94,53 @@ class WebSocketDispatcher:
 
     async def _serve_session(self, scope: Scope, transport: WebSocketTransport) -> bool:
         """Serve one session from HELLO on; returns whether another may follow on the same WebSocket."""
+        transport.message_size = self._limits.message_size
         peer = Peer(
             transport,
             limits=self._limits,
             uri_check=self._uri_check,
             check_request_ids=self._check_request_ids,
         )
+        refusal = await self._run_session(scope, transport, peer)
+        ending = peer.ending
+        if ending is not None and ending.orderly and ending.reason != SYSTEM_SHUTDOWN:
+            return not transport.closed
+        # A peer that does not read must not keep us here.
+        with anyio.move_on_after(peer.limits.close_timeout):
+            if refusal is not None:
+                await peer.refuse(*refusal)
+            reason = peer.ending.reason if peer.ending is not None else RUNTIME_ERROR
+            await transport.close(_CLOSE_CODES.get(reason, _NORMAL), reason)
+        return False
+
+    async def _run_session(
+        self, scope: Scope, transport: WebSocketTransport, peer: Peer
+    ) -> tuple[str, str | None] | None:
+        """Run a session; returns reason and text of the ABORT that is due where it failed to open."""
+        client = scope.get("client")
         try:
             with peer.handshake:
                 peer.handshake.deadline = anyio.current_time() + self._limits.handshake_timeout
                 await self._join(scope, transport, peer)
-            if peer.handshake.cancelled_caught:
-                logger.warning("a client from %s did not open a session in time", scope.get("client"))
-                await peer.refuse(TIMEOUT, f"no session within {self._limits.handshake_timeout} s")
         except RemoteProtocolError as error:
-            logger.warning("a client from %s broke the protocol: %s", scope.get("client"), error.message)
-            await peer.refuse(error.uri, error.message)
+            logger.warning("a client from %s broke the protocol: %s", client, error.message)
+            return error.uri, error.message
         except Disconnected:
-            return False
+            return None
         except Exception:
-            logger.exception("a session from %s could not be served", scope.get("client"))
+            logger.exception("a session from %s could not be served", client)
             # The realm's middleware may be what failed.
             peer.attach(transport.receive, transport.send)
-            await peer.refuse(RUNTIME_ERROR)
-        ending = peer.ending or Ending(RUNTIME_ERROR, "server")
-        if ending.orderly and ending.reason != SYSTEM_SHUTDOWN:
-            return True
-        # A peer that does not read must not keep us here.
-        with anyio.move_on_after(self._limits.close_timeout):
-            await transport.close(_CLOSE_CODES.get(ending.reason, _NORMAL), ending.reason)
-        return False
+            return RUNTIME_ERROR, None
+        if peer.handshake.cancelled_caught:
+            logger.warning("a client from %s did not open a session in time", client)
+            return TIMEOUT, f"no session within {self._limits.handshake_timeout} s"
+        return None
 
     async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:
         """Read HELLO and hand the session to the realm that it names."""
         hello = await peer.receive()
-        if isinstance(hello, Abort):
-            raise Disconnected(_NORMAL)
-        assert isinstance(hello, Hello)
+        assert isinstance(hello, Hello), "the state table lets nothing else through"
         realm = self._find_realm(hello.realm)
         if realm is None:
             await peer.refuse(NO_SUCH_REALM, f"there is no realm {hello.realm!r}")
@@ -152,4 +161,5 @@ class WebSocketDispatcher:
             peer=peer,
         )
         peer.limits = realm.build().limits
+        transport.message_size = peer.limits.message_size
         await realm(session_scope, transport.receive, transport.send)

@@ -31,10 +31,11 @@ class SessionEndpoint:
         built = self._built()
         support = support_for_running_loop(built.async_support)
         peer.attach(receive, send)
+        await peer.send_now(Welcome(session.id, _welcome_details(session)))
         peer.handshake.deadline = math.inf
         # The writers end last: what the handlers say in their teardown is still written.
         async with support.task_owner() as writers:
-            peer.open(writers, Welcome(session.id, _welcome_details(session)))
+            peer.open(writers)
             built.joined.join(session, peer)
             try:
                 async with anyio.create_task_group() as handlers, support.task_owner() as events:

@@ -31,7 +31,6 @@ from wampasgi.messages import (
     Subscribe,
     Unregister,
     Unsubscribe,
-    Welcome,
 )
 from wampasgi.outbound import Outbound
 from wampasgi.parsing import parse
@@ -196,8 +195,8 @@ class Peer:
 
     # While the session is open
 
-    def open(self, owner: TaskOwner, welcome: Welcome) -> None:
-        """Send WELCOME and from now on queue what is sent; ``owner`` owns the tasks that write."""
+    def open(self, owner: TaskOwner) -> None:
+        """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
         self._outbound = Outbound(
             self._transport.write if self._encode_directly else self._write_events,
             owner,
@@ -205,8 +204,6 @@ class Peer:
             max_size=self.limits.outbound_bytes,
             on_overflow=self._overflow,
         )
-        self.send(welcome)
-        self._state = next_state(self._state, Direction.SENT, welcome.code)
 
     def send(self, message: Message) -> None:
         """Queue a message; never waits, and does nothing when the session is over."""

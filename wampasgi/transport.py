@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.messages import Message
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
+
+_MAX_CLOSE_REASON = 123
 
 
 class Disconnected(Exception):
@@ -26,15 +29,16 @@ class WebSocketTransport:
     ``receive_message`` and ``write`` do the same without a dict around each message.
     """
 
-    __slots__ = ("_key", "_message_size", "_receive", "_received", "_send", "closed", "subprotocol")
+    __slots__ = ("_key", "_receive", "_received", "_send", "closed", "message_size", "subprotocol")
 
-    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol, *, message_size: int) -> None:
+    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
         self._receive = receive
         self._send = send
-        self._message_size = message_size
         self._received: deque[object] = deque()
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
+        #: The largest WebSocket message that is read, in bytes.
+        self.message_size = sys.maxsize
         #: No more can be written: the WebSocket was closed by either side.
         self.closed = False
 
@@ -54,9 +58,9 @@ class WebSocketTransport:
         if data is None:
             expected = "binary" if self._key == "bytes" else "text"
             raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
-        if len(data) > self._message_size:
+        if _size(data) > self.message_size:
             raise RemoteProtocolError(
-                f"a WebSocket message of {len(data)} is over the limit of {self._message_size}",
+                f"a WebSocket message of {_size(data)} bytes is over the limit of {self.message_size}",
                 uri=PAYLOAD_SIZE_EXCEEDED,
             )
         if not self.subprotocol.batched:
@@ -83,10 +87,14 @@ class WebSocketTransport:
         await self.write((self.subprotocol.serializer.encode(message.to_list()),))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the WebSocket; does nothing where it is closed already."""
+        """Close the WebSocket; does nothing where it is closed already.
+
+        ``reason`` is cut to the 123 bytes that a close frame has room for (RFC 6455, section 5.5).
+        """
         if self.closed:
             return
         self.closed = True
+        reason = reason.encode()[:_MAX_CLOSE_REASON].decode(errors="ignore")
         try:
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except OSError:
@@ -111,3 +119,8 @@ class WebSocketTransport:
                 f"send() got an event of type {event['type']!r}: a wamp scope takes "
                 f"'wamp.message' and 'wamp.close'"
             )
+
+
+def _size(data: str | bytes) -> int:
+    """The size on the wire; telling whether a text is ASCII costs nothing, its length is its size then."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
