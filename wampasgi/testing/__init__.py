@@ -1,0 +1,28 @@
+"""A test client for pytest and the like: HTTP as Starlette's TestClient, and WAMP."""
+
+from __future__ import annotations
+
+from wampasgi.testing.calls import CancelMode, OnProgress, PendingCall
+from wampasgi.testing.client import TestClient
+from wampasgi.testing.connection import WAMPConnection
+from wampasgi.testing.handshake import OnChallenge
+from wampasgi.testing.outcomes import ExpectationFailed, SessionAborted, SessionClosed, Timeout
+from wampasgi.testing.session import WAMPSession
+from wampasgi.testing.socket import WebSocketClose
+from wampasgi.testing.subscription import Events
+
+__all__ = [
+    "CancelMode",
+    "Events",
+    "ExpectationFailed",
+    "OnChallenge",
+    "OnProgress",
+    "PendingCall",
+    "SessionAborted",
+    "SessionClosed",
+    "TestClient",
+    "Timeout",
+    "WAMPConnection",
+    "WAMPSession",
+    "WebSocketClose",
+]

@@ -1,0 +1,256 @@
+"""The test client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, NoReturn, Self, TypedDict, TypeVar, Unpack
+
+import starlette.testclient
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from starlette.websockets import WebSocketDisconnect
+
+from wampasgi.testing.connection import WAMPConnection
+from wampasgi.testing.handshake import Handshake, OnChallenge
+from wampasgi.testing.outcomes import ExpectationFailed, Timeout
+from wampasgi.testing.session import WAMPSession
+from wampasgi.testing.socket import Ended, ServedSocket
+from wampasgi.testing.wire import Wire, within
+from wampasgi.types import ASGIApp
+
+T = TypeVar("T")
+
+
+class StarletteOptions(TypedDict, total=False):
+    """What Starlette's TestClient takes besides the app."""
+
+    base_url: str
+    raise_server_exceptions: bool
+    root_path: str
+    backend: Literal["asyncio", "trio"]
+    backend_options: dict[str, Any] | None
+    cookies: Any
+    headers: dict[str, str] | None
+    follow_redirects: bool
+    client: tuple[str, int]
+
+
+class TestClient(starlette.testclient.TestClient):
+    """A Starlette TestClient that also speaks WAMP.
+
+    ``path`` is where WAMP is served, ``timeout`` bounds in seconds each wait for a WAMP message, for the
+    application's startup and for its shutdown; both can be given anew for each session. The rest is
+    Starlette's, ``backend="trio"`` among it.
+
+    Entered as a context manager, it runs the application's lifespan. Without, sessions that are open at the
+    same time share an event loop, but an HTTP request with no session open has one of its own.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, timeout: float = 5.0, path: str = "/", **options: Unpack[StarletteOptions]
+    ) -> None:
+        super().__init__(app, **options)
+        self.wamp_path = path
+        self.wamp_timeout = timeout
+        self._loop_users = 0
+        self._loop: AbstractContextManager[BlockingPortal] | None = None
+        self._wires: list[Wire] = []
+
+    @contextmanager
+    def wamp_session(
+        self,
+        realm: str = "default",
+        *,
+        subprotocol: str | Sequence[str] = "wamp.2.json",
+        path: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        connection: WAMPConnection | None = None,
+        hello: Mapping[str, Any] | None = None,
+        authid: str | None = None,
+        authmethods: Sequence[str] | None = None,
+        ticket: str | None = None,
+        secret: str | None = None,
+        on_challenge: OnChallenge | None = None,
+        answers_goodbye: bool = True,
+        timeout: float | None = None,
+    ) -> Iterator[WAMPSession]:
+        """Open a session on ``realm``; leaving it says GOODBYE and waits until all its handlers have ended.
+
+        ``hello`` are entries of HELLO.Details to add or to replace: by default it has the client's roles.
+        A CHALLENGE is answered with the ``ticket``, for WAMP-CRA with the ``secret``, or with what
+        ``on_challenge`` returns for it: the signature, or the signature and AUTHENTICATE.Extra. The first two
+        offer their method in HELLO, ``on_challenge`` needs ``authmethods``. A GOODBYE of the server's is
+        answered at once, unless ``answers_goodbye`` is False. ``connection`` is a connection to open the
+        session on, in place of a new one: after GOODBYE a WebSocket may serve another session. The rest is as
+        for ``wamp_connect``.
+
+        Raises SessionAborted for ABORT. When a failed test leaves the session, only the WebSocket is closed.
+        """
+        handshake = Handshake(
+            realm=realm,
+            hello=hello or {},
+            authid=authid,
+            authmethods=authmethods,
+            ticket=ticket,
+            secret=secret,
+            on_challenge=on_challenge,
+        )
+        with ExitStack() as stack:
+            if connection is None:
+                connection = stack.enter_context(
+                    self.wamp_connect(
+                        subprotocol=subprotocol, path=path, headers=headers, cookies=cookies, timeout=timeout
+                    )
+                )
+            elif timeout is not None:
+                connection.wire.timeout = timeout
+            session = handshake.open(connection.wire, answers_goodbye=answers_goodbye)
+            yield session
+            if not session.over:
+                session.goodbye()
+
+    @contextmanager
+    def wamp_connect(
+        self,
+        *,
+        subprotocol: str | Sequence[str] = "wamp.2.json",
+        path: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[WAMPConnection]:
+        """Open a WebSocket without a session, for tests of the protocol itself; leaving it closes it.
+
+        ``subprotocol`` is what to offer, one or several; ``path``, with a query string if there is one, and
+        ``timeout`` replace those of the client. ``cookies`` are added to the client's.
+
+        Raises Starlette's WebSocketDisconnect where the application refuses the WebSocket (and
+        WebSocketDenialResponse, a subclass, where it says why), Timeout where it does not answer.
+        """
+        offered = [subprotocol] if isinstance(subprotocol, str) else list(subprotocol)
+        sent = dict(headers or {})
+        if cookies:
+            sent["cookie"] = "; ".join(
+                f"{name}={value}" for name, value in {**self.cookies, **cookies}.items()
+            )
+        bound = self.wamp_timeout if timeout is None else timeout
+        with ExitStack() as stack:
+            self._enter_loop()
+            stack.push(self._leave_loop)
+            wire = self._open_wire(self.wamp_path if path is None else path, offered, sent, bound)
+            self._wires.append(wire)
+            stack.push(partial(self._close_wire, wire))
+            yield WAMPConnection(wire)
+
+    def __enter__(self) -> Self:
+        """Start the application; raises what its startup raises, and Timeout where it does not end."""
+        if self._loop is not None:
+            raise RuntimeError("enter the TestClient before it opens its first WAMP session, or not at all")
+        return self._run_lifespan("the application's startup", super().__enter__)
+
+    def __exit__(self, *args: Any) -> None:
+        """Close what is still open and shut the application down; raises Timeout where that does not end."""
+        for wire in reversed(self._wires.copy()):
+            self._close_wire(wire, *args)
+        shut_down = partial(super().__exit__, *args)
+        failure = args[1] if len(args) > 1 else None
+        _close_after(failure, partial(self._run_lifespan, "the application's shutdown", shut_down))
+
+    def _run_lifespan(self, phase: str, run: Callable[[], T]) -> T:
+        try:
+            return within(self.wamp_timeout, phase, run)
+        except Timeout as late:
+            portal = self.portal
+            if portal is not None:
+                cancel = partial(portal.start_task_soon, portal.stop, True)
+                # RuntimeError: the event loop has ended after all.
+                with suppress(RuntimeError):
+                    _close_after(late, partial(within, self.wamp_timeout, "its cancellation", cancel))
+            raise
+
+    # Event loop
+
+    def _enter_loop(self) -> None:
+        if self.portal is None:
+            self._loop = start_blocking_portal(**self.async_backend)
+            self.portal = self._loop.__enter__()
+        self._loop_users += 1
+
+    def _leave_loop(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop_users -= 1
+        if self._loop is None or self._loop_users:
+            return
+        leave = partial(
+            within, self.wamp_timeout, "the end of the event loop", self._loop.__exit__, None, None, None
+        )
+        self._loop = self.portal = None
+        _close_after(failure, leave)
+
+    # WebSockets
+
+    def _open_wire(self, path: str, offered: list[str], headers: dict[str, str], timeout: float) -> Wire:
+        served = ServedSocket(self.app, accept_timeout=timeout)
+        websocket = self.websocket_connect(path, offered, headers=headers)
+        websocket.app = served
+        where = f"the WebSocket at {path!r}, offered {', '.join(offered) or 'no subprotocol'}"
+        try:
+            # The application is given ``timeout``; this is for where it lets nobody else run.
+            within(2 * timeout, f"the answer to {where},", websocket.__enter__)
+        except WebSocketDisconnect as refusal:
+            if served.unanswered is not None:
+                _raise_unanswered(served.unanswered, where, timeout)
+            refusal.add_note(_refusal(refusal, where))
+            raise
+        if served.subprotocol is None or served.subprotocol.name not in offered:
+            within(timeout, "the end of the WebSocket", websocket.__exit__, None, None, None)
+            raise ExpectationFailed(
+                f"the application accepted {where}, with subprotocol {websocket.accepted_subprotocol!r}"
+            )
+        return Wire(served, websocket, served.subprotocol, timeout)
+
+    def _close_wire(
+        self,
+        wire: Wire,
+        kind: type[BaseException] | None = None,
+        failure: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        if wire not in self._wires:
+            return
+        self._wires.remove(wire)
+        # An application that has kept a test waiting is not waited for again.
+        _close_after(failure, partial(wire.close, at_once=isinstance(failure, Timeout)))
+
+
+def _close_after(failure: BaseException | None, close: Callable[[], object]) -> None:
+    """Close something; that it does not end must not hide the failure of the test."""
+    try:
+        close()
+    except Timeout as late:
+        if failure is None:
+            raise
+        failure.add_note(f"Then {late}")
+
+
+def _raise_unanswered(ended: Ended, where: str, timeout: float) -> NoReturn:
+    if ended.error is not None:
+        raise ended.error
+    if ended.cancelled:
+        raise Timeout(f"waited {timeout:g} s for the application to accept {where}") from None
+    raise ExpectationFailed(
+        f"the application returned and has neither accepted nor refused {where}"
+    ) from None
+
+
+def _refusal(refusal: WebSocketDisconnect, where: str) -> str:
+    if isinstance(refusal, starlette.testclient.WebSocketDenialResponse):
+        return f"the application refused {where}: {refusal.status_code} {refusal.text}"
+    return (
+        f"the application refused {where}: close code {refusal.code} {refusal.reason!r}; "
+        "is there a WebSocket endpoint at exactly this path (path=)?"
+    )

@@ -1,0 +1,60 @@
+"""What a test's session has subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wampasgi import messages
+from wampasgi.events import Event
+from wampasgi.testing.exchange import Exchange
+from wampasgi.testing.outcomes import ExpectationFailed
+from wampasgi.types import RawMessage
+
+
+class Events:
+    """The events of one subscription, in the order of their arrival; ``WAMPSession.subscribe`` makes it."""
+
+    def __init__(self, exchange: Exchange, topic: str, subscription_id: int) -> None:
+        self._exchange = exchange
+        #: The topic, or the pattern of topics, that was subscribed to.
+        self.topic = topic
+        self.subscription_id = subscription_id
+
+    def next(self, *, timeout: float | None = None) -> Event:
+        """Wait for the next event, for ``timeout`` seconds at most; then Timeout is raised."""
+        awaited = f"an event of {self.topic!r} (subscription {self.subscription_id})"
+        return self._event(self._exchange.take(self._is_event, awaited, timeout))
+
+    def __iter__(self) -> Iterator[Event]:
+        """All events that are there or under way, then an end: waits as ``WAMPSession.settle`` does."""
+        self._exchange.settle()
+        while (message := self._exchange.take_arrived(self._is_event)) is not None:
+            yield self._event(message)
+
+    def assert_none(self) -> None:
+        """Check that no event is there or under way; waits as ``WAMPSession.settle`` does, not for a time.
+
+        Raises ExpectationFailed with the events that are.
+        """
+        arrived = list(self)
+        if arrived:
+            shown = "\n  ".join(repr(event) for event in arrived)
+            raise ExpectationFailed(f"expected no event of {self.topic!r}, but there came\n  {shown}")
+
+    def unsubscribe(self, *, timeout: float | None = None) -> None:
+        """End the subscription; raises WAMPError for ERROR. Events that came before can still be taken."""
+        request = messages.Unsubscribe(self._exchange.request_ids.next(), self.subscription_id)
+        self._exchange.ask(request, messages.Unsubscribed, timeout)
+
+    def _is_event(self, raw: RawMessage) -> bool:
+        return raw[:2] == [messages.Event.code, self.subscription_id]
+
+    def _event(self, message: messages.Message) -> Event:
+        assert isinstance(message, messages.Event)
+        return Event(
+            topic=message.details.get("topic", self.topic),
+            args=message.args or [],
+            kwargs=message.kwargs or {},
+            publication_id=message.publication_id,
+            details=message.details,
+        )
