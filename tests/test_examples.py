@@ -1,0 +1,186 @@
+"""Runs every app of examples/, and the program that ``make run`` suggests against the one that it serves."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from starlette.middleware import Middleware
+
+from examples import fastapi_app, lifespan_and_dependencies, message_log, progress, two_realms
+from tests.clients.server_process import start_server
+from wampasgi import Application, Realm, WAMPError
+from wampasgi.rpc import RPCResult
+from wampasgi.testing import SessionAborted, TestClient
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_example_is_tested() -> None:
+    modules = (fastapi_app, lifespan_and_dependencies, message_log, progress, two_realms)
+    tested = {module.__name__.removeprefix("examples.") + ".py" for module in modules}
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == tested
+
+
+# two_realms.py
+
+
+def test_two_realms_adds_on_the_default_realm() -> None:
+    with TestClient(two_realms.app) as client, client.wamp_session("default") as session:
+        assert session.call("math.add", 2, 3) == 5
+
+
+def test_two_realms_keeps_the_procedures_of_a_realm_from_the_other() -> None:
+    with (
+        TestClient(two_realms.app) as client,
+        client.wamp_session("default") as session,
+        pytest.raises(WAMPError, match=r"wamp\.error\.no_such_procedure"),
+    ):
+        session.call("news.post", "hello")
+
+
+def test_two_realms_lets_an_admin_in_by_ticket_who_reaches_the_default_realm() -> None:
+    with TestClient(two_realms.app) as client, client.wamp_session() as reader:
+        news = reader.subscribe("news.posted")
+        ticket = two_realms.tickets["alice"]
+        with client.wamp_session("admins", authid="alice", ticket=ticket) as alice:
+            assert alice.authrole == "admin"
+            alice.call("news.post", "hello")
+            assert alice.call("sessions.count") == RPCResult(kwargs={"default": 1, "admins": 1})
+        event = news.next()
+        assert (event.args, event.kwargs) == (["hello"], {"author": "alice"})
+
+
+@pytest.mark.parametrize(("authid", "ticket"), [("alice", "guessed"), ("bob", "guessed"), ("alice", "gués")])
+def test_two_realms_refuses_wrong_tickets(authid: str, ticket: str) -> None:
+    with (
+        TestClient(two_realms.app) as client,
+        pytest.raises(SessionAborted, match=r"wamp\.error\.authentication_failed"),
+        client.wamp_session("admins", authid=authid, ticket=ticket),
+    ):
+        pass
+
+
+def test_two_realms_answers_what_make_run_suggests(tmp_path: Path) -> None:
+    suggested = re.search(r"^TRY \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert suggested is not None
+    server = start_server("uvicorn", "examples.two_realms:app", tmp_path)
+    try:
+        command = [sys.executable, "scripts/call.py", server.url, *suggested[1].split()]
+        called = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT)
+    finally:
+        server.stop()
+    assert (called.returncode, called.stdout) == (0, "[50, 1, {}, [5]]\n"), called.stderr
+
+
+# message_log.py
+
+
+def test_message_log_logs_the_messages_of_its_realm_both_ways(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "messages")
+    with TestClient(message_log.app) as client, client.wamp_session("logged") as session:
+        assert session.call("greet", "Ann") == "Hello, Ann"
+    logged = [record.getMessage() for record in caplog.records if record.name == "messages.logged"]
+    assert f"{session.id} <- [48, 1, {{}}, 'greet', ['Ann']]" in logged
+    assert f"{session.id} -> [50, 1, {{}}, ['Hello, Ann']]" in logged
+
+
+def test_message_log_leaves_other_realms_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "messages")
+    with TestClient(message_log.app) as client, client.wamp_session("other"):
+        pass
+    assert [record for record in caplog.records if record.name.startswith("messages")] == []
+
+
+def test_message_log_keeps_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "messages")
+    realm = Realm("vault", middleware=[Middleware(message_log.MessageLog)])
+    realm.set_ticket_authenticator(lambda ticket: ticket == "sesame" or None)
+    with (
+        TestClient(Application([realm])) as client,
+        client.wamp_session("vault", ticket="sesame") as session,
+    ):
+        pass
+    assert f"{session.id} <- AUTHENTICATE, which holds a secret" in caplog.text
+    assert "sesame" not in caplog.text
+
+
+# fastapi_app.py
+
+
+def test_fastapi_app_pushes_what_comes_in_over_http() -> None:
+    with TestClient(fastapi_app.api, path="/ws") as client, client.wamp_session() as session:
+        created, cancelled = session.subscribe("orders.created"), session.subscribe("orders.cancelled")
+        order = client.post("/orders", json={"item": "tea", "quantity": 2}).json()
+        assert created.next().args == [order]
+        assert session.call("orders.get", order["id"]) == order
+        assert session.call("orders.cancel", order["id"]) is True
+        assert cancelled.next().args == [order["id"]]
+        assert session.call("orders.cancel", order["id"]) is False
+
+
+def test_fastapi_app_answers_errors_of_its_own_and_of_validation() -> None:
+    unknown = str(uuid4())
+    with TestClient(fastapi_app.api, path="/ws") as client, client.wamp_session() as session:
+        with pytest.raises(WAMPError) as missing:
+            session.call("orders.get", unknown)
+        with pytest.raises(WAMPError) as invalid:
+            session.call("orders.get", "seven")
+        with pytest.raises(WAMPError) as supplied:
+            session.call("orders.get", unknown, orders={})
+    assert (missing.value.uri, missing.value.args) == ("com.example.no_such_order", (unknown,))
+    assert invalid.value.kwargs["errors"][0]["argument"] == "order_id"
+    assert supplied.value.kwargs["errors"][0]["argument"] == "orders"
+
+
+# lifespan_and_dependencies.py
+
+
+def test_lifespan_example_counts_sessions() -> None:
+    with TestClient(lifespan_and_dependencies.app) as client, client.wamp_session() as session:
+        assert session.call("metrics") == RPCResult(kwargs={"sessions": 1})
+        with client.wamp_session():
+            assert session.call("metrics") == RPCResult(kwargs={"sessions": 2})
+        assert session.call("metrics") == RPCResult(kwargs={"sessions": 1})
+
+
+def test_lifespan_example_commits_calls_that_succeed_and_rolls_back_the_others() -> None:
+    with TestClient(lifespan_and_dependencies.app) as client, client.wamp_session() as session:
+        session.call("me.rename", "ann")
+        assert session.call("notes.add", ["one", "two"]) == 2
+        with pytest.raises(WAMPError, match=r"wamp\.error\.runtime_error"):
+            session.call("notes.add", ["three", ""])
+        assert session.call("notes.all") == RPCResult(kwargs={"notes": [["ann", "one"], ["ann", "two"]]})
+
+
+# progress.py
+
+
+def contact(name: str) -> dict[str, str]:
+    return {"name": name, "email": f"{name}@example.com"}
+
+
+def test_progress_example_reports_and_then_answers() -> None:
+    reports: list[RPCResult] = []
+    with TestClient(progress.app) as client, client.wamp_session() as session:
+        contacts = [contact("ann"), contact("bob")]
+        result = session.call("contacts.import", contacts, on_progress=reports.append)
+    assert reports == [RPCResult([1, 2]), RPCResult([2, 2])]
+    assert result == RPCResult(kwargs={"imported": 2})
+
+
+def test_progress_example_ends_with_its_error() -> None:
+    reports: list[RPCResult] = []
+    with TestClient(progress.app) as client, client.wamp_session() as session:
+        contacts = [contact("ann"), contact("ann"), contact("bob")]
+        with pytest.raises(WAMPError) as duplicate:
+            session.call("contacts.import", contacts, on_progress=reports.append)
+    assert reports == [RPCResult([1, 3])]
+    assert duplicate.value.uri == "com.example.duplicate"
+    assert duplicate.value.args == ("ann@example.com",)
+    assert duplicate.value.kwargs == {"imported": 1}
