@@ -127,6 +127,40 @@ async def test_shutdown_says_goodbye_to_open_sessions() -> None:
             tasks.start_soon(answer_goodbye)
 
 
+async def test_parent_may_run_the_lifespan_of_a_mounted_application() -> None:
+    app = Application()
+
+    async with connect(app) as websocket, anyio.create_task_group() as tasks:
+
+        async def answer_goodbye() -> None:
+            assert (await websocket.receive())[2] == "wamp.close.system_shutdown"
+            await websocket.send(6, {}, "wamp.close.goodbye_and_out")
+
+        async with app.lifespan():
+            await websocket.join()
+            tasks.start_soon(answer_goodbye)
+
+
+async def test_default_arg_may_be_set_in_the_users_lifespan() -> None:
+    class Pool:
+        pass
+
+    @asynccontextmanager
+    async def lifespan(app: Application) -> AsyncIterator[None]:
+        app.set_default_arg("pool", Pool())
+        yield
+
+    app = Application(lifespan=lifespan)
+
+    @app.procedure("look")
+    async def look(pool: Pool) -> str:
+        return type(pool).__name__
+
+    async with lifespan_of(app) as (answer, _):
+        assert answer["type"] == "lifespan.startup.complete"
+        assert await app.call("look") == "Pool"
+
+
 async def test_startup_fails_for_a_handler_that_cannot_be_called() -> None:
     realm = Realm("r")
 

@@ -15,6 +15,10 @@ pytestmark = pytest.mark.anyio
 GOODBYE = [6, {}, "wamp.close.close_realm"]
 
 
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
 async def test_handlers_begin_with_the_session_and_end_with_it() -> None:
     app = Application()
     metrics = {"active": 0}
@@ -97,7 +101,7 @@ async def test_handler_that_fails_before_its_yield_ends_the_session_and_the_othe
     ended = []
 
     async def failing() -> AsyncIterator[None]:
-        raise ValueError("at the start")
+        fail("at the start")
         yield
 
     async def other() -> AsyncIterator[None]:
@@ -258,7 +262,7 @@ async def test_early_handler_that_fails_aborts_the_session(caplog: pytest.LogCap
     app = Application()
 
     async def failing() -> AsyncIterator[None]:
-        raise ValueError("early")
+        fail("early")
         yield
 
     app.add_session_lifespan_handler(failing, authenticated_only=False)

@@ -230,7 +230,7 @@ async def test_realms_are_apart_and_the_default_realm_takes_the_rest() -> None:
     app.add_realm(admins)
     for place, name in (guests, "guests"), (admins, "admins"), (app, "default"):
 
-        @place.procedure("where")  # type: ignore[attr-defined]
+        @place.procedure("where")
         async def where(name: str = name) -> str:
             return name
 

@@ -72,7 +72,7 @@ class Application(ConfiguresRealm):
             self._find_realm, limits=limits, uri_check=uri_check, check_request_ids=check_request_ids
         )
         self._lifespan = lifespan
-        self._lifespan_router = Router(lifespan=self._run_lifespan)
+        self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._stack: ASGIApp = self._dispatch
         for wrapper in reversed(tuple(middleware)):
             self._stack = wrapper.cls(self._stack, *wrapper.args, **wrapper.kwargs)
@@ -165,7 +165,13 @@ class Application(ConfiguresRealm):
             raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 
     @asynccontextmanager
-    async def _run_lifespan(self, router: Router) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Run this in the lifespan of an app that mounts this one; served by itself, the server does.
+
+        It checks the configuration, runs the application's own lifespan, whose state it gives, and closes the
+        sessions with GOODBYE ``wamp.close.system_shutdown`` when the server is told to stop. Nothing else
+        depends on it.
+        """
         support_for_running_loop(self._async_support)
         async with self._user_lifespan() as state:
             # After the user's part, which may have set default args.

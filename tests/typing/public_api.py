@@ -163,7 +163,6 @@ def applications_are_asgi_apps() -> None:
 
 async def realms_are_peers(session: Session) -> None:
     assert_type(await app.call("math.add", 1, b=2), Any)
-    assert_type(await session.call("ui.confirm", "Delete?"), Any)
     await realm.publish("docs.changes", 1, rev=3)
     session["name"] = "Ann"
     assert_type(session["name"], Any)
