@@ -145,7 +145,8 @@ def _wrong_dict(field: str, value: object) -> RemoteProtocolError:
 def _attributes(field: str, value: object, rules: _Rules) -> dict[str, Any]:
     """Take Options or Details, and hold the attributes that are known against their rules.
 
-    A known one that is null, as JavaScript's clients write what they leave undefined, is as if it weren't there.
+    A known one that is null, as JavaScript's clients write what they leave undefined, is as if it were
+    absent.
     """
     attributes = _dict(field, value)
     if None in attributes.values():
