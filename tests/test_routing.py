@@ -19,7 +19,7 @@ def test_route_set_is_a_sequence_of_its_routes() -> None:
 
     assert [route.handler for route in routes] == [one, two]
     assert routes[0].uri == "a.b"
-    assert routes[1:][0].roles == {"admin"}
+    assert routes[1:][0].roles == frozenset({"admin"})
     assert len(routes) == 2
     assert routes[0] in routes
     assert repr(routes) == "<RPCRouteSet count=2>"
