@@ -253,7 +253,8 @@ class OpenSession:
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)
             return
-        if self._built.synchronize_requests or topic is None:
+        at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
+        if self._built.synchronize_requests or topic is None or at_limit:
             await self._subscriptions.subscribe(message, match, topic)
         else:
             self._subscribing.add(message.request_id)
