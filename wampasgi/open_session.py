@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from wampasgi.adapters import TaskOwner
-from wampasgi.authorization import refusal
+from wampasgi.authorization import may_disclose, refusal
 from wampasgi.built import BuiltRealm
 from wampasgi.calls import Calls
 from wampasgi.errors import (
@@ -19,7 +19,6 @@ from wampasgi.errors import (
     INVALID_URI,
     NO_SUCH_PROCEDURE,
     NO_SUCH_REGISTRATION,
-    OPTION_DISALLOWED_DISCLOSE_ME,
     RUNTIME_ERROR,
     InvalidURI,
     RemoteProtocolError,
@@ -152,13 +151,15 @@ class OpenSession:
             return
         procedure = self._built.find_procedure(message.procedure)
         roles = None if procedure is None else procedure.roles
-        if roles is not None or not self._built.authorization.silent:
+        asks = roles is not None or "disclose_me" in message.options
+        if asks or not self._built.authorization.silent:
             try:
                 verdict = await self._built.authorization.decide(
                     self._session, "call", message.procedure, message.options, self._provided, roles=roles
                 )
                 if verdict is not None and not verdict.allowed:
                     raise refusal("call", message.procedure)
+                may_disclose(verdict, "call", message.procedure, message.options)
             except WAMPError as error:
                 self._send_error(Call.code, message.request_id, error)
                 return
@@ -203,15 +204,13 @@ class OpenSession:
         verdict = await self._built.authorization.decide(
             self._session, "publish", topic, options, self._provided
         )
-        disclose = options.get("disclose_me", False)
-        if disclose and not (verdict is not None and verdict.disclose):
-            raise WAMPError(OPTION_DISALLOWED_DISCLOSE_ME, f"this session may not be disclosed on {topic!r}")
+        if not (subscribers if verdict is None else verdict.allowed):
+            raise refusal("publish", topic)
+        disclose = may_disclose(verdict, "publish", topic, options)
         if verdict is None:
             # Nobody has said that clients may reach each other here: it is for the server alone.
-            if not subscribers:
-                raise refusal("publish", topic)
             publication_id = random_publication_id()
-        elif verdict.allowed:
+        else:
             publication_id = self._built.joined.publish(
                 self._session.id,
                 topic,
@@ -221,8 +220,6 @@ class OpenSession:
                 payload=message.payload,
                 disclose=disclose,
             )
-        else:
-            raise refusal("publish", topic)
         event = Event(topic, message.args or (), message.kwargs or {}, publication_id)
         for subscriber in subscribers:
             self._events.put(subscriber, event)
