@@ -49,9 +49,10 @@ LAYERS = (
     Layer(
         "sessions",
         names(
-            "adapters arguments auth authorization built callables calls configuration connection dependencies"
-            " dispatch endpoint events handlers identity injection joined lifespan limits metrics"
-            " open_session outbound peer permissions realm routing rpc session shutdown subscribing transport"
+            "adapters arguments auth authorization built callables calls configuration connection"
+            " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
+            " metrics open_session outbound peer permissions realm routing rpc session shutdown"
+            " subscribing transport"
         ),
         third_party=ASYNC_STACK,
     ),

@@ -143,8 +143,18 @@ def _wrong_dict(field: str, value: object) -> RemoteProtocolError:
 
 
 def _attributes(field: str, value: object, rules: _Rules) -> dict[str, Any]:
-    """Take Options or Details, and hold the attributes that are known against their rules."""
+    """Take Options or Details, and hold the attributes that are known against their rules.
+
+    A known one that is null, as JavaScript's clients write what they leave undefined, is as if it were
+    absent.
+    """
     attributes = _dict(field, value)
+    if None in attributes.values():
+        attributes = {
+            name: attribute
+            for name, attribute in attributes.items()
+            if attribute is not None or name not in rules
+        }
     for name, attribute in attributes.items():
         rule = rules.get(name)
         if rule is not None and (
@@ -357,7 +367,7 @@ def _publish(raw: RawMessage, uri_check: URICheck) -> Message:
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("PUBLISH.Request", request_id)
     if options or type(options) is not dict:
-        _attributes("PUBLISH.Options", options, _PUBLISH_RULES)
+        options = _attributes("PUBLISH.Options", options, _PUBLISH_RULES)
     if type(topic) is not str or not VALID_URIS[uri_check][topic]:
         error = _wrong_request_uri("PUBLISH.Topic", topic, 16, request_id, uri_check)
         if isinstance(error, InvalidURI):
@@ -391,7 +401,7 @@ def _call(raw: RawMessage, uri_check: URICheck) -> Message:
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("CALL.Request", request_id)
     if options or type(options) is not dict:
-        _attributes("CALL.Options", options, _CALL_RULES)
+        options = _attributes("CALL.Options", options, _CALL_RULES)
     if type(procedure) is not str or not VALID_URIS[uri_check][procedure]:
         raise _wrong_request_uri("CALL.Procedure", procedure, 48, request_id, uri_check)
     return messages.Call(request_id, options, procedure, args, kwargs)
@@ -437,7 +447,7 @@ def _yield(raw: RawMessage, _: URICheck) -> Message:
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("YIELD.Request", request_id)
     if options or type(options) is not dict:
-        _attributes("YIELD.Options", options, _PROGRESS_RULES)
+        options = _attributes("YIELD.Options", options, _PROGRESS_RULES)
     return messages.Yield(request_id, options, args, kwargs)
 
 

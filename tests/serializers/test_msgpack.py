@@ -136,3 +136,13 @@ def test_all_floats_are_carried() -> None:
 
     assert math.isnan(decoded[0])
     assert decoded[1] == float("inf")
+
+
+def test_undefined_of_javascript_clients_is_read_as_none() -> None:
+    assert MSGPACK.decode(b"\x93\x20\x01\x81\xa5match\xd4\x00\x00") == [32, 1, {"match": None}]
+
+
+@pytest.mark.parametrize("extension", [b"\xd4\x00\x01", b"\xd4\x01\x00", b"\xd6\xff\x00\x00\x00\x00"])
+def test_every_other_extension_type_is_a_violation(extension: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        MSGPACK.decode(b"\x91" + extension)

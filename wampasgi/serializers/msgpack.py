@@ -1,7 +1,8 @@
 """MessagePack, the serializer of ``wamp.2.msgpack``.
 
-Extension types, timestamps among them, are nothing that WAMP has: they are refused. Integers are those of
-64 bits.
+Extension types, timestamps among them, are nothing that WAMP has: they are refused. JavaScript's clients send
+one all the same for ``undefined``, of type 0 with one zero byte; it is read as None. Integers are those of 64
+bits.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class MsgPackSerializer:
             raise RemoteProtocolError("MessagePack messages are binary, this one is text")
         pair = b"".join((_PAIR, data, _END_ENCODED))
         try:
-            decoded, end = ormsgpack.unpackb(pair)
+            decoded, end = ormsgpack.unpackb(pair, ext_hook=_undefined)
         except ValueError as error:
             raise RemoteProtocolError(f"malformed MessagePack: {error}") from error
         if end != _END:
@@ -59,6 +60,11 @@ class MsgPackSerializer:
         if len(data) > _SHORT:
             check_depth(decoded, len(pair) - len(pair.translate(None, _CONTAINERS)))
         return decoded
+
+
+def _undefined(extension_type: int, data: bytes) -> None:
+    if (extension_type, data) != (0, b"\0"):
+        raise ValueError(f"extension type {extension_type} is nothing that WAMP has")
 
 
 def _raised_by_value(message: RawMessage) -> Exception | None:

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.server_process import ServerProcess, start_server
+
+StartServer = Callable[..., ServerProcess]
+
+OWN_SERVERS = pytest.StashKey[list[ServerProcess]]()
+
+SERVED_APP = "tests.clients.served_app:app"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A uvicorn that the tests of one module share."""
+    server = start_server("uvicorn", SERVED_APP, tmp_path_factory.mktemp("uvicorn"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartServer]:
+    """Start a server for one test, which may end it; `start("uvicorn")`."""
+    started: list[ServerProcess] = []
+    request.node.stash[OWN_SERVERS] = started
+
+    def start(kind: str, app: str = SERVED_APP) -> ServerProcess:
+        server = start_server(kind, app, tmp_path)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the log of the servers that a failed test talked to."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        shared = [value for value in item.funcargs.values() if isinstance(value, ServerProcess)]
+        for server in shared + item.stash.get(OWN_SERVERS, []):
+            report.sections.append((f"log of {server.kind}", server.log))
+    return report

@@ -1,0 +1,81 @@
+// One session of autobahn-js: node autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack calls|events
+
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import { nextEvent, rejection, report } from './report.mjs';
+
+const [folder, url, format, scenario] = process.argv.slice(2);
+const require = createRequire(join(folder, 'package.json'));
+
+// Node has one of its own from version 22 on, as browsers do.
+globalThis.WebSocket ??= require('ws');
+const autobahn = require('autobahn');
+
+const { JSONSerializer, MsgpackSerializer } = autobahn.serializer;
+const serializer = format === 'json' ? new JSONSerializer() : new MsgpackSerializer();
+
+function payload(result) {
+  return { args: result.args, kwargs: result.kwargs };
+}
+
+function failure({ error, args, kwargs }) {
+  return { error, args, kwargs };
+}
+
+async function calls(session) {
+  report('result', await session.call('math.add', [2], { b: 3 }));
+  report('kwargs alone', await session.call('math.add', null, { a: 4, b: 5 }));
+  report('echo', payload(await session.call('echo', [1, 'Zoë', null], { deep: [{ a: 1.5 }] })));
+  report('unknown', failure(await rejection(session.call('no.such.procedure'))));
+  report('misfit', failure(await rejection(session.call('math.add', ['two']))));
+  report('application error', failure(await rejection(session.call('stock.take', ['bolts']))));
+
+  const progress = [];
+  const result = await session
+    .call('count.down', [2], {}, { receive_progress: true })
+    .then(null, null, (report) => progress.push(payload(report)));
+  report('progress', { progress, result });
+}
+
+async function events(session) {
+  const news = nextEvent();
+  const subscription = await session.subscribe('news', (args, kwargs) => news.handler({ args, kwargs }));
+  await session.call('announce', ['news', 'rain'], { until: 'noon' });
+  report('event', await news.event);
+
+  const seen = nextEvent();
+  await session.unsubscribe(subscription);
+  await session.subscribe('news', (args, kwargs) => seen.handler({ args, kwargs }));
+  const publication = await session.publish('sensors.attic', [21.5], { unit: 'F' }, { acknowledge: true });
+  report('published', publication.id);
+  report('seen by the server', await seen.event);
+
+  const refused = session.publish('news', ['fake'], {}, { acknowledge: true });
+  report('refused', (await rejection(refused)).error);
+}
+
+const connection = new autobahn.Connection({
+  transports: [{ type: 'websocket', url, serializers: [serializer] }],
+  realm: 'default',
+  max_retries: 0,
+});
+
+connection.onopen = async (session, details) => {
+  try {
+    report('joined', { id: session.id, protocol: details.transport.protocol });
+    await (scenario === 'calls' ? calls(session) : events(session));
+    connection.close();
+  } catch (error) {
+    console.error(error);
+    process.exit(1);
+  }
+};
+
+connection.onclose = (how, { reason }) => {
+  report('closed', reason);
+  // Not to connect again
+  return true;
+};
+
+connection.open();

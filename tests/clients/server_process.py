@@ -1,0 +1,178 @@
+"""ASGI servers in processes of their own, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Seconds. Starting takes about one on an idle machine.
+START_TIMEOUT = 20.0
+POLL_INTERVAL = 0.02
+
+_UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}")
+_HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}")
+# A worker of granian 2.8 with open WebSockets can lock up for good when it is told to stop.
+_GRANIAN = (
+    *("granian", "--host", "127.0.0.1", "--port", "{port}", "--interface", "asgi"),
+    *("--workers-kill-timeout", "5"),
+)
+
+#: Name of each kind of server that is tested, with its command line without the application.
+SERVERS: dict[str, tuple[str, ...]] = {
+    "uvicorn": _UVICORN,
+    "uvicorn-asyncio": (*_UVICORN, "--loop", "asyncio"),
+    "uvicorn-sansio": (*_UVICORN, "--ws", "websockets-sansio"),
+    "uvicorn-wsproto": (*_UVICORN, "--ws", "wsproto"),
+    "hypercorn-asyncio": (*_HYPERCORN, "--worker-class", "asyncio"),
+    "hypercorn-trio": (*_HYPERCORN, "--worker-class", "trio"),
+    "granian": _GRANIAN,
+    # Without worker processes; with them, the workers do not see the signals that the server gets.
+    "hypercorn-in-process": (*_HYPERCORN, "--workers", "0"),
+}
+
+
+class ServerProcess:
+    """A running server.
+
+    ``journal`` is the file that the served application writes its notes to.
+    """
+
+    def __init__(self, kind: str, app: str, folder: Path) -> None:
+        self.kind = kind
+        self.journal = folder / "journal.txt"
+        self.journal.touch()
+        self._log = folder / "server.log"
+        # Granian reports the port that it was given, not the one that it listens on.
+        self._reports_port = kind != "granian"
+        self.port = 0 if self._reports_port else _free_port()
+        command = [part.format(port=self.port) for part in SERVERS[kind]]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command, app],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={
+                    **os.environ,
+                    "WAMPASGI_TEST_JOURNAL": str(self.journal),
+                    "PYTHONUNBUFFERED": "1",
+                },
+                # Its workers get the signals that the tests send, and not those that the terminal sends.
+                start_new_session=True,
+            )
+
+    @property
+    def url(self) -> str:
+        """Where WAMP clients connect to."""
+        return f"ws://127.0.0.1:{self.port}/"
+
+    @property
+    def log(self) -> str:
+        """What the server has printed."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait until it accepts connections; RuntimeError has its log if it ends or takes too long."""
+        self._wait(self._is_ready, START_TIMEOUT)
+
+    def wait_for_note(self, note: str, timeout: float = 5.0) -> None:
+        """Wait until the application has written a line to its journal."""
+        if not _poll(lambda: note in self.journal.read_text().splitlines(), timeout):
+            raise AssertionError(
+                f"no {note!r} in the journal within {timeout} s; it has:\n{self.journal.read_text()}"
+            )
+
+    def wait_for_exit(self, timeout: float) -> int:
+        """Wait until the process has ended and return its exit code; raises AssertionError with its log."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(
+                f"{self.kind} has not ended within {timeout} s; its log:\n{self.log}"
+            ) from None
+
+    def terminate(self) -> None:
+        """Send SIGTERM; returns at once."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self, timeout: float = 10.0) -> int:
+        """End it by SIGTERM and return its exit code; raises AssertionError if it doesn't end in time."""
+        try:
+            self.terminate()
+            return self.wait_for_exit(timeout)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End whatever is left of it and its workers."""
+        if self.running:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        if not _poll(lambda: not self.running or condition(), timeout):
+            self.kill()
+            raise RuntimeError(f"{self.kind} was not ready within {timeout} s; its log:\n{self.log}")
+        if not self.running:
+            raise RuntimeError(
+                f"{self.kind} ended with code {self._process.returncode} before it was ready; "
+                f"its log:\n{self.log}"
+            )
+
+    def _is_ready(self) -> bool:
+        if self._reports_port:
+            reported = re.search(r"https?://127\.0\.0\.1:(\d+)", self.log)
+            if reported is None:
+                return False
+            self.port = int(reported[1])
+        elif "Started worker" not in self.log:
+            # Somebody else may have taken the port meanwhile, and would be who accepts.
+            return False
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+
+def start_server(kind: str, app: str, folder: Path) -> ServerProcess:
+    """Start a server and wait until it accepts connections."""
+    attempts = 3
+    for attempt in range(attempts):
+        server = ServerProcess(kind, app, folder)
+        try:
+            server.wait_until_ready()
+        except RuntimeError:
+            if "in use" not in server.log or attempt == attempts - 1:
+                raise
+        else:
+            return server
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _poll(condition: Callable[[], bool], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_INTERVAL)
+    return True

@@ -1,0 +1,7 @@
+"""An application that is pinned to trio."""
+
+from __future__ import annotations
+
+from wampasgi import Application, TrioAsyncSupport
+
+app = Application(async_support=TrioAsyncSupport)

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    BaseUser,
+    SimpleUser,
+)
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, NoMatchFound, Route, WebSocketRoute
+from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
+
+from wampasgi import Application, ConfigurationError, Session, WAMPRoute
+from wampasgi.types import ASGIApp, Receive, Scope, Send
+
+Backend = Literal["asyncio", "trio"]
+Parent = Callable[[list[BaseRoute]], ASGIApp]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The event loop that the parent is served on."""
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture
+def wamp() -> Application:
+    app = Application()
+
+    @app.procedure("math.add")
+    async def add(a: int, b: int = 0) -> int:
+        return a + b
+
+    @app.procedure("whoami")
+    async def whoami(session: Session) -> list[Any]:
+        connection = session.connection
+        return [connection.user.display_name, connection.auth.scopes]
+
+    @app.procedure("basket")
+    async def basket(session: Session) -> dict[str, Any]:
+        return session.connection.session
+
+    @app.procedure("state")
+    async def state(session: Session, name: str) -> Any:
+        return getattr(session.connection.state, name)
+
+    @app.procedure("where")
+    async def where(session: Session) -> list[str]:
+        return [str(session.connection.url), session.connection.scope["root_path"]]
+
+    @app.topic("orders")
+    async def orders() -> None:
+        pass
+
+    return app
+
+
+@contextmanager
+def connected(
+    client: TestClient, path: str, headers: dict[str, str] | None = None
+) -> Iterator[WebSocketTestSession]:
+    """A WebSocket on which a session has joined the default realm."""
+    with client.websocket_connect(
+        path, subprotocols=["wamp.2.json"], headers=dict(headers or {})
+    ) as websocket:
+        websocket.send_json([1, "default", {"roles": {"caller": {}, "subscriber": {}}}])
+        assert websocket.receive_json()[0] == 2
+        yield websocket
+
+
+def request(websocket: WebSocketTestSession, *message: Any) -> list[Any]:
+    websocket.send_json(message)
+    answer: list[Any] = websocket.receive_json()
+    return answer
+
+
+def call(websocket: WebSocketTestSession, procedure: str, *args: Any) -> Any:
+    """Call a procedure with one positional result."""
+    answer = request(websocket, 48, 1, {}, procedure, args)
+    assert answer[0] == 50, f"expected RESULT, got {answer}"
+    return answer[3][0]
+
+
+def wamp_route(app: ASGIApp) -> BaseRoute:
+    return WAMPRoute("/ws", app)
+
+
+def websocket_route(app: ASGIApp) -> BaseRoute:
+    return WebSocketRoute("/ws", app)
+
+
+def mount(app: ASGIApp) -> BaseRoute:
+    return Mount("/ws", app)
+
+
+def starlette(routes: list[BaseRoute]) -> ASGIApp:
+    return Starlette(routes=routes)
+
+
+def fastapi(routes: list[BaseRoute]) -> ASGIApp:
+    return FastAPI(routes=routes)
+
+
+@pytest.mark.parametrize("parent", [starlette, fastapi])
+@pytest.mark.parametrize(
+    ("route", "path"), [(wamp_route, "/ws"), (websocket_route, "/ws"), (mount, "/ws/"), (mount, "/ws/deeper")]
+)
+def test_sessions_are_served_on_a_route(
+    parent: Parent, route: Callable[[ASGIApp], BaseRoute], path: str, wamp: Application, backend: Backend
+) -> None:
+    # The client isn't entered, so no lifespan runs at all.
+    client = TestClient(parent([route(wamp)]), backend=backend)
+
+    with connected(client, path) as websocket:
+        assert call(websocket, "math.add", 2, 3) == 5
+
+
+def test_sessions_are_served_where_fastapi_mounts_the_application(wamp: Application) -> None:
+    api = FastAPI()
+    api.mount("/wamp", wamp)
+
+    with connected(TestClient(api), "/wamp/") as websocket:
+        assert call(websocket, "math.add", 2, 3) == 5
+
+
+@pytest.mark.parametrize(("route", "path"), [(wamp_route, "/ws"), (mount, "/ws/")])
+def test_http_request_to_the_route_is_told_to_upgrade(
+    route: Callable[[ASGIApp], BaseRoute], path: str, wamp: Application
+) -> None:
+    response = TestClient(Starlette(routes=[route(wamp)])).get(path)
+
+    assert response.status_code == 426
+    assert response.headers["upgrade"] == "websocket"
+    assert "wamp.2.json" in response.text
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/", "/wsx", "/ws/deeper"])
+def test_wamp_route_matches_its_path_alone(path: str, wamp: Application) -> None:
+    client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)]))
+
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(path, subprotocols=["wamp.2.json"]):
+        pytest.fail("the WebSocket was accepted")
+
+
+def test_lifespan_of_the_parent_is_all_that_runs(backend: Backend) -> None:
+    ran = []
+
+    def lifespan(name: str) -> Callable[[Any], Any]:
+        @asynccontextmanager
+        async def run(app: Any) -> AsyncIterator[None]:
+            ran.append(f"{name} begins")
+            yield
+            ran.append(f"{name} ends")
+
+        return run
+
+    mounted = Application(lifespan=lifespan("child"))
+    parent = Starlette(routes=[Mount("/wamp", mounted)], lifespan=lifespan("parent"))
+
+    with TestClient(parent, backend=backend) as client, connected(client, "/wamp/"):
+        ran.append("session")
+
+    assert ran == ["parent begins", "session", "parent ends"]
+
+
+def test_lifespan_of_the_application_runs_where_it_is_served_itself(
+    wamp: Application, backend: Backend
+) -> None:
+    ran = []
+
+    @asynccontextmanager
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, Any]]:
+        ran.append("begins")
+        yield {"color": "green"}
+        ran.append("ends")
+
+    app = Application(lifespan=lifespan)
+
+    @app.procedure("color")
+    async def color(session: Session) -> str:
+        return str(session.connection.state.color)
+
+    with TestClient(app, backend=backend) as client, connected(client, "/") as websocket:
+        assert call(websocket, "color") == "green"
+    assert ran == ["begins", "ends"]
+
+
+def test_state_of_the_parents_lifespan_reaches_procedures(wamp: Application) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        yield {"color": "green"}
+
+    parent = Starlette(routes=[WAMPRoute("/ws", wamp)], lifespan=lifespan)
+
+    with TestClient(parent) as client, connected(client, "/ws") as websocket:
+        assert call(websocket, "state", "color") == "green"
+
+
+def test_configuration_error_of_a_mounted_application_shows_at_the_first_connection() -> None:
+    app = Application()
+
+    @app.topic("news")
+    async def news(database: Any) -> None:
+        pass
+
+    client = TestClient(Starlette(routes=[WAMPRoute("/ws", app)]))
+
+    with pytest.raises(ConfigurationError, match="database"), connected(client, "/ws"):
+        pytest.fail("the WebSocket was accepted")
+
+
+def test_http_handler_of_starlette_publishes_to_subscribers(wamp: Application, backend: Backend) -> None:
+    async def create_order(request: Request) -> Response:
+        await wamp.publish("orders", await request.json(), by="http")
+        return Response(status_code=201)
+
+    parent = Starlette(routes=[Route("/orders", create_order, methods=["POST"]), WAMPRoute("/ws", wamp)])
+
+    with TestClient(parent, backend=backend) as client, connected(client, "/ws") as websocket:
+        subscription_id = request(websocket, 32, 1, {}, "orders")[2]
+
+        assert client.post("/orders", json={"id": 7}).status_code == 201
+
+        event = websocket.receive_json()
+        assert event[:2] == [36, subscription_id]
+        assert event[4:] == [[{"id": 7}], {"by": "http"}]
+
+
+def test_http_handler_of_fastapi_calls_and_publishes(wamp: Application) -> None:
+    api = FastAPI(routes=[WAMPRoute("/ws", wamp)])
+
+    @api.post("/orders/{order_id}")
+    async def create_order(order_id: int) -> dict[str, int]:
+        await wamp.publish("orders", order_id)
+        return {"next": await wamp.call("math.add", order_id, b=1)}
+
+    with TestClient(api) as client, connected(client, "/ws") as websocket:
+        request(websocket, 32, 1, {}, "orders")
+
+        assert client.post("/orders/7").json() == {"next": 8}
+        assert websocket.receive_json()[4] == [7]
+
+
+def test_data_of_the_session_middleware_reaches_procedures(wamp: Application) -> None:
+    async def put(request: Request) -> Response:
+        request.session["item"] = "bolts"
+        return PlainTextResponse("done")
+
+    parent = Starlette(
+        routes=[Route("/put", put), WAMPRoute("/ws", wamp)],
+        middleware=[Middleware(SessionMiddleware, secret_key="swordfish")],
+    )
+    client = TestClient(parent)
+    client.get("/put")
+
+    with connected(client, "/ws") as websocket:
+        assert request(websocket, 48, 1, {}, "basket") == [50, 1, {}, [], {"item": "bolts"}]
+
+
+class TokenBackend(AuthenticationBackend):
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        token = conn.headers.get("x-token")
+        if token is None:
+            return None
+        if token != "open sesame":
+            raise AuthenticationError("wrong token")
+        return AuthCredentials(["authenticated", "staff"]), SimpleUser("joe")
+
+
+@pytest.fixture
+def behind_authentication(wamp: Application) -> TestClient:
+    middleware = [Middleware(AuthenticationMiddleware, backend=TokenBackend())]
+    return TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
+
+
+@pytest.mark.parametrize(
+    ("headers", "who"),
+    [({"x-token": "open sesame"}, ["joe", ["authenticated", "staff"]]), ({}, ["", []])],
+    ids=["token", "no token"],
+)
+def test_user_of_the_authentication_middleware_reaches_procedures(
+    headers: dict[str, str], who: list[Any], behind_authentication: TestClient
+) -> None:
+    with connected(behind_authentication, "/ws", headers) as websocket:
+        assert request(websocket, 48, 1, {}, "whoami")[3] == who
+
+
+def test_authentication_middleware_turns_a_websocket_away(behind_authentication: TestClient) -> None:
+    headers = {"x-token": "knock knock"}
+
+    with pytest.raises(WebSocketDisconnect), connected(behind_authentication, "/ws", headers):
+        pytest.fail("the WebSocket was accepted")
+
+
+def test_trusted_host_middleware_stands_in_front(wamp: Application) -> None:
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=["testserver"])]
+    client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
+
+    with connected(client, "/ws") as websocket:
+        assert call(websocket, "math.add", 2) == 2
+    with pytest.raises(WebSocketDenialResponse), connected(client, "/ws", {"host": "evil.example"}):
+        pytest.fail("the WebSocket was accepted")
+
+
+def test_cors_middleware_stands_in_front(wamp: Application) -> None:
+    middleware = [Middleware(CORSMiddleware, allow_origins=["https://shop.example"])]
+    client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
+    origin = {"origin": "https://shop.example"}
+
+    with connected(client, "/ws", origin) as websocket:
+        assert call(websocket, "math.add", 2) == 2
+    assert client.get("/ws", headers=origin).headers["access-control-allow-origin"] == origin["origin"]
+
+
+class Seal:
+    """Middleware that leaves its name in the scope's state, and in a list with the type of the scope."""
+
+    def __init__(self, app: ASGIApp, name: str, seen: list[tuple[str, str]]) -> None:
+        self.app = app
+        self.name = name
+        self.seen = seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen.append((self.name, scope["type"]))
+        if scope["type"] == "websocket":
+            scope.setdefault("state", {})["seal"] = self.name
+        await self.app(scope, receive, send)
+
+
+def test_middleware_of_the_application_is_around_all_of_it_outermost_first(backend: Backend) -> None:
+    seen: list[tuple[str, str]] = []
+    app = Application(
+        middleware=[Middleware(Seal, name="outer", seen=seen), Middleware(Seal, name="inner", seen=seen)]
+    )
+
+    @app.procedure("seal")
+    async def seal(session: Session) -> str:
+        return str(session.connection.state.seal)
+
+    with TestClient(app, backend=backend) as client:
+        assert client.get("/").status_code == 426
+        with connected(client, "/") as websocket:
+            assert call(websocket, "seal") == "inner"
+
+    types = ("lifespan", "http", "websocket")
+    assert seen == [(name, scope_type) for scope_type in types for name in ("outer", "inner")]
+
+
+@pytest.mark.parametrize("root_path", ["", "/proxied"])
+def test_mounted_application_knows_its_root_path(root_path: str, wamp: Application) -> None:
+    client = TestClient(Starlette(routes=[Mount("/api", routes=[Mount("/wamp", wamp)])]), root_path=root_path)
+
+    with connected(client, f"{root_path}/api/wamp/ws?color=green") as websocket:
+        url, seen_root_path = request(websocket, 48, 1, {}, "where")[3]
+
+    assert url == f"ws://testserver{root_path}/api/wamp/ws?color=green"
+    assert seen_root_path == f"{root_path}/api/wamp"
+
+
+@pytest.mark.parametrize("root_path", ["", "/proxied"])
+def test_wamp_route_is_found_below_a_mount_and_a_root_path(root_path: str, wamp: Application) -> None:
+    parent = Starlette(routes=[Mount("/api", routes=[WAMPRoute("/ws", wamp)])])
+
+    with connected(TestClient(parent, root_path=root_path), f"{root_path}/api/ws") as websocket:
+        assert call(websocket, "math.add", 2) == 2
+
+
+def test_wamp_route_has_a_url_by_its_name(wamp: Application) -> None:
+    route = WAMPRoute("/ws", wamp, name="wamp")
+    parent = Starlette(routes=[route, Mount("/api", routes=[route], name="api")])
+
+    assert parent.url_path_for("wamp") == "/ws"
+    assert parent.url_path_for("api:wamp") == "/api/ws"
+    absolute = parent.url_path_for("wamp").make_absolute_url("https://shop.example/")
+    assert str(absolute) == "wss://shop.example/ws"
+
+
+@pytest.mark.parametrize("name", [None, "other"])
+def test_wamp_route_has_no_url_by_another_name(name: str | None, wamp: Application) -> None:
+    parent = Starlette(routes=[WAMPRoute("/ws", wamp, name=name)])
+
+    with pytest.raises(NoMatchFound):
+        parent.url_path_for("wamp")
+
+
+def test_wamp_route_takes_no_path_params(wamp: Application) -> None:
+    parent = Starlette(routes=[WAMPRoute("/ws", wamp, name="wamp")])
+
+    with pytest.raises(NoMatchFound):
+        parent.url_path_for("wamp", room="1")
+
+
+def test_wamp_route_whose_path_lacks_the_slash_is_refused(wamp: Application) -> None:
+    with pytest.raises(ConfigurationError, match="'ws' must begin with '/'"):
+        WAMPRoute("ws", wamp)

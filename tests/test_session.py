@@ -1,0 +1,110 @@
+"""The Session object, as handlers use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.websocket import ALL_ROLES, connect
+from wampasgi import Application, Identity, Session
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_identity_of_an_open_session_can_change_and_its_role_does_not() -> None:
+    app = Application()
+    seen: list[Any] = []
+
+    @app.procedure("become")
+    async def become(session: Session) -> None:
+        await session.mark_authenticated(Identity("new user", authrole="admin"))
+        seen.extend([session.identity, session.authrole])
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await websocket.ask(48, 1, {}, "become")
+
+    assert seen == ["new user", "anonymous"]
+
+
+async def test_open_session_can_be_aborted() -> None:
+    app = Application()
+
+    @app.procedure("abort_me")
+    async def abort_me(session: Session) -> None:
+        await session.abort("com.app.enough", message="no more")
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(48, 1, {}, "abort_me") == [3, {"message": "no more"}, "com.app.enough"]
+        await websocket.closed()
+
+
+async def test_session_that_is_not_open_yet_is_aborted_by_close() -> None:
+    app = Application()
+
+    async def authenticate(session: Session) -> None:
+        await session.close("com.app.closed_today", "come tomorrow")
+
+    app.set_authentication_handler(authenticate)
+
+    async with connect(app) as websocket:
+        answer = await websocket.ask(1, "r", {"roles": ALL_ROLES})
+
+    assert answer == [3, {"message": "come tomorrow"}, "com.app.closed_today"]
+
+
+async def test_session_of_the_server_cannot_be_closed_or_sent_events() -> None:
+    app = Application()
+    seen: list[Any] = []
+
+    @app.procedure("look")
+    async def look(session: Session) -> None:
+        await session.close()
+        await session.abort()
+        seen.extend([session.is_open, await session.send_event("t"), bool(session)])
+
+    await app.call("look")
+
+    assert seen == [False, False, True]
+
+
+async def test_repr_tells_who_the_session_is() -> None:
+    app = Application()
+    shown: list[str] = []
+
+    @app.procedure("show")
+    async def show(session: Session) -> None:
+        shown.append(repr(session))
+
+    async with connect(app) as websocket:
+        session_id = (await websocket.join("r"))[1]
+        await websocket.ask(48, 1, {}, "show")
+
+    assert shown[0].startswith(f"<Session {session_id} on realm 'r' authid='")
+    assert shown[0].endswith("role='anonymous'>")
+
+
+async def test_send_event_waits_for_a_slow_client() -> None:
+    app = Application()
+    app.allow("t", "subscribe")
+    sent = []
+
+    @app.procedure("flood")
+    async def flood(session: Session) -> None:
+        for number in range(100):
+            await session.send_event("t", [number])
+            sent.append(number)
+
+    async with connect(app, buffer_size=1) as websocket:
+        await websocket.join()
+        await websocket.ask(32, 1, {}, "t")
+        await websocket.send(48, 2, {}, "flood")
+        await anyio.wait_all_tasks_blocked()
+        at_first = len(sent)
+        received = [await websocket.receive() for _ in range(101)]
+
+    assert at_first < 10
+    assert [message[4][0] for message in received[:-1]] == list(range(100))
