@@ -41,7 +41,10 @@ ASYNC_STACK = names("anyio pydantic pydantic_core starlette")
 LAYERS = (
     Layer(
         "core",
-        names("_version challenges errors features ids messages parsing serializers states types uris"),
+        names(
+            "_version attributes challenges errors features ids messages parsing serializers states types"
+            " uris"
+        ),
         third_party=frozenset(),
         synchronous=True,
     ),
