@@ -71,13 +71,13 @@ class RoutedSession:
 
     __slots__ = (
         "_given_up",
-        "_outrun",
         "_uncertain_up_to",
         "callee_features",
         "caller_features",
         "calls",
         "invocations",
         "last_invocation_id",
+        "outrun",
         "peer",
         "session_id",
     )
@@ -97,7 +97,8 @@ class RoutedSession:
         self._given_up: dict[int, Callee | None] = {}
         # Up to here invocations have dropped out of that, so that an answer may be late or a violation.
         self._uncertain_up_to = 0
-        self._outrun: dict[int, str] = {}
+        #: Progressive calls that ended before their last CALL came, with their procedures.
+        self.outrun: dict[int, str] = {}
 
     # As callee
 
@@ -162,24 +163,24 @@ class RoutedSession:
 
     def remember_outrun(self, message: Call) -> None:
         """A progressive call has ended before its last CALL came: what still comes is to be discarded."""
-        self._outrun[message.request_id] = message.procedure
-        if len(self._outrun) > REMEMBERED:
-            del self._outrun[next(iter(self._outrun))]
+        self.outrun[message.request_id] = message.procedure
+        if len(self.outrun) > REMEMBERED:
+            del self.outrun[next(iter(self.outrun))]
 
     def discards(self, message: Call) -> bool:
         """Tell whether this CALL continues one that has ended; its last one ends that, too.
 
         Spec: Advanced Profile, "Continuations on Completed Calls".
         """
-        if not self._outrun or self._outrun.get(message.request_id) != message.procedure:
+        if not self.outrun or self.outrun.get(message.request_id) != message.procedure:
             return False
         if not message.options.get("progress", False):
-            del self._outrun[message.request_id]
+            del self.outrun[message.request_id]
         return True
 
     def may_continue(self, request_id: int) -> bool:
         """Tell whether a CALL with an ID that is not new can be one that continues another."""
-        return request_id in self.calls or request_id in self._outrun
+        return request_id in self.calls or request_id in self.outrun
 
 
 def _make_free(callee: Callee | None) -> None:

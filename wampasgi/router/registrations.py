@@ -137,10 +137,9 @@ class Registrations:
         is held by one callee alone, and where the policy differs from that of the first callee;
         ``wamp.error.invalid_argument`` for a policy that nobody knows.
         """
+        check_policies(options)
         match: Match = options.get("match", "exact")
         invoke: InvokePolicy = options.get("invoke", "single")
-        _check_known("match", match, MATCH_POLICIES)
-        _check_known("invoke", invoke, INVOKE_POLICIES)
         registration = self._by_procedure.get(match, procedure)
         if registration is None:
             registration = Registration(self._next_registration_id(), procedure, match, invoke)
@@ -197,6 +196,12 @@ class Registrations:
         if not registration.callees:
             self._by_procedure.remove(registration.match, registration.procedure)
             del self._by_id[registration.registration_id]
+
+
+def check_policies(options: Mapping[str, Any]) -> None:
+    """Raise WAMPError ``wamp.error.invalid_argument`` for a ``match`` or ``invoke`` that nobody knows."""
+    _check_known("match", options.get("match", "exact"), MATCH_POLICIES)
+    _check_known("invoke", options.get("invoke", "single"), INVOKE_POLICIES)
 
 
 def _check_known(option: str, value: str, known: Collection[str]) -> None:
