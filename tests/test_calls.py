@@ -625,3 +625,25 @@ async def test_failing_call_is_logged_with_procedure_and_session_once(
         await call(websocket, "fail")
 
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def test_disclosure_of_a_caller_that_is_not_permitted_is_refused() -> None:
+    app = Application()
+    app.allow("open", "call", disclose=True)
+
+    @app.procedure("closed")
+    async def closed() -> None: ...
+
+    @app.procedure("open")
+    async def opened(request: RPCRequest) -> bool:
+        return request.disclose_caller
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        refused = await call(websocket, "closed", options={"disclose_me": True})
+        allowed = await call(websocket, "open", options={"disclose_me": True})
+        not_asked = await call(websocket, "closed", options={"disclose_me": False})
+
+    assert refused[2] == "wamp.error.option_disallowed.disclose_me"
+    assert allowed == [RESULT, {}, [True]]
+    assert not_asked == [RESULT, {}]

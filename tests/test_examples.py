@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_every_example_is_tested() -> None:
     modules = (fastapi_app, lifespan_and_dependencies, message_log, progress, two_realms)
     tested = {module.__name__.removeprefix("examples.") + ".py" for module in modules}
+    # tests/test_auth_examples.py
+    tested |= {"cookie_session.py", "database_users.py", "jwt_ticket.py"}
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == tested
 
 

@@ -287,6 +287,10 @@ async def wants_database(database: object) -> AsyncIterator[None]:
     yield
 
 
+async def asks_database(database: object) -> bool:
+    return False
+
+
 def added_twice() -> None:
     routes = RPCRouteSet()
     routes.route("a.b")(handler)
@@ -369,9 +373,9 @@ def test_configuration_that_cannot_be_raises_at_once_and_says_what_to_do(
         lambda realm: realm.add_session_lifespan_handler(wants_database, authenticated_only=False),
         lambda realm: realm.topic("t")(wants_database),
         lambda realm: realm.set_subscription_handler(wants_database),
-        lambda realm: realm.set_authentication_handler(wants_database),
-        lambda realm: realm.add_transport_authenticator(wants_database),
-        lambda realm: realm.authorizer(wants_database),
+        lambda realm: realm.set_authentication_handler(asks_database),
+        lambda realm: realm.add_transport_authenticator(asks_database),
+        lambda realm: realm.authorizer(asks_database),
     ],
 )
 def test_parameter_that_nothing_can_fill_raises_when_the_application_is_checked(
@@ -380,7 +384,7 @@ def test_parameter_that_nothing_can_fill_raises_when_the_application_is_checked(
     realm = Realm("r")
     configure(realm)
 
-    with pytest.raises(ConfigurationError, match=r"wants_database.*database.*set_default_arg"):
+    with pytest.raises(ConfigurationError, match=r"(wants|asks)_database.*database.*set_default_arg"):
         Application([realm]).check()
 
     realm_with_database = Realm("r")

@@ -150,6 +150,30 @@ async def test_slow_gatekeeper_holds_up_nothing_else() -> None:
     assert sorted(answer[0] for answer in answers) == [SUBSCRIBED, RESULT]
 
 
+async def test_session_at_its_limit_of_gatekeepers_is_not_read_from() -> None:
+    app = Application(limits=Limits(requests_in_flight=2))
+    begun = []
+    release = anyio.Event()
+
+    @app.topic("t.", match="prefix")
+    async def gatekeeper(topic_uri: str) -> AsyncIterator[None]:
+        begun.append(topic_uri)
+        await release.wait()
+        yield
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in range(1, 8):
+            await websocket.send(SUBSCRIBE, number, {}, f"t.{number}")
+        await anyio.wait_all_tasks_blocked()
+        at_the_limit = len(begun)
+        release.set()
+        answers = [await websocket.receive() for _ in range(7)]
+
+    assert at_the_limit == 3
+    assert sorted(answer[1] for answer in answers) == list(range(1, 8))
+
+
 async def test_gatekeeper_still_in_its_first_part_is_given_up_when_the_session_ends() -> None:
     app = Application()
     outcome = []

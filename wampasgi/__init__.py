@@ -5,6 +5,7 @@ from __future__ import annotations
 from wampasgi._version import __version__
 from wampasgi.adapters import AnyioAsyncSupport, AsyncioAsyncSupport, TrioAsyncSupport
 from wampasgi.application import Application
+from wampasgi.auth import CRAAuthRequirement, SCRAMCredential, derive_key, scram_credential
 from wampasgi.dependencies import Depends
 from wampasgi.errors import ConfigurationError, ConnectionClosed, InvalidArgument, SubscribeError, WAMPError
 from wampasgi.events import Event
@@ -20,6 +21,7 @@ __all__ = [
     "AnyioAsyncSupport",
     "Application",
     "AsyncioAsyncSupport",
+    "CRAAuthRequirement",
     "ConfigurationError",
     "ConnectionClosed",
     "Depends",
@@ -33,6 +35,7 @@ __all__ = [
     "RPCResult",
     "RPCRouteSet",
     "Realm",
+    "SCRAMCredential",
     "Session",
     "SubscribeError",
     "TopicRouteSet",
@@ -40,4 +43,6 @@ __all__ = [
     "WAMPError",
     "WAMPRoute",
     "__version__",
+    "derive_key",
+    "scram_credential",
 ]

@@ -31,7 +31,7 @@ class Application(ConfiguresRealm):
     It has a default realm that takes every client whose realm was not added; the configuration methods are
     that realm's. ``realms`` are added to it, ``middleware`` are Starlette Middleware objects around the
     whole application, outermost first, and ``lifespan`` is a lifespan context manager as Starlette's, for
-    where the application is served by itself.
+    where the application is served by itself. ``allow_anonymous`` is the default realm's: see Realm.
 
     ``async_support`` pins the asynchronous library (by default it is the server's),
     ``synchronize_requests`` handles the requests of a session one by one, ``uri_check`` is ``"loose"`` or
@@ -46,6 +46,7 @@ class Application(ConfiguresRealm):
         realms: Iterable[Realm] = (),
         *,
         allow_default_realm: bool = True,
+        allow_anonymous: bool | None = None,
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
         async_support: type[AsyncSupport] | AsyncSupport | None = None,
@@ -66,7 +67,9 @@ class Application(ConfiguresRealm):
             debug=debug,
         )
         self._realms: dict[str, Realm] = {}
-        self._default_realm = Realm("default") if allow_default_realm else None
+        self._default_realm = (
+            Realm("default", allow_anonymous=allow_anonymous) if allow_default_realm else None
+        )
         if self._default_realm is not None:
             self._default_realm.attach(self._context)
         self._dispatcher = WebSocketDispatcher(

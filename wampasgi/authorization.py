@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
-from wampasgi.errors import AUTHORIZATION_FAILED, NOT_AUTHORIZED, WAMPError
+from wampasgi.errors import (
+    AUTHORIZATION_FAILED,
+    NOT_AUTHORIZED,
+    OPTION_DISALLOWED_DISCLOSE_ME,
+    ConfigurationError,
+    WAMPError,
+)
 from wampasgi.handlers import HandlerPlan
 from wampasgi.permissions import DENIED, Permissions, Verdict
 from wampasgi.session import Session
@@ -14,19 +22,31 @@ from wampasgi.types import Action, Match
 
 logger = logging.getLogger("wampasgi.router")
 
-_ALLOWED = Verdict(allowed=True, disclose=False)
+#: The authorizer's answers that are kept for each session; the one that was used longest ago goes first.
+CACHED_ANSWERS = 1000
+
+_Key: TypeAlias = tuple[Action, str, Match]
 
 
 class Authorization:
     """Decides for one realm.
 
     An explicit rule decides first: the ``roles=`` of a route, then the most specific ``allow``. Where there
-    is none, the authorizer is asked; it permits no disclosure.
+    is none, the authorizer is asked; it permits no disclosure. With ``cache`` its answer holds for the whole
+    session and for all requests with the same action, URI and match policy, whatever their options are.
+    Raises ConfigurationError for an authorizer that is an async generator function.
     """
 
-    def __init__(self, permissions: Permissions, authorizer: HandlerPlan | None) -> None:
+    def __init__(
+        self, permissions: Permissions, authorizer: HandlerPlan | None, *, cache: bool = False
+    ) -> None:
+        if authorizer is not None and authorizer.kind == "async_generator":
+            raise ConfigurationError(
+                f"{authorizer.description} is an async generator function: an authorizer has to return a bool"
+            )
         self._permissions = permissions
         self._authorizer = authorizer
+        self._answers = _Answers() if cache else None
 
     @property
     def silent(self) -> bool:
@@ -46,23 +66,84 @@ class Authorization:
     ) -> Verdict | None:
         """The verdict on one action; None where neither a rule nor an authorizer speaks.
 
-        ``roles`` are those of the URI's route, ``provided`` what the authorizer can get injected. Raises
-        WAMPError ``wamp.error.authorization_failed`` where the authorizer fails.
+        ``roles`` are those of the URI's route; they decide alone whether the action is allowed, and an
+        ``allow`` that allows it, too, whether the session may be disclosed. ``provided`` is what the
+        authorizer can get injected. Raises WAMPError ``wamp.error.authorization_failed`` where the authorizer
+        fails.
         """
-        if roles is not None:
-            return _ALLOWED if session.authrole in roles else DENIED
         verdict = self._permissions.verdict(action, uri, session.authrole, match=match)
+        if roles is not None:
+            if session.authrole not in roles:
+                return DENIED
+            return Verdict(allowed=True, disclose=verdict is not None and verdict.disclose)
         if verdict is not None or self._authorizer is None:
             return verdict
-        values = {**provided, "action": action, "uri": uri, "options": options}
+        key = (action, uri, match)
+        answer = None if self._answers is None else self._answers.get(session, key)
+        if answer is None:
+            answer = await self._ask(self._authorizer, session, options, provided, key)
+            if self._answers is not None:
+                self._answers.put(session, key, answer)
+        return Verdict(allowed=answer, disclose=False)
+
+    async def _ask(
+        self,
+        authorizer: HandlerPlan,
+        session: Session,
+        options: Mapping[str, Any],
+        provided: Mapping[str, Any],
+        key: _Key,
+    ) -> bool:
+        action, uri, _ = key
         try:
-            answer = await self._authorizer.call(values)
+            answer = await authorizer.call({**provided, "action": action, "uri": uri, "options": options})
             if not isinstance(answer, bool):
                 raise TypeError(f"an authorizer returns True or False, this one returned {answer!r}")
         except Exception as error:
-            logger.exception("%s failed for %s of %s by %r", self._authorizer.name, action, uri, session)
+            logger.exception("%s failed for %s of %s by %r", authorizer.name, action, uri, session)
             raise WAMPError(AUTHORIZATION_FAILED) from error
-        return _ALLOWED if answer else DENIED
+        return answer
+
+
+class _Answers:
+    """What an authorizer has answered, by session."""
+
+    def __init__(self) -> None:
+        self._of: WeakKeyDictionary[Session, tuple[Any, OrderedDict[_Key, bool]]] = WeakKeyDictionary()
+
+    def get(self, session: Session, key: _Key) -> bool | None:
+        answers = self._answers_of(session)
+        if key not in answers:
+            return None
+        answers.move_to_end(key)
+        return answers[key]
+
+    def put(self, session: Session, key: _Key, answer: bool) -> None:
+        answers = self._answers_of(session)
+        answers[key] = answer
+        if len(answers) > CACHED_ANSWERS:
+            answers.popitem(last=False)
+
+    def _answers_of(self, session: Session) -> OrderedDict[_Key, bool]:
+        identity, answers = self._of.get(session, (None, None))
+        # An open session may be given another identity, and with it other rights.
+        if answers is None or identity is not session.identity:
+            answers = OrderedDict()
+            self._of[session] = (session.identity, answers)
+        return answers
+
+
+def may_disclose(verdict: Verdict | None, action: Action, uri: str, options: Mapping[str, Any]) -> bool:
+    """Whether a caller or publisher is disclosed: it has asked for it with ``disclose_me``, and may be.
+
+    Raises WAMPError ``wamp.error.option_disallowed.disclose_me`` where it has asked and no rule permits it.
+    Spec: Advanced Profile, "Caller Identification" and "Publisher Identification".
+    """
+    if not options.get("disclose_me", False):
+        return False
+    if verdict is None or not verdict.disclose:
+        raise WAMPError(OPTION_DISALLOWED_DISCLOSE_ME, f"{action} of {uri!r} may not disclose this session")
+    return True
 
 
 def refusal(action: Action, uri: str) -> WAMPError:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, overload
 
 from starlette.middleware import Middleware
 
+from wampasgi.auth import (
+    ChallengeMethod,
+    CRAAuthRequirement,
+    CRAMethod,
+    CryptosignMethod,
+    SCRAMCredential,
+    SCRAMMethod,
+    TicketMethod,
+)
 from wampasgi.callables import UserFunction
 from wampasgi.dependencies import DefaultArg
 from wampasgi.errors import ConfigurationError
 from wampasgi.handlers import describe
+from wampasgi.injection import Injection
 from wampasgi.limits import Limits
 from wampasgi.permissions import Permissions
 from wampasgi.routing import (
@@ -53,8 +64,10 @@ class RealmSettings:
         self.default_args: dict[str, DefaultArg] = {}
         self.permissions = Permissions()
         self.authorizer: Handler | None = None
+        self.cache_authorizer = False
         self.transport_authenticators: list[Handler] = []
-        self.ticket_authenticator: Handler | None = None
+        #: What makes the challenge methods by their names, when the realm is built.
+        self.challenge_methods: dict[str, Callable[[Injection], ChallengeMethod]] = {}
         self.authentication_handler: Handler | None = None
 
 
@@ -226,18 +239,32 @@ class ConfiguresRealm(ABC):
         """
         self.settings.permissions.allow_all()
 
-    def authorizer(self, handler: H) -> H:
+    @overload
+    def authorizer(self, handler: H) -> H: ...
+
+    @overload
+    def authorizer(self, *, cache: bool = False) -> Callable[[H], H]: ...
+
+    def authorizer(self, handler: H | None = None, *, cache: bool = False) -> H | Callable[[H], H]:
         """Decorate the function that decides where no rule does.
 
-        It can have the parameters ``session``, ``action``, ``uri`` and ``options``, and returns a bool.
+        It can have the parameters ``session``, ``action``, ``uri`` and ``options``, and returns a bool. With
+        ``cache=True`` each session is asked for once for each action, URI and match policy, so its options
+        must not matter; a session that gets another identity is asked for anew.
         """
-        if self.settings.authorizer is not None:
-            raise ConfigurationError(
-                f"authorizer {describe(handler)}: the realm has {describe(self.settings.authorizer)} already"
-            )
-        self.settings.authorizer = handler
-        self.settings.changed()
-        return handler
+
+        def add(handler: H) -> H:
+            if self.settings.authorizer is not None:
+                raise ConfigurationError(
+                    f"authorizer {describe(handler)}: the realm has "
+                    f"{describe(self.settings.authorizer)} already"
+                )
+            self.settings.authorizer = handler
+            self.settings.cache_authorizer = cache
+            self.settings.changed()
+            return handler
+
+        return add if handler is None else add(handler)
 
     # Who is it
 
@@ -251,7 +278,81 @@ class ConfiguresRealm(ABC):
 
     def set_ticket_authenticator(self, authenticator: Handler) -> None:
         """Identify sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None."""
-        self.settings.ticket_authenticator = authenticator
+        self._set_challenge_method(
+            "ticket", lambda injection: TicketMethod(injection.read(authenticator, {"ticket": None}))
+        )
+
+    def set_cra_handlers(
+        self,
+        requirement: Handler,
+        identity: Handler,
+        *,
+        unknown: CRAAuthRequirement | None = None,
+        mock_secret: bytes | None = None,
+    ) -> None:
+        """Identify sessions by WAMP-CRA: they sign a challenge with a secret that never travels.
+
+        ``async requirement(session)`` returns the CRAAuthRequirement of ``session.authid``, or None where
+        nobody has this name. ``async identity(session)`` is asked after the proof; None denies the session
+        with ``wamp.error.authorization_denied``. ``unknown`` and ``mock_secret``: see ``CRAMethod``.
+        """
+        mocking = mock_secret or secrets.token_bytes(32)
+        self._set_challenge_method(
+            "wampcra",
+            lambda injection: CRAMethod(
+                injection.read(requirement),
+                injection.read(identity),
+                unknown=unknown,
+                mock_secret=mocking,
+            ),
+        )
+
+    def set_scram_handlers(
+        self,
+        credential: Handler,
+        identity: Handler,
+        *,
+        unknown: SCRAMCredential | None = None,
+        mock_secret: bytes | None = None,
+    ) -> None:
+        """Identify sessions by WAMP-SCRAM: the password is neither sent nor stored.
+
+        ``async credential(session)`` returns the SCRAMCredential of ``session.authid``, which
+        ``scram_credential`` has made, or None where nobody has this name. ``async identity(session)`` is
+        asked after the proof; None denies the session with ``wamp.error.authorization_denied``. ``unknown``
+        and ``mock_secret``: see ``SCRAMMethod``.
+        """
+        mocking = mock_secret or secrets.token_bytes(32)
+        self._set_challenge_method(
+            "wamp-scram",
+            lambda injection: SCRAMMethod(
+                injection.read(credential),
+                injection.read(identity),
+                unknown=unknown,
+                mock_secret=mocking,
+            ),
+        )
+
+    def set_cryptosign_handlers(self, keys: Handler, identity: Handler) -> None:
+        """Identify sessions by their Ed25519 key; needs ``wampasgi[cryptosign]``.
+
+        ``async keys(session)`` returns the hex public keys of ``session.authid``. ``async identity(session)``
+        is asked after the proof; None denies the session with ``wamp.error.authorization_denied``.
+        """
+        self._set_challenge_method(
+            "cryptosign",
+            lambda injection: CryptosignMethod(injection.read(keys), injection.read(identity)),
+        )
+
+    def add_challenge_method(self, method: ChallengeMethod) -> None:
+        """Offer one more method with CHALLENGE and AUTHENTICATE: one of yours, by ``auth.ChallengeMethod``.
+
+        Its functions are yours to call, without the default args of the realm.
+        """
+        self._set_challenge_method(method.name, lambda injection: method)
+
+    def _set_challenge_method(self, name: str, make: Callable[[Injection], ChallengeMethod]) -> None:
+        self.settings.challenge_methods[name] = make
         self.settings.changed()
 
     def set_authentication_handler(self, handler: Handler) -> None:

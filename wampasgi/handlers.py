@@ -129,6 +129,8 @@ class HandlerPlan:
             raise TypeError(f"{self.name} is an async generator: use iterate")
         if not self.needs_solving:
             positional, by_name = self.bind(provided_values, args, kwargs)
+            if self.kind == "coroutine":
+                return await self.function(*positional, **by_name)
             return await self._run(positional, by_name)
         opened: list[AbstractAsyncContextManager[Any]] = []
         if not self._closes:

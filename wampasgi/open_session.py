@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from wampasgi.adapters import TaskOwner
-from wampasgi.authorization import refusal
+from wampasgi.authorization import may_disclose, refusal
 from wampasgi.built import BuiltRealm
 from wampasgi.calls import Calls
 from wampasgi.errors import (
@@ -18,7 +18,6 @@ from wampasgi.errors import (
     GOODBYE_AND_OUT,
     INVALID_ARGUMENT,
     INVALID_URI,
-    OPTION_DISALLOWED_DISCLOSE_ME,
     RUNTIME_ERROR,
     InvalidURI,
     RemoteProtocolError,
@@ -161,20 +160,22 @@ class OpenSession:
             routed.check_announced(message)
         procedure = self._built.find_procedure(message.procedure)
         roles = None if procedure is None else procedure.roles
-        verdict = None
-        if roles is not None or not self._built.authorization.silent:
+        verdict, disclose = None, False
+        asks = roles is not None or "disclose_me" in options
+        if asks or not self._built.authorization.silent:
             try:
                 verdict = await self._built.authorization.decide(
                     self._session, "call", message.procedure, options, self._provided, roles=roles
                 )
                 if verdict is not None and not verdict.allowed:
                     raise refusal("call", message.procedure)
+                disclose = may_disclose(verdict, "call", message.procedure, options)
             except WAMPError as error:
                 routed.refuse(message, error)
                 return
         if procedure is None:
             try:
-                routed.call(message, verdict)
+                routed.call(message, verdict, disclose=disclose)
             except WAMPError as error:
                 routed.refuse(message, error)
         elif options and options.get("progress", False):
@@ -220,15 +221,13 @@ class OpenSession:
         verdict = await self._built.authorization.decide(
             self._session, "publish", topic, options, self._provided
         )
-        disclose = options.get("disclose_me", False)
-        if disclose and not (verdict is not None and verdict.disclose):
-            raise WAMPError(OPTION_DISALLOWED_DISCLOSE_ME, f"this session may not be disclosed on {topic!r}")
+        if not (subscribers if verdict is None else verdict.allowed):
+            raise refusal("publish", topic)
+        disclose = may_disclose(verdict, "publish", topic, options)
         if verdict is None:
             # Nobody has said that clients may reach each other here: it is for the server alone.
-            if not subscribers:
-                raise refusal("publish", topic)
             publication_id = random_publication_id()
-        elif verdict.allowed:
+        else:
             publication_id = self._built.joined.publish(
                 self._session.id,
                 topic,
@@ -238,8 +237,6 @@ class OpenSession:
                 payload=message.payload,
                 disclose=disclose,
             )
-        else:
-            raise refusal("publish", topic)
         event = Event(topic, message.args or (), message.kwargs or {}, publication_id)
         for subscriber in subscribers:
             self._events.put(subscriber, event)
@@ -270,7 +267,8 @@ class OpenSession:
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)
             return
-        if self._built.synchronize_requests or topic is None:
+        at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
+        if self._built.synchronize_requests or topic is None or at_limit:
             await self._subscriptions.subscribe(message, match, topic)
         else:
             self._subscribing.add(message.request_id)

@@ -12,11 +12,12 @@ from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
 from wampasgi.auth import (
+    AnonymousMethod,
     AnonymousMiddleware,
+    ChallengeMethod,
     ChallengeMiddleware,
     CustomAuthenticationMiddleware,
     GateMiddleware,
-    TicketMethod,
     TransportAuthenticationMiddleware,
 )
 from wampasgi.authorization import Authorization
@@ -64,9 +65,11 @@ class Realm(ConfiguresRealm):
 
     ``uri`` is what clients name in HELLO. ``middleware`` are Starlette Middleware objects around the sessions
     of this realm, outermost first: ASGI middleware for scope type ``wamp``. ``limits`` replace the
-    application's for this realm. ``client_procedures`` says whom the procedures that clients register are
-    for: with ``"realm"`` for whoever is allowed to call them, with ``"session"`` every client can register
-    the same ones, and only ``session.call`` of that very session reaches them.
+    application's for this realm. ``allow_anonymous`` lets clients in, as role ``anonymous``, that choose the
+    method ``anonymous`` or offer none; by default a realm does so only where it has no authenticator, and
+    with False it never does. ``client_procedures`` says whom the procedures that clients register are for:
+    with ``"realm"`` for whoever is allowed to call them, with ``"session"`` every client can register the
+    same ones, and only ``session.call`` of that very session reaches them.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Realm(ConfiguresRealm):
         *,
         middleware: Iterable[Middleware] = (),
         limits: Limits | None = None,
+        allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
     ) -> None:
         if not check_uri(uri):
@@ -89,6 +93,7 @@ class Realm(ConfiguresRealm):
         #: The realm URI.
         self.uri = uri
         self._settings = RealmSettings(middleware=middleware, limits=limits, changed=self._forget_built)
+        self._allow_anonymous = allow_anonymous
         self._context: ApplicationContext | None = None
         self._built: BuiltRealm | None = None
         self._stack: ASGIApp | None = None
@@ -273,7 +278,7 @@ class Realm(ConfiguresRealm):
             async_support=context.async_support,
             synchronize_requests=context.synchronize_requests,
             debug=context.debug,
-            authorization=Authorization(settings.permissions, authorizer),
+            authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
             procedures=_read_procedures(settings, injection),
             procedures_at_run_time=self._procedures_at_run_time,
             procedure_for_all=_read_rpc_handler(settings, injection),
@@ -290,25 +295,41 @@ class Realm(ConfiguresRealm):
     def _middleware_stack(self, built: BuiltRealm) -> ASGIApp:
         app: ASGIApp = SessionEndpoint(self.build)
         app = GateMiddleware(app)
-        for authenticator in reversed(_authenticators(self._settings, self._injection())):
+        authenticators = _authenticators(
+            self._settings, self._injection(), allow_anonymous=self._allow_anonymous
+        )
+        for authenticator in reversed(authenticators):
             app = authenticator.cls(app, *authenticator.args, **authenticator.kwargs)
         for middleware in reversed(self._settings.middleware):
             app = middleware.cls(app, *middleware.args, **middleware.kwargs)
         return app
 
 
-def _authenticators(settings: RealmSettings, injection: Injection) -> list[Middleware]:
+def _authenticators(
+    settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
+) -> list[Middleware]:
+    """What finds out who a session is, outermost first; the gate stops whom none of them has let in."""
     if settings.authentication_handler is not None:
+        if settings.transport_authenticators or settings.challenge_methods or allow_anonymous:
+            raise ConfigurationError(
+                f"authentication handler {describe(settings.authentication_handler)} replaces all other "
+                f"authentication of its realm: leave out the other methods and allow_anonymous"
+            )
         handler = injection.read(settings.authentication_handler)
         return [Middleware(CustomAuthenticationMiddleware, handler=handler)]
     stack: list[Middleware] = []
     if settings.transport_authenticators:
         plans = [injection.read(handler) for handler in settings.transport_authenticators]
         stack.append(Middleware(TransportAuthenticationMiddleware, authenticators=plans))
-    if settings.ticket_authenticator is not None:
-        ticket = TicketMethod(injection.read(settings.ticket_authenticator, {"ticket": None}))
-        stack.append(Middleware(ChallengeMiddleware, methods=[ticket]))
-    return stack or [Middleware(AnonymousMiddleware)]
+    methods: list[ChallengeMethod] = [make(injection) for make in settings.challenge_methods.values()]
+    authenticates = any(getattr(middleware.cls, "authenticates", False) for middleware in settings.middleware)
+    if not (stack or methods or authenticates):
+        return [] if allow_anonymous is False else [Middleware(AnonymousMiddleware)]
+    if allow_anonymous:
+        methods.append(AnonymousMethod())
+    if methods:
+        stack.append(Middleware(ChallengeMiddleware, methods=methods))
+    return stack
 
 
 def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTable[Procedure]:

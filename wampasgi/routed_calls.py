@@ -13,7 +13,6 @@ from wampasgi.built import BuiltRealm
 from wampasgi.errors import (
     INVALID_URI,
     NO_SUCH_PROCEDURE,
-    OPTION_DISALLOWED_DISCLOSE_ME,
     OPTION_NOT_ALLOWED,
     PROCEDURE_ALREADY_EXISTS,
     UNAVAILABLE,
@@ -99,18 +98,13 @@ class RoutedCalls:
         """Raise RemoteProtocolError for options that this client has not announced."""
         check_announced(self._routed, message)
 
-    def call(self, message: Call, verdict: Verdict | None) -> None:
+    def call(self, message: Call, verdict: Verdict | None, *, disclose: bool) -> None:
         """Call a client's procedure, if the verdict lets it; raises WAMPError."""
         procedure, options = message.procedure, message.options
         if is_reserved(procedure) or self._dealer.registrations.best(procedure) is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {procedure!r}")
         if verdict is None or not verdict.allowed:
             raise refusal("call", procedure)
-        disclose = options.get("disclose_me", False)
-        if disclose and not verdict.disclose:
-            raise WAMPError(
-                OPTION_DISALLOWED_DISCLOSE_ME, f"this session may not be disclosed to {procedure!r}"
-            )
         limit = self._built.limits.routed_calls
         if len(self._routed.calls) >= limit:
             raise WAMPError(UNAVAILABLE, f"{limit} calls of this session wait for their answers already")

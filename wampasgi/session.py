@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from wampasgi.ids import random_id
 if TYPE_CHECKING:
     from wampasgi.peer import Peer
     from wampasgi.realm import Realm
+
+_SHOWN = 60
 
 
 class Session:
@@ -42,6 +45,8 @@ class Session:
         self._connection = connection
         self._peer = peer
         self._authentication: AuthenticationDetails | None = None
+        claimed = details.get("authid")
+        self._claimed_authid = claimed if isinstance(claimed, str) else None
         #: The session id, random in 1..2^53.
         self.id = random_id()
         #: The realm that the session is on.
@@ -54,9 +59,8 @@ class Session:
         self.identity: Any = None
 
     def __repr__(self) -> str:
-        return (
-            f"<Session {self.id} on realm {self.realm_uri!r} authid={self.authid!r} role={self.authrole!r}>"
-        )
+        realm, authid = _shown(self.realm_uri), _shown(self.authid)
+        return f"<Session {self.id} on realm {realm} authid={authid} role={self.authrole!r}>"
 
     # Who it is
 
@@ -77,8 +81,7 @@ class Session:
         """The authid: after authentication the proven one, before it the one that the client claims."""
         if self._authentication is not None:
             return self._authentication.authid
-        claimed = self.details.get("authid")
-        return claimed if isinstance(claimed, str) else None
+        return self._claimed_authid
 
     @property
     def authmethods(self) -> Sequence[str]:
@@ -95,6 +98,13 @@ class Session:
         """The role that permissions are checked against."""
         return self._authentication.authrole if self._authentication is not None else None
 
+    def claim_authid(self, authid: str) -> None:
+        """Replace the authid that the client claims by the form in which it is looked up.
+
+        For authenticators that normalise names, before they accept the session; it proves nothing.
+        """
+        self._claimed_authid = authid
+
     async def mark_authenticated(
         self,
         identity: Any = None,
@@ -108,18 +118,21 @@ class Session:
         """Accept the session; WELCOME follows when the authenticator returns.
 
         ``identity`` is any object, kept as ``session.identity``; of an Identity its ``user`` is kept, and its
-        attributes are used where the keywords are not given. The role is ``"authenticated"`` where nothing
-        names one. Calling it on an open session changes its identity only.
+        attributes are used where the keywords are not given. Where nothing names them, the authid is random
+        (what the client claims in HELLO is nothing that it has proven; give ``authid=session.authid`` if you
+        have verified it), the role ``"authenticated"`` and the method ``"custom"``. Calling it on an open
+        session changes its identity only.
         """
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
             return
+        found = self.authentication
         self._authentication = AuthenticationDetails(
-            authid=authid or attributes.authid or self.authid,
+            authid=authid or attributes.authid or found.authid or secrets.token_urlsafe(12),
             authrole=authrole or attributes.authrole or "authenticated",
-            authmethod=authmethod,
-            authprovider=authprovider,
+            authmethod=authmethod or "custom",
+            authprovider=authprovider or "dynamic",
             authextra=authextra if authextra is not None else attributes.authextra,
         )
 
@@ -223,3 +236,8 @@ class Session:
     def get(self, key: str, default: Any = None) -> Any:
         """The value kept under ``key``, or ``default``."""
         return self._data.get(key, default)
+
+
+def _shown(text: str | None) -> str:
+    # It goes into logs, and clients name what they like.
+    return repr(text) if text is None or len(text) <= _SHOWN else f"{text[:_SHOWN]!r} and more"

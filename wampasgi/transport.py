@@ -29,12 +29,22 @@ class WebSocketTransport:
     ``receive_message`` and ``write`` do the same without a dict around each message.
     """
 
-    __slots__ = ("_key", "_receive", "_received", "_send", "closed", "message_size", "subprotocol")
+    __slots__ = (
+        "_decode",
+        "_key",
+        "_receive",
+        "_received",
+        "_send",
+        "closed",
+        "message_size",
+        "subprotocol",
+    )
 
     def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
         self._receive = receive
         self._send = send
         self._received: deque[object] = deque()
+        self._decode = None if subprotocol.batched else subprotocol.serializer.decode
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
         #: The largest WebSocket message that is read, in bytes.
@@ -63,8 +73,8 @@ class WebSocketTransport:
                 f"a WebSocket message of {_size(data)} bytes is over the limit of {self.message_size}",
                 uri=PAYLOAD_SIZE_EXCEEDED,
             )
-        if not self.subprotocol.batched:
-            return self.subprotocol.serializer.decode(data)
+        if self._decode is not None:
+            return self._decode(data)
         self._received.extend(self.subprotocol.messages(data))
         return self._received.popleft()
 

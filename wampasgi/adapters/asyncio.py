@@ -77,18 +77,15 @@ class _AsyncioTaskOwner(TaskOwner):
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> asyncio.Task[None]:
         task = _start_task(function(*args), self._loop)
-        if task.done():
-            self._keep_failure(task)
-        else:
+        if not task.done():
             self._tasks.add(task)
             task.add_done_callback(self._finished)
+        elif not task.cancelled() and (failure := task.exception()) is not None:
+            self._failures.append(failure)
         return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._keep_failure(task)
-
-    def _keep_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._failures.append(failure)
 

@@ -1,11 +1,15 @@
-"""Realms that let anybody in."""
+"""Sessions that nobody has identified."""
 
 from __future__ import annotations
 
-import secrets
-
 from wampasgi.session import Session
 from wampasgi.types import ASGIApp, Receive, Scope, Send
+
+_ANONYMOUS = "anonymous"
+
+
+async def _let_in(session: Session) -> None:
+    await session.mark_authenticated(authrole=_ANONYMOUS, authmethod=_ANONYMOUS, authprovider="static")
 
 
 class AnonymousMiddleware:
@@ -18,10 +22,18 @@ class AnonymousMiddleware:
         """Mark the session as anonymous and call the app inside."""
         session: Session = scope["wamp.session"]
         if not session.authenticated:
-            await session.mark_authenticated(
-                authid=secrets.token_urlsafe(12),
-                authrole="anonymous",
-                authmethod="anonymous",
-                authprovider="static",
-            )
+            await _let_in(session)
         await self._app(scope, receive, send)
+
+
+class AnonymousMethod:
+    """Lets in, with a random authid and the role ``anonymous``, who has chosen the method ``anonymous``.
+
+    That is also what clients choose that offer no method at all.
+    """
+
+    name = _ANONYMOUS
+
+    async def begin(self, session: Session) -> None:
+        """Mark the session as anonymous; there is nothing to prove."""
+        await _let_in(session)

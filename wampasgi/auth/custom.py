@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-
+from wampasgi.auth.asking import FAILED, Question, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.handlers import HandlerPlan
 from wampasgi.peer import Peer
 from wampasgi.session import Session
-from wampasgi.types import ASGIApp, Receive, Scope, Send
-
-logger = logging.getLogger("wampasgi.auth")
+from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 
 
 class CustomAuthenticationMiddleware:
-    """Asks a handler that awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
+    """Asks ``handler``, which awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
 
     One that does neither, or fails, leaves the session aborted with ``wamp.error.authentication_failed``.
     """
 
-    def __init__(self, app: ASGIApp, *, handler: HandlerPlan) -> None:
+    #: A realm with such a middleware lets nobody in anonymously by itself.
+    authenticates = True
+
+    def __init__(self, app: ASGIApp, *, handler: Handler | HandlerPlan) -> None:
         self._app = app
-        self._handler = handler
+        self._handler = Question(handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the handler and call the app inside if it has accepted the session."""
@@ -29,11 +29,13 @@ class CustomAuthenticationMiddleware:
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
         try:
-            await self._handler.call({"session": session, "realm": session.realm, "app": session.realm.app})
-        except Exception:
-            logger.exception("%s failed for %r", self._handler.name, session)
-            await peer.refuse(AUTHENTICATION_FAILED)
+            await self._handler.ask(session)
+        except Exception as error:  # noqa: BLE001 - logged there
+            await refuse_failed(error, by=self._handler.name, session=session, peer=peer)
+            return
+        if peer.ending is not None:
+            return
         if session.authenticated:
             await self._app(scope, receive, send)
         else:
-            await peer.refuse(AUTHENTICATION_FAILED, "authentication failed")
+            await peer.refuse(AUTHENTICATION_FAILED, FAILED)

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from wampasgi.auth.asking import Question
+from wampasgi.auth.method import Accepted
 from wampasgi.handlers import HandlerPlan
 from wampasgi.messages import Authenticate
 from wampasgi.session import Session
+from wampasgi.types import Handler
 
 
 class TicketMethod:
-    """Asks for a ticket and gives it to ``authenticator``, which returns an identity or None.
+    """Asks for a ticket and gives it to ``authenticator``, ``async fn(session, ticket)``.
 
-    Spec: Advanced Profile, "Ticket-based Authentication".
+    That returns an identity, or None for a ticket that isn't valid; ``session.authid`` is whom the client
+    claims to be, None where it claims nothing because the ticket says it. Compare tickets in constant time
+    (``hmac.compare_digest``). Spec: Advanced Profile, "Ticket-based Authentication".
     """
 
     name = "ticket"
 
-    def __init__(self, authenticator: HandlerPlan) -> None:
+    def __init__(self, authenticator: Handler | HandlerPlan) -> None:
+        self._authenticator = Question(authenticator, "ticket")
+
+    async def begin(self, session: Session) -> TicketExchange:
+        """Ask the session for a ticket."""
+        return TicketExchange(session, self._authenticator)
+
+
+class TicketExchange:
+    """Waits for the ticket of one session."""
+
+    #: CHALLENGE.Extra: there is nothing to say.
+    extra: Mapping[str, Any] = {}
+
+    def __init__(self, session: Session, authenticator: Question) -> None:
+        self._session = session
         self._authenticator = authenticator
 
-    async def challenge(self, session: Session) -> dict[str, Any]:
-        """CHALLENGE.Extra: a ticket needs none."""
-        return {}
-
-    async def verify(self, session: Session, extra: dict[str, Any], answer: Authenticate) -> Any:
+    async def verify(self, answer: Authenticate) -> Accepted | None:
         """The identity that the ticket stands for, or None."""
-        return await self._authenticator.call(
-            {
-                "session": session,
-                "ticket": answer.signature,
-                "realm": session.realm,
-                "app": session.realm.app,
-            }
-        )
+        identity = await self._authenticator.ask(self._session, ticket=answer.signature)
+        return None if identity is None else Accepted(identity=identity)

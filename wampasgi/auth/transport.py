@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
-from wampasgi.errors import AUTHENTICATION_FAILED
+from wampasgi.auth.asking import Question, refuse_failed
 from wampasgi.handlers import HandlerPlan
 from wampasgi.peer import Peer
 from wampasgi.session import Session
-from wampasgi.types import ASGIApp, Receive, Scope, Send
-
-logger = logging.getLogger("wampasgi.auth")
+from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 
 
 class TransportAuthenticationMiddleware:
-    """Asks authenticators one after the other; the first identity that is not None counts.
+    """Asks authenticators, ``async fn(session)``, one after the other; the first identity counts.
 
-    Where none gives one, the authenticators inside have their turn. One that fails aborts the session with
-    ``wamp.error.authentication_failed``.
+    They look at ``session.connection`` and return an identity or None. Where none gives one, the
+    authenticators inside have their turn. One that fails aborts the session with
+    ``wamp.error.authentication_failed``. The authid is the identity's: what the client claims is not proven.
+    Spec: Advanced Profile, "Transport-level Authentication".
     """
 
-    def __init__(self, app: ASGIApp, *, authenticators: Sequence[HandlerPlan]) -> None:
+    #: A realm with such a middleware lets nobody in anonymously by itself.
+    authenticates = True
+
+    def __init__(self, app: ASGIApp, *, authenticators: Sequence[Handler | HandlerPlan]) -> None:
         self._app = app
-        self._authenticators = authenticators
+        self._authenticators = [Question(authenticator) for authenticator in authenticators]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask the authenticators and call the app inside."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
-        provided = {"session": session, "realm": session.realm, "app": session.realm.app}
         for authenticator in self._authenticators:
             if session.authenticated or peer.ending is not None:
                 break
             try:
-                identity = await authenticator.call(provided)
-            except Exception:
-                logger.exception("transport authenticator %s failed for %r", authenticator.name, session)
-                await peer.refuse(AUTHENTICATION_FAILED, "authentication failed")
+                identity = await authenticator.ask(session)
+            except Exception as error:  # noqa: BLE001 - logged there
+                await refuse_failed(error, by=authenticator.name, session=session, peer=peer)
                 return
-            if identity is not None:
+            if identity is not None and peer.ending is None:
                 await session.mark_authenticated(identity, authmethod="transport", authprovider="dynamic")
         if peer.ending is None:
             await self._app(scope, receive, send)

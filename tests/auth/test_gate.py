@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+from starlette.middleware import Middleware
+
+from tests.auth.peers import ABORT, WELCOME, wire
+from wampasgi import Application, Realm, Session
+from wampasgi.types import ASGIApp, Receive, Scope, Send
+
+pytestmark = pytest.mark.anyio
+
+
+class Doorkeeper:
+    """Middleware that aborts who claims to be a burglar, and calls the app inside all the same."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session: Session = scope["wamp.session"]
+        if session.authid == "burglar":
+            await session.abort("com.example.burglar")
+        await self._app(scope, receive, send)
+
+
+async def test_session_that_was_aborted_does_not_come_through() -> None:
+    app = Application([Realm("office", middleware=[Middleware(Doorkeeper)])])
+    async with wire(app) as client:
+        assert await client.hello(authid="burglar") == [ABORT, {}, "com.example.burglar"]
+        await client.websocket.closed()
+    async with wire(app) as client:
+        assert (await client.hello(authid="guest"))[0] == WELCOME

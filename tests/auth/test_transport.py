@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+from starlette.middleware import Middleware
+
+from tests.auth.peers import (
+    ABORT,
+    AUTHENTICATION_FAILED,
+    AUTHORIZATION_DENIED,
+    CHALLENGE,
+    SECRET,
+    WELCOME,
+    use_ticket,
+    wire,
+)
+from wampasgi import Application, ConfigurationError, Identity, Limits, Realm, Session, WAMPError
+from wampasgi.auth import TransportAuthenticationMiddleware
+from wampasgi.dependencies import Depends
+
+pytestmark = pytest.mark.anyio
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+
+
+async def by_cookie(session: Session) -> Identity | None:
+    name = session.connection.cookies.get("user")
+    return Identity(user=name, authid=name, authrole="customer") if name else None
+
+
+async def by_header(session: Session) -> str | None:
+    return session.connection.headers.get("x-user")
+
+
+def by_address(session: Session) -> Identity | None:
+    """A sync one, in serverwamp's words."""
+    address = session.connection.transport_info["peer_address"]
+    return Identity(authid="local", authrole="operator") if address == "127.0.0.1" else None
+
+
+async def by_certificate(session: Session) -> str | None:
+    certificate = session.connection.transport_info["peer_certificate"]
+    return "a device" if certificate == CERTIFICATE else None
+
+
+def shop() -> tuple[Application, Realm]:
+    realm = Realm("office")
+    for authenticator in by_cookie, by_header, by_address, by_certificate:
+        realm.add_transport_authenticator(authenticator)
+
+    @realm.procedure("whoami")
+    async def whoami(session: Session) -> object:
+        return session.identity
+
+    return Application([realm]), realm
+
+
+@pytest.mark.parametrize(
+    ("scope", "authid", "role", "identity"),
+    [
+        ({"headers": [(b"cookie", b"user=ann"), (b"x-user", b"bob")]}, "ann", "customer", "ann"),
+        ({"headers": [(b"x-user", b"bob")]}, None, "authenticated", "bob"),
+        ({"client": ("127.0.0.1", 5000)}, "local", "operator", None),
+        ({"extensions": {"tls": {"client_cert_chain": [CERTIFICATE]}}}, None, "authenticated", "a device"),
+    ],
+    ids=["cookie first", "header", "address", "certificate"],
+)
+async def test_first_identity_wins(
+    scope: dict[str, Any], authid: str | None, role: str, identity: str | None
+) -> None:
+    app, _ = shop()
+    async with wire(app, **scope) as client:
+        welcome = await client.hello(authid="root", authmethods=["ticket"])
+        answer = await client.ask(48, 1, {}, "whoami")
+
+    assert welcome[0] == WELCOME
+    assert welcome[2]["authmethod"] == "transport"
+    assert welcome[2]["authrole"] == role
+    assert answer[3:] == ([[identity]] if identity else [])
+    if authid is not None:
+        assert welcome[2]["authid"] == authid
+    # Nobody has proven the authid that the client claims.
+    assert welcome[2]["authid"] != "root"
+
+
+async def test_challenge_methods_follow_where_the_connection_shows_nobody() -> None:
+    app, realm = shop()
+    use_ticket(realm)
+    async with wire(app) as client:
+        assert (await client.hello(authid="joe", authmethods=["ticket"]))[0] == CHALLENGE
+    async with wire(app, headers=[(b"x-user", b"bob")]) as client:
+        assert (await client.hello(authid="joe", authmethods=["ticket"]))[0] == WELCOME
+
+
+async def test_authenticator_that_raises_is_logged_and_later_ones_are_not_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    realm = Realm("office")
+
+    @realm.add_transport_authenticator
+    async def failing(session: Session) -> None:
+        raise LookupError("the table of cookies is gone")
+
+    realm.add_transport_authenticator(by_header)
+    async with wire(Application([realm]), headers=[(b"x-user", b"bob")]) as client:
+        answer = await client.hello()
+
+    assert answer == [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "failing failed for <Session" in record.getMessage()
+    assert "LookupError: the table of cookies is gone" in record.getMessage()
+
+
+async def test_authenticator_denies_whom_it_knows() -> None:
+    realm = Realm("office")
+
+    async def barred(session: Session) -> None:
+        raise WAMPError("wamp.error.authorization_denied", "pay your bills")
+
+    realm.add_transport_authenticator(barred)
+    async with wire(Application([realm])) as client:
+        answer = await client.hello()
+
+    assert answer == [ABORT, {"message": "pay your bills"}, AUTHORIZATION_DENIED]
+
+
+async def test_other_wamp_error_tells_the_client_nothing() -> None:
+    realm = Realm("office")
+
+    async def leaking(session: Session) -> None:
+        raise WAMPError("com.example.internal", SECRET)
+
+    realm.add_transport_authenticator(leaking)
+    async with wire(Application([realm])) as client:
+        answer = await client.hello()
+
+    assert answer == [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]
+
+
+@pytest.mark.parametrize("and_returns", [None, "somebody"])
+async def test_authenticator_that_aborts_ends_it(and_returns: str | None) -> None:
+    realm = Realm("office")
+
+    async def abort(session: Session) -> str | None:
+        await session.abort("com.example.closed_today", "come back tomorrow")
+        return and_returns
+
+    realm.add_transport_authenticator(abort)
+    realm.add_transport_authenticator(by_header)
+    async with wire(Application([realm]), headers=[(b"x-user", b"bob")]) as client:
+        answer = await client.hello()
+        await client.websocket.closed()
+
+    assert answer == [ABORT, {"message": "come back tomorrow"}, "com.example.closed_today"]
+
+
+async def test_authenticator_that_hangs_is_given_up_with_the_handshake() -> None:
+    realm = Realm("office")
+
+    async def hang(session: Session) -> None:
+        await anyio.sleep_forever()
+
+    realm.add_transport_authenticator(hang)
+    async with wire(Application([realm], limits=Limits(handshake_timeout=0.05))) as client:
+        answer = await client.hello()
+        await client.websocket.closed()
+
+    assert (answer[0], answer[2]) == (ABORT, "wamp.error.timeout")
+
+
+async def by_yielding(session: Session) -> AsyncIterator[str]:
+    yield "somebody"
+
+
+async def wants_database(database: object) -> str:
+    return "somebody"
+
+
+@pytest.mark.parametrize(
+    ("authenticator", "problem"),
+    [
+        (by_yielding, "by_yielding .* it has to return its answer"),
+        (wants_database, "wants_database .*'database'"),
+        ("somebody", "not callable"),
+    ],
+)
+def test_function_that_cannot_be_asked_is_an_error_at_startup(authenticator: Any, problem: str) -> None:
+    for configure in (
+        Realm.add_transport_authenticator,
+        Realm.set_ticket_authenticator,
+        Realm.set_authentication_handler,
+    ):
+        realm = Realm("office")
+        configure(realm, authenticator)
+        with pytest.raises(ConfigurationError, match=problem):
+            Application([realm]).check()
+    middleware = Middleware(TransportAuthenticationMiddleware, authenticators=[authenticator])
+    with pytest.raises(ConfigurationError, match=problem):
+        Application([Realm("office", middleware=[middleware])]).check()
+
+
+async def test_authenticators_get_default_args_and_dependencies() -> None:
+    realm = Realm("office")
+    realm.set_default_arg("users", {"bob": "Bob"})
+
+    async def header(session: Session) -> str:
+        return session.connection.headers["x-user"]
+
+    async def by_users(users: dict[str, str], name: str = Depends(header)) -> Identity:
+        return Identity(authid=users[name])
+
+    realm.add_transport_authenticator(by_users)
+    async with wire(Application([realm]), headers=[(b"x-user", b"bob")]) as client:
+        assert (await client.hello())[2]["authid"] == "Bob"

@@ -1,0 +1,44 @@
+"""What the authentication tests with real clients are served: one realm for each method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.auth.peers import (
+    SECRET,
+    find_identity,
+    use_cra,
+    use_cryptosign,
+    use_salted_cra,
+    use_ticket,
+)
+from wampasgi import Application, Realm, SCRAMCredential, Session
+from wampasgi.auth.autobahn_scram import AutobahnSCRAMMethod, autobahn_scram_credential
+
+CREDENTIAL = autobahn_scram_credential(SECRET, iterations=1, memory=64)
+
+
+async def find_credential(session: Session) -> SCRAMCredential | None:
+    return CREDENTIAL if session.authid in ("joe", "denied") else None
+
+
+def use_autobahn_scram(realm: Realm) -> None:
+    realm.add_challenge_method(AutobahnSCRAMMethod(find_credential, find_identity))
+
+
+async def whoami(session: Session) -> dict[str, Any]:
+    return {"authid": session.authid, "role": session.authrole, "identity": session.identity}
+
+
+app = Application(allow_default_realm=False)
+for name, use in {
+    "ticket": use_ticket,
+    "wampcra": use_cra,
+    "salted": use_salted_cra,
+    "cryptosign": use_cryptosign,
+    "scram": use_autobahn_scram,
+}.items():
+    realm = Realm(name)
+    use(realm)
+    realm.procedure("whoami")(whoami)
+    app.add_realm(realm)

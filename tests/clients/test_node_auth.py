@@ -1,0 +1,77 @@
+"""autobahn-js and wampy join realms by ticket, WAMP-CRA and cryptosign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.auth.peers import SECRET, signing_key
+from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.test_node_clients import CLIENTS, installed, run_client
+
+__all__ = ["installed"]
+
+# The first run installs the clients.
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = start_server("uvicorn", "tests.clients.auth_served_app:app", tmp_path_factory.mktemp("auth"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def secret_for(method: str, authid: str, password: str) -> str:
+    return bytes(signing_key(authid, password)).hex() if method == "cryptosign" else password
+
+
+each_client = pytest.mark.parametrize(("client", "serializer"), CLIENTS)
+each_realm = pytest.mark.parametrize(
+    ("realm", "method"),
+    [("ticket", "ticket"), ("wampcra", "wampcra"), ("salted", "wampcra"), ("cryptosign", "cryptosign")],
+)
+
+
+@each_client
+@each_realm
+def test_right_secret_opens_the_realm(
+    request: pytest.FixtureRequest,
+    server: ServerProcess,
+    client: str,
+    serializer: str,
+    realm: str,
+    method: str,
+) -> None:
+    folder: Path = request.getfixturevalue("installed")
+    secret = secret_for(method, "joe", SECRET)
+
+    steps = run_client(folder, f"auth_{client}", server.url, serializer, realm, method, "joe", secret)
+
+    assert steps["joined"] == {"authid": "joe", "authrole": "clerk", "authmethod": method}
+    assert steps["whoami"] == {"authid": "joe", "role": "clerk", "identity": {"name": "joe"}}
+
+
+@each_client
+@each_realm
+@pytest.mark.parametrize(("authid", "password"), [("joe", "wrong"), ("nobody", SECRET)])
+def test_wrong_secret_and_unknown_user_open_nothing(
+    request: pytest.FixtureRequest,
+    server: ServerProcess,
+    client: str,
+    serializer: str,
+    realm: str,
+    method: str,
+    authid: str,
+    password: str,
+) -> None:
+    folder: Path = request.getfixturevalue("installed")
+    secret = secret_for(method, authid, password)
+
+    steps = run_client(folder, f"auth_{client}", server.url, serializer, realm, method, authid, secret)
+
+    assert steps == {"closed": "wamp.error.authentication_failed"}

@@ -1,0 +1,225 @@
+"""Runs the examples about authentication."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from examples import cookie_session, database_users, jwt_ticket
+from wampasgi import WAMPError
+from wampasgi.testing import SessionAborted, TestClient
+
+DAY = timedelta(days=1)
+WS = "/ws"
+
+
+# jwt_ticket.py
+
+
+@pytest.fixture
+def tokens() -> Iterator[TestClient]:
+    with TestClient(jwt_ticket.api) as client:
+        yield client
+
+
+def test_jwt_of_the_login_opens_a_session_as_whom_it_names(tokens: TestClient) -> None:
+    ticket = tokens.post("/token", json={"name": "alice", "password": "secret-of-alice"}).json()
+
+    with tokens.wamp_session(path=WS, authid="bob", ticket=ticket) as session:
+        assert session.call("whoami").kwargs == {"name": "alice", "role": "admin"}
+        assert session.call("users.count") == 2
+
+
+def test_jwt_gives_no_more_than_its_role(tokens: TestClient) -> None:
+    ticket = tokens.post("/token", json={"name": "bob", "password": "secret-of-bob"}).json()
+
+    with (
+        tokens.wamp_session(path=WS, ticket=ticket) as session,
+        pytest.raises(WAMPError, match=r"wamp\.error\.not_authorized"),
+    ):
+        session.call("users.count")
+
+
+@pytest.mark.parametrize(("name", "password"), [("alice", "guessed"), ("nobody", ""), ("nobody", "x")])
+def test_jwt_is_not_given_for_a_wrong_password(tokens: TestClient, name: str, password: str) -> None:
+    assert tokens.post("/token", json={"name": name, "password": password}).status_code == 401
+
+
+def token(key: str = jwt_ticket.KEY, algorithm: str = "HS256", **claims: Any) -> str:
+    expires = datetime.now(UTC) + DAY
+    claims = {"sub": "alice", "role": "admin", "aud": "wamp", "exp": expires, **claims}
+    kept = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(kept, key, algorithm=algorithm)
+
+
+@pytest.mark.parametrize(
+    "ticket",
+    [
+        token(key="another key, as long as it has to be"),
+        token(exp=datetime.now(UTC) - DAY),
+        token(exp=None),
+        token(aud="another service"),
+        token(aud=None),
+        token(sub=None),
+        token(key="", algorithm="none"),
+        token()[:-2],
+        "no token",
+        "",
+    ],
+    ids=[
+        "key",
+        "expired",
+        "no expiry",
+        "audience",
+        "no audience",
+        "nobody",
+        "unsigned",
+        "cut",
+        "text",
+        "empty",
+    ],
+)
+def test_other_jwt_opens_nothing(tokens: TestClient, ticket: str, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        pytest.raises(SessionAborted, match=r"wamp\.error\.authentication_failed"),
+        tokens.wamp_session(path=WS, authid="alice", ticket=ticket),
+    ):
+        pytest.fail("the session was opened")
+
+    assert "Traceback" not in caplog.text
+
+
+# cookie_session.py
+
+
+@pytest.fixture
+def site() -> Iterator[TestClient]:
+    with TestClient(cookie_session.site) as client:
+        yield client
+
+
+def log_in(client: TestClient, password: str = "secret-of-alice") -> int:
+    return client.post("/login", json={"name": "alice", "password": password}).status_code
+
+
+def test_cookie_of_the_http_login_opens_a_wamp_session(site: TestClient) -> None:
+    assert log_in(site) == 204
+
+    with site.wamp_session(path=WS) as session:
+        assert (session.authid, session.authrole) == ("alice", "customer")
+        assert session.call("cart.owner") == "cart of alice"
+
+
+def test_cookie_of_another_sites_page_opens_nothing(site: TestClient) -> None:
+    log_in(site)
+
+    with site.wamp_session(path=WS, headers={"origin": "https://shop.example.com"}):
+        pass
+    with (
+        pytest.raises(SessionAborted, match=r"wamp\.error\.no_matching_auth_method"),
+        site.wamp_session(path=WS, headers={"origin": "https://evil.example.com"}),
+    ):
+        pytest.fail("the session was opened")
+
+
+def test_without_a_login_there_is_no_wamp_session(site: TestClient) -> None:
+    assert log_in(site, password="guessed") == 401
+
+    with (
+        pytest.raises(SessionAborted, match=r"wamp\.error\.no_matching_auth_method"),
+        site.wamp_session(path=WS),
+    ):
+        pytest.fail("the session was opened")
+
+
+def test_forged_cookie_opens_nothing(site: TestClient) -> None:
+    log_in(site)
+    cookie = site.cookies["session"]
+    site.cookies.clear()
+
+    with site.wamp_session(path=WS, cookies={"session": cookie}):
+        pass
+    with (
+        pytest.raises(SessionAborted, match=r"wamp\.error\.no_matching_auth_method"),
+        site.wamp_session(path=WS, cookies={"session": cookie[:-2]}),
+    ):
+        pytest.fail("the session was opened")
+
+
+def test_logout_over_http_closes_the_wamp_session(site: TestClient) -> None:
+    log_in(site)
+    with site.wamp_session(path=WS) as session:
+        site.post("/logout")
+        with pytest.raises(ConnectionError, match=r"com\.example\.logged_out"):
+            session.call("cart.owner")
+
+    with pytest.raises(SessionAborted), site.wamp_session(path=WS):
+        pytest.fail("the session was opened")
+
+
+# database_users.py
+
+ANN = {"name": "ann", "password": "correct horse"}
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "users.sqlite"
+    monkeypatch.setenv("USERS_DB", str(path))
+    monkeypatch.setattr(database_users, "ITERATIONS", 1000)
+    return path
+
+
+@pytest.fixture
+def users(database: Path) -> Iterator[TestClient]:
+    # aiosqlite runs on asyncio only
+    with TestClient(database_users.api, backend="asyncio") as client:
+        yield client
+
+
+def test_registered_user_joins_with_the_password(users: TestClient) -> None:
+    assert users.post("/users", json=ANN).status_code == 201
+
+    with users.wamp_session(path=WS, authid="ann", secret="correct horse") as session:
+        assert session.call("users.me") == "ann is a member"
+
+
+@pytest.mark.parametrize(("name", "password"), [("ann", "wrong horse"), ("nobody", "correct horse")])
+def test_wrong_password_and_unknown_user_do_not_join(users: TestClient, name: str, password: str) -> None:
+    users.post("/users", json=ANN)
+
+    with (
+        pytest.raises(SessionAborted, match=r"wamp\.error\.authentication_failed"),
+        users.wamp_session(path=WS, authid=name, secret=password),
+    ):
+        pytest.fail("the session was opened")
+
+
+def test_user_who_is_locked_out_is_denied(users: TestClient, database: Path) -> None:
+    users.post("/users", json=ANN)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE users SET active = 0")
+    connection.close()
+
+    with (
+        pytest.raises(SessionAborted, match=r"wamp\.error\.authorization_denied"),
+        users.wamp_session(path=WS, authid="ann", secret="correct horse"),
+    ):
+        pytest.fail("the session was opened")
+
+
+def test_name_that_is_taken_is_refused(users: TestClient) -> None:
+    assert users.post("/users", json=ANN).status_code == 201
+    assert users.post("/users", json=ANN).status_code == 409
+
+
+def test_database_has_no_password(users: TestClient, database: Path) -> None:
+    users.post("/users", json=ANN)
+
+    assert b"correct horse" not in database.read_bytes()

@@ -1,0 +1,199 @@
+"""WAMP-SCRAM: a password that is neither sent nor stored, and a server that proves that it knows the user."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from wampasgi.auth.asking import Question, denied
+from wampasgi.auth.method import Accepted, Unsuitable
+from wampasgi.challenges import (
+    KDF,
+    SCRAMCredential,
+    SCRAMExchange,
+    is_nonce,
+    mock_scram_credential,
+    salted_password,
+    saslprep,
+    scram_keys,
+    scram_server_signature,
+    verify_scram,
+)
+from wampasgi.errors import AUTHENTICATION_FAILED
+from wampasgi.handlers import HandlerPlan
+from wampasgi.messages import Authenticate
+from wampasgi.session import Session
+from wampasgi.types import Handler
+
+#: Octets. The specification recommends 16 for both.
+_NONCE_LENGTH = 16
+SALT_LENGTH = 16
+
+# What the client has to compute at each login: OWASP's recommendations for stored passwords.
+_PBKDF2_ITERATIONS = 600_000
+ARGON2_ITERATIONS = 2
+#: KiB.
+ARGON2_MEMORY = 19 * 1024
+
+
+def scram_credential(
+    password: str,
+    kdf: KDF = "argon2id13",
+    *,
+    iterations: int | None = None,
+    memory: int | None = None,
+    salt: bytes | None = None,
+) -> SCRAMCredential:
+    """Make of a password what a database stores for WAMP-SCRAM.
+
+    ``iterations`` and ``memory`` (in KiB, Argon2 only) are what each login costs the client: 2 and 19 MiB for
+    ``argon2id13``, 600000 iterations for ``pbkdf2`` where they are not given. ``salt`` is random by default.
+    Takes about as long as a login, so call it in a thread. Raises ValueError for a password with characters
+    that SASLprep refuses, and ConfigurationError where Argon2 is not installed (``wampasgi[scram]``).
+    """
+    if kdf == "argon2id13":
+        iterations, memory = iterations or ARGON2_ITERATIONS, memory or ARGON2_MEMORY
+    costs = iterations or _PBKDF2_ITERATIONS
+    octets = salt or secrets.token_bytes(SALT_LENGTH)
+    salted = salted_password(password, kdf=kdf, salt=octets, iterations=costs, memory=memory)
+    stored_key, server_key = scram_keys(salted)
+    return SCRAMCredential(
+        kdf=kdf,
+        iterations=costs,
+        memory=memory,
+        salt=base64.b64encode(octets).decode(),
+        stored_key=stored_key,
+        server_key=server_key,
+    )
+
+
+class SCRAMSessionExchange:
+    """One challenge for one session; without ``identity`` it is a mock that nothing solves."""
+
+    #: ``c`` in AuthMessage, for no channel binding, and where WELCOME has the server's signature.
+    _channel_binding = "biws"
+    _signature_name = "verifier"
+
+    def __init__(
+        self, session: Session, client_nonce: str, credential: SCRAMCredential, identity: Question | None
+    ) -> None:
+        self._session = session
+        self._credential = credential
+        self._identity = identity
+        nonce = client_nonce + base64.b64encode(secrets.token_bytes(_NONCE_LENGTH)).decode()
+        self._exchange = SCRAMExchange(
+            authid=session.authid or "",
+            client_nonce=client_nonce,
+            nonce=nonce,
+            salt=credential.salt,
+            iterations=credential.iterations,
+            channel_binding=self._channel_binding,
+        )
+        #: CHALLENGE.Extra.
+        self.extra: Mapping[str, Any] = self._challenge(nonce)
+
+    async def verify(self, answer: Authenticate) -> Accepted | None:
+        """The identity, if the proof is right; it comes with the server's signature for the client."""
+        proven = verify_scram(self._exchange, answer.signature, self._credential.stored_key)
+        signature = scram_server_signature(self._exchange, self._credential.server_key)
+        if not (self._fits(answer) and proven) or self._identity is None:
+            return None
+        identity = await self._identity.ask(self._session)
+        if identity is None:
+            raise denied(self._session)
+        return Accepted(identity=identity, authextra={self._signature_name: signature})
+
+    def _challenge(self, nonce: str) -> dict[str, Any]:
+        credential = self._credential
+        return {
+            "nonce": nonce,
+            "salt": credential.salt,
+            "kdf": credential.kdf,
+            "iterations": credential.iterations,
+            "memory": credential.memory,
+        }
+
+    def _fits(self, answer: Authenticate) -> bool:
+        """Whether what stands beside the proof is that of this exchange."""
+        extra = answer.extra
+        unbound = extra.get("channel_binding") is None and extra.get("cbind_data") is None
+        return unbound and extra.get("nonce") == self._exchange.nonce
+
+
+class SCRAMMethod:
+    """Challenges clients to prove that they know the password of which only a credential is stored.
+
+    ``credential``, ``async fn(session)``, returns the SCRAMCredential of ``session.authid``, which is
+    normalised with SASLprep, or None where nobody has this name. ``identity``, ``async fn(session)``, is
+    asked when the client has proven to know the password; None denies it: ABORT
+    ``wamp.error.authorization_denied``.
+
+    Unknown users are challenged as if they were known: with the costs of ``unknown`` or, where that is None,
+    of the first known user. Processes that serve the same realm share ``mock_secret``, so that all make the
+    same salts for unknown users. Channel binding is not offered.
+    Spec: Advanced Profile, "Salted Challenge Response Authentication".
+    """
+
+    name = "wamp-scram"
+    _exchange: type[SCRAMSessionExchange] = SCRAMSessionExchange
+
+    def __init__(
+        self,
+        credential: Handler | HandlerPlan,
+        identity: Handler | HandlerPlan,
+        *,
+        unknown: SCRAMCredential | None = None,
+        mock_secret: bytes | None = None,
+    ) -> None:
+        self._credential = Question(credential)
+        self._identity = Question(identity)
+        self._model = unknown
+        self._mock_secret = mock_secret or secrets.token_bytes(32)
+
+    async def begin(self, session: Session) -> SCRAMSessionExchange | None:
+        """Challenge a session, whether its user is known or not."""
+        extra = session.details.get("authextra") or {}
+        client_nonce = extra.get("nonce")
+        if not is_nonce(client_nonce):
+            raise Unsuitable("HELLO.Details.authextra.nonce must be octets in base64")
+        authid = _normalised(session.authid)
+        if extra.get("channel_binding") is not None:
+            text = "channel binding is not supported: HELLO.Details.authextra.channel_binding must be null"
+            await session.abort(AUTHENTICATION_FAILED, text)
+            return None
+        session.claim_authid(authid)
+        # Made for the known, too, so that they take as long as the unknown.
+        mock = self._mock(authid)
+        credential = await self._credential.ask(session)
+        if credential is None:
+            return self._exchange(session, client_nonce, mock, None)
+        if not isinstance(credential, SCRAMCredential):
+            raise TypeError(
+                f"{self._credential.name} must return a SCRAMCredential or None, not {type(credential)}"
+            )
+        if self._model is None:
+            self._model = mock_scram_credential(credential, self._mock_secret, "")
+        return self._exchange(session, client_nonce, credential, self._identity)
+
+    def _mock(self, authid: str) -> SCRAMCredential:
+        model = self._model or SCRAMCredential(
+            kdf="argon2id13",
+            iterations=ARGON2_ITERATIONS,
+            memory=ARGON2_MEMORY,
+            salt=base64.b64encode(bytes(SALT_LENGTH)).decode(),
+            stored_key="",
+            server_key="",
+        )
+        return mock_scram_credential(model, self._mock_secret, authid)
+
+
+def _normalised(authid: str | None) -> str:
+    try:
+        normalised = saslprep(authid or "", stored=False)
+    except ValueError as error:
+        raise Unsuitable(f"HELLO.Details.authid: {error}") from error
+    if not normalised:
+        raise Unsuitable("HELLO.Details.authid is missing")
+    return normalised
