@@ -23,8 +23,14 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
         "dealer": MappingProxyType(
             {
                 "call_canceling": True,
+                "call_reroute": True,
                 "call_timeout": True,
+                "caller_identification": True,
+                "pattern_based_registration": True,
+                "payload_passthru_mode": True,
+                "progressive_call_invocations": True,
                 "progressive_call_results": True,
+                "shared_registration": True,
             }
         ),
     }
