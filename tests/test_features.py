@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from wampasgi.features import ROUTER_FEATURES, welcome_roles
+from typing import Any
+
+import pytest
+
+from wampasgi.features import ROUTER_FEATURES, announced, welcome_roles
 
 
 def test_router_announces_both_roles_with_their_features() -> None:
@@ -21,3 +25,28 @@ def test_roles_of_one_welcome_can_be_changed_without_effect_on_the_next() -> Non
 
     assert welcome_roles()["broker"]["features"]["publisher_exclusion"] is True
     assert "dealer" in welcome_roles()
+
+
+@pytest.mark.parametrize(
+    ("roles", "features"),
+    [
+        ({}, set()),
+        ({"callee": {}}, set()),
+        ({"callee": {"features": {}}}, set()),
+        ({"caller": {"features": {"call_timeout": True}}}, set()),
+        ({"callee": {"features": {"call_timeout": True, "shared_registration": False}}}, {"call_timeout"}),
+        ({"callee": {"features": {"progressive_call_results": True}}}, set()),
+        (
+            {"callee": {"features": {"progressive_call_invocations": True, "call_cancelling": True}}},
+            {"progressive_call_invocations", "call_cancelling", "call_canceling"},
+        ),
+    ],
+)
+def test_features_of_a_callee_are_those_that_it_announced_and_can_use(
+    roles: dict[str, Any], features: set[str]
+) -> None:
+    assert announced({"roles": roles}, "callee") == features
+
+
+def test_client_without_roles_has_announced_nothing() -> None:
+    assert announced({}, "caller") == frozenset()

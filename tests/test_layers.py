@@ -41,7 +41,10 @@ ASYNC_STACK = names("anyio pydantic pydantic_core starlette")
 LAYERS = (
     Layer(
         "core",
-        names("_version challenges errors features ids messages parsing serializers states types uris"),
+        names(
+            "_version attributes challenges errors features ids messages parsing serializers states types"
+            " uris"
+        ),
         third_party=frozenset(),
         synchronous=True,
     ),
@@ -51,8 +54,8 @@ LAYERS = (
         names(
             "adapters arguments auth authorization built callables calls configuration connection"
             " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
-            " metrics open_session outbound peer permissions realm routing rpc session shutdown"
-            " subscribing transport"
+            " metrics open_session outbound peer permissions realm routed_calls routing rpc"
+            " server_caller session shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,
     ),

@@ -46,6 +46,10 @@ WHOLE: list[tuple[Message, list[Any]]] = [
     (messages.Unregister(7, 8), [66, 7, 8]),
     (messages.Unregistered(7), [67, 7]),
     (
+        messages.Unregistered(0, {"registration": 8, "reason": "moved"}),
+        [67, 0, {"registration": 8, "reason": "moved"}],
+    ),
+    (
         messages.Invocation(7, 8, {"procedure": "com.p"}, [1], {"a": 2}),
         [68, 7, 8, {"procedure": "com.p"}, [1], {"a": 2}],
     ),

@@ -432,16 +432,21 @@ ATTRIBUTES: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     "CALL.Options.receive_progress": (BOOLS, NOT_BOOLS),
     "CALL.Options.progress": (BOOLS, NOT_BOOLS),
     "CALL.Options.disclose_me": (BOOLS, NOT_BOOLS),
+    "CALL.Options.ppt_scheme": (STRS, NOT_STRS),
     "CANCEL.Options.mode": (MODES, NOT_MODES),
     "RESULT.Details.progress": (BOOLS, NOT_BOOLS),
     "REGISTER.Options.match": (("exact", "prefix", "wildcard", "regex"), NOT_STRS),
     "REGISTER.Options.invoke": (("single", "unheard-of"), NOT_STRS),
+    "REGISTER.Options.concurrency": ((0, 1, 10**9), NOT_TIMEOUTS),
+    "REGISTER.Options.disclose_caller": (BOOLS, NOT_BOOLS),
+    "REGISTER.Options.forward_timeout": (BOOLS, NOT_BOOLS),
     "INVOCATION.Details.procedure": (STRS, NOT_STRS),
     "INVOCATION.Details.timeout": (TIMEOUTS, NOT_TIMEOUTS),
     "INVOCATION.Details.receive_progress": (BOOLS, NOT_BOOLS),
     "INVOCATION.Details.progress": (BOOLS, NOT_BOOLS),
     "INTERRUPT.Options.mode": (MODES, NOT_MODES),
     "YIELD.Options.progress": (BOOLS, NOT_BOOLS),
+    "YIELD.Options.ppt_scheme": (STRS, NOT_STRS),
     "WELCOME.Details.roles": (({}, {"broker": {}}), ([], "broker")),
     "HELLO.Details.authmethods": (STR_LISTS, NOT_STR_LISTS),
     "HELLO.Details.authid": (STRS, NOT_STRS),
@@ -616,3 +621,15 @@ def test_one_changed_field_is_parsed_or_refused(name: str, data: st.DataObject) 
     except RemoteProtocolError:
         return
     assert parse(message.to_list()).to_list() == message.to_list()
+
+
+@pytest.mark.parametrize("details", [{"registration": 8}, {"registration": 8, "reason": "moved"}])
+def test_revocation_is_an_unregistered_that_nobody_asked_for(
+    details: dict[str, Any],
+) -> None:
+    assert parse([67, 0, details]) == messages.Unregistered(0, details)
+
+
+@pytest.mark.parametrize("raw", [[67, 0, []], [67, 0, {"registration": 0}], [67, 1, {}], [67, False, {}]])
+def test_malformed_revocation_is_refused(raw: list[Any]) -> None:
+    assert "UNREGISTERED" in refused(raw).message

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from wampasgi import RPCRouteSet, TopicRouteSet
-from wampasgi.routing import Route, RouteTable
+from wampasgi.routing import Route, RouteMatch, RouteTable, precedence
 
 
 async def one() -> None: ...
@@ -59,3 +59,29 @@ def test_wildcard_route_answers_one_component() -> None:
 
     assert table.find("room.5.said") == "room"
     assert table.find("room.5.6.said") is None
+
+
+def test_removed_route_answers_no_more() -> None:
+    table: RouteTable[str] = RouteTable()
+    table.add(Route("a.b", "exact", one), "exact")
+    table.add(Route("a.*", "regex", one), "regex")
+    table.add(Route("b.*", "regex", two), "other")
+    table.remove("exact", "a.b")
+
+    assert table.get("exact", "a.b") is None
+    assert table.find("a.b") == table.get("regex", "a.*") == "regex"
+    table.remove("regex", "a.*")
+    assert table.get("regex", "a.*") is None
+    assert list(table) == ["other"]
+
+
+def test_precedence_is_the_order_in_which_routes_are_tried() -> None:
+    tried: list[tuple[RouteMatch, str]] = [
+        ("exact", "a.b"),
+        ("prefix", "a."),
+        ("prefix", ""),
+        ("wildcard", "a."),
+        ("wildcard", ".b"),
+        ("regex", ".*"),
+    ]
+    assert sorted(tried, key=lambda route: precedence(*route), reverse=True) == tried

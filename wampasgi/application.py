@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -17,9 +17,10 @@ from wampasgi.dispatch import WebSocketDispatcher
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.realm import ApplicationContext, Realm
+from wampasgi.routing import RouteMatch
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.shutdown import shutdown_signalled
-from wampasgi.types import ASGIApp, Receive, Scope, Send, URICheck
+from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
@@ -138,6 +139,21 @@ class Application(ConfiguresRealm):
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
+
+    def register(
+        self,
+        uri: str,
+        handler: Handler,
+        *,
+        match: RouteMatch = "exact",
+        roles: str | Collection[str] | None = None,
+    ) -> None:
+        """Add a procedure of the default realm at run time. See Realm.register."""
+        self.default_realm.register(uri, handler, match=match, roles=roles)
+
+    def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
+        """Remove such a procedure. See Realm.unregister."""
+        self.default_realm.unregister(uri, match=match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""

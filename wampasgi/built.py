@@ -14,9 +14,11 @@ from wampasgi.handlers import HandlerPlan
 from wampasgi.joined import JoinedSessions
 from wampasgi.limits import Limits
 from wampasgi.router.matching import URIMap
-from wampasgi.routing import RouteTable
+from wampasgi.routing import RouteTable, precedence
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
+from wampasgi.types import Match
+from wampasgi.uris import is_reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,7 @@ class BuiltRealm:
     """A realm whose configuration has been read: every handler has its plan.
 
     ``provided`` are the arguments that every handler of the realm can get; a session adds itself.
+    ``procedures_at_run_time`` is the realm's, and the same in whatever is built of its configuration.
     ``procedure_for_all`` and ``topic_for_all`` are the custom handlers that replace the routes.
     """
 
@@ -34,6 +37,7 @@ class BuiltRealm:
     debug: bool
     authorization: Authorization
     procedures: RouteTable[Procedure]
+    procedures_at_run_time: RouteTable[Procedure]
     procedure_for_all: Procedure | None
     topics: RouteTable[Topic]
     topic_for_all: Topic | None
@@ -47,9 +51,36 @@ class BuiltRealm:
         return {**self.provided, "session": session}
 
     def find_procedure(self, uri: str) -> Procedure | None:
-        """The realm's own procedure at a URI."""
-        return self.procedure_for_all or self.procedures.find(uri)
+        """The realm's own procedure that a call of this URI goes to.
+
+        None where there is none, and where what a client has registered comes first by the specification's
+        order: exact, then the longest prefix, then the best wildcard; a regular expression comes last.
+        Spec: Advanced Profile, "Calls matching multiple registrations".
+        """
+        found = self.procedure_for_all or self.procedures.find(uri)
+        if found is not None and found.first:
+            return found
+        at_run_time = self.procedures_at_run_time.find(uri)
+        candidates = [candidate for candidate in (found, at_run_time) if candidate is not None]
+        own = max(candidates, key=_precedence, default=None)
+        registration = None if is_reserved(uri) else self.joined.dealer.registrations.best(uri)
+        if own is None or registration is None:
+            return own
+        return own if _precedence(own) > precedence(registration.match, registration.procedure) else None
+
+    def has_procedure(self, match: Match, uri: str) -> bool:
+        """Whether exactly this URI, or pattern of URIs, is one of the realm's own procedures."""
+        return (
+            self.procedure_for_all is not None
+            or self.procedures.get(match, uri) is not None
+            or self.procedures_at_run_time.get(match, uri) is not None
+        )
 
     def find_topic(self, uri: str) -> Topic | None:
         """The realm's own topic at a URI."""
         return self.topic_for_all or self.topics.find(uri)
+
+
+def _precedence(procedure: Procedure) -> tuple[int, tuple[int, ...]]:
+    assert procedure.route is not None
+    return precedence(procedure.route.match, procedure.route.uri)

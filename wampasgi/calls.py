@@ -13,6 +13,7 @@ from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.messages import Call, Cancel, Error, Message, Result
 from wampasgi.peer import Peer
+from wampasgi.routing import Route
 from wampasgi.rpc import RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
 from wampasgi.session import Session
 
@@ -26,15 +27,24 @@ OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
 class Procedure:
     """A procedure of the realm's own: what runs when its URI is called, and who may call it.
 
-    ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest.
+    ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest. ``route`` says what it
+    answers; None is every call.
     """
 
-    __slots__ = ("_wants_request", "plan", "request_name", "roles")
+    __slots__ = ("_wants_request", "first", "plan", "request_name", "roles", "route")
 
     def __init__(
-        self, plan: HandlerPlan, roles: frozenset[str] | None, *, request_name: str = "request"
+        self,
+        plan: HandlerPlan,
+        roles: frozenset[str] | None,
+        *,
+        request_name: str = "request",
+        route: Route | None = None,
     ) -> None:
         self.plan = plan
+        self.route = route
+        #: Whether nothing else can come before it at a URI that it answers.
+        self.first = route is None or route.match == "exact"
         self.roles = roles
         self.request_name = request_name
         self._wants_request = not plan.uses.isdisjoint(("request", request_name))

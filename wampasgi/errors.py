@@ -40,13 +40,16 @@ AUTHORIZATION_FAILED: Final = "wamp.error.authorization_failed"
 NO_SUCH_REALM: Final = "wamp.error.no_such_realm"
 NO_SUCH_ROLE: Final = "wamp.error.no_such_role"
 
-# Advanced Profile, "Authentication" and "URIs"
+# Advanced Profile, "URIs"
 AUTHENTICATION_FAILED: Final = "wamp.error.authentication_failed"
 AUTHORIZATION_DENIED: Final = "wamp.error.authorization_denied"
 NO_MATCHING_AUTH_METHOD: Final = "wamp.error.no_matching_auth_method"
 OPTION_NOT_ALLOWED: Final = "wamp.error.option_not_allowed"
 OPTION_DISALLOWED_DISCLOSE_ME: Final = "wamp.error.option_disallowed.disclose_me"
 TIMEOUT: Final = "wamp.error.timeout"
+UNAVAILABLE: Final = "wamp.error.unavailable"
+NO_AVAILABLE_CALLEE: Final = "wamp.error.no_available_callee"
+FEATURE_NOT_SUPPORTED: Final = "wamp.error.feature_not_supported"
 
 # Not the specification's, but what its implementations answer for a handler that failed.
 RUNTIME_ERROR: Final = "wamp.error.runtime_error"

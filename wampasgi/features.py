@@ -23,8 +23,14 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
         "dealer": MappingProxyType(
             {
                 "call_canceling": True,
+                "call_reroute": True,
                 "call_timeout": True,
+                "caller_identification": True,
+                "pattern_based_registration": True,
+                "payload_passthru_mode": True,
+                "progressive_call_invocations": True,
                 "progressive_call_results": True,
+                "shared_registration": True,
             }
         ),
     }
@@ -37,3 +43,19 @@ def welcome_roles() -> dict[str, Any]:
     Each call makes a new dict, which the caller may change.
     """
     return {role: {"features": dict(features)} for role, features in ROUTER_FEATURES.items()}
+
+
+def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
+    """Return the features that a client announced for one of its roles in HELLO.Details, those it can use.
+
+    A callee's progressive calls and results need call canceling; without that they do not count. One section
+    of the specification spells that feature with two l.
+    Spec: Advanced Profile, "Progressive Call Results" and "Progressive Call Invocations".
+    """
+    attributes = details.get("roles", {}).get(role) or {}
+    features = {name for name, value in (attributes.get("features") or {}).items() if value is True}
+    if "call_cancelling" in features:
+        features.add("call_canceling")
+    if role == "callee" and "call_canceling" not in features:
+        features -= {"progressive_call_results", "progressive_call_invocations"}
+    return frozenset(features)

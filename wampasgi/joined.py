@@ -1,8 +1,10 @@
-"""The sessions that have joined a realm, and carrying publications to them."""
+"""The sessions that have joined a realm, and carrying to them what its broker and dealer decide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from random import randrange
 from typing import Any
 
 import anyio
@@ -10,13 +12,19 @@ import anyio
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker
+from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
 
 
 class JoinedSessions(Mapping[int, Session]):
-    """The open sessions of one realm by session id, and the broker that knows what they subscribed to."""
+    """The open sessions of one realm by session id, with its broker and its dealer.
 
-    def __init__(self) -> None:
+    ``server`` is the realm's own session, which calls in the server's name. With ``private_registrations``
+    each session registers for itself alone.
+    """
+
+    def __init__(self, server: Session, *, private_registrations: bool = False) -> None:
         self._sessions: dict[int, Session] = {}
         self._peers: dict[int, Peer] = {}
         self._emptied: anyio.Event | None = None
@@ -25,6 +33,14 @@ class JoinedSessions(Mapping[int, Session]):
             random_publication_id=random_publication_id,
             sessions=self._sessions,
         )
+        self.dealer = Dealer(
+            next_registration_id=SequentialIds().next,
+            random_index=randrange,
+            private_registrations=private_registrations,
+        )
+        self.dealer.add_session(server.id, server)
+        #: Calls clients' procedures in the server's name.
+        self.caller = ServerCaller(server.id, self.dealer, self.deliver)
 
     def __getitem__(self, session_id: int) -> Session:
         return self._sessions[session_id]
@@ -39,9 +55,21 @@ class JoinedSessions(Mapping[int, Session]):
         """Deliver to ``session`` from now on."""
         self._sessions[session.id] = session
         self._peers[session.id] = peer
+        peer.may_continue = self.dealer.add_session(session.id, session).may_continue
+        peer.on_leave = partial(self._leave_dealer, session.id)
+        peer.undeliverable = partial(self._undeliverable, session.id)
+        peer.call = partial(self.caller.call, only=session.id)
+
+    def _leave_dealer(self, session_id: int) -> None:
+        """End the calls of a session that is about to end; nobody need wait until it has."""
+        self.deliver(self.dealer.remove_session(session_id))
+
+    def _undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+        self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
 
     def leave(self, session: Session) -> None:
-        """Forget a session and all its subscriptions."""
+        """Forget a session and all its subscriptions and registrations."""
+        self._leave_dealer(session.id)
         del self._sessions[session.id]
         del self._peers[session.id]
         self.broker.remove_session(session.id)
@@ -55,6 +83,14 @@ class JoinedSessions(Mapping[int, Session]):
             if self._emptied is None:
                 self._emptied = anyio.Event()
             await self._emptied.wait()
+
+    def deliver(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send what the dealer decided; never waits."""
+        for session_id, message in outgoing:
+            if session_id == self.caller.session_id:
+                self.caller.send(message)
+            else:
+                self._peers[session_id].send(message)
 
     def publish(
         self,

@@ -29,6 +29,8 @@ class Limits:
     outbound_bytes: int = 16 * 1024 * 1024
     #: Requests of one session that are being handled; at the limit the session is not read from.
     requests_in_flight: int = 256
+    #: Calls of one session that wait for the answers of other clients; one more is refused.
+    routed_calls: int = 10_000
     #: Publications of one session that wait for the server's own subscribers; at the limit it is not
     #: read from.
     events_waiting: int = 1000

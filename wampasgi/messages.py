@@ -18,6 +18,13 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from wampasgi.types import RawMessage
 
+#: What Options of PUBLISH, CALL and YIELD say about the payload itself, in today's terms (``ppt_``) and in
+#: the older ones that clients still use. Broker and dealer repeat it, because the receiver cannot read the
+#: payload without. Spec: Advanced Profile, "Payload Passthru Mode".
+PAYLOAD_OPTIONS: Final = frozenset(
+    ["ppt_scheme", "ppt_serializer", "ppt_cipher", "ppt_keyid", "enc_algo", "enc_key", "enc_serializer"]
+)
+
 
 def _with_payload(message: RawMessage, args: list[Any] | None, kwargs: dict[str, Any] | None) -> RawMessage:
     if kwargs:
@@ -357,14 +364,19 @@ class Unregister:
 
 @dataclass(slots=True)
 class Unregistered:
-    """The dealer acknowledges UNREGISTER: ``[UNREGISTERED, UNREGISTER.Request|id]``."""
+    """The dealer acknowledges UNREGISTER: ``[UNREGISTERED, UNREGISTER.Request|id]``.
+
+    Where it revokes a registration, the request ID is 0 and ``details`` say which one and maybe why:
+    ``[UNREGISTERED, 0, Details|dict]``. Spec: Advanced Profile, "Registration Revocation".
+    """
 
     code: ClassVar[int] = 67
     request_id: int
+    details: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
         """Return the message as it stands on the wire."""
-        return [67, self.request_id]
+        return [67, self.request_id] if self.details is None else [67, self.request_id, self.details]
 
 
 @dataclass(slots=True)

@@ -14,11 +14,10 @@ from wampasgi.authorization import may_disclose, refusal
 from wampasgi.built import BuiltRealm
 from wampasgi.calls import Calls
 from wampasgi.errors import (
+    FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
     INVALID_ARGUMENT,
     INVALID_URI,
-    NO_SUCH_PROCEDURE,
-    NO_SUCH_REGISTRATION,
     RUNTIME_ERROR,
     InvalidURI,
     RemoteProtocolError,
@@ -43,6 +42,7 @@ from wampasgi.messages import (
     Yield,
 )
 from wampasgi.peer import Peer
+from wampasgi.routed_calls import RoutedCalls
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
@@ -75,6 +75,7 @@ class OpenSession:
             self._provided,
             teardown_timeout=built.limits.teardown_timeout,
         )
+        self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
         self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
@@ -102,6 +103,7 @@ class OpenSession:
                     self._peer.say_goodbye(RUNTIME_ERROR, "the session could not be started")
                 async with requests:
                     self._requests = requests
+                    self._routed = RoutedCalls(self._session, self._built, requests, self._provided)
                     self._calls = Calls(
                         self._session,
                         self._peer,
@@ -147,25 +149,37 @@ class OpenSession:
     # Calls
 
     async def _on_call(self, message: Call) -> None:
+        routed, options = self._routed, message.options
+        if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
+            routed.continues(message)
+        ):
+            return
         if self._is_in_flight(message):
             return
+        if options:
+            routed.check_announced(message)
         procedure = self._built.find_procedure(message.procedure)
         roles = None if procedure is None else procedure.roles
-        asks = roles is not None or "disclose_me" in message.options
+        verdict, disclose = None, False
+        asks = roles is not None or "disclose_me" in options
         if asks or not self._built.authorization.silent:
             try:
                 verdict = await self._built.authorization.decide(
-                    self._session, "call", message.procedure, message.options, self._provided, roles=roles
+                    self._session, "call", message.procedure, options, self._provided, roles=roles
                 )
                 if verdict is not None and not verdict.allowed:
                     raise refusal("call", message.procedure)
-                may_disclose(verdict, "call", message.procedure, message.options)
+                disclose = may_disclose(verdict, "call", message.procedure, options)
             except WAMPError as error:
-                self._send_error(Call.code, message.request_id, error)
+                routed.refuse(message, error)
                 return
         if procedure is None:
-            unknown = WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {message.procedure!r}")
-            self._send_error(Call.code, message.request_id, unknown)
+            try:
+                routed.call(message, verdict, disclose=disclose)
+            except WAMPError as error:
+                routed.refuse(message, error)
+        elif options and options.get("progress", False):
+            routed.refuse(message, WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts"))
         elif self._built.synchronize_requests:
             await self._calls.run(message, procedure)
         else:
@@ -173,7 +187,10 @@ class OpenSession:
             await self._calls.room()
 
     async def _on_cancel(self, message: Cancel) -> None:
-        self._calls.cancel(message)
+        if message.request_id in self._calls:
+            self._calls.cancel(message)
+        else:
+            self._routed.cancel(message)
 
     # Publications
 
@@ -269,24 +286,22 @@ class OpenSession:
         except WAMPError as error:
             self._send_error(Unsubscribe.code, message.request_id, error)
 
-    # Registrations: the realm's procedures are the server's own
+    # Registrations and invocations
 
     async def _on_register(self, message: Register) -> None:
-        self._send_error(Register.code, message.request_id, refusal("register", message.procedure))
+        try:
+            await self._routed.register(message)
+        except WAMPError as error:
+            self._send_error(Register.code, message.request_id, error)
 
     async def _on_unregister(self, message: Unregister) -> None:
-        error = WAMPError(NO_SUCH_REGISTRATION, f"this session has no registration {message.registration_id}")
-        self._send_error(Unregister.code, message.request_id, error)
+        self._routed.unregister(message)
 
     async def _on_yield(self, message: Yield) -> None:
-        raise RemoteProtocolError(
-            f"YIELD for invocation {message.request_id}, which this session does not have"
-        )
+        self._routed.yield_result(message)
 
     async def _on_error(self, message: Error) -> None:
-        raise RemoteProtocolError(
-            f"ERROR for invocation {message.request_id}, which this session does not have"
-        )
+        self._routed.error(message)
 
     # The end
 

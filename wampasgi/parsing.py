@@ -11,12 +11,26 @@ Spec: Basic Profile, "Messages" and "Protocol Errors"; the advanced features for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
 from wampasgi import messages
+from wampasgi.attributes import (
+    CALL_RULES,
+    EVENT_RULES,
+    HELLO_RULES,
+    INVOCATION_RULES,
+    MODE_RULES,
+    PROGRESS_RULES,
+    PUBLISH_RULES,
+    REGISTER_RULES,
+    REVOCATION_RULES,
+    SUBSCRIBE_RULES,
+    WELCOME_RULES,
+    YIELD_RULES,
+    Rules,
+)
 from wampasgi.errors import InvalidURI, RemoteProtocolError
-from wampasgi.ids import MAX_ID, is_id
+from wampasgi.ids import MAX_ID
 from wampasgi.messages import Message
 from wampasgi.types import Match, RawMessage, URICheck
 from wampasgi.uris import MATCH_POLICIES, VALID_URIS, check_pattern
@@ -24,16 +38,6 @@ from wampasgi.uris import MATCH_POLICIES, VALID_URIS, check_pattern
 _SHOWN: Final = 40
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What an attribute of Options or Details must be: a type, and maybe a condition on its values."""
-
-    type: type
-    expected: str
-    accepts: Callable[[Any], bool] | None = None
-
-
-_Rules: TypeAlias = Mapping[str, _Rule]
 _Parser: TypeAlias = Callable[[RawMessage, URICheck], Message]
 
 
@@ -142,7 +146,7 @@ def _wrong_dict(field: str, value: object) -> RemoteProtocolError:
     return _wrong(field, "a dict with strings as keys", value, dict)
 
 
-def _attributes(field: str, value: object, rules: _Rules) -> dict[str, Any]:
+def _attributes(field: str, value: object, rules: Rules) -> dict[str, Any]:
     """Take Options or Details, and hold the attributes that are known against their rules.
 
     A known one that is null, as JavaScript's clients write what they leave undefined, is as if it were
@@ -207,60 +211,6 @@ def _uri(field: str, value: object) -> str:
     raise _wrong(field, "a URI", uri, str)
 
 
-# Rules
-
-
-def _all_ids(values: list[object]) -> bool:
-    return all(is_id(value) for value in values)
-
-
-def _all_str(values: list[object]) -> bool:
-    return all(type(value) is str for value in values)
-
-
-_BOOL: Final = _Rule(bool, "a bool")
-_STR: Final = _Rule(str, "a string")
-_DICT: Final = _Rule(dict, "a dict")
-_IDS: Final = _Rule(list, "a list of session IDs", _all_ids)
-_STRS: Final = _Rule(list, "a list of strings", _all_str)
-_TIMEOUT: Final = _Rule(int, "a number of milliseconds, 0 or more", lambda value: value >= 0)
-_MODE: Final = _Rule(
-    str, '"skip", "kill" or "killnowait"', lambda value: value in {"skip", "kill", "killnowait"}
-)
-
-_HELLO_RULES: Final[_Rules] = {"authmethods": _STRS, "authid": _STR, "authextra": _DICT}
-_WELCOME_RULES: Final[_Rules] = {"roles": _DICT}
-_PUBLISH_RULES: Final[_Rules] = {
-    "acknowledge": _BOOL,
-    "exclude_me": _BOOL,
-    "disclose_me": _BOOL,
-    "exclude": _IDS,
-    "exclude_authid": _STRS,
-    "exclude_authrole": _STRS,
-    "eligible": _IDS,
-    "eligible_authid": _STRS,
-    "eligible_authrole": _STRS,
-    "enc_algo": _STR,
-}
-_SUBSCRIBE_RULES: Final[_Rules] = {"match": _STR}
-_EVENT_RULES: Final[_Rules] = {"topic": _STR, "enc_algo": _STR}
-_CALL_RULES: Final[_Rules] = {
-    "timeout": _TIMEOUT,
-    "receive_progress": _BOOL,
-    "progress": _BOOL,
-    "disclose_me": _BOOL,
-}
-_REGISTER_RULES: Final[_Rules] = {"match": _STR, "invoke": _STR}
-_INVOCATION_RULES: Final[_Rules] = {
-    "procedure": _STR,
-    "timeout": _TIMEOUT,
-    "receive_progress": _BOOL,
-    "progress": _BOOL,
-}
-_PROGRESS_RULES: Final[_Rules] = {"progress": _BOOL}
-_MODE_RULES: Final[_Rules] = {"mode": _MODE}
-_NO_RULES: Final[_Rules] = {}
-
 _CLIENT_ROLES: Final = ("publisher", "subscriber", "caller", "callee")
 
 
@@ -282,7 +232,7 @@ def _check_client_roles(details: dict[str, Any]) -> None:
 
 def _hello(raw: RawMessage, uri_check: URICheck) -> Message:
     _check_length("HELLO", raw, 3)
-    details = _attributes("HELLO.Details", raw[2], _HELLO_RULES)
+    details = _attributes("HELLO.Details", raw[2], HELLO_RULES)
     _check_client_roles(details)
     realm = _str("HELLO.Realm", raw[1])
     if not VALID_URIS[uri_check][realm]:
@@ -293,7 +243,7 @@ def _hello(raw: RawMessage, uri_check: URICheck) -> Message:
 def _welcome(raw: RawMessage, _: URICheck) -> Message:
     _check_length("WELCOME", raw, 3)
     session_id = _id("WELCOME.Session", raw[1])
-    return messages.Welcome(session_id, _attributes("WELCOME.Details", raw[2], _WELCOME_RULES))
+    return messages.Welcome(session_id, _attributes("WELCOME.Details", raw[2], WELCOME_RULES))
 
 
 def _abort(raw: RawMessage, _: URICheck) -> Message:
@@ -367,7 +317,7 @@ def _publish(raw: RawMessage, uri_check: URICheck) -> Message:
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("PUBLISH.Request", request_id)
     if options or type(options) is not dict:
-        options = _attributes("PUBLISH.Options", options, _PUBLISH_RULES)
+        options = _attributes("PUBLISH.Options", options, PUBLISH_RULES)
     if type(topic) is not str or not VALID_URIS[uri_check][topic]:
         error = _wrong_request_uri("PUBLISH.Topic", topic, 16, request_id, uri_check)
         if isinstance(error, InvalidURI):
@@ -379,7 +329,7 @@ def _publish(raw: RawMessage, uri_check: URICheck) -> Message:
 def _subscribe(raw: RawMessage, uri_check: URICheck) -> Message:
     _check_length("SUBSCRIBE", raw, 4)
     request_id = _id("SUBSCRIBE.Request", raw[1])
-    options = _attributes("SUBSCRIBE.Options", raw[2], _SUBSCRIBE_RULES)
+    options = _attributes("SUBSCRIBE.Options", raw[2], SUBSCRIBE_RULES)
     topic = _request_pattern("SUBSCRIBE.Topic", raw, options, request_id, uri_check)
     return messages.Subscribe(request_id, options, topic)
 
@@ -388,7 +338,7 @@ def _event(raw: RawMessage, _: URICheck) -> Message:
     args, kwargs, payload = _event_payload("EVENT", raw, 3)
     subscription_id = _id("EVENT.Subscription", raw[1])
     publication_id = _id("EVENT.Publication", raw[2])
-    details = _attributes("EVENT.Details", raw[3], _EVENT_RULES)
+    details = _attributes("EVENT.Details", raw[3], EVENT_RULES)
     return messages.Event(subscription_id, publication_id, details, args, kwargs, payload)
 
 
@@ -401,7 +351,7 @@ def _call(raw: RawMessage, uri_check: URICheck) -> Message:
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("CALL.Request", request_id)
     if options or type(options) is not dict:
-        options = _attributes("CALL.Options", options, _CALL_RULES)
+        options = _attributes("CALL.Options", options, CALL_RULES)
     if type(procedure) is not str or not VALID_URIS[uri_check][procedure]:
         raise _wrong_request_uri("CALL.Procedure", procedure, 48, request_id, uri_check)
     return messages.Call(request_id, options, procedure, args, kwargs)
@@ -409,20 +359,20 @@ def _call(raw: RawMessage, uri_check: URICheck) -> Message:
 
 def _cancel(raw: RawMessage, _: URICheck) -> Message:
     _check_length("CANCEL", raw, 3)
-    return messages.Cancel(_id("CANCEL.Request", raw[1]), _attributes("CANCEL.Options", raw[2], _MODE_RULES))
+    return messages.Cancel(_id("CANCEL.Request", raw[1]), _attributes("CANCEL.Options", raw[2], MODE_RULES))
 
 
 def _result(raw: RawMessage, _: URICheck) -> Message:
     args, kwargs = _payload("RESULT", raw, 3)
     request_id = _id("RESULT.Request", raw[1])
-    details = _attributes("RESULT.Details", raw[2], _PROGRESS_RULES)
+    details = _attributes("RESULT.Details", raw[2], PROGRESS_RULES)
     return messages.Result(request_id, details, args, kwargs)
 
 
 def _register(raw: RawMessage, uri_check: URICheck) -> Message:
     _check_length("REGISTER", raw, 4)
     request_id = _id("REGISTER.Request", raw[1])
-    options = _attributes("REGISTER.Options", raw[2], _REGISTER_RULES)
+    options = _attributes("REGISTER.Options", raw[2], REGISTER_RULES)
     procedure = _request_pattern("REGISTER.Procedure", raw, options, request_id, uri_check)
     return messages.Register(request_id, options, procedure)
 
@@ -431,14 +381,14 @@ def _invocation(raw: RawMessage, _: URICheck) -> Message:
     args, kwargs = _payload("INVOCATION", raw, 4)
     request_id = _id("INVOCATION.Request", raw[1])
     registration_id = _id("INVOCATION.Registration", raw[2])
-    details = _attributes("INVOCATION.Details", raw[3], _INVOCATION_RULES)
+    details = _attributes("INVOCATION.Details", raw[3], INVOCATION_RULES)
     return messages.Invocation(request_id, registration_id, details, args, kwargs)
 
 
 def _interrupt(raw: RawMessage, _: URICheck) -> Message:
     _check_length("INTERRUPT", raw, 3)
     request_id = _id("INTERRUPT.Request", raw[1])
-    return messages.Interrupt(request_id, _attributes("INTERRUPT.Options", raw[2], _MODE_RULES))
+    return messages.Interrupt(request_id, _attributes("INTERRUPT.Options", raw[2], MODE_RULES))
 
 
 def _yield(raw: RawMessage, _: URICheck) -> Message:
@@ -447,8 +397,15 @@ def _yield(raw: RawMessage, _: URICheck) -> Message:
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("YIELD.Request", request_id)
     if options or type(options) is not dict:
-        options = _attributes("YIELD.Options", options, _PROGRESS_RULES)
+        options = _attributes("YIELD.Options", options, YIELD_RULES)
     return messages.Yield(request_id, options, args, kwargs)
+
+
+def _unregistered(raw: RawMessage, uri_check: URICheck) -> Message:
+    if len(raw) == 3 and type(raw[1]) is int and raw[1] == 0:
+        # Nobody asked: a registration is revoked. Spec: Advanced Profile, "Registration Revocation".
+        return messages.Unregistered(0, _attributes("UNREGISTERED.Details", raw[2], REVOCATION_RULES))
+    return _acknowledged(raw, uri_check)
 
 
 def _ids(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
@@ -460,6 +417,8 @@ def _ids(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
 
     return parse_ids
 
+
+_acknowledged: Final = _ids(messages.Unregistered, "UNREGISTERED", "Request")
 
 _PARSERS: Final[Mapping[int, _Parser]] = {
     1: _hello,
@@ -482,7 +441,7 @@ _PARSERS: Final[Mapping[int, _Parser]] = {
     64: _register,
     65: _ids(messages.Registered, "REGISTERED", "Request", "Registration"),
     66: _ids(messages.Unregister, "UNREGISTER", "Request", "Registration"),
-    67: _ids(messages.Unregistered, "UNREGISTERED", "Request"),
+    67: _unregistered,
     68: _invocation,
     69: _interrupt,
     70: _yield,

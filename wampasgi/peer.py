@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -24,6 +24,7 @@ from wampasgi.messages import (
     Call,
     Error,
     Goodbye,
+    Invocation,
     Message,
     Publish,
     Register,
@@ -63,6 +64,15 @@ class SendEvent(Protocol):
         """Send it, and return whether the session is subscribed."""
 
 
+class CallClient(Protocol):
+    """Calls a procedure that this very client has registered."""
+
+    async def __call__(
+        self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, timeout: float | None
+    ) -> Any:
+        """Call it, and return the result; raises WAMPError."""
+
+
 class EncodedMessage:
     """A message for many peers, encoded once for each serializer among them."""
 
@@ -98,11 +108,15 @@ class Peer:
         "_state",
         "_transport",
         "_uri_check",
+        "call",
         "ending",
         "handshake",
         "limits",
+        "may_continue",
+        "on_leave",
         "reading",
         "send_event",
+        "undeliverable",
     )
 
     def __init__(
@@ -129,6 +143,14 @@ class Peer:
         self.reading = anyio.CancelScope()
         #: Sends an event of one topic to this session alone, while it is open.
         self.send_event: SendEvent | None = None
+        #: Calls this client, while the session is open.
+        self.call: CallClient | None = None
+        #: Called once, when the session begins to end: no answer of the client's will be read any more.
+        self.on_leave: Callable[[], None] | None = None
+        #: Takes the id of an INVOCATION that the serializer cannot carry, and the reason.
+        self.undeliverable: Callable[[int, str], None] | None = None
+        #: Tells whether a CALL with an id that was there before can be part of a progressive call.
+        self.may_continue: Callable[[int], bool] | None = None
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
@@ -174,6 +196,8 @@ class Peer:
     def _advance(self, code: int, request_id: int | None) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)
         if self._next_request_id is not None and code in _SEQUENTIAL_REQUESTS:
+            if code == Call.code and self.may_continue is not None and self.may_continue(request_id or 0):
+                return
             expected = self._next_request_id.next()
             if request_id != expected:
                 raise RemoteProtocolError(
@@ -265,11 +289,13 @@ class Peer:
                 self.cut(RUNTIME_ERROR)
                 return
 
-    @staticmethod
-    def _report_unserializable(raw: RawMessage, error: UnserializableValue) -> RawMessage | None:
+    def _report_unserializable(self, raw: RawMessage, error: UnserializableValue) -> RawMessage | None:
+        """Log it, and return what is to be sent in its place."""
         code = raw[0]
         logger.error("message %s %s cannot be serialized: %s", code, raw[1], error)
-        if code == Result.code:
+        if code == Invocation.code and self.undeliverable is not None:
+            self.undeliverable(raw[1], f"the callee cannot be sent this: {error}")
+        if code == Result.code and not raw[2].get("progress", False):
             return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
         if code == Error.code:
             return raw[:5]
@@ -283,6 +309,7 @@ class Peer:
             return
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
         self.ending = Ending(reason, "server")
+        self._leave()
         self._last_message(Goodbye(_details(text), reason))
         self.reading.deadline = anyio.current_time() + self.limits.close_timeout
 
@@ -292,6 +319,7 @@ class Peer:
             self.ending = Ending(self.ending.reason, "server", orderly=True)
             return
         self.ending = Ending(reason, "client", orderly=True)
+        self._leave()
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
         self._last_message(Goodbye({}, reply))
 
@@ -300,6 +328,7 @@ class Peer:
         if self.ending is not None and self.ending.orderly:
             return
         self.ending = Ending(reason, "server")
+        self._leave()
         self._last_message(Abort(_details(text), reason))
         self.cut(reason)
 
@@ -310,7 +339,13 @@ class Peer:
         self._state = SessionState.FAILED
         if self._outbound is not None:
             self._outbound.closed = True
+        self._leave()
         self.reading.cancel()
+
+    def _leave(self) -> None:
+        if self.on_leave is not None:
+            on_leave, self.on_leave = self.on_leave, None
+            on_leave()
 
     async def flush(self) -> None:
         """Wait until what was sent is written, for ``close_timeout`` at most."""

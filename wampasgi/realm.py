@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -28,7 +28,8 @@ from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.endpoint import SessionEndpoint
 from wampasgi.errors import (
     CLOSE_REALM,
-    NO_SUCH_PROCEDURE,
+    NO_SUCH_REGISTRATION,
+    PROCEDURE_ALREADY_EXISTS,
     RUNTIME_ERROR,
     ConfigurationError,
     WAMPError,
@@ -40,11 +41,11 @@ from wampasgi.joined import JoinedSessions
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
 from wampasgi.router.matching import URIMap
-from wampasgi.routing import RouteTable
+from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
-from wampasgi.types import ASGIApp, Receive, Scope, Send
+from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 from wampasgi.uris import check_uri
 
 
@@ -66,7 +67,9 @@ class Realm(ConfiguresRealm):
     of this realm, outermost first: ASGI middleware for scope type ``wamp``. ``limits`` replace the
     application's for this realm. ``allow_anonymous`` lets clients in, as role ``anonymous``, that choose the
     method ``anonymous`` or offer none; by default a realm does so only where it has no authenticator, and
-    with False it never does.
+    with False it never does. ``client_procedures`` says whom the procedures that clients register are for:
+    with ``"realm"`` for whoever is allowed to call them, with ``"session"`` every client can register the
+    same ones, and only ``session.call`` of that very session reaches them.
     """
 
     def __init__(
@@ -76,11 +79,16 @@ class Realm(ConfiguresRealm):
         middleware: Iterable[Middleware] = (),
         limits: Limits | None = None,
         allow_anonymous: bool | None = None,
+        client_procedures: Literal["realm", "session"] = "realm",
     ) -> None:
         if not check_uri(uri):
             raise ConfigurationError(
                 f"realm {uri!r}: a realm URI is text without white space or '#', "
                 f"whose components between the dots are not empty"
+            )
+        if client_procedures not in ("realm", "session"):
+            raise ConfigurationError(
+                f"realm {uri!r}: client_procedures is {client_procedures!r}, it must be realm or session"
             )
         #: The realm URI.
         self.uri = uri
@@ -89,8 +97,11 @@ class Realm(ConfiguresRealm):
         self._context: ApplicationContext | None = None
         self._built: BuiltRealm | None = None
         self._stack: ASGIApp | None = None
-        self._joined = JoinedSessions()
         self._server_session = Session(realm=self, realm_uri=uri, details={}, connection=None, peer=None)
+        self._joined = JoinedSessions(
+            self._server_session, private_registrations=client_procedures == "session"
+        )
+        self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
 
     def __repr__(self) -> str:
         return f"<Realm {self.uri!r}>"
@@ -159,23 +170,55 @@ class Realm(ConfiguresRealm):
         return publication_id
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a procedure of the realm, and return its result.
+        """Call a procedure of the realm's own or one that a client has registered, and return its result.
 
         ``timeout`` is in seconds. The result is None without arguments, the value where there is one
         positional argument and nothing else, an RPCResult otherwise. Progress reports are dropped. Raises
         WAMPError for an ERROR, ``wamp.error.timeout`` and ``wamp.error.no_such_procedure`` among them, and
-        what the handler raises.
+        what the handler raises. A call that is given up is cancelled at the client that handles it.
         """
         built = self.build()
         found = built.find_procedure(procedure)
         if found is None:
-            raise WAMPError(NO_SUCH_PROCEDURE, f"realm {self.uri!r} has no procedure {procedure!r}")
+            return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
         request = RPCRequest(id=0, session=self._server_session, uri=procedure, args=args, kwargs=kwargs)
         provided = built.provided_for(self._server_session)
         result = await within(timeout, found.invoke(request, provided, None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
+
+    def register(
+        self,
+        uri: str,
+        handler: Handler,
+        *,
+        match: RouteMatch = "exact",
+        roles: str | Collection[str] | None = None,
+    ) -> None:
+        """Add a procedure of the server's own at once, for open sessions, too; see ``procedure``.
+
+        Raises ConfigurationError where the URI is taken by the realm's own, and WAMPError
+        ``wamp.error.procedure_already_exists`` where a client has registered it.
+        """
+        route = Route(uri, match, handler, roles_of(roles))
+        built = self.build()
+        if match != "regex" and self._joined.dealer.registrations.get(match, uri) is not None:
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
+        if self._settings.procedures.get(match, uri) is not None or built.procedure_for_all is not None:
+            raise ConfigurationError(
+                f"{route} of {describe(handler)}: the realm has a procedure there already"
+            )
+        self._procedures_at_run_time.add(route, _read_procedure(route, self._injection()))
+
+    def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
+        """Remove a procedure that was added with ``register``; calls that are being handled go on.
+
+        Raises WAMPError ``wamp.error.no_such_registration`` where there is none.
+        """
+        if self._procedures_at_run_time.get(match, uri) is None:
+            raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
+        self._procedures_at_run_time.remove(match, uri)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.
@@ -237,6 +280,7 @@ class Realm(ConfiguresRealm):
             debug=context.debug,
             authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
             procedures=_read_procedures(settings, injection),
+            procedures_at_run_time=self._procedures_at_run_time,
             procedure_for_all=_read_rpc_handler(settings, injection),
             topics=_read_topics(settings, injection),
             topic_for_all=_read_subscription_handler(settings, injection),
@@ -291,9 +335,13 @@ def _authenticators(
 def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTable[Procedure]:
     table: RouteTable[Procedure] = RouteTable()
     for route in settings.procedures:
-        plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-        table.add(route, Procedure(plan, route.roles))
+        table.add(route, _read_procedure(route, injection))
     return table
+
+
+def _read_procedure(route: Route, injection: Injection) -> Procedure:
+    plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
+    return Procedure(plan, route.roles, route=route)
 
 
 def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedure | None:

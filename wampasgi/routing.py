@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, overload
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.handlers import describe
-from wampasgi.router.matching import URIMap
+from wampasgi.router.matching import URIMap, specificity
 from wampasgi.types import Handler
 from wampasgi.uris import check_pattern, is_reserved
 
@@ -177,11 +177,30 @@ class RouteTable(Generic[T]):
                 return value
         return None
 
+    def get(self, match: RouteMatch, uri: str) -> T | None:
+        """What was added as exactly this policy and URI, None where there is nothing."""
+        if match == "regex":
+            return next((value for pattern, _, value in self._by_regex if pattern.pattern == uri), None)
+        found = self._by_uri.get(match, uri)
+        return None if found is None else found[1]
+
+    def remove(self, match: RouteMatch, uri: str) -> None:
+        """Remove a route that is there."""
+        if match == "regex":
+            self._by_regex = [entry for entry in self._by_regex if entry[0].pattern != uri]
+        else:
+            self._by_uri.remove(match, uri)
+
     def __iter__(self) -> Iterator[T]:
         for _, value in self._by_uri:
             yield value
         for _, _, value in self._by_regex:
             yield value
+
+
+def precedence(match: RouteMatch, uri: str) -> tuple[int, tuple[int, ...]]:
+    """A sort key by which the greatest of the routes and registrations that match one URI answers it."""
+    return (-1, ()) if match == "regex" else specificity(match, uri)
 
 
 def _taken(route: Route, other: Route) -> ConfigurationError:

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wampasgi.connection import Connection
-from wampasgi.errors import AUTHENTICATION_FAILED, CLOSE_REALM, ConnectionClosed
+from wampasgi.errors import (
+    AUTHENTICATION_FAILED,
+    CLOSE_REALM,
+    NO_SUCH_PROCEDURE,
+    ConnectionClosed,
+    WAMPError,
+)
 from wampasgi.identity import AuthenticationDetails, Identity
 from wampasgi.ids import random_id
 
@@ -185,6 +191,23 @@ class Session:
         if sent:
             await self._peer.uncongested()
         return sent
+
+    # Calls
+
+    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a procedure that this very client has registered, and return its result.
+
+        ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
+        as with ``Realm.call``. Raises WAMPError for an ERROR: ``wamp.error.no_such_procedure`` where the
+        client has not registered it, ``wamp.error.timeout``, ``wamp.error.canceled`` when the session ends
+        meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
+        ``synchronize_requests=True`` handles another request of this session.
+        """
+        if self._peer is None or self._peer.call is None:
+            raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
+        if self._peer.ending is not None:
+            raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
+        return await self._peer.call(procedure, args, kwargs, timeout=timeout)
 
     # Session data
 

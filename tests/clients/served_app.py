@@ -131,6 +131,14 @@ async def on_reading(value: float, event: Event, unit: str = "C") -> None:
     await app.publish("news", event.topic, value, unit=unit)
 
 
+app.allow("clients.", "register", "call", match="prefix")
+
+
+@app.procedure("ask.caller")
+async def ask_caller(question: str, session: Session) -> Any:
+    return await session.call("clients.answer", question, timeout=5)
+
+
 @office.procedure("whoami")
 async def whoami(session: Session) -> dict[str, Any]:
     return {"authid": session.authid, "role": session.authrole, "user": session.identity}

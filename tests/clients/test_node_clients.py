@@ -186,3 +186,32 @@ def test_acknowledged_publication_reaches_the_servers_subscriber(events: Steps) 
 
 def test_publication_that_nothing_allows_is_refused(events: Steps) -> None:
     assert events["refused"] == "wamp.error.not_authorized"
+
+
+# Calls from client to client
+
+
+@pytest.fixture(scope="module", params=["json", "msgpack"])
+def routed(installed: Path, server: ServerProcess, request: pytest.FixtureRequest) -> Steps:
+    """What autobahn-js and wampy, of which one has this serializer, reported of calling each other."""
+    return run_client(installed, "routed", server.url, request.param)
+
+
+def test_each_library_calls_what_the_other_one_has_registered(routed: Steps) -> None:
+    assert routed["wampy answers autobahn"] == {
+        "args": [1, "Zoë", "clients.wampy.echo"],
+        "kwargs": {"deep": [{"a": 1.5}]},
+    }
+    assert routed["autobahn answers wampy"] == [5]
+
+
+def test_callee_that_cannot_be_interrupted_is_not_asked_for_progress(routed: Steps) -> None:
+    assert routed["progress"] == [None]
+
+
+def test_errors_pass_between_the_libraries(routed: Steps) -> None:
+    assert routed["error"] == {"error": "com.example.failed", "args": ["no"], "kwargs": {"code": 7}}
+
+
+def test_server_asks_a_client_in_javascript(routed: Steps) -> None:
+    assert routed["server asks"] == "Delete? Yes."

@@ -164,6 +164,12 @@ def applications_are_asgi_apps() -> None:
 async def realms_are_peers(session: Session) -> None:
     assert_type(await app.call("math.add", 1, b=2), Any)
     await realm.publish("docs.changes", 1, rev=3)
+    assert_type(await session.call("ui.confirm", "Delete?", timeout=30), Any)
+    realm.register("plugin.add", add, roles={"admin"})
+    realm.register("plugin.", add, match="prefix")
+    realm.unregister("plugin.", match="prefix")
+    Realm("desk", client_procedures="session")
+    Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     session["name"] = "Ann"
     assert_type(session["name"], Any)
     assert_type(session.connection.headers["user-agent"], str)

@@ -12,21 +12,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import filterfalse
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.messages import Event
+from wampasgi.messages import PAYLOAD_OPTIONS, Event
 from wampasgi.router.matching import URIMap
 
 if TYPE_CHECKING:
     from wampasgi.types import Match
-
-#: What PUBLISH.Options says about the payload itself, in today's terms (``ppt_``) and in the older ones that
-#: clients still use. EVENT.Details repeats it, because the subscriber cannot read the payload without.
-#: Spec: Advanced Profile, "Payload Passthru Mode".
-PAYLOAD_OPTIONS: Final = frozenset(
-    ["ppt_scheme", "ppt_serializer", "ppt_cipher", "ppt_keyid", "enc_algo", "enc_key", "enc_serializer"]
-)
 
 
 class SessionDetails(Protocol):

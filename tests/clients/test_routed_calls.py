@@ -1,0 +1,193 @@
+"""Calls between two Autobahn clients, and from the server to one, over a uvicorn."""
+
+# Autobahn's signatures are without types.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
+from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.serializer import JsonSerializer, MsgPackSerializer
+from autobahn.wamp.types import CallDetails, CallOptions, ComponentConfig, RegisterOptions, SessionDetails
+
+from tests.clients.server_process import ServerProcess
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
+
+TIMEOUT = 5.0
+
+
+class Client(ApplicationSession):
+    """An Autobahn session that is driven from outside."""
+
+    def __init__(self) -> None:
+        super().__init__(ComponentConfig("default"))
+        loop = asyncio.get_running_loop()
+        self.joined: asyncio.Future[SessionDetails] = loop.create_future()
+        self.disconnected: asyncio.Future[None] = loop.create_future()
+
+    def onJoin(self, details: SessionDetails) -> None:
+        self.joined.set_result(details)
+
+    def onDisconnect(self) -> None:
+        self.disconnected.set_result(None)
+
+
+@asynccontextmanager
+async def connected(url: str, serializer: Any) -> AsyncIterator[Client]:
+    client = Client()
+    runner = ApplicationRunner(url, "default", serializers=[serializer])
+    transport, _ = await runner.run(lambda config: client, start_loop=False)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await client.joined
+        yield client
+    finally:
+        if not client.disconnected.done():
+            client.disconnect()
+        async with asyncio.timeout(TIMEOUT):
+            await client.disconnected
+        transport.close()
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Autobahn runs on asyncio and Twisted only."""
+    return "asyncio"
+
+
+# The two sides speak different serializers: the router translates.
+@pytest.fixture
+async def caller(server: ServerProcess) -> AsyncIterator[Client]:
+    async with connected(server.url, JsonSerializer()) as client:
+        yield client
+
+
+@pytest.fixture
+async def callee(server: ServerProcess) -> AsyncIterator[Client]:
+    async with connected(server.url, MsgPackSerializer()) as client:
+        yield client
+
+
+async def failure_of(call: Any) -> ApplicationError:
+    with pytest.raises(ApplicationError) as failed:
+        async with asyncio.timeout(TIMEOUT):
+            await call
+    return failed.value
+
+
+async def test_client_calls_a_procedure_of_another_client(caller: Client, callee: Client) -> None:
+    async def echo(*args: Any, **kwargs: Any) -> Any:
+        return [list(args), kwargs]
+
+    registration = await callee.register(echo, "clients.echo")
+    assert await caller.call("clients.echo", 1, b"\x00\xff", name="Zoë") == [
+        [1, b"\x00\xff"],
+        {"name": "Zoë"},
+    ]
+
+    await registration.unregister()
+    failed = await failure_of(caller.call("clients.echo"))
+    assert failed.error == "wamp.error.no_such_procedure"
+
+
+async def test_error_of_the_callee_keeps_its_payload(caller: Client, callee: Client) -> None:
+    def refuse() -> None:
+        raise ApplicationError("com.example.refused", "no", code=7)
+
+    await callee.register(refuse, "clients.refuse")
+    failed = await failure_of(caller.call("clients.refuse"))
+    assert (failed.error, failed.args, failed.kwargs) == ("com.example.refused", ("no",), {"code": 7})
+
+
+async def test_registration_needs_a_rule(callee: Client) -> None:
+    failed = await failure_of(callee.register(lambda: None, "elsewhere.procedure"))
+    assert failed.error == "wamp.error.not_authorized"
+
+
+async def test_procedure_of_the_server_cannot_be_registered(callee: Client) -> None:
+    failed = await failure_of(callee.register(lambda: None, "math.add"))
+    # A client without a rule learns nothing of what there is.
+    assert failed.error == "wamp.error.not_authorized"
+
+
+async def test_progressive_results_arrive_before_the_final_one(caller: Client, callee: Client) -> None:
+    async def count(details: CallDetails) -> str:
+        for number in range(3):
+            details.progress(number)
+        return "done"
+
+    await callee.register(count, "clients.count", options=RegisterOptions(details=True))
+    reports: list[int] = []
+    result = await caller.call("clients.count", options=CallOptions(on_progress=reports.append))
+    assert (reports, result) == ([0, 1, 2], "done")
+
+
+async def test_pattern_based_registration_is_told_what_was_called(caller: Client, callee: Client) -> None:
+    async def which(details: CallDetails) -> Any:
+        return details.procedure
+
+    options = RegisterOptions(match="wildcard", details=True)
+    await callee.register(which, "clients..name", options=options)
+    assert await caller.call("clients.some.name") == "clients.some.name"
+
+
+async def test_callees_take_turns(server: ServerProcess, caller: Client, callee: Client) -> None:
+    def named(name: str) -> Callable[[], str]:
+        return lambda: name
+
+    options = RegisterOptions(invoke="roundrobin")
+    async with connected(server.url, JsonSerializer()) as second:
+        await callee.register(named("first"), "clients.turns", options=options)
+        await second.register(named("second"), "clients.turns", options=options)
+        assert [await caller.call("clients.turns") for _ in range(4)] == ["first", "second"] * 2
+        failed = await failure_of(caller.register(named("third"), "clients.turns"))
+        assert failed.error == "wamp.error.procedure_already_exists"
+    assert [await caller.call("clients.turns") for _ in range(2)] == ["first", "first"]
+
+
+async def test_call_that_takes_too_long_times_out_and_is_interrupted(caller: Client, callee: Client) -> None:
+    stopped = asyncio.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(TIMEOUT)
+        finally:
+            stopped.set()
+
+    await callee.register(hang, "clients.hang")
+    failed = await failure_of(caller.call("clients.hang", options=CallOptions(timeout=50)))
+    assert failed.error == "wamp.error.timeout"
+    async with asyncio.timeout(TIMEOUT):
+        await stopped.wait()
+    # What the callee says to the INTERRUPT is late, and does it no harm.
+    assert await callee.call("math.add", 2, b=3) == 5
+
+
+async def test_callee_that_leaves_fails_the_calls_that_it_has(caller: Client, callee: Client) -> None:
+    called = asyncio.Event()
+
+    async def hang() -> None:
+        called.set()
+        await asyncio.sleep(TIMEOUT)
+
+    await callee.register(hang, "clients.hang")
+    call = asyncio.ensure_future(caller.call("clients.hang"))
+    async with asyncio.timeout(TIMEOUT):
+        await called.wait()
+    callee.disconnect()
+    assert (await failure_of(call)).error == "wamp.error.canceled"
+
+
+async def test_server_asks_the_client_that_calls_it(callee: Client) -> None:
+    async def answer(question: str) -> str:
+        return f"{question} Yes."
+
+    await callee.register(answer, "clients.answer")
+    assert await callee.call("ask.caller", "Delete?") == "Delete? Yes."

@@ -1,0 +1,91 @@
+"""Sessions for tests of the dealer, which differ in what they announce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wampasgi.ids import SequentialIds
+from wampasgi.messages import Call, Message, Register, Registered, Yield
+from wampasgi.router.dealer import Dealer, Outgoing
+
+PROCEDURE = "com.myapp.procedure"
+
+CALLER_FEATURES = ["progressive_call_invocations", "progressive_call_results", "payload_passthru_mode"]
+CALLEE_FEATURES = [
+    *CALLER_FEATURES,
+    "call_canceling",
+    "call_timeout",
+    "registration_revocation",
+]
+
+
+@dataclass
+class Client:
+    authid: str | None = None
+    authrole: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def client(
+    authid: str | None = None,
+    authrole: str | None = None,
+    *,
+    caller: Iterable[str] = CALLER_FEATURES,
+    callee: Iterable[str] = CALLEE_FEATURES,
+) -> Client:
+    roles = {
+        "caller": {"features": dict.fromkeys(caller, True)},
+        "callee": {"features": dict.fromkeys(callee, True)},
+    }
+    return Client(authid, authrole, {"roles": roles})
+
+
+def new_dealer(*, private_registrations: bool = False, random_index: int = 0) -> Dealer:
+    return Dealer(
+        next_registration_id=SequentialIds(101).next,
+        random_index=lambda length: min(random_index, length - 1),
+        private_registrations=private_registrations,
+    )
+
+
+def register(dealer: Dealer, session_id: int, procedure: str = PROCEDURE, **options: Any) -> int:
+    """Register and return the registration ID."""
+    [(recipient, answer)] = dealer.register(session_id, Register(1, options, procedure))
+    assert isinstance(answer, Registered), answer
+    assert recipient == session_id
+    return answer.registration_id
+
+
+def call(
+    dealer: Dealer,
+    session_id: int,
+    request_id: int = 1,
+    procedure: str = PROCEDURE,
+    *args: Any,
+    now: float = 0,
+    disclose: bool = False,
+    only: int | None = None,
+    **options: Any,
+) -> list[Outgoing]:
+    message = Call(request_id, options, procedure, list(args) or None)
+    return dealer.call(session_id, message, now=now, disclose=disclose, only=only)
+
+
+def answer(
+    dealer: Dealer, session_id: int, invocation_id: int, *args: Any, now: float = 0, **options: Any
+) -> list[Outgoing]:
+    return dealer.yield_result(session_id, Yield(invocation_id, options, list(args) or None), now=now)
+
+
+def wire(outgoing: list[Outgoing]) -> list[tuple[int, list[Any]]]:
+    """What is sent as it stands on the wire; the texts of errors, which are for humans, left out."""
+    return [(recipient, _without_text(message)) for recipient, message in outgoing]
+
+
+def _without_text(message: Message) -> list[Any]:
+    raw = message.to_list()
+    if raw[0] == 8 and raw[4].startswith("wamp.error.") and len(raw) == 6:
+        return raw[:5]
+    return raw

@@ -1,0 +1,675 @@
+"""The dealer, with messages in and messages out; 10 to 19 are sessions, 101 is the first registration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.router.dealing import PROCEDURE, answer, call, client, new_dealer, register, wire
+from wampasgi.errors import NO_SUCH_REGISTRATION, RemoteProtocolError, WAMPError
+from wampasgi.messages import Call, Cancel, Error, Interrupt, Register, Unregister, Yield
+from wampasgi.router.dealer import Dealer, Outgoing
+
+CALLER, CALLEE, SECOND, THIRD = 10, 11, 12, 13
+#: A session that has left, or was never there.
+STRANGER = 99
+
+CANCELED = "wamp.error.canceled"
+UNAVAILABLE = "wamp.error.unavailable"
+
+
+def dealer_of(caller: Any = None, *callees: Any, **options: Any) -> Dealer:
+    """A caller, and callees from 11 on that share a registration with these options."""
+    dealer = new_dealer()
+    dealer.add_session(CALLER, caller or client())
+    for session_id, callee in enumerate(callees or [client()], CALLEE):
+        dealer.add_session(session_id, callee)
+        register(dealer, session_id, **({"invoke": "first"} if len(callees) > 1 else {}) | options)
+    return dealer
+
+
+def error(dealer: Dealer, session_id: int, invocation_id: int, uri: str, *args: Any, **details: Any) -> Any:
+    return dealer.error(session_id, Error(68, invocation_id, details, uri, list(args)))
+
+
+def cancel(dealer: Dealer, mode: str | None, request_id: int = 1) -> Any:
+    return dealer.cancel(CALLER, Cancel(request_id, {} if mode is None else {"mode": mode}))
+
+
+# Registering
+
+
+def test_registered_answers_register_with_the_registration_id() -> None:
+    dealer = new_dealer()
+    dealer.add_session(CALLEE, client())
+    assert wire(dealer.register(CALLEE, Register(7, {}, PROCEDURE))) == [(CALLEE, [65, 7, 101])]
+
+
+def test_register_error_names_the_request() -> None:
+    dealer = dealer_of()
+    assert wire(dealer.register(CALLER, Register(7, {}, PROCEDURE))) == [
+        (CALLER, [8, 64, 7, {}, "wamp.error.procedure_already_exists"])
+    ]
+
+
+def test_unregistered_procedure_is_called_no_more() -> None:
+    dealer = dealer_of()
+    assert wire(dealer.unregister(CALLEE, Unregister(8, 101))) == [(CALLEE, [67, 8])]
+    assert wire(call(dealer, CALLER)) == [(CALLER, [8, 48, 1, {}, "wamp.error.no_such_procedure"])]
+
+
+def test_unregister_of_a_strange_registration_is_an_error() -> None:
+    dealer = dealer_of()
+    assert wire(dealer.unregister(CALLER, Unregister(8, 101))) == [
+        (CALLER, [8, 66, 8, {}, "wamp.error.no_such_registration"])
+    ]
+
+
+def test_callee_still_answers_what_it_was_sent_before_it_unregistered() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    dealer.unregister(CALLEE, Unregister(8, 101))
+    assert wire(answer(dealer, CALLEE, 1, "done")) == [(CALLER, [50, 1, {}, ["done"]])]
+
+
+def test_revoked_registration_is_told_to_a_callee_that_understands() -> None:
+    dealer = dealer_of()
+    assert wire(dealer.revoke(CALLEE, 101, "moved")) == [
+        (CALLEE, [67, 0, {"registration": 101, "reason": "moved"}])
+    ]
+    assert wire(call(dealer, CALLER))[0][1][4] == "wamp.error.no_such_procedure"
+    register(dealer, CALLEE)
+    assert wire(dealer.revoke(CALLEE, 102)) == [(CALLEE, [67, 0, {"registration": 102}])]
+
+
+def test_revocation_must_not_be_sent_to_a_callee_that_does_not_understand() -> None:
+    dealer = dealer_of(None, client(callee=[]))
+    assert dealer.revoke(CALLEE, 101) == []
+    assert not dealer.registrations.by_id
+    with pytest.raises(WAMPError) as raised:
+        dealer.revoke(CALLEE, 101)
+    assert raised.value.uri == NO_SUCH_REGISTRATION
+
+
+# Calling
+
+
+def test_call_becomes_an_invocation_and_its_yield_a_result() -> None:
+    dealer = dealer_of()
+    message = Call(5, {}, PROCEDURE, [1, 2], {"c": 3})
+    assert wire(dealer.call(CALLER, message, now=0)) == [(CALLEE, [68, 1, 101, {}, [1, 2], {"c": 3}])]
+    assert wire(dealer.yield_result(CALLEE, Yield(1, {}, [4], {"d": 5}), now=0)) == [
+        (CALLER, [50, 5, {}, [4], {"d": 5}])
+    ]
+
+
+def test_invocation_error_becomes_the_error_of_the_call() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, 5)
+    failure = Error(68, 1, {}, "com.myapp.error.bad", ["text"], {"severity": 3})
+    assert wire(dealer.error(CALLEE, failure)) == [
+        (CALLER, [8, 48, 5, {}, "com.myapp.error.bad", ["text"], {"severity": 3}])
+    ]
+
+
+def test_invocation_ids_are_sequential_for_each_callee() -> None:
+    dealer = dealer_of(None, client(), client(), invoke="roundrobin")
+    ids = [wire(call(dealer, CALLER, request_id))[0] for request_id in range(1, 6)]
+    assert [(recipient, message[1]) for recipient, message in ids] == [
+        (CALLEE, 1),
+        (SECOND, 1),
+        (CALLEE, 2),
+        (SECOND, 2),
+        (CALLEE, 3),
+    ]
+
+
+def test_session_can_call_itself() -> None:
+    dealer = dealer_of()
+    assert wire(call(dealer, CALLEE)) == [(CALLEE, [68, 1, 101, {}])]
+    assert wire(answer(dealer, CALLEE, 1)) == [(CALLEE, [50, 1, {}])]
+
+
+@pytest.mark.parametrize(("match", "pattern"), [("prefix", "com.myapp."), ("wildcard", "com..procedure")])
+def test_procedure_must_be_in_details_of_a_pattern_based_registration(match: str, pattern: str) -> None:
+    dealer = new_dealer()
+    dealer.add_session(CALLER, client())
+    register(dealer, CALLER, pattern, match=match)
+    assert wire(call(dealer, CALLER)) == [(CALLER, [68, 1, 101, {"procedure": PROCEDURE}])]
+
+
+def test_call_for_one_session_reaches_its_registrations_alone() -> None:
+    dealer = dealer_of(None, client(), client())
+    assert [recipient for recipient, _ in call(dealer, CALLER, only=SECOND)] == [SECOND]
+    assert wire(call(dealer, CALLER, 2, only=CALLER))[0][1][4] == "wamp.error.no_such_procedure"
+
+
+def test_private_registration_is_reached_only_by_a_call_for_its_session() -> None:
+    dealer = new_dealer(private_registrations=True)
+    for session_id in CALLER, CALLEE, SECOND:
+        dealer.add_session(session_id, client())
+    for session_id in CALLEE, SECOND:
+        register(dealer, session_id)
+    assert wire(call(dealer, CALLER))[0][1][4] == "wamp.error.no_such_procedure"
+    assert [recipient for recipient, _ in call(dealer, CALLER, only=SECOND)] == [SECOND]
+    assert wire(error(dealer, SECOND, 1, UNAVAILABLE)) == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.no_available_callee"])
+    ]
+
+
+def test_call_is_refused_where_all_callees_have_as_many_invocations_as_they_take() -> None:
+    dealer = dealer_of(concurrency=1)
+    call(dealer, CALLER, 1)
+    assert wire(call(dealer, CALLER, 2)) == [(CALLER, [8, 48, 2, {}, "wamp.error.no_available_callee"])]
+    answer(dealer, CALLEE, 1)
+    assert [recipient for recipient, _ in call(dealer, CALLER, 3)] == [CALLEE]
+
+
+@pytest.mark.parametrize(("mode", "free"), [("skip", False), ("killnowait", True)])
+def test_place_of_a_cancelled_invocation_is_free_when_its_callee_has_stopped(mode: str, free: bool) -> None:
+    dealer = dealer_of(concurrency=1)
+    call(dealer, CALLER, 1)
+    cancel(dealer, mode)
+    assert ([recipient for recipient, _ in call(dealer, CALLER, 2)] == [CALLEE]) is free
+    answer(dealer, CALLEE, 1, progress=True)
+    assert answer(dealer, CALLEE, 1) == []
+    assert ([recipient for recipient, _ in call(dealer, CALLER, 3)] == [CALLEE]) is not free
+
+
+# Caller identification
+
+
+def test_caller_must_be_in_details_when_it_is_disclosed() -> None:
+    dealer = dealer_of(client("alice", "staff"))
+    assert wire(call(dealer, CALLER, disclose=True)) == [
+        (CALLEE, [68, 1, 101, {"caller": CALLER, "caller_authid": "alice", "caller_authrole": "staff"}])
+    ]
+
+
+def test_callee_can_ask_for_the_disclosure_of_its_callers() -> None:
+    dealer = dealer_of(disclose_caller=True)
+    assert wire(call(dealer, CALLER)) == [(CALLEE, [68, 1, 101, {"caller": CALLER}])]
+
+
+def test_caller_that_only_asks_is_not_disclosed() -> None:
+    assert wire(call(dealer_of(), CALLER, disclose_me=True)) == [(CALLEE, [68, 1, 101, {}])]
+
+
+# Progressive results
+
+
+def test_progressive_results_reach_a_caller_that_asked_at_once() -> None:
+    dealer = dealer_of()
+    assert wire(call(dealer, CALLER, receive_progress=True)) == [
+        (CALLEE, [68, 1, 101, {"receive_progress": True}])
+    ]
+    assert wire(answer(dealer, CALLEE, 1, "part", progress=True)) == [
+        (CALLER, [50, 1, {"progress": True}, ["part"]])
+    ]
+    assert wire(answer(dealer, CALLEE, 1, "all")) == [(CALLER, [50, 1, {}, ["all"]])]
+
+
+def test_progressive_results_are_dropped_where_nobody_asked() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert answer(dealer, CALLEE, 1, "part", progress=True) == []
+    assert wire(answer(dealer, CALLEE, 1, "all")) == [(CALLER, [50, 1, {}, ["all"]])]
+
+
+@pytest.mark.parametrize("features", [[], ["progressive_call_results"], ["call_canceling"]])
+def test_callee_is_asked_for_progress_only_with_both_features_that_it_needs(features: list[str]) -> None:
+    dealer = dealer_of(None, client(callee=features))
+    assert wire(call(dealer, CALLER, receive_progress=True)) == [(CALLEE, [68, 1, 101, {}])]
+
+
+# Progressive call invocations
+
+
+def test_parts_of_a_progressive_call_must_have_the_same_ids_and_callee() -> None:
+    dealer = dealer_of(None, client(), client(), invoke="roundrobin")
+    outgoing = call(dealer, CALLER, 1, PROCEDURE, "a", progress=True)
+    outgoing += call(dealer, CALLER, 1, PROCEDURE, "b", progress=True)
+    outgoing += call(dealer, CALLER, 1, PROCEDURE, "c")
+    assert wire(outgoing) == [
+        (CALLEE, [68, 1, 101, {"progress": True}, ["a"]]),
+        (CALLEE, [68, 1, 101, {"progress": True}, ["b"]]),
+        (CALLEE, [68, 1, 101, {}, ["c"]]),
+    ]
+    assert wire(answer(dealer, CALLEE, 1)) == [(CALLER, [50, 1, {}])]
+
+
+def test_options_of_a_progressive_call_must_be_those_of_its_first_part() -> None:
+    dealer = dealer_of(client("alice"))
+    call(dealer, CALLER, progress=True, disclose=True, receive_progress=True, ppt_scheme="x_a")
+    later = call(dealer, CALLER, progress=True, receive_progress=False, ppt_scheme="x_b", timeout=1)
+    expected = {
+        "ppt_scheme": "x_a",
+        "caller": CALLER,
+        "caller_authid": "alice",
+        "receive_progress": True,
+        "progress": True,
+    }
+    assert wire(later) == [(CALLEE, [68, 1, 101, expected])]
+    assert dealer.deadline(CALLER) is None
+
+
+def test_progressive_call_without_announcement_must_be_a_protocol_error() -> None:
+    with pytest.raises(RemoteProtocolError, match="progressive_call_invocations"):
+        call(dealer_of(client(caller=[])), CALLER, progress=True)
+
+
+@pytest.mark.parametrize("features", [[], ["progressive_call_invocations"], ["call_canceling"]])
+def test_progressive_call_of_a_callee_that_cannot_must_be_refused(features: list[str]) -> None:
+    dealer = dealer_of(None, client(callee=features))
+    refused = (CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])
+    assert wire(call(dealer, CALLER, progress=True)) == [refused]
+    assert call(dealer, CALLER, progress=True) == []
+    assert call(dealer, CALLER) == []
+    assert [recipient for recipient, _ in call(dealer, CALLER)] == [CALLEE]
+
+
+def test_callee_is_known_to_cancel_by_either_spelling() -> None:
+    dealer = dealer_of(None, client(callee=["progressive_call_invocations", "call_cancelling"]))
+    assert [recipient for recipient, _ in call(dealer, CALLER, progress=True)] == [CALLEE]
+
+
+@pytest.mark.parametrize("ending", ["yield", "error", "unavailable", "skip", "callee leaves"])
+def test_parts_of_a_completed_progressive_call_must_be_discarded(ending: str) -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, progress=True)
+    call(dealer, CALLER, progress=True)
+    ends: dict[str, Callable[[], list[Outgoing]]] = {
+        "yield": lambda: answer(dealer, CALLEE, 1),
+        "error": lambda: error(dealer, CALLEE, 1, "com.myapp.failed"),
+        "unavailable": lambda: error(dealer, CALLEE, 1, UNAVAILABLE),
+        "skip": lambda: cancel(dealer, "skip"),
+        "callee leaves": lambda: dealer.remove_session(CALLEE),
+    }
+    assert [recipient for recipient, _ in ends[ending]()] == [CALLER]
+    assert dealer.sessions[CALLER].may_continue(1)
+    assert call(dealer, CALLER, progress=True) == []
+    assert call(dealer, CALLER) == []
+    assert not dealer.sessions[CALLER].may_continue(1)
+
+
+def test_only_so_many_completed_progressive_calls_are_remembered() -> None:
+    dealer = dealer_of()
+    for request_id in range(1, 1003):
+        call(dealer, CALLER, request_id, progress=True)
+        answer(dealer, CALLEE, request_id)
+    remembered = [
+        request_id for request_id in range(1, 1003) if dealer.sessions[CALLER].may_continue(request_id)
+    ]
+    assert remembered == list(range(3, 1003))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {}),
+        ({}, {"progress": True}),
+        ({"progress": True}, {"procedure": "com.myapp.other"}),
+    ],
+)
+def test_request_id_of_another_pending_call_must_be_a_protocol_error(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, **first)
+    with pytest.raises(RemoteProtocolError, match="request id 1"):
+        call(dealer, CALLER, **second)
+
+
+# Canceling
+
+
+def test_skip_must_answer_at_once_and_leave_the_callee_alone() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert wire(cancel(dealer, "skip")) == [(CALLER, [8, 48, 1, {}, CANCELED])]
+    assert answer(dealer, CALLEE, 1, "late") == []
+
+
+@pytest.mark.parametrize("mode", ["killnowait", None])
+def test_killnowait_must_answer_at_once_and_interrupt(mode: str | None) -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert wire(cancel(dealer, mode)) == [
+        (CALLER, [8, 48, 1, {}, CANCELED]),
+        (CALLEE, [69, 1, {"mode": "killnowait"}]),
+    ]
+    assert error(dealer, CALLEE, 1, CANCELED) == []
+
+
+def test_kill_must_interrupt_and_answer_only_what_the_callee_says() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert wire(cancel(dealer, "kill")) == [(CALLEE, [69, 1, {"mode": "kill"}])]
+    assert cancel(dealer, "kill") == []
+    assert wire(error(dealer, CALLEE, 1, CANCELED)) == [(CALLER, [8, 48, 1, {}, CANCELED])]
+
+
+def test_result_that_crosses_an_interrupt_reaches_the_caller() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    cancel(dealer, "kill")
+    assert wire(answer(dealer, CALLEE, 1, "done")) == [(CALLER, [50, 1, {}, ["done"]])]
+    # What the callee says to the INTERRUPT, for which it was too late.
+    assert error(dealer, CALLEE, 1, CANCELED) == []
+
+
+def test_caller_can_stop_waiting_for_a_callee_that_it_has_killed() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    cancel(dealer, "kill")
+    assert wire(cancel(dealer, "killnowait")) == [(CALLER, [8, 48, 1, {}, CANCELED])]
+
+
+def test_unavailable_after_an_interrupt_is_not_rerouted() -> None:
+    dealer = dealer_of(None, client(), client())
+    call(dealer, CALLER)
+    cancel(dealer, "kill")
+    assert wire(error(dealer, CALLEE, 1, UNAVAILABLE)) == [(CALLER, [8, 48, 1, {}, UNAVAILABLE])]
+
+
+@pytest.mark.parametrize("mode", ["skip", "kill", "killnowait"])
+def test_callee_without_call_canceling_must_be_skipped(mode: str) -> None:
+    dealer = dealer_of(None, client(callee=[]))
+    call(dealer, CALLER)
+    assert wire(cancel(dealer, mode)) == [(CALLER, [8, 48, 1, {}, CANCELED])]
+
+
+@pytest.mark.parametrize("session_id", [CALLER, STRANGER])
+def test_cancel_of_a_call_that_does_not_wait_does_nothing(session_id: int) -> None:
+    assert dealer_of().cancel(session_id, Cancel(1, {"mode": "kill"})) == []
+
+
+# Timeouts
+
+
+def test_dealer_must_time_a_call_whose_callee_does_not() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, 1, now=100, timeout=5000)
+    call(dealer, CALLER, 2, now=100, timeout=2000)
+    call(dealer, CALLER, 3, now=100, timeout=0)
+    assert dealer.deadline(CALLER) == 102
+    assert dealer.expire(CALLER, 101.9) == []
+    assert wire(dealer.expire(CALLER, 102)) == [
+        (CALLER, [8, 48, 2, {}, "wamp.error.timeout"]),
+        (CALLEE, [69, 2, {"mode": "killnowait"}]),
+    ]
+    assert dealer.deadline(CALLER) == 105
+    answer(dealer, CALLEE, 1)
+    assert dealer.deadline(CALLER) is None
+
+
+def test_timeout_skips_a_callee_that_cannot_be_interrupted() -> None:
+    dealer = dealer_of(None, client(callee=[]))
+    call(dealer, CALLER, timeout=1)
+    assert wire(dealer.expire(CALLER, 1)) == [(CALLER, [8, 48, 1, {}, "wamp.error.timeout"])]
+
+
+def test_timeout_is_forwarded_to_a_callee_that_wants_it() -> None:
+    dealer = dealer_of(forward_timeout=True)
+    assert wire(call(dealer, CALLER, timeout=5000)) == [(CALLEE, [68, 1, 101, {"timeout": 5000}])]
+    assert dealer.deadline(CALLER) is None
+
+
+def test_timeout_is_the_dealers_where_the_callee_did_not_announce_that_it_can() -> None:
+    dealer = dealer_of(None, client(callee=["call_canceling"]), forward_timeout=True)
+    assert wire(call(dealer, CALLER, timeout=5000)) == [(CALLEE, [68, 1, 101, {}])]
+    assert dealer.deadline(CALLER) == 5
+
+
+def test_timeout_of_progressive_results_is_that_between_two_of_them() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, now=100, timeout=5000, receive_progress=True)
+    answer(dealer, CALLEE, 1, progress=True, now=104)
+    assert dealer.deadline(CALLER) == 109
+
+
+def test_strangers_have_no_deadlines() -> None:
+    assert dealer_of().deadline(STRANGER) is None
+    assert dealer_of().expire(STRANGER, 1) == []
+
+
+# Rerouting
+
+
+@pytest.mark.parametrize(
+    ("invoke", "expected"),
+    [
+        ("first", [CALLEE, SECOND, THIRD]),
+        ("last", [THIRD, SECOND, CALLEE]),
+        ("roundrobin", [CALLEE, SECOND, THIRD]),
+        ("random", [CALLEE, SECOND, THIRD]),
+    ],
+)
+def test_unavailable_call_must_go_to_the_next_callee_by_the_policy(invoke: str, expected: list[int]) -> None:
+    dealer = dealer_of(None, client(), client(), client(), invoke=invoke)
+    outgoing = call(dealer, CALLER, 1, PROCEDURE, "payload")
+    tried = []
+    for _ in range(3):
+        [(callee, message)] = wire(outgoing)
+        assert message == [68, 1, 101, {}, ["payload"]]
+        tried.append(callee)
+        outgoing = error(dealer, callee, 1, UNAVAILABLE)
+    assert tried == expected
+    assert wire(outgoing) == [(CALLER, [8, 48, 1, {}, "wamp.error.no_available_callee"])]
+
+
+def test_unavailable_single_callee_must_be_no_available_callee() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert wire(error(dealer, CALLEE, 1, UNAVAILABLE)) == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.no_available_callee"])
+    ]
+
+
+def test_rerouted_call_keeps_its_deadline() -> None:
+    dealer = dealer_of(None, client(), client())
+    call(dealer, CALLER, now=100, timeout=5000)
+    error(dealer, CALLEE, 1, UNAVAILABLE)
+    assert dealer.deadline(CALLER) == 105
+
+
+def test_progressive_call_of_which_more_has_come_is_not_rerouted() -> None:
+    dealer = dealer_of(None, client(), client())
+    call(dealer, CALLER, progress=True)
+    call(dealer, CALLER)
+    assert wire(error(dealer, CALLEE, 1, UNAVAILABLE)) == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.no_available_callee"])
+    ]
+
+
+# Payload passthru mode
+
+PPT: dict[str, Any] = {
+    "ppt_scheme": "wamp",
+    "ppt_serializer": "cbor",
+    "ppt_cipher": "aes256gcm",
+    "ppt_keyid": "k",
+}
+
+
+def test_payload_attributes_go_through_untouched_both_ways() -> None:
+    dealer = dealer_of()
+    assert wire(call(dealer, CALLER, 1, PROCEDURE, b"payload", **PPT)) == [
+        (CALLEE, [68, 1, 101, PPT, [b"payload"]])
+    ]
+    assert wire(answer(dealer, CALLEE, 1, b"result", **PPT)) == [(CALLER, [50, 1, PPT, [b"result"]])]
+
+
+def test_payload_attributes_of_an_error_go_through() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, **PPT)
+    assert wire(error(dealer, CALLEE, 1, "com.myapp.failed", b"text", **PPT, trace=[1])) == [
+        (CALLER, [8, 48, 1, PPT, "com.myapp.failed", [b"text"]])
+    ]
+
+
+def test_passthru_call_without_announcement_must_be_a_protocol_error() -> None:
+    with pytest.raises(RemoteProtocolError, match="payload_passthru_mode"):
+        call(dealer_of(client(caller=[])), CALLER, **PPT)
+
+
+def test_passthru_call_of_a_callee_that_cannot_must_be_refused() -> None:
+    dealer = dealer_of(None, client(callee=[]))
+    assert wire(call(dealer, CALLER, **PPT)) == [(CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])]
+
+
+def test_passthru_yield_without_announcement_must_be_a_protocol_error() -> None:
+    dealer = dealer_of(None, client(callee=[]))
+    call(dealer, CALLER)
+    with pytest.raises(RemoteProtocolError, match="payload_passthru_mode"):
+        answer(dealer, CALLEE, 1, **PPT)
+
+
+def test_passthru_yield_for_a_caller_that_cannot_must_be_refused_to_the_callee() -> None:
+    dealer = dealer_of(client(caller=[]))
+    call(dealer, CALLER)
+    assert wire(answer(dealer, CALLEE, 1, **PPT)) == [
+        (CALLEE, [8, 70, 1, {}, "wamp.error.feature_not_supported"]),
+        (CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"]),
+    ]
+
+
+def test_progressive_passthru_yield_that_is_refused_ends_the_call() -> None:
+    dealer = dealer_of(client(caller=[]))
+    call(dealer, CALLER, receive_progress=True)
+    assert wire(answer(dealer, CALLEE, 1, progress=True, **PPT))[1:] == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"]),
+        (CALLEE, [69, 1, {"mode": "killnowait"}]),
+    ]
+
+
+# Protocol errors
+
+
+def test_yield_with_an_invalid_request_must_be_a_protocol_error() -> None:
+    dealer = dealer_of()
+    with pytest.raises(RemoteProtocolError, match="YIELD for invocation 1"):
+        answer(dealer, CALLEE, 1)
+    call(dealer, CALLER)
+    with pytest.raises(RemoteProtocolError, match="invocation 1"):
+        answer(dealer, CALLER, 1)
+
+
+def test_second_answer_to_an_invocation_is_a_protocol_error() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    answer(dealer, CALLEE, 1)
+    with pytest.raises(RemoteProtocolError, match="ERROR for invocation 1"):
+        error(dealer, CALLEE, 1, "com.myapp.failed")
+
+
+@pytest.mark.parametrize("request_type", [16, 32, 34, 48, 64, 66])
+def test_error_with_an_invalid_request_type_must_be_a_protocol_error(request_type: int) -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    with pytest.raises(RemoteProtocolError, match=f"type {request_type}"):
+        dealer.error(CALLEE, Error(request_type, 1, {}, "com.myapp.failed"))
+
+
+def test_answers_to_invocations_given_up_long_ago_are_still_no_protocol_error() -> None:
+    dealer = dealer_of(concurrency=2000)
+    for request_id in range(1, 1200):
+        call(dealer, CALLER, request_id)
+        cancel(dealer, "skip", request_id)
+    assert answer(dealer, CALLEE, 1) == []
+    assert answer(dealer, CALLEE, 1199) == []
+    with pytest.raises(RemoteProtocolError):
+        answer(dealer, CALLEE, 1200)
+
+
+# Leaving
+
+
+def test_callers_of_a_callee_that_leaves_must_get_an_error() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, 1)
+    call(dealer, CALLER, 2)
+    assert wire(dealer.remove_session(CALLEE)) == [
+        (CALLER, [8, 48, 1, {}, CANCELED]),
+        (CALLER, [8, 48, 2, {}, CANCELED]),
+    ]
+
+
+def test_callee_of_a_caller_that_leaves_is_interrupted_with_killnowait_which_it_must() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert wire(dealer.remove_session(CALLER)) == [(CALLEE, [69, 1, {"mode": "killnowait"}])]
+    assert answer(dealer, CALLEE, 1, progress=True) == []
+    assert answer(dealer, CALLEE, 1) == []
+
+
+def test_callee_without_call_canceling_is_not_interrupted_when_its_caller_leaves() -> None:
+    dealer = dealer_of(None, client(callee=[]))
+    call(dealer, CALLER)
+    assert dealer.remove_session(CALLER) == []
+    assert answer(dealer, CALLEE, 1) == []
+
+
+def test_session_that_calls_itself_leaves_in_silence() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLEE)
+    assert dealer.remove_session(CALLEE) == []
+
+
+def test_nothing_is_left_of_the_last_session() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, progress=True)
+    call(dealer, CALLEE)
+    for session_id in CALLER, CALLEE:
+        dealer.remove_session(session_id)
+    assert not dealer.sessions
+    assert not dealer.registrations.by_id
+    assert not dealer.registrations.of_session(CALLEE)
+
+
+def test_session_that_has_left_causes_nothing() -> None:
+    dealer = dealer_of()
+    outgoing = [
+        dealer.register(STRANGER, Register(1, {}, "com.other")),
+        dealer.unregister(STRANGER, Unregister(1, 101)),
+        call(dealer, STRANGER),
+        answer(dealer, STRANGER, 1),
+        error(dealer, STRANGER, 1, "com.myapp.failed"),
+        dealer.remove_session(STRANGER),
+        dealer.undeliverable(STRANGER, 1, "text"),
+    ]
+    assert outgoing == [[]] * len(outgoing)
+
+
+# What cannot be sent
+
+
+def test_call_whose_invocation_cannot_be_sent_is_refused_without_a_gap_in_the_ids() -> None:
+    dealer = dealer_of(concurrency=1)
+    call(dealer, CALLER, 1, progress=True)
+    assert wire(dealer.undeliverable(CALLEE, 1, "no such type")) == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.invalid_argument"])
+    ]
+    assert call(dealer, CALLER, 1) == []
+    assert wire(call(dealer, CALLER, 2)) == [(CALLEE, [68, 1, 101, {}])]
+
+
+def test_call_of_which_a_later_part_cannot_be_sent_is_ended() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, progress=True)
+    call(dealer, CALLER)
+    assert wire(dealer.undeliverable(CALLEE, 1, "no such type")) == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.invalid_argument"]),
+        (CALLEE, [69, 1, {"mode": "killnowait"}]),
+    ]
+    assert dealer.undeliverable(CALLEE, 1, "no such type") == []
+
+
+def test_interrupt_carries_the_invocations_id() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, 1)
+    call(dealer, CALLER, 2)
+    [(_, interrupt)] = cancel(dealer, "kill", 2)
+    assert interrupt == Interrupt(2, {"mode": "kill"})

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wampasgi.errors import (
+    INVALID_ARGUMENT,
+    NO_SUCH_REGISTRATION,
+    PROCEDURE_ALREADY_EXISTS,
+    WAMPError,
+)
+from wampasgi.ids import SequentialIds
+from wampasgi.router.registrations import INVOKE_POLICIES, Registration, Registrations
+
+URI = "com.myapp.procedure"
+ALICE, BOB, CAROL = 11, 12, 13
+
+
+def new_registrations(*, private: bool = False) -> Registrations:
+    return Registrations(SequentialIds().next, private=private)
+
+
+def shared_by(*session_ids: int, **options: Any) -> tuple[Registrations, Registration]:
+    registrations = new_registrations()
+    first, *others = [registrations.add(session_id, URI, options) for session_id in session_ids]
+    assert all(other is first for other in others)
+    return registrations, first
+
+
+def picks(invoke: str, count: int, *, random_index: int = 0, **options: Any) -> list[int | None]:
+    """Whom ``count`` invocations go to that are never answered."""
+    _, registration = shared_by(ALICE, BOB, CAROL, invoke=invoke, **options)
+    picked: list[int | None] = []
+    for _ in range(count):
+        callee = registration.pick((), lambda length: min(random_index, length - 1))
+        if callee is not None:
+            callee.running += 1
+        picked.append(None if callee is None else callee.session_id)
+    return picked
+
+
+def refusal(registrations: Registrations, session_id: int, **options: Any) -> str:
+    with pytest.raises(WAMPError) as raised:
+        registrations.add(session_id, URI, options)
+    return raised.value.uri
+
+
+# Shared registration
+
+
+@pytest.mark.parametrize(
+    ("invoke", "expected"),
+    [
+        ("first", [ALICE, ALICE, ALICE, ALICE]),
+        ("last", [CAROL, CAROL, CAROL, CAROL]),
+        ("roundrobin", [ALICE, BOB, CAROL, ALICE]),
+        ("random", [BOB, BOB, BOB, BOB]),
+    ],
+)
+def test_invocation_policy_chooses_the_callee(invoke: str, expected: list[int]) -> None:
+    assert picks(invoke, 4, random_index=1) == expected
+
+
+@pytest.mark.parametrize(
+    ("invoke", "expected"),
+    [
+        ("first", [ALICE, BOB, CAROL, None]),
+        ("last", [CAROL, BOB, ALICE, None]),
+        ("roundrobin", [ALICE, BOB, CAROL, None]),
+        ("random", [CAROL, BOB, ALICE, None]),
+    ],
+)
+def test_callees_at_their_concurrency_are_passed_over(invoke: str, expected: list[int | None]) -> None:
+    assert picks(invoke, 4, random_index=2, concurrency=1) == expected
+
+
+def test_concurrency_of_zero_is_no_limit() -> None:
+    assert picks("first", 3, concurrency=0) == [ALICE, ALICE, ALICE]
+
+
+def test_roundrobin_goes_on_where_it_was_when_a_callee_leaves() -> None:
+    registrations, registration = shared_by(ALICE, BOB, CAROL, invoke="roundrobin")
+    served = []
+    for _ in range(4):
+        callee = registration.pick((), lambda length: 0)
+        assert callee is not None
+        served.append(callee.session_id)
+        if served == [ALICE]:
+            registrations.remove_session(ALICE)
+    assert served == [ALICE, BOB, CAROL, BOB]
+
+
+def test_callees_that_were_tried_are_passed_over() -> None:
+    _, registration = shared_by(ALICE, BOB, invoke="first")
+    second = registration.pick({ALICE}, lambda length: 0)
+    assert second is not None
+    assert second.session_id == BOB
+    assert registration.pick({ALICE, BOB}, lambda length: 0) is None
+
+
+@pytest.mark.parametrize("invoke", INVOKE_POLICIES)
+def test_single_registration_must_fail_all_others_while_it_exists(invoke: str) -> None:
+    registrations = new_registrations()
+    held = registrations.add(ALICE, URI, {})
+    assert refusal(registrations, BOB, invoke=invoke) == PROCEDURE_ALREADY_EXISTS
+    registrations.remove(ALICE, held.registration_id)
+    assert registrations.add(BOB, URI, {"invoke": invoke}).invoke == invoke
+
+
+@pytest.mark.parametrize("invoke", [policy for policy in INVOKE_POLICIES if policy != "first"])
+def test_registration_with_another_policy_than_the_first_must_fail(invoke: str) -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, URI, {"invoke": "first"})
+    assert refusal(registrations, BOB, invoke=invoke) == PROCEDURE_ALREADY_EXISTS
+
+
+def test_session_cannot_share_a_registration_with_itself() -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, URI, {"invoke": "first"})
+    assert refusal(registrations, ALICE, invoke="first") == PROCEDURE_ALREADY_EXISTS
+
+
+@pytest.mark.parametrize("option", ["match", "invoke"])
+def test_unknown_policy_is_refused(option: str) -> None:
+    assert refusal(new_registrations(), ALICE, **{option: "regex"}) == INVALID_ARGUMENT
+
+
+# Finding
+
+
+def test_one_uri_can_be_registered_under_each_match_policy() -> None:
+    registrations = new_registrations()
+    for match in "exact", "prefix", "wildcard":
+        registrations.add(ALICE, URI, {"match": match})
+    assert [found.match for found in registrations.of_session(ALICE).values()] == [
+        "exact",
+        "prefix",
+        "wildcard",
+    ]
+    exact = registrations.get("exact", URI)
+    assert exact is not None
+    assert exact.registration_id == 1
+
+
+def test_best_of_one_session_looks_at_its_registrations_alone() -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, URI, {})
+    registrations.add(BOB, "com.", {"match": "prefix"})
+    mine = registrations.best_of(BOB, URI)
+    assert mine is not None
+    assert mine.match == "prefix"
+    assert registrations.best_of(CAROL, URI) is None
+    assert registrations.best_of(BOB, "org.other") is None
+
+
+# Leaving
+
+
+def test_registration_is_forgotten_with_its_last_callee() -> None:
+    registrations = new_registrations()
+    for session_id in ALICE, BOB:
+        registrations.add(session_id, URI, {"invoke": "first"})
+    registrations.remove(ALICE, 1)
+    assert list(registrations.by_id) == [1]
+    assert [left.registration_id for left in registrations.remove_session(BOB)] == [1]
+    assert not registrations.by_id
+    assert not registrations.of_session(BOB)
+    assert registrations.best(URI) is None
+
+
+@pytest.mark.parametrize("session_id", [ALICE, BOB])
+def test_only_own_registrations_can_be_removed(session_id: int) -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, URI, {})
+    with pytest.raises(WAMPError) as raised:
+        registrations.remove(session_id, 1 if session_id == BOB else 2)
+    assert raised.value.uri == NO_SUCH_REGISTRATION
+
+
+# Private registrations
+
+
+def test_each_session_registers_a_uri_for_itself() -> None:
+    registrations = new_registrations(private=True)
+    for session_id in ALICE, BOB:
+        registrations.add(session_id, URI, {})
+    assert registrations.best(URI) is None
+    for session_id in ALICE, BOB:
+        assert registrations.best_of(session_id, URI) is not None
+    assert registrations.best_of(CAROL, URI) is None
+    assert refusal(registrations, ALICE) == PROCEDURE_ALREADY_EXISTS

@@ -1,0 +1,143 @@
+"""The part of one session in the calls that clients make to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from wampasgi.adapters import TaskOwner
+from wampasgi.authorization import refusal
+from wampasgi.built import BuiltRealm
+from wampasgi.errors import (
+    INVALID_URI,
+    NO_SUCH_PROCEDURE,
+    OPTION_NOT_ALLOWED,
+    PROCEDURE_ALREADY_EXISTS,
+    UNAVAILABLE,
+    WAMPError,
+)
+from wampasgi.messages import Call, Cancel, Error, Register, Unregister, Yield
+from wampasgi.permissions import Verdict
+from wampasgi.router.call_options import check_announced
+from wampasgi.router.dealer import refuse_call
+from wampasgi.router.registrations import check_policies
+from wampasgi.session import Session
+from wampasgi.types import Match
+from wampasgi.uris import is_reserved
+
+
+class RoutedCalls:
+    """What one session registers, calls and answers at the realm's dealer.
+
+    ``requests`` own the task that watches the deadlines of the session's calls; there is one as long as a
+    call has a deadline that the dealer is to keep.
+    """
+
+    __slots__ = ("_built", "_dealer", "_deliver", "_provided", "_requests", "_routed", "_session", "_sleep")
+
+    def __init__(
+        self, session: Session, built: BuiltRealm, requests: TaskOwner, provided: Mapping[str, Any]
+    ) -> None:
+        self._session = session
+        self._built = built
+        self._requests = requests
+        self._provided = provided
+        self._dealer = built.joined.dealer
+        self._deliver = built.joined.deliver
+        self._routed = self._dealer.sessions[session.id]
+        self._sleep: anyio.CancelScope | None = None
+
+    # As callee
+
+    async def register(self, message: Register) -> None:
+        """Register a procedure of this client's, if it may; raises WAMPError."""
+        procedure, options = message.procedure, message.options
+        if is_reserved(procedure):
+            raise WAMPError(INVALID_URI, "procedures that begin with 'wamp.' are the router's")
+        check_policies(options)
+        match: Match = options.get("match", "exact")
+        verdict = await self._built.authorization.decide(
+            self._session, "register", procedure, options, self._provided, match=match
+        )
+        # What a session registers for itself alone concerns nobody else.
+        private = self._dealer.registrations.private
+        if not (verdict.allowed if verdict is not None else private):
+            raise refusal("register", procedure)
+        if options.get("disclose_caller", False) and not (verdict is not None and verdict.disclose):
+            raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not know who calls {procedure!r}")
+        if self._built.has_procedure(match, procedure):
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is a procedure of the realm's own")
+        self._deliver(self._dealer.register(self._session.id, message))
+
+    def unregister(self, message: Unregister) -> None:
+        """Withdraw a procedure of this client's, and answer."""
+        self._deliver(self._dealer.unregister(self._session.id, message))
+
+    def yield_result(self, message: Yield) -> None:
+        """Pass a result on to the caller."""
+        # Only the next result's deadline depends on the time.
+        now = anyio.current_time() if message.options.get("progress", False) else 0
+        self._deliver(self._dealer.yield_result(self._session.id, message, now=now))
+
+    def error(self, message: Error) -> None:
+        """Pass an error on to the caller."""
+        self._deliver(self._dealer.error(self._session.id, message))
+
+    # As caller
+
+    def continues(self, message: Call) -> bool:
+        """Tell whether this is a further part of a progressive call, and pass it on or discard it if so."""
+        if message.request_id not in self._routed.calls:
+            return self._routed.discards(message)
+        self._deliver(self._dealer.call(self._session.id, message, now=0))
+        return True
+
+    def check_announced(self, message: Call) -> None:
+        """Raise RemoteProtocolError for options that this client has not announced."""
+        check_announced(self._routed, message)
+
+    def call(self, message: Call, verdict: Verdict | None, *, disclose: bool) -> None:
+        """Call a client's procedure, if the verdict lets it; raises WAMPError."""
+        procedure, options = message.procedure, message.options
+        if is_reserved(procedure) or self._dealer.registrations.best(procedure) is None:
+            raise WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {procedure!r}")
+        if verdict is None or not verdict.allowed:
+            raise refusal("call", procedure)
+        limit = self._built.limits.routed_calls
+        if len(self._routed.calls) >= limit:
+            raise WAMPError(UNAVAILABLE, f"{limit} calls of this session wait for their answers already")
+        now = anyio.current_time() if options.get("timeout", 0) else 0
+        self._deliver(self._dealer.call(self._session.id, message, now=now, disclose=disclose))
+        if now:
+            self._watch_deadlines()
+
+    def refuse(self, message: Call, error: WAMPError) -> None:
+        """Answer a call with ERROR; further parts of it will be discarded."""
+        self._deliver([refuse_call(self._routed, message, error)])
+
+    def cancel(self, message: Cancel) -> None:
+        """Cancel a call of another client's procedure; does nothing where there is none of this ID."""
+        self._deliver(self._dealer.cancel(self._session.id, message))
+
+    # Deadlines
+
+    def _watch_deadlines(self) -> None:
+        deadline = self._dealer.deadline(self._session.id)
+        if deadline is None:
+            return
+        if self._sleep is None:
+            self._sleep = anyio.CancelScope()
+            self._requests.spawn(self._keep_deadlines)
+        else:
+            self._sleep.deadline = min(self._sleep.deadline, deadline)
+
+    async def _keep_deadlines(self) -> None:
+        try:
+            while (deadline := self._dealer.deadline(self._session.id)) is not None:
+                with anyio.CancelScope(deadline=deadline) as self._sleep:
+                    await anyio.sleep_forever()
+                self._deliver(self._dealer.expire(self._session.id, anyio.current_time()))
+        finally:
+            self._sleep = None
