@@ -37,6 +37,7 @@ FEATURES = dict.fromkeys(
         "payload_passthru_mode",
         "progressive_call_invocations",
         "progressive_call_results",
+        "registration_revocation",
     ],
     True,
 )
@@ -350,6 +351,23 @@ async def test_procedure_cannot_be_registered_at_run_time_where_there_is_one() -
         app.register("com.late", late)
         with pytest.raises(ConfigurationError, match="taken"):
             app.register("com.late", late)
+
+
+async def test_revoked_procedure_is_taken_from_all_its_callees() -> None:
+    app = open_app()
+    async with joined(app, 1) as [told], connect(app) as untold:
+        await untold.join()
+        registration_id = await register(told, invoke="first")
+        assert await register(untold, invoke="first") == registration_id
+        await untold.send(CALL, 1, {}, PROCEDURE)
+        assert (await told.receive())[0] == INVOCATION
+        assert app.revoke(PROCEDURE, reason="moved") == 2
+        assert await told.receive() == [UNREGISTERED, 0, {"registration": registration_id, "reason": "moved"}]
+        await told.send(YIELD, 1, {})
+        # One that has not announced it must not be told.
+        assert await untold.receive() == [RESULT, 1, {}]
+        assert error_of(await untold.ask(CALL, 2, {}, PROCEDURE)) == "wamp.error.no_such_procedure"
+        assert app.revoke(PROCEDURE) == 0
 
 
 # Canceling and timeouts

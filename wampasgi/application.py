@@ -20,7 +20,7 @@ from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.shutdown import shutdown_signalled
-from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send, URICheck
+from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
@@ -154,6 +154,10 @@ class Application(ConfiguresRealm):
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove such a procedure. See Realm.unregister."""
         self.default_realm.unregister(uri, match=match)
+
+    def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
+        """Take a procedure away from clients of the default realm. See Realm.revoke."""
+        return self.default_realm.revoke(procedure, match=match, reason=reason)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""

@@ -30,6 +30,7 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
                 "payload_passthru_mode": True,
                 "progressive_call_invocations": True,
                 "progressive_call_results": True,
+                "registration_revocation": True,
                 "shared_registration": True,
             }
         ),

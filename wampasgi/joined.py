@@ -15,6 +15,7 @@ from wampasgi.router.broker import Broker
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
+from wampasgi.types import Match
 
 
 class JoinedSessions(Mapping[int, Session]):
@@ -83,6 +84,15 @@ class JoinedSessions(Mapping[int, Session]):
             if self._emptied is None:
                 self._emptied = anyio.Event()
             await self._emptied.wait()
+
+    def revoke(self, procedure: str, match: Match, reason: str | None) -> int:
+        """Take a procedure away from all its callees, and return how many they were."""
+        registration = self.dealer.registrations.get(match, procedure)
+        callees = [] if registration is None else list(registration.callees)
+        for session_id in callees:
+            assert registration is not None
+            self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
+        return len(callees)
 
     def deliver(self, outgoing: Iterable[Outgoing]) -> None:
         """Send what the dealer decided; never waits."""

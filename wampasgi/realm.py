@@ -45,7 +45,7 @@ from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
-from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
+from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 from wampasgi.uris import check_uri
 
 
@@ -219,6 +219,15 @@ class Realm(ConfiguresRealm):
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
+
+    def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
+        """Take a procedure away from the clients that have registered it, and return how many they were.
+
+        Those that announced ``registration_revocation`` are told, with the reason. What they have been called
+        for before is still answered, and nothing keeps them from registering again.
+        Spec: Advanced Profile, "Registration Revocation".
+        """
+        return self._joined.revoke(procedure, match, reason)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.

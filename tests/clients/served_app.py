@@ -139,6 +139,11 @@ async def ask_caller(question: str, session: Session) -> Any:
     return await session.call("clients.answer", question, timeout=5)
 
 
+@app.procedure("revoke.client")
+async def revoke(uri: str) -> int:
+    return app.revoke(uri, reason="moved")
+
+
 @office.procedure("whoami")
 async def whoami(session: Session) -> dict[str, Any]:
     return {"authid": session.authid, "role": session.authrole, "user": session.identity}

@@ -185,6 +185,14 @@ async def test_callee_that_leaves_fails_the_calls_that_it_has(caller: Client, ca
     assert (await failure_of(call)).error == "wamp.error.canceled"
 
 
+async def test_callee_reads_that_its_registration_is_revoked(caller: Client, callee: Client) -> None:
+    await callee.register(lambda: None, "clients.revoked")
+    assert await caller.call("revoke.client", "clients.revoked") == 1
+    assert (await failure_of(caller.call("clients.revoked"))).error == "wamp.error.no_such_procedure"
+    # Autobahn fails a session for an UNREGISTERED that it cannot read, or that names nothing of its own.
+    assert await callee.call("math.add", 1) == 1
+
+
 async def test_server_asks_the_client_that_calls_it(callee: Client) -> None:
     async def answer(question: str) -> str:
         return f"{question} Yes."

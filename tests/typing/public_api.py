@@ -168,6 +168,7 @@ async def realms_are_peers(session: Session) -> None:
     realm.register("plugin.add", add, roles={"admin"})
     realm.register("plugin.", add, match="prefix")
     realm.unregister("plugin.", match="prefix")
+    assert_type(realm.revoke("device.", match="prefix", reason="moved"), int)
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     session["name"] = "Ann"
