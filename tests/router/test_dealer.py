@@ -591,6 +591,18 @@ def test_answers_to_invocations_given_up_long_ago_are_still_no_protocol_error() 
         answer(dealer, CALLEE, 1200)
 
 
+def test_place_of_an_invocation_given_up_long_ago_is_free() -> None:
+    dealer = dealer_of(concurrency=1)
+    register(dealer, CALLEE, "com.other")
+    call(dealer, CALLER, 1)
+    cancel(dealer, "skip", 1)
+    for request_id in range(2, 1002):
+        assert wire(call(dealer, CALLER, request_id))[0][0] == CALLER
+        call(dealer, CALLER, request_id, "com.other")
+        cancel(dealer, "skip", request_id)
+    assert [recipient for recipient, _ in call(dealer, CALLER, 1002)] == [CALLEE]
+
+
 # Leaving
 
 
