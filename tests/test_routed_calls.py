@@ -502,9 +502,9 @@ async def test_violation_must_abort_the_session(message: list[Any]) -> None:
         assert (answer[0], answer[2]) == (ABORT, "wamp.error.protocol_violation")
 
 
-async def test_call_with_the_id_of_a_pending_one_must_abort_the_session() -> None:
-    async with joined(open_app(), 2) as [caller, callee]:
-        await register(callee)
+async def test_call_with_the_id_of_a_pending_one_must_abort_the_session_where_ids_are_checked() -> None:
+    async with joined(open_app(check_request_ids=True), 2) as [caller, callee]:
+        await callee.ask(REGISTER, 1, {}, PROCEDURE)
         for _ in range(2):
             await caller.send(CALL, 1, {}, PROCEDURE)
         assert (await caller.receive())[0] == ABORT
