@@ -384,6 +384,17 @@ async def test_killed_call_is_answered_by_what_its_callee_says() -> None:
         assert await caller.receive() == [ERROR, CALL, 7, {}, "wamp.error.canceled"]
 
 
+async def test_request_id_of_a_routed_call_in_flight_is_refused_for_that_request_alone() -> None:
+    async with joined(open_app(), 2) as [caller, callee]:
+        await register(callee)
+        await caller.send(CALL, 7, {}, PROCEDURE)
+        await callee.receive()
+        assert error_of(await caller.ask(CALL, 7, {}, PROCEDURE)) == "wamp.error.invalid_argument"
+        assert error_of(await caller.ask(CALL, 7, {}, "com.other")) == "wamp.error.invalid_argument"
+        await callee.send(YIELD, 1, {}, ["first"])
+        assert await caller.receive() == [RESULT, 7, {}, ["first"]]
+
+
 async def test_late_answer_to_a_cancelled_call_does_not_abort_the_callee() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         await register(callee)
@@ -397,10 +408,10 @@ async def test_late_answer_to_a_cancelled_call_does_not_abort_the_callee() -> No
 async def test_calls_time_out_each_at_its_time() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         await register(callee)
-        for request_id, timeout in (1, 60_000), (2, 500), (3, 1), (4, 0):
+        for request_id, timeout in (1, 60_000), (2, 0), (3, 500), (4, 1):
             await caller.send(CALL, request_id, {"timeout": timeout}, PROCEDURE)
             assert (await callee.receive())[:2] == [INVOCATION, request_id]
-        for request_id in 3, 2:
+        for request_id in 4, 3:
             answer = await caller.receive()
             assert (answer[2], error_of(answer)) == (request_id, "wamp.error.timeout")
             assert await callee.receive() == [INTERRUPT, request_id, {"mode": "killnowait"}]
@@ -509,9 +520,9 @@ async def test_violation_must_abort_the_session(message: list[Any]) -> None:
         assert (answer[0], answer[2]) == (ABORT, "wamp.error.protocol_violation")
 
 
-async def test_call_with_the_id_of_a_pending_one_must_abort_the_session() -> None:
-    async with joined(open_app(), 2) as [caller, callee]:
-        await register(callee)
+async def test_call_with_the_id_of_a_pending_one_must_abort_the_session_where_ids_are_checked() -> None:
+    async with joined(open_app(check_request_ids=True), 2) as [caller, callee]:
+        await callee.ask(REGISTER, 1, {}, PROCEDURE)
         for _ in range(2):
             await caller.send(CALL, 1, {}, PROCEDURE)
         assert (await caller.receive())[0] == ABORT

@@ -313,13 +313,20 @@ def test_only_so_many_completed_progressive_calls_are_remembered() -> None:
         ({"progress": True}, {"procedure": "com.myapp.other"}),
     ],
 )
-def test_request_id_of_another_pending_call_must_be_a_protocol_error(
+def test_request_id_of_another_pending_call_is_refused_for_that_request_alone(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     dealer = dealer_of()
     call(dealer, CALLER, **first)
-    with pytest.raises(RemoteProtocolError, match="request id 1"):
-        call(dealer, CALLER, **second)
+    [(recipient, refusal)] = wire(call(dealer, CALLER, **second))
+    assert (recipient, refusal[:3], refusal[4]) == (CALLER, [8, 48, 1], "wamp.error.invalid_argument")
+    assert wire(answer(dealer, CALLEE, 1, "first")) == [(CALLER, [50, 1, {}, ["first"]])]
+
+
+def test_request_id_of_a_pending_call_that_is_complete_continues_nothing() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    assert not dealer.sessions[CALLER].may_continue(1)
 
 
 # Canceling

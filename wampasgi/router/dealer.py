@@ -165,9 +165,9 @@ class Dealer:
 
         INVOCATION for the callee, or ERROR for the caller: ``wamp.error.no_such_procedure``,
         ``wamp.error.no_available_callee`` where all callees are at their limit, and
-        ``wamp.error.feature_not_supported`` where the one to be called cannot do what the call needs. Raises
-        RemoteProtocolError for options that the caller has not announced, and for the ID of another call
-        that waits for its answer.
+        ``wamp.error.feature_not_supported`` where the one to be called cannot do what the call needs. The
+        ID of another call that waits for its answer is ``wamp.error.invalid_argument``. Raises
+        RemoteProtocolError for options that the caller has not announced.
         Spec: Basic Profile, "Calling and Invocations"; Advanced Profile, "Progressive Call Invocations".
         """
         caller = self._sessions.get(session_id)
@@ -219,9 +219,9 @@ class Dealer:
     def _continue_call(self, pending: PendingCall, message: Call) -> list[Outgoing]:
         """Pass on one more part of a progressive call; its options but ``progress`` are the first one's."""
         if pending.complete or pending.message.procedure != message.procedure:
-            raise RemoteProtocolError(
-                f"CALL with request id {message.request_id}, which another call of this session still has"
-            )
+            # Refused by itself: many clients do not keep to the one sequence of ids.
+            error = WAMPError(INVALID_ARGUMENT, f"request id {message.request_id} is still in flight")
+            return [(pending.caller.session_id, _answer(Call.code, message.request_id, error))]
         pending.complete = not message.options.get("progress", False)
         pending.continued = True
         return [_invocation(pending, message)]

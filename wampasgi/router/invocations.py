@@ -180,7 +180,8 @@ class RoutedSession:
 
     def may_continue(self, request_id: int) -> bool:
         """Tell whether a CALL with an ID that is not new can be one that continues another."""
-        return request_id in self.calls or request_id in self.outrun
+        pending = self.calls.get(request_id)
+        return request_id in self.outrun or (pending is not None and not pending.complete)
 
 
 def _make_free(callee: Callee | None) -> None:
