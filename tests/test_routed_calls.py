@@ -455,6 +455,24 @@ async def test_session_with_as_many_routed_calls_as_it_may_have_is_refused_one_m
         assert await caller.receive() == [RESULT, 1, {}]
 
 
+async def test_callee_that_reads_slowly_is_refused_calls_and_not_ended_by_them() -> None:
+    app = open_app(limits=Limits(outbound_messages=10, close_timeout=0.1))
+    async with connect(app, buffer_size=1) as callee, joined(app, 1) as [caller]:
+        await callee.join(roles=ROLES)
+        await register(callee)
+        for request_id in range(1, 41):
+            await caller.send(CALL, request_id, {}, PROCEDURE)
+        refused = 0
+        while (answer := await caller.receive())[2] != 40:
+            assert error_of(answer) == "wamp.error.no_available_callee"
+            refused += 1
+        assert refused >= 20
+        for request_id in range(1, 41 - refused - 1):
+            assert (await callee.receive())[:2] == [INVOCATION, request_id]
+        await callee.send(YIELD, 1, {})
+        assert await caller.receive() == [RESULT, 1, {}]
+
+
 # Leaving
 
 

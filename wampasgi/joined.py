@@ -37,6 +37,7 @@ class JoinedSessions(Mapping[int, Session]):
         self.dealer = Dealer(
             next_registration_id=SequentialIds().next,
             random_index=randrange,
+            overloaded=lambda session_id: self._peers[session_id].overloaded,
             private_registrations=private_registrations,
         )
         self.dealer.add_session(server.id, server)

@@ -94,6 +94,11 @@ class Outbound:
         """Whether messages wait because the peer has not taken the ones before."""
         return bool(self._queue)
 
+    @property
+    def half_full(self) -> bool:
+        """Whether more than half of a bound is used."""
+        return 2 * len(self._queue) > self._max_messages or 2 * self._queued_size > self._max_size
+
     async def drained(self) -> None:
         """Wait until all that was put has been written."""
         if self._writing:

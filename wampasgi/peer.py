@@ -252,6 +252,11 @@ class Peer:
         if self._outbound is not None:
             self._outbound.put(encoded, len(encoded))
 
+    @property
+    def overloaded(self) -> bool:
+        """Whether so much waits for this peer that it had better not be called."""
+        return self._outbound is not None and self._outbound.half_full
+
     async def uncongested(self) -> None:
         """Wait while messages wait for a peer that reads slowly."""
         if self._outbound is not None and self._outbound.congested:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,10 +42,13 @@ def client(
     return Client(authid, authrole, {"roles": roles})
 
 
-def new_dealer(*, private_registrations: bool = False, random_index: int = 0) -> Dealer:
+def new_dealer(
+    *, private_registrations: bool = False, random_index: int = 0, overloaded: Container[int] = ()
+) -> Dealer:
     return Dealer(
         next_registration_id=SequentialIds(101).next,
         random_index=lambda length: min(random_index, length - 1),
+        overloaded=overloaded.__contains__,
         private_registrations=private_registrations,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import pytest
@@ -20,9 +20,9 @@ CANCELED = "wamp.error.canceled"
 UNAVAILABLE = "wamp.error.unavailable"
 
 
-def dealer_of(caller: Any = None, *callees: Any, **options: Any) -> Dealer:
+def dealer_of(caller: Any = None, *callees: Any, overloaded: Container[int] = (), **options: Any) -> Dealer:
     """A caller, and callees from 11 on that share a registration with these options."""
-    dealer = new_dealer()
+    dealer = new_dealer(overloaded=overloaded)
     dealer.add_session(CALLER, caller or client())
     for session_id, callee in enumerate(callees or [client()], CALLEE):
         dealer.add_session(session_id, callee)
@@ -165,6 +165,21 @@ def test_call_is_refused_where_all_callees_have_as_many_invocations_as_they_take
     assert wire(call(dealer, CALLER, 2)) == [(CALLER, [8, 48, 2, {}, "wamp.error.no_available_callee"])]
     answer(dealer, CALLEE, 1)
     assert [recipient for recipient, _ in call(dealer, CALLER, 3)] == [CALLEE]
+
+
+def test_overloaded_callee_is_sent_no_more_calls() -> None:
+    overloaded: set[int] = set()
+    dealer = dealer_of(None, client(), client(), overloaded=overloaded)
+    call(dealer, CALLER, 1, progress=True)
+    overloaded.add(CALLEE)
+    assert [recipient for recipient, _ in call(dealer, CALLER, 2)] == [SECOND]
+    assert wire(call(dealer, CALLER, 1)) == [
+        (CALLER, [8, 48, 1, {}, "wamp.error.no_available_callee"]),
+        (CALLEE, [69, 1, {"mode": "killnowait"}]),
+    ]
+    overloaded.add(SECOND)
+    assert wire(call(dealer, CALLER, 3)) == [(CALLER, [8, 48, 3, {}, "wamp.error.no_available_callee"])]
+    assert wire(call(dealer, CALLER, 4, only=CALLEE))[0][1][4] == "wamp.error.no_available_callee"
 
 
 @pytest.mark.parametrize(("mode", "free"), [("skip", False), ("killnowait", True)])

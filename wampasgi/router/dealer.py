@@ -52,7 +52,8 @@ Outgoing: TypeAlias = tuple[int, Message]
 class Dealer:
     """The registrations of one realm, and the calls that sessions make to each other.
 
-    ``next_registration_id`` gives the IDs, ``random_index(n)`` draws from ``range(n)``. With
+    ``next_registration_id`` gives the IDs, ``random_index(n)`` draws from ``range(n)``;
+    ``overloaded`` tells of a session ID that it should be sent no more invocations for now. With
     ``private_registrations`` each session registers for itself alone, and is reached only by calls that are
     for it.
     """
@@ -62,9 +63,11 @@ class Dealer:
         *,
         next_registration_id: Callable[[], int],
         random_index: Callable[[int], int],
+        overloaded: Callable[[int], bool],
         private_registrations: bool = False,
     ) -> None:
         self._random_index = random_index
+        self._overloaded = overloaded
         self._sessions: dict[int, RoutedSession] = {}
         #: Who offers what.
         self.registrations = Registrations(next_registration_id, private=private_registrations)
@@ -164,7 +167,7 @@ class Dealer:
         whose registrations count.
 
         INVOCATION for the callee, or ERROR for the caller: ``wamp.error.no_such_procedure``,
-        ``wamp.error.no_available_callee`` where all callees are at their limit, and
+        ``wamp.error.no_available_callee`` where all callees are at their limit or overloaded, and
         ``wamp.error.feature_not_supported`` where the one to be called cannot do what the call needs. The
         ID of another call that waits for its answer is ``wamp.error.invalid_argument``. Raises
         RemoteProtocolError for options that the caller has not announced.
@@ -211,10 +214,13 @@ class Dealer:
         return [_invocation(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
+        def unfit(session_id: int) -> bool:
+            return session_id in pending.tried or self._overloaded(session_id)
+
         if pending.only is None:
-            return pending.registration.pick(pending.tried, self._random_index)
+            return pending.registration.pick(unfit, self._random_index)
         taken_by = pending.registration.callees.get(pending.only)
-        return None if taken_by is None or taken_by.busy or pending.only in pending.tried else taken_by
+        return None if taken_by is None or taken_by.busy or unfit(pending.only) else taken_by
 
     def _continue_call(self, pending: PendingCall, message: Call) -> list[Outgoing]:
         """Pass on one more part of a progressive call; its options but ``progress`` are the first one's."""
@@ -224,6 +230,10 @@ class Dealer:
             return [(pending.caller.session_id, _answer(Call.code, message.request_id, error))]
         pending.complete = not message.options.get("progress", False)
         pending.continued = True
+        assert pending.callee is not None
+        if self._overloaded(pending.callee.session_id):
+            slow = WAMPError(NO_AVAILABLE_CALLEE, "the callee is slower than the parts of this call")
+            return [_error(pending, slow), *self._end_early(pending, interrupt=True)]
         return [_invocation(pending, message)]
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> list[Outgoing]:

@@ -63,8 +63,8 @@ class Registration:
     invoke: InvokePolicy
     callees: dict[int, Callee] = field(default_factory=dict)
 
-    def pick(self, tried: Collection[int], random_index: Callable[[int], int]) -> Callee | None:
-        """Choose the callee of the next invocation; None where all are busy or among ``tried``.
+    def pick(self, unfit: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
+        """Choose the callee of the next invocation; None where all are busy or ``unfit`` by session ID.
 
         ``random_index(n)`` draws from ``range(n)``.
         """
@@ -73,7 +73,7 @@ class Registration:
             for callee in (
                 reversed(self.callees.values()) if self.invoke == "last" else self.callees.values()
             )
-            if not callee.busy and callee.session_id not in tried
+            if not callee.busy and not unfit(callee.session_id)
         )
         if self.invoke == "random":
             candidates = list(free)
