@@ -80,6 +80,18 @@ def test_naming_cbor_without_cbor2_says_what_to_install() -> None:
         subprotocols(["json", "cbor"])
 
 
+def test_cbor2_that_is_too_old_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loads(data: bytes) -> object:
+        return data
+
+    monkeypatch.delitem(sys.modules, "wampasgi.serializers.cbor")
+    monkeypatch.setattr("cbor2.loads", loads)
+
+    assert "wamp.2.cbor" not in subprotocols()
+    with pytest.raises(ConfigurationError, match=r"cbor2, 6\.2 or newer"):
+        subprotocols(["cbor"])
+
+
 @pytest.mark.parametrize(
     ("serializers", "text"),
     [

@@ -23,6 +23,12 @@ from wampasgi.serializers.base import Encoded
 from wampasgi.serializers.msgpack import pack
 from wampasgi.types import RawMessage
 
+try:
+    cbor2.loads(b"\x80", strict_hashable_types=True)
+except TypeError as error:
+    # Autobahn, for one, brings cbor2 along and is content with an older one.
+    raise ImportError("cbor2 is older than 6.2") from error
+
 # What MessagePack then takes is plain: no subclasses, and nothing that CBOR would have tags for.
 _PLAIN: Final = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS

@@ -20,7 +20,7 @@ def installed() -> list[Serializer]:
     found: list[Serializer] = [JSON, MSGPACK]
     try:
         found.append(_cbor())
-    except ModuleNotFoundError:
+    except ImportError:
         return found
     return found
 
@@ -38,9 +38,9 @@ def _named(name: str) -> Serializer:
     if name == "cbor":
         try:
             return _cbor()
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             raise ConfigurationError(
-                "the serializer 'cbor' needs the package cbor2: pip install 'wampasgi[cbor]'"
+                "the serializer 'cbor' needs the package cbor2, 6.2 or newer: pip install 'wampasgi[cbor]'"
             ) from error
     for serializer in (JSON, MSGPACK):
         if serializer.name == name:
