@@ -6,13 +6,14 @@ import logging
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from starlette.middleware import Middleware
 
-from examples import fastapi_app, lifespan_and_dependencies, message_log, progress, two_realms
+from examples import fastapi_app, lifespan_and_dependencies, message_log, own_serializer, progress, two_realms
 from tests.clients.server_process import start_server
 from wampasgi import Application, Realm, WAMPError
 from wampasgi.rpc import RPCResult
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_example_is_tested() -> None:
-    modules = (fastapi_app, lifespan_and_dependencies, message_log, progress, two_realms)
+    modules = (fastapi_app, lifespan_and_dependencies, message_log, own_serializer, progress, two_realms)
     tested = {module.__name__.removeprefix("examples.") + ".py" for module in modules}
     # tests/test_auth_examples.py
     tested |= {"cookie_session.py", "database_users.py", "jwt_ticket.py"}
@@ -186,3 +187,32 @@ def test_progress_example_ends_with_its_error() -> None:
     assert duplicate.value.uri == "com.example.duplicate"
     assert duplicate.value.args == ("ann@example.com",)
     assert duplicate.value.kwargs == {"imported": 1}
+
+
+# own_serializer.py
+
+
+@pytest.mark.parametrize("subprotocol", ["wamp.2.json-zlib", "wamp.2.json-zlib.batched", "wamp.2.json"])
+def test_own_serializer_carries_a_session(subprotocol: str) -> None:
+    with TestClient(own_serializer.app) as client, client.wamp_session(subprotocol=subprotocol) as session:
+        assert session.call("words.repeat", "la", times=3) == "la la la"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        zlib.compress(bytes(own_serializer.LONGEST + 1)),
+        zlib.compress(b"[1]")[:-2],
+        zlib.compress(b"[1]") + b"x",
+        b"no zlib",
+    ],
+    ids=["bomb", "cut short", "goes on", "malformed"],
+)
+def test_own_serializer_aborts_for_what_it_cannot_read(data: bytes) -> None:
+    with (
+        TestClient(own_serializer.app) as client,
+        client.wamp_connect(subprotocol="wamp.2.json-zlib") as connection,
+    ):
+        connection.send_frame(data)
+        abort = connection.expect_abort("wamp.error.protocol_violation")
+        assert abort.details["message"].startswith("malformed json-zlib: ")

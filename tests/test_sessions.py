@@ -240,6 +240,17 @@ async def test_refused_handshake_explains_itself_where_the_server_can_answer_htt
     assert b"wamp.2.json" in body["body"]
 
 
+async def test_handshake_is_refused_with_what_this_application_speaks() -> None:
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    app = Application(serializers=["cbor"])
+
+    async with open_websocket(app, subprotocols=["wamp.2.json"], extensions=extensions) as websocket:
+        await websocket.receive_event()
+        body = await websocket.receive_event()
+
+    assert body["body"].endswith(b" wamp.2.cbor, wamp.2.cbor.batched.\n")
+
+
 async def test_client_preference_decides_among_subprotocols() -> None:
     offered = ["wamp.2.unknown", "wamp.2.msgpack", "wamp.2.json"]
 

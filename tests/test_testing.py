@@ -32,7 +32,7 @@ from wampasgi import (
     WAMPRoute,
     derive_key,
 )
-from wampasgi.serializers import SUBPROTOCOLS
+from wampasgi.serializers import JSON, SUBPROTOCOLS
 from wampasgi.testing import (
     ExpectationFailed,
     OnChallenge,
@@ -151,6 +151,67 @@ def test_session_speaks_every_subprotocol(client: TestClient, subprotocol: str) 
         assert session.subprotocol == subprotocol
         assert session.call("math.add", 2, b=3) == 5
         assert events.next() == Event("chat", ["hi"], {"n": 1}, publication_id or 0)
+
+
+class ReversedText:
+    name = "reversed"
+    binary = False
+
+    def encode(self, message: list[Any]) -> str:
+        return JSON.encode(message)[::-1]
+
+    def decode(self, data: str | bytes) -> object:
+        assert isinstance(data, str)
+        return JSON.decode(data[::-1])
+
+
+def test_client_of_an_app_around_the_application_is_told_its_serializers() -> None:
+    app = Application(serializers=[ReversedText()])
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    with (
+        TestClient(outer, serializers=[ReversedText()]) as client,
+        client.wamp_session(subprotocol="wamp.2.reversed") as session,
+    ):
+        assert session.subprotocol == "wamp.2.reversed"
+
+
+def test_value_that_an_own_serializer_cannot_write_costs_one_call() -> None:
+    class NoBytes(ReversedText):
+        def encode(self, message: list[Any]) -> str:
+            if message[-1] == [b"x"]:
+                raise KeyError("no bytes")
+            return super().encode(message)
+
+    app = Application(serializers=[NoBytes()])
+
+    @app.procedure("raw")
+    async def raw() -> bytes:
+        return b"x"
+
+    @app.procedure("text")
+    async def text() -> str:
+        return "x"
+
+    with TestClient(app) as client, client.wamp_session(subprotocol="wamp.2.reversed") as session:
+        with pytest.raises(WAMPError, match=r"wamp\.error\.runtime_error"):
+            session.call("raw")
+        assert session.call("text") == "x"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xd8\x1c\x81\xd8\x1d\x00", b"\x81" * 100_000, b"\x9a\xff\xff\xff\xff", b"\xa2\x61a\x01\x61a\x01"],
+)
+def test_harmful_cbor_aborts_the_session(client: TestClient, data: bytes) -> None:
+    with client.wamp_connect(subprotocol="wamp.2.cbor") as connection:
+        connection.send_frame(data)
+
+        abort = connection.expect_abort("wamp.error.protocol_violation")
+        assert abort.details["message"].startswith("malformed CBOR: ")
+        connection.expect_close(1002)
 
 
 def test_server_chooses_among_the_offered_subprotocols(client: TestClient) -> None:

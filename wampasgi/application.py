@@ -18,7 +18,7 @@ from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
-from wampasgi.serializers import SUBPROTOCOLS
+from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.shutdown import shutdown_signalled
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
@@ -32,6 +32,9 @@ class Application(ConfiguresRealm):
     that realm's. ``realms`` are added to it, ``middleware`` are Starlette Middleware objects around the
     whole application, outermost first, and ``lifespan`` is a lifespan context manager as Starlette's, for
     where the application is served by itself. ``allow_anonymous`` is the default realm's: see Realm.
+
+    ``serializers`` are what clients may choose from: names (``"json"``, ``"msgpack"``, ``"cbor"``) and
+    serializers of your own; by default all that come with the framework and whose packages are installed.
 
     ``async_support`` pins the asynchronous library (by default it is the server's),
     ``synchronize_requests`` handles the requests of a session one by one, ``uri_check`` is ``"loose"`` or
@@ -49,6 +52,7 @@ class Application(ConfiguresRealm):
         allow_anonymous: bool | None = None,
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
+        serializers: Iterable[Serializer | str] | None = None,
         async_support: type[AsyncSupport] | AsyncSupport | None = None,
         synchronize_requests: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
@@ -58,6 +62,7 @@ class Application(ConfiguresRealm):
     ) -> None:
         if uri_check not in ("loose", "strict"):
             raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
+        self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
         self._context = ApplicationContext(
             app=self,
@@ -73,7 +78,11 @@ class Application(ConfiguresRealm):
         if self._default_realm is not None:
             self._default_realm.attach(self._context)
         self._dispatcher = WebSocketDispatcher(
-            self._find_realm, limits=limits, uri_check=uri_check, check_request_ids=check_request_ids
+            self._find_realm,
+            subprotocols=self._subprotocols,
+            limits=limits,
+            uri_check=uri_check,
+            check_request_ids=check_request_ids,
         )
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
@@ -94,6 +103,11 @@ class Application(ConfiguresRealm):
     def realms(self) -> Mapping[str, Realm]:
         """The realms that were added, by URI; the default realm is not among them."""
         return dict(self._realms)
+
+    @property
+    def subprotocols(self) -> Mapping[str, Subprotocol]:
+        """The WebSocket subprotocols that clients may choose from, by name."""
+        return dict(self._subprotocols)
 
     @property
     def default_realm(self) -> Realm:
@@ -181,11 +195,20 @@ class Application(ConfiguresRealm):
             self.check()
             await self._dispatcher(scope, receive, send)
         elif scope["type"] == "http":
-            await _explain(scope, receive, send)
+            await self._explain(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan_router.lifespan(scope, receive, send)
         else:
             raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+
+    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = PlainTextResponse(
+            "This is a WAMP endpoint. Connect to it with a WebSocket that offers one of the subprotocols "
+            f"{', '.join(self._subprotocols)}; any WAMP client does.\n",
+            status_code=426,
+            headers={"upgrade": "websocket", "connection": "upgrade"},
+        )
+        await response(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
@@ -217,13 +240,3 @@ class Application(ConfiguresRealm):
     async def _close_when(self, signalled: anyio.Event) -> None:
         await signalled.wait()
         await self.close_sessions(SYSTEM_SHUTDOWN, "the server shuts down")
-
-
-async def _explain(scope: Scope, receive: Receive, send: Send) -> None:
-    response = PlainTextResponse(
-        "This is a WAMP endpoint. Connect to it with a WebSocket that offers one of the subprotocols "
-        f"{', '.join(SUBPROTOCOLS)}; any WAMP client does.\n",
-        status_code=426,
-        headers={"upgrade": "websocket", "connection": "upgrade"},
-    )
-    await response(scope, receive, send)

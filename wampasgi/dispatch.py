@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 
@@ -21,7 +21,7 @@ from wampasgi.limits import Limits
 from wampasgi.messages import Hello
 from wampasgi.peer import Peer
 from wampasgi.realm import Realm
-from wampasgi.serializers import SUBPROTOCOLS, negotiate
+from wampasgi.serializers import Subprotocol, negotiate
 from wampasgi.session import Session
 from wampasgi.transport import Disconnected, WebSocketTransport
 from wampasgi.types import Receive, Scope, Send, URICheck
@@ -41,18 +41,21 @@ _CLOSE_CODES = {
 class WebSocketDispatcher:
     """Accepts WebSockets that speak WAMP and hands each session to its realm.
 
-    ``find_realm`` gives the realm for the URI that a client names in HELLO, or None.
+    ``find_realm`` gives the realm for the URI that a client names in HELLO, or None. ``subprotocols`` are
+    those to choose from, by name.
     """
 
     def __init__(
         self,
         find_realm: Callable[[str], Realm | None],
         *,
+        subprotocols: Mapping[str, Subprotocol],
         limits: Limits,
         uri_check: URICheck,
         check_request_ids: bool,
     ) -> None:
         self._find_realm = find_realm
+        self._subprotocols = subprotocols
         self._limits = limits
         self._uri_check: URICheck = uri_check
         self._check_request_ids = check_request_ids
@@ -61,7 +64,7 @@ class WebSocketDispatcher:
         """Serve one WebSocket, session after session, until it is closed."""
         await receive()  # websocket.connect
         offered = scope.get("subprotocols") or []
-        subprotocol = negotiate(offered)
+        subprotocol = negotiate(offered, self._subprotocols)
         if subprotocol is None:
             await self._refuse(scope, send, offered)
             return
@@ -71,7 +74,7 @@ class WebSocketDispatcher:
             pass
 
     async def _refuse(self, scope: Scope, send: Send, offered: list[str]) -> None:
-        spoken = ", ".join(SUBPROTOCOLS)
+        spoken = ", ".join(self._subprotocols)
         logger.warning(
             "WebSocket handshake from %s refused: it offers the subprotocols [%s], this server speaks [%s]",
             scope.get("client"),

@@ -13,7 +13,7 @@ import pytest
 from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.interfaces import ISerializer
-from autobahn.wamp.serializer import JsonSerializer, MsgPackSerializer
+from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
 from autobahn.wamp.types import (
     CallOptions,
     Challenge,
@@ -87,6 +87,8 @@ def anyio_backend() -> str:
         pytest.param(MsgPackSerializer, id="msgpack"),
         # Its batched JSON ends messages with 0x18; the specification's separator is 0x1e.
         pytest.param(partial(MsgPackSerializer, batched=True), id="msgpack.batched"),
+        pytest.param(CBORSerializer, id="cbor"),
+        pytest.param(partial(CBORSerializer, batched=True), id="cbor.batched"),
     ]
 )
 def serializer(request: pytest.FixtureRequest) -> Serializer:

@@ -106,7 +106,7 @@ def run_client(installed: Path, client: str, *arguments: str) -> Steps:
     return {line["step"]: line["value"] for line in lines}
 
 
-CLIENTS = [("autobahn", "json"), ("autobahn", "msgpack"), ("wampy", "json"), ("wampy", "msgpack")]
+CLIENTS = [(client, format) for client in ("autobahn", "wampy") for format in ("json", "msgpack", "cbor")]
 
 
 @pytest.fixture(scope="module", params=CLIENTS, ids="-".join)

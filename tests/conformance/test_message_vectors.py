@@ -13,10 +13,11 @@ import pytest
 from wampasgi.messages import MESSAGE_NAMES, Message
 from wampasgi.parsing import parse
 from wampasgi.serializers import JSON, MSGPACK, Serializer
+from wampasgi.serializers.cbor import CBORSerializer
 
 VECTORS = Path(__file__).parents[2].parent / "shared" / "vectors"
 
-SERIALIZERS: dict[str, Serializer] = {"json": JSON, "msgpack": MSGPACK}
+SERIALIZERS: dict[str, Serializer] = {"json": JSON, "msgpack": MSGPACK, "cbor": CBORSerializer()}
 
 # Where a vector's attribute is not our field of that name.
 ELSEWHERE = {"subscription": "subscription_id", "publication": "publication_id"}

@@ -16,8 +16,11 @@ from pydantic import BaseModel, Field, RootModel, SecretStr, field_serializer
 
 from wampasgi.errors import UnserializableValue
 from wampasgi.serializers import JSON, MSGPACK, Serializer, plain
+from wampasgi.serializers.cbor import CBORSerializer
 
-BOTH = pytest.mark.parametrize("serializer", [JSON, MSGPACK], ids=lambda serializer: serializer.name)
+CBOR = CBORSerializer()
+
+EACH = pytest.mark.parametrize("serializer", [JSON, MSGPACK, CBOR], ids=lambda serializer: serializer.name)
 
 Point = namedtuple("Point", ["x", "y"])
 
@@ -102,7 +105,7 @@ ANN_PLAIN = {
 }
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -196,7 +199,7 @@ def deep(levels: int) -> list[Any]:
     return value
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -231,7 +234,7 @@ def test_value_that_cannot_be_carried_is_reported_with_its_type(
     assert "cannot carry the message" in str(raised.value)
 
 
-@BOTH
+@EACH
 def test_what_a_value_raised_itself_is_the_cause(serializer: Serializer) -> None:
     with pytest.raises(UnserializableValue) as raised:
         serializer.encode([50, 1, {}, [Broken()]])
@@ -254,16 +257,17 @@ def test_plain_makes_bytes_of_their_subclasses() -> None:
     assert type(plain(Token(b"x"))) is bytes
     assert roundtrip(MSGPACK, Token(b"x")) == b"x"
     assert roundtrip(JSON, Token(b"x")) == b"x"
+    assert roundtrip(CBOR, Token(b"x")) == b"x"
 
 
-@BOTH
+@EACH
 def test_message_as_deep_as_codecs_write_is_read(serializer: Serializer) -> None:
     message = [48, 1, {}, "com.p", deep(240)]
 
     assert serializer.decode(serializer.encode(message)) == message
 
 
-@BOTH
+@EACH
 def test_wide_message_is_not_taken_for_a_deep_one(serializer: Serializer) -> None:
     message = [
         48,

@@ -6,6 +6,7 @@ import pytest
 
 from wampasgi.errors import LocalProtocolError, RemoteProtocolError
 from wampasgi.serializers import JSON, MSGPACK, SUBPROTOCOLS, negotiate, subprotocols
+from wampasgi.serializers.cbor import CBORSerializer
 from wampasgi.types import RawMessage
 
 FIRST: RawMessage = [48, 1, {}, "com.p"]
@@ -15,11 +16,15 @@ SECOND: RawMessage = [49, 1, {}]
 def test_each_serializer_has_a_plain_and_a_batched_subprotocol() -> None:
     table = {name: (found.name, found.serializer, found.batched) for name, found in SUBPROTOCOLS.items()}
 
+    cbor = SUBPROTOCOLS["wamp.2.cbor"].serializer
+    assert isinstance(cbor, CBORSerializer)
     assert table == {
         "wamp.2.json": ("wamp.2.json", JSON, False),
         "wamp.2.json.batched": ("wamp.2.json.batched", JSON, True),
         "wamp.2.msgpack": ("wamp.2.msgpack", MSGPACK, False),
         "wamp.2.msgpack.batched": ("wamp.2.msgpack.batched", MSGPACK, True),
+        "wamp.2.cbor": ("wamp.2.cbor", cbor, False),
+        "wamp.2.cbor.batched": ("wamp.2.cbor.batched", cbor, True),
     }
 
 
@@ -57,7 +62,7 @@ def test_one_message_goes_there_and_back(name: str) -> None:
     assert subprotocol.messages(data) == [FIRST]
 
 
-@pytest.mark.parametrize("name", ["wamp.2.json.batched", "wamp.2.msgpack.batched"])
+@pytest.mark.parametrize("name", ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"])
 def test_batch_holds_messages_in_order(name: str) -> None:
     subprotocol = SUBPROTOCOLS[name]
     encode = subprotocol.serializer.encode
@@ -67,7 +72,7 @@ def test_batch_holds_messages_in_order(name: str) -> None:
     assert subprotocol.messages(data) == [FIRST, SECOND, FIRST]
 
 
-@pytest.mark.parametrize("name", ["wamp.2.json", "wamp.2.msgpack"])
+@pytest.mark.parametrize("name", ["wamp.2.json", "wamp.2.msgpack", "wamp.2.cbor"])
 @pytest.mark.parametrize("number", [0, 2])
 def test_without_batches_messages_go_one_by_one(name: str, number: int) -> None:
     subprotocol = SUBPROTOCOLS[name]

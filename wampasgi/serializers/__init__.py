@@ -1,4 +1,7 @@
-"""Messages as text or bytes, and the WebSocket subprotocols that carry them."""
+"""Messages as text or bytes, and the WebSocket subprotocols that carry them.
+
+The serializer of CBOR is in a module of its own, :mod:`wampasgi.serializers.cbor`, which needs cbor2.
+"""
 
 from __future__ import annotations
 

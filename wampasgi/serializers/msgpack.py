@@ -38,13 +38,7 @@ class MsgPackSerializer:
 
     def encode(self, message: RawMessage) -> bytes:
         """Serialize a message; UnserializableValue names the type of a value that it cannot carry."""
-        try:
-            return ormsgpack.packb(message, plain, _OPTIONS)
-        except Exception as error:  # noqa: BLE001 (raised below: a value's own code may raise anything)
-            failure = error
-        # Not in the handler, where what it finds would have the failure as its context, and so be a circle.
-        failure.__cause__ = _raised_by_value(message)
-        raise UnserializableValue(f"MessagePack cannot carry the message: {failure}") from failure
+        return pack(message, "MessagePack")
 
     def decode(self, data: Encoded) -> object:
         """Read bytes; RemoteProtocolError for what isn't MessagePack, has other types, or goes too deep."""
@@ -60,6 +54,17 @@ class MsgPackSerializer:
         if len(data) > _SHORT:
             check_depth(decoded, len(pair) - len(pair.translate(None, _CONTAINERS)))
         return decoded
+
+
+def pack(message: RawMessage, carrier: str) -> bytes:
+    """Serialize a message, whose values are plain then; ``carrier`` is what UnserializableValue names."""
+    try:
+        return ormsgpack.packb(message, plain, _OPTIONS)
+    except Exception as error:  # noqa: BLE001 (raised below: a value's own code may raise anything)
+        failure = error
+    # Not in the handler, where what it finds would have the failure as its context, and so be a circle.
+    failure.__cause__ = _raised_by_value(message)
+    raise UnserializableValue(f"{carrier} cannot carry the message: {failure}") from failure
 
 
 def _undefined(extension_type: int, data: bytes) -> None:

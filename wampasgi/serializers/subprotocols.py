@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wampasgi.errors import LocalProtocolError
+from wampasgi.errors import ConfigurationError, LocalProtocolError
 from wampasgi.serializers import batching
 from wampasgi.serializers.base import Encoded, Serializer
-from wampasgi.serializers.json import JSON
-from wampasgi.serializers.msgpack import MSGPACK
+from wampasgi.serializers.choice import chosen, installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +45,32 @@ class Subprotocol:
         return [decode(data)]
 
 
-def subprotocols(serializers: Iterable[Serializer]) -> dict[str, Subprotocol]:
-    """Make the table of the two subprotocols, plain and batched, of each serializer."""
-    found = [
-        Subprotocol(f"wamp.2.{serializer.name}{suffix}", serializer, batched)
-        for serializer in serializers
-        for suffix, batched in (("", False), (".batched", True))
-    ]
-    return {subprotocol.name: subprotocol for subprotocol in found}
+def subprotocols(serializers: Iterable[Serializer | str] | None = None) -> dict[str, Subprotocol]:
+    """Make the table of the two subprotocols, plain and batched, of each serializer.
+
+    A string names one that comes with the framework; None stands for all of these whose packages are
+    installed. Raises ConfigurationError for an unknown name or one without its package, for two serializers
+    of one name, for what is no serializer, and for none at all.
+    """
+    found: dict[str, Subprotocol] = {}
+    for serializer in installed() if serializers is None else map(chosen, serializers):
+        name = f"wamp.2.{serializer.name}"
+        if name in found:
+            raise ConfigurationError(
+                f"two serializers are named {serializer.name!r}: leave one of them out, or rename it"
+            )
+        for subprotocol in (
+            Subprotocol(name, serializer, False),
+            Subprotocol(f"{name}.batched", serializer, True),
+        ):
+            found[subprotocol.name] = subprotocol
+    if not found:
+        raise ConfigurationError("there is no serializer, so no client could connect: name one or more")
+    return found
 
 
-#: Name to subprotocol, of all that come with the framework.
-SUBPROTOCOLS: Final[Mapping[str, Subprotocol]] = subprotocols((JSON, MSGPACK))
+#: Name to subprotocol, of all that come with the framework and whose packages are installed.
+SUBPROTOCOLS: Final[Mapping[str, Subprotocol]] = subprotocols()
 
 
 def negotiate(

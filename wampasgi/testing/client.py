@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from types import TracebackType
@@ -12,6 +12,8 @@ import starlette.testclient
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.websockets import WebSocketDisconnect
 
+from wampasgi.application import Application
+from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
 from wampasgi.testing.connection import WAMPConnection
 from wampasgi.testing.handshake import Handshake, OnChallenge
 from wampasgi.testing.outcomes import ExpectationFailed, Timeout
@@ -41,17 +43,30 @@ class TestClient(starlette.testclient.TestClient):
     """A Starlette TestClient that also speaks WAMP.
 
     ``path`` is where WAMP is served, ``timeout`` bounds in seconds each wait for a WAMP message, for the
-    application's startup and for its shutdown; both can be given anew for each session. The rest is
-    Starlette's, ``backend="trio"`` among it.
+    application's startup and for its shutdown; both can be given anew for each session. It speaks what is
+    installed and, where ``app`` is an Application and not only has one within, what that serves;
+    ``serializers`` are other ones to speak, as Application takes them. The rest is Starlette's,
+    ``backend="trio"`` among it.
 
     Entered as a context manager, it runs the application's lifespan. Without, sessions that are open at the
     same time share an event loop, but an HTTP request with no session open has one of its own.
     """
 
     def __init__(
-        self, app: ASGIApp, *, timeout: float = 5.0, path: str = "/", **options: Unpack[StarletteOptions]
+        self,
+        app: ASGIApp,
+        *,
+        timeout: float = 5.0,
+        path: str = "/",
+        serializers: Iterable[Serializer | str] | None = None,
+        **options: Unpack[StarletteOptions],
     ) -> None:
         super().__init__(app, **options)
+        self._subprotocols = {
+            **SUBPROTOCOLS,
+            **(app.subprotocols if isinstance(app, Application) else {}),
+            **({} if serializers is None else subprotocols(serializers)),
+        }
         self.wamp_path = path
         self.wamp_timeout = timeout
         self._loop_users = 0
@@ -194,7 +209,7 @@ class TestClient(starlette.testclient.TestClient):
     # WebSockets
 
     def _open_wire(self, path: str, offered: list[str], headers: dict[str, str], timeout: float) -> Wire:
-        served = ServedSocket(self.app, accept_timeout=timeout)
+        served = ServedSocket(self.app, subprotocols=self._subprotocols, accept_timeout=timeout)
         websocket = self.websocket_connect(path, offered, headers=headers)
         websocket.app = served
         where = f"the WebSocket at {path!r}, offered {', '.join(offered) or 'no subprotocol'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from wampasgi.errors import GOODBYE_AND_OUT, RemoteProtocolError
 from wampasgi.messages import Goodbye
-from wampasgi.serializers import SUBPROTOCOLS, Subprotocol
+from wampasgi.serializers import Subprotocol
 from wampasgi.types import ASGIApp, ASGIEvent, RawMessage, Receive, Scope, Send
 
 #: Close codes of RFC 6455, section 7.4.1: abnormal closure.
@@ -55,8 +56,11 @@ class ServedSocket:
     ``arrived``, which a thread can wait at for a limited time. All methods belong to the event loop.
     """
 
-    def __init__(self, app: ASGIApp, *, accept_timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, subprotocols: Mapping[str, Subprotocol], accept_timeout: float
+    ) -> None:
         self._app = app
+        self._subprotocols = subprotocols
         self._accept_timeout = accept_timeout
         self._accepting: anyio.CancelScope | None = None
         self._to_client: Send | None = None
@@ -120,7 +124,7 @@ class ServedSocket:
 
     async def _answer_handshake(self, event: ASGIEvent, to_client: Send) -> None:
         if event["type"] == "websocket.accept":
-            self.subprotocol = SUBPROTOCOLS.get(event.get("subprotocol") or "")
+            self.subprotocol = self._subprotocols.get(event.get("subprotocol") or "")
             if self._accepting is not None:
                 self._accepting.deadline = math.inf
         body_follows = event["type"] == "websocket.http.response.start" or event.get("more_body", False)

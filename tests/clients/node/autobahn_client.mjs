@@ -1,4 +1,4 @@
-// One session of autobahn-js: node autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack calls|events
+// One session of autobahn-js: node autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack|cbor calls|events
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ const require = createRequire(join(folder, 'package.json'));
 globalThis.WebSocket ??= require('ws');
 const autobahn = require('autobahn');
 
-const { JSONSerializer, MsgpackSerializer } = autobahn.serializer;
-const serializer = format === 'json' ? new JSONSerializer() : new MsgpackSerializer();
+const { CBORSerializer, JSONSerializer, MsgpackSerializer } = autobahn.serializer;
+const serializer = new { cbor: CBORSerializer, json: JSONSerializer, msgpack: MsgpackSerializer }[format]();
 
 function payload(result) {
   return { args: result.args, kwargs: result.kwargs };

@@ -1,4 +1,4 @@
-// One session of wampy: node wampy_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack calls|events
+// One session of wampy: node wampy_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack|cbor calls|events
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ const [folder, url, format, scenario] = process.argv.slice(2);
 const require = createRequire(join(folder, 'package.json'));
 
 const { Wampy } = require('wampy');
+const { CborSerializer } = require('wampy/CborSerializer.js');
 const { JsonSerializer } = require('wampy/JsonSerializer.js');
 const { MsgpackSerializer } = require('wampy/MsgpackSerializer.js');
 
@@ -54,7 +55,7 @@ async function events(wampy) {
   report('refused', (await rejection(wampy.publish('news', 'fake'))).errorUri);
 }
 
-const serializer = format === 'json' ? new JsonSerializer() : new MsgpackSerializer();
+const serializer = new { cbor: CborSerializer, json: JsonSerializer, msgpack: MsgpackSerializer }[format]();
 
 // Wampy tells neither the subprotocol that the server chose nor the reason in its GOODBYE.
 let opened, goodbye;
