@@ -445,6 +445,15 @@ async def test_timeout_is_left_to_a_callee_that_wants_it() -> None:
         assert (await caller.receive())[4:] == ["wamp.error.timeout", ["the callee's"]]
 
 
+async def test_session_with_as_many_registrations_as_it_may_have_is_refused_one_more() -> None:
+    async with connect(open_app(limits=Limits(registrations=1))) as client:
+        await client.join()
+        registered = await client.ask(REGISTER, 1, {}, "com.one")
+        assert error_of(await client.ask(REGISTER, 2, {}, "com.two")) == "wamp.error.unavailable"
+        await client.ask(UNREGISTER, 3, registered[2])
+        assert (await client.ask(REGISTER, 4, {}, "com.two"))[0] == REGISTERED
+
+
 async def test_session_with_as_many_routed_calls_as_it_may_have_is_refused_one_more() -> None:
     async with joined(open_app(limits=Limits(routed_calls=1)), 2) as [caller, callee]:
         await register(callee)

@@ -287,6 +287,21 @@ async def test_topic_that_is_not_the_realms_own_is_refused_unless_a_rule_allows_
     assert unknown[4] == "wamp.error.invalid_argument"
 
 
+async def test_session_with_as_many_subscriptions_as_it_may_have_is_refused_one_more() -> None:
+    app = Application(limits=Limits(subscriptions=2))
+    app.allow("t.", "subscribe", match="prefix")
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        first, second = await subscribe(websocket, "t.1"), await subscribe(websocket, "t.2")
+        assert await subscribe(websocket, "t.2") == second
+        refused = await websocket.ask(SUBSCRIBE, 3, {}, "t.3")
+        await websocket.ask(UNSUBSCRIBE, 4, first)
+        await subscribe(websocket, "t.3")
+
+    assert refused[4:] == ["wamp.error.unavailable", ["this session has 2 subscriptions, as many as it may"]]
+
+
 async def test_roles_of_a_topic_are_the_only_ones_that_may_subscribe() -> None:
     app = Application()
 

@@ -31,6 +31,10 @@ class Limits:
     requests_in_flight: int = 256
     #: Calls of one session that wait for the answers of other clients; one more is refused.
     routed_calls: int = 10_000
+    #: Subscriptions of one session; one more is refused.
+    subscriptions: int = 1000
+    #: Procedures that one session has registered; one more is refused.
+    registrations: int = 1000
     #: Publications of one session that wait for the server's own subscribers; at the limit it is not
     #: read from.
     events_waiting: int = 1000

@@ -19,6 +19,7 @@ from wampasgi.errors import (
     INVALID_ARGUMENT,
     INVALID_URI,
     RUNTIME_ERROR,
+    UNAVAILABLE,
     InvalidURI,
     RemoteProtocolError,
     WAMPError,
@@ -251,6 +252,9 @@ class OpenSession:
         try:
             if match not in MATCH_POLICIES:
                 raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+            limit = self._built.limits.subscriptions
+            if len(self._subscriptions) >= limit and (match, message.topic) not in self._subscriptions:
+                raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
             # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
             topic = self._built.find_topic(message.topic) if match == "exact" else None
             verdict = await self._built.authorization.decide(

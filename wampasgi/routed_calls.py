@@ -69,6 +69,9 @@ class RoutedCalls:
             raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not know who calls {procedure!r}")
         if self._built.has_procedure(match, procedure):
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is a procedure of the realm's own")
+        limit = self._built.limits.registrations
+        if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
+            raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, as many as it may")
         self._deliver(self._dealer.register(self._session.id, message))
 
     def unregister(self, message: Unregister) -> None:

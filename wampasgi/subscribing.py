@@ -86,6 +86,14 @@ class Subscriptions:
         self._by_topic: dict[tuple[Match, str], _Subscription] = {}
         self._by_id: dict[int, tuple[Match, str]] = {}
 
+    def __len__(self) -> int:
+        """The subscriptions that the session has or has asked for."""
+        return len(self._by_topic)
+
+    def __contains__(self, key: tuple[Match, str]) -> bool:
+        """Whether the session has a subscription with this match policy and topic, or has asked for it."""
+        return key in self._by_topic
+
     async def subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
         """Subscribe, after the topic's gatekeeper where it has one, and answer.
 
