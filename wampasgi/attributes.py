@@ -93,4 +93,3 @@ REVOCATION_RULES: Final[Rules] = {
     "registration": Rule(int, "a registration ID", is_id),
     "reason": _STR,
 }
-NO_RULES: Final[Rules] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -51,21 +51,25 @@ class Procedure:
 
     async def invoke(
         self,
-        request: RPCRequest,
+        make_request: Callable[[], RPCRequest],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
         provided: Mapping[str, Any],
         on_progress: OnProgress | None,
     ) -> RPCResult | RPCErrorResult:
-        """Run the handler for one request and return its final result; raises what the handler raises.
+        """Run the handler for one call and return its final result; raises what the handler raises.
 
-        Progress reports go to ``on_progress`` and are dropped where the caller did not ask for them.
+        ``make_request`` makes the RPCRequest of the call, which most handlers do not ask for. Progress
+        reports go to ``on_progress`` and are dropped where the caller did not ask for them.
         """
         plan = self.plan
         values = provided
         if self._wants_request:
+            request = make_request()
             values = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await _final_result(plan.iterate(values, request.args, request.kwargs), on_progress)
-        value = await plan.call(values, request.args, request.kwargs)
+            return await _final_result(plan.iterate(values, args, kwargs), on_progress)
+        value = await plan.call(values, args, kwargs)
         if hasattr(value, "__anext__"):
             return await _final_result(value, on_progress)
         return to_result(value)
@@ -206,23 +210,27 @@ class Calls:
             self._room.set()
 
     async def _result(self, call: RunningCall, message: Call, procedure: Procedure) -> Message:
-        options = message.options
-        request = RPCRequest(
-            id=message.request_id,
-            session=self._session,
-            uri=message.procedure,
-            args=message.args or (),
-            kwargs=message.kwargs or {},
-            timeout=options.get("timeout", 0) / 1000,
-            disclose_caller=options.get("disclose_me", False),
-            receive_progress=options.get("receive_progress", False),
-            options=options,
-        )
-        on_progress = self._progress_sender(call) if request.receive_progress else None
+        options, args, kwargs = message.options, message.args or (), message.kwargs or {}
+        timeout = options.get("timeout", 0) / 1000
+
+        def make_request() -> RPCRequest:
+            return RPCRequest(
+                id=message.request_id,
+                session=self._session,
+                uri=message.procedure,
+                args=args,
+                kwargs=kwargs,
+                timeout=timeout,
+                disclose_caller=options.get("disclose_me", False),
+                receive_progress=options.get("receive_progress", False),
+                options=options,
+            )
+
+        on_progress = self._progress_sender(call) if options.get("receive_progress", False) else None
         try:
-            invocation = procedure.invoke(request, self._provided, on_progress)
+            invocation = procedure.invoke(make_request, args, kwargs, self._provided, on_progress)
             # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
-            result = await (within(request.timeout, invocation) if request.timeout else invocation)
+            result = await (within(timeout, invocation) if timeout else invocation)
         except WAMPError as error:
             return _error(message.request_id, error.uri, error.args, error.kwargs)
         except Exception as error:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from random import randrange
-from typing import Any
 
 import anyio
 
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.peer import EncodedMessage, Peer
-from wampasgi.router.broker import Broker
+from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
@@ -58,12 +57,13 @@ class JoinedSessions(Mapping[int, Session]):
         self._sessions[session.id] = session
         self._peers[session.id] = peer
         peer.may_continue = self.dealer.add_session(session.id, session).may_continue
-        peer.on_leave = partial(self._leave_dealer, session.id)
+        peer.on_leave = partial(self._leave_router, session.id)
         peer.undeliverable = partial(self._undeliverable, session.id)
         peer.call = partial(self.caller.call, only=session.id)
 
-    def _leave_dealer(self, session_id: int) -> None:
-        """End the calls of a session that is about to end; nobody need wait until it has."""
+    def _leave_router(self, session_id: int) -> None:
+        """End subscriptions, registrations and calls of a session that is about to end; nobody need wait."""
+        self.broker.remove_session(session_id)
         self.deliver(self.dealer.remove_session(session_id))
 
     def _undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
@@ -71,10 +71,10 @@ class JoinedSessions(Mapping[int, Session]):
 
     def leave(self, session: Session) -> None:
         """Forget a session and all its subscriptions and registrations."""
-        self._leave_dealer(session.id)
+        # Once more: a gatekeeper may have let a subscription in after the session began to end.
+        self._leave_router(session.id)
         del self._sessions[session.id]
         del self._peers[session.id]
-        self.broker.remove_session(session.id)
         if not self._sessions and self._emptied is not None:
             self._emptied.set()
             self._emptied = None
@@ -103,26 +103,12 @@ class JoinedSessions(Mapping[int, Session]):
             else:
                 self._peers[session_id].send(message)
 
-    def publish(
-        self,
-        publisher_id: int | None,
-        topic: str,
-        options: Mapping[str, Any],
-        args: list[Any] | None,
-        kwargs: dict[str, Any] | None,
-        *,
-        payload: bytes | None = None,
-        disclose: bool = False,
-    ) -> int:
-        """Send a publication to all who are to receive it, and return its id.
+    def distribute(self, publication: Publication) -> None:
+        """Send a publication to all who the broker decided are to receive it.
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
-        publication = self.broker.publish(
-            publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose
-        )
         for delivery in publication.deliveries:
             event = EncodedMessage(delivery.event)
             for session_id in delivery.recipients:
                 self._peers[session_id].send_encoded(event)
-        return publication.publication_id

@@ -229,7 +229,7 @@ class OpenSession:
             # Nobody has said that clients may reach each other here: it is for the server alone.
             publication_id = random_publication_id()
         else:
-            publication_id = self._built.joined.publish(
+            publication = self._built.joined.broker.publish(
                 self._session.id,
                 topic,
                 options,
@@ -238,6 +238,8 @@ class OpenSession:
                 payload=message.payload,
                 disclose=disclose,
             )
+            self._built.joined.distribute(publication)
+            publication_id = publication.publication_id
         event = Event(topic, message.args or (), message.kwargs or {}, publication_id)
         for subscriber in subscribers:
             self._events.put(subscriber, event)

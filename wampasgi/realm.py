@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -163,11 +164,12 @@ class Realm(ConfiguresRealm):
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        publication_id = self._joined.publish(None, topic, options or {}, list(args), kwargs)
+        publication = self._joined.broker.publish(None, topic, options or {}, list(args), kwargs)
+        self._joined.distribute(publication)
         # One turn of the event loop for the writers: a loop of publications must not fill the queues of
         # subscribers that read as fast as they can.
         await checkpoint()
-        return publication_id
+        return publication.publication_id
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm's own or one that a client has registered, and return its result.
@@ -181,9 +183,11 @@ class Realm(ConfiguresRealm):
         found = built.find_procedure(procedure)
         if found is None:
             return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
-        request = RPCRequest(id=0, session=self._server_session, uri=procedure, args=args, kwargs=kwargs)
+        make_request = partial(
+            RPCRequest, id=0, session=self._server_session, uri=procedure, args=args, kwargs=kwargs
+        )
         provided = built.provided_for(self._server_session)
-        result = await within(timeout, found.invoke(request, provided, None))
+        result = await within(timeout, found.invoke(make_request, args, kwargs, provided, None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)

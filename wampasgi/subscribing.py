@@ -158,7 +158,6 @@ class Subscriptions:
 
     def end(self) -> None:
         """Let all gatekeepers end, because the session does."""
-        self._broker.remove_session(self._session.id)
         for subscription in self._by_topic.values():
             if subscription.gatekeeper is not None:
                 subscription.gatekeeper.end()

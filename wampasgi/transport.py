@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Sequence
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
-from wampasgi.messages import Message
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
 
@@ -91,10 +90,6 @@ class WebSocketTransport:
         except OSError:
             # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
             self.closed = True
-
-    async def send_message(self, message: Message) -> None:
-        """Encode and send one message, at once."""
-        await self.write((self.subprotocol.serializer.encode(message.to_list()),))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the WebSocket; does nothing where it is closed already.

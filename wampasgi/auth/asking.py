@@ -53,9 +53,15 @@ class Question:
         return await self._plan.call({"session": session, "realm": realm, "app": realm.app, **arguments})
 
 
-def denied(session: Session) -> WAMPError:
-    """The error for a session that has proven who it is, and gets no identity."""
-    return WAMPError(AUTHORIZATION_DENIED, f"{session.authid!r} may not join realm {session.realm_uri!r}")
+async def identify(question: Question, session: Session) -> Any:
+    """Ask for the identity of a session that has proven who it is.
+
+    Raises WAMPError ``wamp.error.authorization_denied`` where it gets none.
+    """
+    identity = await question.ask(session)
+    if identity is None:
+        raise WAMPError(AUTHORIZATION_DENIED, f"{session.authid!r} may not join realm {session.realm_uri!r}")
+    return identity
 
 
 async def refuse_failed(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from wampasgi.auth.asking import Question, denied
+from wampasgi.auth.asking import Question, identify
 from wampasgi.auth.method import Accepted, Unsuitable
 from wampasgi.challenges import cra_challenge, mock_salt, verify_cra
 from wampasgi.handlers import HandlerPlan
@@ -122,9 +122,7 @@ class CRAExchange:
         signed = verify_cra(self._challenge, answer.signature, self._required.secret)
         if not signed or self._identity is None:
             return None
-        identity = await self._identity.ask(self._session)
-        if identity is None:
-            raise denied(self._session)
+        identity = await identify(self._identity, self._session)
         return Accepted(
             identity=identity,
             # What was signed is what the session is let in as.

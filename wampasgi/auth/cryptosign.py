@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from wampasgi.auth.asking import Question, denied
+from wampasgi.auth.asking import Question, identify
 from wampasgi.auth.method import Accepted, Unsuitable
 from wampasgi.challenges import cryptosign_verifier, is_public_key
 from wampasgi.handlers import HandlerPlan
@@ -68,7 +68,5 @@ class CryptosignExchange:
         signed = self._verify(self._challenge, answer.signature, self._public_key)
         if not signed or self._identity is None:
             return None
-        identity = await self._identity.ask(self._session)
-        if identity is None:
-            raise denied(self._session)
+        identity = await identify(self._identity, self._session)
         return Accepted(identity=identity)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from wampasgi.auth.asking import Question, denied
+from wampasgi.auth.asking import Question, identify
 from wampasgi.auth.method import Accepted, Unsuitable
 from wampasgi.challenges import (
     KDF,
@@ -100,9 +100,7 @@ class SCRAMSessionExchange:
         signature = scram_server_signature(self._exchange, self._credential.server_key)
         if not (self._fits(answer) and proven) or self._identity is None:
             return None
-        identity = await self._identity.ask(self._session)
-        if identity is None:
-            raise denied(self._session)
+        identity = await identify(self._identity, self._session)
         return Accepted(identity=identity, authextra={self._signature_name: signature})
 
     def _challenge(self, nonce: str) -> dict[str, Any]:
