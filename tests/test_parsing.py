@@ -425,6 +425,7 @@ ATTRIBUTES: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     "PUBLISH.Options.eligible_authid": (STR_LISTS, NOT_STR_LISTS),
     "PUBLISH.Options.eligible_authrole": (STR_LISTS, NOT_STR_LISTS),
     "PUBLISH.Options.enc_algo": (STRS, NOT_STRS),
+    "PUBLISH.Options.ppt_scheme": (STRS, NOT_STRS),
     "SUBSCRIBE.Options.match": (("exact", "prefix", "wildcard", "regex"), NOT_STRS),
     "EVENT.Details.topic": (STRS, NOT_STRS),
     "EVENT.Details.enc_algo": (STRS, NOT_STRS),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ STRANGER = 99
 class Details:
     authid: str | None = None
     authrole: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def new_broker() -> Broker:

@@ -7,31 +7,19 @@ Spec: Basic Profile, "Publish and Subscribe"; Advanced Profile, "Advanced PubSub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import filterfalse
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.messages import PAYLOAD_OPTIONS, Event
+from wampasgi.messages import Event
 from wampasgi.router.matching import URIMap
+from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
 
 if TYPE_CHECKING:
     from wampasgi.types import Match
-
-
-class SessionDetails(Protocol):
-    """What the broker asks of a session: as whom it was authenticated."""
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that WELCOME gave it."""
-
-    @property
-    def authrole(self) -> str | None:
-        """The authrole that WELCOME gave it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,10 +54,6 @@ class Publication:
 
     publication_id: int
     deliveries: list[Delivery]
-
-
-# Lets through those of the session IDs that fulfil it.
-_Condition: TypeAlias = Callable[[list[int]], Iterable[int]]
 
 
 class Broker:
@@ -178,16 +162,17 @@ class Broker:
         subscriptions = self._by_topic.matches(topic)
         if not subscriptions:
             return publication
-        details = self._event_details(publisher_id if disclose else None, options)
+        details = event_details(options, publisher_id if disclose else None, self._sessions)
         excluded = publisher_id if options.get("exclude_me", True) else None
         # Most publications have no conditions, and then nobody has to be looked at one by one.
-        conditions = self._conditions(options, only)
+        asked = conditions(options, self._sessions) if options else []
+        if only is not None:
+            asked.append(partial(filter, only.__contains__))
         for subscription in subscriptions:
             recipients = list(subscription.subscribers)
             if excluded is not None and excluded in subscription.subscribers:
                 recipients.remove(excluded)
-            for fulfilling in conditions:
-                recipients = list(fulfilling(recipients))
+            recipients = select(recipients, asked)
             if recipients:
                 event = Event(
                     subscription.subscription_id,
@@ -199,40 +184,3 @@ class Broker:
                 )
                 publication.deliveries.append(Delivery(event, recipients))
         return publication
-
-    def _event_details(self, disclosed_id: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
-        details = {name: value for name, value in options.items() if name in PAYLOAD_OPTIONS}
-        if disclosed_id is not None:
-            details["publisher"] = disclosed_id
-            if (authid := self._authid(disclosed_id)) is not None:
-                details["publisher_authid"] = authid
-            if (authrole := self._authrole(disclosed_id)) is not None:
-                details["publisher_authrole"] = authrole
-        return details
-
-    def _conditions(self, options: Mapping[str, Any], only: Container[int] | None) -> list[_Condition]:
-        """All that ``only`` and the black- and whitelists ask of a recipient."""
-        conditions: list[_Condition] = [] if only is None else [partial(filter, only.__contains__)]
-        for name, values in options.items():
-            if name in ("eligible", "eligible_authid", "eligible_authrole"):
-                conditions.append(partial(filter, self._is_listed(name.removeprefix("eligible"), values)))
-            elif name in ("exclude", "exclude_authid", "exclude_authrole"):
-                conditions.append(partial(filterfalse, self._is_listed(name.removeprefix("exclude"), values)))
-        return conditions
-
-    def _is_listed(self, suffix: str, values: Collection[object]) -> Callable[[int], bool]:
-        # As a set: a long list would be looked through once for each subscriber.
-        listed = frozenset(values)
-        if suffix == "_authid":
-            return lambda session_id: self._authid(session_id) in listed
-        if suffix == "_authrole":
-            return lambda session_id: self._authrole(session_id) in listed
-        return listed.__contains__
-
-    def _authid(self, session_id: int) -> str | None:
-        session = self._sessions.get(session_id)
-        return None if session is None else session.authid
-
-    def _authrole(self, session_id: int) -> str | None:
-        session = self._sessions.get(session_id)
-        return None if session is None else session.authrole
