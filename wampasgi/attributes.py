@@ -63,10 +63,11 @@ PUBLISH_RULES: Final[Rules] = {
     "eligible": _IDS,
     "eligible_authid": _STRS,
     "eligible_authrole": _STRS,
+    "retain": _BOOL,
     "enc_algo": _STR,
 }
-SUBSCRIBE_RULES: Final[Rules] = {"match": _STR}
-EVENT_RULES: Final[Rules] = {"topic": _STR, "enc_algo": _STR}
+SUBSCRIBE_RULES: Final[Rules] = {"match": _STR, "get_retained": _BOOL}
+EVENT_RULES: Final[Rules] = {"topic": _STR, "retained": _BOOL, "enc_algo": _STR}
 CALL_RULES: Final[Rules] = {
     **PASSTHRU_RULES,
     "timeout": _TIMEOUT,

@@ -9,9 +9,11 @@ from random import randrange
 import anyio
 
 from wampasgi.ids import SequentialIds, random_publication_id
+from wampasgi.limits import Limits
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.retention import RetainedEvents
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
 from wampasgi.types import Match
@@ -28,10 +30,14 @@ class JoinedSessions(Mapping[int, Session]):
         self._sessions: dict[int, Session] = {}
         self._peers: dict[int, Peer] = {}
         self._emptied: anyio.Event | None = None
+        limits = Limits()
+        #: The events that publishers want retained.
+        self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
         self.broker = Broker(
             next_subscription_id=SequentialIds().next,
             random_publication_id=random_publication_id,
             sessions=self._sessions,
+            retained=self.retained,
         )
         self.dealer = Dealer(
             next_registration_id=SequentialIds().next,
@@ -51,6 +57,10 @@ class JoinedSessions(Mapping[int, Session]):
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Bound what the realm keeps by its limits."""
+        self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
 
     def join(self, session: Session, peer: Peer) -> None:
         """Deliver to ``session`` from now on."""

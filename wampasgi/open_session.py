@@ -75,6 +75,7 @@ class OpenSession:
             built.joined.broker,
             handlers,
             self._provided,
+            retained_limit=built.limits.retained_per_subscribe,
             teardown_timeout=built.limits.teardown_timeout,
         )
         self._routed_session = built.joined.dealer.sessions[session.id]

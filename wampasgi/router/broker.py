@@ -17,8 +17,10 @@ from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.messages import Event
 from wampasgi.router.matching import URIMap
 from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
+from wampasgi.router.stored import store
 
 if TYPE_CHECKING:
+    from wampasgi.router.retention import RetainedEvents
     from wampasgi.types import Match
 
 
@@ -61,7 +63,8 @@ class Broker:
 
     ``next_subscription_id`` and ``random_publication_id`` give the IDs. ``sessions`` tells of a session ID
     who it is; it is read while an event is published and never changed here. A subscriber that it does not
-    know counts as one without authid and authrole.
+    know counts as one without authid and authrole. ``retained`` keeps the events that publishers want
+    retained; None retains nothing.
     """
 
     def __init__(
@@ -70,10 +73,12 @@ class Broker:
         next_subscription_id: Callable[[], int],
         random_publication_id: Callable[[], int],
         sessions: Mapping[int, SessionDetails],
+        retained: RetainedEvents | None = None,
     ) -> None:
         self._next_subscription_id = next_subscription_id
         self._random_publication_id = random_publication_id
         self._sessions = sessions
+        self._retained = retained
         self._by_topic: URIMap[Subscription] = URIMap()
         self._by_id: dict[int, Subscription] = {}
         # For each session that has a subscription: these, by ID.
@@ -152,18 +157,23 @@ class Broker:
         as they are. A publisher is not among the recipients unless it sets ``exclude_me`` to false;
         ``publisher_id`` is None for a publication by no session. ``disclose`` tells subscribers who the
         publisher is: whether it asked and whether it may is for the caller to decide. ``only``, where given,
-        holds the session IDs beside which nobody receives anything.
+        holds the session IDs beside which nobody receives anything; such an event is not retained.
 
         A subscription nobody of which is to receive the event has no delivery.
         Spec: Basic Profile, "Publishing and Events"; Advanced Profile, "Publisher Exclusion", "Subscriber
-        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription".
+        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription", "Event Retention".
         """
         publication = Publication(self._random_publication_id(), [])
         subscriptions = self._by_topic.matches(topic)
-        if not subscriptions:
+        retain = options.get("retain", False) and only is None and self._retained is not None
+        if not subscriptions and not retain:
             return publication
         details = event_details(options, publisher_id if disclose else None, self._sessions)
         excluded = publisher_id if options.get("exclude_me", True) else None
+        if retain:
+            assert self._retained is not None
+            event = Event(0, publication.publication_id, details, args, kwargs, payload)
+            self._retained.retain(store(event, topic, options, excluded_id=excluded))
         # Most publications have no conditions, and then nobody has to be looked at one by one.
         asked = conditions(options, self._sessions) if options else []
         if only is not None:
@@ -184,3 +194,30 @@ class Broker:
                 )
                 publication.deliveries.append(Delivery(event, recipients))
         return publication
+
+    def retained_events(self, session_id: int, subscription: Subscription, *, most: int) -> list[Event]:
+        """Return the retained events that a session is to get for a subscription.
+
+        That is, of each topic of the subscription, the most recent one that it would have received if it had
+        been subscribed; in the order in which they were published, the newest ``most`` at most.
+        Spec: Advanced Profile, "Event Retention".
+        """
+        if self._retained is None:
+            return []
+        found = self._retained.find(
+            subscription.topic,
+            subscription.match,
+            lambda event: session_id != event.excluded_id and event.admits(session_id, self._sessions),
+            most=most,
+        )
+        return [
+            Event(
+                subscription.subscription_id,
+                event.publication_id,
+                {**event.details_for(subscription.match), "retained": True},
+                event.args,
+                event.kwargs,
+                event.payload,
+            )
+            for event in found
+        ]
