@@ -20,6 +20,7 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
                 "publisher_exclusion": True,
                 "publisher_identification": True,
                 "subscriber_blackwhite_listing": True,
+                "subscription_revocation": True,
             }
         ),
         "dealer": MappingProxyType(

@@ -105,6 +105,20 @@ class JoinedSessions(Mapping[int, Session]):
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
         return len(callees)
 
+    def revoke_subscription(
+        self, topic: str, match: Match, session_id: int | None, reason: str | None
+    ) -> int:
+        """Take a subscription away from one session or from all, and return how many had it."""
+        subscription = self.broker.get(topic, match)
+        subscribers = [] if subscription is None else list(subscription.subscribers)
+        revoked = [subscriber for subscriber in subscribers if session_id in (None, subscriber)]
+        for subscriber in revoked:
+            assert subscription is not None
+            revoke = self._peers[subscriber].revoke_subscription
+            assert revoke is not None, "a session subscribes once it is open, and then it can be revoked"
+            revoke(subscription.subscription_id, reason)
+        return len(revoked)
+
     def deliver(self, outgoing: Iterable[Outgoing]) -> None:
         """Send what the dealer decided; never waits."""
         for session_id, message in outgoing:

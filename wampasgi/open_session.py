@@ -100,6 +100,7 @@ class OpenSession:
         timeout = self._built.limits.teardown_timeout
         lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
         self._peer.send_event = self._subscriptions.send_event
+        self._peer.revoke_subscription = self._subscriptions.revoke
         try:
             with self._peer.reading:
                 if not await lifespan.begin(self._handlers):

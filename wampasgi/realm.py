@@ -233,6 +233,23 @@ class Realm(ConfiguresRealm):
         """
         return self._joined.revoke(procedure, match, reason)
 
+    def revoke_subscription(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        session: Session | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Take a subscription away from ``session``, or from all clients, and return how many had it.
+
+        ``topic`` and ``match`` are what they subscribed with. Those that announced
+        ``subscription_revocation`` are told, with the reason. The second part of a gatekeeper runs as after
+        UNSUBSCRIBE, and nothing keeps a client from subscribing again.
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
+
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
         """Forget the retained events of a topic, or of all topics that match a pattern.
 

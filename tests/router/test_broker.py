@@ -10,13 +10,13 @@ import pytest
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.ids import SequentialIds
-from wampasgi.messages import Event
+from wampasgi.messages import Event, Unsubscribed
 from wampasgi.router.broker import Broker, Delivery, Publication
 from wampasgi.router.retention import RetainedEvents
 from wampasgi.types import Match
 
 TOPIC = "com.myapp.topic"
-ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
+ALICE, BOB, CAROL, DAVE, ERIN = 11, 12, 13, 14, 15
 #: It subscribes, but nobody knows who it is.
 STRANGER = 99
 
@@ -38,6 +38,7 @@ def new_broker(retained: RetainedEvents | None = None) -> Broker:
             BOB: Details("bob", "staff"),
             CAROL: Details("carol", "staff"),
             DAVE: Details(),
+            ERIN: Details(details=REVOCABLE),
         },
     )
 
@@ -157,6 +158,43 @@ def test_nothing_of_a_session_that_left_is_kept() -> None:
     broker.remove_session(session_id)
     assert sys.getrefcount(session_id) == references
     assert not broker.subscriptions
+
+
+# Revoking
+
+REVOCABLE = {"roles": {"subscriber": {"features": {"subscription_revocation": True}}}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "details"),
+    [(None, {"subscription": 1}), ("moved", {"subscription": 1, "reason": "moved"})],
+)
+def test_revocation_is_told_to_a_subscriber_that_announced_it(
+    reason: str | None, details: dict[str, Any]
+) -> None:
+    broker = broker_with(ERIN, BOB)
+    assert broker.revoke(ERIN, 1, reason) == Unsubscribed(0, details)
+    assert recipients(broker.publish(None, TOPIC, {}, None, None)) == [BOB]
+    assert broker.subscribe(ERIN, TOPIC, "exact").subscription_id == 1
+
+
+@pytest.mark.parametrize("session_id", [ALICE, STRANGER])
+def test_revocation_must_not_be_told_to_a_subscriber_that_did_not_announce_it(session_id: int) -> None:
+    broker = broker_with(session_id)
+    assert broker.revoke(session_id, 1) is None
+    assert not broker.subscriptions
+
+
+def test_revoking_what_a_session_has_not_is_no_such_subscription() -> None:
+    with pytest.raises(WAMPError) as caught:
+        broker_with(ERIN).revoke(BOB, 1)
+    assert caught.value.uri == NO_SUCH_SUBSCRIPTION
+
+
+def test_subscription_is_got_by_policy_and_topic_whoever_has_it() -> None:
+    broker = broker_with(ALICE)
+    assert broker.get(TOPIC, "exact") is broker.subscriptions[1]
+    assert broker.get(TOPIC, "prefix") is None
 
 
 # Publishing

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.messages import Event
+from wampasgi.features import announced
+from wampasgi.messages import Event, Unsubscribed
 from wampasgi.router.matching import URIMap
 from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
 from wampasgi.router.stored import store
@@ -96,6 +97,10 @@ class Broker:
             return None
         return subscription
 
+    def get(self, topic: str, match: Match) -> Subscription | None:
+        """Return the subscription to a topic under a match policy, whoever has it, None where nobody has."""
+        return self._by_topic.get(match, topic)
+
     def subscribe(self, session_id: int, topic: str, match: Match) -> Subscription:
         """Add a session to the subscription of a topic under a match policy, which is created where needed.
 
@@ -125,6 +130,22 @@ class Broker:
             del self._by_session[session_id]
         self._leave(session_id, subscription)
         return subscription
+
+    def revoke(self, session_id: int, subscription_id: int, reason: str | None = None) -> Unsubscribed | None:
+        """Take a subscription away from a session.
+
+        Returns what tells it, None where it has not announced that it understands that. Raises WAMPError
+        ``wamp.error.no_such_subscription``.
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        self.unsubscribe(session_id, subscription_id)
+        session = self._sessions.get(session_id)
+        if session is None or "subscription_revocation" not in announced(session.details, "subscriber"):
+            return None
+        details: dict[str, Any] = {"subscription": subscription_id}
+        if reason is not None:
+            details["reason"] = reason
+        return Unsubscribed(0, details)
 
     def remove_session(self, session_id: int) -> list[Subscription]:
         """Remove a session from all its subscriptions and return these, in the order it subscribed."""
