@@ -42,6 +42,7 @@ from wampasgi.messages import (
     Unsubscribe,
     Yield,
 )
+from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.session import Session
@@ -78,6 +79,7 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
+        self._meta_calls = MetaCalls(MetaCaller(session, built, self._provided), peer)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
         self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
             Call.code: self._on_call,
@@ -176,7 +178,10 @@ class OpenSession:
                 return
         if procedure is None:
             try:
-                routed.call(message, verdict, disclose=disclose)
+                if is_reserved(message.procedure):
+                    await self._meta_calls.answer(message, verdict)
+                else:
+                    routed.call(message, verdict, disclose=disclose)
             except WAMPError as error:
                 routed.refuse(message, error)
         elif options and options.get("progress", False):

@@ -104,7 +104,7 @@ class RoutedCalls:
     def call(self, message: Call, verdict: Verdict | None, *, disclose: bool) -> None:
         """Call a client's procedure, if the verdict lets it; raises WAMPError."""
         procedure, options = message.procedure, message.options
-        if is_reserved(procedure) or self._dealer.registrations.best(procedure) is None:
+        if self._dealer.registrations.best(procedure) is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {procedure!r}")
         if verdict is None or not verdict.allowed:
             raise refusal("call", procedure)
