@@ -41,6 +41,9 @@ class JoinedSessions(Mapping[int, Session]):
         # Those of the sessions that have not begun to end.
         self._attached: dict[int, Session] = {}
         self._peers: dict[int, Peer] = {}
+        # Nobody is told of the end of these.
+        self._silenced: set[int] = set()
+        self._reporting = False
         self._emptied: anyio.Event | None = None
         self.broker = Broker(
             next_subscription_id=SequentialIds().next,
@@ -91,20 +94,25 @@ class JoinedSessions(Mapping[int, Session]):
         peer.on_leave = partial(self._leave_router, session.id)
         peer.undeliverable = partial(self._undeliverable, session.id)
         peer.call = partial(self.caller.call, only=session.id)
+        self._events.joined(session.id, session)
+        self.report()
 
     def _leave_router(self, session_id: int) -> None:
         """End subscriptions, registrations and calls of a session that is about to end; nobody need wait."""
-        self._attached.pop(session_id, None)
+        leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
         self.deliver(self.dealer.remove_session(session_id))
+        if leaving is not None and session_id not in self._silenced:
+            self._events.left(session_id, leaving)
+        self.report()
 
     def _undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
 
     def leave(self, session: Session) -> None:
         """Forget a session and all its subscriptions and registrations."""
-        # Once more: a gatekeeper may have let a subscription in after the session began to end.
         self._leave_router(session.id)
+        self._silenced.discard(session.id)
         del self._sessions[session.id]
         del self._peers[session.id]
         if not self._sessions and self._emptied is not None:
@@ -125,6 +133,7 @@ class JoinedSessions(Mapping[int, Session]):
         for session_id in callees:
             assert registration is not None
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
+        self.report()
         return len(callees)
 
     def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
@@ -136,14 +145,35 @@ class JoinedSessions(Mapping[int, Session]):
                 self._own.remove(self.caller.session_id, own.registration_id)
         for match, procedure in wanted:
             self._own.add(self.caller.session_id, procedure, {"match": match})
+        self.report()
+
+    def report(self) -> None:
+        """Publish the meta events of what has happened, once those who brought it about have their answers.
+
+        Never waits. What is brought about by publishing them, such as the end of a session that reads too
+        slowly, is reported after them.
+        """
+        if self._reporting:
+            return
+        self._reporting = True
+        try:
+            while events := self._events.take():
+                for event in events:
+                    options = {} if event.not_to is None else {"exclude": [event.not_to]}
+                    self.distribute(self.broker.publish(None, event.topic, options, event.args, None))
+        finally:
+            self._reporting = False
 
     def conclude(self, outcome: Outcome) -> None:
         """Let what follows from a call of a meta procedure happen, once its caller has the answer."""
         self.deliver(outcome.outgoing)
+        self.report()
         if outcome.closing is not None:
             self._close(outcome.closing)
 
     def _close(self, closing: Closing) -> None:
+        if closing.silent:
+            self._silenced.update(closing.session_ids)
         for session_id in closing.session_ids:
             self._peers[session_id].say_goodbye(closing.reason, closing.message)
 

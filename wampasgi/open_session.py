@@ -281,6 +281,7 @@ class OpenSession:
         at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
         if self._built.synchronize_requests or topic is None or at_limit:
             await self._subscriptions.subscribe(message, match, topic)
+            self._built.joined.report()
         else:
             self._subscribing.add(message.request_id)
             self._requests.spawn(self._subscribe, message, match, topic)
@@ -288,6 +289,7 @@ class OpenSession:
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._subscriptions.subscribe(message, match, topic)
+            self._built.joined.report()
         finally:
             self._subscribing.discard(message.request_id)
 
@@ -296,6 +298,7 @@ class OpenSession:
             self._subscriptions.unsubscribe(message)
         except WAMPError as error:
             self._send_error(Unsubscribe.code, message.request_id, error)
+        self._built.joined.report()
 
     # Registrations and invocations
 
