@@ -16,6 +16,7 @@ from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.lifecycles import MetaEvents
 from wampasgi.router.meta import Closing, MetaAPI, Outcome
 from wampasgi.router.registrations import Registrations
+from wampasgi.router.testaments import Testaments
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
 from wampasgi.types import Match
@@ -62,6 +63,7 @@ class JoinedSessions(Mapping[int, Session]):
         self.caller = ServerCaller(server.id, self.dealer, self.deliver)
         #: What the server itself offers, for the meta API.
         self._own = Registrations(next_registration_id)
+        self._testaments = Testaments()
         self._events = MetaEvents(is_heard=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
         self.dealer.registrations.observer = self._own.observer = self._events.registrations
@@ -71,6 +73,7 @@ class JoinedSessions(Mapping[int, Session]):
             broker=self.broker,
             dealer=self.dealer,
             own=self._own,
+            testaments=self._testaments,
             subscriptions=self._events.subscriptions,
             registrations=self._events.registrations,
         )
@@ -102,7 +105,10 @@ class JoinedSessions(Mapping[int, Session]):
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
         self.deliver(self.dealer.remove_session(session_id))
+        testaments = self._testaments.take(session_id)
         if leaving is not None and session_id not in self._silenced:
+            for publish in testaments:
+                publish()
             self._events.left(session_id, leaving)
         self.report()
 

@@ -9,21 +9,24 @@ from typing import Any, Final, TypeAlias
 from wampasgi.authorization import refusal
 from wampasgi.built import BuiltRealm
 from wampasgi.calls import within
-from wampasgi.errors import FEATURE_NOT_SUPPORTED, WAMPError
-from wampasgi.messages import Call, Result
+from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
+from wampasgi.messages import Call, Publish, Result
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.router.meta import Outcome
 from wampasgi.session import Session
 
+#: Whether a session may publish this, in a while: gives what does it. Raises WAMPError where it may not.
+Permit: TypeAlias = Callable[[Publish], Awaitable[Callable[[], object]]]
+
 
 @dataclass(frozen=True, slots=True)
 class MetaCaller:
-    """Who calls: a client's session or the server's own. ``provided`` is what an authorizer can get."""
+    """Who calls: a client's session, or the server's own, which has no ``permit``."""
 
     session: Session
     built: BuiltRealm
-    provided: Mapping[str, Any]
+    permit: Permit | None = None
 
     async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
         """Call a procedure that the session may call; raises WAMPError.
@@ -42,7 +45,17 @@ class MetaCaller:
 #: it with, which may be more than were sent. Raises WAMPError.
 Check: TypeAlias = Callable[[MetaCaller, list[Any]], Awaitable[list[Any]]]
 
-_CHECKS: Final[Mapping[str, Check]] = {}
+
+async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    topic, args, kwargs, publish_options, scope = values
+    if caller.permit is None:
+        raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
+    options = {name: value for name, value in (publish_options or {}).items() if value is not None}
+    publish = await caller.permit(Publish(caller.session.id, options, topic, args, kwargs))
+    return [publish, scope, caller.built.limits.testaments]
+
+
+_CHECKS: Final[Mapping[str, Check]] = {"wamp.session.add_testament": _check_testament}
 
 
 class MetaCalls:

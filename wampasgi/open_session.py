@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -24,7 +25,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
     WAMPError,
 )
-from wampasgi.events import Event, EventQueue
+from wampasgi.events import Event, EventQueue, Subscriber
 from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.messages import (
@@ -44,12 +45,13 @@ from wampasgi.messages import (
 )
 from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
+from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, is_reserved
+from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
 
 logger = logging.getLogger("wampasgi.session")
 
@@ -79,7 +81,7 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
-        self._meta_calls = MetaCalls(MetaCaller(session, built, self._provided), peer)
+        self._meta_calls = MetaCalls(MetaCaller(session, built, self._permit_testament), peer)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
         self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
             Call.code: self._on_call,
@@ -214,6 +216,16 @@ class OpenSession:
 
     async def _publish(self, message: Publish) -> int:
         """Publish as far as the session may, and return the publication id; raises WAMPError."""
+        return self._carry(message, *await self._permit(message))
+
+    async def _permit_testament(self, message: Publish) -> Callable[[], object]:
+        """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
+        if not check_uri(message.topic, policy=self._peer.uri_check):
+            raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
+        return partial(self._carry, message, *await self._permit(message))
+
+    async def _permit(self, message: Publish) -> tuple[list[Subscriber], Verdict | None, bool]:
+        """The server's own subscribers, the verdict on reaching others, and on naming the publisher."""
         topic, options = message.topic, message.options
         if is_reserved(topic):
             raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
@@ -229,7 +241,12 @@ class OpenSession:
         )
         if not (subscribers if verdict is None else verdict.allowed):
             raise refusal("publish", topic)
-        disclose = may_disclose(verdict, "publish", topic, options)
+        return subscribers, verdict, may_disclose(verdict, "publish", topic, options)
+
+    def _carry(
+        self, message: Publish, subscribers: list[Subscriber], verdict: Verdict | None, disclose: bool
+    ) -> int:
+        topic, options = message.topic, message.options
         if verdict is None:
             # Nobody has said that clients may reach each other here: it is for the server alone.
             publication_id = random_publication_id()

@@ -183,7 +183,7 @@ class Realm(ConfiguresRealm):
         built = self.build()
         found = built.find_procedure(procedure)
         if found is None and is_reserved(procedure):
-            caller = MetaCaller(self._server_session, built, built.provided_for(self._server_session))
+            caller = MetaCaller(self._server_session, built)
             outcome = await within(timeout, caller.call(procedure, args, kwargs))
             self._joined.conclude(outcome)
             return unwrap(outcome.args, {})

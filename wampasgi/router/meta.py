@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from wampasgi.attributes import REGISTER_RULES, SUBSCRIBE_RULES, Rule
+from wampasgi.attributes import PUBLISH_RULES, REGISTER_RULES, SUBSCRIBE_RULES, Rule
 from wampasgi.errors import (
     CLOSE_KILLED,
     INVALID_ARGUMENT,
@@ -28,6 +28,7 @@ from wampasgi.router.lifecycles import Lifecycle, MetaSession, session_details
 from wampasgi.router.matching import specificity
 from wampasgi.router.registrations import Registration, Registrations, check_policies
 from wampasgi.router.signatures import Parameter, Signature
+from wampasgi.router.testaments import SCOPES, Publish, Scope, Testaments
 from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 _ID: Final = Rule(int, "an ID, an integer")
 _STR: Final = Rule(str, "a string")
 _URI: Final = Rule(str, "a URI, a string")
-_DICT: Final = Rule(dict, "a dict")
+_LIST: Final = Rule(list, "a list")
+_DICT: Final = Rule(
+    dict, "a dict with strings as keys", lambda value: all(type(name) is str for name in value)
+)
 _ROLES: Final = Rule(list, "a list of strings", lambda values: all(type(value) is str for value in values))
 
 
@@ -84,11 +88,13 @@ class MetaAPI:
         broker: Broker,
         dealer: Dealer,
         own: Registrations,
+        testaments: Testaments,
         subscriptions: Lifecycle[Subscription],
         registrations: Lifecycle[Registration],
     ) -> None:
         self.procedures: dict[str, MetaProcedure] = {
             **_SessionProcedures(sessions).procedures,
+            **_TestamentProcedures(sessions, testaments).procedures,
             **_RegistrationProcedures(sessions, dealer, own, registrations).procedures,
             **_SubscriptionProcedures(broker, subscriptions).procedures,
         }
@@ -193,6 +199,55 @@ def _reason(reason: object) -> str:
 
 def _no_such_session(session_id: int) -> WAMPError:
     return WAMPError(NO_SUCH_SESSION, f"no other session with ID {session_id} is on this realm")
+
+
+_SCOPE: Final = Parameter(
+    "scope",
+    Rule(str, f"one of {', '.join(SCOPES)}", lambda value: value in SCOPES),
+    required=False,
+    positional=False,
+    keyword=True,
+)
+
+
+class _TestamentProcedures:
+    """What is to be published when the calling session ends.
+
+    Whether it may publish that is found out before ``wamp.session.add_testament`` is computed, which is
+    therefore given what publishes the testament.
+    """
+
+    def __init__(self, sessions: Mapping[int, MetaSession], testaments: Testaments) -> None:
+        self._sessions = sessions
+        self._testaments = testaments
+        add = Signature(
+            Parameter("topic", _URI),
+            Parameter("args", _LIST),
+            Parameter("kwargs", _DICT),
+            Parameter(
+                "publish_options",
+                _DICT,
+                required=False,
+                positional=False,
+                keyword=True,
+                attributes=PUBLISH_RULES,
+            ),
+            _SCOPE,
+        )
+        self.procedures = {
+            "wamp.session.add_testament": MetaProcedure(add, self._add),
+            "wamp.session.flush_testaments": MetaProcedure(Signature(_SCOPE), self._flush),
+        }
+
+    def _add(self, caller_id: int, publish: Publish, scope: Scope | None, limit: int) -> Outcome:
+        if caller_id not in self._sessions:
+            raise _no_such_session(caller_id)
+        self._testaments.add(caller_id, scope or "destroyed", publish, limit=limit)
+        return Outcome()
+
+    def _flush(self, caller_id: int, scope: Scope | None) -> Outcome:
+        self._testaments.flush(caller_id, scope or "destroyed")
+        return Outcome()
 
 
 _REGISTRATION: Final = Signature(Parameter("registration", _ID))
