@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
-from wampasgi.errors import RUNTIME_ERROR, WAMPError
+from wampasgi.errors import CANCELED, RUNTIME_ERROR, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import TwoPartHandler
@@ -111,6 +111,11 @@ class Subscriptions:
             subscription = self._by_topic[key] = _Subscription()
             try:
                 await self._pass_gatekeeper(subscription, message.topic, topic)
+                if self._peer.ending is not None:
+                    # It has left the router, which must not hear of it again.
+                    if subscription.gatekeeper is not None:
+                        subscription.gatekeeper.end()
+                    raise WAMPError(CANCELED, "the session has ended meanwhile")
             except WAMPError as error:
                 subscription.refusal = error
                 del self._by_topic[key]
@@ -151,11 +156,7 @@ class Subscriptions:
         self._end_one(subscription_id, self._broker.revoke(self._session.id, subscription_id, reason))
 
     def _end_one(self, subscription_id: int, message: Unsubscribed | None) -> None:
-        key = self._by_id.pop(subscription_id, None)
-        if key is None:
-            # The session is ending, and its gatekeepers with it.
-            return
-        subscription = self._by_topic.pop(key)
+        subscription = self._by_topic.pop(self._by_id.pop(subscription_id))
         if message is not None:
             self._peer.send(message)
         if subscription.gatekeeper is not None:
