@@ -95,6 +95,20 @@ async def test_unsubscribing_what_was_revoked_is_no_such_subscription() -> None:
     assert answer[4] == "wamp.error.no_such_subscription"
 
 
+async def test_revocation_is_a_meta_event() -> None:
+    app = open_app()
+
+    async with connect(app) as websocket, connect(app) as observer:
+        session_id = (await websocket.join(**NOT_REVOCABLE))[1]
+        await observer.join()
+        subscription_id = await subscribe(websocket, "t")
+        await subscribe(observer, "wamp.subscription.on_unsubscribe")
+        app.revoke_subscription("t")
+        event = await observer.receive()
+
+    assert event[4] == [session_id, subscription_id]
+
+
 async def test_second_part_of_the_gatekeeper_runs_for_a_revoked_subscription() -> None:
     app = Application()
     parts: list[str] = []

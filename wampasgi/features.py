@@ -14,6 +14,7 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
     {
         "broker": MappingProxyType(
             {
+                "event_history": True,
                 "event_retention": True,
                 "pattern_based_subscription": True,
                 "payload_passthru_mode": True,

@@ -9,11 +9,13 @@ from random import randrange
 
 import anyio
 
+from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.history import EventHistory
 from wampasgi.router.lifecycles import MetaEvents
 from wampasgi.router.meta import Closing, MetaAPI, Outcome
 from wampasgi.router.registrations import Registrations
@@ -26,7 +28,7 @@ from wampasgi.uris import is_reserved
 
 
 def utc_now() -> str:
-    """The time as an ISO 8601 string, with milliseconds, in UTC."""
+    """The time as an RFC 3339 string, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -34,7 +36,8 @@ class JoinedSessions(Mapping[int, Session]):
     """The open sessions of one realm by session id, with its broker and its dealer.
 
     ``server`` is the realm's own session, which calls in the server's name. With ``private_registrations``
-    each session registers for itself alone. ``now`` gives the time, ISO 8601, for the meta API.
+    each session registers for itself alone. ``now`` gives the time, RFC 3339, for the meta API
+    and the event history.
     """
 
     def __init__(
@@ -49,8 +52,9 @@ class JoinedSessions(Mapping[int, Session]):
         self._reporting = False
         self._emptied: anyio.Event | None = None
         limits = Limits()
-        #: The events that publishers want retained.
+        #: The events that publishers want retained, and those that the realm keeps by itself.
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
+        self.history = EventHistory(now=now, max_size=limits.history_bytes)
         self.broker = Broker(
             next_subscription_id=SequentialIds().next,
             random_publication_id=random_publication_id,
@@ -98,6 +102,16 @@ class JoinedSessions(Mapping[int, Session]):
     def set_limits(self, limits: Limits) -> None:
         """Bound what the realm keeps by its limits."""
         self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
+        self.history.set_max_size(limits.history_bytes)
+
+    def keep_history(self, topic: str, match: Match, limit: int) -> None:
+        """Keep the latest events of a topic or pattern; raises ConfigurationError where they are kept."""
+        if self.history.keeps(topic, match):
+            raise ConfigurationError(f"keep_history({topic!r}, match={match!r}) was called before")
+        self.history.keep(topic, match, limit=limit)
+        self.broker.keep(topic, match)
+        # Only from now on is every publication looked at.
+        self.broker.history = self.history
 
     def join(self, session: Session, peer: Peer) -> None:
         """Deliver to ``session`` from now on."""

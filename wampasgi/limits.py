@@ -47,6 +47,9 @@ class Limits:
     retained_bytes: int = 8 * 1024 * 1024
     #: Retained events that one SUBSCRIBE to a pattern is sent, the newest.
     retained_per_subscribe: int = 1000
+    #: About the bytes of memory that the events of one ``keep_history`` may take; when there are more, the
+    #: oldest go.
+    history_bytes: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,7 @@ from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
+from wampasgi.router.broker import Subscription
 from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
@@ -83,7 +84,9 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
-        self._meta_calls = MetaCalls(MetaCaller(session, built, self._permit_testament), peer)
+        self._meta_calls = MetaCalls(
+            MetaCaller(session, built, self._permit_testament, self._permit_history), peer
+        )
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
         self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
             Call.code: self._on_call,
@@ -284,19 +287,7 @@ class OpenSession:
             limit = self._built.limits.subscriptions
             if len(self._subscriptions) >= limit and (match, message.topic) not in self._subscriptions:
                 raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
-            # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
-            topic = self._built.find_topic(message.topic) if match == "exact" else None
-            verdict = await self._built.authorization.decide(
-                self._session,
-                "subscribe",
-                message.topic,
-                message.options,
-                self._provided,
-                roles=None if topic is None else topic.roles,
-                match=match,
-            )
-            if not (verdict.allowed if verdict is not None else topic is not None):
-                raise refusal("subscribe", message.topic)
+            topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)
             return
@@ -307,6 +298,33 @@ class OpenSession:
         else:
             self._subscribing.add(message.request_id)
             self._requests.spawn(self._subscribe, message, match, topic)
+
+    async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
+        """Give the topic of the realm's own that is to be subscribed to; raises WAMPError."""
+        # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
+        topic = self._built.find_topic(uri) if match == "exact" else None
+        verdict = await self._built.authorization.decide(
+            self._session,
+            "subscribe",
+            uri,
+            options,
+            self._provided,
+            roles=None if topic is None else topic.roles,
+            match=match,
+        )
+        if not (verdict.allowed if verdict is not None else topic is not None):
+            raise refusal("subscribe", uri)
+        return topic
+
+    async def _permit_history(self, subscription: Subscription) -> None:
+        """Raise WAMPError where the session may not subscribe to what it asks the history of.
+
+        What a gatekeeper would say shows only when it runs, so its topic is for who has subscribed.
+        """
+        uri, match = subscription.topic, subscription.match
+        topic = await self._permit_subscription(uri, match, {})
+        if topic is not None and self._session.id not in subscription.subscribers:
+            raise refusal("subscribe", uri)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:

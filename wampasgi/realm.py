@@ -94,7 +94,6 @@ class Realm(ConfiguresRealm):
             )
         #: The realm URI.
         self.uri = uri
-        self._settings = RealmSettings(middleware=middleware, limits=limits, changed=self._forget_built)
         self._allow_anonymous = allow_anonymous
         self._context: ApplicationContext | None = None
         self._built: BuiltRealm | None = None
@@ -102,6 +101,12 @@ class Realm(ConfiguresRealm):
         self._server_session = Session(realm=self, realm_uri=uri, details={}, connection=None, peer=None)
         self._joined = JoinedSessions(
             self._server_session, private_registrations=client_procedures == "session"
+        )
+        self._settings = RealmSettings(
+            middleware=middleware,
+            limits=limits,
+            changed=self._forget_built,
+            keep_history=self._joined.keep_history,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
 
@@ -186,7 +191,7 @@ class Realm(ConfiguresRealm):
             caller = MetaCaller(self._server_session, built)
             outcome = await within(timeout, caller.call(procedure, args, kwargs))
             self._joined.conclude(outcome)
-            return unwrap(outcome.args, {})
+            return unwrap(outcome.args, outcome.kwargs)
         if found is None:
             return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
         make_request = partial(

@@ -149,6 +149,8 @@ def realms_are_configured() -> None:
     realm.set_default_arg("limit", 10)
     realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
     realm.allow_all()
+    realm.keep_history("com.chat.", match="prefix", limit=500)
+    realm.keep_history("com.chat.", match="regex")  # type: ignore[arg-type]
     realm.allow("com.chat.", "shout")  # type: ignore[arg-type]
     app.add_realm(realm)
     app.add_realm("admins")  # type: ignore[arg-type]
