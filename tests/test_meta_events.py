@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.joined_clients import (
@@ -438,6 +439,32 @@ async def test_leaving_session_is_removed_from_all_it_had_and_then_has_left() ->
             ("on_leave", bob.id, "bob", "user"),
         ]
         await watcher.hears_nothing_more()
+
+
+async def test_session_that_a_gatekeeper_lets_in_after_its_end_is_not_told_of() -> None:
+    app = open_app()
+    asked, released, ended = anyio.Event(), anyio.Event(), anyio.Event()
+
+    @app.topic("com.slow")
+    async def gatekeeper() -> AsyncIterator[None]:
+        asked.set()
+        await released.wait()
+        yield
+        ended.set()
+
+    async with clients(app, "ann", "bob") as [ann, bob]:
+        watcher = await watching(ann, *SUBSCRIPTIONS)
+        before = await ann.call("wamp.subscription.list")
+        await bob.send(SUBSCRIBE, 1, {}, "com.slow")
+        await asked.wait()
+        await app.call("wamp.session.kill", bob.id)
+        released.set()
+        with anyio.fail_after(5):
+            await ended.wait()
+
+        await watcher.hears_nothing_more()
+        assert await ann.call("wamp.subscription.list") == before
+        assert (await bob.receive())[0] == GOODBYE
 
 
 async def test_watcher_that_reads_too_slowly_is_ended_and_told_of_in_turn() -> None:

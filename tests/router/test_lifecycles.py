@@ -6,6 +6,8 @@ import itertools
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wampasgi.errors import WAMPError
 from wampasgi.ids import SequentialIds
@@ -159,3 +161,63 @@ def test_details_are_known_whether_or_not_anybody_heard_of_the_creation() -> Non
     subscription = realm.broker.subscribe(ALICE, "com.a", "exact")
 
     assert realm.events.subscriptions.details(subscription)["created"] == NOON
+
+
+SESSIONS, URIS = st.sampled_from([ALICE, BOB, 13]), st.sampled_from(["com.a", "com.b", "wamp.x"])
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["subscribe", "unsubscribe", "register", "unregister", "leave"]), SESSIONS, URIS
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_whoever_follows_the_events_knows_the_state(steps: list[tuple[str, int, str]]) -> None:
+    realm = Realm()
+    known: dict[int, set[int]] = {}
+    for action, session_id, uri in steps:
+        take(realm, action, session_id, uri)
+        for event in realm.told():
+            follow(known, event)
+        entries = {
+            entry.subscription_id: set(entry.subscribers) for entry in realm.broker.subscriptions.values()
+        }
+        entries |= {entry.registration_id: set(entry.callees) for entry in realm.registrations.by_id.values()}
+        assert known == entries
+
+
+def take(realm: Realm, action: str, session_id: int, uri: str) -> None:
+    """One step, which may be refused."""
+    try:
+        if action == "subscribe":
+            realm.broker.subscribe(session_id, uri, "exact")
+        elif action == "register":
+            realm.registrations.add(session_id, uri, {"invoke": "random"})
+        elif action == "leave":
+            realm.broker.remove_session(session_id)
+            realm.registrations.remove_session(session_id)
+        elif action == "unsubscribe":
+            found = realm.broker.get(uri, "exact")
+            realm.broker.unsubscribe(session_id, found.subscription_id if found else 0)
+        else:
+            registered = realm.registrations.get("exact", uri)
+            realm.registrations.remove(session_id, registered.registration_id if registered else 0)
+    except WAMPError:
+        assert realm.events.take() == []
+
+
+def follow(known: dict[int, set[int]], event: MetaEvent) -> None:
+    """Change what is known by one event, which must fit."""
+    session_id, entry = event.args
+    what = event.topic.rpartition(".on_")[2]
+    if what == "create":
+        assert entry["id"] not in known
+        known[entry["id"]] = set()
+    elif what in ("subscribe", "register"):
+        assert session_id not in known[entry]
+        known[entry].add(session_id)
+    elif what in ("unsubscribe", "unregister"):
+        known[entry].remove(session_id)
+    else:
+        assert known.pop(entry) == set()
