@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -81,13 +82,15 @@ class Client:
 
 
 @asynccontextmanager
-async def clients(app: Application, *names: str, realm: str = "default") -> AsyncIterator[list[Client]]:
-    """Clients that have joined, by their names ``authid/authrole``."""
+async def clients(
+    app: Application, *names: str, realm: str = "default", buffer_size: float = math.inf
+) -> AsyncIterator[list[Client]]:
+    """Clients that have joined, by their names ``authid/authrole``; the role is else ``user``."""
     async with AsyncExitStack() as stack:
         joined = []
         for name in names:
             authid, _, role = name.partition("/")
-            websocket = await stack.enter_async_context(connect(app))
+            websocket = await stack.enter_async_context(connect(app, buffer_size=buffer_size))
             welcome = await websocket.join(realm, authid=authid, authextra={"role": role or "user"})
             joined.append(Client(websocket, welcome))
         yield joined

@@ -57,7 +57,7 @@ async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
     if caller.permit is None:
         raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
     options = {name: value for name, value in (publish_options or {}).items() if value is not None}
-    publish = await caller.permit(Publish(caller.session.id, options, topic, args, kwargs))
+    publish = await caller.permit(Publish(0, options, topic, args, kwargs))
     return [publish, scope, caller.built.limits.testaments]
 
 

@@ -211,7 +211,7 @@ class OpenSession:
     async def _on_publish(self, message: Publish) -> None:
         acknowledge = message.options.get("acknowledge", False)
         try:
-            publication_id = await self._publish(message)
+            publication_id = self._carry(message, *await self._permit(message))
         except WAMPError as error:
             if acknowledge:
                 self._send_error(Publish.code, message.request_id, error)
@@ -220,10 +220,6 @@ class OpenSession:
             self._peer.send(Published(message.request_id, publication_id))
         await self._events.room()
 
-    async def _publish(self, message: Publish) -> int:
-        """Publish as far as the session may, and return the publication id; raises WAMPError."""
-        return self._carry(message, *await self._permit(message))
-
     async def _permit_testament(self, message: Publish) -> Callable[[], object]:
         """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
         if not check_uri(message.topic, policy=self._peer.uri_check):
@@ -231,7 +227,11 @@ class OpenSession:
         return partial(self._carry, message, *await self._permit(message))
 
     async def _permit(self, message: Publish) -> tuple[list[Subscriber], Verdict | None, bool]:
-        """The server's own subscribers, the verdict on reaching others, and on naming the publisher."""
+        """How far the session may publish; raises WAMPError.
+
+        Returns the server's own subscribers, the verdict on reaching clients, and whether the publisher is to
+        be disclosed.
+        """
         topic, options = message.topic, message.options
         if options:
             check_announced(self._session, options)
@@ -254,6 +254,7 @@ class OpenSession:
     def _carry(
         self, message: Publish, subscribers: list[Subscriber], verdict: Verdict | None, disclose: bool
     ) -> int:
+        """Publish as far as was permitted, and return the publication id."""
         topic, options = message.topic, message.options
         if verdict is None:
             # Nobody has said that clients may reach each other here: it is for the server alone.

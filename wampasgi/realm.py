@@ -178,9 +178,9 @@ class Realm(ConfiguresRealm):
         return publication.publication_id
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a procedure of the realm's own or one that a client has registered, and return its result.
+        """Call a procedure of the realm's own, one that a client has registered or one of the meta API.
 
-        ``timeout`` is in seconds. The result is None without arguments, the value where there is one
+        ``timeout`` is in seconds. Returns the result: None without arguments, the value where there is one
         positional argument and nothing else, an RPCResult otherwise. Progress reports are dropped. Raises
         WAMPError for an ERROR, ``wamp.error.timeout`` and ``wamp.error.no_such_procedure`` among them, and
         what the handler raises. A call that is given up is cancelled at the client that handles it.
