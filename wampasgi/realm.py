@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -45,6 +45,7 @@ from wampasgi.meta_calls import MetaCaller
 from wampasgi.router.matching import URIMap
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
+from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
@@ -167,10 +168,17 @@ class Realm(ConfiguresRealm):
         ``args`` and ``kwargs`` are the payload, ``options`` those of PUBLISH in the specification's names,
         such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
         value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
+        An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
+        serialized then raises UnserializableValue.
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        publication = self._joined.broker.publish(None, topic, options or {}, list(args), kwargs)
+        options, payload = options or {}, (list(args), kwargs)
+        broker = self._joined.broker
+        if broker.stores(topic, options):
+            # The objects may change later, and one that no client can be sent would spoil a whole history.
+            payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
+        publication = broker.publish(None, topic, options, *payload)
         self._joined.distribute(publication)
         # One turn of the event loop for the writers: a loop of publications must not fill the queues of
         # subscribers that read as fast as they can.
