@@ -51,7 +51,7 @@ class Authorization:
     @property
     def silent(self) -> bool:
         """Whether there are neither rules nor an authorizer, so that defaults decide alone."""
-        return self._authorizer is None and not self._permissions
+        return self._authorizer is None and not self._permissions.given
 
     async def decide(
         self,

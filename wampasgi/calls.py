@@ -14,8 +14,9 @@ from wampasgi.handlers import HandlerPlan
 from wampasgi.messages import Call, Cancel, Error, Message, Result
 from wampasgi.peer import Peer
 from wampasgi.routing import Route
-from wampasgi.rpc import RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
+from wampasgi.rpc import SCALARS, RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
 from wampasgi.session import Session
+from wampasgi.types import RawMessage
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -31,7 +32,7 @@ class Procedure:
     answers; None is every call.
     """
 
-    __slots__ = ("_wants_request", "first", "plan", "request_name", "roles", "route")
+    __slots__ = ("first", "plan", "request_name", "roles", "route", "wants_request")
 
     def __init__(
         self,
@@ -47,11 +48,12 @@ class Procedure:
         self.first = route is None or route.match == "exact"
         self.roles = roles
         self.request_name = request_name
-        self._wants_request = not plan.uses.isdisjoint(("request", request_name))
+        #: Whether the handler asks for the RPCRequest; most do not.
+        self.wants_request = not plan.uses.isdisjoint(("request", request_name))
 
     async def invoke(
         self,
-        make_request: Callable[[], RPCRequest],
+        request: RPCRequest | None,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         provided: Mapping[str, Any],
@@ -59,20 +61,23 @@ class Procedure:
     ) -> RPCResult | RPCErrorResult:
         """Run the handler for one call and return its final result; raises what the handler raises.
 
-        ``make_request`` makes the RPCRequest of the call, which most handlers do not ask for. Progress
-        reports go to ``on_progress`` and are dropped where the caller did not ask for them.
+        ``request`` is for a handler that ``wants_request``. Progress reports go to ``on_progress`` and are
+        dropped where the caller did not ask for them.
         """
         plan = self.plan
-        values = provided
-        if self._wants_request:
-            request = make_request()
-            values = {**provided, "request": request, self.request_name: request}
+        if request is not None:
+            provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await _final_result(plan.iterate(values, args, kwargs), on_progress)
-        value = await plan.call(values, args, kwargs)
-        if hasattr(value, "__anext__"):
-            return await _final_result(value, on_progress)
-        return to_result(value)
+            return await _final_result(plan.iterate(provided, args, kwargs), on_progress)
+        value = await plan.call(provided, args, kwargs)
+        return await final_result(value, on_progress)
+
+
+async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
+    """What a handler has returned as the final result of the call; it may be an async iterator of reports."""
+    if hasattr(value, "__anext__"):
+        return await _final_result(value, on_progress)
+    return to_result(value)
 
 
 async def _final_result(
@@ -101,10 +106,11 @@ async def within(timeout: float | None, invocation: Awaitable[T]) -> T:
 class RunningCall:
     """A call that a procedure is handling."""
 
-    __slots__ = ("answered", "request_id", "started", "task")
+    __slots__ = ("answered", "message", "procedure", "started", "task")
 
-    def __init__(self, request_id: int) -> None:
-        self.request_id = request_id
+    def __init__(self, message: Call, procedure: Procedure) -> None:
+        self.message = message
+        self.procedure = procedure
         self.task: Task | None = None
         self.answered = False
         self.started = False
@@ -124,8 +130,8 @@ class Calls:
         "_peer",
         "_provided",
         "_room",
-        "_running",
         "_session",
+        "running",
     )
 
     def __init__(
@@ -146,27 +152,28 @@ class Calls:
         self._debug = debug
         self._handling = 0
         self._room: anyio.Event | None = None
-        self._running: dict[int, RunningCall] = {}
-
-    def __contains__(self, request_id: int) -> bool:
-        return request_id in self._running
+        #: The calls that are being handled and have no answer yet, by request id.
+        self.running: dict[int, RunningCall] = {}
 
     def start(self, message: Call, procedure: Procedure) -> None:
         """Handle a call in a task of its own."""
-        call = self._new(message)
-        call.task = self._owner.spawn(self._handle, call, message, procedure)
+        call = self.running[message.request_id] = RunningCall(message, procedure)
+        self._handling += 1
+        call.task = self._owner.spawn(self._handle, call)
 
     async def run(self, message: Call, procedure: Procedure) -> None:
         """Handle a call here and now, for an application with ``synchronize_requests=True``."""
-        await self._handle(self._new(message), message, procedure)
-
-    def _new(self, message: Call) -> RunningCall:
-        call = self._running[message.request_id] = RunningCall(message.request_id)
+        call = self.running[message.request_id] = RunningCall(message, procedure)
         self._handling += 1
-        return call
+        await self._handle(call)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many requests are handled as may; a session at its limit is not read from."""
+        return self._handling >= self._limit
 
     async def room(self) -> None:
-        """Wait while as many requests are handled as may; a session at its limit is not read from."""
+        """Wait while the calls are ``full``."""
         while self._handling >= self._limit:
             self._room = anyio.Event()
             await self._room.wait()
@@ -178,43 +185,56 @@ class Calls:
         handler, ``kill`` cancels it and answers when it is done.
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
-        call = self._running.get(message.request_id)
+        call = self.running.get(message.request_id)
         if call is None:
             return
         mode = message.options.get("mode", "killnowait")
         # A task that is cancelled before its first step never gets to answer.
         unstarted = mode != "skip" and not call.started
         if mode != "kill" or unstarted:
-            self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))
+            self._answer(call, _canceled(call))
         if mode != "skip" and call.task is not None:
             call.task.cancel()
         if unstarted:
-            self._finished()
+            self._handling -= 1
+            if self._room is not None:
+                self._room.set()
 
-    async def _handle(self, call: RunningCall, message: Call, procedure: Procedure) -> None:
+    async def _handle(self, call: RunningCall) -> None:
         call.started = True
+        message = call.message
         try:
-            answer = await self._result(call, message, procedure)
+            plan = call.procedure.plan
+            if message.options or call.procedure.wants_request or not plan.starts_at_once:
+                answer = await self._result(call)
+            else:
+                # What nearly all calls are, without the layers that the others need.
+                try:
+                    value = await plan.start(self._provided, message.args or (), message.kwargs or {})
+                    if type(value) in SCALARS:
+                        answer = [Result.code, message.request_id, {}, [value]]
+                    else:
+                        answer = _raw_result(message.request_id, await final_result(value, None))
+                except Exception as error:
+                    answer = self._failure(call, error)
             if not call.answered:
                 call.answered = True
-                del self._running[call.request_id]
+                del self.running[message.request_id]
                 await self._peer.write(answer)
         finally:
             if not call.answered:
-                self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))
-            self._finished()
+                self._answer(call, _canceled(call))
+            self._handling -= 1
+            if self._room is not None:
+                self._room.set()
 
-    def _finished(self) -> None:
-        self._handling -= 1
-        if self._room is not None:
-            self._room.set()
-
-    async def _result(self, call: RunningCall, message: Call, procedure: Procedure) -> Message:
+    async def _result(self, call: RunningCall) -> RawMessage:
+        message, procedure = call.message, call.procedure
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
         timeout = options.get("timeout", 0) / 1000
-
-        def make_request() -> RPCRequest:
-            return RPCRequest(
+        request = None
+        if procedure.wants_request:
+            request = RPCRequest(
                 id=message.request_id,
                 session=self._session,
                 uri=message.procedure,
@@ -225,28 +245,30 @@ class Calls:
                 receive_progress=options.get("receive_progress", False),
                 options=options,
             )
-
         on_progress = self._progress_sender(call) if options.get("receive_progress", False) else None
         try:
-            invocation = procedure.invoke(make_request, args, kwargs, self._provided, on_progress)
+            invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
             # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
             result = await (within(timeout, invocation) if timeout else invocation)
-        except WAMPError as error:
-            return _error(message.request_id, error.uri, error.args, error.kwargs)
         except Exception as error:
-            logger.exception("procedure %s failed, called by %r", message.procedure, self._session)
-            text = (f"{type(error).__name__}: {error}",) if self._debug else ()
-            return _error(message.request_id, RUNTIME_ERROR, text, {})
-        if isinstance(result, RPCErrorResult):
-            return _error(message.request_id, result.error_uri, result.args, result.kwargs)
-        return Result(message.request_id, {}, list(result.args), dict(result.kwargs))
+            return self._failure(call, error)
+        return _raw_result(message.request_id, result)
+
+    def _failure(self, call: RunningCall, error: Exception) -> RawMessage:
+        message = call.message
+        if isinstance(error, WAMPError):
+            return _raw_error(message.request_id, error.uri, error.args, error.kwargs)
+        logger.error("procedure %s failed, called by %r", message.procedure, self._session, exc_info=error)
+        text = (f"{type(error).__name__}: {error}",) if self._debug else ()
+        return _raw_error(message.request_id, RUNTIME_ERROR, text, {})
 
     def _progress_sender(self, call: RunningCall) -> OnProgress:
+        request_id = call.message.request_id
+
         async def send_progress(report: RPCProgressReport) -> None:
             if not call.answered:
-                self._peer.send(
-                    Result(call.request_id, {"progress": True}, list(report.args), dict(report.kwargs))
-                )
+                progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
+                self._peer.send(progress)
                 await self._peer.uncongested()
 
         return send_progress
@@ -254,9 +276,19 @@ class Calls:
     def _answer(self, call: RunningCall, message: Message) -> None:
         if not call.answered:
             call.answered = True
-            del self._running[call.request_id]
+            del self.running[call.message.request_id]
             self._peer.send(message)
 
 
-def _error(request_id: int, uri: str, args: Any, kwargs: Mapping[str, Any]) -> Error:
-    return Error(Call.code, request_id, {}, uri, list(args), dict(kwargs))
+def _canceled(call: RunningCall) -> Error:
+    return Error(Call.code, call.message.request_id, {}, CANCELED)
+
+
+def _raw_result(request_id: int, result: RPCResult | RPCErrorResult) -> RawMessage:
+    if isinstance(result, RPCErrorResult):
+        return _raw_error(request_id, result.error_uri, result.args, result.kwargs)
+    return Result(request_id, {}, list(result.args), dict(result.kwargs)).to_list()
+
+
+def _raw_error(request_id: int, uri: str, args: Any, kwargs: Mapping[str, Any]) -> RawMessage:
+    return Error(Call.code, request_id, {}, uri, list(args), dict(kwargs)).to_list()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
@@ -46,6 +46,7 @@ class HandlerPlan:
         "kind",
         "name",
         "needs_solving",
+        "starts_at_once",
         "uses",
     )
 
@@ -71,6 +72,8 @@ class HandlerPlan:
         self._closes = any(step.closes for step in self._steps)
         self._direct = self._wires.positional == tuple(range(len(self._template)))
         self.needs_solving = not all(step.is_inline for step in self._steps)
+        #: Whether ``start`` can be used.
+        self.starts_at_once = kind == "coroutine" and not self.needs_solving
 
     @classmethod
     def read(
@@ -113,6 +116,26 @@ class HandlerPlan:
             step.run_inline(frame)
         return (frame, {}) if self._direct else self._arguments(frame)
 
+    def start(
+        self, provided_values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """Bind the arguments and return the handler's own coroutine; only where the plan ``starts_at_once``.
+
+        It is what ``call`` awaits, without a coroutine around it, for there are many calls a second.
+        """
+        if self._provided:
+            frame = self._frame(provided_values, args, kwargs)
+        else:
+            frame = self._template.copy()
+            if self._payload is not None:
+                self._payload.fill(frame, args, kwargs)
+        for step in self._steps:
+            step.run_inline(frame)
+        if self._direct:
+            return self.function(*frame)  # type: ignore[no-any-return]
+        positional, by_name = self._arguments(frame)
+        return self.function(*positional, **by_name)  # type: ignore[no-any-return]
+
     async def call(
         self,
         provided_values: Mapping[str, Any],
@@ -127,11 +150,10 @@ class HandlerPlan:
         """
         if self.kind == "async_generator":
             raise TypeError(f"{self.name} is an async generator: use iterate")
+        if self.starts_at_once:
+            return await self.start(provided_values, args, kwargs)
         if not self.needs_solving:
-            positional, by_name = self.bind(provided_values, args, kwargs)
-            if self.kind == "coroutine":
-                return await self.function(*positional, **by_name)
-            return await self._run(positional, by_name)
+            return await self._run(*self.bind(provided_values, args, kwargs))
         opened: list[AbstractAsyncContextManager[Any]] = []
         if not self._closes:
             return await self._run(*await self._solve(opened, provided_values, args, kwargs))

@@ -9,8 +9,10 @@ import anyio
 
 from wampasgi.adapters import TaskOwner
 
-#: One message, ready for ``write``, with its size in bytes.
+#: Writes several messages.
 Write = Callable[[Sequence[Any]], Awaitable[None]]
+#: Writes one message; nearly all go out alone.
+WriteOne = Callable[[Any], Awaitable[None]]
 
 
 class Outbound:
@@ -31,6 +33,7 @@ class Outbound:
         "_queue",
         "_queued_size",
         "_write",
+        "_write_one",
         "_writing",
         "closed",
     )
@@ -38,6 +41,7 @@ class Outbound:
     def __init__(
         self,
         write: Write,
+        write_one: WriteOne,
         owner: TaskOwner,
         *,
         max_messages: int,
@@ -45,6 +49,7 @@ class Outbound:
         on_overflow: Callable[[], None],
     ) -> None:
         self._write = write
+        self._write_one = write_one
         self._owner = owner
         self._max_messages = max_messages
         self._max_size = max_size
@@ -62,7 +67,7 @@ class Outbound:
             return
         if not self._writing:
             self._writing = True
-            self._owner.spawn(self._run, [item])
+            self._owner.spawn(self._run, item)
             return
         self._queue.append(item)
         self._queued_size += size
@@ -71,21 +76,28 @@ class Outbound:
             self._queue.clear()
             self._on_overflow()
 
-    async def write(self, item: Any, size: int) -> None:
+    def write(self, item: Any, size: int) -> Awaitable[None]:
         """Write ``item`` like ``put``, and wait until it is written where nothing else is being written.
 
         Then the caller's own task writes, which saves starting one.
         """
         if self.closed or self._writing:
             self.put(item, size)
-            return
+            return _nothing()
         self._writing = True
+        return self._write_now(item)
+
+    async def _write_now(self, item: Any) -> None:
         try:
-            await self._write((item,))
+            await self._write_one(item)
+        except OSError:
+            # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
+            self.closed = True
         finally:
             if self._queue:
-                items, self._queue, self._queued_size = self._queue, [], 0
-                self._owner.spawn(self._run, items)
+                self._owner.spawn(self._run)
+            elif self._drained is None:
+                self._writing = False
             else:
                 self._rest()
 
@@ -106,11 +118,16 @@ class Outbound:
                 self._drained = anyio.Event()
             await self._drained.wait()
 
-    async def _run(self, items: list[Any]) -> None:
+    async def _run(self, *first: Any) -> None:
+        """Write ``first``, where there is one, and then what came meanwhile."""
         try:
-            while items:
-                await self._write(items)
+            for item in first:
+                await self._write_one(item)
+            while self._queue:
                 items, self._queue, self._queued_size = self._queue, [], 0
+                await self._write(items)
+        except OSError:
+            self.closed = True
         finally:
             self._rest()
 
@@ -119,3 +136,7 @@ class Outbound:
         if self._drained is not None:
             self._drained.set()
             self._drained = None
+
+
+async def _nothing() -> None:
+    """What is awaited where there is nothing to wait for."""

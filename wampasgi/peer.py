@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -36,7 +36,7 @@ from wampasgi.messages import (
 from wampasgi.outbound import Outbound
 from wampasgi.parsing import parse
 from wampasgi.serializers import Serializer
-from wampasgi.states import Direction, SessionState, next_state
+from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport
 from wampasgi.types import RawMessage, Receive, Send, URICheck
 
@@ -178,7 +178,9 @@ class Peer:
         RemoteProtocolError for everything else that the specification does not allow.
         """
         if self._decode_directly:
-            raw = await self._transport.receive_message()
+            transport = self._transport
+            waiting = transport.waiting
+            raw = waiting.pop() if waiting else transport.decode(await transport.receive_event())
         else:
             event = await self._receive()
             if event["type"] != "wamp.message":
@@ -190,7 +192,12 @@ class Peer:
             if error.request_type is not None:
                 self._advance(error.request_type, error.request_id)
             raise
-        self._advance(message.code, getattr(message, "request_id", None))
+        if (
+            self._state is not SessionState.ESTABLISHED
+            or message.code not in STAYING
+            or self._next_request_id is not None
+        ):
+            self._advance(message.code, getattr(message, "request_id", None))
         return message
 
     def _advance(self, code: int, request_id: int | None) -> None:
@@ -221,8 +228,10 @@ class Peer:
 
     def open(self, owner: TaskOwner) -> None:
         """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
+        direct = self._encode_directly
         self._outbound = Outbound(
-            self._transport.write if self._encode_directly else self._write_events,
+            self._transport.write if direct else self._write_events,
+            self._transport.write_one if direct else self._write_event,
             owner,
             max_messages=self.limits.outbound_messages,
             max_size=self.limits.outbound_bytes,
@@ -233,11 +242,21 @@ class Peer:
         """Queue a message; never waits, and does nothing when the session is over."""
         self._put(message.to_list())
 
-    async def write(self, message: Message) -> None:
+    def write(self, raw: RawMessage) -> Awaitable[None]:
         """Send a message like ``send``, and wait until it is written unless others are before it."""
-        encoded = self._encode(message.to_list())
-        if encoded is not None and self._outbound is not None:
-            await self._outbound.write(encoded, self._size(encoded))
+        outbound = self._outbound
+        if outbound is None:
+            return _nothing()
+        if not self._encode_directly:
+            return outbound.write(raw, 0)
+        try:
+            encoded = self._serializer.encode(raw)
+        except UnserializableValue as error:
+            replacement = self._report_unserializable(raw, error)
+            if replacement is None:
+                return _nothing()
+            encoded = self._serializer.encode(replacement)
+        return outbound.write(encoded, len(encoded))
 
     def send_encoded(self, message: EncodedMessage) -> None:
         """Queue a message that other peers get, too."""
@@ -280,6 +299,9 @@ class Peer:
     def _size(self, encoded: Any) -> int:
         """The bytes that a queued message takes; of one for middleware nobody knows."""
         return len(encoded) if self._encode_directly else 0
+
+    def _write_event(self, raw: RawMessage) -> Awaitable[None]:
+        return self._write_events((raw,))
 
     async def _write_events(self, messages: Sequence[RawMessage]) -> None:
         for raw in messages:
@@ -371,3 +393,7 @@ class Peer:
 
 def _details(text: str | None) -> dict[str, Any]:
     return {} if text is None else {"message": text}
+
+
+async def _nothing() -> None:
+    """What is awaited where there is nothing to wait for."""

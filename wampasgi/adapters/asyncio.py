@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import anyio
 
@@ -27,19 +27,8 @@ class AsyncioAsyncSupport(AsyncSupport):
         return _AsyncioTaskOwner()
 
 
-if sys.version_info >= (3, 12):
-
-    def _start_task(
-        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[None]:
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-
-else:
-
-    def _start_task(
-        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[None]:
-        return loop.create_task(coroutine)
+#: What makes a task start eagerly, where this Python can.
+_EAGERLY: Final = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class _AsyncioTaskOwner(TaskOwner):
@@ -76,7 +65,7 @@ class _AsyncioTaskOwner(TaskOwner):
         return None
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> asyncio.Task[None]:
-        task = _start_task(function(*args), self._loop)
+        task = asyncio.Task(function(*args), loop=self._loop, **_EAGERLY)
         if not task.done():
             self._tasks.add(task)
             task.add_done_callback(self._finished)

@@ -12,6 +12,7 @@ import orjson
 from wampasgi.errors import RemoteProtocolError, UnserializableValue
 from wampasgi.serializers import binary
 from wampasgi.serializers.base import Encoded, check_depth, plain
+from wampasgi.serializers.binary import MARK
 from wampasgi.types import RawMessage
 
 # orjson reads a dataclass with slots, one of them unset, from an address that isn't there.
@@ -32,7 +33,7 @@ class JSONSerializer:
         try:
             text = orjson.dumps(message, _default, _OPTIONS).decode()
             # What is found may be a key, or bytes: then only strings are left to look for.
-            if binary.MARK in text and binary.has_marked(
+            if MARK in text and binary.has_marked(
                 orjson.loads(orjson.dumps(message, _without_bytes, _OPTIONS))
             ):
                 raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")
@@ -50,7 +51,7 @@ class JSONSerializer:
             raise RemoteProtocolError(f"malformed JSON: {error}") from error
         if len(data) > _SHORT:
             check_depth(decoded, data.count("[") + data.count("{"))
-        if binary.MARK in data:
+        if MARK in data:
             return binary.restore(decoded)
         return decoded
 
