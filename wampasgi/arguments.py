@@ -156,6 +156,16 @@ class Payload:
             if parameter.name not in self._positional_only
         }
 
+    def __len__(self) -> int:
+        """How many positional arguments there can be."""
+        return len(self._positional)
+
+    @property
+    def converters(self) -> tuple[Callable[[Any], Any], ...] | None:
+        """What validates the positional arguments, in their order; None where all pass as they are."""
+        validate = tuple(parameter.validator.validate for parameter in self._positional)
+        return validate if any(each is not _as_is for each in validate) else None
+
     def fill(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Validate a call's payload and put the values into their slots.
 

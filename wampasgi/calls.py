@@ -32,7 +32,7 @@ class Procedure:
     answers; None is every call.
     """
 
-    __slots__ = ("first", "plan", "request_name", "roles", "route", "wants_request")
+    __slots__ = ("first", "is_plain", "plan", "request_name", "roles", "route", "wants_request")
 
     def __init__(
         self,
@@ -50,6 +50,8 @@ class Procedure:
         self.request_name = request_name
         #: Whether the handler asks for the RPCRequest; most do not.
         self.wants_request = not plan.uses.isdisjoint(("request", request_name))
+        #: Whether a call needs nothing beyond its payload and one run of the handler.
+        self.is_plain = plan.kind != "async_generator" and not self.wants_request
 
     async def invoke(
         self,
@@ -202,20 +204,21 @@ class Calls:
 
     async def _handle(self, call: RunningCall) -> None:
         call.started = True
-        message = call.message
+        message, procedure = call.message, call.procedure
         try:
-            plan = call.procedure.plan
-            if message.options or call.procedure.wants_request or not plan.starts_at_once:
+            if message.options or not procedure.is_plain:
                 answer = await self._result(call)
             else:
                 # What nearly all calls are, without the layers that the others need.
                 try:
-                    value = await plan.start(self._provided, message.args or (), message.kwargs or {})
+                    plan = procedure.plan
+                    run = plan.start if plan.starts_at_once else plan.call
+                    value = await run(self._provided, message.args or (), message.kwargs or {})
                     if type(value) in SCALARS:
                         answer = [Result.code, message.request_id, {}, [value]]
                     else:
                         answer = _raw_result(message.request_id, await final_result(value, None))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
                     answer = self._failure(call, error)
             if not call.answered:
                 call.answered = True
@@ -250,7 +253,7 @@ class Calls:
             invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
             # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
             result = await (within(timeout, invocation) if timeout else invocation)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
             return self._failure(call, error)
         return _raw_result(message.request_id, result)
 

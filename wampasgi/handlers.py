@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from anyio import CancelScope
+from pydantic import ValidationError
 
 from wampasgi.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.callables import EMPTY, Parameter, UserFunction, describe
@@ -33,6 +34,7 @@ class HandlerPlan:
 
     __slots__ = (
         "_closes",
+        "_count",
         "_direct",
         "_payload",
         "_provided",
@@ -40,6 +42,7 @@ class HandlerPlan:
         "_rest_slot_by_name",
         "_steps",
         "_template",
+        "_validate",
         "_wires",
         "description",
         "function",
@@ -74,6 +77,10 @@ class HandlerPlan:
         self.needs_solving = not all(step.is_inline for step in self._steps)
         #: Whether ``start`` can be used.
         self.starts_at_once = kind == "coroutine" and not self.needs_solving
+        # Of a handler whose arguments all come from the payload: how many, and what converts them.
+        self._count, self._validate = -1, None
+        if self._direct and self._payload is not None and len(self._payload) == len(self._template):
+            self._count, self._validate = len(self._payload), self._payload.converters
 
     @classmethod
     def read(
@@ -123,12 +130,17 @@ class HandlerPlan:
 
         It is what ``call`` awaits, without a coroutine around it, for there are many calls a second.
         """
-        if self._provided:
-            frame = self._frame(provided_values, args, kwargs)
-        else:
-            frame = self._template.copy()
-            if self._payload is not None:
-                self._payload.fill(frame, args, kwargs)
+        if len(args) == self._count and not kwargs:
+            if self._validate is None:
+                return self.function(*args)  # type: ignore[no-any-return]
+            try:
+                frame = [validate(value) for validate, value in zip(self._validate, args)]  # noqa: B905
+            except ValidationError:
+                # What is wrong with them is found below.
+                pass
+            else:
+                return self.function(*frame)  # type: ignore[no-any-return]
+        frame = self._frame(provided_values, args, kwargs)
         for step in self._steps:
             step.run_inline(frame)
         if self._direct:
@@ -156,7 +168,10 @@ class HandlerPlan:
             return await self._run(*self.bind(provided_values, args, kwargs))
         opened: list[AbstractAsyncContextManager[Any]] = []
         if not self._closes:
-            return await self._run(*await self._solve(opened, provided_values, args, kwargs))
+            positional, by_name = await self._solve(opened, provided_values, args, kwargs)
+            if self.kind == "coroutine":
+                return await self.function(*positional, **by_name)
+            return await self._run(positional, by_name)
         result = None
         # The scope is around dependencies that may hold scopes of their own, and so nests with them.
         with CancelScope() as closing:
@@ -225,8 +240,11 @@ class HandlerPlan:
         """Make the arguments of one call; the payload is validated before any dependency runs."""
         frame = self._frame(provided_values, args, kwargs)
         for step in self._steps:
-            await step.run(frame, opened)
-        return self._arguments(frame)
+            if step.is_coroutine:
+                frame[step.slot] = await step.start(frame)
+            else:
+                await step.run(frame, opened)
+        return (frame, {}) if self._direct else self._arguments(frame)
 
     def _frame(
         self, provided_values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -109,13 +109,13 @@ class OpenSession:
             lifespan.end()
 
     async def _read_messages(self) -> None:
-        peer = self._peer
+        peer, on = self._peer, self._on
         while peer.ending is None or not peer.finished:
             try:
                 message = await peer.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
                 if peer.ending is None or message.code in (Goodbye.code, Abort.code):
-                    waiting = _ON[message.code](self, message)
+                    waiting = on[message.code](self, message)
                     if waiting is not None:
                         await waiting
             except InvalidURI as error:
@@ -345,18 +345,17 @@ class OpenSession:
     def _send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
         self._peer.send(Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs))
 
-
-#: What serves a message, by its code; it returns what is to be awaited before the next one is read, if anything.
-_ON: Final[Mapping[int, Callable[[OpenSession, Any], Awaitable[None] | None]]] = {
-    Call.code: OpenSession._on_call,
-    Cancel.code: OpenSession._on_cancel,
-    Publish.code: OpenSession._on_publish,
-    Subscribe.code: OpenSession._on_subscribe,
-    Unsubscribe.code: OpenSession._on_unsubscribe,
-    Register.code: OpenSession._on_register,
-    Unregister.code: OpenSession._on_unregister,
-    Yield.code: OpenSession._on_yield,
-    Error.code: OpenSession._on_error,
-    Goodbye.code: OpenSession._on_goodbye,
-    Abort.code: OpenSession._on_abort,
-}
+    #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
+    _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {
+        Call.code: _on_call,
+        Cancel.code: _on_cancel,
+        Publish.code: _on_publish,
+        Subscribe.code: _on_subscribe,
+        Unsubscribe.code: _on_unsubscribe,
+        Register.code: _on_register,
+        Unregister.code: _on_unregister,
+        Yield.code: _on_yield,
+        Error.code: _on_error,
+        Goodbye.code: _on_goodbye,
+        Abort.code: _on_abort,
+    }

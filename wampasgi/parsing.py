@@ -55,9 +55,10 @@ def parse(raw: object, *, uri_check: URICheck = "loose") -> Message:
     code = raw[0]
     if type(code) is not int:
         raise RemoteProtocolError(f"a message type code must be an integer, got {_kind(code)}")
-    if code not in _PARSERS:
+    parser = _PARSERS.get(code)
+    if parser is None:
         raise RemoteProtocolError(f"there is no message type with code {_shown(code)}")
-    return _PARSERS[code](raw, uri_check)
+    return parser(raw, uri_check)
 
 
 # What the texts say

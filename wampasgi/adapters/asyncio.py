@@ -28,7 +28,7 @@ class AsyncioAsyncSupport(AsyncSupport):
 
 
 #: What makes a task start eagerly, where this Python can.
-_EAGERLY: Final = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_EAGERLY: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class _AsyncioTaskOwner(TaskOwner):
