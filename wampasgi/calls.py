@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -22,6 +22,8 @@ logger = logging.getLogger("wampasgi.router")
 
 T = TypeVar("T")
 
+_RESULT: Final = Result.code
+
 OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
 
 
@@ -32,7 +34,7 @@ class Procedure:
     answers; None is every call.
     """
 
-    __slots__ = ("first", "is_plain", "plan", "request_name", "roles", "route", "wants_request")
+    __slots__ = ("first", "is_plain", "plan", "request_name", "roles", "route", "run", "wants_request")
 
     def __init__(
         self,
@@ -50,7 +52,9 @@ class Procedure:
         self.request_name = request_name
         #: Whether the handler asks for the RPCRequest; most do not.
         self.wants_request = not plan.uses.isdisjoint(("request", request_name))
-        #: Whether a call needs nothing beyond its payload and one run of the handler.
+        #: What runs the handler, given the provided arguments and the payload.
+        self.run = plan.start if plan.starts_at_once else plan.call
+        #: Whether a call needs nothing beyond that.
         self.is_plain = plan.kind != "async_generator" and not self.wants_request
 
     async def invoke(
@@ -205,24 +209,23 @@ class Calls:
     async def _handle(self, call: RunningCall) -> None:
         call.started = True
         message, procedure = call.message, call.procedure
+        request_id = message.request_id
         try:
             if message.options or not procedure.is_plain:
                 answer = await self._result(call)
             else:
                 # What nearly all calls are, without the layers that the others need.
                 try:
-                    plan = procedure.plan
-                    run = plan.start if plan.starts_at_once else plan.call
-                    value = await run(self._provided, message.args or (), message.kwargs or {})
+                    value = await procedure.run(self._provided, message.args or (), message.kwargs or {})
                     if type(value) in SCALARS:
-                        answer = [Result.code, message.request_id, {}, [value]]
+                        answer = [_RESULT, request_id, {}, [value]]
                     else:
-                        answer = _raw_result(message.request_id, await final_result(value, None))
+                        answer = _raw_result(request_id, await final_result(value, None))
                 except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
                     answer = self._failure(call, error)
             if not call.answered:
                 call.answered = True
-                del self.running[message.request_id]
+                del self.running[request_id]
                 await self._peer.write(answer)
         finally:
             if not call.answered:

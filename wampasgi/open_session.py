@@ -68,6 +68,8 @@ class OpenSession:
         self._built = built
         self._handlers = handlers
         self._provided = built.provided_for(session)
+        self._open_procedures = built.open_procedures
+        self._permissions = built.authorization.permissions
         self._subscriptions = Subscriptions(
             session,
             peer,
@@ -140,22 +142,16 @@ class OpenSession:
     # Calls
 
     def _on_call(self, message: Call) -> Awaitable[None] | None:
-        calls, routed_session, built = self._calls, self._routed_session, self._built
-        if (
-            message.options
-            or message.request_id in calls.running
-            or routed_session.calls
-            or routed_session.outrun
-            or self._subscribing
-        ):
-            return self._call(message)
-        procedure = built.procedures.exact.get(message.procedure)
+        calls, routed = self._calls, self._routed_session
+        procedure = self._open_procedures.get(message.procedure)
         if (
             procedure is None
-            or procedure.roles is not None
-            or built.synchronize_requests
-            or not built.authorization.silent
-            or built.procedure_for_all is not None
+            or self._permissions.given
+            or message.options
+            or message.request_id in calls.running
+            or routed.calls
+            or routed.outrun
+            or self._subscribing
         ):
             return self._call(message)
         # Nothing is left to ask about: this is how nearly all calls of the realm's own procedures go.

@@ -347,8 +347,12 @@ def _event(raw: RawMessage, _: URICheck) -> Message:
 
 
 def _call(raw: RawMessage, uri_check: URICheck) -> Message:
-    args, kwargs = (raw[4], None) if len(raw) == 5 and type(raw[4]) is list else _payload("CALL", raw, 4)
-    request_id, options, procedure = raw[1], raw[2], raw[3]
+    if len(raw) == 5 and type(raw[4]) is list:
+        _, request_id, options, procedure, args = raw
+        kwargs = None
+    else:
+        args, kwargs = _payload("CALL", raw, 4)
+        request_id, options, procedure = raw[1:4]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("CALL.Request", request_id)
     if options or type(options) is not dict:
@@ -393,8 +397,12 @@ def _interrupt(raw: RawMessage, _: URICheck) -> Message:
 
 
 def _yield(raw: RawMessage, _: URICheck) -> Message:
-    args, kwargs = (raw[3], None) if len(raw) == 4 and type(raw[3]) is list else _payload("YIELD", raw, 3)
-    request_id, options = raw[1], raw[2]
+    if len(raw) == 4 and type(raw[3]) is list:
+        _, request_id, options, args = raw
+        kwargs = None
+    else:
+        args, kwargs = _payload("YIELD", raw, 3)
+        request_id, options = raw[1:3]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("YIELD.Request", request_id)
     if options or type(options) is not dict:
