@@ -11,7 +11,7 @@ import anyio
 from wampasgi.adapters import Task, TaskOwner
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import HandlerPlan
-from wampasgi.messages import Call, Cancel, Error, Message, Result
+from wampasgi.messages import Call, Cancel, Error, Result
 from wampasgi.peer import Peer
 from wampasgi.routing import Route
 from wampasgi.rpc import SCALARS, RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
@@ -109,19 +109,6 @@ async def within(timeout: float | None, invocation: Awaitable[T]) -> T:
     raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
 
 
-class RunningCall:
-    """A call that a procedure is handling."""
-
-    __slots__ = ("answered", "message", "procedure", "started", "task")
-
-    def __init__(self, message: Call, procedure: Procedure) -> None:
-        self.message = message
-        self.procedure = procedure
-        self.task: Task | None = None
-        self.answered = False
-        self.started = False
-
-
 class Calls:
     """The calls of one session that are being handled, each in a task of its own.
 
@@ -130,7 +117,7 @@ class Calls:
 
     __slots__ = (
         "_debug",
-        "_handling",
+        "_given_up",
         "_limit",
         "_owner",
         "_peer",
@@ -156,31 +143,34 @@ class Calls:
         self._provided = provided
         self._limit = limit
         self._debug = debug
-        self._handling = 0
         self._room: anyio.Event | None = None
-        #: The calls that are being handled and have no answer yet, by request id.
-        self.running: dict[int, RunningCall] = {}
+        # Of the running calls those that have their answer already, because they were cancelled.
+        self._given_up: set[int] = set()
+        #: The calls whose handlers run, by request id, with their tasks where these are known.
+        self.running: dict[int, Task | None] = {}
 
     def start(self, message: Call, procedure: Procedure) -> None:
         """Handle a call in a task of its own."""
-        call = self.running[message.request_id] = RunningCall(message, procedure)
-        self._handling += 1
-        call.task = self._owner.spawn(self._handle, call)
+        request_id, running = message.request_id, self.running
+        running[request_id] = None
+        task = self._owner.spawn(self._handle, message, procedure)
+        # Most handlers have nothing to wait for, and where tasks start eagerly these are done by now.
+        if request_id in running:
+            running[request_id] = task
 
     async def run(self, message: Call, procedure: Procedure) -> None:
         """Handle a call here and now, for an application with ``synchronize_requests=True``."""
-        call = self.running[message.request_id] = RunningCall(message, procedure)
-        self._handling += 1
-        await self._handle(call)
+        self.running[message.request_id] = None
+        await self._handle(message, procedure)
 
     @property
     def full(self) -> bool:
         """Whether as many requests are handled as may; a session at its limit is not read from."""
-        return self._handling >= self._limit
+        return len(self.running) >= self._limit
 
     async def room(self) -> None:
         """Wait while the calls are ``full``."""
-        while self._handling >= self._limit:
+        while self.full:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -191,28 +181,22 @@ class Calls:
         handler, ``kill`` cancels it and answers when it is done.
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
-        call = self.running.get(message.request_id)
-        if call is None:
-            return
-        mode = message.options.get("mode", "killnowait")
-        # A task that is cancelled before its first step never gets to answer.
-        unstarted = mode != "skip" and not call.started
-        if mode != "kill" or unstarted:
-            self._answer(call, _canceled(call))
-        if mode != "skip" and call.task is not None:
-            call.task.cancel()
-        if unstarted:
-            self._handling -= 1
-            if self._room is not None:
-                self._room.set()
-
-    async def _handle(self, call: RunningCall) -> None:
-        call.started = True
-        message, procedure = call.message, call.procedure
         request_id = message.request_id
+        if request_id not in self.running or request_id in self._given_up:
+            return
+        mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
+        if mode != "kill":
+            self._given_up.add(request_id)
+            self._peer.send(Error(Call.code, request_id, {}, CANCELED))
+        if mode != "skip" and task is not None:
+            task.cancel()
+
+    async def _handle(self, message: Call, procedure: Procedure) -> None:
+        request_id = message.request_id
+        answer: RawMessage | None = None
         try:
             if message.options or not procedure.is_plain:
-                answer = await self._result(call)
+                answer = await self._result(message, procedure)
             else:
                 # What nearly all calls are, without the layers that the others need.
                 try:
@@ -222,20 +206,20 @@ class Calls:
                     else:
                         answer = _raw_result(request_id, await final_result(value, None))
                 except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
-                    answer = self._failure(call, error)
-            if not call.answered:
-                call.answered = True
-                del self.running[request_id]
-                await self._peer.write(answer)
+                    answer = self._failure(message, error)
         finally:
-            if not call.answered:
-                self._answer(call, _canceled(call))
-            self._handling -= 1
+            del self.running[request_id]
             if self._room is not None:
                 self._room.set()
+            if request_id in self._given_up:
+                self._given_up.remove(request_id)
+                answer = None
+            elif answer is None:
+                self._peer.send(Error(Call.code, request_id, {}, CANCELED))
+        if answer is not None:
+            await self._peer.write(answer)
 
-    async def _result(self, call: RunningCall) -> RawMessage:
-        message, procedure = call.message, call.procedure
+    async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
         timeout = options.get("timeout", 0) / 1000
         request = None
@@ -251,43 +235,32 @@ class Calls:
                 receive_progress=options.get("receive_progress", False),
                 options=options,
             )
-        on_progress = self._progress_sender(call) if options.get("receive_progress", False) else None
+        on_progress = (
+            self._progress_sender(message.request_id) if options.get("receive_progress", False) else None
+        )
         try:
             invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
             # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
             result = await (within(timeout, invocation) if timeout else invocation)
         except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
-            return self._failure(call, error)
+            return self._failure(message, error)
         return _raw_result(message.request_id, result)
 
-    def _failure(self, call: RunningCall, error: Exception) -> RawMessage:
-        message = call.message
+    def _failure(self, message: Call, error: Exception) -> RawMessage:
         if isinstance(error, WAMPError):
             return _raw_error(message.request_id, error.uri, error.args, error.kwargs)
         logger.error("procedure %s failed, called by %r", message.procedure, self._session, exc_info=error)
         text = (f"{type(error).__name__}: {error}",) if self._debug else ()
         return _raw_error(message.request_id, RUNTIME_ERROR, text, {})
 
-    def _progress_sender(self, call: RunningCall) -> OnProgress:
-        request_id = call.message.request_id
-
+    def _progress_sender(self, request_id: int) -> OnProgress:
         async def send_progress(report: RPCProgressReport) -> None:
-            if not call.answered:
+            if request_id not in self._given_up:
                 progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
                 self._peer.send(progress)
                 await self._peer.uncongested()
 
         return send_progress
-
-    def _answer(self, call: RunningCall, message: Message) -> None:
-        if not call.answered:
-            call.answered = True
-            del self.running[call.message.request_id]
-            self._peer.send(message)
-
-
-def _canceled(call: RunningCall) -> Error:
-    return Error(Call.code, call.message.request_id, {}, CANCELED)
 
 
 def _raw_result(request_id: int, result: RPCResult | RPCErrorResult) -> RawMessage:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 import anyio
 
-from wampasgi.adapters.base import AsyncSupport, TaskOwner
+from wampasgi.adapters.base import AsyncSupport, Task, TaskOwner
 
 
 class AsyncioAsyncSupport(AsyncSupport):
@@ -29,6 +29,20 @@ class AsyncioAsyncSupport(AsyncSupport):
 
 #: What makes a task start eagerly, where this Python can.
 _EAGERLY: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+
+
+class _StartedFirst:
+    """A task that may not have begun, and is cancelled after its first step."""
+
+    __slots__ = ("_loop", "_task")
+
+    def __init__(self, task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+        self._task = task
+        self._loop = loop
+
+    def cancel(self) -> None:
+        # The first step was scheduled before.
+        self._loop.call_soon(self._task.cancel)
 
 
 class _AsyncioTaskOwner(TaskOwner):
@@ -64,14 +78,14 @@ class _AsyncioTaskOwner(TaskOwner):
             raise self._failures[0]
         return None
 
-    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> asyncio.Task[None]:
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task:
         task = asyncio.Task(function(*args), loop=self._loop, **_EAGERLY)
         if not task.done():
             self._tasks.add(task)
             task.add_done_callback(self._finished)
         elif not task.cancelled() and (failure := task.exception()) is not None:
             self._failures.append(failure)
-        return task
+        return task if _EAGERLY else _StartedFirst(task, self._loop)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

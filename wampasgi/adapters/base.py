@@ -12,7 +12,10 @@ class Task(Protocol):
     """A task that an owner started."""
 
     def cancel(self) -> Any:
-        """Ask the task to stop; returns at once, the owner waits for it."""
+        """Ask the task to stop; returns at once, the owner waits for it.
+
+        One that has not begun runs to its first suspension all the same: it may have something to clear up.
+        """
 
 
 class TaskOwner(ABC):
