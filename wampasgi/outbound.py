@@ -76,18 +76,15 @@ class Outbound:
             self._queue.clear()
             self._on_overflow()
 
-    def write(self, item: Any, size: int) -> Awaitable[None]:
+    async def write(self, item: Any, size: int) -> None:
         """Write ``item`` like ``put``, and wait until it is written where nothing else is being written.
 
         Then the caller's own task writes, which saves starting one.
         """
         if self.closed or self._writing:
             self.put(item, size)
-            return _nothing()
+            return
         self._writing = True
-        return self._write_now(item)
-
-    async def _write_now(self, item: Any) -> None:
         try:
             await self._write_one(item)
         except OSError:
@@ -136,7 +133,3 @@ class Outbound:
         if self._drained is not None:
             self._drained.set()
             self._drained = None
-
-
-async def _nothing() -> None:
-    """What is awaited where there is nothing to wait for."""
