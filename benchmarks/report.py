@@ -1,0 +1,99 @@
+"""The figures as Markdown."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.cases import Line
+from benchmarks.running import CaseResult, SweepResult
+from benchmarks.servers import CEILING
+
+BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
+
+#: Below this share of its time the server waited for the load.
+BUSY = 0.9
+
+
+def machine() -> str:
+    """Describe what the figures come from."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):
+        model = found[1].strip()
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("uvicorn", "uvloop", "picows")
+    )
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}; {python}, {versions}"
+
+
+def markdown(cases: list[CaseResult], sweeps: list[SweepResult], missing: Mapping[str, str], how: str) -> str:
+    """Return the tables, what they come from first."""
+    parts = [f"{machine()}. {how}.\n"]
+    parts += [f"{app} is left out: {reason}.\n" for app, reason in missing.items()]
+    if cases:
+        head = (
+            "| case | of | figure | beside the ceiling | server CPU each | the same by CPU |",
+            "| --- | --- | ---: | ---: | ---: | ---: |",
+        )
+        parts.append("\n".join((*head, *(row for result in cases for row in _rows(result)))) + "\n")
+    parts += [_sweep_table(result) for result in sweeps]
+    return "\n".join(parts)
+
+
+def insert(page: str, figures: str) -> str:
+    """Replace what stands between the marks of a page."""
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"the page has no lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n\n{figures}\n{END}{after}"
+
+
+def _rows(result: CaseResult) -> Iterator[str]:
+    title = result.case.title
+    for line in result.case.lines:
+        measured = result.measured[line.label]
+        reference = result.measured[line.beside] if line.beside else None
+        for unit, figure in measured.figures.items():
+            beside = line.compare(figure, reference.figures[unit]) if reference else ""
+            cells = [title, line.label, f"{_number(figure)} {unit}", beside, *_cpu(line, result)]
+            yield f"| {' | '.join(cells)} |"
+            title = ""
+
+
+def _cpu(line: Line, result: CaseResult) -> tuple[str, str]:
+    """The server's CPU time for each, and the reference's as a share of it."""
+    measured = result.measured[line.label]
+    if measured.cpu is None:
+        return "", ""
+    idle = "" if measured.busy is None or measured.busy >= BUSY else f" ({measured.busy:.0%} busy)"
+    cpu = f"{1e6 * measured.cpu:.1f} µs{idle}"
+    reference = result.measured[line.beside].cpu if line.beside else None
+    return cpu, line.compare(1 / measured.cpu, 1 / reference) if reference else ""
+
+
+def _sweep_table(result: SweepResult) -> str:
+    points = result.sweep.points
+    rows = [
+        f"| {result.sweep.axis} | {' | '.join(f'{point:,}' for point in points)} |",
+        f"| --- |{' ---: |' * len(points)}",
+    ]
+    for app, measured in result.measured.items():
+        cells = []
+        for point in points:
+            [figure] = measured[point].figures.values()
+            [ceiling] = result.measured[CEILING][point].figures.values()
+            cells.append(_number(figure) + ("" if app == CEILING else f" ({figure / ceiling:.2f})"))
+        rows.append(f"| {app} | {' | '.join(cells)} |")
+    return f"{result.sweep.title}, calls/s and the share of the ceiling:\n\n" + "\n".join(rows) + "\n"
+
+
+def _number(figure: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

@@ -1,0 +1,85 @@
+"""Runs cases and sweeps: every line in turn, then all again, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import uvloop
+
+from benchmarks.cases import Case, Sweep
+from benchmarks.client import WrongAnswer
+from benchmarks.measurement import Measurement
+from benchmarks.servers import Servers
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """The medians of each line's runs."""
+
+    case: Case
+    measured: dict[str, Measurement]
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The medians of each app's runs at each point."""
+
+    sweep: Sweep
+    measured: dict[str, dict[int, Measurement]]
+
+
+def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
+    """Measure each line ``runs`` times. Raises WrongAnswer, with the case and line, for wrong answers."""
+    measured: dict[str, list[Measurement]] = {line.label: [] for line in case.lines}
+    for _ in range(runs):
+        for line in case.lines:
+            measured[line.label].append(_measure(f"{case.name}, {line.label}", line.load, servers))
+    return CaseResult(case, {label: median(taken) for label, taken in measured.items()})
+
+
+def run_sweep(sweep: Sweep, servers: Servers, runs: int) -> SweepResult:
+    """Measure each app ``runs`` times at each point. Raises WrongAnswer as ``run_case`` does."""
+    measured: dict[str, dict[int, Measurement]] = {app: {} for app in sweep.apps}
+    for point in sweep.points:
+        taken: dict[str, list[Measurement]] = {app: [] for app in sweep.apps}
+        for _ in range(runs):
+            for app in sweep.apps:
+                load = _at(sweep, app, point)
+                taken[app].append(_measure(f"{sweep.name} {point}, {app}", load, servers))
+        for app in sweep.apps:
+            measured[app][point] = median(taken[app])
+    return SweepResult(sweep, measured)
+
+
+def median(runs: list[Measurement]) -> Measurement:
+    """Return the median of each figure of several runs."""
+    figures = {unit: statistics.median(run.figures[unit] for run in runs) for unit in runs[0].figures}
+    return Measurement(figures, _median(run.cpu for run in runs), _median(run.busy for run in runs))
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _at(sweep: Sweep, app: str, point: int) -> Callable[[Servers], Awaitable[Measurement]]:
+    return lambda servers: sweep.load(servers.running(app), point)
+
+
+def _measure(what: str, load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            measurement = runner.run(_awaited(load, servers))
+        except WrongAnswer as error:
+            raise WrongAnswer(f"{what}: {error}") from error
+    figures = ", ".join(f"{figure:,.1f} {unit}" for unit, figure in measurement.figures.items())
+    print(f"{what}: {figures}", file=sys.stderr)
+    return measurement
+
+
+async def _awaited(load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
+    return await load(servers)
