@@ -32,31 +32,24 @@ class Scale:
 QUICK = Scale(seconds=0.3, idle_sessions=300, payloads=(16, 1024, 16384), sessions=(1, 8, 64))
 
 Load: TypeAlias = Callable[[Servers], Awaitable[Measurement]]
-#: A figure beside the one it is compared with, as the table shows it.
-Compare: TypeAlias = Callable[[float, float], str]
 
 
-def share(figure: float, reference: float) -> str:
-    """Of a rate: how much of the reference is reached."""
-    return f"{figure / reference:.2f}"
+@dataclass(frozen=True)
+class Compare:
+    """How a figure stands beside its reference's, and in which form the table shows that."""
+
+    ratio: Callable[[float, float], float]
+    form: str = "{:.2f}"
 
 
-def share_of_speed(figure: float, reference: float) -> str:
-    """The same of a time, so that more is better here, too."""
-    return f"{reference / figure:.2f}"
-
-
-def cost_of_rate(figure: float, reference: float) -> str:
-    """How many times the reference each costs."""
-    return f"{reference / figure:.2f} times the cost"
-
-
-def cost_of_time(figure: float, reference: float) -> str:
-    return f"{figure / reference:.2f} times the cost"
-
-
-def above(figure: float, reference: float) -> str:
-    return f"{figure - reference:+.1f}"
+#: Of a rate: how much of the reference is reached.
+SHARE: Final = Compare(lambda figure, reference: figure / reference)
+#: The same of a time, so that more is better here, too.
+SHARE_OF_SPEED: Final = Compare(lambda figure, reference: reference / figure)
+#: How many times the reference each costs, of rates and of times.
+COST_OF_RATE: Final = Compare(lambda figure, reference: reference / figure, "{:.2f} times the cost")
+COST_OF_TIME: Final = Compare(lambda figure, reference: figure / reference, "{:.2f} times the cost")
+ABOVE: Final = Compare(lambda figure, reference: figure - reference, "{:+.1f}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class Line:
     label: str
     load: Load
     beside: str | None = None
-    compare: Compare = share
+    compare: Compare = SHARE
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
 
 def _compared(apps: list[str], load: Callable[[Server], Awaitable[Measurement]]) -> list[Line]:
     """Load the server of each app, and hold the ceiling's figure beside the others'."""
-    return [Line(app, _running(app, load), None if app == CEILING else CEILING, share) for app in apps]
+    return [Line(app, _running(app, load), None if app == CEILING else CEILING, SHARE) for app in apps]
 
 
 def _running(app: str, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
@@ -161,7 +154,7 @@ def _typed_echo(scale: Scale) -> Case:
 def _latency(scale: Scale, apps: list[str]) -> Case:
     lines = _compared(apps, lambda server: calls.latency(server, scale.seconds))
     title = "RPC echo, one call in flight"
-    return Case("latency", title, [replace(line, compare=share_of_speed) for line in lines])
+    return Case("latency", title, [replace(line, compare=SHARE_OF_SPEED) for line in lines])
 
 
 def _routed(scale: Scale) -> Case:
@@ -192,7 +185,7 @@ def _joining(scale: Scale) -> Case:
 
 def _memory(scale: Scale) -> Case:
     load = partial(joining.idle_memory, sessions=scale.idle_sessions)
-    lines = [Line(app, _fresh(app, load), None if app == CEILING else CEILING, above) for app in OURS]
+    lines = [Line(app, _fresh(app, load), None if app == CEILING else CEILING, ABOVE) for app in OURS]
     return Case("memory", f"Memory of the server for each of {scale.idle_sessions:,} idle sessions", lines)
 
 
@@ -204,11 +197,11 @@ def _among_many(scale: Scale) -> Case:
         lines.append(Line(label.format(few), load(few)))
         lines.append(Line(label.format(many), load(many), label.format(few), compare))
 
-    add("call, {:,} procedures", lambda number: _call_among(number, scale), cost_of_rate)
+    add("call, {:,} procedures", lambda number: _call_among(number, scale), COST_OF_RATE)
     for match in PATTERNS:
-        add(f"publish, {{:,}} {match} subscriptions", partial(_publish_among, match, scale), cost_of_rate)
+        add(f"publish, {{:,}} {match} subscriptions", partial(_publish_among, match, scale), COST_OF_RATE)
     for match in PATTERNS:
-        add(f"matching alone, {{:,}} {match} entries", partial(_look_up_among, match, scale), cost_of_time)
+        add(f"matching alone, {{:,}} {match} entries", partial(_look_up_among, match, scale), COST_OF_TIME)
     return Case("among_many", f"One among {many:,}, beside one among {few}", lines)
 
 
@@ -244,7 +237,7 @@ def _look_up_among(match: Match, scale: Scale, number: int) -> Load:
 def _serializers(scale: Scale) -> Case:
     lines: list[Line] = []
     for name, codec in (("JSON", JSON), ("MessagePack", MSGPACK), ("CBOR", CBOR)):
-        load = partial(calls.echo, seconds=scale.seconds, args=[42, "text", [1.5, None]], codec=codec)
+        load = partial(calls.echo, seconds=scale.seconds, args=["text " * 12], codec=codec)
         lines += [
             replace(line, label=f"{line.label}, {name}", beside=line.beside and f"{line.beside}, {name}")
             for line in _compared(OURS, load)

@@ -61,7 +61,8 @@ class Client(picows.WSListener):
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         if frame.msg_type is not self._frame:
-            self.clients.fail(f"the server closed the connection: {frame}")
+            self.clients.fail(f"the server sent {frame.msg_type} in the middle of a session")
+            transport.disconnect()
             return
         message = self._decode(frame.get_payload_as_bytes())
         if not self.joined.done():
@@ -119,9 +120,13 @@ class Clients:
         self._failed.cancel()
         for session in self.sessions:
             session.transport.send_close()
-            session.transport.disconnect()
-        for session in self.sessions:
-            await session.transport.wait_disconnected()
+        # The server answers each, so that it is done with them before something else is measured.
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for session in self.sessions:
+                    await session.transport.wait_disconnected()
+        except TimeoutError as late:
+            raise WrongAnswer(f"the server has not closed its connections for {PATIENCE} seconds") from late
 
     async def join(self, client: C) -> C:
         """Open a connection and a session for ``client``."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.cases import Line
-from benchmarks.running import CaseResult, SweepResult
+from benchmarks.running import CaseResult, SweepResult, median
 from benchmarks.servers import CEILING
 
 BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
@@ -58,24 +58,26 @@ def insert(page: str, figures: str) -> str:
 def _rows(result: CaseResult) -> Iterator[str]:
     title = result.case.title
     for line in result.case.lines:
-        measured = result.measured[line.label]
-        reference = result.measured[line.beside] if line.beside else None
+        measured = median(result.runs[line.label])
         for unit, figure in measured.figures.items():
-            beside = line.compare(figure, reference.figures[unit]) if reference else ""
-            cells = [title, line.label, f"{_number(figure)} {unit}", beside, *_cpu(line, result)]
+            beside = result.beside(line, unit)
+            compared = "" if beside is None else line.compare.form.format(beside)
+            cells = [title, line.label, f"{_number(figure)} {unit}", compared, *_cpu(line, result)]
             yield f"| {' | '.join(cells)} |"
             title = ""
 
 
 def _cpu(line: Line, result: CaseResult) -> tuple[str, str]:
-    """The server's CPU time for each, and the reference's as a share of it."""
-    measured = result.measured[line.label]
+    """The server's CPU time for each, and what is compared by it."""
+    measured = median(result.runs[line.label])
     if measured.cpu is None:
         return "", ""
     idle = "" if measured.busy is None or measured.busy >= BUSY else f" ({measured.busy:.0%} busy)"
     cpu = f"{1e6 * measured.cpu:.1f} µs{idle}"
-    reference = result.measured[line.beside].cpu if line.beside else None
-    return cpu, line.compare(1 / measured.cpu, 1 / reference) if reference else ""
+    reference = median(result.runs[line.beside]).cpu if line.beside else None
+    if reference is None:
+        return cpu, ""
+    return cpu, line.compare.form.format(line.compare.ratio(1 / measured.cpu, 1 / reference))
 
 
 def _sweep_table(result: SweepResult) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import uvloop
 
-from benchmarks.cases import Case, Sweep
+from benchmarks.cases import Case, Line, Sweep
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import Measurement
 from benchmarks.servers import Servers
@@ -18,10 +18,19 @@ from benchmarks.servers import Servers
 
 @dataclass(frozen=True)
 class CaseResult:
-    """The medians of each line's runs."""
+    """What each line's runs measured, in the order in which they ran."""
 
     case: Case
-    measured: dict[str, Measurement]
+    runs: dict[str, list[Measurement]]
+
+    def beside(self, line: Line, unit: str) -> float | None:
+        """Return the median of a figure beside the reference's of the same run; None without a reference."""
+        if line.beside is None:
+            return None
+        pairs = zip(self.runs[line.label], self.runs[line.beside], strict=True)
+        return statistics.median(
+            line.compare.ratio(run.figures[unit], reference.figures[unit]) for run, reference in pairs
+        )
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
     for _ in range(runs):
         for line in case.lines:
             measured[line.label].append(_measure(f"{case.name}, {line.label}", line.load, servers))
-    return CaseResult(case, {label: median(taken) for label, taken in measured.items()})
+    return CaseResult(case, measured)
 
 
 def run_sweep(sweep: Sweep, servers: Servers, runs: int) -> SweepResult:

@@ -72,15 +72,17 @@ class Server:
 class Servers:
     """Starts each app when it is first asked for, and stops all in the end.
 
-    Where the system allows it, they run on the first core and this process, which loads them, on the others.
+    Where ``pin`` asks for it and the system allows it, they run on the first core, and this process, which
+    loads them, on the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, pin: bool = True) -> None:
+        self._pin = pin and hasattr(os, "sched_setaffinity")
         self._running: dict[str, Server] = {}
         self._core = -1
 
     def __enter__(self) -> Servers:
-        if hasattr(os, "sched_setaffinity"):
+        if self._pin:
             cores = sorted(os.sched_getaffinity(0))
             if len(cores) > 1:
                 self._core = cores[0]
