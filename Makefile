@@ -60,6 +60,7 @@ format: $(TESTABLE)
 
 bench: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[bench]'
+	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks to compare with cannot be installed."
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:

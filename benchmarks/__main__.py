@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmarks import report
 from benchmarks.cases import QUICK, Scale, cases, sweeps
 from benchmarks.client import WrongAnswer
 from benchmarks.running import CaseResult, SweepResult, run_case, run_sweep
-from benchmarks.servers import APPS, PEERS, ROOT, Servers, missing_peers
+from benchmarks.servers import APPS, PEERS, ROOT, Servers
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = "performance.png"
@@ -44,35 +45,36 @@ def main(arguments: list[str]) -> None:
     if options.seconds is not None:
         scale = replace(scale, seconds=options.seconds)
     runs = options.runs or (1 if options.quick else 5)
-    missing = missing_peers()
-    apps = [app for app in APPS if app not in missing and not (options.no_peers and app in PEERS)]
-    taken, swept = measure(scale, apps, runs, options.case)
-    how = f"Medians of {runs} runs of {scale.seconds:g} s"
-    figures = report.markdown(taken, swept, {} if options.no_peers else missing, how)
+    load = os.getloadavg()[0]
+    with Servers() as servers:
+        missing = {} if options.no_peers else servers.missing_peers()
+        apps = [app for app in APPS if app not in missing and not (options.no_peers and app in PEERS)]
+        taken, swept = measure(servers, scale, apps, runs, options.case)
+    how = f"Medians of {runs} runs of {scale.seconds:g} s; the load average before was {load:.1f}"
+    figures = report.markdown(taken, swept, missing, how)
     print(figures)
     write(figures, swept, options.output, publish=options.publish)
 
 
 def measure(
-    scale: Scale, apps: list[str], runs: int, chosen: list[str] | None
+    servers: Servers, scale: Scale, apps: list[str], runs: int, chosen: list[str] | None
 ) -> tuple[list[CaseResult], list[SweepResult]]:
     """Run the chosen cases, or all; exits with what was wrong where an app answers wrongly."""
-    with Servers() as servers:
-        try:
-            return (
-                [
-                    run_case(case, servers, runs)
-                    for name, case in cases(scale, apps).items()
-                    if chosen is None or name in chosen
-                ],
-                [
-                    run_sweep(sweep, servers, runs)
-                    for name, sweep in sweeps(scale, apps).items()
-                    if chosen is None or name in chosen
-                ],
-            )
-        except WrongAnswer as error:
-            sys.exit(f"failed: {error}")
+    try:
+        return (
+            [
+                run_case(case, servers, runs)
+                for name, case in cases(scale, apps).items()
+                if chosen is None or name in chosen
+            ],
+            [
+                run_sweep(sweep, servers, runs)
+                for name, sweep in sweeps(scale, apps).items()
+                if chosen is None or name in chosen
+            ],
+        )
+    except WrongAnswer as error:
+        sys.exit(f"failed: {error}")
 
 
 def write(figures: str, swept: list[SweepResult], folder: Path, *, publish: bool) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, together
-from benchmarks.measurement import Measurement, measure_rate
+from benchmarks.measurement import CALLS_PER_SECOND, Measurement, measure_rate
 from benchmarks.servers import Server
 
 CALL, REGISTER, YIELD = 48, 64, 70
@@ -132,7 +132,7 @@ async def _measure_calls(
     for caller in callers:
         for _ in range(in_flight):
             caller.call()
-    unit, weight = ("calls/s", 1) if messages is None else ("messages/s", messages)
+    unit, weight = (CALLS_PER_SECOND, 1) if messages is None else ("messages/s", messages)
     measured = await measure_rate(
         unit, clients, server, lambda: weight * sum(caller.results for caller in callers), seconds
     )

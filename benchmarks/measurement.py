@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from benchmarks.client import Clients
 from benchmarks.servers import Server, Work
+
+CALLS_PER_SECOND: Final = "calls/s"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.cases import Line
+from benchmarks.measurement import CALLS_PER_SECOND
 from benchmarks.running import CaseResult, SweepResult, median
 from benchmarks.servers import CEILING
 
@@ -86,12 +87,11 @@ def _sweep_table(result: SweepResult) -> str:
         f"| {result.sweep.axis} | {' | '.join(f'{point:,}' for point in points)} |",
         f"| --- |{' ---: |' * len(points)}",
     ]
-    for app, measured in result.measured.items():
+    for app, measured in result.runs.items():
         cells = []
         for point in points:
-            [figure] = measured[point].figures.values()
-            [ceiling] = result.measured[CEILING][point].figures.values()
-            cells.append(_number(figure) + ("" if app == CEILING else f" ({figure / ceiling:.2f})"))
+            rate = _number(median(measured[point]).figures[CALLS_PER_SECOND])
+            cells.append(rate if app == CEILING else f"{rate} ({result.share(app, point):.2f})")
         rows.append(f"| {app} | {' | '.join(cells)} |")
     return f"{result.sweep.title}, calls/s and the share of the ceiling:\n\n" + "\n".join(rows) + "\n"
 

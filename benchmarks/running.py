@@ -12,8 +12,8 @@ import uvloop
 
 from benchmarks.cases import Case, Line, Sweep
 from benchmarks.client import WrongAnswer
-from benchmarks.measurement import Measurement
-from benchmarks.servers import Servers
+from benchmarks.measurement import CALLS_PER_SECOND, Measurement
+from benchmarks.servers import CEILING, Servers
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,17 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The medians of each app's runs at each point."""
+    """What each app's runs measured at each point, in the order in which they ran."""
 
     sweep: Sweep
-    measured: dict[str, dict[int, Measurement]]
+    runs: dict[str, dict[int, list[Measurement]]]
+
+    def share(self, app: str, point: int) -> float:
+        """Return the median of the app's rate beside the ceiling's of the same run."""
+        pairs = zip(self.runs[app][point], self.runs[CEILING][point], strict=True)
+        return statistics.median(
+            run.figures[CALLS_PER_SECOND] / ceiling.figures[CALLS_PER_SECOND] for run, ceiling in pairs
+        )
 
 
 def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
@@ -52,15 +59,14 @@ def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
 
 def run_sweep(sweep: Sweep, servers: Servers, runs: int) -> SweepResult:
     """Measure each app ``runs`` times at each point. Raises WrongAnswer as ``run_case`` does."""
-    measured: dict[str, dict[int, Measurement]] = {app: {} for app in sweep.apps}
+    measured: dict[str, dict[int, list[Measurement]]] = {
+        app: {point: [] for point in sweep.points} for app in sweep.apps
+    }
     for point in sweep.points:
-        taken: dict[str, list[Measurement]] = {app: [] for app in sweep.apps}
         for _ in range(runs):
             for app in sweep.apps:
                 load = _at(sweep, app, point)
-                taken[app].append(_measure(f"{sweep.name} {point}, {app}", load, servers))
-        for app in sweep.apps:
-            measured[app][point] = median(taken[app])
+                measured[app][point].append(_measure(f"{sweep.name} {point}, {app}", load, servers))
     return SweepResult(sweep, measured)
 
 

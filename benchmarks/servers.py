@@ -25,16 +25,6 @@ APPS = {
 PEERS = {"serverwamp": "serverwamp", "fastapi-headless-wamp": "fastapi_headless_wamp"}
 
 
-def missing_peers() -> dict[str, str]:
-    """Return the peers that cannot be measured here, each with the reason."""
-    reasons = {}
-    for app, package in PEERS.items():
-        if importlib.util.find_spec(package) is None:
-            python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-            reasons[app] = f"its package is not installed for {python}"
-    return reasons
-
-
 @dataclass(frozen=True)
 class Work:
     """Seconds that a server had the CPU, and that it wanted it while others had it."""
@@ -104,6 +94,20 @@ class Servers:
             self._running[app] = self._start(app)
         return self._running[app]
 
+    def missing_peers(self) -> dict[str, str]:
+        """Return the peers that cannot be measured here, each with the reason."""
+        reasons = {}
+        for app, package in PEERS.items():
+            if importlib.util.find_spec(package) is None:
+                python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+                reasons[app] = f"it is not installed for {python}"
+                continue
+            try:
+                self.running(app)
+            except RuntimeError as error:
+                reasons[app] = str(error)
+        return reasons
+
     @contextmanager
     def fresh(self, app: str) -> Iterator[Server]:
         """Start a server that nothing has loaded yet, and stop it at the end."""
@@ -124,5 +128,5 @@ class Servers:
         port = process.stdout.readline()
         if not port:
             process.communicate()
-            raise RuntimeError(f"the server of {app} did not start: see its error above")
+            raise RuntimeError(f"the server of {app} did not start, its error says why")
         return Server(app, process, int(port))

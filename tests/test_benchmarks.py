@@ -60,10 +60,10 @@ def test_case_measures_each_of_its_lines(case: Case, servers: Servers) -> None:
 @pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
 def test_sweep_measures_each_app_at_each_point(sweep: Sweep, servers: Servers) -> None:
     result = run_sweep(sweep, servers, 1)
-    assert list(result.measured) == APPS
-    for measured in result.measured.values():
+    assert list(result.runs) == APPS
+    for measured in result.runs.values():
         assert list(measured) == list(sweep.points)
-        assert all(run.figures["calls/s"] > 0 for run in measured.values())
+        assert all(run.figures["calls/s"] > 0 for [run] in measured.values())
 
 
 def test_wrong_answer_fails_the_run(server: Server) -> None:
@@ -98,6 +98,19 @@ def test_server_that_does_not_start_is_an_error(servers: Servers, monkeypatch: p
     monkeypatch.setitem(MODULES, "missing", "benchmarks.apps.missing")
     with pytest.raises(RuntimeError, match="the server of missing did not start"):
         servers.running("missing")
+
+
+def test_peer_that_is_not_installed_is_left_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.servers.PEERS", {"serverwamp": "no_such_package"})
+    [(peer, reason)] = servers.missing_peers().items()
+    assert peer == "serverwamp"
+    assert "it is not installed for Python 3." in reason
+
+
+def test_peer_that_does_not_start_is_left_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.servers.PEERS", {"broken": "starlette"})
+    monkeypatch.setitem(MODULES, "broken", "benchmarks.apps.missing")
+    assert servers.missing_peers() == {"broken": "the server of broken did not start, its error says why"}
 
 
 # The tables
@@ -160,7 +173,7 @@ def made_up_sweep() -> SweepResult:
         sweep,
         {
             app: {
-                point: Measurement({"calls/s": rate})
+                point: [Measurement({"calls/s": rate})]
                 for point, rate in zip(sweep.points, of_app, strict=True)
             }
             for app, of_app in rates.items()
