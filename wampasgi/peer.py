@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 import anyio
 
-from wampasgi.adapters import TaskOwner
+from wampasgi.adapters import Start, TaskOwner
 from wampasgi.errors import (
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
@@ -76,17 +76,16 @@ class CallClient(Protocol):
 class EncodedMessage:
     """A message for many peers, encoded once for each serializer among them."""
 
-    __slots__ = ("_encoded", "raw")
+    __slots__ = ("encoded", "raw")
 
     def __init__(self, message: Message) -> None:
         self.raw = message.to_list()
-        self._encoded: dict[str, str | bytes] = {}
+        #: What ``encode`` has given, by the serializer's name.
+        self.encoded: dict[str, str | bytes] = {}
 
     def encode(self, serializer: Serializer) -> str | bytes:
         """The message as this serializer writes it; raises UnserializableValue."""
-        encoded = self._encoded.get(serializer.name)
-        if encoded is None:
-            encoded = self._encoded[serializer.name] = serializer.encode(self.raw)
+        encoded = self.encoded[serializer.name] = serializer.encode(self.raw)
         return encoded
 
 
@@ -258,18 +257,21 @@ class Peer:
             encoded = self._serializer.encode(replacement)
         return outbound.write(encoded, len(encoded))
 
-    def send_encoded(self, message: EncodedMessage) -> None:
-        """Queue a message that other peers get, too."""
+    def writing(self, message: EncodedMessage) -> Start | None:
+        """Queue a message that other peers get, too; returns what has to be started to write it."""
+        outbound = self._outbound
+        if outbound is None:
+            return None
         if not self._encode_directly:
-            self._put(message.raw)
-            return
-        try:
-            encoded = message.encode(self._serializer)
-        except UnserializableValue as error:
-            self._report_unserializable(message.raw, error)
-            return
-        if self._outbound is not None:
-            self._outbound.put(encoded, len(encoded))
+            return (outbound.owner, outbound.run, message.raw) if outbound.offer(message.raw, 0) else None
+        encoded = message.encoded.get(self._serializer.name)
+        if encoded is None:
+            try:
+                encoded = message.encode(self._serializer)
+            except UnserializableValue as error:
+                self._report_unserializable(message.raw, error)
+                return None
+        return (outbound.owner, outbound.run, encoded) if outbound.offer(encoded, len(encoded)) else None
 
     @property
     def overloaded(self) -> bool:

@@ -28,6 +28,7 @@ class WebSocketTransport:
     """
 
     __slots__ = (
+        "_batched",
         "_decode",
         "_key",
         "_send",
@@ -44,6 +45,7 @@ class WebSocketTransport:
         self._send = send
         #: Messages of a batched frame that come before the next event, the last one first.
         self.waiting: list[object] = []
+        self._batched = subprotocol.batched
         self._decode = None if subprotocol.batched else subprotocol.serializer.decode
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
@@ -82,8 +84,8 @@ class WebSocketTransport:
 
         Not a coroutine of its own: this is how nearly all messages go out.
         """
-        if self.subprotocol.batched:
-            return self.write((encoded,))
+        if self._batched:
+            encoded = self.subprotocol.frame((encoded,))
         return self._send({"type": "websocket.send", self._key: encoded})
 
     async def write(self, encoded: Sequence[str | bytes]) -> None:
