@@ -165,7 +165,7 @@ class ConfiguresRealm(ABC):
         """Let one handler answer every call; the realm's routes are not used then.
 
         It gets the RPCRequest as its first argument, and is a coroutine function or an async generator
-        function like any procedure.
+        function like any procedure. What begins with ``wamp.`` is still the router's.
         """
         self.settings.rpc_handler = handler
         self.settings.changed()

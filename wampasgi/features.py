@@ -17,7 +17,9 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
                 "pattern_based_subscription": True,
                 "publisher_exclusion": True,
                 "publisher_identification": True,
+                "session_meta_api": True,
                 "subscriber_blackwhite_listing": True,
+                "subscription_meta_api": True,
             }
         ),
         "dealer": MappingProxyType(
@@ -30,8 +32,11 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
                 "payload_passthru_mode": True,
                 "progressive_call_invocations": True,
                 "progressive_call_results": True,
+                "registration_meta_api": True,
                 "registration_revocation": True,
+                "session_meta_api": True,
                 "shared_registration": True,
+                "testament_meta_api": True,
             }
         ),
     }

@@ -35,6 +35,8 @@ class Limits:
     subscriptions: int = 1000
     #: Procedures that one session has registered; one more is refused.
     registrations: int = 1000
+    #: Testaments of one session; one more is refused.
+    testaments: int = 100
     #: Publications of one session that wait for the server's own subscribers; at the limit it is not
     #: read from.
     events_waiting: int = 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import anyio
@@ -24,7 +25,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
     WAMPError,
 )
-from wampasgi.events import Event, EventQueue
+from wampasgi.events import Event, EventQueue, Subscriber
 from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.messages import (
@@ -42,13 +43,15 @@ from wampasgi.messages import (
     Unsubscribe,
     Yield,
 )
+from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
+from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, is_reserved
+from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
 
 logger = logging.getLogger("wampasgi.session")
 
@@ -80,6 +83,7 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
+        self._meta_calls = MetaCalls(MetaCaller(session, built, self._permit_testament), peer)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
 
     async def run(self, requests: TaskOwner) -> None:
@@ -185,7 +189,10 @@ class OpenSession:
                 return
         if procedure is None:
             try:
-                routed.call(message, verdict, disclose=disclose)
+                if is_reserved(message.procedure):
+                    await self._meta_calls.answer(message, verdict)
+                else:
+                    routed.call(message, verdict, disclose=disclose)
             except WAMPError as error:
                 routed.refuse(message, error)
         elif options and options.get("progress", False):
@@ -208,7 +215,7 @@ class OpenSession:
     async def _on_publish(self, message: Publish) -> None:
         acknowledge = message.options.get("acknowledge", False)
         try:
-            publication_id = await self._publish(message)
+            publication_id = self._carry(message, *await self._permit(message))
         except WAMPError as error:
             if acknowledge:
                 self._send_error(Publish.code, message.request_id, error)
@@ -217,8 +224,18 @@ class OpenSession:
             self._peer.send(Published(message.request_id, publication_id))
         await self._events.room()
 
-    async def _publish(self, message: Publish) -> int:
-        """Publish as far as the session may, and return the publication id; raises WAMPError."""
+    async def _permit_testament(self, message: Publish) -> Callable[[], object]:
+        """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
+        if not check_uri(message.topic, policy=self._peer.uri_check):
+            raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
+        return partial(self._carry, message, *await self._permit(message))
+
+    async def _permit(self, message: Publish) -> tuple[list[Subscriber], Verdict | None, bool]:
+        """How far the session may publish; raises WAMPError.
+
+        Returns the server's own subscribers, the verdict on reaching clients, and whether the publisher is to
+        be disclosed.
+        """
         topic, options = message.topic, message.options
         if is_reserved(topic):
             raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
@@ -234,7 +251,13 @@ class OpenSession:
         )
         if not (subscribers if verdict is None else verdict.allowed):
             raise refusal("publish", topic)
-        disclose = may_disclose(verdict, "publish", topic, options)
+        return subscribers, verdict, may_disclose(verdict, "publish", topic, options)
+
+    def _carry(
+        self, message: Publish, subscribers: list[Subscriber], verdict: Verdict | None, disclose: bool
+    ) -> int:
+        """Publish as far as was permitted, and return the publication id."""
+        topic, options = message.topic, message.options
         if verdict is None:
             # Nobody has said that clients may reach each other here: it is for the server alone.
             publication_id = random_publication_id()
@@ -286,6 +309,7 @@ class OpenSession:
         at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
         if self._built.synchronize_requests or topic is None or at_limit:
             await self._subscriptions.subscribe(message, match, topic)
+            self._built.joined.report()
         else:
             self._subscribing.add(message.request_id)
             self._requests.spawn(self._subscribe, message, match, topic)
@@ -293,6 +317,7 @@ class OpenSession:
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._subscriptions.subscribe(message, match, topic)
+            self._built.joined.report()
         finally:
             self._subscribing.discard(message.request_id)
 
@@ -301,6 +326,7 @@ class OpenSession:
             self._subscriptions.unsubscribe(message)
         except WAMPError as error:
             self._send_error(Unsubscribe.code, message.request_id, error)
+        self._built.joined.report()
 
     # Registrations and invocations
 

@@ -159,6 +159,11 @@ class Peer:
         self._encode_directly = send == self._transport.send
 
     @property
+    def uri_check(self) -> URICheck:
+        """The rules that topics and procedures are held to."""
+        return self._uri_check
+
+    @property
     def finished(self) -> bool:
         """Nothing more is to be read: GOODBYE went both ways, or the session was aborted or lost."""
         return self._state is SessionState.FAILED or (self.ending is not None and self.ending.orderly)
