@@ -114,7 +114,7 @@ async def latency(server: Server, seconds: float) -> Measurement:
         stopwatch.call()
         await clients.run_for(seconds / 4)
         stopwatch.seconds.clear()
-        await clients.run_for(seconds)
+        await clients.run_until(lambda: len(stopwatch.seconds) > 1, seconds)
         await stopwatch.end()
         microseconds = [1e6 * taken for taken in stopwatch.seconds]
         centiles = statistics.quantiles(microseconds, n=100)

@@ -172,6 +172,15 @@ class Clients:
         if self._failed.done():
             self._failed.result()
 
+    async def run_until(self, enough: Callable[[], bool], seconds: float) -> None:
+        """Let the sessions run for ``seconds``, and for longer where others have the CPU all that time."""
+        await self.run_for(seconds)
+        for _ in range(100 * PATIENCE):
+            if enough():
+                return
+            await self.run_for(0.01)
+        raise WrongAnswer(f"nothing has come for {PATIENCE} seconds")
+
 
 async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
     """Run coroutines to their ends; the first failure is raised as it is and ends the others."""

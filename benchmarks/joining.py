@@ -16,6 +16,7 @@ async def joining(server: Server, seconds: float, *, at_a_time: int = 16) -> Mea
         before, worked_before, began = len(clients.sessions), server.worked(), time.perf_counter()
 
         async def join_until_the_end() -> None:
+            await clients.join(Client(clients))
             while time.perf_counter() < began + seconds:
                 await clients.join(Client(clients))
 

@@ -30,7 +30,7 @@ def lookup(match: Match, number: int, seconds: float) -> Measurement:
     if any(len(entries.matches(uri)) != 1 for uri in uris):
         raise WrongAnswer(f"not each of {uris} is matched by one {match} pattern")
     rounds, matches, began = 0, entries.matches, time.perf_counter()
-    while time.perf_counter() < began + seconds:
+    while not rounds or time.perf_counter() < began + seconds:
         for _ in range(100):
             for uri in uris:
                 matches(uri)

@@ -33,7 +33,7 @@ async def measure_rate(
     """Warm up, then count for ``seconds``."""
     await clients.run_for(seconds / 4)
     before, worked_before, began = counted(), server.worked(), time.perf_counter()
-    await clients.run_for(seconds)
+    await clients.run_until(lambda: counted() > before, seconds)
     number, worked = counted() - before, server.worked()
     return rate(unit, number, time.perf_counter() - began, worked_before, worked)
 
@@ -42,7 +42,7 @@ def rate(
     unit: str, number: int, elapsed: float, worked_before: Work | None, worked: Work | None
 ) -> Measurement:
     figures = {unit: number / elapsed}
-    if worked is None or worked_before is None or number == 0:
+    if worked is None or worked_before is None or worked.spent <= worked_before.spent:
         return Measurement(figures)
     spent = worked.spent - worked_before.spent
     wanted = worked.wanted - worked_before.wanted
