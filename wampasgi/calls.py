@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -16,6 +16,7 @@ from wampasgi.peer import Peer
 from wampasgi.routing import Route
 from wampasgi.rpc import RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
 from wampasgi.session import Session
+from wampasgi.uris import check_uri
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -232,14 +233,26 @@ class Calls:
             # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
             result = await (within(timeout, invocation) if timeout else invocation)
         except WAMPError as error:
-            return _error(message.request_id, error.uri, error.args, error.kwargs)
+            return self._error(message, error.uri, error.args, error.kwargs)
         except Exception as error:
             logger.exception("procedure %s failed, called by %r", message.procedure, self._session)
             text = (f"{type(error).__name__}: {error}",) if self._debug else ()
-            return _error(message.request_id, RUNTIME_ERROR, text, {})
+            return self._error(message, RUNTIME_ERROR, text, {})
         if isinstance(result, RPCErrorResult):
-            return _error(message.request_id, result.error_uri, result.args, result.kwargs)
+            return self._error(message, result.error_uri, result.args, result.kwargs)
         return Result(message.request_id, {}, list(result.args), dict(result.kwargs))
+
+    def _error(self, message: Call, uri: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Error:
+        if not check_uri(uri):
+            # A client that checks what it gets would end its session for the handler's mistake.
+            logger.error(
+                "procedure %s answered %r with the error %r, which is no URI",
+                message.procedure,
+                self._session,
+                uri,
+            )
+            return Error(Call.code, message.request_id, {}, RUNTIME_ERROR)
+        return Error(Call.code, message.request_id, {}, uri, list(args), dict(kwargs))
 
     def _progress_sender(self, call: RunningCall) -> OnProgress:
         async def send_progress(report: RPCProgressReport) -> None:
@@ -256,7 +269,3 @@ class Calls:
             call.answered = True
             del self._running[call.request_id]
             self._peer.send(message)
-
-
-def _error(request_id: int, uri: str, args: Any, kwargs: Mapping[str, Any]) -> Error:
-    return Error(Call.code, request_id, {}, uri, list(args), dict(kwargs))

@@ -24,6 +24,7 @@ from wampasgi.messages import (
     Call,
     Error,
     Goodbye,
+    Hello,
     Invocation,
     Message,
     Publish,
@@ -187,8 +188,9 @@ class Peer:
         try:
             message = parse(raw, uri_check=self._uri_check)
         except InvalidURI as error:
-            if error.request_type is not None:
-                self._advance(error.request_type, error.request_id)
+            # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
+            # request.
+            self._advance(error.request_type or Hello.code, error.request_id)
             raise
         self._advance(message.code, getattr(message, "request_id", None))
         return message
