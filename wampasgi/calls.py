@@ -92,9 +92,16 @@ async def _final_result(
             await close()
 
 
-async def within(timeout: float | None, invocation: Awaitable[T]) -> T:
-    """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that."""
-    with anyio.move_on_after(timeout):
+async def within(
+    timeout: float | None, invocation: Awaitable[T], *, scope: anyio.CancelScope | None = None
+) -> T:
+    """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that.
+
+    Who gives the ``scope`` can move its deadline meanwhile.
+    """
+    with scope or anyio.CancelScope() as limit:
+        if timeout is not None:
+            limit.deadline = anyio.current_time() + timeout
         return await invocation
     raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
 
@@ -227,11 +234,14 @@ class Calls:
                 options=options,
             )
 
-        on_progress = self._progress_sender(call) if options.get("receive_progress", False) else None
+        # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
+        scope = anyio.CancelScope() if timeout else None
+        on_progress = None
+        if options.get("receive_progress", False):
+            on_progress = self._progress_sender(call, scope, timeout)
         try:
             invocation = procedure.invoke(make_request, args, kwargs, self._provided, on_progress)
-            # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
-            result = await (within(timeout, invocation) if timeout else invocation)
+            result = await (invocation if scope is None else within(timeout, invocation, scope=scope))
         except WAMPError as error:
             return self._error(message, error.uri, error.args, error.kwargs)
         except Exception as error:
@@ -254,8 +264,13 @@ class Calls:
             return Error(Call.code, message.request_id, {}, RUNTIME_ERROR)
         return Error(Call.code, message.request_id, {}, uri, list(args), dict(kwargs))
 
-    def _progress_sender(self, call: RunningCall) -> OnProgress:
+    def _progress_sender(
+        self, call: RunningCall, scope: anyio.CancelScope | None, timeout: float
+    ) -> OnProgress:
         async def send_progress(report: RPCProgressReport) -> None:
+            if scope is not None:
+                # Spec: the timeout is the time between two results.
+                scope.deadline = anyio.current_time() + timeout
             if not call.answered:
                 self._peer.send(
                     Result(call.request_id, {"progress": True}, list(report.args), dict(report.kwargs))
