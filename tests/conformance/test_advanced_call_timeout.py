@@ -137,6 +137,20 @@ async def test_timeout_of_a_progressive_call_is_the_time_between_its_results() -
         assert (await callee.receive())[0] == INTERRUPT
 
 
+async def test_timeout_is_the_dealers_again_where_a_call_is_rerouted_to_a_callee_that_does_not_keep_it() -> (
+    None
+):
+    async with joined(open_router(), BASIC_ROLES, FORWARDING, CANCELING) as [caller, keeping, other]:
+        await register(keeping, invoke="first", forward_timeout=True)
+        await register(other, invoke="first")
+        await caller.send(CALL, 1, {"timeout": 20}, PROCEDURE)
+        assert (await keeping.receive())[3] == {"timeout": 20}
+        await keeping.send(ERROR, INVOCATION, 1, {}, "wamp.error.unavailable")
+        assert (await other.receive())[3] == {}
+        assert_error(await caller.receive(), CALL, 1, TIMEOUT)
+        assert await other.receive() == [INTERRUPT, 1, {"mode": "killnowait"}]
+
+
 async def test_procedure_of_the_server_times_out_and_is_cancelled() -> None:
     app = open_router()
     cancelled = anyio.Event()

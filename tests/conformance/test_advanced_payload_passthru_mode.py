@@ -115,7 +115,16 @@ async def test_passthru_is_recognized_by_a_scheme_that_is_not_empty(options: dic
 
 @asyncio_only
 @pytest.mark.parametrize("name", ENCRYPTED)
-async def test_attributes_are_strings(name: str) -> None:
-    async with joined(open_router(), PASSTHRU) as [caller]:
-        await caller.send(CALL, 1, {**ENCRYPTED, name: 5}, PROCEDURE)
-        await assert_aborted(caller)
+@pytest.mark.parametrize("wrong", [5, ["text"], {}], ids=str)
+async def test_attributes_are_strings(name: str, wrong: object) -> None:
+    attributes = {**ENCRYPTED, name: wrong}
+    for answer in [YIELD, 1, attributes], [ERROR, INVOCATION, 1, attributes, "com.myapp.error"]:
+        async with joined(open_router(), PASSTHRU, PASSTHRU) as [caller, callee]:
+            await register(callee)
+            await caller.send(CALL, 1, {}, PROCEDURE)
+            await callee.receive()
+            await callee.send(*answer)
+            await assert_aborted(callee)
+            assert_error(await caller.receive(), CALL, 1, "wamp.error.canceled")
+            await caller.send(CALL, 2, attributes, PROCEDURE)
+            await assert_aborted(caller)

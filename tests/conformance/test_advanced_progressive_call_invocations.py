@@ -206,6 +206,8 @@ async def test_parts_are_no_new_requests_in_the_sequence_of_ids() -> None:
         [[1, {}, "foo"], [2, MORE, "foo"], [1, MORE, "foo"]],
         [[2, MORE, "foo"]],
         [[1, {}, "nobody"], [1, {}, "nobody"]],
+        [[1, MORE, "foo"], [1, MORE, "bar"]],
+        [[1, MORE, "foo"], [1, MORE, "not a uri"]],
     ],
     ids=str,
 )

@@ -211,6 +211,8 @@ class Dealer:
             pending.deadline = pending.started_at + message.options["timeout"] / 1000
         callee.open_invocation(pending, taken_by)
         caller.calls[message.request_id] = pending
+        if pending.deadline is not None and caller.on_deadline is not None:
+            caller.on_deadline()
         return [_invocation(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
