@@ -465,6 +465,13 @@ def test_timeout_of_progressive_results_is_that_between_two_of_them() -> None:
     assert dealer.deadline(CALLER) == 109
 
 
+def test_progress_that_the_caller_did_not_ask_for_gives_the_callee_no_more_time() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, now=100, timeout=5000)
+    assert answer(dealer, CALLEE, 1, progress=True, now=104) == []
+    assert dealer.deadline(CALLER) == 105
+
+
 def test_deadline_that_a_rerouted_call_gets_is_told() -> None:
     forwarding = client(callee=["call_timeout"])
     dealer = new_dealer()
