@@ -150,9 +150,10 @@ async def test_challenge_is_answered_once(method: Method) -> None:
         await assert_aborted(on.websocket)
 
 
+@asyncio_only
 @every_method
 async def test_answer_that_is_not_sent_in_due_time_is_aborted(method: Method) -> None:
-    async with wire(method.app(handshake_timeout=0.05)) as on:
+    async with wire(method.app(handshake_timeout=0.3)) as on:
         assert (await on.hello(**method.client("joe").hello()))[0] == CHALLENGE
         assert (await on.receive())[0] == ABORT
         await on.websocket.closed()

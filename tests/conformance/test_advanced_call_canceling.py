@@ -220,6 +220,28 @@ async def test_call_of_a_servers_procedure_is_canceled_in_every_mode(mode: str |
     assert outcome == ["finished" if mode == "skip" else "interrupted"]
 
 
+async def test_kill_of_a_servers_procedure_is_answered_when_its_handler_has_ended() -> None:
+    app = open_router()
+    started, cleaned = anyio.Event(), anyio.Event()
+
+    @app.procedure(PROCEDURE)
+    async def work() -> None:
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await cleaned.wait()
+
+    async with joined(app, CANCELING) as [caller]:
+        await caller.send(CALL, 1, {}, PROCEDURE)
+        await started.wait()
+        await caller.send(CANCEL, 1, {"mode": "kill"})
+        await assert_nothing_came(caller)
+        cleaned.set()
+        assert_error(await caller.receive(), CALL, 1, CANCELED)
+
+
 async def test_no_progress_follows_the_error_of_a_canceled_servers_procedure() -> None:
     app = open_router()
 
