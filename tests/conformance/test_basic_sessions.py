@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.conformance.clients import (
@@ -408,3 +409,46 @@ async def test_all_but_goodbye_is_ignored_after_goodbye_was_sent(message: list[A
         # No answer to anything, only the end.
         await websocket.closed()
         await assert_nothing_came(other)
+
+
+async def test_no_message_follows_the_goodbye_of_the_router() -> None:
+    async with basic_clients(3, closing_router()) as [leaving, caller, publisher]:
+        await subscribe(leaving)
+        await register(leaving)
+        await caller.send(CALL, 1, {}, PROCEDURE)
+        invocation = await leaving.receive()
+        await close_by_router(leaving)
+        # It has left for all others, too: nobody waits for it.
+        assert_error(await caller.receive(), CALL, 1, "wamp.error.canceled")
+        assert_error(await caller.ask(CALL, 2, {}, PROCEDURE), CALL, 2, NO_SUCH_PROCEDURE)
+        await publisher.ask(PUBLISH, 1, {"acknowledge": True}, TOPIC)
+        await leaving.send(70, invocation[1], {}, ["late"])
+        await leaving.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
+        await leaving.closed()
+        await assert_nothing_came(caller)
+
+
+async def test_no_result_follows_the_answer_to_the_clients_goodbye() -> None:
+    app = open_router()
+    started, ended = anyio.Event(), anyio.Event()
+
+    @app.procedure(PROCEDURE)
+    async def work() -> str:
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+        return "late"
+
+    async with basic_clients(1, app) as [client]:
+        await client.send(CALL, 1, {}, PROCEDURE)
+        await started.wait()
+        assert await client.ask(GOODBYE, {}, "wamp.close.close_realm") == [
+            GOODBYE,
+            {},
+            "wamp.close.goodbye_and_out",
+        ]
+        await ended.wait()
+        await client.join()
+        await assert_nothing_came(client)
