@@ -147,7 +147,8 @@ def illegal(batch: Format) -> dict[str, str | bytes]:
 
 @asyncio_only
 @pytest.mark.parametrize(
-    ("batch", "name"), [(batch, name) for batch in FORMATS for name in illegal(batch)], ids=str
+    ("batch", "name"),
+    [pytest.param(batch, name, id=f"{batch.name} {name}") for batch in FORMATS for name in illegal(batch)],
 )
 async def test_empty_or_malformed_batch_must_fail_the_transport(batch: Format, name: str) -> None:
     async with client(batch) as one:
