@@ -65,6 +65,9 @@ PASSTHRU_RULES: Final[Rules] = {
     "ppt_serializer": _STR,
     "ppt_cipher": _STR,
     "ppt_keyid": _STR,
+    "enc_algo": _STR,
+    "enc_key": _STR,
+    "enc_serializer": _STR,
 }
 CALL_RULES: Final[Rules] = {
     **PASSTHRU_RULES,
