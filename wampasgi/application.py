@@ -19,7 +19,7 @@ from wampasgi.limits import Limits
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
-from wampasgi.session import Session
+from wampasgi.session import Session, check_reason
 from wampasgi.shutdown import shutdown_signalled
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
@@ -191,6 +191,7 @@ class Application(ConfiguresRealm):
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""
+        check_reason(uri)
         async with anyio.create_task_group() as tasks:
             for realm in self._all_realms():
                 tasks.start_soon(realm.close_sessions, uri, message)

@@ -18,7 +18,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
-from wampasgi.messages import Hello
+from wampasgi.messages import Abort, Hello
 from wampasgi.peer import Peer
 from wampasgi.realm import Realm
 from wampasgi.serializers import Subprotocol, negotiate
@@ -143,6 +143,9 @@ class WebSocketDispatcher:
     async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:
         """Read HELLO and hand the session to the realm that it names."""
         hello = await peer.receive()
+        if isinstance(hello, Abort):
+            peer.cut(hello.reason, ended_by="client")
+            return
         assert isinstance(hello, Hello), "the state table lets nothing else through"
         realm = self._find_realm(hello.realm)
         if realm is None:

@@ -29,6 +29,8 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
         "dealer": MappingProxyType(
             {
                 "call_canceling": True,
+                # So spelled in "Progressive Call Invocations", which obliges the dealer to announce it.
+                "call_cancelling": True,
                 "call_reroute": True,
                 "call_timeout": True,
                 "caller_identification": True,

@@ -24,6 +24,7 @@ from wampasgi.messages import (
     Call,
     Error,
     Goodbye,
+    Hello,
     Invocation,
     Message,
     Publish,
@@ -151,8 +152,8 @@ class Peer:
         self.on_leave: Callable[[], None] | None = None
         #: Takes the id of an INVOCATION that the serializer cannot carry, and the reason.
         self.undeliverable: Callable[[int, str], None] | None = None
-        #: Tells whether a CALL with an id that was there before can be part of a progressive call.
-        self.may_continue: Callable[[int], bool] | None = None
+        #: Tells whether a CALL can be a further part of a progressive call, with the id of that.
+        self.may_continue: Callable[[Call], bool] | None = None
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
@@ -196,27 +197,28 @@ class Peer:
         try:
             message = parse(raw, uri_check=self._uri_check)
         except InvalidURI as error:
-            if error.request_type is not None:
-                self._advance(error.request_type, error.request_id)
+            # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
+            # request.
+            self._advance(error.request_type or Hello.code, error)
             raise
         if (
             self._state is not SessionState.ESTABLISHED
             or message.code not in STAYING
             or self._next_request_id is not None
         ):
-            self._advance(message.code, getattr(message, "request_id", None))
+            self._advance(message.code, message)
         return message
 
-    def _advance(self, code: int, request_id: int | None) -> None:
+    def _advance(self, code: int, received: Message | InvalidURI) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)
-        if self._next_request_id is not None and code in _SEQUENTIAL_REQUESTS:
-            if code == Call.code and self.may_continue is not None and self.may_continue(request_id or 0):
-                return
-            expected = self._next_request_id.next()
-            if request_id != expected:
-                raise RemoteProtocolError(
-                    f"request id {request_id} is out of sequence: {expected} comes next"
-                )
+        if self._next_request_id is None or code not in _SEQUENTIAL_REQUESTS:
+            return
+        if isinstance(received, Call) and self.may_continue is not None and self.may_continue(received):
+            return
+        expected = self._next_request_id.next()
+        request_id = getattr(received, "request_id", None)
+        if request_id != expected:
+            raise RemoteProtocolError(f"request id {request_id} is out of sequence: {expected} comes next")
 
     # Before the session is open
 

@@ -16,6 +16,7 @@ from wampasgi.errors import (
 )
 from wampasgi.identity import AuthenticationDetails, Identity
 from wampasgi.ids import random_id
+from wampasgi.uris import check_uri
 
 if TYPE_CHECKING:
     from wampasgi.peer import Peer
@@ -144,7 +145,11 @@ class Session:
         return self._peer is not None and self._peer.established
 
     async def abort(self, uri: str = AUTHENTICATION_FAILED, message: str | None = None) -> None:
-        """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message."""
+        """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message.
+
+        Raises ValueError for a reason that is no URI.
+        """
+        check_reason(uri)
         if self._peer is None:
             return
         if self._peer.established:
@@ -157,8 +162,9 @@ class Session:
 
         Returns at once: the session ends when the client has answered, after ``Limits.close_timeout`` at the
         latest. ``uri`` is the reason, ``message`` goes into Details.message. A session that is not open yet
-        is aborted.
+        is aborted. Raises ValueError for a reason that is no URI.
         """
+        check_reason(uri)
         if self._peer is None:
             return
         if self._peer.established:
@@ -236,6 +242,12 @@ class Session:
     def get(self, key: str, default: Any = None) -> Any:
         """The value kept under ``key``, or ``default``."""
         return self._data.get(key, default)
+
+
+def check_reason(uri: str) -> None:
+    """Raise ValueError for a reason to end a session that is no URI."""
+    if not check_uri(uri):
+        raise ValueError(f"{uri!r} is no URI: a session ends with a reason such as 'com.myapp.error.expired'")
 
 
 def _shown(text: str | None) -> str:

@@ -18,6 +18,7 @@ from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker
 from wampasgi.session import Session
 from wampasgi.types import Match
+from wampasgi.uris import check_uri
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -213,7 +214,7 @@ class Subscriptions:
                 await topic.plan.call(provided)
             except Exception as error:  # noqa: BLE001 - looked at below
                 failure = error
-        if isinstance(failure, WAMPError):
+        if isinstance(failure, WAMPError) and check_uri(failure.uri):
             raise failure
         if failure is None:
             return
