@@ -52,9 +52,9 @@ LAYERS = (
     Layer(
         "sessions",
         names(
-            "adapters arguments auth authorization built callables calls configuration connection"
+            "adapters admission arguments auth authorization built callables calls configuration connection"
             " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
-            " meta_calls metrics open_session outbound peer permissions realm routed_calls routing rpc"
+            " meta_calls metrics open_session outbound pace peer permissions realm routed_calls routing rpc"
             " server_caller session shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,

@@ -32,10 +32,20 @@ class Procedure:
     """A procedure of the realm's own: what runs when its URI is called, and who may call it.
 
     ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest. ``route`` says what it
-    answers; None is every call.
+    answers; None is every call. ``timeout`` is how long a client's call may take, in seconds.
     """
 
-    __slots__ = ("first", "is_plain", "plan", "request_name", "roles", "route", "run", "wants_request")
+    __slots__ = (
+        "first",
+        "is_plain",
+        "plan",
+        "request_name",
+        "roles",
+        "route",
+        "run",
+        "timeout",
+        "wants_request",
+    )
 
     def __init__(
         self,
@@ -44,8 +54,10 @@ class Procedure:
         *,
         request_name: str = "request",
         route: Route | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.plan = plan
+        self.timeout = timeout
         self.route = route
         #: Whether nothing else can come before it at a URI that it answers.
         self.first = route is not None and route.match == "exact"
@@ -56,7 +68,7 @@ class Procedure:
         #: What runs the handler, given the provided arguments and the payload.
         self.run = plan.start if plan.starts_at_once else plan.call
         #: Whether a call needs nothing beyond that.
-        self.is_plain = plan.kind != "async_generator" and not self.wants_request
+        self.is_plain = plan.kind != "async_generator" and not self.wants_request and timeout is None
 
     async def invoke(
         self,
@@ -87,9 +99,7 @@ async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult 
     return to_result(value)
 
 
-async def _last_of(
-    reports: AsyncIterator[Any], on_progress: OnProgress | None
-) -> RPCResult | RPCErrorResult:
+async def _last_of(reports: AsyncIterator[Any], on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
     try:
         async for value in reports:
             if not isinstance(value, RPCProgressReport):
@@ -104,17 +114,21 @@ async def _last_of(
 
 
 async def within(
-    timeout: float | None, invocation: Awaitable[T], *, scope: anyio.CancelScope | None = None
+    timeout: float | None,
+    invocation: Awaitable[T],
+    *,
+    scope: anyio.CancelScope | None = None,
+    text: str | None = None,
 ) -> T:
     """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that.
 
-    Who gives the ``scope`` can move its deadline meanwhile.
+    Who gives the ``scope`` can move its deadline meanwhile. ``text`` is what the error says.
     """
     with scope or anyio.CancelScope() as limit:
         if timeout is not None:
             limit.deadline = anyio.current_time() + timeout
         return await invocation
-    raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
+    raise WAMPError(TIMEOUT, text or f"the call gave no result within {timeout} s")
 
 
 class Calls:
@@ -229,7 +243,8 @@ class Calls:
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
-        timeout = options.get("timeout", 0) / 1000
+        asked = options.get("timeout", 0) / 1000
+        timeout = min(filter(None, (asked, procedure.timeout)), default=0)
         request = None
         if procedure.wants_request:
             request = RPCRequest(
@@ -238,7 +253,7 @@ class Calls:
                 uri=message.procedure,
                 args=args,
                 kwargs=kwargs,
-                timeout=timeout,
+                timeout=asked,
                 disclose_caller=options.get("disclose_me", False),
                 receive_progress=options.get("receive_progress", False),
                 options=options,
@@ -250,7 +265,13 @@ class Calls:
             on_progress = self._progress_sender(message.request_id, scope, timeout)
         try:
             invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
-            result = await (invocation if scope is None else within(timeout, invocation, scope=scope))
+            if scope is None:
+                result = await invocation
+            elif timeout == asked:
+                result = await within(timeout, invocation, scope=scope)
+            else:
+                what = f"the handler gave no result within the limit handler_timeout of {timeout} s"
+                result = await within(timeout, invocation, scope=scope, text=what)
         except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
             return self._failure(message, error)
         return self._answer(message, result)

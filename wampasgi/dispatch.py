@@ -15,6 +15,7 @@ from wampasgi.errors import (
     RUNTIME_ERROR,
     SYSTEM_SHUTDOWN,
     TIMEOUT,
+    UNAVAILABLE,
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
@@ -97,7 +98,7 @@ class WebSocketDispatcher:
 
     async def _serve_session(self, scope: Scope, transport: WebSocketTransport) -> bool:
         """Serve one session from HELLO on; returns whether another may follow on the same WebSocket."""
-        transport.message_size = self._limits.message_size
+        transport.set_limits(self._limits)
         peer = Peer(
             transport,
             limits=self._limits,
@@ -137,7 +138,10 @@ class WebSocketDispatcher:
             return RUNTIME_ERROR, None
         if peer.handshake.cancelled_caught:
             logger.warning("a client from %s did not open a session in time", client)
-            return TIMEOUT, f"no session within {self._limits.handshake_timeout} s"
+            return (
+                TIMEOUT,
+                f"no session within the limit handshake_timeout of {self._limits.handshake_timeout} s",
+            )
         return None
 
     async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:
@@ -166,6 +170,16 @@ class WebSocketDispatcher:
             connection=Connection(session_scope),
             peer=peer,
         )
-        peer.limits = realm.build().limits
-        transport.message_size = peer.limits.message_size
-        await realm(session_scope, transport.receive, transport.send)
+        built = realm.build()
+        peer.limits = built.limits
+        transport.set_limits(peer.limits)
+        client, admission = scope.get("client"), built.joined.admission
+        refusal = admission.enter(client, built.limits)
+        if refusal is not None:
+            logger.warning("a client from %s is refused: %s", client, refusal)
+            await peer.refuse(UNAVAILABLE, refusal)
+            return
+        try:
+            await realm(session_scope, transport.receive, transport.send)
+        finally:
+            admission.leave(client)

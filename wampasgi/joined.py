@@ -11,6 +11,7 @@ from random import randrange
 import anyio
 
 from wampasgi.adapters import Start
+from wampasgi.admission import Admission
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
@@ -53,6 +54,8 @@ class JoinedSessions(Mapping[int, Session]):
         self._silenced: set[int] = set()
         self._reporting = False
         self._emptied: anyio.Event | None = None
+        #: Counts the sessions that are to join or have joined.
+        self.admission = Admission()
         limits = Limits()
         #: The events that publishers want retained, and those that the realm keeps by itself.
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)

@@ -20,6 +20,7 @@ from wampasgi.errors import (
     INVALID_ARGUMENT,
     INVALID_URI,
     RUNTIME_ERROR,
+    TIMEOUT,
     UNAVAILABLE,
     InvalidURI,
     RemoteProtocolError,
@@ -44,6 +45,7 @@ from wampasgi.messages import (
     Yield,
 )
 from wampasgi.meta_calls import MetaCaller, MetaCalls
+from wampasgi.pace import Pace
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
@@ -89,6 +91,7 @@ class OpenSession:
         self._meta_calls = MetaCalls(
             MetaCaller(session, built, self._permit_testament, self._permit_history), peer
         )
+        self._pace = Pace.of(peer, built.limits)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
 
     async def run(self, requests: TaskOwner) -> None:
@@ -112,7 +115,7 @@ class OpenSession:
                         limit=self._built.limits.requests_in_flight,
                         debug=self._built.debug,
                     )
-                    await self._read_messages()
+                    await self._read_until_idle()
         finally:
             self._peer.cut(GOODBYE_AND_OUT)
             with anyio.move_on_after(timeout, shield=True):
@@ -120,16 +123,32 @@ class OpenSession:
             self._subscriptions.end()
             lifespan.end()
 
+    async def _read_until_idle(self) -> None:
+        if self._pace is None:
+            await self._read_messages()
+            return
+        with self._pace.scope as idle:
+            await self._read_messages()
+        if idle.cancelled_caught and self._peer.ending is None:
+            timeout = self._built.limits.idle_timeout
+            text = f"no message within the limit idle_timeout of {timeout} s"
+            logger.warning("%r is closed: %s", self._session, text)
+            self._peer.say_goodbye(TIMEOUT, text)
+            # For the client's GOODBYE; there is another bound on that.
+            self._pace = None
+            await self._read_messages()
+
     async def _read_messages(self) -> None:
-        peer, on = self._peer, self._on
+        peer, on, pace = self._peer, self._on, self._pace
+        receive = peer.receive if pace is None else pace.receive
         while peer.ending is None or not peer.finished:
             try:
-                message = await peer.receive()
+                message = await receive()
                 # What comes after our GOODBYE and before the client's is ignored.
                 if peer.ending is None or message.code in (Goodbye.code, Abort.code):
                     waiting = on[message.code](self, message)
                     if waiting is not None:
-                        await waiting
+                        await (waiting if pace is None else pace.without_haste(waiting))
             except InvalidURI as error:
                 if error.request_type is None or error.request_id is None:
                     self._abort(error)
@@ -297,7 +316,9 @@ class OpenSession:
                 raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
             limit = self._built.limits.subscriptions
             if len(self._subscriptions) >= limit and (match, message.topic) not in self._subscriptions:
-                raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
+                raise WAMPError(
+                    UNAVAILABLE, f"this session has {limit} subscriptions, its limit subscriptions"
+                )
             topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)

@@ -40,6 +40,7 @@ from wampasgi.serializers import Serializer
 from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport
 from wampasgi.types import RawMessage, Receive, Send, URICheck
+from wampasgi.uri_length import check_uri_length
 
 logger = logging.getLogger("wampasgi.session")
 
@@ -196,6 +197,8 @@ class Peer:
             raw = event["message"]
         try:
             message = parse(raw, uri_check=self._uri_check)
+            if self._transport.is_long:
+                self._check_long(message)
         except InvalidURI as error:
             # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
             # request.
@@ -208,6 +211,12 @@ class Peer:
         ):
             self._advance(message.code, message)
         return message
+
+    def _check_long(self, message: Message) -> None:
+        # All messages of one frame are looked at, or the last one alone, where there are no batches.
+        self._transport.is_long = bool(self._transport.waiting)
+        if self.limits.uri_length is not None:
+            check_uri_length(message, self.limits.uri_length)
 
     def _advance(self, code: int, received: Message | InvalidURI) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)

@@ -232,7 +232,8 @@ class Realm(ConfiguresRealm):
             raise ConfigurationError(
                 f"{route} of {describe(handler)}: the realm has a procedure there already"
             )
-        self._procedures_at_run_time.add(route, _read_procedure(route, self._injection()))
+        timeout = built.limits.handler_timeout
+        self._procedures_at_run_time.add(route, _read_procedure(route, self._injection(), timeout))
         self._joined.offer(built.offered())
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
@@ -330,19 +331,20 @@ class Realm(ConfiguresRealm):
 
     def _read_settings(self) -> BuiltRealm:
         context, settings, injection = self._require_context(), self._settings, self._injection()
+        limits = settings.limits or context.limits
         authorizer = settings.authorizer and injection.read(
             settings.authorizer, {"action": None, "uri": None, "options": None}
         )
         return BuiltRealm(
             provided={"realm": self, "app": context.app},
-            limits=settings.limits or context.limits,
+            limits=limits,
             async_support=context.async_support,
             synchronize_requests=context.synchronize_requests,
             debug=context.debug,
             authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
-            procedures=_read_procedures(settings, injection),
+            procedures=_read_procedures(settings, injection, limits.handler_timeout),
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=_read_rpc_handler(settings, injection),
+            procedure_for_all=_read_rpc_handler(settings, injection, limits.handler_timeout),
             topics=_read_topics(settings, injection),
             topic_for_all=_read_subscription_handler(settings, injection),
             subscribers=_read_subscribers(settings, injection),
@@ -393,19 +395,23 @@ def _authenticators(
     return stack
 
 
-def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTable[Procedure]:
+def _read_procedures(
+    settings: RealmSettings, injection: Injection, timeout: float | None
+) -> RouteTable[Procedure]:
     table: RouteTable[Procedure] = RouteTable()
     for route in settings.procedures:
-        table.add(route, _read_procedure(route, injection))
+        table.add(route, _read_procedure(route, injection, timeout))
     return table
 
 
-def _read_procedure(route: Route, injection: Injection) -> Procedure:
+def _read_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
     plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-    return Procedure(plan, route.roles, route=route)
+    return Procedure(plan, route.roles, route=route, timeout=timeout)
 
 
-def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedure | None:
+def _read_rpc_handler(
+    settings: RealmSettings, injection: Injection, timeout: float | None
+) -> Procedure | None:
     if settings.rpc_handler is None:
         return None
     parameters = UserFunction.read(settings.rpc_handler).parameters
@@ -414,7 +420,7 @@ def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedur
     if first in injection.provided:
         first = "request"
     plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
-    return Procedure(plan, None, request_name=first)
+    return Procedure(plan, None, request_name=first, timeout=timeout)
 
 
 def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
