@@ -44,6 +44,7 @@ class BuiltRealm:
     subscribers: URIMap[list[Subscriber]]
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
+    overflow_handler: HandlerPlan | None
     joined: JoinedSessions
     #: Those at exact URIs that everybody may call as long as there are no rules.
     open_procedures: Mapping[str, Procedure] = field(init=False)

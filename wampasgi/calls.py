@@ -138,6 +138,7 @@ class Calls:
     """
 
     __slots__ = (
+        "_counts",
         "_debug",
         "_given_up",
         "_limit",
@@ -161,6 +162,7 @@ class Calls:
     ) -> None:
         self._session = session
         self._peer = peer
+        self._counts = peer.counts
         self._owner = owner
         self._provided = provided
         self._limit = limit
@@ -209,6 +211,7 @@ class Calls:
         mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
         if mode != "kill":
             self._given_up.add(request_id)
+            self._counts.canceled += 1
             self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if mode != "skip" and task is not None:
             task.cancel()
@@ -237,8 +240,13 @@ class Calls:
                 self._given_up.remove(request_id)
                 answer = None
             elif answer is None:
+                self._counts.canceled += 1
                 self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if answer is not None:
+            if answer[0] == _RESULT:
+                self._counts.results += 1
+            else:
+                self._counts.call_errors += 1
             await self._peer.write(answer)
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:

@@ -20,6 +20,7 @@ from wampasgi.errors import (
 )
 from wampasgi.limits import Limits
 from wampasgi.messages import Abort, Hello
+from wampasgi.metrics import Counts
 from wampasgi.peer import Peer
 from wampasgi.realm import Realm
 from wampasgi.serializers import Subprotocol, negotiate
@@ -58,6 +59,8 @@ class WebSocketDispatcher:
         self._find_realm = find_realm
         self._subprotocols = subprotocols
         self._limits = limits
+        # Of those who never name a realm that there is.
+        self._counts = Counts()
         self._uri_check: URICheck = uri_check
         self._check_request_ids = check_request_ids
 
@@ -70,7 +73,7 @@ class WebSocketDispatcher:
             await self._refuse(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        transport = WebSocketTransport(receive, send, subprotocol)
+        transport = WebSocketTransport(receive, send, subprotocol, self._counts)
         while await self._serve_session(scope, transport):
             pass
 
@@ -102,6 +105,7 @@ class WebSocketDispatcher:
         peer = Peer(
             transport,
             limits=self._limits,
+            counts=self._counts,
             uri_check=self._uri_check,
             check_request_ids=self._check_request_ids,
         )
@@ -172,6 +176,7 @@ class WebSocketDispatcher:
         )
         built = realm.build()
         peer.limits = built.limits
+        peer.counts = transport.counts = built.joined.counts
         transport.set_limits(peer.limits)
         client, admission = scope.get("client"), built.joined.admission
         refusal = admission.enter(client, built.limits)

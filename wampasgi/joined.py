@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from random import randrange
+from typing import Final
 
 import anyio
 
@@ -15,6 +16,8 @@ from wampasgi.admission import Admission
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
+from wampasgi.messages import Error, Result
+from wampasgi.metrics import Counts, Metrics
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
@@ -33,6 +36,9 @@ from wampasgi.uris import is_reserved
 def utc_now() -> str:
     """The time as an RFC 3339 string, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_ANSWERS: Final = frozenset((Result.code, Error.code))
 
 
 class JoinedSessions(Mapping[int, Session]):
@@ -54,6 +60,8 @@ class JoinedSessions(Mapping[int, Session]):
         self._silenced: set[int] = set()
         self._reporting = False
         self._emptied: anyio.Event | None = None
+        #: What has happened on the realm so far.
+        self.counts = Counts()
         #: Counts the sessions that are to join or have joined.
         self.admission = Admission()
         limits = Limits()
@@ -122,6 +130,7 @@ class JoinedSessions(Mapping[int, Session]):
         """Deliver to ``session`` from now on."""
         self._sessions[session.id] = self._attached[session.id] = session
         self._peers[session.id] = peer
+        self.counts.joined += 1
         peer.may_continue = self.dealer.add_session(session.id, session).may_continue
         peer.on_leave = partial(self._leave_router, session.id)
         peer.undeliverable = partial(self._undeliverable, session.id)
@@ -233,6 +242,8 @@ class JoinedSessions(Mapping[int, Session]):
             if session_id == self.caller.session_id:
                 self.caller.send(message)
             else:
+                if message.code in _ANSWERS:
+                    self.counts.count_answer(message)
                 self._peers[session_id].send(message)
 
     def distribute(self, publication: Publication) -> None:
@@ -240,11 +251,39 @@ class JoinedSessions(Mapping[int, Session]):
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
+        self.counts.publications += 1
         for delivery in publication.deliveries:
+            self.counts.events += len(delivery.recipients)
             writes = self._writes(EncodedMessage(delivery.event), delivery.recipients)
             first = next(writes, None)
             if first is not None:
                 first[0].spawn_each(chain((first,), writes))
+
+    def metrics(self) -> Metrics:
+        """See Realm.metrics."""
+        counts, registrations = self.counts, self.dealer.registrations
+        return {
+            "sessions": {
+                "open": len(self._sessions),
+                "opening": self.admission.sessions - len(self._sessions),
+                "joined": counts.joined,
+                "refused": self.admission.refused,
+                "aborted": counts.aborted,
+            },
+            "calls": {
+                "results": counts.results,
+                "errors": counts.call_errors,
+                "canceled": counts.canceled,
+            },
+            "errors": {"sent": counts.call_errors + counts.canceled + counts.other_errors},
+            "events": {"published": counts.publications, "sent": counts.events},
+            "overflows": {"stretches": counts.overflows, "dropped": counts.dropped},
+            "bytes": {"received": counts.bytes_received, "sent": counts.bytes_sent},
+            "router": {
+                "subscriptions": len(self.broker.subscriptions),
+                "registrations": len(registrations.by_id),
+            },
+        }
 
     def _writes(self, event: EncodedMessage, recipients: Iterable[int]) -> Iterator[Start]:
         peers = self._peers

@@ -45,6 +45,7 @@ from wampasgi.messages import (
     Yield,
 )
 from wampasgi.meta_calls import MetaCaller, MetaCalls
+from wampasgi.overflow import OverflowReports
 from wampasgi.pace import Pace
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
@@ -93,6 +94,10 @@ class OpenSession:
         )
         self._pace = Pace.of(peer, built.limits)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
+        self._overflows: OverflowReports | None = None
+        if built.overflow_handler is not None:
+            self._overflows = OverflowReports(built.overflow_handler, events, self._provided)
+            peer.on_overflow = self._overflows.add
 
     async def run(self, requests: TaskOwner) -> None:
         """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
@@ -120,6 +125,8 @@ class OpenSession:
             self._peer.cut(GOODBYE_AND_OUT)
             with anyio.move_on_after(timeout, shield=True):
                 await self._events.empty()
+                if self._overflows is not None:
+                    await self._overflows.told()
             self._subscriptions.end()
             lifespan.end()
 
@@ -129,14 +136,15 @@ class OpenSession:
             return
         with self._pace.scope as idle:
             await self._read_messages()
-        if idle.cancelled_caught and self._peer.ending is None:
-            timeout = self._built.limits.idle_timeout
-            text = f"no message within the limit idle_timeout of {timeout} s"
-            logger.warning("%r is closed: %s", self._session, text)
+        if not idle.cancelled_caught:
+            return
+        if self._peer.ending is None:
+            text = f"no message within the limit idle_timeout of {self._built.limits.idle_timeout} s"
+            logger.info("%r is closed: %s", self._session, text)
             self._peer.say_goodbye(TIMEOUT, text)
-            # For the client's GOODBYE; there is another bound on that.
-            self._pace = None
-            await self._read_messages()
+        # For the client's GOODBYE, which another bound is on.
+        self._pace = None
+        await self._read_messages()
 
     async def _read_messages(self) -> None:
         peer, on, pace = self._peer, self._on, self._pace
@@ -409,7 +417,9 @@ class OpenSession:
         return True
 
     def _send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
-        self._peer.send(Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs))
+        answer = Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
+        self._peer.counts.count_answer(answer)
+        self._peer.send(answer)
 
     #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
     _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {

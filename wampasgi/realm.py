@@ -35,12 +35,14 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.events import Event, Subscriber
-from wampasgi.handlers import describe
+from wampasgi.handlers import HandlerPlan, describe
 from wampasgi.injection import Injection
 from wampasgi.joined import JoinedSessions
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
 from wampasgi.meta_calls import MetaCaller
+from wampasgi.metrics import Metrics
+from wampasgi.overflow import check_overflow_handler
 from wampasgi.router.matching import URIMap
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
@@ -127,6 +129,17 @@ class Realm(ConfiguresRealm):
     def sessions(self) -> Mapping[int, Session]:
         """The open sessions by session id, as they are now."""
         return self._joined
+
+    def metrics(self) -> Metrics:
+        """What the realm has done so far, in numbers: ``metrics["calls"]["results"]``.
+
+        ``sessions``: ``open`` and ``opening`` now; those that ``joined``, were ``refused`` for a limit or
+        ``aborted``. ``calls`` of clients: ``results``, ``errors``, ``canceled``. ``errors``: ERRORs ``sent``.
+        ``events``: publications ``published`` and EVENTs ``sent``. ``overflows``: ``stretches`` in which a
+        client read too slowly, and the messages ``dropped``. ``bytes`` of serialized messages: ``received``,
+        ``sent``. ``router``: ``subscriptions`` and ``registrations`` of clients now.
+        """
+        return self._joined.metrics()
 
     # Serving
 
@@ -352,6 +365,7 @@ class Realm(ConfiguresRealm):
             early_lifespan_handlers=tuple(
                 injection.read(handler) for handler in settings.early_lifespan_handlers
             ),
+            overflow_handler=_read_overflow_handler(settings, injection),
             joined=self._joined,
         )
 
@@ -428,6 +442,12 @@ def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[To
     for route in settings.topics:
         table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
     return table
+
+
+def _read_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:
+    if settings.overflow_handler is None:
+        return None
+    return check_overflow_handler(injection.read(settings.overflow_handler, {"dropped": None}))
 
 
 def _read_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.limits import Limits
+from wampasgi.metrics import Counts
 from wampasgi.serializers import Subprotocol, check_nesting
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
 
@@ -30,26 +31,31 @@ class WebSocketTransport:
 
     __slots__ = (
         "_batched",
+        "_binary",
         "_decode",
         "_harmless_length",
         "_key",
         "_limits",
         "_send",
         "closed",
+        "counts",
         "is_long",
         "receive_event",
         "subprotocol",
         "waiting",
     )
 
-    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
+    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol, counts: Counts) -> None:
         #: The ASGI server's own; what it gives is for ``decode``.
         self.receive_event = receive
         self._send = send
+        #: Where what is read and written is counted.
+        self.counts = counts
         #: Messages of a batched frame that come before the next event, the last one first.
         self.waiting: list[object] = []
         self._batched = subprotocol.batched
         self._decode = None if subprotocol.batched else subprotocol.serializer.decode
+        self._binary = subprotocol.serializer.binary
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
         self._limits: Limits | None = None
@@ -80,6 +86,8 @@ class WebSocketTransport:
         if data is None:
             expected = "binary" if self._key == "bytes" else "text"
             raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
+        # Telling whether a text is ASCII costs nothing, and its length is its size then.
+        self.counts.bytes_received += len(data) if self._binary or data.isascii() else _size(data)
         if len(data) > self._harmless_length:
             return self._decode_long(data)
         if self._decode is not None:
@@ -114,6 +122,7 @@ class WebSocketTransport:
         """
         if self._batched:
             encoded = self.subprotocol.frame((encoded,))
+        self.counts.bytes_sent += len(encoded) if self._binary or encoded.isascii() else _size(encoded)
         return self._send({"type": "websocket.send", self._key: encoded})
 
     async def write(self, encoded: Sequence[str | bytes]) -> None:
@@ -122,9 +131,9 @@ class WebSocketTransport:
             return
         try:
             if self.subprotocol.batched:
-                await self._send({"type": "websocket.send", self._key: self.subprotocol.frame(encoded)})
-                return
+                encoded = (self.subprotocol.frame(encoded),)
             for data in encoded:
+                self.counts.bytes_sent += _size(data)
                 await self._send({"type": "websocket.send", self._key: data})
         except OSError:
             # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
@@ -167,5 +176,5 @@ class WebSocketTransport:
 
 
 def _size(data: str | bytes) -> int:
-    """The size on the wire; telling whether a text is ASCII costs nothing, its length is its size then."""
+    """The size on the wire."""
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
