@@ -123,8 +123,11 @@ async def test_bound_in_bytes_drops_as_many_events_as_it_takes() -> None:
         assert reader.dropped == 6
         reader.reads.set()
         await outbound.drained()
+        # One that is put while nothing is being written needs no room.
+        outbound.put("large", 101, is_event=True)
+        await outbound.drained()
 
-    assert reader.taken == ["first"]
+    assert reader.taken == ["first", "large"]
     assert reader.stretches == [6]
 
 

@@ -265,6 +265,10 @@ class DroppingOutbound(Outbound):
         self._end_stretch()
         return items
 
+    def _rest(self) -> None:
+        self._end_stretch()
+        super()._rest()
+
     def close(self) -> None:
         """Take nothing more."""
         super().close()

@@ -87,8 +87,9 @@ class WebSocketTransport:
             expected = "binary" if self._key == "bytes" else "text"
             raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
         # Telling whether a text is ASCII costs nothing, and its length is its size then.
-        self.counts.bytes_received += len(data) if self._binary or data.isascii() else _size(data)
-        if len(data) > self._harmless_length:
+        length = len(data)
+        self.counts.bytes_received += length if self._binary or data.isascii() else _size(data)
+        if length > self._harmless_length:
             return self._decode_long(data)
         if self._decode is not None:
             return self._decode(data)
