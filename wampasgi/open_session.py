@@ -59,12 +59,35 @@ logger = logging.getLogger("wampasgi.session")
 class OpenSession:
     """Serves one session from WELCOME to its end.
 
-    ``handlers`` own its lifespan handlers and gatekeepers, ``events`` the task that hands its publications to
-    the server's own subscribers.
+    ``handlers`` own its lifespan handlers and gatekeepers, None where these have but one part; ``events`` own
+    the task that hands its publications to the server's own subscribers.
     """
 
+    __slots__ = (
+        "_built",
+        "_calls",
+        "_events",
+        "_handlers",
+        "_meta_calls",
+        "_open_procedures",
+        "_peer",
+        "_permissions",
+        "_provided",
+        "_requests",
+        "_routed",
+        "_routed_session",
+        "_session",
+        "_subscribing",
+        "_subscriptions",
+    )
+
     def __init__(
-        self, session: Session, peer: Peer, built: BuiltRealm, handlers: TaskGroup, events: TaskOwner
+        self,
+        session: Session,
+        peer: Peer,
+        built: BuiltRealm,
+        handlers: TaskGroup | None,
+        events: TaskOwner,
     ) -> None:
         self._session = session
         self._peer = peer
@@ -82,7 +105,7 @@ class OpenSession:
             teardown_timeout=built.limits.teardown_timeout,
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
-        self._subscribing: set[int] = set()
+        self._subscribing: dict[int, None] = {}
         self._meta_calls = MetaCalls(MetaCaller(session, built, self._permit_testament), peer)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
 
@@ -311,7 +334,7 @@ class OpenSession:
             await self._subscriptions.subscribe(message, match, topic)
             self._built.joined.report()
         else:
-            self._subscribing.add(message.request_id)
+            self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
@@ -319,7 +342,7 @@ class OpenSession:
             await self._subscriptions.subscribe(message, match, topic)
             self._built.joined.report()
         finally:
-            self._subscribing.discard(message.request_id)
+            self._subscribing.pop(message.request_id, None)
 
     def _on_unsubscribe(self, message: Unsubscribe) -> None:
         try:

@@ -209,11 +209,11 @@ class Session:
         meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
         ``synchronize_requests=True`` handles another request of this session.
         """
-        if self._peer is None or self._peer.call is None:
+        if self._peer is None or self._peer.router is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self._peer.call(procedure, args, kwargs, timeout=timeout)
+        return await self._peer.router.call_client(self.id, procedure, args, kwargs, timeout=timeout)
 
     # Session data
 
