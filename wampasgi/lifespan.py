@@ -93,8 +93,11 @@ class LifespanHandlers:
     def __init__(
         self, plans: Sequence[HandlerPlan], provided: Mapping[str, Any], *, teardown_timeout: float
     ) -> None:
-        self._runs = [TwoPartHandler(plan, provided, teardown_timeout=teardown_timeout) for plan in plans]
-        self._names = [plan.name for plan in plans]
+        # Tuples, because most sessions have none, and an empty tuple takes no room.
+        self._runs = tuple(
+            TwoPartHandler(plan, provided, teardown_timeout=teardown_timeout) for plan in plans
+        )
+        self._names = tuple(plan.name for plan in plans)
 
     async def begin(self, tasks: TaskGroup | None) -> bool:
         """Run the first parts concurrently; returns whether all of them finished. Failures are logged.

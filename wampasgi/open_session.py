@@ -106,14 +106,14 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: dict[int, None] = {}
-        self._meta_calls = MetaCalls(MetaCaller(session, built, self._permit_testament), peer)
+        self._meta_calls: MetaCalls | None = None
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
 
     async def run(self, requests: TaskOwner) -> None:
         """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
         timeout = self._built.limits.teardown_timeout
         lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
-        self._peer.send_event = self._subscriptions.send_event
+        self._peer.subscriptions = self._subscriptions
         try:
             with self._peer.reading:
                 if not await lifespan.begin(self._handlers):
@@ -213,6 +213,9 @@ class OpenSession:
         if procedure is None:
             try:
                 if is_reserved(message.procedure):
+                    if self._meta_calls is None:
+                        caller = MetaCaller(self._session, self._built, self._permit_testament)
+                        self._meta_calls = MetaCalls(caller, self._peer)
                     await self._meta_calls.answer(message, verdict)
                 else:
                     routed.call(message, verdict, disclose=disclose)

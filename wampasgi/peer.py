@@ -58,11 +58,13 @@ class Ending:
     orderly: bool = False
 
 
-class SendEvent(Protocol):
-    """Sends an event if the session is subscribed to the topic, and tells whether it is."""
+class OwnSubscriptions(Protocol):
+    """What a session has subscribed to."""
 
-    def __call__(self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]) -> bool:
-        """Send it, and return whether the session is subscribed."""
+    def send_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone if it is subscribed to the topic, and return whether it is."""
 
 
 class Router(Protocol):
@@ -129,8 +131,8 @@ class Peer:
         "limits",
         "reading",
         "router",
-        "send_event",
         "session_id",
+        "subscriptions",
     )
 
     def __init__(
@@ -155,8 +157,8 @@ class Peer:
         self.handshake = anyio.CancelScope()
         #: Cancelled, or given a deadline, to make the session stop reading.
         self.reading = anyio.CancelScope()
-        #: Sends an event of one topic to this session alone, while it is open.
-        self.send_event: SendEvent | None = None
+        #: What the session has subscribed to, once it is open.
+        self.subscriptions: OwnSubscriptions | None = None
         #: The router that the session has joined, and the id that it has there.
         self.router: Router | None = None
         self.session_id = 0
