@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -206,17 +206,16 @@ class Application(ConfiguresRealm):
         for realm in self._all_realms():
             realm.build()
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
             self.check()
-            await self._dispatcher(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._explain(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan_router.lifespan(scope, receive, send)
-        else:
-            raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+            return self._dispatcher(scope, receive, send)
+        if scope["type"] == "http":
+            return self._explain(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return self._lifespan_router.lifespan(scope, receive, send)
+        raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = PlainTextResponse(

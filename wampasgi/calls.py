@@ -87,9 +87,7 @@ async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult 
     return to_result(value)
 
 
-async def _last_of(
-    reports: AsyncIterator[Any], on_progress: OnProgress | None
-) -> RPCResult | RPCErrorResult:
+async def _last_of(reports: AsyncIterator[Any], on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
     try:
         async for value in reports:
             if not isinstance(value, RPCProgressReport):
@@ -153,7 +151,7 @@ class Calls:
         self._debug = debug
         self._room: anyio.Event | None = None
         # Of the running calls those that have their answer already, because they were cancelled.
-        self._given_up: set[int] = set()
+        self._given_up: dict[int, None] = {}
         #: The calls whose handlers run, by request id, with their tasks where these are known.
         self.running: dict[int, Task | None] = {}
 
@@ -194,7 +192,7 @@ class Calls:
             return
         mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
         if mode != "kill":
-            self._given_up.add(request_id)
+            self._given_up[request_id] = None
             self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if mode != "skip" and task is not None:
             task.cancel()
@@ -220,7 +218,7 @@ class Calls:
             if self._room is not None:
                 self._room.set()
             if request_id in self._given_up:
-                self._given_up.remove(request_id)
+                del self._given_up[request_id]
                 answer = None
             elif answer is None:
                 self._peer.send(Error(Call.code, request_id, {}, CANCELED))

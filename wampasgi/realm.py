@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -130,32 +130,13 @@ class Realm(ConfiguresRealm):
 
     # Serving
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
         built = self.build()
         assert self._stack is not None
-        if not built.early_lifespan_handlers:
-            await self._stack(scope, receive, send)
-            return
-        lifespan = LifespanHandlers(
-            built.early_lifespan_handlers,
-            built.provided_for(scope["wamp.session"]),
-            teardown_timeout=built.limits.teardown_timeout,
-        )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as handlers:
-            try:
-                if await lifespan.begin(handlers):
-                    await self._stack(scope, receive, send)
-                else:
-                    await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-            except Exception as error:  # noqa: BLE001 - raised again below
-                # Out of the task group it would come as an exception group.
-                failure = error
-            finally:
-                lifespan.end()
-        if failure is not None:
-            raise failure
+        if built.early_lifespan_handlers:
+            return _serve_around(self._stack, built, scope, receive, send)
+        return self._stack(scope, receive, send)
 
     # Calls and publications of the server's
 
@@ -364,6 +345,31 @@ class Realm(ConfiguresRealm):
         for middleware in reversed(self._settings.middleware):
             app = middleware.cls(app, *middleware.args, **middleware.kwargs)
         return app
+
+
+async def _serve_around(
+    stack: ASGIApp, built: BuiltRealm, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Serve a session with the lifespan handlers that begin before it is authenticated."""
+    lifespan = LifespanHandlers(
+        built.early_lifespan_handlers,
+        built.provided_for(scope["wamp.session"]),
+        teardown_timeout=built.limits.teardown_timeout,
+    )
+    failure: Exception | None = None
+    async with anyio.create_task_group() as handlers:
+        try:
+            if await lifespan.begin(handlers):
+                await stack(scope, receive, send)
+            else:
+                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # Out of the task group it would come as an exception group.
+            failure = error
+        finally:
+            lifespan.end()
+    if failure is not None:
+        raise failure
 
 
 def _authenticators(
