@@ -80,6 +80,8 @@ class BuiltRealm:
         if self.procedure_for_all is not None:
             return self.procedure_for_all
         at_run_time = self.procedures_at_run_time.find(uri)
+        if found is at_run_time is None:
+            return None
         candidates = [candidate for candidate in (found, at_run_time) if candidate is not None]
         own = max(candidates, key=_precedence, default=None)
         registration = self.joined.dealer.registrations.best(uri)

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from wampasgi.adapters import TaskOwner
 from wampasgi.authorization import may_disclose, refusal
 from wampasgi.built import BuiltRealm
-from wampasgi.calls import Calls
+from wampasgi.calls import Calls, Procedure
 from wampasgi.errors import (
     FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
@@ -180,52 +180,69 @@ class OpenSession:
         calls.start(message, procedure)
         return calls.room() if calls.full else None
 
-    async def _call(self, message: Call) -> None:
+    def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
         if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
             routed.continues(message)
         ):
-            return
+            return None
         if self._is_in_flight(message):
-            return
+            return None
         if options:
             routed.check_announced(message)
         procedure = self._built.find_procedure(message.procedure)
         roles = None if procedure is None else procedure.roles
-        verdict, disclose = None, False
-        asks = roles is not None or "disclose_me" in options
-        if asks or not self._built.authorization.silent:
-            try:
-                verdict = await self._built.authorization.decide(
-                    self._session, "call", message.procedure, options, self._provided, roles=roles
-                )
-                if verdict is not None and not verdict.allowed:
-                    raise refusal("call", message.procedure)
-                disclose = may_disclose(verdict, "call", message.procedure, options)
-            except WAMPError as error:
-                routed.refuse(message, error)
-                return
-        if procedure is None:
-            try:
+        authorization = self._built.authorization
+        if roles is None and "disclose_me" not in options and authorization.silent:
+            return self._call_decided(message, procedure, None)
+        verdict = authorization.by_rules(self._session, "call", message.procedure, roles=roles)
+        if verdict is None and authorization.authorizer is not None:
+            return self._ask_and_call(message, procedure)
+        return self._call_decided(message, procedure, verdict)
+
+    async def _ask_and_call(self, message: Call, procedure: Procedure | None) -> None:
+        try:
+            verdict = await self._built.authorization.decide(
+                self._session, "call", message.procedure, message.options, self._provided
+            )
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+            return
+        waiting = self._call_decided(message, procedure, verdict)
+        if waiting is not None:
+            await waiting
+
+    def _call_decided(
+        self, message: Call, procedure: Procedure | None, verdict: Verdict | None
+    ) -> Awaitable[None] | None:
+        options = message.options
+        try:
+            if verdict is not None and not verdict.allowed:
+                raise refusal("call", message.procedure)
+            disclose = may_disclose(verdict, "call", message.procedure, options)
+            if procedure is None:
                 if is_reserved(message.procedure):
-                    if self._meta_calls is None:
-                        caller = MetaCaller(
-                            self._session, self._built, self._permit_testament, self._permit_history
-                        )
-                        self._meta_calls = MetaCalls(caller, self._peer)
-                    await self._meta_calls.answer(message, verdict)
-                else:
-                    routed.call(message, verdict, disclose=disclose)
-            except WAMPError as error:
-                routed.refuse(message, error)
-        elif options and options.get("progress", False):
-            routed.refuse(message, WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts"))
-        elif self._built.synchronize_requests:
-            await self._calls.run(message, procedure)
-        else:
-            self._calls.start(message, procedure)
-            if self._calls.full:
-                await self._calls.room()
+                    return self._call_meta(message, verdict)
+                self._routed.call(message, verdict, disclose=disclose)
+                return None
+            if options.get("progress", False):
+                raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+            return None
+        if self._built.synchronize_requests:
+            return self._calls.run(message, procedure)
+        self._calls.start(message, procedure)
+        return self._calls.room() if self._calls.full else None
+
+    async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
+        if self._meta_calls is None:
+            caller = MetaCaller(self._session, self._built, self._permit_testament, self._permit_history)
+            self._meta_calls = MetaCalls(caller, self._peer)
+        try:
+            await self._meta_calls.answer(message, verdict)
+        except WAMPError as error:
+            self._routed.refuse(message, error)
 
     def _on_cancel(self, message: Cancel) -> None:
         if message.request_id in self._calls.running:

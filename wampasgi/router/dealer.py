@@ -181,7 +181,8 @@ class Dealer:
             return self._continue_call(pending, message)
         if caller.discards(message):
             return []
-        check_announced(caller, message)
+        if message.options:
+            check_announced(caller, message)
         if only is None:
             registration = self.registrations.best(message.procedure)
         else:
@@ -201,7 +202,7 @@ class Dealer:
             error = WAMPError(NO_AVAILABLE_CALLEE, f"nobody can take a call of {message.procedure!r} now")
             return [refuse_call(caller, message, error)]
         callee = self._sessions[taken_by.session_id]
-        lacking = lacking_feature(message, callee)
+        lacking = lacking_feature(message, callee) if message.options else None
         if lacking is not None:
             error = WAMPError(FEATURE_NOT_SUPPORTED, f"the callee has not announced {lacking}")
             return [refuse_call(caller, message, error)]
