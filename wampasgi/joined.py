@@ -9,6 +9,7 @@ from random import randrange
 import anyio
 
 from wampasgi.ids import SequentialIds, random_publication_id
+from wampasgi.local_events import LocalSubscriptions
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
@@ -20,8 +21,8 @@ from wampasgi.types import Match
 class JoinedSessions(Mapping[int, Session]):
     """The open sessions of one realm by session id, with its broker and its dealer.
 
-    ``server`` is the realm's own session, which calls in the server's name. With ``private_registrations``
-    each session registers for itself alone.
+    ``server`` is the realm's own session, which calls and subscribes in the server's name. With
+    ``private_registrations`` each session registers for itself alone.
     """
 
     def __init__(self, server: Session, *, private_registrations: bool = False) -> None:
@@ -33,6 +34,8 @@ class JoinedSessions(Mapping[int, Session]):
             random_publication_id=random_publication_id,
             sessions=self._sessions,
         )
+        #: What the server itself has subscribed to.
+        self.local = LocalSubscriptions(server.id, self.broker)
         self.dealer = Dealer(
             next_registration_id=SequentialIds().next,
             random_index=randrange,
@@ -111,4 +114,7 @@ class JoinedSessions(Mapping[int, Session]):
         for delivery in publication.deliveries:
             event = EncodedMessage(delivery.event)
             for session_id in delivery.recipients:
-                self._peers[session_id].send_encoded(event)
+                if session_id == self.local.session_id:
+                    self.local.take(delivery.event)
+                else:
+                    self._peers[session_id].send_encoded(event)
