@@ -149,7 +149,8 @@ async def test_all_who_listen_get_each_event_and_cannot_alter_it_for_others() ->
 
 async def test_server_is_one_subscriber_of_the_broker_while_anybody_listens() -> None:
     broker = Broker(next_subscription_id=SequentialIds().next, random_publication_id=lambda: 1, sessions={})
-    local = LocalSubscriptions(7, broker)
+    changes: list[int] = []
+    local = LocalSubscriptions(7, broker, changed=lambda: changes.append(len(broker.subscriptions)))
 
     def listen(topic: str = "t") -> Events:
         return Events(local, topic, "exact", buffer=1, when_full="drop_oldest")
@@ -162,6 +163,7 @@ async def test_server_is_one_subscriber_of_the_broker_while_anybody_listens() ->
             assert subscribers() == {"t": [7], "u": [7]}
         assert subscribers() == {"t": [7]}
     assert subscribers() == {}
+    assert changes == [1, 1, 2, 1, 0]
 
 
 async def test_white_and_blacklists_count_for_the_server_as_for_any_subscriber() -> None:

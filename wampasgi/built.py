@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,16 +54,21 @@ class BuiltRealm:
         """The realm's own procedure that a call of this URI goes to.
 
         None where there is none, and where what a client has registered comes first by the specification's
-        order: exact, then the longest prefix, then the best wildcard; a regular expression comes last.
+        order: exact, then the longest prefix, then the best wildcard; a regular expression comes last. What
+        is the router's is nobody else's, whatever the pattern.
         Spec: Advanced Profile, "Calls matching multiple registrations".
         """
         found = self.procedure_for_all or self.procedures.find(uri)
         if found is not None and found.first:
             return found
+        if is_reserved(uri):
+            return None
+        if self.procedure_for_all is not None:
+            return self.procedure_for_all
         at_run_time = self.procedures_at_run_time.find(uri)
         candidates = [candidate for candidate in (found, at_run_time) if candidate is not None]
         own = max(candidates, key=_precedence, default=None)
-        registration = None if is_reserved(uri) else self.joined.dealer.registrations.best(uri)
+        registration = self.joined.dealer.registrations.best(uri)
         if own is None or registration is None:
             return own
         return own if _precedence(own) > precedence(registration.match, registration.procedure) else None
@@ -75,6 +80,14 @@ class BuiltRealm:
             or self.procedures.get(match, uri) is not None
             or self.procedures_at_run_time.get(match, uri) is not None
         )
+
+    def offered(self) -> Iterator[tuple[Match, str]]:
+        """The realm's own procedures that a match policy and a URI describe; regular expressions are none."""
+        if self.procedure_for_all is not None:
+            return
+        for procedure in (*self.procedures, *self.procedures_at_run_time):
+            if procedure.route is not None and procedure.route.match != "regex":
+                yield procedure.route.match, procedure.route.uri
 
     def find_topic(self, uri: str) -> Topic | None:
         """The realm's own topic at a URI."""

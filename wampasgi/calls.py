@@ -44,7 +44,7 @@ class Procedure:
         self.plan = plan
         self.route = route
         #: Whether nothing else can come before it at a URI that it answers.
-        self.first = route is None or route.match == "exact"
+        self.first = route is not None and route.match == "exact"
         self.roles = roles
         self.request_name = request_name
         self._wants_request = not plan.uses.isdisjoint(("request", request_name))

@@ -40,6 +40,10 @@ AUTHORIZATION_FAILED: Final = "wamp.error.authorization_failed"
 NO_SUCH_REALM: Final = "wamp.error.no_such_realm"
 NO_SUCH_ROLE: Final = "wamp.error.no_such_role"
 
+# Advanced Profile, "Session Meta API"
+NO_SUCH_SESSION: Final = "wamp.error.no_such_session"
+CLOSE_KILLED: Final = "wamp.close.killed"
+
 # Advanced Profile, "URIs"
 AUTHENTICATION_FAILED: Final = "wamp.error.authentication_failed"
 AUTHORIZATION_DENIED: Final = "wamp.error.authorization_denied"

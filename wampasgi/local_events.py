@@ -6,7 +6,7 @@ The server is one subscriber of the broker's, whatever number of its tasks liste
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, get_args
@@ -33,20 +33,22 @@ class LocalSubscriptions:
     """What the server itself has subscribed to: it is one subscriber of the broker's.
 
     ``session_id`` is that of the realm's own session. The server subscribes to a topic with its first
-    listener and unsubscribes with the last.
+    listener and unsubscribes with the last; ``changed`` is called after either.
     """
 
-    __slots__ = ("_broker", "_listeners", "session_id")
+    __slots__ = ("_broker", "_changed", "_listeners", "session_id")
 
-    def __init__(self, session_id: int, broker: Broker) -> None:
+    def __init__(self, session_id: int, broker: Broker, *, changed: Callable[[], None]) -> None:
         self.session_id = session_id
         self._broker = broker
+        self._changed = changed
         self._listeners: dict[int, list[Events]] = {}
 
     def add(self, events: Events) -> int:
         """Put what matches into ``events`` from now on, and return the subscription's id."""
         subscription = self._broker.subscribe(self.session_id, events.topic, events.match)
         self._listeners.setdefault(subscription.subscription_id, []).append(events)
+        self._changed()
         return subscription.subscription_id
 
     def remove(self, subscription_id: int, events: Events) -> None:
@@ -56,6 +58,7 @@ class LocalSubscriptions:
         if not listeners:
             del self._listeners[subscription_id]
             self._broker.unsubscribe(self.session_id, subscription_id)
+            self._changed()
 
     def take(self, message: messages.Event) -> None:
         """Hand an EVENT that the broker has for the server to all who listen; never waits."""

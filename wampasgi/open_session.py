@@ -41,6 +41,7 @@ from wampasgi.messages import (
     Unsubscribe,
     Yield,
 )
+from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.session import Session
@@ -77,6 +78,7 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
+        self._meta_calls = MetaCalls(MetaCaller(session, built, self._provided), peer)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
         self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
             Call.code: self._on_call,
@@ -175,7 +177,10 @@ class OpenSession:
                 return
         if procedure is None:
             try:
-                routed.call(message, verdict, disclose=disclose)
+                if is_reserved(message.procedure):
+                    await self._meta_calls.answer(message, verdict)
+                else:
+                    routed.call(message, verdict, disclose=disclose)
             except WAMPError as error:
                 routed.refuse(message, error)
         elif options and options.get("progress", False):
@@ -273,6 +278,7 @@ class OpenSession:
         at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
         if self._built.synchronize_requests or topic is None or at_limit:
             await self._subscriptions.subscribe(message, match, topic)
+            self._built.joined.report()
         else:
             self._subscribing.add(message.request_id)
             self._requests.spawn(self._subscribe, message, match, topic)
@@ -280,6 +286,7 @@ class OpenSession:
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._subscriptions.subscribe(message, match, topic)
+            self._built.joined.report()
         finally:
             self._subscribing.discard(message.request_id)
 
@@ -288,6 +295,7 @@ class OpenSession:
             self._subscriptions.unsubscribe(message)
         except WAMPError as error:
             self._send_error(Unsubscribe.code, message.request_id, error)
+        self._built.joined.report()
 
     # Registrations and invocations
 

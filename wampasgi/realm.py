@@ -42,13 +42,14 @@ from wampasgi.joined import JoinedSessions
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
 from wampasgi.local_events import Events, LocalSubscription, WhenFull
+from wampasgi.meta_calls import MetaCaller
 from wampasgi.router.matching import URIMap
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
-from wampasgi.uris import check_uri
+from wampasgi.uris import check_uri, is_reserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +183,11 @@ class Realm(ConfiguresRealm):
         """
         built = self.build()
         found = built.find_procedure(procedure)
+        if found is None and is_reserved(procedure):
+            caller = MetaCaller(self._server_session, built, built.provided_for(self._server_session))
+            outcome = await within(timeout, caller.call(procedure, args, kwargs))
+            self._joined.conclude(outcome)
+            return unwrap(outcome.args, {})
         if found is None:
             return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
         make_request = partial(
@@ -258,6 +264,7 @@ class Realm(ConfiguresRealm):
                 f"{route} of {describe(handler)}: the realm has a procedure there already"
             )
         self._procedures_at_run_time.add(route, _read_procedure(route, self._injection()))
+        self._joined.offer(built.offered())
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``; calls that are being handled go on.
@@ -267,6 +274,7 @@ class Realm(ConfiguresRealm):
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
+        self._joined.offer(self.build().offered())
 
     def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
         """Take a procedure away from the clients that have registered it, and return how many they were.
@@ -307,6 +315,7 @@ class Realm(ConfiguresRealm):
         if self._built is None:
             self._built = self._read_settings()
             self._stack = self._middleware_stack(self._built)
+            self._joined.offer(self._built.offered())
         return self._built
 
     def _forget_built(self) -> None:

@@ -73,10 +73,12 @@ class RoutedCalls:
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, as many as it may")
         self._deliver(self._dealer.register(self._session.id, message))
+        self._built.joined.report()
 
     def unregister(self, message: Unregister) -> None:
         """Withdraw a procedure of this client's, and answer."""
         self._deliver(self._dealer.unregister(self._session.id, message))
+        self._built.joined.report()
 
     def yield_result(self, message: Yield) -> None:
         """Pass a result on to the caller."""
@@ -104,7 +106,7 @@ class RoutedCalls:
     def call(self, message: Call, verdict: Verdict | None, *, disclose: bool) -> None:
         """Call a client's procedure, if the verdict lets it; raises WAMPError."""
         procedure, options = message.procedure, message.options
-        if is_reserved(procedure) or self._dealer.registrations.best(procedure) is None:
+        if self._dealer.registrations.best(procedure) is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {procedure!r}")
         if verdict is None or not verdict.allowed:
             raise refusal("call", procedure)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
-from wampasgi.errors import RUNTIME_ERROR, WAMPError
+from wampasgi.errors import CANCELED, RUNTIME_ERROR, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import TwoPartHandler
@@ -106,6 +106,11 @@ class Subscriptions:
             subscription = self._by_topic[key] = _Subscription()
             try:
                 await self._pass_gatekeeper(subscription, message.topic, topic)
+                if self._peer.ending is not None:
+                    # It has left the router, which must not hear of it again.
+                    if subscription.gatekeeper is not None:
+                        subscription.gatekeeper.end()
+                    raise WAMPError(CANCELED, "the session has ended meanwhile")
             except WAMPError as error:
                 subscription.refusal = error
                 del self._by_topic[key]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.messages import PAYLOAD_OPTIONS, Event
 from wampasgi.router.matching import URIMap
+from wampasgi.router.observing import Observer
 
 if TYPE_CHECKING:
     from wampasgi.types import Match
@@ -77,8 +78,10 @@ class Broker:
 
     ``next_subscription_id`` and ``random_publication_id`` give the IDs. ``sessions`` tells of a session ID
     who it is; it is read while an event is published and never changed here. A subscriber that it does not
-    know counts as one without authid and authrole.
+    know counts as one without authid and authrole. ``observer`` can be given once the broker is there.
     """
+
+    observer: Observer[Subscription] | None = None
 
     def __init__(
         self,
@@ -107,6 +110,14 @@ class Broker:
             return None
         return subscription
 
+    def get(self, topic: str, match: Match) -> Subscription | None:
+        """Return the subscription to a topic under a match policy, whoever has it, None where nobody has."""
+        return self._by_topic.get(match, topic)
+
+    def matches(self, topic: str) -> list[Subscription]:
+        """Return all subscriptions that an event of a topic goes to, whatever their match policies."""
+        return self._by_topic.matches(topic)
+
     def subscribe(self, session_id: int, topic: str, match: Match) -> Subscription:
         """Add a session to the subscription of a topic under a match policy, which is created where needed.
 
@@ -118,8 +129,13 @@ class Broker:
             subscription = Subscription(self._next_subscription_id(), topic, match)
             self._by_topic.add(match, topic, subscription)
             self._by_id[subscription.subscription_id] = subscription
-        subscription.subscribers[session_id] = None
-        self._by_session.setdefault(session_id, {})[subscription.subscription_id] = subscription
+            if self.observer is not None:
+                self.observer.created(session_id, subscription)
+        if session_id not in subscription.subscribers:
+            subscription.subscribers[session_id] = None
+            self._by_session.setdefault(session_id, {})[subscription.subscription_id] = subscription
+            if self.observer is not None:
+                self.observer.added(session_id, subscription)
         return subscription
 
     def unsubscribe(self, session_id: int, subscription_id: int) -> Subscription:
@@ -146,9 +162,13 @@ class Broker:
 
     def _leave(self, session_id: int, subscription: Subscription) -> None:
         del subscription.subscribers[session_id]
+        if self.observer is not None:
+            self.observer.removed(session_id, subscription)
         if not subscription.subscribers:
             self._by_topic.remove(subscription.match, subscription.topic)
             del self._by_id[subscription.subscription_id]
+            if self.observer is not None:
+                self.observer.deleted(session_id, subscription)
 
     def publish(
         self,

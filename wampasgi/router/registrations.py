@@ -18,6 +18,7 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.router.matching import URIMap
+from wampasgi.router.observing import Observer
 from wampasgi.uris import MATCH_POLICIES
 
 if TYPE_CHECKING:
@@ -90,8 +91,10 @@ class Registrations:
     """The registrations of one realm.
 
     With ``private``, every session registers for itself alone: the same URI as any other one, under whatever
-    policy. A URI and match policy still have one ID for all.
+    policy. A URI and match policy still have one ID for all. ``observer`` can be given at any time.
     """
+
+    observer: Observer[Registration] | None = None
 
     def __init__(self, next_registration_id: Callable[[], int], *, private: bool = False) -> None:
         self._next_registration_id = next_registration_id
@@ -145,6 +148,8 @@ class Registrations:
             registration = Registration(self._next_registration_id(), procedure, match, invoke)
             self._by_procedure.add(match, procedure, registration)
             self._by_id[registration.registration_id] = registration
+            if self.observer is not None:
+                self.observer.created(session_id, registration)
         else:
             self._check_shared(registration, session_id, invoke)
         registration.callees[session_id] = Callee(
@@ -154,6 +159,8 @@ class Registrations:
             options.get("disclose_caller", False),
         )
         self._by_session.setdefault(session_id, {})[registration.registration_id] = registration
+        if self.observer is not None:
+            self.observer.added(session_id, registration)
         return registration
 
     def _check_shared(self, registration: Registration, session_id: int, invoke: InvokePolicy) -> None:
@@ -193,9 +200,13 @@ class Registrations:
 
     def _leave(self, session_id: int, registration: Registration) -> None:
         del registration.callees[session_id]
+        if self.observer is not None:
+            self.observer.removed(session_id, registration)
         if not registration.callees:
             self._by_procedure.remove(registration.match, registration.procedure)
             del self._by_id[registration.registration_id]
+            if self.observer is not None:
+                self.observer.deleted(session_id, registration)
 
 
 def check_policies(options: Mapping[str, Any]) -> None:

@@ -1,0 +1,75 @@
+"""Calls of the router's own procedures, ``wamp.*``, by clients and by the server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from wampasgi.authorization import refusal
+from wampasgi.built import BuiltRealm
+from wampasgi.calls import within
+from wampasgi.errors import FEATURE_NOT_SUPPORTED, WAMPError
+from wampasgi.messages import Call, Result
+from wampasgi.peer import Peer
+from wampasgi.permissions import Verdict
+from wampasgi.router.meta import Outcome
+from wampasgi.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class MetaCaller:
+    """Who calls: a client's session or the server's own. ``provided`` is what an authorizer can get."""
+
+    session: Session
+    built: BuiltRealm
+    provided: Mapping[str, Any]
+
+    async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
+        """Call a procedure that the session may call; raises WAMPError.
+
+        What the outcome brings about is for ``JoinedSessions.conclude``, once the caller has its answer.
+        """
+        found = self.built.joined.meta.find(procedure)
+        values = found.signature.read(args, kwargs)
+        check = _CHECKS.get(procedure)
+        if check is not None:
+            values = await check(self, values)
+        return found.compute(self.session.id, *values)
+
+
+#: What has to be awaited before a procedure is computed, such as an authorizer: gives the values to compute
+#: it with, which may be more than were sent. Raises WAMPError.
+Check: TypeAlias = Callable[[MetaCaller, list[Any]], Awaitable[list[Any]]]
+
+_CHECKS: Final[Mapping[str, Check]] = {}
+
+
+class MetaCalls:
+    """The calls of the router's own procedures by one client, answered one after the other."""
+
+    __slots__ = ("_caller", "_joined", "_peer")
+
+    def __init__(self, caller: MetaCaller, peer: Peer) -> None:
+        self._caller = caller
+        self._peer = peer
+        self._joined = caller.built.joined
+
+    async def answer(self, message: Call, verdict: Verdict | None) -> None:
+        """Answer a call with RESULT, then let its consequences follow; raises WAMPError for ERROR.
+
+        What there is no procedure for is ``wamp.error.no_such_procedure`` also where no rule lets the session
+        call: which procedures the router has is no secret.
+        """
+        self._joined.meta.find(message.procedure)
+        if verdict is None or not verdict.allowed:
+            raise refusal("call", message.procedure)
+        options = message.options
+        if options.get("progress", False):
+            raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+        call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
+        timeout = options.get("timeout", 0) / 1000
+        outcome = await (within(timeout, call) if timeout else call)
+        self._peer.send(Result(message.request_id, {}, list(outcome.args), None))
+        self._joined.conclude(outcome)
+        await self._peer.uncongested()
