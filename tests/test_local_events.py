@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import ormsgpack
 import pytest
 
 from tests.websocket import PATIENCE, WebSocket, connect
@@ -267,6 +268,57 @@ async def test_events_are_entered_once_and_before_they_are_read() -> None:
     with pytest.raises(RuntimeError, match="entered before"):
         async with events:
             pass
+
+
+async def test_meta_events_of_the_router_come_too() -> None:
+    app = Application()
+
+    async with app.events("wamp.session.", match="prefix") as events:
+        async with connect(app) as websocket:
+            session_id = (await websocket.join())[1]
+        joined, left = await take(events, 2)
+
+    assert joined.topic == "wamp.session.on_join"
+    assert joined.args[0]["session"] == session_id
+    assert (left.topic, left.args[0]) == ("wamp.session.on_leave", session_id)
+
+
+async def test_listening_is_a_subscription_in_the_meta_api() -> None:
+    app = Application()
+    app.allow("wamp.", "call", "subscribe", match="prefix")
+
+    async with joined(app) as websocket:
+        await websocket.ask(SUBSCRIBE, 1, {"match": "prefix"}, "wamp.subscription.")
+        async with app.events("t"), app.events("t"):
+            created, subscribed = [await websocket.receive() for _ in range(2)]
+            subscription_id = created[4][1]["id"]
+            count = await websocket.ask(48, 2, {}, "wamp.subscription.count_subscribers", [subscription_id])
+        ended = [await websocket.receive() for _ in range(2)]
+
+    server_id = created[4][0]
+    assert created[3]["topic"] == "wamp.subscription.on_create"
+    assert subscribed[3:] == [{"topic": "wamp.subscription.on_subscribe"}, [server_id, subscription_id]]
+    assert count[3] == [1]
+    assert [event[3]["topic"] for event in ended] == [
+        "wamp.subscription.on_unsubscribe",
+        "wamp.subscription.on_delete",
+    ]
+
+
+async def test_payload_that_the_publisher_has_encoded_comes_as_one_argument() -> None:
+    app = Application()
+    app.allow("t", "publish")
+
+    async with connect(app, subprotocols=["wamp.2.msgpack"]) as websocket, app.events("t") as events:
+        for message in (
+            [1, "default", {"roles": {"publisher": {}}}],
+            [PUBLISH, 1, {"enc_algo": "own", "acknowledge": True}, "t", b"\x00\x01"],
+        ):
+            await websocket.send_frame(ormsgpack.packb(message))
+            await websocket.receive_event()
+        [event] = await take(events, 1)
+
+    assert (event.args, event.kwargs, event.details) == ((b"\x00\x01",), {}, {"enc_algo": "own"})
 
 
 # Handlers

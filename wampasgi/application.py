@@ -197,6 +197,10 @@ class Application(ConfiguresRealm):
         """Take a procedure away from clients of the default realm. See Realm.revoke."""
         return self.default_realm.revoke(procedure, match=match, reason=reason)
 
+    def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
+        """Forget retained events of the default realm. See Realm.clear_retained."""
+        return self.default_realm.clear_retained(topic, match=match)
+
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""
         async with anyio.create_task_group() as tasks:

@@ -46,7 +46,14 @@ _MODE: Final = Rule(
 
 HELLO_RULES: Final[Rules] = {"authmethods": _STRS, "authid": _STR, "authextra": _DICT}
 WELCOME_RULES: Final[Rules] = {"roles": _DICT}
+PASSTHRU_RULES: Final[Rules] = {
+    "ppt_scheme": _STR,
+    "ppt_serializer": _STR,
+    "ppt_cipher": _STR,
+    "ppt_keyid": _STR,
+}
 PUBLISH_RULES: Final[Rules] = {
+    **PASSTHRU_RULES,
     "acknowledge": _BOOL,
     "exclude_me": _BOOL,
     "disclose_me": _BOOL,
@@ -56,16 +63,11 @@ PUBLISH_RULES: Final[Rules] = {
     "eligible": _IDS,
     "eligible_authid": _STRS,
     "eligible_authrole": _STRS,
+    "retain": _BOOL,
     "enc_algo": _STR,
 }
-SUBSCRIBE_RULES: Final[Rules] = {"match": _STR}
-EVENT_RULES: Final[Rules] = {"topic": _STR, "enc_algo": _STR}
-PASSTHRU_RULES: Final[Rules] = {
-    "ppt_scheme": _STR,
-    "ppt_serializer": _STR,
-    "ppt_cipher": _STR,
-    "ppt_keyid": _STR,
-}
+SUBSCRIBE_RULES: Final[Rules] = {"match": _STR, "get_retained": _BOOL}
+EVENT_RULES: Final[Rules] = {"topic": _STR, "retained": _BOOL, "enc_algo": _STR}
 CALL_RULES: Final[Rules] = {
     **PASSTHRU_RULES,
     "timeout": _TIMEOUT,

@@ -14,7 +14,9 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
     {
         "broker": MappingProxyType(
             {
+                "event_retention": True,
                 "pattern_based_subscription": True,
+                "payload_passthru_mode": True,
                 "publisher_exclusion": True,
                 "publisher_identification": True,
                 "subscriber_blackwhite_listing": True,

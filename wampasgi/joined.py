@@ -10,6 +10,7 @@ from random import randrange
 import anyio
 
 from wampasgi.ids import SequentialIds, random_publication_id
+from wampasgi.limits import Limits
 from wampasgi.local_events import LocalSubscriptions
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
@@ -17,6 +18,7 @@ from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.lifecycles import MetaEvents
 from wampasgi.router.meta import Closing, MetaAPI, Outcome
 from wampasgi.router.registrations import Registrations
+from wampasgi.router.retention import RetainedEvents
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
 from wampasgi.types import Match
@@ -47,10 +49,14 @@ class JoinedSessions(Mapping[int, Session]):
         self._silenced: set[int] = set()
         self._reporting = False
         self._emptied: anyio.Event | None = None
+        limits = Limits()
+        #: The events that publishers want retained.
+        self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
         self.broker = Broker(
             next_subscription_id=SequentialIds().next,
             random_publication_id=random_publication_id,
             sessions=self._sessions,
+            retained=self.retained,
         )
         #: What the server itself has subscribed to.
         self.local = LocalSubscriptions(server.id, self.broker, changed=self.report)
@@ -89,6 +95,10 @@ class JoinedSessions(Mapping[int, Session]):
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Bound what the realm keeps by its limits."""
+        self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
 
     def join(self, session: Session, peer: Peer) -> None:
         """Deliver to ``session`` from now on."""

@@ -64,6 +64,8 @@ class LocalSubscriptions:
         """Hand an EVENT that the broker has for the server to all who listen; never waits."""
         # Copies: other listeners get the same event, and clients the same lists.
         args, kwargs = tuple(message.args or ()), dict(message.kwargs or {})
+        if message.payload is not None:
+            args = (message.payload,)
         for events in self._listeners[message.subscription_id]:
             topic = message.details.get("topic", events.topic)
             events.put(Event(topic, args, kwargs, message.publication_id, message.details))

@@ -44,6 +44,7 @@ from wampasgi.messages import (
 from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
 from wampasgi.routed_calls import RoutedCalls
+from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
@@ -74,6 +75,7 @@ class OpenSession:
             built.joined.broker,
             handlers,
             self._provided,
+            retained_limit=built.limits.retained_per_subscribe,
             teardown_timeout=built.limits.teardown_timeout,
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
@@ -214,6 +216,8 @@ class OpenSession:
     async def _publish(self, message: Publish) -> int:
         """Publish as far as the session may, and return the publication id; raises WAMPError."""
         topic, options = message.topic, message.options
+        if options:
+            check_announced(self._session, options)
         if is_reserved(topic):
             raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
         role = self._session.authrole

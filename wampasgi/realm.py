@@ -161,8 +161,8 @@ class Realm(ConfiguresRealm):
         """Publish an event to all sessions that have subscribed to ``topic``, and return the publication id.
 
         ``args`` and ``kwargs`` are the payload, ``options`` those of PUBLISH in the specification's names,
-        such as ``{"eligible_authrole": ["staff"]}``. Never waits for a subscriber. A value that the
-        serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
+        such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
+        value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
@@ -285,6 +285,14 @@ class Realm(ConfiguresRealm):
         """
         return self._joined.revoke(procedure, match, reason)
 
+    def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
+        """Forget the retained events of a topic, or of all topics that match a pattern.
+
+        Returns how many there were. ``match="prefix"`` with the topic ``""`` forgets all.
+        Spec: Advanced Profile, "Event Retention".
+        """
+        return self._joined.retained.clear(topic, match)
+
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.
 
@@ -314,6 +322,7 @@ class Realm(ConfiguresRealm):
         """
         if self._built is None:
             self._built = self._read_settings()
+            self._joined.set_limits(self._built.limits)
             self._stack = self._middleware_stack(self._built)
             self._joined.offer(self._built.offered())
         return self._built

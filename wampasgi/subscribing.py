@@ -53,7 +53,8 @@ class _Subscription:
 class Subscriptions:
     """What one session has subscribed to.
 
-    ``tasks`` own the gatekeepers; they end with the subscription or the session.
+    ``tasks`` own the gatekeepers; they end with the subscription or the session. ``retained_limit`` is how
+    many retained events one SUBSCRIBE is sent at most.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Subscriptions:
         "_by_topic",
         "_peer",
         "_provided",
+        "_retained_limit",
         "_session",
         "_tasks",
         "_teardown_timeout",
@@ -75,8 +77,10 @@ class Subscriptions:
         tasks: TaskGroup,
         provided: Mapping[str, Any],
         *,
+        retained_limit: int,
         teardown_timeout: float,
     ) -> None:
+        self._retained_limit = retained_limit
         self._session = session
         self._peer = peer
         self._broker = broker
@@ -97,8 +101,9 @@ class Subscriptions:
     async def subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
         """Subscribe, after the topic's gatekeeper where it has one, and answer.
 
-        Subscribing again answers the id that the session has.
-        Spec: Basic Profile, "Subscribing and Unsubscribing".
+        Subscribing again answers the id that the session has. The retained events that the client asks for
+        follow the answer, and then what the gatekeeper has sent meanwhile.
+        Spec: Basic Profile, "Subscribing and Unsubscribing"; Advanced Profile, "Event Retention".
         """
         key = (match, message.topic)
         subscription = self._by_topic.get(key)
@@ -129,6 +134,8 @@ class Subscriptions:
             )
             return
         self._peer.send(Subscribed(message.request_id, subscription.id))
+        if message.options.get("get_retained", False):
+            self._send_retained(message.topic, match)
         for payload in subscription.held_events:
             self._send_event(subscription.id, payload)
         subscription.held_events.clear()
@@ -157,6 +164,13 @@ class Subscriptions:
         else:
             subscription.held_events.append(payload)
         return True
+
+    def _send_retained(self, topic: str, match: Match) -> None:
+        found = self._broker.find(self._session.id, topic, match)
+        # It may have ended again while this request waited for the gatekeeper.
+        if found is not None:
+            for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
+                self._peer.send(event)
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> None:
         self._peer.send(Event(subscription_id, random_publication_id(), *payload))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.ids import SequentialIds
 from wampasgi.messages import Event
 from wampasgi.router.broker import Broker, Delivery, Publication
+from wampasgi.router.retention import RetainedEvents
 from wampasgi.types import Match
 
 TOPIC = "com.myapp.topic"
@@ -24,10 +25,12 @@ STRANGER = 99
 class Details:
     authid: str | None = None
     authrole: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def new_broker() -> Broker:
+def new_broker(retained: RetainedEvents | None = None) -> Broker:
     return Broker(
+        retained=retained,
         next_subscription_id=SequentialIds().next,
         random_publication_id=itertools.count(5001).__next__,
         sessions={
@@ -268,7 +271,7 @@ def test_lists_apply_to_pattern_subscriptions_too() -> None:
     ],
 )
 def test_only_restricts_the_recipients_further(
-    only: Container[int], options: dict[str, Any], expected: list[int]
+    only: Collection[int], options: dict[str, Any], expected: list[int]
 ) -> None:
     broker = broker_with(ALICE, BOB, CAROL)
     assert recipients(broker.publish(ALICE, TOPIC, options, None, None, only=only)) == expected
@@ -321,3 +324,98 @@ def test_encoded_payload_is_passed_on_in_the_place_of_arguments() -> None:
     options = {"enc_algo": "cryptobox"}
     (delivery,) = broker.publish(ALICE, TOPIC, options, None, None, payload=b"\x01\x02").deliveries
     assert delivery.event == Event(1, 5001, options, None, None, b"\x01\x02")
+
+
+# Retained events
+
+
+def retaining_broker() -> Broker:
+    return new_broker(RetainedEvents(max_events=100, max_size=10**6))
+
+
+def retained(broker: Broker, session_id: int, topic: str = TOPIC, match: Match = "exact") -> list[Event]:
+    """What a session gets that subscribes now and asks for it."""
+    subscription = broker.subscribe(session_id, topic, match)
+    return broker.retained_events(session_id, subscription, most=100)
+
+
+def test_retained_event_goes_to_who_subscribes_later_and_asks_for_it() -> None:
+    broker = retaining_broker()
+    publication = broker.publish(ALICE, TOPIC, {"retain": True}, [21], {"unit": "C"})
+    broker.publish(ALICE, TOPIC, {}, [22], None)
+    broker.publish(ALICE, TOPIC, {"retain": False}, [23], None)
+
+    assert publication.deliveries == []
+    assert retained(broker, BOB) == [Event(1, 5001, {"retained": True}, [21], {"unit": "C"})]
+
+
+def test_retained_event_goes_to_present_subscribers_without_the_mark() -> None:
+    broker = retaining_broker()
+    broker.subscribe(BOB, TOPIC, "exact")
+    (delivery,) = broker.publish(ALICE, TOPIC, {"retain": True}, [21], None).deliveries
+    assert delivery == Delivery(Event(1, 5001, {}, [21], None), [BOB])
+
+
+@pytest.mark.parametrize(
+    ("options", "session_id", "gets_it"),
+    [
+        ({}, ALICE, False),
+        ({"exclude_me": False}, ALICE, True),
+        ({"exclude": [BOB]}, BOB, False),
+        ({"eligible_authrole": ["staff"]}, BOB, True),
+        ({"eligible_authrole": ["staff"]}, DAVE, False),
+        ({"exclude_authid": ["bob"]}, BOB, False),
+        ({"exclude_authid": ["bob"]}, CAROL, True),
+    ],
+)
+def test_subscriber_must_not_be_sent_a_retained_event_that_it_would_not_have_received(
+    options: dict[str, Any], session_id: int, gets_it: bool
+) -> None:
+    broker = retaining_broker()
+    broker.publish(ALICE, TOPIC, {**options, "retain": True}, None, None)
+    assert bool(retained(broker, session_id)) is gets_it
+
+
+def test_subscriber_must_be_sent_the_most_recent_event_that_it_would_have_received() -> None:
+    broker = retaining_broker()
+    broker.publish(None, TOPIC, {"retain": True}, ["all"], None)
+    broker.publish(None, TOPIC, {"retain": True, "eligible_authid": ["bob"]}, ["bob"], None)
+    assert [event.args for event in retained(broker, BOB) + retained(broker, ALICE)] == [["bob"], ["all"]]
+
+
+def test_pattern_subscription_gets_the_retained_event_of_each_topic_with_its_topic() -> None:
+    broker = retaining_broker()
+    for topic in "com.b", "com.a":
+        broker.publish(None, topic, {"retain": True}, None, None)
+    assert [event.details for event in retained(broker, BOB, "com.", "prefix")] == [
+        {"topic": "com.b", "retained": True},
+        {"topic": "com.a", "retained": True},
+    ]
+    assert len(retained(broker, BOB, "com.", "wildcard")) == 2
+
+
+def test_retained_event_says_of_its_publisher_what_was_said_when_it_was_published() -> None:
+    broker = retaining_broker()
+    broker.publish(ALICE, TOPIC, {"retain": True, "ppt_scheme": "x"}, None, None, payload=b"1", disclose=True)
+    broker.remove_session(ALICE)
+    (event,) = retained(broker, BOB)
+    assert event.details == {
+        "publisher": ALICE,
+        "publisher_authid": "alice",
+        "publisher_authrole": "manager",
+        "ppt_scheme": "x",
+        "retained": True,
+    }
+    assert event.payload == b"1"
+
+
+def test_event_for_chosen_sessions_only_is_not_retained() -> None:
+    broker = retaining_broker()
+    broker.publish(None, TOPIC, {"retain": True}, None, None, only={BOB})
+    assert retained(broker, BOB) == []
+
+
+def test_broker_that_retains_nothing_ignores_retain() -> None:
+    broker = new_broker()
+    broker.publish(None, TOPIC, {"retain": True}, None, None)
+    assert retained(broker, BOB) == []

@@ -7,32 +7,21 @@ Spec: Basic Profile, "Publish and Subscribe"; Advanced Profile, "Advanced PubSub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import filterfalse
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.messages import PAYLOAD_OPTIONS, Event
+from wampasgi.messages import Event
 from wampasgi.router.matching import URIMap
 from wampasgi.router.observing import Observer
+from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
+from wampasgi.router.stored import store
 
 if TYPE_CHECKING:
+    from wampasgi.router.retention import RetainedEvents
     from wampasgi.types import Match
-
-
-class SessionDetails(Protocol):
-    """What the broker asks of a session: as whom it was authenticated."""
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that WELCOME gave it."""
-
-    @property
-    def authrole(self) -> str | None:
-        """The authrole that WELCOME gave it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,16 +58,13 @@ class Publication:
     deliveries: list[Delivery]
 
 
-# Lets through those of the session IDs that fulfil it.
-_Condition: TypeAlias = Callable[[list[int]], Iterable[int]]
-
-
 class Broker:
     """The subscriptions of one realm.
 
     ``next_subscription_id`` and ``random_publication_id`` give the IDs. ``sessions`` tells of a session ID
     who it is; it is read while an event is published and never changed here. A subscriber that it does not
-    know counts as one without authid and authrole. ``observer`` can be given once the broker is there.
+    know counts as one without authid and authrole. ``retained`` keeps the events that publishers want
+    retained; None retains nothing. ``observer`` can be given once the broker is there.
     """
 
     observer: Observer[Subscription] | None = None
@@ -89,10 +75,12 @@ class Broker:
         next_subscription_id: Callable[[], int],
         random_publication_id: Callable[[], int],
         sessions: Mapping[int, SessionDetails],
+        retained: RetainedEvents | None = None,
     ) -> None:
         self._next_subscription_id = next_subscription_id
         self._random_publication_id = random_publication_id
         self._sessions = sessions
+        self._retained = retained
         self._by_topic: URIMap[Subscription] = URIMap()
         self._by_id: dict[int, Subscription] = {}
         # For each session that has a subscription: these, by ID.
@@ -180,7 +168,7 @@ class Broker:
         *,
         payload: bytes | None = None,
         disclose: bool = False,
-        only: Container[int] | None = None,
+        only: Collection[int] | None = None,
     ) -> Publication:
         """Work out who receives a publication, and as which EVENT.
 
@@ -188,26 +176,31 @@ class Broker:
         as they are. A publisher is not among the recipients unless it sets ``exclude_me`` to false;
         ``publisher_id`` is None for a publication by no session. ``disclose`` tells subscribers who the
         publisher is: whether it asked and whether it may is for the caller to decide. ``only``, where given,
-        holds the session IDs beside which nobody receives anything.
+        holds the session IDs beside which nobody receives anything; such an event is not retained.
 
         A subscription nobody of which is to receive the event has no delivery.
         Spec: Basic Profile, "Publishing and Events"; Advanced Profile, "Publisher Exclusion", "Subscriber
-        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription".
+        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription", "Event Retention".
         """
         publication = Publication(self._random_publication_id(), [])
         subscriptions = self._by_topic.matches(topic)
-        if not subscriptions:
+        retain = options.get("retain", False) and only is None and self._retained is not None
+        if not subscriptions and not retain:
             return publication
-        details = self._event_details(publisher_id if disclose else None, options)
+        details = event_details(options, publisher_id if disclose else None, self._sessions)
         excluded = publisher_id if options.get("exclude_me", True) else None
+        if retain:
+            assert self._retained is not None
+            event = Event(0, publication.publication_id, details, args, kwargs, payload)
+            self._retained.retain(store(event, topic, options, excluded_id=excluded))
         # Most publications have no conditions, and then nobody has to be looked at one by one.
-        conditions = self._conditions(options, only)
+        asked = conditions(options, self._sessions) if options else []
         for subscription in subscriptions:
-            recipients = list(subscription.subscribers)
-            if excluded is not None and excluded in subscription.subscribers:
+            subscribers = subscription.subscribers
+            recipients = list(subscribers if only is None else filter(subscribers.__contains__, only))
+            if excluded is not None and excluded in subscribers and (only is None or excluded in only):
                 recipients.remove(excluded)
-            for fulfilling in conditions:
-                recipients = list(fulfilling(recipients))
+            recipients = select(recipients, asked)
             if recipients:
                 event = Event(
                     subscription.subscription_id,
@@ -220,39 +213,29 @@ class Broker:
                 publication.deliveries.append(Delivery(event, recipients))
         return publication
 
-    def _event_details(self, disclosed_id: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
-        details = {name: value for name, value in options.items() if name in PAYLOAD_OPTIONS}
-        if disclosed_id is not None:
-            details["publisher"] = disclosed_id
-            if (authid := self._authid(disclosed_id)) is not None:
-                details["publisher_authid"] = authid
-            if (authrole := self._authrole(disclosed_id)) is not None:
-                details["publisher_authrole"] = authrole
-        return details
+    def retained_events(self, session_id: int, subscription: Subscription, *, most: int) -> list[Event]:
+        """Return the retained events that a session is to get for a subscription.
 
-    def _conditions(self, options: Mapping[str, Any], only: Container[int] | None) -> list[_Condition]:
-        """All that ``only`` and the black- and whitelists ask of a recipient."""
-        conditions: list[_Condition] = [] if only is None else [partial(filter, only.__contains__)]
-        for name, values in options.items():
-            if name in ("eligible", "eligible_authid", "eligible_authrole"):
-                conditions.append(partial(filter, self._is_listed(name.removeprefix("eligible"), values)))
-            elif name in ("exclude", "exclude_authid", "exclude_authrole"):
-                conditions.append(partial(filterfalse, self._is_listed(name.removeprefix("exclude"), values)))
-        return conditions
-
-    def _is_listed(self, suffix: str, values: Collection[object]) -> Callable[[int], bool]:
-        # As a set: a long list would be looked through once for each subscriber.
-        listed = frozenset(values)
-        if suffix == "_authid":
-            return lambda session_id: self._authid(session_id) in listed
-        if suffix == "_authrole":
-            return lambda session_id: self._authrole(session_id) in listed
-        return listed.__contains__
-
-    def _authid(self, session_id: int) -> str | None:
-        session = self._sessions.get(session_id)
-        return None if session is None else session.authid
-
-    def _authrole(self, session_id: int) -> str | None:
-        session = self._sessions.get(session_id)
-        return None if session is None else session.authrole
+        That is, of each topic of the subscription, the most recent one that it would have received if it had
+        been subscribed; in the order in which they were published, the newest ``most`` at most.
+        Spec: Advanced Profile, "Event Retention".
+        """
+        if self._retained is None:
+            return []
+        found = self._retained.find(
+            subscription.topic,
+            subscription.match,
+            lambda event: session_id != event.excluded_id and event.admits(session_id, self._sessions),
+            most=most,
+        )
+        return [
+            Event(
+                subscription.subscription_id,
+                event.publication_id,
+                {**event.details_for(subscription.match), "retained": True},
+                event.args,
+                event.kwargs,
+                event.payload,
+            )
+            for event in found
+        ]

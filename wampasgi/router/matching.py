@@ -8,6 +8,8 @@ Subscriptions, registrations and permissions are all kept in a :class:`URIMap`. 
 - wildcard patterns of one shape (the same components left empty) share a dict whose key is the components
   that are given. There are few shapes, however many patterns there are.
 
+:func:`matcher` is the other way round: one pattern, and many URIs.
+
 Beside them stand the relations between two patterns, for those who allow a session to use one:
 :func:`covers`, :func:`overlaps` and :func:`specificity`.
 
@@ -16,6 +18,7 @@ Spec: Advanced Profile, "Pattern-based Subscription" and "Pattern-based Registra
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from operator import itemgetter
@@ -250,6 +253,18 @@ class _Wildcards(Generic[T]):
         if not shapes:
             del self.shapes[len(components)]
         return value
+
+
+def matcher(match: Match, uri: str) -> Callable[[str], bool]:
+    """Return a function that tells of a URI whether it matches this one pattern, for many URIs."""
+    if match == "exact":
+        return uri.__eq__
+    if match == "prefix":
+        return lambda other: other.startswith(uri)
+    # An empty component stands for any one component.
+    components = [re.escape(component) or "[^.]+" for component in uri.split(".")]
+    fullmatch = re.compile(r"\.".join(components)).fullmatch
+    return lambda other: fullmatch(other) is not None
 
 
 def covers(match: Match, uri: str, inner_match: Match, inner_uri: str) -> bool:
