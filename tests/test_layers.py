@@ -42,8 +42,8 @@ LAYERS = (
     Layer(
         "core",
         names(
-            "_version attributes challenges errors features ids messages parsing serializers states types"
-            " uris"
+            "_version attributes challenges errors features ids messages parsing serializers states"
+            " timestamps types uris"
         ),
         third_party=frozenset(),
         synchronous=True,

@@ -305,6 +305,36 @@ async def test_listening_is_a_subscription_in_the_meta_api() -> None:
     ]
 
 
+async def test_revoked_subscription_is_that_of_clients_and_not_of_the_server() -> None:
+    app = Application()
+    app.allow("t", "subscribe")
+
+    async with joined(app) as websocket, app.events("t") as events:
+        await websocket.ask(SUBSCRIBE, 1, {}, "t")
+        assert app.revoke_subscription("t") == 1
+        await app.publish("t", "still here")
+        assert payloads(await take(events, 1)) == ["still here"]
+        assert app.revoke_subscription("t") == 0
+
+
+async def test_what_the_server_alone_may_have_is_not_kept_for_clients() -> None:
+    app = Application()
+    app.allow("t", "subscribe")
+    app.keep_history("t")
+    app.allow("wamp.subscription.get_events", "call")
+
+    @app.subscriber("t")
+    async def on_event() -> None: ...
+
+    async with joined(app) as publisher, joined(app) as reader, app.events("t") as events:
+        await publish(publisher, 1, "t", retain=True)
+        await take(events, 1)
+        subscribed = await reader.ask(SUBSCRIBE, 1, {"get_retained": True}, "t")
+        past = await reader.ask(48, 2, {}, "wamp.subscription.get_events", [subscribed[2]])
+
+    assert (past[0], past[3]) == (50, [])
+
+
 async def test_payload_that_the_publisher_has_encoded_comes_as_one_argument() -> None:
     app = Application()
     app.allow("t", "publish")

@@ -2,103 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.websocket import WebSocket, connect
-from wampasgi import Application, Identity, Session, WAMPError
+from tests.joined_clients import (
+    CALL,
+    CANCEL,
+    GOODBYE,
+    RESULT,
+    clients,
+    error_of,
+    open_app,
+    who_it_says_it_is,
+)
+from wampasgi import Application, Realm, Session, WAMPError
 
 pytestmark = pytest.mark.anyio
-
-GOODBYE, ERROR, PUBLISH, SUBSCRIBE, SUBSCRIBED = 6, 8, 16, 32, 33
-UNSUBSCRIBE, UNSUBSCRIBED, EVENT = 34, 35, 36
-CALL, CANCEL, RESULT, REGISTER, REGISTERED = 48, 49, 50, 64, 65
-UNREGISTER, UNREGISTERED = 66, 67
-
-ISO_8601_UTC = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-
-
-def open_app(**options: Any) -> Application:
-    """An app whose clients may do everything, and are in HELLO who they say they are."""
-    app = Application(**options)
-    app.allow_all()
-    app.add_transport_authenticator(who_it_says_it_is)
-    return app
-
-
-async def who_it_says_it_is(session: Session) -> Identity:
-    extra = session.details.get("authextra", {})
-    return Identity(authid=session.authid, authrole=extra.get("role"))
-
-
-class Client:
-    """One client that has joined."""
-
-    def __init__(self, websocket: WebSocket, welcome: list[Any]) -> None:
-        self.websocket = websocket
-        self.id: int = welcome[1]
-        self.details: dict[str, Any] = welcome[2]
-        self._request_id = 0
-        self.disconnect = websocket.disconnect
-        self.receive = websocket.receive
-        self.send = websocket.send
-
-    async def ask(self, code: int, *rest: Any) -> list[Any]:
-        """Send a request and return the answer."""
-        self._request_id += 1
-        return await self.websocket.ask(code, self._request_id, *rest)
-
-    async def call(self, procedure: str, *args: Any, **kwargs: Any) -> Any:
-        """The positional results of a call: nothing, the one there is, or an error as WAMPError."""
-        answer = await self.ask(CALL, {}, procedure, list(args), kwargs)
-        if answer[0] == ERROR:
-            raise WAMPError(answer[4], *answer[5:6])
-        assert answer[:3] == [RESULT, self._request_id, {}], answer
-        results = answer[3] if len(answer) > 3 else []
-        assert len(answer) <= 4
-        assert len(results) <= 1
-        return results[0] if results else None
-
-    async def subscribe(self, topic: str, **options: Any) -> int:
-        answer = await self.ask(SUBSCRIBE, options, topic)
-        assert answer[0] == SUBSCRIBED, answer
-        subscription_id: int = answer[2]
-        return subscription_id
-
-    async def register(self, procedure: str, **options: Any) -> int:
-        answer = await self.ask(REGISTER, options, procedure)
-        assert answer[0] == REGISTERED, answer
-        registration_id: int = answer[2]
-        return registration_id
-
-    async def event(self) -> list[Any]:
-        """The positional arguments of the next event, and nothing else may come before."""
-        message = await self.receive()
-        assert message[0] == EVENT, message
-        payload: list[Any] = message[4]
-        return payload
-
-
-@asynccontextmanager
-async def clients(app: Application, *names: str, realm: str = "default") -> AsyncIterator[list[Client]]:
-    """Clients that have joined, by their names ``authid/authrole``."""
-    async with AsyncExitStack() as stack:
-        joined = []
-        for name in names:
-            authid, _, role = name.partition("/")
-            websocket = await stack.enter_async_context(connect(app))
-            welcome = await websocket.join(realm, authid=authid, authextra={"role": role or "user"})
-            joined.append(Client(websocket, welcome))
-        yield joined
-
-
-async def error_of(client: Client, procedure: str, *args: Any, **kwargs: Any) -> str:
-    with pytest.raises(WAMPError) as raised:
-        await client.call(procedure, *args, **kwargs)
-    return raised.value.uri
 
 
 # Who may call
@@ -219,3 +139,259 @@ async def test_meta_call_may_not_disclose_where_no_rule_permits_it() -> None:
     async with clients(app, "ann") as [ann]:
         answer = await ann.ask(CALL, {"disclose_me": True}, "wamp.session.count")
         assert answer[4] == "wamp.error.option_disallowed.disclose_me"
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("procedure", "args", "kwargs"),
+    [
+        ("wamp.session.count", ["admin"], {}),
+        ("wamp.session.count", [[1]], {}),
+        ("wamp.session.count", [[], 1], {}),
+        ("wamp.session.count", [], {"filter_authroles": []}),
+        ("wamp.session.list", [{}], {}),
+        ("wamp.session.get", [], {}),
+        ("wamp.session.get", ["1"], {}),
+        ("wamp.session.get", [None], {}),
+        ("wamp.session.get", [1, 2], {}),
+        ("wamp.session.kill", [], {}),
+        ("wamp.session.kill", ["1"], {}),
+        ("wamp.session.kill", [1, "com.example.reason"], {}),
+        ("wamp.session.kill", [1], {"message": 5}),
+        ("wamp.session.kill", [1], {"session": 1}),
+        ("wamp.session.kill_by_authid", [], {}),
+        ("wamp.session.kill_by_authid", [5], {}),
+        ("wamp.session.kill_by_authrole", [["admin"]], {}),
+        ("wamp.session.kill_all", ["com.example.reason"], {}),
+        ("wamp.session.kill_all", [], {"message": []}),
+        ("wamp.registration.list", [1], {}),
+        ("wamp.registration.lookup", [], {}),
+        ("wamp.registration.lookup", [5], {}),
+        ("wamp.registration.lookup", ["com.example", "prefix"], {}),
+        ("wamp.registration.lookup", ["com.example", {"match": "regex"}], {}),
+        ("wamp.registration.lookup", ["com.example", {"match": 5}], {}),
+        ("wamp.registration.lookup", ["com.example", {"invoke": "never"}], {}),
+        ("wamp.registration.match", [], {}),
+        ("wamp.registration.match", [5], {}),
+        ("wamp.registration.get", ["1"], {}),
+        ("wamp.registration.list_callees", [], {}),
+        ("wamp.registration.count_callees", [None], {}),
+        ("wamp.registration.remove_callee", [1], {}),
+        ("wamp.registration.remove_callee", [1, "2"], {}),
+        ("wamp.subscription.list", [1], {}),
+        ("wamp.subscription.lookup", [], {}),
+        ("wamp.subscription.lookup", [5], {}),
+        ("wamp.subscription.lookup", ["com.example", []], {}),
+        ("wamp.subscription.lookup", ["com.example", {"match": "regex"}], {}),
+        ("wamp.subscription.lookup", ["com.example", {"match": ""}], {}),
+        ("wamp.subscription.match", [["com.example"]], {}),
+        ("wamp.subscription.get", [1.5], {}),
+        ("wamp.subscription.list_subscribers", [True], {}),
+        ("wamp.subscription.count_subscribers", [], {}),
+        ("wamp.session.add_testament", ["com.example"], {}),
+        ("wamp.session.add_testament", [5, [], {}], {}),
+        ("wamp.session.add_testament", ["com.example", {}, {}], {}),
+        ("wamp.session.add_testament", ["com.example", [], []], {}),
+        ("wamp.session.add_testament", ["com.example", [], {}, {}], {}),
+        ("wamp.session.add_testament", ["com.example", [], {}], {"publish_options": []}),
+        ("wamp.session.add_testament", ["com.example", [], {}], {"publish_options": {"eligible": "x"}}),
+        ("wamp.session.add_testament", ["com.example", [], {}], {"scope": "buried"}),
+        ("wamp.session.flush_testaments", ["destroyed"], {}),
+        ("wamp.session.flush_testaments", [], {"scope": "buried"}),
+        ("wamp.session.flush_testaments", [], {"scope": 5}),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_invalid(
+    procedure: str, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    async with clients(open_app(), "ann") as [ann]:
+        assert await error_of(ann, procedure, *args, **kwargs) == "wamp.error.invalid_argument"
+
+
+async def test_invalid_argument_says_which_argument_and_why() -> None:
+    async with clients(open_app(), "ann") as [ann]:
+        answer = await ann.ask(CALL, {}, "wamp.session.get", ["1"])
+
+        reason = "must be an ID, an integer, got str"
+        errors = [{"argument": "session", "path": [], "reason": reason}]
+        assert answer[4:] == [
+            "wamp.error.invalid_argument",
+            [f"argument 'session': {reason}"],
+            {"errors": errors},
+        ]
+
+
+# Looking at sessions
+
+
+async def test_count_is_the_number_of_sessions_attached_to_the_realm() -> None:
+    app = open_app()
+    async with clients(app, "ann") as [ann]:
+        assert await ann.call("wamp.session.count") == 1
+        async with clients(app, "bob", "cid"):
+            assert await ann.call("wamp.session.count") == 3
+        assert await ann.call("wamp.session.count") == 1
+
+
+async def test_count_of_roles_counts_sessions_with_a_role_from_the_list() -> None:
+    async with clients(open_app(), "ann/admin", "bob/user", "cid/user", "dan/guest") as [ann, *_]:
+        assert await ann.call("wamp.session.count", ["user"]) == 2
+        assert await ann.call("wamp.session.count", ["user", "guest"]) == 3
+        assert await ann.call("wamp.session.count", ["nobody"]) == 0
+        assert await ann.call("wamp.session.count", []) == 0
+        assert await ann.call("wamp.session.count", None) == 4
+
+
+async def test_list_has_the_ids_of_all_sessions_or_of_those_with_a_role() -> None:
+    async with clients(open_app(), "ann/admin", "bob/user", "cid/user") as [ann, bob, cid]:
+        assert sorted(await ann.call("wamp.session.list")) == sorted([ann.id, bob.id, cid.id])
+        assert sorted(await ann.call("wamp.session.list", ["user"])) == sorted([bob.id, cid.id])
+        assert await ann.call("wamp.session.list", ["nobody"]) == []
+
+
+async def test_get_tells_what_welcome_told() -> None:
+    async with clients(open_app(), "ann/admin", "bob/user") as [ann, bob]:
+        details = await ann.call("wamp.session.get", bob.id)
+
+        names = ("authid", "authrole", "authmethod", "authprovider")
+        assert details == {"session": bob.id, **{name: bob.details[name] for name in names}}
+        assert (details["authid"], details["authrole"]) == ("bob", "user")
+
+
+@pytest.mark.parametrize("session_id", [1, 0, -1, 2**53 + 1])
+async def test_get_of_an_unknown_session_is_no_such_session(session_id: int) -> None:
+    async with clients(open_app(), "ann") as [ann]:
+        assert await error_of(ann, "wamp.session.get", session_id) == "wamp.error.no_such_session"
+
+
+async def test_sessions_of_another_realm_are_not_seen() -> None:
+    app = open_app()
+    other = wampasgi_realm("other")
+    app.add_realm(other)
+    async with clients(app, "ann") as [ann], clients(app, "bob", realm="other") as [bob]:
+        assert await ann.call("wamp.session.list") == [ann.id]
+        assert await error_of(ann, "wamp.session.get", bob.id) == "wamp.error.no_such_session"
+        assert await error_of(ann, "wamp.session.kill", bob.id) == "wamp.error.no_such_session"
+        assert await ann.call("wamp.session.kill_all") == 0
+        assert await bob.call("wamp.session.count") == 1
+
+
+def wampasgi_realm(uri: str) -> Realm:
+    realm = Realm(uri)
+    realm.allow_all()
+    return realm
+
+
+# Closing sessions
+
+
+async def test_killed_session_gets_goodbye_with_reason_and_message() -> None:
+    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+        assert await ann.call("wamp.session.kill", bob.id, reason="com.example.go", message="off") is None
+
+        assert await bob.receive() == [GOODBYE, {"message": "off"}, "com.example.go"]
+
+
+async def test_killed_session_is_told_the_default_reason_and_no_message() -> None:
+    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+        await ann.call("wamp.session.kill", bob.id)
+
+        assert await bob.receive() == [GOODBYE, {}, "wamp.close.killed"]
+
+
+async def test_killed_session_is_attached_no_more() -> None:
+    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+        await ann.call("wamp.session.kill", bob.id)
+
+        # Bob has not answered GOODBYE, and need not.
+        assert await ann.call("wamp.session.list") == [ann.id]
+        assert await error_of(ann, "wamp.session.get", bob.id) == "wamp.error.no_such_session"
+        assert await error_of(ann, "wamp.session.kill", bob.id) == "wamp.error.no_such_session"
+
+
+async def test_own_session_cannot_be_killed() -> None:
+    async with clients(open_app(), "ann") as [ann]:
+        assert await error_of(ann, "wamp.session.kill", ann.id) == "wamp.error.no_such_session"
+        assert await error_of(ann, "wamp.session.kill", 12345) == "wamp.error.no_such_session"
+        assert await ann.call("wamp.session.count") == 1
+
+
+@pytest.mark.parametrize("reason", ["", "not a uri", "com..uri", "com.#", 5, []])
+@pytest.mark.parametrize(
+    ("procedure", "args"),
+    [
+        ("wamp.session.kill", [1]),
+        ("wamp.session.kill_by_authid", ["bob"]),
+        ("wamp.session.kill_by_authrole", ["user"]),
+        ("wamp.session.kill_all", []),
+    ],
+)
+async def test_reason_that_is_no_uri_is_invalid_and_nobody_is_killed(
+    procedure: str, args: list[Any], reason: Any
+) -> None:
+    async with clients(open_app(), "ann", "bob") as [ann, _]:
+        assert await error_of(ann, procedure, *args, reason=reason) == "wamp.error.invalid_uri"
+        assert await ann.call("wamp.session.count") == 2
+
+
+async def test_kill_by_authid_closes_all_sessions_of_it_but_the_callers() -> None:
+    async with clients(open_app(), "ann", "ann", "ann", "bob") as [ann, second, third, _]:
+        killed = await ann.call("wamp.session.kill_by_authid", "ann", reason="com.example.go", message="off")
+
+        assert sorted(killed) == sorted([second.id, third.id])
+        for client in second, third:
+            assert await client.receive() == [GOODBYE, {"message": "off"}, "com.example.go"]
+        assert await ann.call("wamp.session.count") == 2
+        assert await ann.call("wamp.session.kill_by_authid", "nobody") == []
+
+
+async def test_kill_by_authrole_closes_all_sessions_of_it_but_the_callers() -> None:
+    async with clients(open_app(), "ann/user", "bob/user", "cid/user", "dan/admin") as [ann, bob, cid, dan]:
+        assert await ann.call("wamp.session.kill_by_authrole", "user") == 2
+
+        for client in bob, cid:
+            assert await client.receive() == [GOODBYE, {}, "wamp.close.killed"]
+        assert sorted(await ann.call("wamp.session.list")) == sorted([ann.id, dan.id])
+        assert await ann.call("wamp.session.kill_by_authrole", "nobody") == 0
+
+
+async def test_kill_all_closes_all_sessions_but_the_callers() -> None:
+    async with clients(open_app(), "ann", "bob", "cid") as [ann, bob, cid]:
+        assert await ann.call("wamp.session.kill_all", message="off") == 2
+
+        for client in bob, cid:
+            assert await client.receive() == [GOODBYE, {"message": "off"}, "wamp.close.killed"]
+        assert await ann.call("wamp.session.kill_all") == 0
+        assert await ann.call("wamp.session.count") == 1
+
+
+async def test_server_can_kill_all_sessions() -> None:
+    app = open_app()
+    async with clients(app, "ann", "bob") as [ann, bob]:
+        assert await app.call("wamp.session.kill_all", reason="com.example.maintenance") == 2
+        for client in ann, bob:
+            assert await client.receive() == [GOODBYE, {}, "com.example.maintenance"]
+
+
+# Announcements
+
+
+async def test_meta_apis_are_announced_on_the_roles_that_the_specification_names() -> None:
+    async with clients(open_app(), "ann") as [ann]:
+        roles = ann.details["roles"]
+        announced = {
+            (role, feature)
+            for role in roles
+            for feature, supported in roles[role]["features"].items()
+            if feature.endswith("_meta_api") and supported
+        }
+
+        assert announced == {
+            ("broker", "session_meta_api"),
+            ("dealer", "session_meta_api"),
+            ("broker", "subscription_meta_api"),
+            ("dealer", "registration_meta_api"),
+            ("dealer", "testament_meta_api"),
+        }

@@ -20,6 +20,7 @@ from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
+from wampasgi.session import Session
 from wampasgi.shutdown import shutdown_signalled
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
@@ -196,6 +197,17 @@ class Application(ConfiguresRealm):
     def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
         """Take a procedure away from clients of the default realm. See Realm.revoke."""
         return self.default_realm.revoke(procedure, match=match, reason=reason)
+
+    def revoke_subscription(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        session: Session | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Take a subscription away from clients of the default realm. See Realm.revoke_subscription."""
+        return self.default_realm.revoke_subscription(topic, match=match, session=session, reason=reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
         """Forget retained events of the default realm. See Realm.clear_retained."""

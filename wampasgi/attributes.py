@@ -91,7 +91,11 @@ INVOCATION_RULES: Final[Rules] = {
 PROGRESS_RULES: Final[Rules] = {"progress": _BOOL}
 YIELD_RULES: Final[Rules] = {**PASSTHRU_RULES, "progress": _BOOL}
 MODE_RULES: Final[Rules] = {"mode": _MODE}
-REVOCATION_RULES: Final[Rules] = {
+UNREGISTERED_RULES: Final[Rules] = {
     "registration": Rule(int, "a registration ID", is_id),
+    "reason": _STR,
+}
+UNSUBSCRIBED_RULES: Final[Rules] = {
+    "subscription": Rule(int, "a subscription ID", is_id),
     "reason": _STR,
 }

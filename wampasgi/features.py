@@ -14,12 +14,16 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
     {
         "broker": MappingProxyType(
             {
+                "event_history": True,
                 "event_retention": True,
                 "pattern_based_subscription": True,
                 "payload_passthru_mode": True,
                 "publisher_exclusion": True,
                 "publisher_identification": True,
+                "session_meta_api": True,
                 "subscriber_blackwhite_listing": True,
+                "subscription_meta_api": True,
+                "subscription_revocation": True,
             }
         ),
         "dealer": MappingProxyType(
@@ -32,8 +36,11 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
                 "payload_passthru_mode": True,
                 "progressive_call_invocations": True,
                 "progressive_call_results": True,
+                "registration_meta_api": True,
                 "registration_revocation": True,
+                "session_meta_api": True,
                 "shared_registration": True,
+                "testament_meta_api": True,
             }
         ),
     }

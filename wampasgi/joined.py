@@ -9,16 +9,19 @@ from random import randrange
 
 import anyio
 
+from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
 from wampasgi.local_events import LocalSubscriptions
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.history import EventHistory
 from wampasgi.router.lifecycles import MetaEvents
 from wampasgi.router.meta import Closing, MetaAPI, Outcome
 from wampasgi.router.registrations import Registrations
 from wampasgi.router.retention import RetainedEvents
+from wampasgi.router.testaments import Testaments
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
 from wampasgi.types import Match
@@ -26,7 +29,7 @@ from wampasgi.uris import is_reserved
 
 
 def utc_now() -> str:
-    """The time as an ISO 8601 string, with milliseconds, in UTC."""
+    """The time as an RFC 3339 string, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -34,8 +37,8 @@ class JoinedSessions(Mapping[int, Session]):
     """The open sessions of one realm by session id, with its broker and its dealer.
 
     ``server`` is the realm's own session, which calls and subscribes in the server's name. With
-    ``private_registrations`` each session registers for itself alone. ``now`` gives the time, ISO 8601, for
-    the meta API.
+    ``private_registrations`` each session registers for itself alone. ``now`` gives the time, RFC 3339, for
+    the meta API and the event history.
     """
 
     def __init__(
@@ -50,8 +53,9 @@ class JoinedSessions(Mapping[int, Session]):
         self._reporting = False
         self._emptied: anyio.Event | None = None
         limits = Limits()
-        #: The events that publishers want retained.
+        #: The events that publishers want retained, and those that the realm keeps by itself.
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
+        self.history = EventHistory(now=now, max_size=limits.history_bytes)
         self.broker = Broker(
             next_subscription_id=SequentialIds().next,
             random_publication_id=random_publication_id,
@@ -72,6 +76,7 @@ class JoinedSessions(Mapping[int, Session]):
         self.caller = ServerCaller(server.id, self.dealer, self.deliver)
         #: What the server itself offers, for the meta API.
         self._own = Registrations(next_registration_id)
+        self._testaments = Testaments()
         self._events = MetaEvents(is_heard=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
         self.dealer.registrations.observer = self._own.observer = self._events.registrations
@@ -81,6 +86,7 @@ class JoinedSessions(Mapping[int, Session]):
             broker=self.broker,
             dealer=self.dealer,
             own=self._own,
+            testaments=self._testaments,
             subscriptions=self._events.subscriptions,
             registrations=self._events.registrations,
         )
@@ -99,6 +105,16 @@ class JoinedSessions(Mapping[int, Session]):
     def set_limits(self, limits: Limits) -> None:
         """Bound what the realm keeps by its limits."""
         self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
+        self.history.set_max_size(limits.history_bytes)
+
+    def keep_history(self, topic: str, match: Match, limit: int) -> None:
+        """Keep the latest events of a topic or pattern; raises ConfigurationError where they are kept."""
+        if self.history.keeps(topic, match):
+            raise ConfigurationError(f"keep_history({topic!r}, match={match!r}) was called before")
+        self.history.keep(topic, match, limit=limit)
+        self.broker.keep(topic, match)
+        # Only from now on is every publication looked at.
+        self.broker.history = self.history
 
     def join(self, session: Session, peer: Peer) -> None:
         """Deliver to ``session`` from now on."""
@@ -116,7 +132,10 @@ class JoinedSessions(Mapping[int, Session]):
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
         self.deliver(self.dealer.remove_session(session_id))
+        testaments = self._testaments.take(session_id)
         if leaving is not None and session_id not in self._silenced:
+            for publish in testaments:
+                publish()
             self._events.left(session_id, leaving)
         self.report()
 
@@ -149,6 +168,26 @@ class JoinedSessions(Mapping[int, Session]):
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
         self.report()
         return len(callees)
+
+    def revoke_subscription(
+        self, topic: str, match: Match, session_id: int | None, reason: str | None
+    ) -> int:
+        """Take a subscription away from one session or from all clients, and return how many had it."""
+        subscription = self.broker.get(topic, match)
+        subscribers = [] if subscription is None else list(subscription.subscribers)
+        revoked = [
+            subscriber
+            for subscriber in subscribers
+            # The server keeps what it listens to itself.
+            if subscriber != self.local.session_id and session_id in (None, subscriber)
+        ]
+        for subscriber in revoked:
+            assert subscription is not None
+            revoke = self._peers[subscriber].revoke_subscription
+            assert revoke is not None, "a session subscribes once it is open, and then it can be revoked"
+            revoke(subscription.subscription_id, reason)
+        self.report()
+        return len(revoked)
 
     def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
         """Let the meta API show these as the server's own procedures, beside the router's."""

@@ -35,6 +35,8 @@ class Limits:
     subscriptions: int = 1000
     #: Procedures that one session has registered; one more is refused.
     registrations: int = 1000
+    #: Testaments of one session; one more is refused.
+    testaments: int = 100
     #: Publications of one session that wait for the server's own subscribers; at the limit it is not
     #: read from.
     events_waiting: int = 1000
@@ -45,6 +47,9 @@ class Limits:
     retained_bytes: int = 8 * 1024 * 1024
     #: Retained events that one SUBSCRIBE to a pattern is sent, the newest.
     retained_per_subscribe: int = 1000
+    #: About the bytes of memory that the events of one ``keep_history`` may take; when there are more, the
+    #: oldest go.
+    history_bytes: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for field in fields(self):

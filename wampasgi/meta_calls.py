@@ -9,21 +9,30 @@ from typing import Any, Final, TypeAlias
 from wampasgi.authorization import refusal
 from wampasgi.built import BuiltRealm
 from wampasgi.calls import within
-from wampasgi.errors import FEATURE_NOT_SUPPORTED, WAMPError
-from wampasgi.messages import Call, Result
+from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
+from wampasgi.messages import Call, Publish, Result
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
+from wampasgi.router.broker import Subscription
 from wampasgi.router.meta import Outcome
 from wampasgi.session import Session
+
+#: Whether a session may publish this, in a while: gives what does it. Raises WAMPError where it may not.
+Permit: TypeAlias = Callable[[Publish], Awaitable[Callable[[], object]]]
+
+
+#: Raises WAMPError where a session may not subscribe to what somebody else may have subscribed to.
+PermitListening: TypeAlias = Callable[[Subscription], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class MetaCaller:
-    """Who calls: a client's session or the server's own. ``provided`` is what an authorizer can get."""
+    """Who calls: a client's session, or the server's own, which needs no permission."""
 
     session: Session
     built: BuiltRealm
-    provided: Mapping[str, Any]
+    permit: Permit | None = None
+    permit_listening: PermitListening | None = None
 
     async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
         """Call a procedure that the session may call; raises WAMPError.
@@ -42,7 +51,28 @@ class MetaCaller:
 #: it with, which may be more than were sent. Raises WAMPError.
 Check: TypeAlias = Callable[[MetaCaller, list[Any]], Awaitable[list[Any]]]
 
-_CHECKS: Final[Mapping[str, Check]] = {}
+
+async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    topic, args, kwargs, publish_options, scope = values
+    if caller.permit is None:
+        raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
+    options = {name: value for name, value in (publish_options or {}).items() if value is not None}
+    publish = await caller.permit(Publish(0, options, topic, args, kwargs))
+    return [publish, scope, caller.built.limits.testaments]
+
+
+async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    """Who may not subscribe gets no history either, and the server gets all of it."""
+    subscription = caller.built.joined.broker.subscriptions.get(values[0])
+    if subscription is not None and caller.permit_listening is not None:
+        await caller.permit_listening(subscription)
+    return [*values, caller.permit_listening is None]
+
+
+_CHECKS: Final[Mapping[str, Check]] = {
+    "wamp.session.add_testament": _check_testament,
+    "wamp.subscription.get_events": _check_history,
+}
 
 
 class MetaCalls:
@@ -70,6 +100,6 @@ class MetaCalls:
         call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
         timeout = options.get("timeout", 0) / 1000
         outcome = await (within(timeout, call) if timeout else call)
-        self._peer.send(Result(message.request_id, {}, list(outcome.args), None))
+        self._peer.send(Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs)))
         self._joined.conclude(outcome)
         await self._peer.uncongested()

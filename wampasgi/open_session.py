@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import anyio
@@ -24,7 +25,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
     WAMPError,
 )
-from wampasgi.events import Event, EventQueue
+from wampasgi.events import Event, EventQueue, Subscriber
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.messages import (
     Abort,
@@ -43,13 +44,15 @@ from wampasgi.messages import (
 )
 from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
+from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
+from wampasgi.router.broker import Subscription
 from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, is_reserved
+from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
 
 logger = logging.getLogger("wampasgi.session")
 
@@ -80,7 +83,9 @@ class OpenSession:
         )
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: set[int] = set()
-        self._meta_calls = MetaCalls(MetaCaller(session, built, self._provided), peer)
+        self._meta_calls = MetaCalls(
+            MetaCaller(session, built, self._permit_testament, self._permit_history), peer
+        )
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
         self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
             Call.code: self._on_call,
@@ -101,6 +106,7 @@ class OpenSession:
         timeout = self._built.limits.teardown_timeout
         lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
         self._peer.send_event = self._subscriptions.send_event
+        self._peer.revoke_subscription = self._subscriptions.revoke
         try:
             with self._peer.reading:
                 if not await lifespan.begin(self._handlers):
@@ -204,7 +210,7 @@ class OpenSession:
     async def _on_publish(self, message: Publish) -> None:
         acknowledge = message.options.get("acknowledge", False)
         try:
-            publication_id = await self._publish(message)
+            publication_id = self._carry(message, *await self._permit(message))
         except WAMPError as error:
             if acknowledge:
                 self._send_error(Publish.code, message.request_id, error)
@@ -213,8 +219,18 @@ class OpenSession:
             self._peer.send(Published(message.request_id, publication_id))
         await self._events.room()
 
-    async def _publish(self, message: Publish) -> int:
-        """Publish as far as the session may, and return the publication id; raises WAMPError."""
+    async def _permit_testament(self, message: Publish) -> Callable[[], object]:
+        """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
+        if not check_uri(message.topic, policy=self._peer.uri_check):
+            raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
+        return partial(self._carry, message, *await self._permit(message))
+
+    async def _permit(self, message: Publish) -> tuple[list[Subscriber], Verdict | None, bool]:
+        """How far the session may publish; raises WAMPError.
+
+        Returns the server's own subscribers, the verdict on reaching clients, and whether the publisher is to
+        be disclosed.
+        """
         topic, options = message.topic, message.options
         if options:
             check_announced(self._session, options)
@@ -232,7 +248,13 @@ class OpenSession:
         )
         if not (subscribers if verdict is None else verdict.allowed):
             raise refusal("publish", topic)
-        disclose = may_disclose(verdict, "publish", topic, options)
+        return subscribers, verdict, may_disclose(verdict, "publish", topic, options)
+
+    def _carry(
+        self, message: Publish, subscribers: list[Subscriber], verdict: Verdict | None, disclose: bool
+    ) -> int:
+        """Publish as far as was permitted, and return the publication id."""
+        topic, options = message.topic, message.options
         joined = self._built.joined
         publication = joined.broker.publish(
             self._session.id,
@@ -263,19 +285,7 @@ class OpenSession:
             limit = self._built.limits.subscriptions
             if len(self._subscriptions) >= limit and (match, message.topic) not in self._subscriptions:
                 raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
-            # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
-            topic = self._built.find_topic(message.topic) if match == "exact" else None
-            verdict = await self._built.authorization.decide(
-                self._session,
-                "subscribe",
-                message.topic,
-                message.options,
-                self._provided,
-                roles=None if topic is None else topic.roles,
-                match=match,
-            )
-            if not (verdict.allowed if verdict is not None else topic is not None):
-                raise refusal("subscribe", message.topic)
+            topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)
             return
@@ -286,6 +296,33 @@ class OpenSession:
         else:
             self._subscribing.add(message.request_id)
             self._requests.spawn(self._subscribe, message, match, topic)
+
+    async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
+        """Give the topic of the realm's own that is to be subscribed to; raises WAMPError."""
+        # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
+        topic = self._built.find_topic(uri) if match == "exact" else None
+        verdict = await self._built.authorization.decide(
+            self._session,
+            "subscribe",
+            uri,
+            options,
+            self._provided,
+            roles=None if topic is None else topic.roles,
+            match=match,
+        )
+        if not (verdict.allowed if verdict is not None else topic is not None):
+            raise refusal("subscribe", uri)
+        return topic
+
+    async def _permit_history(self, subscription: Subscription) -> None:
+        """Raise WAMPError where the session may not subscribe to what it asks the history of.
+
+        What a gatekeeper would say shows only when it runs, so its topic is for who has subscribed.
+        """
+        uri, match = subscription.topic, subscription.match
+        topic = await self._permit_subscription(uri, match, {})
+        if topic is not None and self._session.id not in subscription.subscribers:
+            raise refusal("subscribe", uri)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:

@@ -115,6 +115,7 @@ class Peer:
         "may_continue",
         "on_leave",
         "reading",
+        "revoke_subscription",
         "send_event",
         "undeliverable",
     )
@@ -143,6 +144,8 @@ class Peer:
         self.reading = anyio.CancelScope()
         #: Sends an event of one topic to this session alone, while it is open.
         self.send_event: SendEvent | None = None
+        #: Takes a subscription away from this session, by its id, with the reason.
+        self.revoke_subscription: Callable[[int, str | None], None] | None = None
         #: Calls this client, while the session is open.
         self.call: CallClient | None = None
         #: Called once, when the session begins to end: no answer of the client's will be read any more.
@@ -158,6 +161,11 @@ class Peer:
         self._send = send
         self._decode_directly = receive == self._transport.receive
         self._encode_directly = send == self._transport.send
+
+    @property
+    def uri_check(self) -> URICheck:
+        """The rules that topics and procedures are held to."""
+        return self._uri_check
 
     @property
     def finished(self) -> bool:

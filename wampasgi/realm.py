@@ -95,7 +95,6 @@ class Realm(ConfiguresRealm):
             )
         #: The realm URI.
         self.uri = uri
-        self._settings = RealmSettings(middleware=middleware, limits=limits, changed=self._forget_built)
         self._allow_anonymous = allow_anonymous
         self._context: ApplicationContext | None = None
         self._built: BuiltRealm | None = None
@@ -103,6 +102,12 @@ class Realm(ConfiguresRealm):
         self._server_session = Session(realm=self, realm_uri=uri, details={}, connection=None, peer=None)
         self._joined = JoinedSessions(
             self._server_session, private_registrations=client_procedures == "session"
+        )
+        self._settings = RealmSettings(
+            middleware=middleware,
+            limits=limits,
+            changed=self._forget_built,
+            keep_history=self._joined.keep_history,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
 
@@ -174,9 +179,9 @@ class Realm(ConfiguresRealm):
         return publication.publication_id
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a procedure of the realm's own or one that a client has registered, and return its result.
+        """Call a procedure of the realm's own, one that a client has registered or one of the meta API.
 
-        ``timeout`` is in seconds. The result is None without arguments, the value where there is one
+        ``timeout`` is in seconds. Returns the result: None without arguments, the value where there is one
         positional argument and nothing else, an RPCResult otherwise. Progress reports are dropped. Raises
         WAMPError for an ERROR, ``wamp.error.timeout`` and ``wamp.error.no_such_procedure`` among them, and
         what the handler raises. A call that is given up is cancelled at the client that handles it.
@@ -184,10 +189,10 @@ class Realm(ConfiguresRealm):
         built = self.build()
         found = built.find_procedure(procedure)
         if found is None and is_reserved(procedure):
-            caller = MetaCaller(self._server_session, built, built.provided_for(self._server_session))
+            caller = MetaCaller(self._server_session, built)
             outcome = await within(timeout, caller.call(procedure, args, kwargs))
             self._joined.conclude(outcome)
-            return unwrap(outcome.args, {})
+            return unwrap(outcome.args, outcome.kwargs)
         if found is None:
             return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
         make_request = partial(
@@ -284,6 +289,23 @@ class Realm(ConfiguresRealm):
         Spec: Advanced Profile, "Registration Revocation".
         """
         return self._joined.revoke(procedure, match, reason)
+
+    def revoke_subscription(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        session: Session | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Take a subscription away from ``session``, or from all clients, and return how many had it.
+
+        ``topic`` and ``match`` are what they subscribed with. Those that announced
+        ``subscription_revocation`` are told, with the reason. The second part of a gatekeeper runs as after
+        UNSUBSCRIBE, and nothing keeps a client from subscribing again.
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
         """Forget the retained events of a topic, or of all topics that match a pattern.

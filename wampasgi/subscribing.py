@@ -146,8 +146,19 @@ class Subscriptions:
         Raises WAMPError ``wamp.error.no_such_subscription`` for an id that is not the session's.
         """
         self._broker.unsubscribe(self._session.id, message.subscription_id)
-        subscription = self._by_topic.pop(self._by_id.pop(message.subscription_id))
-        self._peer.send(Unsubscribed(message.request_id))
+        self._end_one(message.subscription_id, Unsubscribed(message.request_id))
+
+    def revoke(self, subscription_id: int, reason: str | None) -> None:
+        """End a subscription that the session has; it is told if it announced that it understands that.
+
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        self._end_one(subscription_id, self._broker.revoke(self._session.id, subscription_id, reason))
+
+    def _end_one(self, subscription_id: int, message: Unsubscribed | None) -> None:
+        subscription = self._by_topic.pop(self._by_id.pop(subscription_id))
+        if message is not None:
+            self._peer.send(message)
         if subscription.gatekeeper is not None:
             subscription.gatekeeper.end()
 

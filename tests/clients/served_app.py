@@ -27,6 +27,9 @@ from wampasgi import (
 app = Application()
 office = Realm("office")
 app.add_realm(office)
+watched = Realm("watched")
+watched.allow_all()
+app.add_realm(watched)
 
 
 def note(line: str) -> None:

@@ -151,6 +151,8 @@ def realms_are_configured() -> None:
     realm.set_default_arg("limit", 10)
     realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
     realm.allow_all()
+    realm.keep_history("com.chat.", match="prefix", limit=500)
+    realm.keep_history("com.chat.", match="regex")  # type: ignore[arg-type]
     realm.allow("com.chat.", "shout")  # type: ignore[arg-type]
     app.add_realm(realm)
     app.add_realm("admins")  # type: ignore[arg-type]
@@ -181,6 +183,8 @@ async def realms_are_peers(session: Session) -> None:
     realm.register("plugin.", add, match="prefix")
     realm.unregister("plugin.", match="prefix")
     assert_type(realm.revoke("device.", match="prefix", reason="moved"), int)
+    assert_type(realm.revoke_subscription("t", session=session, reason="moved"), int)
+    assert_type(realm.clear_retained("t.", match="prefix"), int)
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     session["name"] = "Ann"

@@ -13,13 +13,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.messages import Event
+from wampasgi.features import announced
+from wampasgi.messages import Event, Unsubscribed
 from wampasgi.router.matching import URIMap
 from wampasgi.router.observing import Observer
 from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
-from wampasgi.router.stored import store
+from wampasgi.router.stored import StoredEvent, store
 
 if TYPE_CHECKING:
+    from wampasgi.router.history import EventHistory, Filters, Record
     from wampasgi.router.retention import RetainedEvents
     from wampasgi.types import Match
 
@@ -29,13 +31,14 @@ class Subscription:
     """All subscribers of one topic, or pattern of topics, under one match policy; they share its ID.
 
     ``subscribers`` holds their session IDs as keys, in the order in which they subscribed. Only the broker
-    changes it.
+    changes it. One that is ``kept`` outlives its last subscriber.
     """
 
     subscription_id: int
     topic: str
     match: Match
     subscribers: dict[int, None] = field(default_factory=dict)
+    kept: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +71,8 @@ class Broker:
     """
 
     observer: Observer[Subscription] | None = None
+    #: Stores what is published to the topics that it is configured for.
+    history: EventHistory | None = None
 
     def __init__(
         self,
@@ -114,9 +119,7 @@ class Broker:
         """
         subscription = self._by_topic.get(match, topic)
         if subscription is None:
-            subscription = Subscription(self._next_subscription_id(), topic, match)
-            self._by_topic.add(match, topic, subscription)
-            self._by_id[subscription.subscription_id] = subscription
+            subscription = self._add(topic, match)
             if self.observer is not None:
                 self.observer.created(session_id, subscription)
         if session_id not in subscription.subscribers:
@@ -124,6 +127,26 @@ class Broker:
             self._by_session.setdefault(session_id, {})[subscription.subscription_id] = subscription
             if self.observer is not None:
                 self.observer.added(session_id, subscription)
+        return subscription
+
+    def keep(self, topic: str, match: Match) -> Subscription:
+        """Keep the subscription of a topic under a match policy, with and without subscribers.
+
+        So its history has an ID to ask for.
+        Spec: Advanced Profile, "Event History".
+        """
+        subscription = self._by_topic.get(match, topic)
+        if subscription is None:
+            subscription = self._add(topic, match)
+            if self.observer is not None:
+                self.observer.kept(subscription)
+        subscription.kept = True
+        return subscription
+
+    def _add(self, topic: str, match: Match) -> Subscription:
+        subscription = Subscription(self._next_subscription_id(), topic, match)
+        self._by_topic.add(match, topic, subscription)
+        self._by_id[subscription.subscription_id] = subscription
         return subscription
 
     def unsubscribe(self, session_id: int, subscription_id: int) -> Subscription:
@@ -141,6 +164,22 @@ class Broker:
         self._leave(session_id, subscription)
         return subscription
 
+    def revoke(self, session_id: int, subscription_id: int, reason: str | None = None) -> Unsubscribed | None:
+        """Take a subscription away from a session.
+
+        Returns what tells it, None where it has not announced that it understands that. Raises WAMPError
+        ``wamp.error.no_such_subscription``.
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        self.unsubscribe(session_id, subscription_id)
+        session = self._sessions.get(session_id)
+        if session is None or "subscription_revocation" not in announced(session.details, "subscriber"):
+            return None
+        details: dict[str, Any] = {"subscription": subscription_id}
+        if reason is not None:
+            details["reason"] = reason
+        return Unsubscribed(0, details)
+
     def remove_session(self, session_id: int) -> list[Subscription]:
         """Remove a session from all its subscriptions and return these, in the order it subscribed."""
         left = list(self._by_session.pop(session_id, {}).values())
@@ -152,7 +191,7 @@ class Broker:
         del subscription.subscribers[session_id]
         if self.observer is not None:
             self.observer.removed(session_id, subscription)
-        if not subscription.subscribers:
+        if not subscription.subscribers and not subscription.kept:
             self._by_topic.remove(subscription.match, subscription.topic)
             del self._by_id[subscription.subscription_id]
             if self.observer is not None:
@@ -176,23 +215,24 @@ class Broker:
         as they are. A publisher is not among the recipients unless it sets ``exclude_me`` to false;
         ``publisher_id`` is None for a publication by no session. ``disclose`` tells subscribers who the
         publisher is: whether it asked and whether it may is for the caller to decide. ``only``, where given,
-        holds the session IDs beside which nobody receives anything; such an event is not retained.
+        holds the session IDs beside which nobody receives anything; such an event is not stored.
 
         A subscription nobody of which is to receive the event has no delivery.
         Spec: Basic Profile, "Publishing and Events"; Advanced Profile, "Publisher Exclusion", "Subscriber
-        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription", "Event Retention".
+        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription", "Event Retention",
+        "Event History".
         """
         publication = Publication(self._random_publication_id(), [])
         subscriptions = self._by_topic.matches(topic)
         retain = options.get("retain", False) and only is None and self._retained is not None
-        if not subscriptions and not retain:
+        log = self.history is not None and only is None and self.history.wants(topic, options)
+        if not subscriptions and not retain and not log:
             return publication
         details = event_details(options, publisher_id if disclose else None, self._sessions)
         excluded = publisher_id if options.get("exclude_me", True) else None
-        if retain:
-            assert self._retained is not None
+        if retain or log:
             event = Event(0, publication.publication_id, details, args, kwargs, payload)
-            self._retained.retain(store(event, topic, options, excluded_id=excluded))
+            self._store(store(event, topic, options, excluded_id=excluded), retain=retain, log=log)
         # Most publications have no conditions, and then nobody has to be looked at one by one.
         asked = conditions(options, self._sessions) if options else []
         for subscription in subscriptions:
@@ -212,6 +252,32 @@ class Broker:
                 )
                 publication.deliveries.append(Delivery(event, recipients))
         return publication
+
+    def _store(self, event: StoredEvent, *, retain: bool, log: bool) -> None:
+        if retain and self._retained is not None:
+            self._retained.retain(event)
+        if log and self.history is not None:
+            self.history.store(event)
+
+    def events(
+        self, session_id: int | None, subscription: Subscription, filters: Filters
+    ) -> tuple[list[Record], bool]:
+        """Return the history of a subscription as far as a session may have it, and whether there is more.
+
+        The session ID None may have all. There is more where the limit has left events out.
+
+        What counts are the lists of authids and authroles of each publication. That its publisher did not
+        receive an event itself does not, for session IDs are nothing that lasts.
+        Spec: Advanced Profile, "Event History".
+        """
+        if self.history is None:
+            return [], False
+        return self.history.find(
+            subscription.topic,
+            subscription.match,
+            filters,
+            lambda event: session_id is None or event.admits(session_id, self._sessions),
+        )
 
     def retained_events(self, session_id: int, subscription: Subscription, *, most: int) -> list[Event]:
         """Return the retained events that a session is to get for a subscription.

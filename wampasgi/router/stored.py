@@ -22,7 +22,7 @@ class StoredEvent:
 
     ``details`` are EVENT.Details as they were published, the topic aside. ``lists`` are the black- and
     whitelists of PUBLISH.Options, ``excluded_id`` is the publisher where it did not want its own event.
-    ``size`` is about what it takes in memory, in bytes; ``timestamp`` is in milliseconds since 1970.
+    ``size`` is about what it takes in memory, in bytes.
     """
 
     publication_id: int
@@ -34,7 +34,6 @@ class StoredEvent:
     kwargs: dict[str, Any] | None
     payload: bytes | None
     size: int
-    timestamp: int = 0
 
     def admits(self, session_id: int, sessions: Mapping[int, SessionDetails]) -> bool:
         """Whether the black- and whitelists let a session have the event."""

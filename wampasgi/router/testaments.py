@@ -1,0 +1,48 @@
+"""What sessions want published when they end.
+
+Spec: Advanced Profile, "Session Testament".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias, get_args
+
+from wampasgi.errors import UNAVAILABLE, WAMPError
+
+#: When a testament is published: both at the end of the session, because sessions are not resumed here.
+Scope: TypeAlias = Literal["detached", "destroyed"]
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+#: Publishes a testament.
+Publish: TypeAlias = Callable[[], object]
+
+
+class Testaments:
+    """The testaments of the sessions of one realm, in two buckets each, in the order they were added."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, dict[Scope, list[Publish]]] = {}
+
+    def add(self, session_id: int, scope: Scope, publish: Publish, *, limit: int) -> None:
+        """Keep one more testament of a session.
+
+        Raises WAMPError ``wamp.error.unavailable`` where the session has ``limit`` already, of both scopes.
+        """
+        buckets = self._of.get(session_id, {})
+        if sum(map(len, buckets.values())) >= limit:
+            raise WAMPError(UNAVAILABLE, f"this session has {limit} testaments, as many as it may")
+        self._of.setdefault(session_id, {}).setdefault(scope, []).append(publish)
+
+    def flush(self, session_id: int, scope: Scope) -> None:
+        """Forget what a session has in one scope."""
+        buckets = self._of.get(session_id, {})
+        buckets.pop(scope, None)
+        if not buckets:
+            self._of.pop(session_id, None)
+
+    def take(self, session_id: int) -> list[Publish]:
+        """The testaments of a session that ends, the detached ones first; they are kept no longer."""
+        buckets = self._of.pop(session_id, {})
+        return [publish for scope in SCOPES for publish in buckets.get(scope, [])]
