@@ -520,7 +520,9 @@ def test_events_come_in_order_to_the_subscription_they_are_for(
     assert session.call("math.add", 1) == 1
     assert news.next().args == [2]
     assert [event.args for event in chat] == [[1], [3]]
-    assert [(event.topic, event.args) for event in all_of_it] == [("chat", [1]), ("news", [2]), ("chat", [3])]
+    # It also gets the router's own events, which are about all of these sessions and subscriptions.
+    published = [(event.topic, event.args) for event in all_of_it if not event.topic.startswith("wamp.")]
+    assert published == [("chat", [1]), ("news", [2]), ("chat", [3])]
 
 
 def test_iteration_waits_for_what_a_publication_sets_off(app: Application, client: TestClient) -> None:
