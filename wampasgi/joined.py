@@ -243,10 +243,11 @@ class JoinedSessions(Mapping[int, Session]):
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
+        server_id = self.local.session_id
         for delivery in publication.deliveries:
             event = EncodedMessage(delivery.event)
             for session_id in delivery.recipients:
-                if session_id == self.local.session_id:
+                if session_id == server_id:
                     self.local.take(delivery.event)
                 else:
                     self._peers[session_id].send_encoded(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,27 @@ def test_sync_test_uses_the_realm_through_the_portal_of_its_client(
         assert client.portal is not None
         client.portal.call(app.publish, "t", "from the test")
         assert events.next().args == ["from the test"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_thread_listens_through_a_portal(backend: Literal["asyncio", "trio"]) -> None:
+    app = Application()
+    app.allow("t", "publish")
+    handled: queue.Queue[str] = queue.Queue()
+
+    def on_event(text: str) -> None:
+        handled.put(text)
+
+    with TestClient(app, backend=backend) as client, client.wamp_session() as session:
+        portal = client.portal
+        assert portal is not None
+        with (
+            portal.wrap_async_context_manager(app.subscribe("t", on_event)),
+            portal.wrap_async_context_manager(app.events("t")) as events,
+        ):
+            session.publish("t", "hello")
+            assert handled.get(timeout=TIMEOUT) == "hello"
+            assert portal.call(events.__anext__).args == ("hello",)
 
 
 def test_sync_handler_raises_what_the_realm_raises() -> None:
