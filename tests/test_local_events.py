@@ -242,6 +242,19 @@ async def test_full_buffer_drops_what_it_is_told_to_and_counts_it(
     assert caplog.text.count("read too slowly") == 2
 
 
+async def test_reader_that_is_a_little_too_slow_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    app = Application()
+
+    async with app.events("t", buffer=4) as events:
+        for number in range(20):
+            await app.publish("t", number)
+            if number % 2:
+                await take(events, 1)
+        assert events.dropped > 2
+
+    assert caplog.text.count("read too slowly") == 1
+
+
 @pytest.mark.parametrize(
     ("topic", "options", "complaint"),
     [

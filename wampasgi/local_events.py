@@ -175,7 +175,9 @@ class Events:
                 self._waiting.receive_nowait()
                 self._arriving.send_nowait(event)
         else:
-            self._overflowing = False
+            # Only once it has caught up: a reader that is a little too slow would be logged with each event.
+            if self._overflowing and 2 * self._waiting.statistics().current_buffer_used <= self._buffer:
+                self._overflowing = False
 
     def __aiter__(self) -> Self:
         return self

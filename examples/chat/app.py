@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 ROOMS = ("lobby", "games", "music")
 
 chat = Realm("chat")
-wamp = Application([chat], allow_default_realm=False, limits=Limits(message_size=8 * 1024))
+wamp = Application([chat], allow_default_realm=False, limits=Limits(message_size=16 * 1024))
 
 # People publish to the rooms themselves. The router adds who they are, so nobody can borrow another's name.
 for room in ROOMS:
