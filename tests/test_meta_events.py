@@ -163,6 +163,21 @@ async def test_sessions_closed_at_shutdown_are_told_of_while_somebody_listens() 
         assert (await bob.receive())[0] == GOODBYE
 
 
+async def test_on_leave_comes_once_where_the_server_cancels_the_session() -> None:
+    app = open_app()
+    async with clients(app, "ann") as [ann]:
+        watcher = await watching(ann, "wamp.session.on_leave", "com.last_words")
+        with anyio.CancelScope() as server:
+            async with clients(app, "bob") as [bob]:
+                await bob.call("wamp.session.add_testament", "com.last_words", ["bye"], {})
+                server.cancel()
+                await anyio.sleep_forever()
+        assert server.cancelled_caught
+        assert await watcher.next() == ("last_words", "bye")
+        assert await watcher.next() == ("on_leave", bob.id, "bob", "user")
+        await watcher.hears_nothing_more()
+
+
 async def test_caller_of_kill_has_the_result_before_the_event() -> None:
     async with clients(open_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, "wamp.session.on_leave")

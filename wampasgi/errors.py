@@ -42,9 +42,9 @@ NO_SUCH_ROLE: Final = "wamp.error.no_such_role"
 
 # Advanced Profile, "Session Meta API"
 NO_SUCH_SESSION: Final = "wamp.error.no_such_session"
-CLOSE_KILLED: Final = "wamp.close.killed"
 
 # Advanced Profile, "URIs"
+CLOSE_KILLED: Final = "wamp.close.killed"
 AUTHENTICATION_FAILED: Final = "wamp.error.authentication_failed"
 AUTHORIZATION_DENIED: Final = "wamp.error.authorization_denied"
 NO_MATCHING_AUTH_METHOD: Final = "wamp.error.no_matching_auth_method"

@@ -101,8 +101,9 @@ class MetaEvents:
         self._waiting: list[MetaEvent] = []
         #: What the broker reports to.
         self.subscriptions: Lifecycle[Subscription] = Lifecycle(
-            "wamp.subscription.on_subscribe",
-            "wamp.subscription.on_unsubscribe",
+            "subscription",
+            added="on_subscribe",
+            removed="on_unsubscribe",
             identify=lambda subscription: (subscription.subscription_id, subscription.topic),
             describe=subscription_details,
             events=self,
@@ -110,8 +111,9 @@ class MetaEvents:
         )
         #: What registrations report to.
         self.registrations: Lifecycle[Registration] = Lifecycle(
-            "wamp.registration.on_register",
-            "wamp.registration.on_unregister",
+            "registration",
+            added="on_register",
+            removed="on_unregister",
             identify=lambda registration: (registration.registration_id, registration.procedure),
             describe=registration_details,
             events=self,
@@ -138,20 +140,24 @@ class MetaEvents:
 
 
 class Lifecycle(Generic[T]):
-    """Reports what happens to subscriptions, or to registrations, and remembers when each was created."""
+    """Reports what happens to subscriptions, or to registrations, and remembers when each was created.
+
+    ``identify`` gives the ID and the URI of an entry, ``describe`` its details, given when it was created.
+    """
 
     def __init__(
         self,
+        kind: str,
+        *,
         added: str,
         removed: str,
-        *,
         identify: Callable[[T], tuple[int, str]],
         describe: Callable[[T, str], dict[str, Any]],
         events: MetaEvents,
         now: Callable[[], str],
     ) -> None:
-        kind = added.rpartition(".")[0]
-        self._topics = f"{kind}.on_create", added, removed, f"{kind}.on_delete"
+        self._on_create, self._on_delete = f"wamp.{kind}.on_create", f"wamp.{kind}.on_delete"
+        self._on_add, self._on_remove = f"wamp.{kind}.{added}", f"wamp.{kind}.{removed}"
         self._identify = identify
         self._describe = describe
         self._events = events
@@ -160,12 +166,12 @@ class Lifecycle(Generic[T]):
 
     def details(self, entry: T) -> dict[str, Any]:
         """SubscriptionDetails or RegistrationDetails of one that there is."""
-        return self._describe(entry, self._created[self._identify(entry)[0]])
+        return self._describe(entry, self._created[self._id(entry)])
 
     def created(self, session_id: int, entry: T) -> None:
         """A session's request has created it; that the session is added follows."""
-        self._created[self._identify(entry)[0]] = self._now()
-        self._tell(0, session_id, entry)
+        self._created[self._id(entry)] = self._now()
+        self._tell(self._on_create, session_id, entry, self.details)
 
     def kept(self, entry: T) -> None:
         """It was created by no session's request, so there is nobody to tell of."""
@@ -173,22 +179,22 @@ class Lifecycle(Generic[T]):
 
     def added(self, session_id: int, entry: T) -> None:
         """A session was added to it."""
-        self._tell(1, session_id, entry)
+        self._tell(self._on_add, session_id, entry, self._id)
 
     def removed(self, session_id: int, entry: T) -> None:
         """A session was removed from it."""
-        self._tell(2, session_id, entry)
+        self._tell(self._on_remove, session_id, entry, self._id)
 
     def deleted(self, session_id: int, entry: T) -> None:
         """It is no more, because its last session was removed."""
-        self._tell(3, session_id, entry)
-        del self._created[self._identify(entry)[0]]
+        self._tell(self._on_delete, session_id, entry, self._id)
+        del self._created[self._id(entry)]
 
-    def _tell(self, which: int, session_id: int, entry: T) -> None:
-        entry_id, uri = self._identify(entry)
-        self._events.tell(
-            self._topics[which],
-            lambda: [session_id, self.details(entry) if which == 0 else entry_id],
-            # Whoever follows meta events knows of it, and would be told first of all of itself.
-            not_to=session_id if is_reserved(uri) else None,
-        )
+    def _id(self, entry: T) -> int:
+        return self._identify(entry)[0]
+
+    def _tell(self, topic: str, session_id: int, entry: T, what: Callable[[T], Any]) -> None:
+        _, uri = self._identify(entry)
+        # Whoever subscribes to meta events would first of all be told of itself.
+        not_to = session_id if is_reserved(uri) else None
+        self._events.tell(topic, lambda: [session_id, what(entry)], not_to=not_to)

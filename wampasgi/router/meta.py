@@ -8,7 +8,7 @@ History".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,12 +138,11 @@ class _SessionProcedures:
             "wamp.session.kill_all": MetaProcedure(Signature(*_REASON), self._kill_all),
         }
 
-    def _having(self, authroles: Collection[str] | None) -> list[int]:
-        return [
-            session_id
-            for session_id, session in self._sessions.items()
-            if authroles is None or session.authrole in authroles
-        ]
+    def _having(self, authroles: list[str] | None) -> list[int]:
+        if authroles is None:
+            return list(self._sessions)
+        wanted = frozenset(authroles)
+        return [session_id for session_id, session in self._sessions.items() if session.authrole in wanted]
 
     def _count(self, caller_id: int, authroles: list[str] | None) -> Outcome:
         return Outcome([len(self._having(authroles))])
