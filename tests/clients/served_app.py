@@ -29,6 +29,7 @@ office = Realm("office")
 app.add_realm(office)
 watched = Realm("watched")
 watched.allow_all()
+watched.keep_history("com.example.log.", match="prefix", limit=3)
 app.add_realm(watched)
 
 
@@ -145,6 +146,11 @@ async def ask_caller(question: str, session: Session) -> Any:
 @app.procedure("revoke.client")
 async def revoke(uri: str) -> int:
     return app.revoke(uri, reason="moved")
+
+
+@watched.procedure("revoke.subscription")
+async def revoke_subscription(topic: str, session: Session) -> int:
+    return watched.revoke_subscription(topic, session=session, reason="moved")
 
 
 @office.procedure("whoami")
