@@ -5,6 +5,8 @@ PORT ?= 8000
 # What `make run` serves, and the call that it suggests to try on it: a realm, a procedure, its arguments.
 APP ?= examples.two_realms:app
 TRY ?= default math.add 2 3
+# `make bench BENCH="--quick --case echo"` measures a part.
+BENCH ?=
 # `make test TESTS=tests/router` runs a part, without the limit on coverage.
 TESTS ?=
 
@@ -24,7 +26,7 @@ help:
 	@echo "make lint     ruff, and the changelog's version"
 	@echo "make types    mypy"
 	@echo "make format   sort imports and format"
-	@echo "make bench    calls per second beside a bare ASGI app"
+	@echo "make bench    what it does in a second, beside a bare ASGI app; BENCH=--help lists the options"
 	@echo "make clean    remove $(VENV) and what the tools wrote"
 	@echo "PYTHON=python3.12 chooses the interpreter of $(VENV); it must be 3.11 or newer"
 
@@ -65,7 +67,8 @@ format: $(TESTABLE)
 
 bench: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[bench]'
-	@$(BIN)/python benchmarks/rpc_echo.py
+	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks to compare with cannot be installed."
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov

@@ -156,37 +156,41 @@ class Payload:
             if parameter.name not in self._positional_only
         }
 
+    def __len__(self) -> int:
+        """How many positional arguments there can be."""
+        return len(self._positional)
+
+    @property
+    def converters(self) -> tuple[Callable[[Any], Any], ...] | None:
+        """What validates the positional arguments, in their order; None where all pass as they are."""
+        validate = tuple(parameter.validator.validate for parameter in self._positional)
+        return validate if any(each is not _as_is for each in validate) else None
+
     def fill(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Validate a call's payload and put the values into their slots.
 
         A payload that does not fit raises InvalidArgument, ``wamp.error.invalid_argument``, whose
         ``errors`` tell all misfits.
         """
-        if not self._plain or not self._filled_plainly(frame, args, kwargs):
-            self._fill_carefully(frame, args, kwargs)
-
-    def _filled_plainly(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Fill the slots from a payload without any misfit; False leaves all to the careful way."""
         count = len(args)
-        if count > len(self._steps):
-            return False
-        try:
-            for (slot, validate), value in zip(self._steps, args):  # noqa: B905 - `strict=` costs 10 %
-                frame[slot] = validate(value)
-        except ValidationError:
-            return False
-        return self._filled_by_name(frame, count, kwargs) if kwargs else count >= self._enough
+        if self._plain and count <= len(self._steps):
+            try:
+                for (slot, validate), value in zip(self._steps, args):  # noqa: B905 - `strict=` costs 10 %
+                    frame[slot] = validate(value)
+                if self._filled_by_name(frame, count, kwargs) if kwargs else count >= self._enough:
+                    return
+            except ValidationError:
+                pass
+        # Some argument does not fit, or takes more than this quick way: all of them are looked at again.
+        self._fill_carefully(frame, args, kwargs)
 
     def _filled_by_name(self, frame: list[Any], count: int, kwargs: Mapping[str, Any]) -> bool:
         """Fill slots from keyword arguments that all fit, after ``count`` positional ones; False if not."""
-        try:
-            for name, value in kwargs.items():
-                found = self._by_name.get(name)
-                if found is None or found.index < count:
-                    return False
-                frame[found.slot] = found.validate(value)
-        except ValidationError:
-            return False
+        for name, value in kwargs.items():
+            found = self._by_name.get(name)
+            if found is None or found.index < count:
+                return False
+            frame[found.slot] = found.validate(value)
         if count < self._enough:
             for slot in self._required:
                 if frame[slot] is MISSING:

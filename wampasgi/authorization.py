@@ -44,14 +44,15 @@ class Authorization:
             raise ConfigurationError(
                 f"{authorizer.description} is an async generator function: an authorizer has to return a bool"
             )
-        self._permissions = permissions
-        self._authorizer = authorizer
+        #: The rules; there may be more of them at any time.
+        self.permissions = permissions
+        self.authorizer = authorizer
         self._answers = _Answers() if cache else None
 
     @property
     def silent(self) -> bool:
         """Whether there are neither rules nor an authorizer, so that defaults decide alone."""
-        return self._authorizer is None and not self._permissions
+        return self.authorizer is None and not self.permissions.given
 
     async def decide(
         self,
@@ -71,17 +72,17 @@ class Authorization:
         authorizer can get injected. Raises WAMPError ``wamp.error.authorization_failed`` where the authorizer
         fails.
         """
-        verdict = self._permissions.verdict(action, uri, session.authrole, match=match)
+        verdict = self.permissions.verdict(action, uri, session.authrole, match=match)
         if roles is not None:
             if session.authrole not in roles:
                 return DENIED
             return Verdict(allowed=True, disclose=verdict is not None and verdict.disclose)
-        if verdict is not None or self._authorizer is None:
+        if verdict is not None or self.authorizer is None:
             return verdict
         key = (action, uri, match)
         answer = None if self._answers is None else self._answers.get(session, key)
         if answer is None:
-            answer = await self._ask(self._authorizer, session, options, provided, key)
+            answer = await self._ask(self.authorizer, session, options, provided, key)
             if self._answers is not None:
                 self._answers.put(session, key, answer)
         return Verdict(allowed=answer, disclose=False)

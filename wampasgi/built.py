@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wampasgi.adapters import AsyncSupport
@@ -45,6 +45,15 @@ class BuiltRealm:
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     joined: JoinedSessions
+    #: Those at exact URIs that everybody may call as long as there are no rules.
+    open_procedures: Mapping[str, Procedure] = field(init=False)
+
+    def __post_init__(self) -> None:
+        procedures = self.procedures.exact
+        if self.procedure_for_all or self.synchronize_requests or self.authorization.authorizer:
+            procedures = {}
+        found = {uri: procedure for uri, procedure in procedures.items() if procedure.roles is None}
+        object.__setattr__(self, "open_procedures", found)
 
     def provided_for(self, session: Session) -> dict[str, Any]:
         """The framework's own arguments for handlers of one session."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 
 from wampasgi.adapters import Task, TaskOwner
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import HandlerPlan
-from wampasgi.messages import Call, Cancel, Error, Message, Result
+from wampasgi.messages import Call, Cancel, Error, Result
 from wampasgi.peer import Peer
 from wampasgi.routing import Route
-from wampasgi.rpc import RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
+from wampasgi.rpc import SCALARS, RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
 from wampasgi.session import Session
+from wampasgi.types import RawMessage
 
 logger = logging.getLogger("wampasgi.router")
 
 T = TypeVar("T")
+
+_RESULT: Final = Result.code
 
 OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
 
@@ -31,7 +34,7 @@ class Procedure:
     answers; None is every call.
     """
 
-    __slots__ = ("_wants_request", "first", "plan", "request_name", "roles", "route")
+    __slots__ = ("first", "is_plain", "plan", "request_name", "roles", "route", "run", "wants_request")
 
     def __init__(
         self,
@@ -47,11 +50,16 @@ class Procedure:
         self.first = route is not None and route.match == "exact"
         self.roles = roles
         self.request_name = request_name
-        self._wants_request = not plan.uses.isdisjoint(("request", request_name))
+        #: Whether the handler asks for the RPCRequest; most do not.
+        self.wants_request = not plan.uses.isdisjoint(("request", request_name))
+        #: What runs the handler, given the provided arguments and the payload.
+        self.run = plan.start if plan.starts_at_once else plan.call
+        #: Whether a call needs nothing beyond that.
+        self.is_plain = plan.kind != "async_generator" and not self.wants_request
 
     async def invoke(
         self,
-        make_request: Callable[[], RPCRequest],
+        request: RPCRequest | None,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         provided: Mapping[str, Any],
@@ -59,20 +67,23 @@ class Procedure:
     ) -> RPCResult | RPCErrorResult:
         """Run the handler for one call and return its final result; raises what the handler raises.
 
-        ``make_request`` makes the RPCRequest of the call, which most handlers do not ask for. Progress
-        reports go to ``on_progress`` and are dropped where the caller did not ask for them.
+        ``request`` is for a handler that ``wants_request``. Progress reports go to ``on_progress`` and are
+        dropped where the caller did not ask for them.
         """
         plan = self.plan
-        values = provided
-        if self._wants_request:
-            request = make_request()
-            values = {**provided, "request": request, self.request_name: request}
+        if request is not None:
+            provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await _final_result(plan.iterate(values, args, kwargs), on_progress)
-        value = await plan.call(values, args, kwargs)
-        if hasattr(value, "__anext__"):
-            return await _final_result(value, on_progress)
-        return to_result(value)
+            return await _final_result(plan.iterate(provided, args, kwargs), on_progress)
+        value = await plan.call(provided, args, kwargs)
+        return await final_result(value, on_progress)
+
+
+async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
+    """What a handler has returned as the final result of the call; it may be an async iterator of reports."""
+    if hasattr(value, "__anext__"):
+        return await _final_result(value, on_progress)
+    return to_result(value)
 
 
 async def _final_result(
@@ -98,18 +109,6 @@ async def within(timeout: float | None, invocation: Awaitable[T]) -> T:
     raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
 
 
-class RunningCall:
-    """A call that a procedure is handling."""
-
-    __slots__ = ("answered", "request_id", "started", "task")
-
-    def __init__(self, request_id: int) -> None:
-        self.request_id = request_id
-        self.task: Task | None = None
-        self.answered = False
-        self.started = False
-
-
 class Calls:
     """The calls of one session that are being handled, each in a task of its own.
 
@@ -118,14 +117,14 @@ class Calls:
 
     __slots__ = (
         "_debug",
-        "_handling",
+        "_given_up",
         "_limit",
         "_owner",
         "_peer",
         "_provided",
         "_room",
-        "_running",
         "_session",
+        "running",
     )
 
     def __init__(
@@ -144,30 +143,34 @@ class Calls:
         self._provided = provided
         self._limit = limit
         self._debug = debug
-        self._handling = 0
         self._room: anyio.Event | None = None
-        self._running: dict[int, RunningCall] = {}
-
-    def __contains__(self, request_id: int) -> bool:
-        return request_id in self._running
+        # Of the running calls those that have their answer already, because they were cancelled.
+        self._given_up: set[int] = set()
+        #: The calls whose handlers run, by request id, with their tasks where these are known.
+        self.running: dict[int, Task | None] = {}
 
     def start(self, message: Call, procedure: Procedure) -> None:
         """Handle a call in a task of its own."""
-        call = self._new(message)
-        call.task = self._owner.spawn(self._handle, call, message, procedure)
+        request_id, running = message.request_id, self.running
+        running[request_id] = None
+        task = self._owner.spawn(self._handle, message, procedure)
+        # Most handlers have nothing to wait for, and where tasks start eagerly these are done by now.
+        if request_id in running:
+            running[request_id] = task
 
     async def run(self, message: Call, procedure: Procedure) -> None:
         """Handle a call here and now, for an application with ``synchronize_requests=True``."""
-        await self._handle(self._new(message), message, procedure)
+        self.running[message.request_id] = None
+        await self._handle(message, procedure)
 
-    def _new(self, message: Call) -> RunningCall:
-        call = self._running[message.request_id] = RunningCall(message.request_id)
-        self._handling += 1
-        return call
+    @property
+    def full(self) -> bool:
+        """Whether as many requests are handled as may; a session at its limit is not read from."""
+        return len(self.running) >= self._limit
 
     async def room(self) -> None:
-        """Wait while as many requests are handled as may; a session at its limit is not read from."""
-        while self._handling >= self._limit:
+        """Wait while the calls are ``full``."""
+        while self.full:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -178,43 +181,50 @@ class Calls:
         handler, ``kill`` cancels it and answers when it is done.
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
-        call = self._running.get(message.request_id)
-        if call is None:
+        request_id = message.request_id
+        if request_id not in self.running or request_id in self._given_up:
             return
-        mode = message.options.get("mode", "killnowait")
-        # A task that is cancelled before its first step never gets to answer.
-        unstarted = mode != "skip" and not call.started
-        if mode != "kill" or unstarted:
-            self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))
-        if mode != "skip" and call.task is not None:
-            call.task.cancel()
-        if unstarted:
-            self._finished()
+        mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
+        if mode != "kill":
+            self._given_up.add(request_id)
+            self._peer.send(Error(Call.code, request_id, {}, CANCELED))
+        if mode != "skip" and task is not None:
+            task.cancel()
 
-    async def _handle(self, call: RunningCall, message: Call, procedure: Procedure) -> None:
-        call.started = True
+    async def _handle(self, message: Call, procedure: Procedure) -> None:
+        request_id = message.request_id
+        answer: RawMessage | None = None
         try:
-            answer = await self._result(call, message, procedure)
-            if not call.answered:
-                call.answered = True
-                del self._running[call.request_id]
-                await self._peer.write(answer)
+            if message.options or not procedure.is_plain:
+                answer = await self._result(message, procedure)
+            else:
+                # What nearly all calls are, without the layers that the others need.
+                try:
+                    value = await procedure.run(self._provided, message.args or (), message.kwargs or {})
+                    if type(value) in SCALARS:
+                        answer = [_RESULT, request_id, {}, [value]]
+                    else:
+                        answer = _raw_result(request_id, await final_result(value, None))
+                except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
+                    answer = self._failure(message, error)
         finally:
-            if not call.answered:
-                self._answer(call, Error(Call.code, call.request_id, {}, CANCELED))
-            self._finished()
+            del self.running[request_id]
+            if self._room is not None:
+                self._room.set()
+            if request_id in self._given_up:
+                self._given_up.remove(request_id)
+                answer = None
+            elif answer is None:
+                self._peer.send(Error(Call.code, request_id, {}, CANCELED))
+        if answer is not None:
+            await self._peer.write(answer)
 
-    def _finished(self) -> None:
-        self._handling -= 1
-        if self._room is not None:
-            self._room.set()
-
-    async def _result(self, call: RunningCall, message: Call, procedure: Procedure) -> Message:
+    async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
         timeout = options.get("timeout", 0) / 1000
-
-        def make_request() -> RPCRequest:
-            return RPCRequest(
+        request = None
+        if procedure.wants_request:
+            request = RPCRequest(
                 id=message.request_id,
                 session=self._session,
                 uri=message.procedure,
@@ -225,38 +235,39 @@ class Calls:
                 receive_progress=options.get("receive_progress", False),
                 options=options,
             )
-
-        on_progress = self._progress_sender(call) if options.get("receive_progress", False) else None
+        on_progress = (
+            self._progress_sender(message.request_id) if options.get("receive_progress", False) else None
+        )
         try:
-            invocation = procedure.invoke(make_request, args, kwargs, self._provided, on_progress)
+            invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
             # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
             result = await (within(timeout, invocation) if timeout else invocation)
-        except WAMPError as error:
-            return _error(message.request_id, error.uri, error.args, error.kwargs)
-        except Exception as error:
-            logger.exception("procedure %s failed, called by %r", message.procedure, self._session)
-            text = (f"{type(error).__name__}: {error}",) if self._debug else ()
-            return _error(message.request_id, RUNTIME_ERROR, text, {})
-        if isinstance(result, RPCErrorResult):
-            return _error(message.request_id, result.error_uri, result.args, result.kwargs)
-        return Result(message.request_id, {}, list(result.args), dict(result.kwargs))
+        except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
+            return self._failure(message, error)
+        return _raw_result(message.request_id, result)
 
-    def _progress_sender(self, call: RunningCall) -> OnProgress:
+    def _failure(self, message: Call, error: Exception) -> RawMessage:
+        if isinstance(error, WAMPError):
+            return _raw_error(message.request_id, error.uri, error.args, error.kwargs)
+        logger.error("procedure %s failed, called by %r", message.procedure, self._session, exc_info=error)
+        text = (f"{type(error).__name__}: {error}",) if self._debug else ()
+        return _raw_error(message.request_id, RUNTIME_ERROR, text, {})
+
+    def _progress_sender(self, request_id: int) -> OnProgress:
         async def send_progress(report: RPCProgressReport) -> None:
-            if not call.answered:
-                self._peer.send(
-                    Result(call.request_id, {"progress": True}, list(report.args), dict(report.kwargs))
-                )
+            if request_id not in self._given_up:
+                progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
+                self._peer.send(progress)
                 await self._peer.uncongested()
 
         return send_progress
 
-    def _answer(self, call: RunningCall, message: Message) -> None:
-        if not call.answered:
-            call.answered = True
-            del self._running[call.request_id]
-            self._peer.send(message)
+
+def _raw_result(request_id: int, result: RPCResult | RPCErrorResult) -> RawMessage:
+    if isinstance(result, RPCErrorResult):
+        return _raw_error(request_id, result.error_uri, result.args, result.kwargs)
+    return Result(request_id, {}, list(result.args), dict(result.kwargs)).to_list()
 
 
-def _error(request_id: int, uri: str, args: Any, kwargs: Mapping[str, Any]) -> Error:
-    return Error(Call.code, request_id, {}, uri, list(args), dict(kwargs))
+def _raw_error(request_id: int, uri: str, args: Any, kwargs: Mapping[str, Any]) -> RawMessage:
+    return Error(Call.code, request_id, {}, uri, list(args), dict(kwargs)).to_list()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -75,6 +75,8 @@ class Wires:
 
     def arguments(self, frame: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Take a function's arguments from the frame of one call; what nothing filled is left out."""
+        if not self.by_name:
+            return [frame[slot] for slot in self.positional], {}
         by_name = {name: frame[slot] for name, slot in self.by_name if frame[slot] is not MISSING}
         return [frame[slot] for slot in self.positional], by_name
 
@@ -82,7 +84,7 @@ class Wires:
 class Step:
     """One dependency or factory to evaluate; its value goes to ``slot`` of the frame."""
 
-    __slots__ = ("_call", "_function", "_wires", "closes", "is_inline", "slot")
+    __slots__ = ("_call", "_function", "_wires", "closes", "is_coroutine", "is_inline", "slot")
 
     def __init__(self, function: UserFunction, wires: Wires, slot: int, *, in_thread: bool) -> None:
         self._function = function
@@ -92,6 +94,8 @@ class Step:
         self.closes = function.kind in ("async_generator", "generator")
         #: Whether it needs no event loop.
         self.is_inline = function.kind == "sync" and not in_thread
+        #: Whether it is a coroutine function, so that ``start`` can be used.
+        self.is_coroutine = function.kind == "coroutine"
         self._call: Callable[..., Any] = function.function
         if self.closes:
             self._call = _managed(function, in_thread=in_thread)
@@ -108,18 +112,24 @@ class Step:
             )
         frame[self.slot] = value
 
+    def start(self, frame: list[Any]) -> Coroutine[Any, Any, Any]:
+        """Call a coroutine function: what its coroutine returns is to be put in the slot."""
+        positional, by_name = self._wires.arguments(frame)
+        return self._call(*positional, **by_name)  # type: ignore[no-any-return]
+
     async def run(self, frame: list[Any], opened: list[AbstractAsyncContextManager[Any]]) -> None:
         """Evaluate the step; what has to be closed is added to ``opened``."""
         if self.is_inline:
             self.run_inline(frame)
+            return
+        if self.is_coroutine:
+            frame[self.slot] = await self.start(frame)
             return
         positional, by_name = self._wires.arguments(frame)
         if self.closes:
             manager = self._call(*positional, **by_name)
             frame[self.slot] = await manager.__aenter__()
             opened.append(manager)
-        elif self._function.kind == "coroutine":
-            frame[self.slot] = await self._call(*positional, **by_name)
         else:
             frame[self.slot] = await run_in_thread(self._call, positional, by_name)
 

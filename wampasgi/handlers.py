@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from anyio import CancelScope
+from pydantic import ValidationError
 
 from wampasgi.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.callables import EMPTY, Parameter, UserFunction, describe
@@ -33,6 +34,7 @@ class HandlerPlan:
 
     __slots__ = (
         "_closes",
+        "_count",
         "_direct",
         "_payload",
         "_provided",
@@ -40,12 +42,14 @@ class HandlerPlan:
         "_rest_slot_by_name",
         "_steps",
         "_template",
+        "_validate",
         "_wires",
         "description",
         "function",
         "kind",
         "name",
         "needs_solving",
+        "starts_at_once",
         "uses",
     )
 
@@ -71,6 +75,12 @@ class HandlerPlan:
         self._closes = any(step.closes for step in self._steps)
         self._direct = self._wires.positional == tuple(range(len(self._template)))
         self.needs_solving = not all(step.is_inline for step in self._steps)
+        #: Whether ``start`` can be used.
+        self.starts_at_once = kind == "coroutine" and not self.needs_solving
+        # Of a handler whose arguments all come from the payload: how many, and what converts them.
+        self._count, self._validate = -1, None
+        if self._direct and self._payload is not None and len(self._payload) == len(self._template):
+            self._count, self._validate = len(self._payload), self._payload.converters
 
     @classmethod
     def read(
@@ -113,6 +123,31 @@ class HandlerPlan:
             step.run_inline(frame)
         return (frame, {}) if self._direct else self._arguments(frame)
 
+    def start(
+        self, provided_values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """Bind the arguments and return the handler's own coroutine; only where the plan ``starts_at_once``.
+
+        It is what ``call`` awaits, without a coroutine around it, for there are many calls a second.
+        """
+        if len(args) == self._count and not kwargs:
+            if self._validate is None:
+                return self.function(*args)  # type: ignore[no-any-return]
+            try:
+                frame = [validate(value) for validate, value in zip(self._validate, args)]  # noqa: B905
+            except ValidationError:
+                # What is wrong with them is found below.
+                pass
+            else:
+                return self.function(*frame)  # type: ignore[no-any-return]
+        frame = self._frame(provided_values, args, kwargs)
+        for step in self._steps:
+            step.run_inline(frame)
+        if self._direct:
+            return self.function(*frame)  # type: ignore[no-any-return]
+        positional, by_name = self._arguments(frame)
+        return self.function(*positional, **by_name)  # type: ignore[no-any-return]
+
     async def call(
         self,
         provided_values: Mapping[str, Any],
@@ -127,14 +162,16 @@ class HandlerPlan:
         """
         if self.kind == "async_generator":
             raise TypeError(f"{self.name} is an async generator: use iterate")
+        if self.starts_at_once:
+            return await self.start(provided_values, args, kwargs)
         if not self.needs_solving:
-            positional, by_name = self.bind(provided_values, args, kwargs)
+            return await self._run(*self.bind(provided_values, args, kwargs))
+        opened: list[AbstractAsyncContextManager[Any]] = []
+        if not self._closes:
+            positional, by_name = await self._solve(opened, provided_values, args, kwargs)
             if self.kind == "coroutine":
                 return await self.function(*positional, **by_name)
             return await self._run(positional, by_name)
-        opened: list[AbstractAsyncContextManager[Any]] = []
-        if not self._closes:
-            return await self._run(*await self._solve(opened, provided_values, args, kwargs))
         result = None
         # The scope is around dependencies that may hold scopes of their own, and so nests with them.
         with CancelScope() as closing:
@@ -203,8 +240,11 @@ class HandlerPlan:
         """Make the arguments of one call; the payload is validated before any dependency runs."""
         frame = self._frame(provided_values, args, kwargs)
         for step in self._steps:
-            await step.run(frame, opened)
-        return self._arguments(frame)
+            if step.is_coroutine:
+                frame[step.slot] = await step.start(frame)
+            else:
+                await step.run(frame, opened)
+        return (frame, {}) if self._direct else self._arguments(frame)
 
     def _frame(
         self, provided_values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]

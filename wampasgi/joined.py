@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from random import randrange
 
 import anyio
 
+from wampasgi.adapters import Start
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
@@ -245,9 +247,18 @@ class JoinedSessions(Mapping[int, Session]):
         """
         server_id = self.local.session_id
         for delivery in publication.deliveries:
-            event = EncodedMessage(delivery.event)
-            for session_id in delivery.recipients:
-                if session_id == server_id:
-                    self.local.take(delivery.event)
-                else:
-                    self._peers[session_id].send_encoded(event)
+            recipients = delivery.recipients
+            if delivery.event.subscription_id in self.local and server_id in recipients:
+                self.local.take(delivery.event)
+                recipients = [session_id for session_id in recipients if session_id != server_id]
+            writes = self._writes(EncodedMessage(delivery.event), recipients)
+            first = next(writes, None)
+            if first is not None:
+                first[0].spawn_each(chain((first,), writes))
+
+    def _writes(self, event: EncodedMessage, recipients: Iterable[int]) -> Iterator[Start]:
+        peers = self._peers
+        for session_id in recipients:
+            write = peers[session_id].writing(event)
+            if write is not None:
+                yield write

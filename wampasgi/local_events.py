@@ -44,6 +44,10 @@ class LocalSubscriptions:
         self._changed = changed
         self._listeners: dict[int, list[Events]] = {}
 
+    def __contains__(self, subscription_id: int) -> bool:
+        """Whether the server has this subscription."""
+        return subscription_id in self._listeners
+
     def add(self, events: Events) -> int:
         """Put what matches into ``events`` from now on, and return the subscription's id."""
         subscription = self._broker.subscribe(self.session_id, events.topic, events.match)

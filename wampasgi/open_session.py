@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -72,6 +72,8 @@ class OpenSession:
         self._built = built
         self._handlers = handlers
         self._provided = built.provided_for(session)
+        self._open_procedures = built.open_procedures
+        self._permissions = built.authorization.permissions
         self._subscriptions = Subscriptions(
             session,
             peer,
@@ -87,19 +89,6 @@ class OpenSession:
             MetaCaller(session, built, self._permit_testament, self._permit_history), peer
         )
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
-        self._on: dict[int, Callable[[Any], Awaitable[None]]] = {
-            Call.code: self._on_call,
-            Cancel.code: self._on_cancel,
-            Publish.code: self._on_publish,
-            Subscribe.code: self._on_subscribe,
-            Unsubscribe.code: self._on_unsubscribe,
-            Register.code: self._on_register,
-            Unregister.code: self._on_unregister,
-            Yield.code: self._on_yield,
-            Error.code: self._on_error,
-            Goodbye.code: self._on_goodbye,
-            Abort.code: self._on_abort,
-        }
 
     async def run(self, requests: TaskOwner) -> None:
         """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
@@ -131,12 +120,15 @@ class OpenSession:
             lifespan.end()
 
     async def _read_messages(self) -> None:
-        while not self._peer.finished:
+        peer, on = self._peer, self._on
+        while peer.ending is None or not peer.finished:
             try:
-                message = await self._peer.receive()
+                message = await peer.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
-                if self._peer.ending is None or message.code in (Goodbye.code, Abort.code):
-                    await self._on[message.code](message)
+                if peer.ending is None or message.code in (Goodbye.code, Abort.code):
+                    waiting = on[message.code](self, message)
+                    if waiting is not None:
+                        await waiting
             except InvalidURI as error:
                 if error.request_type is None or error.request_id is None:
                     self._abort(error)
@@ -147,10 +139,10 @@ class OpenSession:
             except RemoteProtocolError as error:
                 self._abort(error)
             except Disconnected:
-                self._peer.cut(GOODBYE_AND_OUT, ended_by="client")
+                peer.cut(GOODBYE_AND_OUT, ended_by="client")
             except Exception:
                 logger.exception("%r is aborted: a message could not be handled", self._session)
-                self._peer.abort(RUNTIME_ERROR)
+                peer.abort(RUNTIME_ERROR)
 
     def _abort(self, error: RemoteProtocolError) -> None:
         logger.warning("%r broke the protocol and is aborted: %s", self._session, error.message)
@@ -158,7 +150,24 @@ class OpenSession:
 
     # Calls
 
-    async def _on_call(self, message: Call) -> None:
+    def _on_call(self, message: Call) -> Awaitable[None] | None:
+        calls, routed = self._calls, self._routed_session
+        procedure = self._open_procedures.get(message.procedure)
+        if (
+            procedure is None
+            or self._permissions.given
+            or message.options
+            or message.request_id in calls.running
+            or routed.calls
+            or routed.outrun
+            or self._subscribing
+        ):
+            return self._call(message)
+        # Nothing is left to ask about: this is how nearly all calls of the realm's own procedures go.
+        calls.start(message, procedure)
+        return calls.room() if calls.full else None
+
+    async def _call(self, message: Call) -> None:
         routed, options = self._routed, message.options
         if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
             routed.continues(message)
@@ -197,10 +206,11 @@ class OpenSession:
             await self._calls.run(message, procedure)
         else:
             self._calls.start(message, procedure)
-            await self._calls.room()
+            if self._calls.full:
+                await self._calls.room()
 
-    async def _on_cancel(self, message: Cancel) -> None:
-        if message.request_id in self._calls:
+    def _on_cancel(self, message: Cancel) -> None:
+        if message.request_id in self._calls.running:
             self._calls.cancel(message)
         else:
             self._routed.cancel(message)
@@ -331,7 +341,7 @@ class OpenSession:
         finally:
             self._subscribing.discard(message.request_id)
 
-    async def _on_unsubscribe(self, message: Unsubscribe) -> None:
+    def _on_unsubscribe(self, message: Unsubscribe) -> None:
         try:
             self._subscriptions.unsubscribe(message)
         except WAMPError as error:
@@ -346,21 +356,21 @@ class OpenSession:
         except WAMPError as error:
             self._send_error(Register.code, message.request_id, error)
 
-    async def _on_unregister(self, message: Unregister) -> None:
+    def _on_unregister(self, message: Unregister) -> None:
         self._routed.unregister(message)
 
-    async def _on_yield(self, message: Yield) -> None:
+    def _on_yield(self, message: Yield) -> None:
         self._routed.yield_result(message)
 
-    async def _on_error(self, message: Error) -> None:
+    def _on_error(self, message: Error) -> None:
         self._routed.error(message)
 
     # The end
 
-    async def _on_goodbye(self, message: Goodbye) -> None:
+    def _on_goodbye(self, message: Goodbye) -> None:
         self._peer.answer_goodbye(message.reason, GOODBYE_AND_OUT)
 
-    async def _on_abort(self, message: Abort) -> None:
+    def _on_abort(self, message: Abort) -> None:
         self._peer.cut(message.reason, ended_by="client")
 
     # Answers
@@ -368,7 +378,7 @@ class OpenSession:
     def _is_in_flight(self, message: Message) -> bool:
         """Refuse a request whose id another one still has, and tell whether it was so."""
         request_id: int = getattr(message, "request_id", 0)
-        if request_id not in self._calls and request_id not in self._subscribing:
+        if request_id not in self._calls.running and request_id not in self._subscribing:
             return False
         error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
         self._send_error(message.code, request_id, error)
@@ -376,3 +386,18 @@ class OpenSession:
 
     def _send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
         self._peer.send(Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs))
+
+    #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
+    _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {
+        Call.code: _on_call,
+        Cancel.code: _on_cancel,
+        Publish.code: _on_publish,
+        Subscribe.code: _on_subscribe,
+        Unsubscribe.code: _on_unsubscribe,
+        Register.code: _on_register,
+        Unregister.code: _on_unregister,
+        Yield.code: _on_yield,
+        Error.code: _on_error,
+        Goodbye.code: _on_goodbye,
+        Abort.code: _on_abort,
+    }

@@ -9,8 +9,10 @@ import anyio
 
 from wampasgi.adapters import TaskOwner
 
-#: One message, ready for ``write``, with its size in bytes.
+#: Writes several messages.
 Write = Callable[[Sequence[Any]], Awaitable[None]]
+#: Writes one message; nearly all go out alone.
+WriteOne = Callable[[Any], Awaitable[None]]
 
 
 class Outbound:
@@ -27,17 +29,19 @@ class Outbound:
         "_max_messages",
         "_max_size",
         "_on_overflow",
-        "_owner",
         "_queue",
         "_queued_size",
         "_write",
+        "_write_one",
         "_writing",
         "closed",
+        "owner",
     )
 
     def __init__(
         self,
         write: Write,
+        write_one: WriteOne,
         owner: TaskOwner,
         *,
         max_messages: int,
@@ -45,7 +49,9 @@ class Outbound:
         on_overflow: Callable[[], None],
     ) -> None:
         self._write = write
-        self._owner = owner
+        self._write_one = write_one
+        #: Of the tasks that write.
+        self.owner = owner
         self._max_messages = max_messages
         self._max_size = max_size
         self._on_overflow = on_overflow
@@ -58,18 +64,26 @@ class Outbound:
 
     def put(self, item: Any, size: int) -> None:
         """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
+        if self.offer(item, size):
+            self.owner.spawn(self.run, item)
+
+    def offer(self, item: Any, size: int) -> bool:
+        """Take ``item`` like ``put``, but leave starting the writer, where there is none, to the caller.
+
+        True says that ``run(item)`` has to be started, for ``owner``.
+        """
         if self.closed:
-            return
+            return False
         if not self._writing:
             self._writing = True
-            self._owner.spawn(self._run, [item])
-            return
+            return True
         self._queue.append(item)
         self._queued_size += size
         if len(self._queue) > self._max_messages or self._queued_size > self._max_size:
             self.closed = True
             self._queue.clear()
             self._on_overflow()
+        return False
 
     async def write(self, item: Any, size: int) -> None:
         """Write ``item`` like ``put``, and wait until it is written where nothing else is being written.
@@ -81,11 +95,12 @@ class Outbound:
             return
         self._writing = True
         try:
-            await self._write((item,))
+            await self._write_one(item)
+        except OSError:
+            self.closed = True
         finally:
             if self._queue:
-                items, self._queue, self._queued_size = self._queue, [], 0
-                self._owner.spawn(self._run, items)
+                self.owner.spawn(self._run_queue)
             else:
                 self._rest()
 
@@ -106,13 +121,28 @@ class Outbound:
                 self._drained = anyio.Event()
             await self._drained.wait()
 
-    async def _run(self, items: list[Any]) -> None:
+    async def run(self, item: Any) -> None:
+        """Write one message that was taken, and then what came meanwhile."""
         try:
-            while items:
-                await self._write(items)
-                items, self._queue, self._queued_size = self._queue, [], 0
+            await self._write_one(item)
+            if self._queue:
+                await self._write_queue()
+        except OSError:
+            # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
+            self.closed = True
         finally:
             self._rest()
+
+    async def _run_queue(self) -> None:
+        try:
+            await self._write_queue()
+        finally:
+            self._rest()
+
+    async def _write_queue(self) -> None:
+        while self._queue:
+            items, self._queue, self._queued_size = self._queue, [], 0
+            await self._write(items)
 
     def _rest(self) -> None:
         self._writing = False

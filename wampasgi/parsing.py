@@ -56,9 +56,10 @@ def parse(raw: object, *, uri_check: URICheck = "loose") -> Message:
     code = raw[0]
     if type(code) is not int:
         raise RemoteProtocolError(f"a message type code must be an integer, got {_kind(code)}")
-    if code not in _PARSERS:
+    parser = _PARSERS.get(code)
+    if parser is None:
         raise RemoteProtocolError(f"there is no message type with code {_shown(code)}")
-    return _PARSERS[code](raw, uri_check)
+    return parser(raw, uri_check)
 
 
 # What the texts say
@@ -347,8 +348,12 @@ def _event(raw: RawMessage, _: URICheck) -> Message:
 
 
 def _call(raw: RawMessage, uri_check: URICheck) -> Message:
-    args, kwargs = (raw[4], None) if len(raw) == 5 and type(raw[4]) is list else _payload("CALL", raw, 4)
-    request_id, options, procedure = raw[1], raw[2], raw[3]
+    if len(raw) == 5 and type(raw[4]) is list:
+        _, request_id, options, procedure, args = raw
+        kwargs = None
+    else:
+        args, kwargs = _payload("CALL", raw, 4)
+        request_id, options, procedure = raw[1:4]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("CALL.Request", request_id)
     if options or type(options) is not dict:
@@ -393,8 +398,12 @@ def _interrupt(raw: RawMessage, _: URICheck) -> Message:
 
 
 def _yield(raw: RawMessage, _: URICheck) -> Message:
-    args, kwargs = (raw[3], None) if len(raw) == 4 and type(raw[3]) is list else _payload("YIELD", raw, 3)
-    request_id, options = raw[1], raw[2]
+    if len(raw) == 4 and type(raw[3]) is list:
+        _, request_id, options, args = raw
+        kwargs = None
+    else:
+        args, kwargs = _payload("YIELD", raw, 3)
+        request_id, options = raw[1:3]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
         raise _wrong_id("YIELD.Request", request_id)
     if options or type(options) is not dict:

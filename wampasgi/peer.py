@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import anyio
 
-from wampasgi.adapters import TaskOwner
+from wampasgi.adapters import Start, TaskOwner
 from wampasgi.errors import (
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
@@ -36,7 +36,7 @@ from wampasgi.messages import (
 from wampasgi.outbound import Outbound
 from wampasgi.parsing import parse
 from wampasgi.serializers import Serializer
-from wampasgi.states import Direction, SessionState, next_state
+from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport
 from wampasgi.types import RawMessage, Receive, Send, URICheck
 
@@ -76,17 +76,16 @@ class CallClient(Protocol):
 class EncodedMessage:
     """A message for many peers, encoded once for each serializer among them."""
 
-    __slots__ = ("_encoded", "raw")
+    __slots__ = ("encoded", "raw")
 
     def __init__(self, message: Message) -> None:
         self.raw = message.to_list()
-        self._encoded: dict[str, str | bytes] = {}
+        #: What ``encode`` has given, by the serializer's name.
+        self.encoded: dict[str, str | bytes] = {}
 
     def encode(self, serializer: Serializer) -> str | bytes:
         """The message as this serializer writes it; raises UnserializableValue."""
-        encoded = self._encoded.get(serializer.name)
-        if encoded is None:
-            encoded = self._encoded[serializer.name] = serializer.encode(self.raw)
+        encoded = self.encoded[serializer.name] = serializer.encode(self.raw)
         return encoded
 
 
@@ -186,7 +185,9 @@ class Peer:
         RemoteProtocolError for everything else that the specification does not allow.
         """
         if self._decode_directly:
-            raw = await self._transport.receive_message()
+            transport = self._transport
+            waiting = transport.waiting
+            raw = waiting.pop() if waiting else transport.decode(await transport.receive_event())
         else:
             event = await self._receive()
             if event["type"] != "wamp.message":
@@ -198,7 +199,12 @@ class Peer:
             if error.request_type is not None:
                 self._advance(error.request_type, error.request_id)
             raise
-        self._advance(message.code, getattr(message, "request_id", None))
+        if (
+            self._state is not SessionState.ESTABLISHED
+            or message.code not in STAYING
+            or self._next_request_id is not None
+        ):
+            self._advance(message.code, getattr(message, "request_id", None))
         return message
 
     def _advance(self, code: int, request_id: int | None) -> None:
@@ -229,8 +235,10 @@ class Peer:
 
     def open(self, owner: TaskOwner) -> None:
         """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
+        direct = self._encode_directly
         self._outbound = Outbound(
-            self._transport.write if self._encode_directly else self._write_events,
+            self._transport.write if direct else self._write_events,
+            self._transport.write_one if direct else self._write_event,
             owner,
             max_messages=self.limits.outbound_messages,
             max_size=self.limits.outbound_bytes,
@@ -241,24 +249,37 @@ class Peer:
         """Queue a message; never waits, and does nothing when the session is over."""
         self._put(message.to_list())
 
-    async def write(self, message: Message) -> None:
+    def write(self, raw: RawMessage) -> Awaitable[None]:
         """Send a message like ``send``, and wait until it is written unless others are before it."""
-        encoded = self._encode(message.to_list())
-        if encoded is not None and self._outbound is not None:
-            await self._outbound.write(encoded, self._size(encoded))
-
-    def send_encoded(self, message: EncodedMessage) -> None:
-        """Queue a message that other peers get, too."""
+        outbound = self._outbound
+        if outbound is None:
+            return _nothing()
         if not self._encode_directly:
-            self._put(message.raw)
-            return
+            return outbound.write(raw, 0)
         try:
-            encoded = message.encode(self._serializer)
+            encoded = self._serializer.encode(raw)
         except UnserializableValue as error:
-            self._report_unserializable(message.raw, error)
-            return
-        if self._outbound is not None:
-            self._outbound.put(encoded, len(encoded))
+            replacement = self._report_unserializable(raw, error)
+            if replacement is None:
+                return _nothing()
+            encoded = self._serializer.encode(replacement)
+        return outbound.write(encoded, len(encoded))
+
+    def writing(self, message: EncodedMessage) -> Start | None:
+        """Queue a message that other peers get, too; returns what has to be started to write it."""
+        outbound = self._outbound
+        if outbound is None:
+            return None
+        if not self._encode_directly:
+            return (outbound.owner, outbound.run, message.raw) if outbound.offer(message.raw, 0) else None
+        encoded = message.encoded.get(self._serializer.name)
+        if encoded is None:
+            try:
+                encoded = message.encode(self._serializer)
+            except UnserializableValue as error:
+                self._report_unserializable(message.raw, error)
+                return None
+        return (outbound.owner, outbound.run, encoded) if outbound.offer(encoded, len(encoded)) else None
 
     @property
     def overloaded(self) -> bool:
@@ -288,6 +309,9 @@ class Peer:
     def _size(self, encoded: Any) -> int:
         """The bytes that a queued message takes; of one for middleware nobody knows."""
         return len(encoded) if self._encode_directly else 0
+
+    def _write_event(self, raw: RawMessage) -> Awaitable[None]:
+        return self._write_events((raw,))
 
     async def _write_events(self, messages: Sequence[RawMessage]) -> None:
         for raw in messages:
@@ -379,3 +403,7 @@ class Peer:
 
 def _details(text: str | None) -> dict[str, Any]:
     return {} if text is None else {"message": text}
+
+
+async def _nothing() -> None:
+    """What is awaited where there is nothing to wait for."""

@@ -57,11 +57,8 @@ class Permissions:
         self._application: dict[Action, URIMap[_Grant]] = {action: URIMap() for action in ACTIONS}
         self._reserved: dict[Action, URIMap[_Grant]] = {action: URIMap() for action in ACTIONS}
         self._fallback: Verdict | None = None
-        self._given = False
-
-    def __bool__(self) -> bool:
-        """Whether there is any rule."""
-        return self._given
+        #: Whether there is any rule.
+        self.given = False
 
     def allow(
         self,
@@ -81,7 +78,7 @@ class Permissions:
         """
         _check_rule(uri, actions, match)
         roles = _roles(role)
-        self._given = True
+        self.given = True
         rules = self._reserved if is_reserved(uri) else self._application
         for action in actions:
             grant = rules[action].get(match, uri)
@@ -96,7 +93,7 @@ class Permissions:
         Any other rule is more specific and decides for what it matches.
         """
         self._fallback = _EVERYTHING
-        self._given = True
+        self.given = True
 
     def verdict(
         self, action: Action, uri: str, role: str | None, *, match: Match = "exact"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -195,11 +194,12 @@ class Realm(ConfiguresRealm):
             return unwrap(outcome.args, outcome.kwargs)
         if found is None:
             return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
-        make_request = partial(
-            RPCRequest, id=0, session=self._server_session, uri=procedure, args=args, kwargs=kwargs
-        )
-        provided = built.provided_for(self._server_session)
-        result = await within(timeout, found.invoke(make_request, args, kwargs, provided, None))
+        session = self._server_session
+        request = None
+        if found.wants_request:
+            request = RPCRequest(id=0, session=session, uri=procedure, args=args, kwargs=kwargs)
+        provided = built.provided_for(session)
+        result = await within(timeout, found.invoke(request, args, kwargs, provided, None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)

@@ -11,7 +11,7 @@ from wampasgi.errors import RUNTIME_ERROR
 if TYPE_CHECKING:
     from wampasgi.session import Session
 
-__all__ = ["RPCErrorResult", "RPCProgressReport", "RPCRequest", "RPCResult", "to_result", "unwrap"]
+__all__ = ["SCALARS", "RPCErrorResult", "RPCProgressReport", "RPCRequest", "RPCResult", "to_result", "unwrap"]
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +84,7 @@ class RPCErrorResult:
 
 
 #: What most handlers return, and what needs no closer look.
-_SCALARS = frozenset((str, int, float, bool, bytes))
+SCALARS = frozenset((str, int, float, bool, bytes))
 
 
 def to_result(value: Any) -> RPCResult | RPCErrorResult:
@@ -94,7 +94,7 @@ def to_result(value: Any) -> RPCResult | RPCErrorResult:
     anything else, a model or dataclass included, is one positional argument. Results and errors stay as they
     are. A mapping with a key that is not a str raises TypeError: WAMP's keyword arguments have names.
     """
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         return RPCResult((value,))
     if isinstance(value, RPCResult | RPCErrorResult):
         return value

@@ -149,3 +149,7 @@ def _when(state: SessionState, message_code: int) -> str:
     if state is SessionState.ESTABLISHED:
         return "after the session was established" if message_code in _OPENING else "from a client"
     return "before the session was established"
+
+
+#: The messages of a client that leave an established session as it is: nearly all there are.
+STAYING: Final = frozenset(message.code for message in _CLIENT_MESSAGES)

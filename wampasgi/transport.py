@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.serializers import Subprotocol
@@ -25,24 +24,28 @@ class WebSocketTransport:
     """Reads and writes WAMP messages on an accepted WebSocket.
 
     ``receive`` and ``send`` are the ASGI callables of the inner contract, for scope type ``wamp``;
-    ``receive_message`` and ``write`` do the same without a dict around each message.
+    ``receive_event`` with ``decode``, and ``write``, do the same without a dict around each message.
     """
 
     __slots__ = (
+        "_batched",
         "_decode",
         "_key",
-        "_receive",
-        "_received",
         "_send",
         "closed",
         "message_size",
+        "receive_event",
         "subprotocol",
+        "waiting",
     )
 
     def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
-        self._receive = receive
+        #: The ASGI server's own; what it gives is for ``decode``.
+        self.receive_event = receive
         self._send = send
-        self._received: deque[object] = deque()
+        #: Messages of a batched frame that come before the next event, the last one first.
+        self.waiting: list[object] = []
+        self._batched = subprotocol.batched
         self._decode = None if subprotocol.batched else subprotocol.serializer.decode
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
@@ -51,15 +54,12 @@ class WebSocketTransport:
         #: No more can be written: the WebSocket was closed by either side.
         self.closed = False
 
-    async def receive_message(self) -> object:
-        """The next message as it was decoded, not validated yet.
+    def decode(self, event: ASGIEvent) -> object:
+        """The message, or the first one, of a WebSocket event, not validated yet.
 
         Raises Disconnected at the end of the connection and RemoteProtocolError for a frame that is of the
         wrong type, too large, or malformed.
         """
-        if self._received:
-            return self._received.popleft()
-        event = await self._receive()
         if event["type"] != "websocket.receive":
             self.closed = True
             raise Disconnected(event.get("code") or 1005)
@@ -67,15 +67,26 @@ class WebSocketTransport:
         if data is None:
             expected = "binary" if self._key == "bytes" else "text"
             raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
-        if _size(data) > self.message_size:
+        # No character takes more than four bytes.
+        if 4 * len(data) > self.message_size and _size(data) > self.message_size:
             raise RemoteProtocolError(
                 f"a WebSocket message of {_size(data)} bytes is over the limit of {self.message_size}",
                 uri=PAYLOAD_SIZE_EXCEEDED,
             )
         if self._decode is not None:
             return self._decode(data)
-        self._received.extend(self.subprotocol.messages(data))
-        return self._received.popleft()
+        self.waiting = self.subprotocol.messages(data)
+        self.waiting.reverse()
+        return self.waiting.pop()
+
+    def write_one(self, encoded: str | bytes) -> Awaitable[None]:
+        """What sends one encoded message when it is awaited; that raises OSError where the peer has gone.
+
+        Not a coroutine of its own: this is how nearly all messages go out.
+        """
+        if self._batched:
+            encoded = self.subprotocol.frame((encoded,))
+        return self._send({"type": "websocket.send", self._key: encoded})
 
     async def write(self, encoded: Sequence[str | bytes]) -> None:
         """Send messages that the serializer has encoded; a batched subprotocol packs them into one frame."""
@@ -108,7 +119,8 @@ class WebSocketTransport:
     async def receive(self) -> ASGIEvent:
         """ASGI ``receive`` of the inner contract: a ``wamp.message`` or ``wamp.disconnect`` event."""
         try:
-            return {"type": "wamp.message", "message": await self.receive_message()}
+            message = self.waiting.pop() if self.waiting else self.decode(await self.receive_event())
+            return {"type": "wamp.message", "message": message}
         except Disconnected as disconnected:
             return {"type": "wamp.disconnect", "code": disconnected.code}
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 
 class Task(Protocol):
     """A task that an owner started."""
 
     def cancel(self) -> Any:
-        """Ask the task to stop; returns at once, the owner waits for it."""
+        """Ask the task to stop; returns at once, the owner waits for it.
+
+        One that has not begun runs to its first suspension all the same: it may have something to clear up.
+        """
 
 
 class TaskOwner(ABC):
@@ -40,9 +43,22 @@ class TaskOwner(ABC):
         The task may have run to its first suspension, or to its end, when this returns.
         """
 
+    @staticmethod
+    def spawn_each(starts: Iterable[Start]) -> None:
+        """Start many functions, each for its owner, in the order in which ``starts`` gives them.
+
+        Those that have nothing to wait for may share a task, where that costs less.
+        """
+        for owner, function, argument in starts:
+            owner.spawn(function, argument)
+
     @abstractmethod
     def __len__(self) -> int:
         """The number of tasks that have started and are not done."""
+
+
+#: What to start: the owner, the function and its one argument.
+Start: TypeAlias = tuple[TaskOwner, Callable[[Any], Coroutine[Any, Any, None]], Any]
 
 
 class AsyncSupport(ABC):

@@ -72,7 +72,7 @@ def plain(value: object) -> object:
 
 
 #: How many containers a message may have before its depth is measured.
-_SHALLOW = 200
+SHALLOW = 200
 
 
 def check_depth(decoded: object, containers: int) -> None:
@@ -81,7 +81,7 @@ def check_depth(decoded: object, containers: int) -> None:
     Codecs read four times as deep as they write. ``containers`` is at least the number of lists and dicts:
     only where so many could be nested too deeply is it tried.
     """
-    if containers > _SHALLOW:
+    if containers > SHALLOW:
         try:
             # One level less than it writes is what JSON does, whose codec takes much more memory to try.
             ormsgpack.packb([decoded])

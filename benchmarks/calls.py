@@ -1,0 +1,140 @@
+"""Loads of calls: many in flight, one in flight, from one client to another."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from typing import Any
+
+from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, together
+from benchmarks.measurement import CALLS_PER_SECOND, Measurement, measure_rate
+from benchmarks.servers import Server
+
+CALL, REGISTER, YIELD = 48, 64, 70
+
+
+class Caller(Client):
+    """Keeps calls of one procedure in flight, and counts the right results."""
+
+    def __init__(self, clients: Clients, procedure: str, args: list[Any]) -> None:
+        super().__init__(clients)
+        self.results = 0
+        self._procedure = procedure
+        self._args = args
+        self._in_flight: set[int] = set()
+        self._ended: asyncio.Future[None] | None = None
+
+    def call(self) -> None:
+        request_id = self.next_request_id()
+        self._in_flight.add(request_id)
+        self.send([CALL, request_id, {}, self._procedure, self._args])
+
+    def received(self, message: list[Any]) -> None:
+        if message[0] != RESULT or message[1] not in self._in_flight or message[3] != self._args:
+            self.clients.fail(f"{self._procedure}{self._args} was answered by {message}")
+            return
+        self._in_flight.discard(message[1])
+        self.results += 1
+        if self._ended is None:
+            self.call()
+        elif not self._in_flight:
+            self._ended.set_result(None)
+
+    async def end(self) -> None:
+        """Call no more, and wait until all calls are answered."""
+        self._ended = asyncio.get_running_loop().create_future()
+        await self.clients.expect(self._ended)
+
+
+class Stopwatch(Caller):
+    """A caller that notes how long each call takes; it has one in flight."""
+
+    def __init__(self, clients: Clients, procedure: str, args: list[Any]) -> None:
+        super().__init__(clients, procedure, args)
+        self.seconds: list[float] = []
+
+    def call(self) -> None:
+        self._called = time.perf_counter()
+        super().call()
+
+    def received(self, message: list[Any]) -> None:
+        self.seconds.append(time.perf_counter() - self._called)
+        super().received(message)
+
+
+class Callee(Client):
+    """Answers each invocation with its arguments."""
+
+    async def register(self, procedure: str) -> None:
+        await self.ask(REGISTER, {}, procedure, expect=REGISTERED)
+
+    def received(self, message: list[Any]) -> None:
+        if message[0] != INVOCATION:
+            self.clients.fail(f"the callee got {message}")
+            return
+        self.send([YIELD, message[1], {}, message[4]])
+
+
+async def echo(
+    server: Server,
+    seconds: float,
+    *,
+    procedure: str = "echo",
+    args: list[Any],
+    sessions: int = 8,
+    in_flight: int = 16,
+    codec: Codec = JSON,
+    realm: str = "default",
+    messages: int | None = None,
+) -> Measurement:
+    """Call a procedure of the server's that returns its arguments; count its ``messages`` where given."""
+    async with Clients(server.port, codec=codec, realm=realm) as clients:
+        callers = await clients.join_many(lambda: Caller(clients, procedure, args), sessions)
+        return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
+
+
+async def routed(
+    server: Server, seconds: float, *, pairs: int = 8, in_flight: int = 16, messages: int | None = None
+) -> Measurement:
+    """Call procedures that other clients have registered; each call is four messages for the router."""
+    async with Clients(server.port, realm="router") as clients:
+        callers = []
+        for number in range(pairs):
+            callee = await clients.join(Callee(clients))
+            await callee.register(f"echo.{number}")
+            callers.append(await clients.join(Caller(clients, f"echo.{number}", [42])))
+        return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
+
+
+async def latency(server: Server, seconds: float) -> Measurement:
+    """Call with one call in flight."""
+    async with Clients(server.port) as clients:
+        stopwatch = await clients.join(Stopwatch(clients, "echo", [42]))
+        stopwatch.call()
+        await clients.run_for(seconds / 4)
+        stopwatch.seconds.clear()
+        await clients.run_until(lambda: len(stopwatch.seconds) > 1, seconds)
+        await stopwatch.end()
+        microseconds = [1e6 * taken for taken in stopwatch.seconds]
+        centiles = statistics.quantiles(microseconds, n=100)
+        return Measurement({"p50 µs": centiles[49], "p99 µs": centiles[98]})
+
+
+async def _measure_calls(
+    clients: Clients,
+    server: Server,
+    callers: list[Caller],
+    seconds: float,
+    in_flight: int,
+    messages: int | None,
+) -> Measurement:
+    for caller in callers:
+        for _ in range(in_flight):
+            caller.call()
+    unit, weight = (CALLS_PER_SECOND, 1) if messages is None else ("messages/s", messages)
+    measured = await measure_rate(
+        unit, clients, server, lambda: weight * sum(caller.results for caller in callers), seconds
+    )
+    await together(*(caller.end() for caller in callers))
+    return measured

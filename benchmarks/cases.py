@@ -1,0 +1,245 @@
+"""The cases: what is measured, and what it is held beside."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, TypeAlias
+
+from benchmarks import calls, events, joining, matching
+from benchmarks.client import CBOR, JSON, MSGPACK
+from benchmarks.measurement import Measurement
+from benchmarks.servers import CEILING, Server, Servers
+from wampasgi.types import Match
+
+OURS: Final = [CEILING, "wampasgi"]
+PATTERNS: Final[tuple[Match, ...]] = ("prefix", "wildcard")
+FEW_AND_MANY: Final = (10, 1000)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything: lengths in seconds, payloads in bytes."""
+
+    seconds: float = 1.0
+    subscribers: tuple[int, ...] = (100, 1000)
+    idle_sessions: int = 2000
+    payloads: tuple[int, ...] = (16, 256, 1024, 4096, 16384, 65536)
+    sessions: tuple[int, ...] = (1, 4, 16, 64, 256)
+
+
+QUICK = Scale(seconds=0.3, idle_sessions=300, payloads=(16, 1024, 16384), sessions=(1, 8, 64))
+
+Load: TypeAlias = Callable[[Servers], Awaitable[Measurement]]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """How a figure stands beside its reference's, and in which form the table shows that."""
+
+    ratio: Callable[[float, float], float]
+    form: str = "{:.2f}"
+
+
+#: Of a rate: how much of the reference is reached.
+SHARE: Final = Compare(lambda figure, reference: figure / reference)
+#: The same of a time, so that more is better here, too.
+SHARE_OF_SPEED: Final = Compare(lambda figure, reference: reference / figure)
+#: How many times the reference each costs, of rates and of times.
+COST_OF_RATE: Final = Compare(lambda figure, reference: reference / figure, "{:.2f} times the cost")
+COST_OF_TIME: Final = Compare(lambda figure, reference: figure / reference, "{:.2f} times the cost")
+ABOVE: Final = Compare(lambda figure, reference: figure - reference, "{:+.1f}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that is measured. ``beside`` names the line of its case that it is compared with."""
+
+    label: str
+    load: Load
+    beside: str | None = None
+    compare: Compare = SHARE
+
+
+@dataclass(frozen=True)
+class Case:
+    """Lines that are measured in turn, each run anew."""
+
+    name: str
+    title: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Rates over a quantity, for the plot: what ``load`` measures of each app at each of ``points``."""
+
+    name: str
+    title: str
+    axis: str
+    points: tuple[int, ...]
+    apps: list[str]
+    load: Callable[[Server, int], Awaitable[Measurement]]
+
+
+def cases(scale: Scale, apps: list[str]) -> dict[str, Case]:
+    """Return the cases by name; ``apps`` are those that can be measured here, the ceiling first."""
+    found = [
+        _echo(scale, apps),
+        _typed_echo(scale),
+        _latency(scale, apps),
+        _routed(scale),
+        # The most subscribers are for the ceiling and for us alone.
+        *(_fan_out(scale, apps if number <= 100 else OURS, number) for number in scale.subscribers),
+        _joining(scale),
+        _memory(scale),
+        _among_many(scale),
+        _serializers(scale),
+    ]
+    return {case.name: case for case in found}
+
+
+def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
+    """Return what is plotted, by name."""
+    found = [
+        Sweep(
+            "payload",
+            "RPC echo over the size of the payload",
+            "bytes of payload",
+            scale.payloads,
+            apps,
+            lambda server, size: calls.echo(server, scale.seconds, args=["x" * size]),
+        ),
+        Sweep(
+            "sessions",
+            "RPC echo over the number of sessions, 16 calls in flight each",
+            "sessions",
+            scale.sessions,
+            apps,
+            lambda server, sessions: calls.echo(server, scale.seconds, args=[42], sessions=sessions),
+        ),
+    ]
+    return {sweep.name: sweep for sweep in found}
+
+
+def _compared(apps: list[str], load: Callable[[Server], Awaitable[Measurement]]) -> list[Line]:
+    """Load the server of each app, and hold the ceiling's figure beside the others'."""
+    return [Line(app, _running(app, load), None if app == CEILING else CEILING, SHARE) for app in apps]
+
+
+def _running(app: str, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
+    return lambda servers: load(servers.running(app))
+
+
+def _fresh(app: str, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
+    async def start_and_load(servers: Servers) -> Measurement:
+        with servers.fresh(app) as server:
+            return await load(server)
+
+    return start_and_load
+
+
+def _echo(scale: Scale, apps: list[str]) -> Case:
+    lines = _compared(apps, lambda server: calls.echo(server, scale.seconds, args=[42]))
+    return Case("echo", "RPC echo, 8 sessions with 16 calls in flight each", lines)
+
+
+def _typed_echo(scale: Scale) -> Case:
+    load = partial(calls.echo, seconds=scale.seconds, procedure="typed_echo", args=[42, 0.5])
+    title = "RPC echo through a Depends and two validated arguments"
+    return Case("typed_echo", title, _compared(OURS, load))
+
+
+def _latency(scale: Scale, apps: list[str]) -> Case:
+    lines = _compared(apps, lambda server: calls.latency(server, scale.seconds))
+    title = "RPC echo, one call in flight"
+    return Case("latency", title, [replace(line, compare=SHARE_OF_SPEED) for line in lines])
+
+
+def _routed(scale: Scale) -> Case:
+    echo = partial(calls.echo, seconds=scale.seconds, args=[42], messages=2)
+    routed = partial(calls.routed, seconds=scale.seconds, messages=4)
+    lines = [
+        Line("ceiling: echo, 2 messages a call", _running(CEILING, echo)),
+        Line(
+            "wampasgi: routed, 4 messages a call",
+            _running("wampasgi", routed),
+            "ceiling: echo, 2 messages a call",
+        ),
+    ]
+    return Case("routed", "A call from one client to another", lines)
+
+
+def _fan_out(scale: Scale, apps: list[str], subscribers: int) -> Case:
+    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers)
+    return Case(
+        f"fan_out_{subscribers}", f"One publication to {subscribers:,} subscribers", _compared(apps, load)
+    )
+
+
+def _joining(scale: Scale) -> Case:
+    load = partial(joining.joining, seconds=scale.seconds)
+    return Case("joining", "Joining, from the TCP connection to WELCOME", _compared(OURS, load))
+
+
+def _memory(scale: Scale) -> Case:
+    load = partial(joining.idle_memory, sessions=scale.idle_sessions)
+    lines = [Line(app, _fresh(app, load), None if app == CEILING else CEILING, ABOVE) for app in OURS]
+    return Case("memory", f"Memory of the server for each of {scale.idle_sessions:,} idle sessions", lines)
+
+
+def _among_many(scale: Scale) -> Case:
+    lines: list[Line] = []
+    few, many = FEW_AND_MANY
+
+    def add(label: str, load: Callable[[int], Load], compare: Compare) -> None:
+        lines.append(Line(label.format(few), load(few)))
+        lines.append(Line(label.format(many), load(many), label.format(few), compare))
+
+    add("call, {:,} procedures", lambda number: _call_among(number, scale), COST_OF_RATE)
+    for match in PATTERNS:
+        add(f"publish, {{:,}} {match} subscriptions", partial(_publish_among, match, scale), COST_OF_RATE)
+    for match in PATTERNS:
+        add(f"matching alone, {{:,}} {match} entries", partial(_look_up_among, match, scale), COST_OF_TIME)
+    return Case("among_many", f"One among {many:,}, beside one among {few}", lines)
+
+
+def _call_among(number: int, scale: Scale) -> Load:
+    load = partial(
+        calls.echo,
+        seconds=scale.seconds,
+        procedure=f"procedure.{number // 2}",
+        args=[42],
+        realm=f"procedures.{number}",
+    )
+    return _running("wampasgi", load)
+
+
+def _publish_among(match: Match, scale: Scale, number: int) -> Load:
+    load = partial(
+        events.publish_among_patterns,
+        seconds=scale.seconds,
+        match=match,
+        patterns=matching.patterns(match, number),
+        topics=matching.topics(number),
+    )
+    return _running("wampasgi", load)
+
+
+def _look_up_among(match: Match, scale: Scale, number: int) -> Load:
+    async def look_up(_: Servers) -> Measurement:
+        return matching.lookup(match, number, scale.seconds / 4)
+
+    return look_up
+
+
+def _serializers(scale: Scale) -> Case:
+    lines: list[Line] = []
+    for name, codec in (("JSON", JSON), ("MessagePack", MSGPACK), ("CBOR", CBOR)):
+        load = partial(calls.echo, seconds=scale.seconds, args=["text " * 12], codec=codec)
+        lines += [
+            replace(line, label=f"{line.label}, {name}", beside=line.beside and f"{line.beside}, {name}")
+            for line in _compared(OURS, load)
+        ]
+    return Case("serializers", "RPC echo over the formats of messages", lines)

@@ -1,0 +1,152 @@
+"""Loads of events: one publication to many subscribers, and one subscription among many."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from benchmarks.client import EVENT, RESULT, SUBSCRIBED, Client, Clients
+from benchmarks.measurement import Measurement, measure_rate
+from benchmarks.servers import Server
+
+PUBLISH, PUBLISHED, SUBSCRIBE, CALL = 16, 17, 32, 48
+
+ARGS = ["text"]
+
+
+class Fan:
+    """Publications to many subscribers, with a window of them on their way at a time."""
+
+    def __init__(self, subscribers: int, window: int) -> None:
+        self.events = 0
+        self.published = 0
+        self.subscribers = subscribers
+        self.ended: asyncio.Future[None] | None = None
+        self._window = window
+        self._next_at = 0
+        self._publisher: Trigger | None = None
+
+    def begin(self, publisher: Trigger) -> None:
+        self._publisher = publisher
+        for _ in range(self._window):
+            self._publish()
+
+    def received(self) -> None:
+        """Count an event; when all subscribers together have as many as one publication makes, go on."""
+        self.events += 1
+        if self.events == self._next_at:
+            if self.ended is None:
+                self._publish()
+            elif self.events == self.published * self.subscribers:
+                self.ended.set_result(None)
+            else:
+                self._next_at += self.subscribers
+
+    def _publish(self) -> None:
+        assert self._publisher is not None
+        self.published += 1
+        self._next_at = (self.published - self._window + 1) * self.subscribers
+        self._publisher.trigger()
+
+
+class Trigger(Client):
+    """Calls the procedure ``publish`` of the server's."""
+
+    def trigger(self) -> None:
+        self.send([CALL, self.next_request_id(), {}, "publish"])
+
+    def received(self, message: list[Any]) -> None:
+        if message[0] != RESULT:
+            self.clients.fail(f"publish was answered by {message}")
+
+
+class Subscriber(Client):
+    """Counts the events that it gets."""
+
+    def __init__(self, clients: Clients, fan: Fan | None = None) -> None:
+        super().__init__(clients)
+        self.events = 0
+        self._fan = fan
+
+    async def subscribe(self, topic: str, **options: Any) -> None:
+        await self.ask(SUBSCRIBE, options, topic, expect=SUBSCRIBED)
+
+    def received(self, message: list[Any]) -> None:
+        if message[0] != EVENT or message[4] != ARGS:
+            self.clients.fail(f"a subscriber got {message}")
+            return
+        self.events += 1
+        if self._fan is not None:
+            self._fan.received()
+
+
+async def fan_out(server: Server, seconds: float, *, subscribers: int) -> Measurement:
+    """Let the server publish to all, and count what they receive; each must receive all."""
+    async with Clients(server.port) as clients:
+        # Few enough for no queue of the server's to fill, enough for it never to wait for this process.
+        fan = Fan(subscribers, window=max(2, min(16, 4000 // subscribers)))
+        joined = await clients.join_many(lambda: Subscriber(clients, fan), subscribers)
+        for subscriber in joined:
+            await subscriber.subscribe("news")
+        fan.begin(await clients.join(Trigger(clients)))
+        measured = await measure_rate("events/s", clients, server, lambda: fan.events, seconds)
+        fan.ended = asyncio.get_running_loop().create_future()
+        await clients.expect(fan.ended)
+        for subscriber in joined:
+            if subscriber.events != fan.published:
+                clients.fail(f"a subscriber got {subscriber.events} of {fan.published} events")
+        await clients.run_for(0)
+        return measured
+
+
+class Publisher(Client):
+    """Publishes with acknowledgement, a number of publications in flight."""
+
+    def __init__(self, clients: Clients, topics: list[str]) -> None:
+        super().__init__(clients)
+        self.acknowledged = 0
+        self._published = 0
+        self._topics = topics
+        self._ended: asyncio.Future[None] | None = None
+
+    def publish(self) -> None:
+        topic = self._topics[self._published % len(self._topics)]
+        self._published += 1
+        self.send([PUBLISH, self.next_request_id(), {"acknowledge": True}, topic, ARGS])
+
+    def received(self, message: list[Any]) -> None:
+        if message[0] != PUBLISHED:
+            self.clients.fail(f"PUBLISH was answered by {message}")
+            return
+        self.acknowledged += 1
+        if self._ended is None:
+            self.publish()
+        elif self.acknowledged == self._published:
+            self._ended.set_result(None)
+
+    async def end(self) -> None:
+        self._ended = asyncio.get_running_loop().create_future()
+        await self.clients.expect(self._ended)
+
+
+async def publish_among_patterns(
+    server: Server, seconds: float, *, match: str, patterns: list[str], topics: list[str]
+) -> Measurement:
+    """Publish to topics each of which one of many patterns of one subscriber matches."""
+    async with Clients(server.port, realm="router") as clients:
+        subscriber = await clients.join(Subscriber(clients))
+        for pattern in patterns:
+            await subscriber.subscribe(pattern, match=match)
+        publisher = await clients.join(Publisher(clients, topics))
+        for _ in range(64):
+            publisher.publish()
+        measured = await measure_rate(
+            "publications/s", clients, server, lambda: publisher.acknowledged, seconds
+        )
+        await publisher.end()
+        # An answer on the subscriber's own connection comes after all that was sent to it before.
+        await subscriber.subscribe("the.end")
+        if subscriber.events != publisher.acknowledged:
+            clients.fail(f"the subscriber got {subscriber.events} of {publisher.acknowledged} events")
+        await clients.run_for(0)
+        return measured

@@ -1,0 +1,46 @@
+"""The figures as a picture: the rate over the payload's size and over the number of sessions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+from benchmarks.measurement import CALLS_PER_SECOND
+from benchmarks.running import SweepResult, median
+from benchmarks.servers import CEILING
+
+mpl.use("Agg")
+
+STYLES: dict[str, dict[str, Any]] = {
+    CEILING: {"color": "0.55", "linestyle": "--"},
+    "wampasgi": {"color": "#0b6e99", "linewidth": 2.5},
+    "serverwamp": {"color": "#c8553d"},
+    "fastapi-headless-wamp": {"color": "#e0a030"},
+}
+
+
+def draw(sweeps: list[SweepResult], path: Path) -> None:
+    """Write a PNG with one panel for each sweep."""
+    figure, panels = plt.subplots(1, len(sweeps), figsize=(5.5 * len(sweeps), 4), squeeze=False)
+    for result, panel in zip(sweeps, panels[0], strict=True):
+        points = result.sweep.points
+        for app, measured in result.runs.items():
+            rates = [median(measured[point]).figures[CALLS_PER_SECOND] for point in points]
+            panel.plot(points, rates, marker="o", markersize=4, label=app, **STYLES[app])
+        panel.set_title(result.sweep.title, fontsize=10)
+        panel.set_xlabel(result.sweep.axis)
+        panel.set_ylabel("calls/s")
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(points, [f"{point:,}" for point in points])
+        panel.minorticks_off()
+        panel.yaxis.set_major_formatter("{x:,.0f}")
+        panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="lower center", ncols=4, frameon=False)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

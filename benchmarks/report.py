@@ -1,0 +1,101 @@
+"""The figures as Markdown."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.cases import Line
+from benchmarks.measurement import CALLS_PER_SECOND
+from benchmarks.running import CaseResult, SweepResult, median
+from benchmarks.servers import CEILING
+
+BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
+
+#: Below this share of its time the server waited for the load.
+BUSY = 0.9
+
+
+def machine() -> str:
+    """Describe what the figures come from."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):
+        model = found[1].strip()
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("uvicorn", "uvloop", "picows")
+    )
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}; {python}, {versions}"
+
+
+def markdown(cases: list[CaseResult], sweeps: list[SweepResult], missing: Mapping[str, str], how: str) -> str:
+    """Return the tables, what they come from first."""
+    parts = [f"{machine()}. {how}.\n"]
+    parts += [f"{app} is left out: {reason}.\n" for app, reason in missing.items()]
+    if cases:
+        head = (
+            "| case | of | figure | beside the ceiling | server CPU each | the same by CPU |",
+            "| --- | --- | ---: | ---: | ---: | ---: |",
+        )
+        parts.append("\n".join((*head, *(row for result in cases for row in _rows(result)))) + "\n")
+    parts += [_sweep_table(result) for result in sweeps]
+    return "\n".join(parts)
+
+
+def insert(page: str, figures: str) -> str:
+    """Replace what stands between the marks of a page."""
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"the page has no lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n\n{figures}\n{END}{after}"
+
+
+def _rows(result: CaseResult) -> Iterator[str]:
+    title = result.case.title
+    for line in result.case.lines:
+        measured = median(result.runs[line.label])
+        for unit, figure in measured.figures.items():
+            beside = result.beside(line, unit)
+            compared = "" if beside is None else line.compare.form.format(beside)
+            cells = [title, line.label, f"{_number(figure)} {unit}", compared, *_cpu(line, result)]
+            yield f"| {' | '.join(cells)} |"
+            title = ""
+
+
+def _cpu(line: Line, result: CaseResult) -> tuple[str, str]:
+    """The server's CPU time for each, and what is compared by it."""
+    measured = median(result.runs[line.label])
+    if measured.cpu is None:
+        return "", ""
+    idle = "" if measured.busy is None or measured.busy >= BUSY else f" ({measured.busy:.0%} busy)"
+    cpu = f"{1e6 * measured.cpu:.1f} µs{idle}"
+    reference = median(result.runs[line.beside]).cpu if line.beside else None
+    if reference is None:
+        return cpu, ""
+    return cpu, line.compare.form.format(line.compare.ratio(1 / measured.cpu, 1 / reference))
+
+
+def _sweep_table(result: SweepResult) -> str:
+    points = result.sweep.points
+    rows = [
+        f"| {result.sweep.axis} | {' | '.join(f'{point:,}' for point in points)} |",
+        f"| --- |{' ---: |' * len(points)}",
+    ]
+    for app, measured in result.runs.items():
+        cells = []
+        for point in points:
+            rate = _number(median(measured[point]).figures[CALLS_PER_SECOND])
+            cells.append(rate if app == CEILING else f"{rate} ({result.share(app, point):.2f})")
+        rows.append(f"| {app} | {' | '.join(cells)} |")
+    return f"{result.sweep.title}, calls/s and the share of the ceiling:\n\n" + "\n".join(rows) + "\n"
+
+
+def _number(figure: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

@@ -1,0 +1,228 @@
+"""Runs every benchmark once, for a moment: to see that it works, not how fast it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import calls, events
+from benchmarks.__main__ import PAGE, main, options_of
+from benchmarks.cases import (
+    ABOVE,
+    COST_OF_RATE,
+    COST_OF_TIME,
+    SHARE_OF_SPEED,
+    Case,
+    Compare,
+    Line,
+    Scale,
+    Sweep,
+    cases,
+    sweeps,
+)
+from benchmarks.client import WrongAnswer
+from benchmarks.measurement import Measurement
+from benchmarks.report import BEGIN, END, insert, markdown
+from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
+from benchmarks.servers import APPS as MODULES
+from benchmarks.servers import Server, Servers
+
+MOMENT = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
+APPS = ["ceiling", "wampasgi"]
+CASES = cases(MOMENT, APPS)
+SWEEPS = sweeps(MOMENT, APPS)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    with Servers(pin=False) as servers:
+        yield servers
+
+
+@pytest.fixture
+def server(servers: Servers) -> Server:
+    return servers.running("wampasgi")
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_case_measures_each_of_its_lines(case: Case, servers: Servers) -> None:
+    result = run_case(case, servers, 1)
+    assert list(result.runs) == [line.label for line in case.lines]
+    assert all(run.figures for [run] in result.runs.values())
+    if case.name != "memory":  # of so few sessions that may be none
+        assert all(figure > 0 for [run] in result.runs.values() for figure in run.figures.values())
+    assert case.title in markdown([result], [], {}, "a moment")
+
+
+@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
+def test_sweep_measures_each_app_at_each_point(sweep: Sweep, servers: Servers) -> None:
+    result = run_sweep(sweep, servers, 1)
+    assert list(result.runs) == APPS
+    for measured in result.runs.values():
+        assert list(measured) == list(sweep.points)
+        assert all(run.figures["calls/s"] > 0 for [run] in measured.values())
+
+
+def test_wrong_answer_fails_the_run(server: Server) -> None:
+    with pytest.raises(WrongAnswer, match=r"nowhere\[1\] was answered by .*no_such_procedure"):
+        asyncio.run(calls.echo(server, 0.05, procedure="nowhere", args=[1]))
+
+
+def test_lost_event_fails_the_run(server: Server) -> None:
+    load = events.publish_among_patterns(
+        server, 0.05, match="prefix", patterns=["others."], topics=["mine.first"]
+    )
+    with pytest.raises(WrongAnswer, match=r"the subscriber got 0 of \d+ events"):
+        asyncio.run(load)
+
+
+def test_refused_request_fails_the_run(server: Server) -> None:
+    load = events.publish_among_patterns(server, 0.05, match="exact", patterns=["a#b"], topics=["mine"])
+    with pytest.raises(WrongAnswer, match=r"wamp\.error\.invalid_uri"):
+        asyncio.run(load)
+
+
+async def lost(servers: Servers) -> Measurement:
+    raise WrongAnswer("events are lost")
+
+
+def test_failure_names_the_case_and_the_line(servers: Servers) -> None:
+    with pytest.raises(WrongAnswer, match=r"^fan, wampasgi: events are lost$"):
+        run_case(Case("fan", "Fan", [Line("wampasgi", lost)]), servers, 1)
+
+
+def test_server_that_does_not_start_is_an_error(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODULES, "missing", "benchmarks.apps.missing")
+    with pytest.raises(RuntimeError, match="the server of missing did not start"):
+        servers.running("missing")
+
+
+def test_peer_that_is_not_installed_is_left_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.servers.PEERS", {"serverwamp": "no_such_package"})
+    [(peer, reason)] = servers.missing_peers().items()
+    assert peer == "serverwamp"
+    assert "it is not installed for Python 3." in reason
+
+
+def test_peer_that_does_not_start_is_left_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.servers.PEERS", {"broken": "starlette"})
+    monkeypatch.setitem(MODULES, "broken", "benchmarks.apps.missing")
+    assert servers.missing_peers() == {"broken": "the server of broken did not start, its error says why"}
+
+
+# The tables
+
+
+async def no_load(_: object) -> Measurement:
+    return Measurement({})
+
+
+def line_of(label: str, beside: str | None = None) -> Line:
+    return Line(label, no_load, beside)
+
+
+def test_median_of_runs_is_that_of_each_figure() -> None:
+    runs = [Measurement({"calls/s": rate}, cpu, 1) for rate, cpu in ((1, 30), (5, 10), (2, 20))]
+    assert median(runs) == Measurement({"calls/s": 2}, 20, 1)
+
+
+def test_ratio_is_the_median_of_the_runs_ratios() -> None:
+    runs = {
+        "ceiling": [Measurement({"calls/s": rate}) for rate in (100, 1000, 200)],
+        "wampasgi": [Measurement({"calls/s": rate}) for rate in (50, 800, 20)],
+    }
+    case = Case("echo", "Echo", [line_of("ceiling"), line_of("wampasgi", "ceiling")])
+    table = markdown([CaseResult(case, runs)], [], {}, "Medians")
+    assert "| Echo | ceiling | 200 calls/s |  |  |  |" in table
+    assert "|  | wampasgi | 50 calls/s | 0.50 |  |  |" in table
+
+
+def test_cpu_time_is_compared_too_and_an_idle_server_is_marked() -> None:
+    runs = {
+        "ceiling": [Measurement({"calls/s": 100}, cpu=20e-6, busy=0.7)],
+        "wampasgi": [Measurement({"calls/s": 50}, cpu=25e-6, busy=0.99)],
+    }
+    case = Case("echo", "Echo", [line_of("ceiling"), line_of("wampasgi", "ceiling")])
+    table = markdown([CaseResult(case, runs)], [], {}, "Medians")
+    assert "| 20.0 µs (70% busy) |  |" in table
+    assert "| 0.50 | 25.0 µs | 0.80 |" in table
+
+
+@pytest.mark.parametrize(
+    ("compare", "figure", "reference", "shown"),
+    [
+        (SHARE_OF_SPEED, 200, 100, "0.50"),
+        (COST_OF_RATE, 50, 100, "2.00 times the cost"),
+        (COST_OF_TIME, 150, 100, "1.50 times the cost"),
+        (ABOVE, 28, 21.5, "+6.5"),
+    ],
+)
+def test_comparison(compare: Compare, figure: float, reference: float, shown: str) -> None:
+    assert compare.form.format(compare.ratio(figure, reference)) == shown
+
+
+def made_up_sweep() -> SweepResult:
+    sweep = Sweep(
+        "payload", "Over the payload", "bytes", (16, 1024), APPS, lambda server, point: no_load(server)
+    )
+    rates = {"ceiling": (4000, 2000), "wampasgi": (3000, 1800)}
+    return SweepResult(
+        sweep,
+        {
+            app: {
+                point: [Measurement({"calls/s": rate})]
+                for point, rate in zip(sweep.points, of_app, strict=True)
+            }
+            for app, of_app in rates.items()
+        },
+    )
+
+
+def test_sweep_is_a_table_with_the_shares() -> None:
+    table = markdown([], [made_up_sweep()], {}, "Medians")
+    assert "| bytes | 16 | 1,024 |" in table
+    assert "| wampasgi | 3,000 (0.75) | 1,800 (0.90) |" in table
+
+
+def test_missing_peer_is_named_with_the_reason() -> None:
+    assert "serverwamp is left out: not installed." in markdown([], [], {"serverwamp": "not installed"}, "")
+
+
+def test_figures_replace_those_of_the_page() -> None:
+    assert insert(f"# A\n{BEGIN}\nold\n{END}\nB\n", "new\n") == f"# A\n{BEGIN}\n\nnew\n\n{END}\nB\n"
+    with pytest.raises(ValueError, match="the page has no lines"):
+        insert("# A\n", "new\n")
+
+
+def test_page_has_a_place_for_the_figures() -> None:
+    assert "new figures" in insert(PAGE.read_text(), "new figures\n")
+
+
+def test_plot_is_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the plot needs matplotlib, of the extra `bench`")
+    from benchmarks.plot import draw
+
+    draw([made_up_sweep()], tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+# The program
+
+
+def test_program_prints_and_writes_what_was_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--quick", "--seconds", "0.05", "--case", "echo", "--no-peers", "--output", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "RPC echo, 8 sessions" in printed
+    assert "Depends" not in printed
+    assert (tmp_path / "figures.md").read_text() in printed
+
+
+def test_program_names_the_cases_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options_of(["--case", "nothing"])
+    assert "fan_out_1000" in capsys.readouterr().err
