@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.websocket import WebSocket, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCResult, WAMPError
+from wampasgi.errors import UnserializableValue
 from wampasgi.timestamps import nanoseconds
 from wampasgi.types import Match
 
@@ -316,6 +318,19 @@ async def test_history_is_as_it_was_published_and_bounded_in_bytes() -> None:
     (event,) = await server_events(app)
 
     assert event["args"] == [{"text": "first"}]
+
+
+async def test_what_no_client_can_be_sent_is_not_stored() -> None:
+    app = open_app()
+    app.keep_history("t")
+    with pytest.raises(UnserializableValue, match="object"):
+        await app.publish("t", object())
+    with pytest.raises(UnserializableValue, match="object"):
+        await app.publish("other", object(), options={"retain": True})
+    await app.publish("t", {UUID(int=1)}, b"\x00")
+
+    assert app.clear_retained("", match="prefix") == 0
+    assert [event["args"] for event in await server_events(app)] == [[[str(UUID(int=1))], b"\x00"]]
 
 
 async def test_encoded_payload_is_in_the_history_as_it_came() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wampasgi.timestamps import nanoseconds
@@ -59,6 +59,7 @@ def test_what_is_no_timestamp_is_none(text: str) -> None:
     assert nanoseconds(text) is None
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
     st.integers(-14 * 60, 14 * 60),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
-from wampasgi.session import Session
+from wampasgi.session import Session, check_reason
 from wampasgi.shutdown import shutdown_signalled
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
@@ -215,6 +215,7 @@ class Application(ConfiguresRealm):
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""
+        check_reason(uri)
         async with anyio.create_task_group() as tasks:
             for realm in self._all_realms():
                 tasks.start_soon(realm.close_sessions, uri, message)
@@ -229,17 +230,16 @@ class Application(ConfiguresRealm):
         for realm in self._all_realms():
             realm.build()
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
             self.check()
-            await self._dispatcher(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._explain(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan_router.lifespan(scope, receive, send)
-        else:
-            raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+            return self._dispatcher(scope, receive, send)
+        if scope["type"] == "http":
+            return self._explain(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return self._lifespan_router.lifespan(scope, receive, send)
+        raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = PlainTextResponse(

@@ -51,6 +51,9 @@ PASSTHRU_RULES: Final[Rules] = {
     "ppt_serializer": _STR,
     "ppt_cipher": _STR,
     "ppt_keyid": _STR,
+    "enc_algo": _STR,
+    "enc_key": _STR,
+    "enc_serializer": _STR,
 }
 PUBLISH_RULES: Final[Rules] = {
     **PASSTHRU_RULES,
@@ -64,7 +67,6 @@ PUBLISH_RULES: Final[Rules] = {
     "eligible_authid": _STRS,
     "eligible_authrole": _STRS,
     "retain": _BOOL,
-    "enc_algo": _STR,
 }
 SUBSCRIBE_RULES: Final[Rules] = {"match": _STR, "get_retained": _BOOL}
 EVENT_RULES: Final[Rules] = {"topic": _STR, "retained": _BOOL, "enc_algo": _STR}

@@ -69,12 +69,15 @@ class EventQueue:
         self._owner = owner
         self._provided = provided
         self._limit = limit
-        self._waiting: deque[tuple[Subscriber, Event]] = deque()
-        self._room = anyio.Event()
+        # Made when there is something to wait, because most sessions publish nothing.
+        self._waiting: deque[tuple[Subscriber, Event]] | None = None
+        self._room: anyio.Event | None = None
         self._working = False
 
     def put(self, subscriber: Subscriber, event: Event) -> None:
         """Let ``subscriber`` handle ``event`` after the ones before."""
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append((subscriber, event))
         if not self._working:
             self._working = True
@@ -82,7 +85,7 @@ class EventQueue:
 
     async def room(self) -> None:
         """Wait while as many events wait as may."""
-        while len(self._waiting) >= self._limit:
+        while self._waiting is not None and len(self._waiting) >= self._limit:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -97,7 +100,9 @@ class EventQueue:
             while self._waiting:
                 subscriber, event = self._waiting.popleft()
                 await subscriber.handle(event, self._provided, self._provided["session"])
-                self._room.set()
+                if self._room is not None:
+                    self._room.set()
         finally:
             self._working = False
-            self._room.set()
+            if self._room is not None:
+                self._room.set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import chain
 from random import randrange
+from typing import Any
 
 import anyio
 
@@ -15,6 +15,7 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
 from wampasgi.local_events import LocalSubscriptions
+from wampasgi.messages import Call
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
@@ -122,14 +123,12 @@ class JoinedSessions(Mapping[int, Session]):
         """Deliver to ``session`` from now on."""
         self._sessions[session.id] = self._attached[session.id] = session
         self._peers[session.id] = peer
-        peer.may_continue = self.dealer.add_session(session.id, session).may_continue
-        peer.on_leave = partial(self._leave_router, session.id)
-        peer.undeliverable = partial(self._undeliverable, session.id)
-        peer.call = partial(self.caller.call, only=session.id)
+        self.dealer.add_session(session.id, session)
+        peer.session_id, peer.router = session.id, self
         self._events.joined(session.id, session)
         self.report()
 
-    def _leave_router(self, session_id: int) -> None:
+    def leaving(self, session_id: int) -> None:
         """End subscriptions, registrations and calls of a session that is about to end; nobody need wait."""
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
@@ -141,12 +140,30 @@ class JoinedSessions(Mapping[int, Session]):
             self._events.left(session_id, leaving)
         self.report()
 
-    def _undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+    def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+        """Answer the caller of an INVOCATION that cannot be sent."""
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
+
+    def may_continue(self, session_id: int, call: Call) -> bool:
+        """Whether a CALL with an id that was there before can be part of a progressive call."""
+        session = self.dealer.sessions.get(session_id)
+        return session is not None and session.may_continue(call)
+
+    async def call_client(
+        self,
+        session_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        timeout: float | None,
+    ) -> Any:
+        """Call a procedure that this very session has registered, in the server's name."""
+        return await self.caller.call(procedure, args, kwargs, timeout=timeout, only=session_id)
 
     def leave(self, session: Session) -> None:
         """Forget a session and all its subscriptions and registrations."""
-        self._leave_router(session.id)
+        self.leaving(session.id)
         self._silenced.discard(session.id)
         del self._sessions[session.id]
         del self._peers[session.id]
@@ -185,9 +202,9 @@ class JoinedSessions(Mapping[int, Session]):
         ]
         for subscriber in revoked:
             assert subscription is not None
-            revoke = self._peers[subscriber].revoke_subscription
-            assert revoke is not None, "a session subscribes once it is open, and then it can be revoked"
-            revoke(subscription.subscription_id, reason)
+            own = self._peers[subscriber].subscriptions
+            assert own is not None, "it has this subscription"
+            own.revoke(subscription.subscription_id, reason)
         self.report()
         return len(revoked)
 

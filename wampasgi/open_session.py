@@ -60,12 +60,35 @@ logger = logging.getLogger("wampasgi.session")
 class OpenSession:
     """Serves one session from WELCOME to its end.
 
-    ``handlers`` own its lifespan handlers and gatekeepers, ``events`` the task that hands its publications to
-    the server's own subscribers.
+    ``handlers`` own its lifespan handlers and gatekeepers, None where these have but one part; ``events`` own
+    the task that hands its publications to the server's own subscribers.
     """
 
+    __slots__ = (
+        "_built",
+        "_calls",
+        "_events",
+        "_handlers",
+        "_meta_calls",
+        "_open_procedures",
+        "_peer",
+        "_permissions",
+        "_provided",
+        "_requests",
+        "_routed",
+        "_routed_session",
+        "_session",
+        "_subscribing",
+        "_subscriptions",
+    )
+
     def __init__(
-        self, session: Session, peer: Peer, built: BuiltRealm, handlers: TaskGroup, events: TaskOwner
+        self,
+        session: Session,
+        peer: Peer,
+        built: BuiltRealm,
+        handlers: TaskGroup | None,
+        events: TaskOwner,
     ) -> None:
         self._session = session
         self._peer = peer
@@ -74,28 +97,16 @@ class OpenSession:
         self._provided = built.provided_for(session)
         self._open_procedures = built.open_procedures
         self._permissions = built.authorization.permissions
-        self._subscriptions = Subscriptions(
-            session,
-            peer,
-            built.joined.broker,
-            handlers,
-            self._provided,
-            retained_limit=built.limits.retained_per_subscribe,
-            teardown_timeout=built.limits.teardown_timeout,
-        )
+        self._subscriptions: Subscriptions | None = None
         self._routed_session = built.joined.dealer.sessions[session.id]
-        self._subscribing: set[int] = set()
-        self._meta_calls = MetaCalls(
-            MetaCaller(session, built, self._permit_testament, self._permit_history), peer
-        )
+        self._subscribing: dict[int, None] = {}
+        self._meta_calls: MetaCalls | None = None
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
 
     async def run(self, requests: TaskOwner) -> None:
         """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
         timeout = self._built.limits.teardown_timeout
         lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
-        self._peer.send_event = self._subscriptions.send_event
-        self._peer.revoke_subscription = self._subscriptions.revoke
         try:
             with self._peer.reading:
                 if not await lifespan.begin(self._handlers):
@@ -116,7 +127,8 @@ class OpenSession:
             self._peer.cut(GOODBYE_AND_OUT)
             with anyio.move_on_after(timeout, shield=True):
                 await self._events.empty()
-            self._subscriptions.end()
+            if self._subscriptions is not None:
+                self._subscriptions.end()
             lifespan.end()
 
     async def _read_messages(self) -> None:
@@ -195,6 +207,11 @@ class OpenSession:
         if procedure is None:
             try:
                 if is_reserved(message.procedure):
+                    if self._meta_calls is None:
+                        caller = MetaCaller(
+                            self._session, self._built, self._permit_testament, self._permit_history
+                        )
+                        self._meta_calls = MetaCalls(caller, self._peer)
                     await self._meta_calls.answer(message, verdict)
                 else:
                     routed.call(message, verdict, disclose=disclose)
@@ -285,6 +302,22 @@ class OpenSession:
 
     # Subscriptions
 
+    def _own_subscriptions(self) -> Subscriptions:
+        """What the session has subscribed to, made when it first asks: many sessions never do."""
+        if self._subscriptions is None:
+            built = self._built
+            self._subscriptions = Subscriptions(
+                self._session,
+                self._peer,
+                built.joined.broker,
+                self._handlers,
+                self._provided,
+                retained_limit=built.limits.retained_per_subscribe,
+                teardown_timeout=built.limits.teardown_timeout,
+            )
+            self._peer.subscriptions = self._subscriptions
+        return self._subscriptions
+
     async def _on_subscribe(self, message: Subscribe) -> None:
         if self._is_in_flight(message):
             return
@@ -293,7 +326,8 @@ class OpenSession:
             if match not in MATCH_POLICIES:
                 raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
             limit = self._built.limits.subscriptions
-            if len(self._subscriptions) >= limit and (match, message.topic) not in self._subscriptions:
+            own = self._own_subscriptions()
+            if len(own) >= limit and (match, message.topic) not in own:
                 raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
             topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
@@ -301,10 +335,10 @@ class OpenSession:
             return
         at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
         if self._built.synchronize_requests or topic is None or at_limit:
-            await self._subscriptions.subscribe(message, match, topic)
+            await self._own_subscriptions().subscribe(message, match, topic)
             self._built.joined.report()
         else:
-            self._subscribing.add(message.request_id)
+            self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
 
     async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
@@ -336,14 +370,14 @@ class OpenSession:
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
-            await self._subscriptions.subscribe(message, match, topic)
+            await self._own_subscriptions().subscribe(message, match, topic)
             self._built.joined.report()
         finally:
-            self._subscribing.discard(message.request_id)
+            self._subscribing.pop(message.request_id, None)
 
     def _on_unsubscribe(self, message: Unsubscribe) -> None:
         try:
-            self._subscriptions.unsubscribe(message)
+            self._own_subscriptions().unsubscribe(message)
         except WAMPError as error:
             self._send_error(Unsubscribe.code, message.request_id, error)
         self._built.joined.report()

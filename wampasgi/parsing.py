@@ -20,6 +20,7 @@ from wampasgi.attributes import (
     HELLO_RULES,
     INVOCATION_RULES,
     MODE_RULES,
+    PASSTHRU_RULES,
     PROGRESS_RULES,
     PUBLISH_RULES,
     REGISTER_RULES,
@@ -291,7 +292,7 @@ def _error(raw: RawMessage, _: URICheck) -> Message:
     if type(request_type) is not int or request_type not in _ANSWERED_BY_ERROR:
         raise _wrong("ERROR.REQUEST.Type", "the code of a request that ERROR answers", request_type, int)
     request_id = _id("ERROR.REQUEST.Request", raw[2])
-    details = _dict("ERROR.Details", raw[3])
+    details = _attributes("ERROR.Details", raw[3], PASSTHRU_RULES)
     return messages.Error(request_type, request_id, details, _uri("ERROR.Error", raw[4]), args, kwargs)
 
 

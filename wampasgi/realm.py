@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -45,6 +45,7 @@ from wampasgi.meta_calls import MetaCaller
 from wampasgi.router.matching import URIMap
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
+from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
@@ -130,32 +131,13 @@ class Realm(ConfiguresRealm):
 
     # Serving
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
         built = self.build()
         assert self._stack is not None
-        if not built.early_lifespan_handlers:
-            await self._stack(scope, receive, send)
-            return
-        lifespan = LifespanHandlers(
-            built.early_lifespan_handlers,
-            built.provided_for(scope["wamp.session"]),
-            teardown_timeout=built.limits.teardown_timeout,
-        )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as handlers:
-            try:
-                if await lifespan.begin(handlers):
-                    await self._stack(scope, receive, send)
-                else:
-                    await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-            except Exception as error:  # noqa: BLE001 - raised again below
-                # Out of the task group it would come as an exception group.
-                failure = error
-            finally:
-                lifespan.end()
-        if failure is not None:
-            raise failure
+        if built.early_lifespan_handlers:
+            return _serve_around(self._stack, built, scope, receive, send)
+        return self._stack(scope, receive, send)
 
     # Calls and publications of the server's
 
@@ -167,10 +149,17 @@ class Realm(ConfiguresRealm):
         ``args`` and ``kwargs`` are the payload, ``options`` those of PUBLISH in the specification's names,
         such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
         value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
+        An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
+        serialized then raises UnserializableValue.
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        publication = self._joined.broker.publish(None, topic, options or {}, list(args), kwargs)
+        options, payload = options or {}, (list(args), kwargs)
+        broker = self._joined.broker
+        if broker.stores(topic, options):
+            # The objects may change later, and one that no client can be sent would spoil a whole history.
+            payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
+        publication = broker.publish(None, topic, options, *payload)
         self._joined.distribute(publication)
         # One turn of the event loop for the writers: a loop of publications must not fill the queues of
         # subscribers that read as fast as they can.
@@ -400,6 +389,31 @@ class Realm(ConfiguresRealm):
         for middleware in reversed(self._settings.middleware):
             app = middleware.cls(app, *middleware.args, **middleware.kwargs)
         return app
+
+
+async def _serve_around(
+    stack: ASGIApp, built: BuiltRealm, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Serve a session with the lifespan handlers that begin before it is authenticated."""
+    lifespan = LifespanHandlers(
+        built.early_lifespan_handlers,
+        built.provided_for(scope["wamp.session"]),
+        teardown_timeout=built.limits.teardown_timeout,
+    )
+    failure: Exception | None = None
+    async with anyio.create_task_group() as handlers:
+        try:
+            if await lifespan.begin(handlers):
+                await stack(scope, receive, send)
+            else:
+                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # Out of the task group it would come as an exception group.
+            failure = error
+        finally:
+            lifespan.end()
+    if failure is not None:
+        raise failure
 
 
 def _authenticators(

@@ -47,6 +47,7 @@ class RoutedCalls:
         self._dealer = built.joined.dealer
         self._deliver = built.joined.deliver
         self._routed = self._dealer.sessions[session.id]
+        self._routed.on_deadline = self._watch_deadlines
         self._sleep: anyio.CancelScope | None = None
 
     # As callee
@@ -115,8 +116,6 @@ class RoutedCalls:
             raise WAMPError(UNAVAILABLE, f"{limit} calls of this session wait for their answers already")
         now = anyio.current_time() if options.get("timeout", 0) else 0
         self._deliver(self._dealer.call(self._session.id, message, now=now, disclose=disclose))
-        if now:
-            self._watch_deadlines()
 
     def refuse(self, message: Call, error: WAMPError) -> None:
         """Answer a call with ERROR; further parts of it will be discarded."""

@@ -18,6 +18,7 @@ from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker
 from wampasgi.session import Session
 from wampasgi.types import Match
+from wampasgi.uris import check_uri
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -53,8 +54,8 @@ class _Subscription:
 class Subscriptions:
     """What one session has subscribed to.
 
-    ``tasks`` own the gatekeepers; they end with the subscription or the session. ``retained_limit`` is how
-    many retained events one SUBSCRIBE is sent at most.
+    ``tasks`` own the gatekeepers that have a yield; they end with the subscription or the session.
+    ``retained_limit`` is how many retained events one SUBSCRIBE is sent at most.
     """
 
     __slots__ = (
@@ -74,7 +75,7 @@ class Subscriptions:
         session: Session,
         peer: Peer,
         broker: Broker,
-        tasks: TaskGroup,
+        tasks: TaskGroup | None,
         provided: Mapping[str, Any],
         *,
         retained_limit: int,
@@ -205,6 +206,7 @@ class Subscriptions:
         if topic.plan.kind == "async_generator":
             gatekeeper = TwoPartHandler(topic.plan, provided, teardown_timeout=self._teardown_timeout)
             subscription.gatekeeper = gatekeeper
+            assert self._tasks is not None
             self._tasks.start_soon(gatekeeper.run)
             await gatekeeper.begun.wait()
             failure = gatekeeper.failure
@@ -213,7 +215,7 @@ class Subscriptions:
                 await topic.plan.call(provided)
             except Exception as error:  # noqa: BLE001 - looked at below
                 failure = error
-        if isinstance(failure, WAMPError):
+        if isinstance(failure, WAMPError) and check_uri(failure.uri):
             raise failure
         if failure is None:
             return

@@ -465,7 +465,7 @@ def test_broker_that_retains_nothing_ignores_retain() -> None:
 
 def logging_broker(topic: str = TOPIC, match: Match = "exact") -> Broker:
     """A broker that keeps the history of subscription 1."""
-    broker = new_broker()
+    broker = retaining_broker()
     broker.history = EventHistory(now=lambda: "2026-11-23T10:00:00.000Z", max_size=10**6)
     broker.history.keep(topic, match, limit=10)
     broker.keep(topic, match)
@@ -548,3 +548,20 @@ def test_broker_without_history_has_no_events() -> None:
     broker = broker_with(ALICE)
     broker.publish(None, TOPIC, {}, None, None)
     assert texts(broker, ALICE) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "options", "stored"),
+    [
+        (TOPIC, {}, True),
+        (TOPIC, {"exclude": [ALICE]}, False),
+        (TOPIC, {"exclude": [ALICE], "retain": True}, True),
+        ("com.other", {}, False),
+        ("com.other", {"retain": True}, True),
+        ("com.other", {"retain": False}, False),
+    ],
+)
+def test_broker_tells_what_it_would_store(topic: str, options: dict[str, Any], stored: bool) -> None:
+    broker = logging_broker()
+    assert broker.stores(topic, options) is stored
+    assert new_broker(None).stores(topic, options) is False

@@ -5,7 +5,7 @@ import timeit
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wampasgi.router.matching import URIMap, covers, matcher, overlaps, specificity
@@ -215,6 +215,7 @@ def test_map_finds_what_a_naive_matcher_finds(
         assert uris.best(uri) == (expected[0] if expected else None)
 
 
+@settings(deadline=None)
 @given(st.lists(some_entries, unique=True), some_uris)
 def test_matcher_of_one_pattern_tells_what_a_naive_matcher_tells(entries: list[Entry], uri: str) -> None:
     assert [entry for entry in entries if matcher(*entry)(uri)] == [

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wampasgi.messages import Event
@@ -134,6 +134,7 @@ AUDIENCES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(AUDIENCES, max_size=LIMITED_PER_TOPIC))
 def test_every_session_gets_the_most_recent_event_that_it_would_have_received(
     audiences: list[dict[str, Any]],

@@ -19,21 +19,15 @@ class Details:
 SESSIONS = {1: Details("alice", "staff"), 2: Details("bob", "guest")}
 
 
-@dataclass
-class Point:
-    x: int
-
-
 def test_copy_shares_nothing_that_can_change() -> None:
-    value = {"list": [1, [2.5, None]], "tuple": (b"x", {"deep": True}), "point": Point(1)}
+    value: dict[str, Any] = {"list": [1, [2.5, None]], "tuple": (b"x", {"deep": True})}
     copy, _ = copied(value)
 
-    value["list"].append("later")  # type: ignore[attr-defined]
-    value["list"][1].clear()  # type: ignore[index]
-    value["tuple"][1]["deep"] = False  # type: ignore[index]
-    value["point"].x = 2  # type: ignore[attr-defined]
+    value["list"].append("later")
+    value["list"][1].clear()
+    value["tuple"][1]["deep"] = False
 
-    assert copy == {"list": [1, [2.5, None]], "tuple": [b"x", {"deep": True}], "point": Point(1)}
+    assert copy == {"list": [1, [2.5, None]], "tuple": [b"x", {"deep": True}]}
 
 
 def test_depth_and_cycles_do_no_harm() -> None:

@@ -253,6 +253,11 @@ class Broker:
                 publication.deliveries.append(Delivery(event, recipients))
         return publication
 
+    def stores(self, topic: str, options: Mapping[str, Any]) -> bool:
+        """Whether a publication would be kept, as a retained event or in a history."""
+        retain: bool = options.get("retain", False) and self._retained is not None
+        return retain or (self.history is not None and self.history.wants(topic, options))
+
     def _store(self, event: StoredEvent, *, retain: bool, log: bool) -> None:
         if retain and self._retained is not None:
             self._retained.retain(event)

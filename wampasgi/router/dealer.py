@@ -211,6 +211,8 @@ class Dealer:
             pending.deadline = pending.started_at + message.options["timeout"] / 1000
         callee.open_invocation(pending, taken_by)
         caller.calls[message.request_id] = pending
+        if pending.deadline is not None and caller.on_deadline is not None:
+            caller.on_deadline()
         return [_invocation(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
@@ -326,11 +328,11 @@ class Dealer:
             return self._refuse_yield(pending, message)
         details = payload_attributes(message.options)
         if message.options.get("progress", False):
+            if not pending.details.get("receive_progress", False):
+                return []
             if pending.deadline is not None:
                 # Spec: the timeout is the time between two results.
                 pending.deadline = now + pending.message.options["timeout"] / 1000
-            if not pending.details.get("receive_progress", False):
-                return []
             details["progress"] = True
         else:
             self._close(pending)

@@ -2,8 +2,8 @@
 
 Nothing is awaited or sent here. An answer comes with what is to follow it: sessions to close, messages to
 send.
-Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API", "Event
-History".
+Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API", "Session
+Testament", "Event History".
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any, Final
@@ -13,7 +12,6 @@ from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, SessionDetai
 
 # What an event without any payload takes.
 _BARE: Final = 500
-_IMMUTABLE: Final = (str, bytes, int, float, bool, type(None))
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +58,7 @@ def store(event: Event, topic: str, options: Mapping[str, Any], *, excluded_id: 
 
 
 def copied(value: Any) -> tuple[Any, int]:
-    """Copy a payload through and through, and return the copy with about the bytes that it takes.
+    """Copy the lists and dicts of a payload, and return the copy with about the bytes that all of it takes.
 
     Without recursion, because peers choose the depth.
     """
@@ -75,15 +73,12 @@ def copied(value: Any) -> tuple[Any, int]:
                 container[place] = copies[id(item)]
                 continue
             size += getsizeof(item)
-            if type(item) in _IMMUTABLE:
-                continue
             if type(item) is list or type(item) is tuple:
                 copy: Any = list(item)
             elif type(item) is dict:
                 copy = dict(item)
                 size += sum(map(getsizeof, item))
             else:
-                container[place] = deepcopy(item)
                 continue
             container[place] = copies[id(item)] = copy
             waiting.append(copy)
