@@ -54,7 +54,8 @@ LAYERS = (
         names(
             "adapters arguments auth authorization built callables calls configuration connection"
             " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
-            " meta_calls metrics open_session outbound peer permissions realm routed_calls routing rpc"
+            " local_events meta_calls metrics open_session outbound peer permissions realm routed_calls"
+            " routing rpc"
             " server_caller session shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,

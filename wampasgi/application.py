@@ -16,6 +16,7 @@ from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.dispatch import WebSocketDispatcher
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
@@ -154,6 +155,29 @@ class Application(ConfiguresRealm):
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
+
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> LocalSubscription:
+        """Handle events of the default realm while an ``async with`` lasts. See Realm.subscribe."""
+        return self.default_realm.subscribe(topic, handler, match=match, buffer=buffer, when_full=when_full)
+
+    def events(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> Events:
+        """The events of the default realm, to iterate over inside ``async with``. See Realm.events."""
+        return self.default_realm.events(topic, match=match, buffer=buffer, when_full=when_full)
 
     def register(
         self,

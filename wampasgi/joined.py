@@ -14,6 +14,7 @@ from wampasgi.adapters import Start
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
+from wampasgi.local_events import LocalSubscriptions
 from wampasgi.messages import Call
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
@@ -38,9 +39,9 @@ def utc_now() -> str:
 class JoinedSessions(Mapping[int, Session]):
     """The open sessions of one realm by session id, with its broker and its dealer.
 
-    ``server`` is the realm's own session, which calls in the server's name. With ``private_registrations``
-    each session registers for itself alone. ``now`` gives the time, RFC 3339, for the meta API
-    and the event history.
+    ``server`` is the realm's own session, which calls and subscribes in the server's name. With
+    ``private_registrations`` each session registers for itself alone. ``now`` gives the time, RFC 3339, for
+    the meta API and the event history.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class JoinedSessions(Mapping[int, Session]):
             sessions=self._sessions,
             retained=self.retained,
         )
+        #: What the server itself has subscribed to.
+        self.local = LocalSubscriptions(server.id, self.broker, changed=self.report)
         next_registration_id = SequentialIds().next
         self.dealer = Dealer(
             next_registration_id=next_registration_id,
@@ -188,10 +191,15 @@ class JoinedSessions(Mapping[int, Session]):
     def revoke_subscription(
         self, topic: str, match: Match, session_id: int | None, reason: str | None
     ) -> int:
-        """Take a subscription away from one session or from all, and return how many had it."""
+        """Take a subscription away from one session or from all clients, and return how many had it."""
         subscription = self.broker.get(topic, match)
         subscribers = [] if subscription is None else list(subscription.subscribers)
-        revoked = [subscriber for subscriber in subscribers if session_id in (None, subscriber)]
+        revoked = [
+            subscriber
+            for subscriber in subscribers
+            # The server keeps what it listens to itself.
+            if subscriber != self.local.session_id and session_id in (None, subscriber)
+        ]
         for subscriber in revoked:
             assert subscription is not None
             own = self._peers[subscriber].subscriptions
@@ -254,8 +262,13 @@ class JoinedSessions(Mapping[int, Session]):
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
+        server_id = self.local.session_id
         for delivery in publication.deliveries:
-            writes = self._writes(EncodedMessage(delivery.event), delivery.recipients)
+            recipients = delivery.recipients
+            if delivery.event.subscription_id in self.local and server_id in recipients:
+                self.local.take(delivery.event)
+                recipients = [session_id for session_id in recipients if session_id != server_id]
+            writes = self._writes(EncodedMessage(delivery.event), recipients)
             first = next(writes, None)
             if first is not None:
                 first[0].spawn_each(chain((first,), writes))

@@ -26,7 +26,6 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.events import Event, EventQueue, Subscriber
-from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.messages import (
     Abort,
@@ -300,25 +299,23 @@ class OpenSession:
     ) -> int:
         """Publish as far as was permitted, and return the publication id."""
         topic, options = message.topic, message.options
-        if verdict is None:
-            # Nobody has said that clients may reach each other here: it is for the server alone.
-            publication_id = random_publication_id()
-        else:
-            publication = self._built.joined.broker.publish(
-                self._session.id,
-                topic,
-                options,
-                message.args,
-                message.kwargs,
-                payload=message.payload,
-                disclose=disclose,
-            )
-            self._built.joined.distribute(publication)
-            publication_id = publication.publication_id
-        event = Event(topic, message.args or (), message.kwargs or {}, publication_id)
+        joined = self._built.joined
+        publication = joined.broker.publish(
+            self._session.id,
+            topic,
+            options,
+            message.args,
+            message.kwargs,
+            payload=message.payload,
+            disclose=disclose,
+            # Where nobody has said that clients may reach each other, it is for the server alone.
+            only=None if verdict is not None else (joined.local.session_id,),
+        )
+        joined.distribute(publication)
+        event = Event(topic, message.args or (), message.kwargs or {}, publication.publication_id)
         for subscriber in subscribers:
             self._events.put(subscriber, event)
-        return publication_id
+        return publication.publication_id
 
     # Subscriptions
 

@@ -40,6 +40,7 @@ from wampasgi.injection import Injection
 from wampasgi.joined import JoinedSessions
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
 from wampasgi.router.matching import URIMap
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
@@ -191,6 +192,49 @@ class Realm(ConfiguresRealm):
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
+
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> LocalSubscription:
+        """Handle the events of a topic, or a pattern of topics, while the ``async with`` of this lasts.
+
+        ``handler`` is one as ``subscriber`` decorates, but permits no client to publish; its ``session`` is
+        the realm's own. It gets what clients, the server and the router publish, one event at a time and in
+        order. ``buffer`` events wait for it at most; ``when_full`` says which is dropped then:
+        ``"drop_oldest"`` or ``"drop_newest"``. Raises ConfigurationError for what cannot be.
+        """
+        events = self.events(topic, match=match, buffer=buffer, when_full=when_full)
+        plan = self._injection().read(handler, {"event": Event}, takes_payload=True)
+        built = self.build()
+        return LocalSubscription(
+            events,
+            Subscriber(plan, None),
+            built.provided_for(self._server_session),
+            async_support=built.async_support,
+            teardown_timeout=built.limits.teardown_timeout,
+        )
+
+    def events(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> Events:
+        """The events of a topic, or a pattern of topics, to iterate over inside ``async with``.
+
+        What is published from entering it on, as with ``subscribe``. Publishers never wait: ``buffer`` and
+        ``when_full`` say what is dropped where the iteration is too slow, and ``Events.dropped`` how many
+        were. Raises ConfigurationError for what cannot be.
+        """
+        return Events(self._joined.local, topic, match, buffer=buffer, when_full=when_full)
 
     def register(
         self,
