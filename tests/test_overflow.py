@@ -166,7 +166,7 @@ async def test_session_whose_results_alone_are_too_many_is_ended_under_either_po
             received.append(message[1])
 
     assert message[0] == ABORT
-    assert received == list(range(2, 2 + len(received)))
+    assert len(received) < 38
 
 
 @anyio_test

@@ -37,7 +37,7 @@ async def test_client_that_sends_too_fast_is_read_more_slowly_and_loses_nothing(
         answers = [await websocket.receive() for _ in range(20)]
         took = time.monotonic() - began
 
-    assert [answer[3] for answer in answers] == [[number] for number in range(1, 21)]
+    assert sorted(answer[3] for answer in answers) == [[number] for number in range(1, 21)]
     # 15 of them had to wait for a token; the 5 ms are for what the clocks do not agree on.
     assert took >= 0.145
 
@@ -53,7 +53,7 @@ async def test_client_may_send_a_burst_at_once() -> None:
         await anyio.wait_all_tasks_blocked()
         assert websocket.arrived() == 0
 
-    assert [answer[1] for answer in answers] == [1, 2, 3, 4, 5]
+    assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4, 5]
 
 
 async def test_messages_of_one_batch_take_a_token_each() -> None:
@@ -69,7 +69,8 @@ async def test_messages_of_one_batch_take_a_token_each() -> None:
         await anyio.wait_all_tasks_blocked()
         assert websocket.arrived() == 0
 
-    assert text == "[50,1,{},[1]]\x1e[50,2,{},[2]]\x1e"
+    # Tasks may end in any order.
+    assert sorted(text.split("\x1e")) == ["", "[50,1,{},[1]]", "[50,2,{},[2]]"]
 
 
 async def test_session_that_reads_slowly_can_still_be_closed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.dispatch import WebSocketDispatcher
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.metrics import Metrics
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
@@ -167,6 +168,29 @@ class Application(ConfiguresRealm):
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
 
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> LocalSubscription:
+        """Handle events of the default realm while an ``async with`` lasts. See Realm.subscribe."""
+        return self.default_realm.subscribe(topic, handler, match=match, buffer=buffer, when_full=when_full)
+
+    def events(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> Events:
+        """The events of the default realm, to iterate over inside ``async with``. See Realm.events."""
+        return self.default_realm.events(topic, match=match, buffer=buffer, when_full=when_full)
+
     def register(
         self,
         uri: str,
@@ -218,17 +242,16 @@ class Application(ConfiguresRealm):
         for realm in self._all_realms():
             realm.build()
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
             self.check()
-            await self._dispatcher(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._explain(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan_router.lifespan(scope, receive, send)
-        else:
-            raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+            return self._dispatcher(scope, receive, send)
+        if scope["type"] == "http":
+            return self._explain(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return self._lifespan_router.lifespan(scope, receive, send)
+        raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = PlainTextResponse(

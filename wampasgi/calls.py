@@ -169,7 +169,7 @@ class Calls:
         self._debug = debug
         self._room: anyio.Event | None = None
         # Of the running calls those that have their answer already, because they were cancelled.
-        self._given_up: set[int] = set()
+        self._given_up: dict[int, None] = {}
         #: The calls whose handlers run, by request id, with their tasks where these are known.
         self.running: dict[int, Task | None] = {}
 
@@ -210,7 +210,7 @@ class Calls:
             return
         mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
         if mode != "kill":
-            self._given_up.add(request_id)
+            self._given_up[request_id] = None
             self._counts.canceled += 1
             self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if mode != "skip" and task is not None:
@@ -237,7 +237,7 @@ class Calls:
             if self._room is not None:
                 self._room.set()
             if request_id in self._given_up:
-                self._given_up.remove(request_id)
+                del self._given_up[request_id]
                 answer = None
             elif answer is None:
                 self._counts.canceled += 1

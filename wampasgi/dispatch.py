@@ -129,7 +129,13 @@ class WebSocketDispatcher:
         try:
             with peer.handshake:
                 peer.handshake.deadline = anyio.current_time() + self._limits.handshake_timeout
-                await self._join(scope, transport, peer)
+                opened = await self._open(scope, transport, peer)
+                if opened is not None:
+                    realm, session_scope = opened
+                    try:
+                        await realm(session_scope, transport.receive, transport.send)
+                    finally:
+                        realm.build().joined.admission.leave(client)
         except RemoteProtocolError as error:
             logger.warning("a client from %s broke the protocol: %s", client, error.message)
             return error.uri, error.message
@@ -148,17 +154,19 @@ class WebSocketDispatcher:
             )
         return None
 
-    async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:
-        """Read HELLO and hand the session to the realm that it names."""
+    async def _open(
+        self, scope: Scope, transport: WebSocketTransport, peer: Peer
+    ) -> tuple[Realm, Scope] | None:
+        """Read HELLO; returns the realm that it names and the scope for it, None where it is over."""
         hello = await peer.receive()
         if isinstance(hello, Abort):
             peer.cut(hello.reason, ended_by="client")
-            return
+            return None
         assert isinstance(hello, Hello), "the state table lets nothing else through"
         realm = self._find_realm(hello.realm)
         if realm is None:
             await peer.refuse(NO_SUCH_REALM, f"there is no realm {hello.realm!r}")
-            return
+            return None
         session_scope: Scope = {
             **scope,
             "type": "wamp",
@@ -178,13 +186,9 @@ class WebSocketDispatcher:
         peer.limits = built.limits
         peer.counts = transport.counts = built.joined.counts
         transport.set_limits(peer.limits)
-        client, admission = scope.get("client"), built.joined.admission
-        refusal = admission.enter(client, built.limits)
+        refusal = built.joined.admission.enter(scope.get("client"), built.limits)
         if refusal is not None:
-            logger.warning("a client from %s is refused: %s", client, refusal)
+            logger.warning("a client from %s is refused: %s", scope.get("client"), refusal)
             await peer.refuse(UNAVAILABLE, refusal)
-            return
-        try:
-            await realm(session_scope, transport.receive, transport.send)
-        finally:
-            admission.leave(client)
+            return None
+        return realm, session_scope

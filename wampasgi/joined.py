@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import chain
 from random import randrange
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
@@ -16,7 +15,8 @@ from wampasgi.admission import Admission
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
-from wampasgi.messages import Error, Result
+from wampasgi.local_events import LocalSubscriptions
+from wampasgi.messages import Call, Error, Result
 from wampasgi.metrics import Counts, Metrics
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
@@ -44,9 +44,9 @@ _ANSWERS: Final = frozenset((Result.code, Error.code))
 class JoinedSessions(Mapping[int, Session]):
     """The open sessions of one realm by session id, with its broker and its dealer.
 
-    ``server`` is the realm's own session, which calls in the server's name. With ``private_registrations``
-    each session registers for itself alone. ``now`` gives the time, RFC 3339, for the meta API
-    and the event history.
+    ``server`` is the realm's own session, which calls and subscribes in the server's name. With
+    ``private_registrations`` each session registers for itself alone. ``now`` gives the time, RFC 3339, for
+    the meta API and the event history.
     """
 
     def __init__(
@@ -74,6 +74,8 @@ class JoinedSessions(Mapping[int, Session]):
             sessions=self._sessions,
             retained=self.retained,
         )
+        #: What the server itself has subscribed to.
+        self.local = LocalSubscriptions(server.id, self.broker, changed=self.report)
         next_registration_id = SequentialIds().next
         self.dealer = Dealer(
             next_registration_id=next_registration_id,
@@ -131,14 +133,12 @@ class JoinedSessions(Mapping[int, Session]):
         self._sessions[session.id] = self._attached[session.id] = session
         self._peers[session.id] = peer
         self.counts.joined += 1
-        peer.may_continue = self.dealer.add_session(session.id, session).may_continue
-        peer.on_leave = partial(self._leave_router, session.id)
-        peer.undeliverable = partial(self._undeliverable, session.id)
-        peer.call = partial(self.caller.call, only=session.id)
+        self.dealer.add_session(session.id, session)
+        peer.session_id, peer.router = session.id, self
         self._events.joined(session.id, session)
         self.report()
 
-    def _leave_router(self, session_id: int) -> None:
+    def leaving(self, session_id: int) -> None:
         """End subscriptions, registrations and calls of a session that is about to end; nobody need wait."""
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
@@ -150,12 +150,30 @@ class JoinedSessions(Mapping[int, Session]):
             self._events.left(session_id, leaving)
         self.report()
 
-    def _undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+    def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+        """Answer the caller of an INVOCATION that cannot be sent."""
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
+
+    def may_continue(self, session_id: int, call: Call) -> bool:
+        """Whether a CALL with an id that was there before can be part of a progressive call."""
+        session = self.dealer.sessions.get(session_id)
+        return session is not None and session.may_continue(call)
+
+    async def call_client(
+        self,
+        session_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        timeout: float | None,
+    ) -> Any:
+        """Call a procedure that this very session has registered, in the server's name."""
+        return await self.caller.call(procedure, args, kwargs, timeout=timeout, only=session_id)
 
     def leave(self, session: Session) -> None:
         """Forget a session and all its subscriptions and registrations."""
-        self._leave_router(session.id)
+        self.leaving(session.id)
         self._silenced.discard(session.id)
         del self._sessions[session.id]
         del self._peers[session.id]
@@ -183,15 +201,20 @@ class JoinedSessions(Mapping[int, Session]):
     def revoke_subscription(
         self, topic: str, match: Match, session_id: int | None, reason: str | None
     ) -> int:
-        """Take a subscription away from one session or from all, and return how many had it."""
+        """Take a subscription away from one session or from all clients, and return how many had it."""
         subscription = self.broker.get(topic, match)
         subscribers = [] if subscription is None else list(subscription.subscribers)
-        revoked = [subscriber for subscriber in subscribers if session_id in (None, subscriber)]
+        revoked = [
+            subscriber
+            for subscriber in subscribers
+            # The server keeps what it listens to itself.
+            if subscriber != self.local.session_id and session_id in (None, subscriber)
+        ]
         for subscriber in revoked:
             assert subscription is not None
-            revoke = self._peers[subscriber].revoke_subscription
-            assert revoke is not None, "a session subscribes once it is open, and then it can be revoked"
-            revoke(subscription.subscription_id, reason)
+            own = self._peers[subscriber].subscriptions
+            assert own is not None, "it has this subscription"
+            own.revoke(subscription.subscription_id, reason)
         self.report()
         return len(revoked)
 
@@ -251,10 +274,15 @@ class JoinedSessions(Mapping[int, Session]):
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
-        self.counts.publications += 1
+        server_id, counts = self.local.session_id, self.counts
+        counts.publications += 1
         for delivery in publication.deliveries:
-            self.counts.events += len(delivery.recipients)
-            writes = self._writes(EncodedMessage(delivery.event), delivery.recipients)
+            recipients = delivery.recipients
+            if delivery.event.subscription_id in self.local and server_id in recipients:
+                self.local.take(delivery.event)
+                recipients = [session_id for session_id in recipients if session_id != server_id]
+            counts.events += len(recipients)
+            writes = self._writes(EncodedMessage(delivery.event), recipients)
             first = next(writes, None)
             if first is not None:
                 first[0].spawn_each(chain((first,), writes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -22,7 +22,6 @@ from wampasgi.auth import (
 )
 from wampasgi.authorization import Authorization
 from wampasgi.built import BuiltRealm
-from wampasgi.callables import UserFunction
 from wampasgi.calls import Procedure, within
 from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.endpoint import SessionEndpoint
@@ -35,20 +34,27 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.events import Event, Subscriber
-from wampasgi.handlers import HandlerPlan, describe
+from wampasgi.handlers import describe
 from wampasgi.injection import Injection
 from wampasgi.joined import JoinedSessions
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
 from wampasgi.metrics import Metrics
-from wampasgi.overflow import check_overflow_handler
-from wampasgi.router.matching import URIMap
+from wampasgi.reading import (
+    read_overflow_handler,
+    read_procedure,
+    read_procedures,
+    read_rpc_handler,
+    read_subscribers,
+    read_subscription_handler,
+    read_topics,
+)
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
-from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 from wampasgi.uris import check_uri, is_reserved
 
@@ -143,32 +149,13 @@ class Realm(ConfiguresRealm):
 
     # Serving
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
         built = self.build()
         assert self._stack is not None
-        if not built.early_lifespan_handlers:
-            await self._stack(scope, receive, send)
-            return
-        lifespan = LifespanHandlers(
-            built.early_lifespan_handlers,
-            built.provided_for(scope["wamp.session"]),
-            teardown_timeout=built.limits.teardown_timeout,
-        )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as handlers:
-            try:
-                if await lifespan.begin(handlers):
-                    await self._stack(scope, receive, send)
-                else:
-                    await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-            except Exception as error:  # noqa: BLE001 - raised again below
-                # Out of the task group it would come as an exception group.
-                failure = error
-            finally:
-                lifespan.end()
-        if failure is not None:
-            raise failure
+        if built.early_lifespan_handlers:
+            return _serve_around(self._stack, built, scope, receive, send)
+        return self._stack(scope, receive, send)
 
     # Calls and publications of the server's
 
@@ -224,6 +211,49 @@ class Realm(ConfiguresRealm):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
 
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> LocalSubscription:
+        """Handle the events of a topic, or a pattern of topics, while the ``async with`` of this lasts.
+
+        ``handler`` is one as ``subscriber`` decorates, but permits no client to publish; its ``session`` is
+        the realm's own. It gets what clients, the server and the router publish, one event at a time and in
+        order. ``buffer`` events wait for it at most; ``when_full`` says which is dropped then:
+        ``"drop_oldest"`` or ``"drop_newest"``. Raises ConfigurationError for what cannot be.
+        """
+        events = self.events(topic, match=match, buffer=buffer, when_full=when_full)
+        plan = self._injection().read(handler, {"event": Event}, takes_payload=True)
+        built = self.build()
+        return LocalSubscription(
+            events,
+            Subscriber(plan, None),
+            built.provided_for(self._server_session),
+            async_support=built.async_support,
+            teardown_timeout=built.limits.teardown_timeout,
+        )
+
+    def events(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> Events:
+        """The events of a topic, or a pattern of topics, to iterate over inside ``async with``.
+
+        What is published from entering it on, as with ``subscribe``. Publishers never wait: ``buffer`` and
+        ``when_full`` say what is dropped where the iteration is too slow, and ``Events.dropped`` how many
+        were. Raises ConfigurationError for what cannot be.
+        """
+        return Events(self._joined.local, topic, match, buffer=buffer, when_full=when_full)
+
     def register(
         self,
         uri: str,
@@ -246,7 +276,7 @@ class Realm(ConfiguresRealm):
                 f"{route} of {describe(handler)}: the realm has a procedure there already"
             )
         timeout = built.limits.handler_timeout
-        self._procedures_at_run_time.add(route, _read_procedure(route, self._injection(), timeout))
+        self._procedures_at_run_time.add(route, read_procedure(route, self._injection(), timeout))
         self._joined.offer(built.offered())
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
@@ -355,17 +385,17 @@ class Realm(ConfiguresRealm):
             synchronize_requests=context.synchronize_requests,
             debug=context.debug,
             authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
-            procedures=_read_procedures(settings, injection, limits.handler_timeout),
+            procedures=read_procedures(settings, injection, limits.handler_timeout),
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=_read_rpc_handler(settings, injection, limits.handler_timeout),
-            topics=_read_topics(settings, injection),
-            topic_for_all=_read_subscription_handler(settings, injection),
-            subscribers=_read_subscribers(settings, injection),
+            procedure_for_all=read_rpc_handler(settings, injection, limits.handler_timeout),
+            topics=read_topics(settings, injection),
+            topic_for_all=read_subscription_handler(settings, injection),
+            subscribers=read_subscribers(settings, injection),
             lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
             early_lifespan_handlers=tuple(
                 injection.read(handler) for handler in settings.early_lifespan_handlers
             ),
-            overflow_handler=_read_overflow_handler(settings, injection),
+            overflow_handler=read_overflow_handler(settings, injection),
             joined=self._joined,
         )
 
@@ -380,6 +410,31 @@ class Realm(ConfiguresRealm):
         for middleware in reversed(self._settings.middleware):
             app = middleware.cls(app, *middleware.args, **middleware.kwargs)
         return app
+
+
+async def _serve_around(
+    stack: ASGIApp, built: BuiltRealm, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Serve a session with the lifespan handlers that begin before it is authenticated."""
+    lifespan = LifespanHandlers(
+        built.early_lifespan_handlers,
+        built.provided_for(scope["wamp.session"]),
+        teardown_timeout=built.limits.teardown_timeout,
+    )
+    failure: Exception | None = None
+    async with anyio.create_task_group() as handlers:
+        try:
+            if await lifespan.begin(handlers):
+                await stack(scope, receive, send)
+            else:
+                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # Out of the task group it would come as an exception group.
+            failure = error
+        finally:
+            lifespan.end()
+    if failure is not None:
+        raise failure
 
 
 def _authenticators(
@@ -407,63 +462,3 @@ def _authenticators(
     if methods:
         stack.append(Middleware(ChallengeMiddleware, methods=methods))
     return stack
-
-
-def _read_procedures(
-    settings: RealmSettings, injection: Injection, timeout: float | None
-) -> RouteTable[Procedure]:
-    table: RouteTable[Procedure] = RouteTable()
-    for route in settings.procedures:
-        table.add(route, _read_procedure(route, injection, timeout))
-    return table
-
-
-def _read_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
-    plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-    return Procedure(plan, route.roles, route=route, timeout=timeout)
-
-
-def _read_rpc_handler(
-    settings: RealmSettings, injection: Injection, timeout: float | None
-) -> Procedure | None:
-    if settings.rpc_handler is None:
-        return None
-    parameters = UserFunction.read(settings.rpc_handler).parameters
-    # As in serverwamp, the request is the first parameter, whatever its name.
-    first = parameters[0].name if parameters else "request"
-    if first in injection.provided:
-        first = "request"
-    plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
-    return Procedure(plan, None, request_name=first, timeout=timeout)
-
-
-def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
-    table: RouteTable[Topic] = RouteTable()
-    for route in settings.topics:
-        table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
-    return table
-
-
-def _read_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:
-    if settings.overflow_handler is None:
-        return None
-    return check_overflow_handler(injection.read(settings.overflow_handler, {"dropped": None}))
-
-
-def _read_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
-    if settings.subscription_handler is None:
-        return None
-    return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
-
-
-def _read_subscribers(settings: RealmSettings, injection: Injection) -> URIMap[list[Subscriber]]:
-    table: URIMap[list[Subscriber]] = URIMap()
-    for match, route in settings.subscribers:
-        plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
-        subscriber = Subscriber(plan, route.roles)
-        at_topic = table.get(match, route.uri)
-        if at_topic is None:
-            table.add(match, route.uri, [subscriber])
-        else:
-            at_topic.append(subscriber)
-    return table

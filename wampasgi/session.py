@@ -124,6 +124,26 @@ class Session:
         have verified it), the role ``"authenticated"`` and the method ``"custom"``. Calling it on an open
         session changes its identity only.
         """
+        self.accept(
+            identity,
+            authid=authid,
+            authrole=authrole,
+            authmethod=authmethod,
+            authprovider=authprovider,
+            authextra=authextra,
+        )
+
+    def accept(
+        self,
+        identity: Any = None,
+        *,
+        authid: str | None = None,
+        authrole: str | None = None,
+        authmethod: str | None = None,
+        authprovider: str | None = None,
+        authextra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """What ``mark_authenticated`` does, for authenticators that have nothing to wait for."""
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
@@ -193,12 +213,14 @@ class Session:
         wait. A str or bytes given as ``args`` counts as one argument. Returns False, and sends nothing, where
         the session isn't subscribed to exactly this topic; raises ConnectionClosed where it is over.
         """
-        if self._peer is None or self._peer.send_event is None:
+        if self._peer is None:
             return False
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
+        if self._peer.subscriptions is None:
+            return False
         positional = [args] if isinstance(args, (str, bytes)) else list(args)
-        sent = self._peer.send_event(topic, positional, dict(kwargs or {}), dict(details or {}))
+        sent = self._peer.subscriptions.send_event(topic, positional, dict(kwargs or {}), dict(details or {}))
         if sent:
             await self._peer.uncongested()
         return sent
@@ -214,11 +236,11 @@ class Session:
         meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
         ``synchronize_requests=True`` handles another request of this session.
         """
-        if self._peer is None or self._peer.call is None:
+        if self._peer is None or self._peer.router is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self._peer.call(procedure, args, kwargs, timeout=timeout)
+        return await self._peer.router.call_client(self.id, procedure, args, kwargs, timeout=timeout)
 
     # Session data
 

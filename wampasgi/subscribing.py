@@ -54,8 +54,8 @@ class _Subscription:
 class Subscriptions:
     """What one session has subscribed to.
 
-    ``tasks`` own the gatekeepers; they end with the subscription or the session. ``retained_limit`` is how
-    many retained events one SUBSCRIBE is sent at most.
+    ``tasks`` own the gatekeepers that have a yield; they end with the subscription or the session.
+    ``retained_limit`` is how many retained events one SUBSCRIBE is sent at most.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Subscriptions:
         session: Session,
         peer: Peer,
         broker: Broker,
-        tasks: TaskGroup,
+        tasks: TaskGroup | None,
         provided: Mapping[str, Any],
         *,
         retained_limit: int,
@@ -210,6 +210,7 @@ class Subscriptions:
         if topic.plan.kind == "async_generator":
             gatekeeper = TwoPartHandler(topic.plan, provided, teardown_timeout=self._teardown_timeout)
             subscription.gatekeeper = gatekeeper
+            assert self._tasks is not None
             self._tasks.start_soon(gatekeeper.run)
             await gatekeeper.begun.wait()
             failure = gatekeeper.failure

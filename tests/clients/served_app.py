@@ -135,7 +135,7 @@ async def on_reading(value: float, event: Event, unit: str = "C") -> None:
     await app.publish("news", event.topic, value, unit=unit)
 
 
-app.allow("clients.", "register", "call", match="prefix")
+app.allow("clients.", "register", "call", "publish", "subscribe", match="prefix", disclose=True)
 
 
 @app.procedure("ask.caller")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Container
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -310,7 +310,7 @@ def test_lists_apply_to_pattern_subscriptions_too() -> None:
     ],
 )
 def test_only_restricts_the_recipients_further(
-    only: Container[int], options: dict[str, Any], expected: list[int]
+    only: Collection[int], options: dict[str, Any], expected: list[int]
 ) -> None:
     broker = broker_with(ALICE, BOB, CAROL)
     assert recipients(broker.publish(ALICE, TOPIC, options, None, None, only=only)) == expected

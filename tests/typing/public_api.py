@@ -17,8 +17,10 @@ from wampasgi import (
     CRAAuthRequirement,
     Depends,
     Event,
+    Events,
     Identity,
     Limits,
+    LocalSubscription,
     Realm,
     RPCErrorResult,
     RPCProgressReport,
@@ -167,6 +169,16 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(await app.call("math.add", 1, b=2), Any)
     await realm.publish("docs.changes", 1, rev=3)
     assert_type(await session.call("ui.confirm", "Delete?", timeout=30), Any)
+    async with realm.subscribe("sensors.", on_reading, match="prefix", when_full="drop_newest") as handle:
+        assert_type(handle, LocalSubscription)
+        handle.close()
+    async with app.events("sensors.", match="prefix", buffer=10) as events:
+        assert_type(events, Events)
+        async for event in events:
+            assert_type(event, Event)
+        assert_type(events.dropped, int)
+    app.events("sensors.", match="regex")  # type: ignore[arg-type]
+    app.events("sensors.", when_full="block")  # type: ignore[arg-type]
     realm.register("plugin.add", add, roles={"admin"})
     realm.register("plugin.", add, match="prefix")
     realm.unregister("plugin.", match="prefix")

@@ -7,9 +7,8 @@ Spec: Basic Profile, "Publish and Subscribe"; Advanced Profile, "Advanced PubSub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +207,7 @@ class Broker:
         *,
         payload: bytes | None = None,
         disclose: bool = False,
-        only: Container[int] | None = None,
+        only: Collection[int] | None = None,
     ) -> Publication:
         """Work out who receives a publication, and as which EVENT.
 
@@ -236,11 +235,10 @@ class Broker:
             self._store(store(event, topic, options, excluded_id=excluded), retain=retain, log=log)
         # Most publications have no conditions, and then nobody has to be looked at one by one.
         asked = conditions(options, self._sessions) if options else []
-        if only is not None:
-            asked.append(partial(filter, only.__contains__))
         for subscription in subscriptions:
-            recipients = list(subscription.subscribers)
-            if excluded is not None and excluded in subscription.subscribers:
+            subscribers = subscription.subscribers
+            recipients = list(subscribers if only is None else filter(subscribers.__contains__, only))
+            if excluded is not None and excluded in subscribers and (only is None or excluded in only):
                 recipients.remove(excluded)
             recipients = select(recipients, asked)
             if recipients:

@@ -181,13 +181,14 @@ class Dealer:
             return self._continue_call(pending, message)
         if caller.discards(message):
             return []
-        check_announced(caller, message)
+        if message.options:
+            check_announced(caller, message)
         if only is None:
             registration = self.registrations.best(message.procedure)
         else:
             registration = self.registrations.best_of(only, message.procedure)
         if registration is None:
-            unknown = WAMPError(NO_SUCH_PROCEDURE, f"nobody has registered {message.procedure!r}")
+            unknown = WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {message.procedure!r}")
             return [refuse_call(caller, message, unknown)]
         pending = PendingCall(caller, message, registration, disclose, now, only)
         pending.complete = not message.options.get("progress", False)
@@ -201,7 +202,7 @@ class Dealer:
             error = WAMPError(NO_AVAILABLE_CALLEE, f"nobody can take a call of {message.procedure!r} now")
             return [refuse_call(caller, message, error)]
         callee = self._sessions[taken_by.session_id]
-        lacking = lacking_feature(message, callee)
+        lacking = lacking_feature(message, callee) if message.options else None
         if lacking is not None:
             error = WAMPError(FEATURE_NOT_SUPPORTED, f"the callee has not announced {lacking}")
             return [refuse_call(caller, message, error)]
@@ -315,7 +316,10 @@ class Dealer:
         callee = self._sessions.get(session_id)
         if callee is None:
             return []
-        if message.options.get("ppt_scheme") and "payload_passthru_mode" not in callee.callee_features:
+        options = message.options
+        # Most results have no options, and nothing is looked for in none.
+        scheme = options.get("ppt_scheme") if options else None
+        if scheme and "payload_passthru_mode" not in callee.callee_features:
             raise RemoteProtocolError(
                 "YIELD with ppt_scheme from a callee that has not announced payload_passthru_mode"
             )
@@ -324,10 +328,10 @@ class Dealer:
             callee.take_late_answer(message)
             return []
         caller = pending.caller
-        if message.options.get("ppt_scheme") and "payload_passthru_mode" not in caller.caller_features:
+        if scheme and "payload_passthru_mode" not in caller.caller_features:
             return self._refuse_yield(pending, message)
-        details = payload_attributes(message.options)
-        if message.options.get("progress", False):
+        details = payload_attributes(options)
+        if options and options.get("progress", False):
             if not pending.details.get("receive_progress", False):
                 return []
             if pending.deadline is not None:

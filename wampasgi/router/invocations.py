@@ -52,7 +52,7 @@ class PendingCall:
     disclose: bool
     started_at: float
     only: int | None = None
-    tried: set[int] = field(default_factory=set)
+    tried: tuple[int, ...] = ()
     callee: RoutedSession | None = None
     taken_by: Callee | None = None
     invocation_id: int = 0
@@ -110,7 +110,7 @@ class RoutedSession:
         self.last_invocation_id = self.last_invocation_id % MAX_ID + 1
         pending.callee, pending.taken_by = self, taken_by
         pending.invocation_id = self.last_invocation_id
-        pending.tried.add(self.session_id)
+        pending.tried += (self.session_id,)
         self.invocations[pending.invocation_id] = pending
         taken_by.running += 1
 
