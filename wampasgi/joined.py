@@ -12,13 +12,14 @@ import anyio
 
 from wampasgi.adapters import Start
 from wampasgi.admission import Admission
+from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
 from wampasgi.local_events import LocalSubscriptions
 from wampasgi.messages import Call, Error, Result
 from wampasgi.metrics import Counts, Metrics
-from wampasgi.peer import EncodedMessage, Peer
+from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.history import EventHistory
