@@ -206,9 +206,11 @@ class Application(ConfiguresRealm):
         """Remove such a procedure. See Realm.unregister."""
         self.default_realm.unregister(uri, match=match)
 
-    def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
-        """Take a procedure away from clients of the default realm. See Realm.revoke."""
-        return self.default_realm.revoke(procedure, match=match, reason=reason)
+    def revoke_registration(
+        self, procedure: str, *, match: Match = "exact", reason: str | None = None
+    ) -> int:
+        """Take a procedure away from clients of the default realm. See Realm.revoke_registration."""
+        return self.default_realm.revoke_registration(procedure, match=match, reason=reason)
 
     def revoke_subscription(
         self,

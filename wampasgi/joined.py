@@ -189,7 +189,7 @@ class JoinedSessions(Mapping[int, Session]):
                 self._emptied = anyio.Event()
             await self._emptied.wait()
 
-    def revoke(self, procedure: str, match: Match, reason: str | None) -> int:
+    def revoke_registration(self, procedure: str, match: Match, reason: str | None) -> int:
         """Take a procedure away from all its callees, and return how many they were."""
         registration = self.dealer.registrations.get(match, procedure)
         callees = [] if registration is None else list(registration.callees)

@@ -289,14 +289,16 @@ class Realm(ConfiguresRealm):
         self._procedures_at_run_time.remove(match, uri)
         self._joined.offer(self.build().offered())
 
-    def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
+    def revoke_registration(
+        self, procedure: str, *, match: Match = "exact", reason: str | None = None
+    ) -> int:
         """Take a procedure away from the clients that have registered it, and return how many they were.
 
         Those that announced ``registration_revocation`` are told, with the reason. What they have been called
         for before is still answered, and nothing keeps them from registering again.
         Spec: Advanced Profile, "Registration Revocation".
         """
-        return self._joined.revoke(procedure, match, reason)
+        return self._joined.revoke_registration(procedure, match, reason)
 
     def revoke_subscription(
         self,

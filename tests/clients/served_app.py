@@ -145,7 +145,7 @@ async def ask_caller(question: str, session: Session) -> Any:
 
 @app.procedure("revoke.client")
 async def revoke(uri: str) -> int:
-    return app.revoke(uri, reason="moved")
+    return app.revoke_registration(uri, reason="moved")
 
 
 @watched.procedure("revoke.subscription")

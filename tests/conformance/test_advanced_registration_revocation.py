@@ -30,7 +30,7 @@ async def test_callee_is_told_which_registration_was_revoked_and_why() -> None:
     app = open_router()
     async with joined(app, REVOCATION) as [callee]:
         registration_id = await register(callee)
-        app.revoke(PROCEDURE, reason="moving endpoint to other callee")
+        app.revoke_registration(PROCEDURE, reason="moving endpoint to other callee")
 
         assert await callee.receive() == [
             UNREGISTERED,
@@ -43,7 +43,7 @@ async def test_reason_of_a_revocation_is_optional() -> None:
     app = open_router()
     async with joined(app, REVOCATION) as [callee]:
         registration_id = await register(callee)
-        app.revoke(PROCEDURE)
+        app.revoke_registration(PROCEDURE)
         assert await callee.receive() == [UNREGISTERED, 0, {"registration": registration_id}]
 
 
@@ -56,7 +56,7 @@ async def test_unregistered_must_not_be_sent_to_a_callee_that_does_not_support_i
         registration_id = await register(callee)
         await caller.send(CALL, 1, {}, PROCEDURE)
         await callee.receive()
-        app.revoke(PROCEDURE)
+        app.revoke_registration(PROCEDURE)
         if callee_roles is REVOCATION:
             assert (await callee.receive())[0] == UNREGISTERED
         await assert_nothing_came(callee)

@@ -182,7 +182,7 @@ async def realms_are_peers(session: Session) -> None:
     realm.register("plugin.add", add, roles={"admin"})
     realm.register("plugin.", add, match="prefix")
     realm.unregister("plugin.", match="prefix")
-    assert_type(realm.revoke("device.", match="prefix", reason="moved"), int)
+    assert_type(realm.revoke_registration("device.", match="prefix", reason="moved"), int)
     assert_type(realm.revoke_subscription("t", session=session, reason="moved"), int)
     assert_type(realm.clear_retained("t.", match="prefix"), int)
     Realm("desk", client_procedures="session")
