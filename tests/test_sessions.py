@@ -226,7 +226,7 @@ async def test_no_common_subprotocol_refuses_the_handshake_and_says_why(
         answer = await websocket.receive_event()
 
     assert answer["type"] == "websocket.close"
-    assert "it offers the subprotocols 'mqtt', this server speaks wamp.2.json" in caplog.text
+    assert "it offers the subprotocols [mqtt], this server speaks [wamp.2.json" in caplog.text
 
 
 async def test_refused_handshake_explains_itself_where_the_server_can_answer_http() -> None:

@@ -80,9 +80,9 @@ class WebSocketDispatcher:
     async def _refuse(self, scope: Scope, send: Send, offered: list[str]) -> None:
         spoken = ", ".join(self._subprotocols)
         logger.warning(
-            "WebSocket handshake from %s refused: it offers the subprotocols %s, this server speaks %s",
+            "WebSocket handshake from %s refused: it offers the subprotocols [%s], this server speaks [%s]",
             scope.get("client"),
-            shown(", ".join(offered)),
+            escaped(", ".join(offered)),
             spoken,
             extra=fields(None, None),
         )
