@@ -96,6 +96,17 @@ def test_kinds_of_lines_are_counted_each_for_itself() -> None:
     assert log.write("also wrong") == "also wrong"
 
 
+def test_texts_that_are_all_different_take_no_more_memory_than_some() -> None:
+    log = Log()
+
+    for number in range(2000):
+        for _ in range(LINES_OF_ONE):
+            assert log.write(f"wrong {number}") is not None
+        assert log.write(f"wrong {number}") is None
+    # What was left out of the first ones is forgotten.
+    assert log.write("wrong 0") == "wrong 0"
+
+
 def test_lines_that_one_has_to_ask_for_are_all_there() -> None:
     log = Log()
 

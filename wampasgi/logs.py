@@ -21,6 +21,7 @@ LINES_OF_ONE: Final = 10
 LINES_OF_ALL: Final = 100
 
 _SHOWN: Final = 60
+_KINDS: Final = 1000
 _MESSAGE: Final = 500
 
 
@@ -70,7 +71,7 @@ class FloodFilter(logging.Filter):
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         super().__init__()
         self._clock = clock
-        # As many as there are texts in the package.
+        # As many as there are texts in the package, unless others log here, too.
         self._kinds: dict[str, _Lines] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -80,6 +81,8 @@ class FloodFilter(logging.Filter):
         now, kind = self._clock(), str(record.msg)
         lines = self._kinds.get(kind)
         if lines is None or now >= lines.until:
+            if len(self._kinds) >= _KINDS:
+                self._kinds.clear()
             lines = _Lines(now + INTERVAL, lines.left_out if lines is not None else 0)
             self._kinds[kind] = lines
         session = getattr(record, "wamp_session", None)

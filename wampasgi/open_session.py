@@ -132,7 +132,7 @@ class OpenSession:
                         limit=self._built.limits.requests_in_flight,
                         debug=self._built.debug,
                     )
-                    await self._read_until_idle()
+                    await (self._read_messages() if self._pace is None else self._read_until_idle(self._pace))
         finally:
             self._peer.cut(GOODBYE_AND_OUT)
             with anyio.move_on_after(timeout, shield=True):
@@ -143,11 +143,8 @@ class OpenSession:
                 self._subscriptions.end()
             lifespan.end()
 
-    async def _read_until_idle(self) -> None:
-        if self._pace is None:
-            await self._read_messages()
-            return
-        with self._pace.scope as idle:
+    async def _read_until_idle(self, pace: Pace) -> None:
+        with pace.scope as idle:
             await self._read_messages()
         if not idle.cancelled_caught:
             return
@@ -161,10 +158,10 @@ class OpenSession:
 
     async def _read_messages(self) -> None:
         peer, on, pace = self._peer, self._on, self._pace
-        receive = peer.receive if pace is None else pace.receive
+        receive_event, read = peer.receive_event, peer.read
         while peer.ending is None or not peer.finished:
             try:
-                message = await receive()
+                message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
                 if peer.ending is None or message.code in (Goodbye.code, Abort.code):
                     waiting = on[message.code](self, message)

@@ -43,7 +43,7 @@ from wampasgi.outbound import DroppingOutbound, Outbound
 from wampasgi.parsing import parse
 from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport
-from wampasgi.types import RawMessage, Receive, Send, URICheck
+from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 from wampasgi.uri_length import check_uri_length
 
 logger = logger_named("wampasgi.session")
@@ -112,7 +112,6 @@ class Peer:
         "_left",
         "_next_request_id",
         "_outbound",
-        "_receive",
         "_send",
         "_serializer",
         "_state",
@@ -126,6 +125,7 @@ class Peer:
         "on_overflow",
         "reading",
         "realm_uri",
+        "receive_event",
         "router",
         "session_id",
         "subscriptions",
@@ -177,10 +177,12 @@ class Peer:
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
-        self._receive = receive
         self._send = send
-        self._decode_directly = receive == self._transport.receive
         self._encode_directly = send == self._transport.send
+        # The messages of a batch come one by one from the transport alone.
+        self._decode_directly = receive == self._transport.receive and not self._transport.subprotocol.batched
+        #: What gives the next event; it is for ``read``.
+        self.receive_event = self._transport.receive_event if self._decode_directly else receive
 
     @property
     def uri_check(self) -> URICheck:
@@ -200,20 +202,21 @@ class Peer:
     # Reading
 
     async def receive(self) -> Message:
-        """The next message, valid and allowed in the session's state.
+        """The next message, as ``read`` gives it."""
+        return self.read(await self.receive_event())
+
+    def read(self, event: ASGIEvent) -> Message:
+        """The message of an event from ``receive_event``, valid and allowed in the session's state.
 
         Raises Disconnected at the end of the connection, InvalidURI for a request with an incorrect URI and
         RemoteProtocolError for everything else that the specification does not allow.
         """
         if self._decode_directly:
-            transport = self._transport
-            waiting = transport.waiting
-            raw = waiting.pop() if waiting else transport.decode(await transport.receive_event())
-        else:
-            event = await self._receive()
-            if event["type"] != "wamp.message":
-                raise Disconnected(event.get("code", 1005))
+            raw = self._transport.decode(event)
+        elif event["type"] == "wamp.message":
             raw = event["message"]
+        else:
+            raise Disconnected(event.get("code", 1005))
         try:
             message = parse(raw, uri_check=self._uri_check)
             if self._transport.is_long:
