@@ -381,11 +381,15 @@ class Peer:
             on_leave, self.on_leave = self.on_leave, None
             on_leave()
 
+    async def written(self) -> None:
+        """Wait until what was sent is written."""
+        if self._outbound is not None:
+            await self._outbound.drained()
+
     async def flush(self) -> None:
         """Wait until what was sent is written, for ``close_timeout`` at most."""
-        if self._outbound is not None:
-            with anyio.move_on_after(self.limits.close_timeout, shield=True):
-                await self._outbound.drained()
+        with anyio.move_on_after(self.limits.close_timeout, shield=True):
+            await self.written()
 
     def _last_message(self, message: Message) -> None:
         self._put(message.to_list())
