@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
 
 _MAX_CLOSE_REASON = 123
+
+#: What the server's ``send`` raises where the peer has gone. OSError is the ASGI specification's word;
+#: uvicorn raises RuntimeError from the client's close frame on until it has given us its disconnect event,
+#: which the reader gets either way.
+GONE: Final = (OSError, RuntimeError)
 
 
 class Disconnected(Exception):
@@ -80,7 +86,7 @@ class WebSocketTransport:
         return self.waiting.pop()
 
     def write_one(self, encoded: str | bytes) -> Awaitable[None]:
-        """What sends one encoded message when it is awaited; that raises OSError where the peer has gone.
+        """What sends one encoded message when it is awaited; that raises GONE where the peer has.
 
         Not a coroutine of its own: this is how nearly all messages go out.
         """
@@ -98,8 +104,7 @@ class WebSocketTransport:
                 return
             for data in encoded:
                 await self._send({"type": "websocket.send", self._key: data})
-        except OSError:
-            # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
+        except GONE:
             self.closed = True
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -113,7 +118,7 @@ class WebSocketTransport:
         reason = reason.encode()[:_MAX_CLOSE_REASON].decode(errors="ignore")
         try:
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except OSError:
+        except GONE:
             return
 
     async def receive(self) -> ASGIEvent:
