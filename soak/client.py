@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -33,7 +34,7 @@ class Client(picows.WSListener):
     def __init__(self, on_other: Callable[[Client, list[Any]], None]) -> None:
         self._on_other = on_other
         self._asked: dict[int, asyncio.Future[list[Any]]] = {}
-        self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._joined: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.next_request_id = count(1).__next__
         self.ended = asyncio.Event()
 
@@ -58,7 +59,7 @@ class Client(picows.WSListener):
     def _take(self, message: list[Any]) -> None:
         code = message[0]
         if code == WELCOME and not self._joined.done():
-            self._joined.set_result(None)
+            self._joined.set_result(message[1])
             return
         if code not in (EVENT, INVOCATION, ABORT, GOODBYE):
             progress = code == RESULT and message[2].get("progress")
@@ -77,10 +78,10 @@ class Client(picows.WSListener):
             lambda: self, url, extra_headers=headers, websocket_handshake_timeout=30, **options
         )
 
-    async def join(self, authid: str) -> None:
-        """Open the session; raises Ended."""
+    async def join(self, authid: str) -> int:
+        """Open the session and return its ID; raises Ended."""
         self.send(HELLO, "default", {"roles": ROLES, "authid": authid})
-        await self._joined
+        return await self._joined
 
     def send(self, *message: Any) -> None:
         """Send a message, if the connection is still there."""
@@ -105,3 +106,11 @@ def _end(waiting: asyncio.Future[Any]) -> None:
         waiting.set_exception(Ended())
         # Not everybody waits for the answers to what it has asked.
         waiting.exception()
+
+
+def small_socket(url: Any) -> socket.socket:
+    """A socket that takes little that nobody reads."""
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    return small

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +26,7 @@ from soak.client import (
     YIELD,
     Client,
     Ended,
+    small_socket,
 )
 
 #: Seconds that what must come may take; the machine may be busy with other things.
@@ -103,7 +103,7 @@ class Load:
 
     async def _never_read(self) -> None:
         client = Client(lambda client, message: None)
-        await client.connect(self._url, socket_factory=_small_socket)
+        await client.connect(self._url, socket_factory=small_socket)
         await client.join("deaf")
         await client.request(SUBSCRIBE, {}, "chatter")
         client.transport.underlying_transport.pause_reading()
@@ -265,11 +265,3 @@ class Healthy:
         self.client.transport.send_close()
         async with asyncio.timeout(PATIENCE):
             await self.client.ended.wait()
-
-
-def _small_socket(url: Any) -> socket.socket:
-    """A socket that takes little that nobody reads."""
-    small = socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    small.setblocking(False)
-    return small
