@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -20,15 +19,17 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", help="all by default: each subprotocol, session and frames")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     options = parser.parse_args()
-    if importlib.util.find_spec("atheris") is None:
+    try:
+        from fuzz.targets import TARGETS, seeds
+    except ModuleNotFoundError as missing:
+        if missing.name != "atheris":
+            raise
         print(
             f"atheris is not installed for Python {sys.version.split()[0]}: pip install 'wampasgi[fuzz]' "
             "(it has wheels for Linux, and not for every Python)",
             file=sys.stderr,
         )
         return 1
-    from fuzz.targets import TARGETS, seeds
-
     unknown = set(options.targets) - set(TARGETS)
     if unknown:
         parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")

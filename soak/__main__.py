@@ -55,7 +55,7 @@ def soak(server: ServerProcess, *, sessions: int, seconds: float) -> list[str]:
     if not slow:
         problems.append("no session was ended for reading too slowly: the load is too small to tell")
     problems += [
-        _first(server.log, unwanted) for unwanted in ("Traceback", "ERROR") if unwanted in server.log
+        _first(server.log, unwanted) for unwanted in ("Traceback", "ERROR:") if unwanted in server.log
     ]
     started = time.monotonic()
     if server.stop(20) not in (0, -15):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from wampasgi import Application, Event, Limits, RPCProgressReport, RPCResult, Session, WAMPRoute
+
+logging.basicConfig(format="%(levelname)s: %(name)s: %(message)s")
 
 wamp = Application(
     limits=Limits(outbound_messages=5000, outbound_bytes=512 * 1024, close_timeout=2, handshake_timeout=3)
