@@ -22,10 +22,11 @@ TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types format bench soak fuzz clean
+.PHONY: help run chat test check lint types format bench soak fuzz clean
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
+	@echo "make chat     serve a chat with rooms, on a page, at the same address"
 	@echo "make test     lint, types and tests with coverage"
 	@echo "make lint     ruff, and the changelog's version"
 	@echo "make types    mypy"
@@ -44,6 +45,12 @@ run: $(RUNNABLE)
 	@echo "    $(BIN)/python scripts/call.py ws://$(HOST):$(PORT)/ $(TRY)"
 	@echo
 	@exec $(BIN)/python -m uvicorn $(APP) --host $(HOST) --port $(PORT)
+
+chat: $(RUNNABLE)
+	@echo
+	@echo "    a chat on http://$(HOST):$(PORT)/ , open it in two windows; Ctrl-C ends it"
+	@echo
+	@exec $(BIN)/python -m uvicorn examples.chat.app:app --host $(HOST) --port $(PORT)
 
 test: lint types check
 

@@ -42,8 +42,8 @@ LAYERS = (
     Layer(
         "core",
         names(
-            "_version attributes challenges errors features ids messages parsing serializers states types"
-            " uris"
+            "_version attributes challenges errors features ids messages parsing serializers states"
+            " timestamps types uris"
         ),
         third_party=frozenset(),
         synchronous=True,
@@ -54,7 +54,8 @@ LAYERS = (
         names(
             "adapters arguments auth authorization built callables calls configuration connection"
             " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
-            " meta_calls metrics open_session outbound peer permissions realm routed_calls routing rpc"
+            " local_events meta_calls metrics open_session outbound peer permissions realm routed_calls"
+            " routing rpc"
             " server_caller session shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,

@@ -34,6 +34,10 @@ WHOLE: list[tuple[Message, list[Any]]] = [
     (messages.Subscribed(7, 8), [33, 7, 8]),
     (messages.Unsubscribe(7, 8), [34, 7, 8]),
     (messages.Unsubscribed(7), [35, 7]),
+    (
+        messages.Unsubscribed(0, {"subscription": 8, "reason": "moved"}),
+        [35, 0, {"subscription": 8, "reason": "moved"}],
+    ),
     (messages.Event(8, 9, {"topic": "com.t"}, [1], {"a": 2}), [36, 8, 9, {"topic": "com.t"}, [1], {"a": 2}]),
     (
         messages.Call(7, {"timeout": 500}, "com.p", [1], {"a": 2}),

@@ -397,7 +397,7 @@ async def test_revoked_registration_is_told_of() -> None:
         await cid.register("com.a", invoke="first")
         watcher = await watching(ann, *REGISTRATIONS)
 
-        assert app.default_realm.revoke("com.a") == 2
+        assert app.default_realm.revoke_registration("com.a") == 2
 
         assert await watcher.next() == ("on_unregister", bob.id, registration_id)
         assert await watcher.next() == ("on_unregister", cid.id, registration_id)

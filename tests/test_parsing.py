@@ -424,9 +424,13 @@ ATTRIBUTES: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     "PUBLISH.Options.exclude_authrole": (STR_LISTS, NOT_STR_LISTS),
     "PUBLISH.Options.eligible_authid": (STR_LISTS, NOT_STR_LISTS),
     "PUBLISH.Options.eligible_authrole": (STR_LISTS, NOT_STR_LISTS),
+    "PUBLISH.Options.retain": (BOOLS, NOT_BOOLS),
     "PUBLISH.Options.enc_algo": (STRS, NOT_STRS),
+    "PUBLISH.Options.ppt_scheme": (STRS, NOT_STRS),
     "SUBSCRIBE.Options.match": (("exact", "prefix", "wildcard", "regex"), NOT_STRS),
+    "SUBSCRIBE.Options.get_retained": (BOOLS, NOT_BOOLS),
     "EVENT.Details.topic": (STRS, NOT_STRS),
+    "EVENT.Details.retained": (BOOLS, NOT_BOOLS),
     "EVENT.Details.enc_algo": (STRS, NOT_STRS),
     "CALL.Options.timeout": (TIMEOUTS, NOT_TIMEOUTS),
     "CALL.Options.receive_progress": (BOOLS, NOT_BOOLS),
@@ -623,13 +627,18 @@ def test_one_changed_field_is_parsed_or_refused(name: str, data: st.DataObject) 
     assert parse(message.to_list()).to_list() == message.to_list()
 
 
-@pytest.mark.parametrize("details", [{"registration": 8}, {"registration": 8, "reason": "moved"}])
-def test_revocation_is_an_unregistered_that_nobody_asked_for(
-    details: dict[str, Any],
-) -> None:
+@pytest.mark.parametrize("reason", [{}, {"reason": "moved"}])
+def test_revocation_is_an_answer_to_a_request_that_nobody_made(reason: dict[str, Any]) -> None:
+    details: dict[str, Any] = {"registration": 8, **reason}
     assert parse([67, 0, details]) == messages.Unregistered(0, details)
+    details = {"subscription": 8, **reason}
+    assert parse([35, 0, details]) == messages.Unsubscribed(0, details)
 
 
-@pytest.mark.parametrize("raw", [[67, 0, []], [67, 0, {"registration": 0}], [67, 1, {}], [67, False, {}]])
-def test_malformed_revocation_is_refused(raw: list[Any]) -> None:
-    assert "UNREGISTERED" in refused(raw).message
+@pytest.mark.parametrize(
+    "fields",
+    [[0, []], [0, {"registration": 0, "subscription": 0}], [0, {"reason": 5}], [1, {}], [False, {}], [0]],
+)
+def test_malformed_revocation_is_refused(fields: list[Any]) -> None:
+    assert "UNREGISTERED" in refused([67, *fields]).message
+    assert "UNSUBSCRIBED" in refused([35, *fields]).message

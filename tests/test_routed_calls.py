@@ -361,13 +361,13 @@ async def test_revoked_procedure_is_taken_from_all_its_callees() -> None:
         assert await register(untold, invoke="first") == registration_id
         await untold.send(CALL, 1, {}, PROCEDURE)
         assert (await told.receive())[0] == INVOCATION
-        assert app.revoke(PROCEDURE, reason="moved") == 2
+        assert app.revoke_registration(PROCEDURE, reason="moved") == 2
         assert await told.receive() == [UNREGISTERED, 0, {"registration": registration_id, "reason": "moved"}]
         await told.send(YIELD, 1, {})
         # One that has not announced it must not be told.
         assert await untold.receive() == [RESULT, 1, {}]
         assert error_of(await untold.ask(CALL, 2, {}, PROCEDURE)) == "wamp.error.no_such_procedure"
-        assert app.revoke(PROCEDURE) == 0
+        assert app.revoke_registration(PROCEDURE) == 0
 
 
 # Canceling and timeouts

@@ -108,3 +108,21 @@ async def test_send_event_waits_for_a_slow_client() -> None:
 
     assert at_first < 10
     assert [message[4][0] for message in received[:-1]] == list(range(100))
+
+
+async def test_reason_to_end_a_session_must_be_a_uri() -> None:
+    app = Application()
+    problems: list[str] = []
+
+    @app.procedure("end_me")
+    async def end_me(session: Session) -> None:
+        for end in session.close, session.abort, app.close_sessions:
+            with pytest.raises(ValueError, match="'too bad' is no URI") as raised:
+                await end("too bad")
+            problems.append(str(raised.value))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(48, 1, {}, "end_me") == [50, 1, {}]
+
+    assert len(problems) == 3

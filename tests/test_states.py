@@ -74,6 +74,8 @@ def walk(*steps: str, state: SessionState = SessionState.CLOSED) -> SessionState
             ["received HELLO", "sent WELCOME", "received GOODBYE", "sent GOODBYE", "received HELLO"],
             "ESTABLISHING",
         ),
+        # given up before it began
+        (["received ABORT"], "CLOSED"),
         # what is malformed before HELLO
         (["sent ABORT"], "FAILED"),
     ],

@@ -491,6 +491,69 @@ async def test_nobody_publishes_to_the_routers_own_topics() -> None:
     assert answer[4] == "wamp.error.invalid_uri"
 
 
+# Payload passthru mode
+
+PASSTHRU = {"features": {"payload_passthru_mode": True}}
+PPT = {"ppt_scheme": "wamp", "ppt_serializer": "cbor", "ppt_cipher": "aes256gcm", "ppt_keyid": "k"}
+
+
+async def test_passthru_publication_without_announcement_must_be_a_protocol_error() -> None:
+    app = Application()
+    app.allow("t", "subscribe", "publish")
+
+    async with connect(app) as publisher, connect(app) as other:
+        await publisher.join()
+        await other.join()
+        await subscribe(other, "t")
+        answer = await publisher.ask(PUBLISH, 1, {**PPT, "acknowledge": True}, "t", ["\x00AQI="])
+        await app.publish("t", "later")
+        event = await other.receive()
+
+    assert (answer[0], answer[2]) == (3, "wamp.error.protocol_violation")
+    assert "payload_passthru_mode" in answer[1]["message"]
+    assert event[4] == ["later"]
+
+
+async def test_passthru_payload_reaches_subscribers_of_every_serializer_untouched() -> None:
+    import ormsgpack
+
+    app = Application()
+    app.allow("t", "subscribe", "publish")
+
+    # A subscriber that has not announced the mode has to cope: the broker cannot tell it from others.
+    async with (
+        connect(app) as publisher,
+        connect(app) as json_client,
+        connect(app, subprotocols=["wamp.2.msgpack"]) as msgpack_client,
+    ):
+        welcome = await publisher.join(roles={"publisher": PASSTHRU})
+        await json_client.join(roles={"subscriber": {}})
+        await subscribe(json_client, "t")
+        for message in [1, "default", {"roles": {"subscriber": PASSTHRU}}], [SUBSCRIBE, 1, {}, "t"]:
+            await msgpack_client.send_frame(ormsgpack.packb(message))
+            await msgpack_client.receive_event()
+        await publisher.send(PUBLISH, 1, {**PPT, "exclude_me": False}, "t", ["\x00AQL/"])
+        as_json = await json_client.receive()
+        as_msgpack = ormsgpack.unpackb((await msgpack_client.receive_event())["bytes"])
+
+    assert welcome[2]["roles"]["broker"]["features"]["payload_passthru_mode"] is True
+    assert as_json[3:] == [PPT, ["\x00AQL/"]]
+    assert as_msgpack[3:] == [PPT, [b"\x01\x02\xff"]]
+
+
+async def test_server_publishes_in_passthru_mode() -> None:
+    app = Application()
+    app.allow("t", "subscribe")
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await subscribe(websocket, "t")
+        await app.publish("t", b"\x01\x02\xff", options=PPT)
+        event = await websocket.receive()
+
+    assert event[3:] == [PPT, ["\x00AQL/"]]
+
+
 # The server's own subscribers
 
 

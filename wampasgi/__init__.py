@@ -11,6 +11,7 @@ from wampasgi.errors import ConfigurationError, ConnectionClosed, InvalidArgumen
 from wampasgi.events import Event
 from wampasgi.identity import Identity
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription
 from wampasgi.realm import Realm
 from wampasgi.route import WAMPRoute
 from wampasgi.routing import RPCRouteSet, TopicRouteSet
@@ -26,9 +27,11 @@ __all__ = [
     "ConnectionClosed",
     "Depends",
     "Event",
+    "Events",
     "Identity",
     "InvalidArgument",
     "Limits",
+    "LocalSubscription",
     "RPCErrorResult",
     "RPCProgressReport",
     "RPCRequest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -16,9 +16,11 @@ from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.dispatch import WebSocketDispatcher
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
+from wampasgi.session import Session, check_reason
 from wampasgi.shutdown import Shutdown, shutdown_signalled
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
@@ -158,6 +160,29 @@ class Application(ConfiguresRealm):
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
 
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> LocalSubscription:
+        """Handle events of the default realm while an ``async with`` lasts. See Realm.subscribe."""
+        return self.default_realm.subscribe(topic, handler, match=match, buffer=buffer, when_full=when_full)
+
+    def events(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> Events:
+        """The events of the default realm, to iterate over inside ``async with``. See Realm.events."""
+        return self.default_realm.events(topic, match=match, buffer=buffer, when_full=when_full)
+
     def register(
         self,
         uri: str,
@@ -173,12 +198,30 @@ class Application(ConfiguresRealm):
         """Remove such a procedure. See Realm.unregister."""
         self.default_realm.unregister(uri, match=match)
 
-    def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
-        """Take a procedure away from clients of the default realm. See Realm.revoke."""
-        return self.default_realm.revoke(procedure, match=match, reason=reason)
+    def revoke_registration(
+        self, procedure: str, *, match: Match = "exact", reason: str | None = None
+    ) -> int:
+        """Take a procedure away from clients of the default realm. See Realm.revoke_registration."""
+        return self.default_realm.revoke_registration(procedure, match=match, reason=reason)
+
+    def revoke_subscription(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        session: Session | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Take a subscription away from clients of the default realm. See Realm.revoke_subscription."""
+        return self.default_realm.revoke_subscription(topic, match=match, session=session, reason=reason)
+
+    def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
+        """Forget retained events of the default realm. See Realm.clear_retained."""
+        return self.default_realm.clear_retained(topic, match=match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""
+        check_reason(uri)
         async with anyio.create_task_group() as tasks:
             for realm in self._all_realms():
                 tasks.start_soon(realm.close_sessions, uri, message)
@@ -193,17 +236,16 @@ class Application(ConfiguresRealm):
         for realm in self._all_realms():
             realm.build()
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
             self.check()
-            await self._dispatcher(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._explain(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan_router.lifespan(scope, receive, send)
-        else:
-            raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+            return self._dispatcher(scope, receive, send)
+        if scope["type"] == "http":
+            return self._explain(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return self._lifespan_router.lifespan(scope, receive, send)
+        raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = PlainTextResponse(

@@ -46,7 +46,17 @@ _MODE: Final = Rule(
 
 HELLO_RULES: Final[Rules] = {"authmethods": _STRS, "authid": _STR, "authextra": _DICT}
 WELCOME_RULES: Final[Rules] = {"roles": _DICT}
+PASSTHRU_RULES: Final[Rules] = {
+    "ppt_scheme": _STR,
+    "ppt_serializer": _STR,
+    "ppt_cipher": _STR,
+    "ppt_keyid": _STR,
+    "enc_algo": _STR,
+    "enc_key": _STR,
+    "enc_serializer": _STR,
+}
 PUBLISH_RULES: Final[Rules] = {
+    **PASSTHRU_RULES,
     "acknowledge": _BOOL,
     "exclude_me": _BOOL,
     "disclose_me": _BOOL,
@@ -56,16 +66,10 @@ PUBLISH_RULES: Final[Rules] = {
     "eligible": _IDS,
     "eligible_authid": _STRS,
     "eligible_authrole": _STRS,
-    "enc_algo": _STR,
+    "retain": _BOOL,
 }
-SUBSCRIBE_RULES: Final[Rules] = {"match": _STR}
-EVENT_RULES: Final[Rules] = {"topic": _STR, "enc_algo": _STR}
-PASSTHRU_RULES: Final[Rules] = {
-    "ppt_scheme": _STR,
-    "ppt_serializer": _STR,
-    "ppt_cipher": _STR,
-    "ppt_keyid": _STR,
-}
+SUBSCRIBE_RULES: Final[Rules] = {"match": _STR, "get_retained": _BOOL}
+EVENT_RULES: Final[Rules] = {"topic": _STR, "retained": _BOOL, "enc_algo": _STR}
 CALL_RULES: Final[Rules] = {
     **PASSTHRU_RULES,
     "timeout": _TIMEOUT,
@@ -89,7 +93,11 @@ INVOCATION_RULES: Final[Rules] = {
 PROGRESS_RULES: Final[Rules] = {"progress": _BOOL}
 YIELD_RULES: Final[Rules] = {**PASSTHRU_RULES, "progress": _BOOL}
 MODE_RULES: Final[Rules] = {"mode": _MODE}
-REVOCATION_RULES: Final[Rules] = {
+UNREGISTERED_RULES: Final[Rules] = {
     "registration": Rule(int, "a registration ID", is_id),
+    "reason": _STR,
+}
+UNSUBSCRIBED_RULES: Final[Rules] = {
+    "subscription": Rule(int, "a subscription ID", is_id),
     "reason": _STR,
 }

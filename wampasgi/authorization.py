@@ -54,6 +54,23 @@ class Authorization:
         """Whether there are neither rules nor an authorizer, so that defaults decide alone."""
         return self.authorizer is None and not self.permissions.given
 
+    def by_rules(
+        self,
+        session: Session,
+        action: Action,
+        uri: str,
+        *,
+        roles: frozenset[str] | None = None,
+        match: Match = "exact",
+    ) -> Verdict | None:
+        """What ``decide`` gives without asking the authorizer, None where no rule speaks."""
+        verdict = self.permissions.verdict(action, uri, session.authrole, match=match)
+        if roles is None:
+            return verdict
+        if session.authrole not in roles:
+            return DENIED
+        return Verdict(allowed=True, disclose=verdict is not None and verdict.disclose)
+
     async def decide(
         self,
         session: Session,
@@ -72,11 +89,7 @@ class Authorization:
         authorizer can get injected. Raises WAMPError ``wamp.error.authorization_failed`` where the authorizer
         fails.
         """
-        verdict = self.permissions.verdict(action, uri, session.authrole, match=match)
-        if roles is not None:
-            if session.authrole not in roles:
-                return DENIED
-            return Verdict(allowed=True, disclose=verdict is not None and verdict.disclose)
+        verdict = self.by_rules(session, action, uri, roles=roles, match=match)
         if verdict is not None or self.authorizer is None:
             return verdict
         key = (action, uri, match)

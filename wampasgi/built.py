@@ -45,6 +45,8 @@ class BuiltRealm:
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     joined: JoinedSessions
+    #: Whether a session can have handlers that run beside it: lifespan handlers, or gatekeepers with a yield.
+    has_two_part_handlers: bool = field(init=False)
     #: Those at exact URIs that everybody may call as long as there are no rules.
     open_procedures: Mapping[str, Procedure] = field(init=False)
 
@@ -54,6 +56,9 @@ class BuiltRealm:
             procedures = {}
         found = {uri: procedure for uri, procedure in procedures.items() if procedure.roles is None}
         object.__setattr__(self, "open_procedures", found)
+        topics = [*self.topics, *([self.topic_for_all] if self.topic_for_all is not None else [])]
+        two_parts = any(topic.plan.kind == "async_generator" for topic in topics)
+        object.__setattr__(self, "has_two_part_handlers", two_parts or bool(self.lifespan_handlers))
 
     def provided_for(self, session: Session) -> dict[str, Any]:
         """The framework's own arguments for handlers of one session."""
@@ -75,6 +80,8 @@ class BuiltRealm:
         if self.procedure_for_all is not None:
             return self.procedure_for_all
         at_run_time = self.procedures_at_run_time.find(uri)
+        if found is at_run_time is None:
+            return None
         candidates = [candidate for candidate in (found, at_run_time) if candidate is not None]
         own = max(candidates, key=_precedence, default=None)
         registration = self.joined.dealer.registrations.best(uri)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -17,6 +17,7 @@ from wampasgi.routing import Route
 from wampasgi.rpc import SCALARS, RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
 from wampasgi.session import Session
 from wampasgi.types import RawMessage
+from wampasgi.uris import check_uri
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -74,7 +75,7 @@ class Procedure:
         if request is not None:
             provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await _final_result(plan.iterate(provided, args, kwargs), on_progress)
+            return await _last_of(plan.iterate(provided, args, kwargs), on_progress)
         value = await plan.call(provided, args, kwargs)
         return await final_result(value, on_progress)
 
@@ -82,13 +83,11 @@ class Procedure:
 async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
     """What a handler has returned as the final result of the call; it may be an async iterator of reports."""
     if hasattr(value, "__anext__"):
-        return await _final_result(value, on_progress)
+        return await _last_of(value, on_progress)
     return to_result(value)
 
 
-async def _final_result(
-    reports: AsyncIterator[Any], on_progress: OnProgress | None
-) -> RPCResult | RPCErrorResult:
+async def _last_of(reports: AsyncIterator[Any], on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
     try:
         async for value in reports:
             if not isinstance(value, RPCProgressReport):
@@ -102,9 +101,16 @@ async def _final_result(
             await close()
 
 
-async def within(timeout: float | None, invocation: Awaitable[T]) -> T:
-    """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that."""
-    with anyio.move_on_after(timeout):
+async def within(
+    timeout: float | None, invocation: Awaitable[T], *, scope: anyio.CancelScope | None = None
+) -> T:
+    """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that.
+
+    Who gives the ``scope`` can move its deadline meanwhile.
+    """
+    with scope or anyio.CancelScope() as limit:
+        if timeout is not None:
+            limit.deadline = anyio.current_time() + timeout
         return await invocation
     raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
 
@@ -145,7 +151,7 @@ class Calls:
         self._debug = debug
         self._room: anyio.Event | None = None
         # Of the running calls those that have their answer already, because they were cancelled.
-        self._given_up: set[int] = set()
+        self._given_up: dict[int, None] = {}
         #: The calls whose handlers run, by request id, with their tasks where these are known.
         self.running: dict[int, Task | None] = {}
 
@@ -186,7 +192,7 @@ class Calls:
             return
         mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
         if mode != "kill":
-            self._given_up.add(request_id)
+            self._given_up[request_id] = None
             self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if mode != "skip" and task is not None:
             task.cancel()
@@ -204,7 +210,7 @@ class Calls:
                     if type(value) in SCALARS:
                         answer = [_RESULT, request_id, {}, [value]]
                     else:
-                        answer = _raw_result(request_id, await final_result(value, None))
+                        answer = self._answer(message, await final_result(value, None))
                 except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
                     answer = self._failure(message, error)
         finally:
@@ -212,7 +218,7 @@ class Calls:
             if self._room is not None:
                 self._room.set()
             if request_id in self._given_up:
-                self._given_up.remove(request_id)
+                del self._given_up[request_id]
                 answer = None
             elif answer is None:
                 self._peer.send(Error(Call.code, request_id, {}, CANCELED))
@@ -235,39 +241,52 @@ class Calls:
                 receive_progress=options.get("receive_progress", False),
                 options=options,
             )
-        on_progress = (
-            self._progress_sender(message.request_id) if options.get("receive_progress", False) else None
-        )
+        # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
+        scope = anyio.CancelScope() if timeout else None
+        on_progress = None
+        if options.get("receive_progress", False):
+            on_progress = self._progress_sender(message.request_id, scope, timeout)
         try:
             invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
-            # Most calls have no timeout, and a cancel scope costs as much as all the rest of a short one.
-            result = await (within(timeout, invocation) if timeout else invocation)
+            result = await (invocation if scope is None else within(timeout, invocation, scope=scope))
         except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
             return self._failure(message, error)
-        return _raw_result(message.request_id, result)
+        return self._answer(message, result)
+
+    def _answer(self, message: Call, result: RPCResult | RPCErrorResult) -> RawMessage:
+        if isinstance(result, RPCErrorResult):
+            return self._error(message, result.error_uri, result.args, result.kwargs)
+        return Result(message.request_id, {}, list(result.args), dict(result.kwargs)).to_list()
 
     def _failure(self, message: Call, error: Exception) -> RawMessage:
         if isinstance(error, WAMPError):
-            return _raw_error(message.request_id, error.uri, error.args, error.kwargs)
+            return self._error(message, error.uri, error.args, error.kwargs)
         logger.error("procedure %s failed, called by %r", message.procedure, self._session, exc_info=error)
         text = (f"{type(error).__name__}: {error}",) if self._debug else ()
-        return _raw_error(message.request_id, RUNTIME_ERROR, text, {})
+        return self._error(message, RUNTIME_ERROR, text, {})
 
-    def _progress_sender(self, request_id: int) -> OnProgress:
+    def _error(self, message: Call, uri: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> RawMessage:
+        if not check_uri(uri):
+            # A client that checks what it gets would end its session for the handler's mistake.
+            logger.error(
+                "procedure %s answered %r with the error %r, which is no URI",
+                message.procedure,
+                self._session,
+                uri,
+            )
+            return Error(Call.code, message.request_id, {}, RUNTIME_ERROR).to_list()
+        return Error(Call.code, message.request_id, {}, uri, list(args), dict(kwargs)).to_list()
+
+    def _progress_sender(
+        self, request_id: int, scope: anyio.CancelScope | None, timeout: float
+    ) -> OnProgress:
         async def send_progress(report: RPCProgressReport) -> None:
+            if scope is not None:
+                # Spec: the timeout is the time between two results.
+                scope.deadline = anyio.current_time() + timeout
             if request_id not in self._given_up:
                 progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
                 self._peer.send(progress)
                 await self._peer.uncongested()
 
         return send_progress
-
-
-def _raw_result(request_id: int, result: RPCResult | RPCErrorResult) -> RawMessage:
-    if isinstance(result, RPCErrorResult):
-        return _raw_error(request_id, result.error_uri, result.args, result.kwargs)
-    return Result(request_id, {}, list(result.args), dict(result.kwargs)).to_list()
-
-
-def _raw_error(request_id: int, uri: str, args: Any, kwargs: Mapping[str, Any]) -> RawMessage:
-    return Error(Call.code, request_id, {}, uri, list(args), dict(kwargs)).to_list()

@@ -36,6 +36,7 @@ from wampasgi.routing import (
     roles_of,
 )
 from wampasgi.types import Action, Handler, Match
+from wampasgi.uris import MATCH_POLICIES, check_pattern
 
 #: Arguments that the framework provides; a default arg of such a name would never be used.
 _FRAMEWORK_ARGUMENTS = frozenset({"session", "request", "topic_uri", "event", "realm", "app"})
@@ -44,15 +45,22 @@ _FRAMEWORK_ARGUMENTS = frozenset({"session", "request", "topic_uri", "event", "r
 class RealmSettings:
     """A realm's configuration as it was given; plans are made of it when the realm is built.
 
-    ``changed`` is called after each change.
+    ``changed`` is called after each change. ``keep_history`` takes a topic, its match policy and a number of
+    events.
     """
 
     def __init__(
-        self, *, middleware: Iterable[Middleware], limits: Limits | None, changed: Callable[[], None]
+        self,
+        *,
+        middleware: Iterable[Middleware],
+        limits: Limits | None,
+        changed: Callable[[], None],
+        keep_history: Callable[[str, Match, int], None],
     ) -> None:
         self.middleware = tuple(middleware)
         self.limits = limits
         self.changed = changed
+        self.keep_history = keep_history
         self.procedures: RouteTable[Route] = RouteTable()
         self.topics: RouteTable[Route] = RouteTable()
         self.subscribers: list[tuple[Match, Route]] = []
@@ -174,6 +182,26 @@ class ConfiguresRealm(ABC):
         """Let one gatekeeper, with ``topic_uri`` and ``session``, guard every topic instead of the routes."""
         self.settings.subscription_handler = handler
         self.settings.changed()
+
+    def keep_history(self, topic: str, *, match: Match = "exact", limit: int = 500) -> None:
+        """Keep the latest ``limit`` events of a topic or a pattern of topics, from now on.
+
+        Clients that may call ``wamp.subscription.get_events`` and may subscribe to the topic get them there.
+        They are in memory, and ``Limits.history_bytes`` bounds their size. Raises ConfigurationError for what
+        is no topic or pattern, is kept already, or has no positive limit.
+        Spec: Advanced Profile, "Event History".
+        """
+        where = f"keep_history({topic!r}, match={match!r})"
+        if match not in MATCH_POLICIES:
+            raise ConfigurationError(f"{where}: match must be one of {', '.join(MATCH_POLICIES)}")
+        if not check_pattern(topic, match):
+            raise ConfigurationError(
+                f"{where}: no valid URI of this policy. Components, parted by dots, have no white space or "
+                f"'#'; empty may be the last one of a prefix and any of a wildcard"
+            )
+        if type(limit) is not int or limit < 1:
+            raise ConfigurationError(f"{where}: limit is {limit!r}, it must be a number of events, 1 or more")
+        self.settings.keep_history(topic, match, limit)
 
     # Arguments and lifespan
 

@@ -18,7 +18,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
-from wampasgi.messages import Hello
+from wampasgi.messages import Abort, Hello
 from wampasgi.peer import Peer
 from wampasgi.realm import Realm
 from wampasgi.serializers import Subprotocol, negotiate
@@ -124,7 +124,10 @@ class WebSocketDispatcher:
         try:
             with peer.handshake:
                 peer.handshake.deadline = anyio.current_time() + self._limits.handshake_timeout
-                await self._join(scope, transport, peer)
+                opened = await self._open(scope, transport, peer)
+                if opened is not None:
+                    realm, session_scope = opened
+                    await realm(session_scope, transport.receive, transport.send)
         except RemoteProtocolError as error:
             logger.warning("a client from %s broke the protocol: %s", client, error.message)
             return error.uri, error.message
@@ -140,14 +143,19 @@ class WebSocketDispatcher:
             return TIMEOUT, f"no session within {self._limits.handshake_timeout} s"
         return None
 
-    async def _join(self, scope: Scope, transport: WebSocketTransport, peer: Peer) -> None:
-        """Read HELLO and hand the session to the realm that it names."""
+    async def _open(
+        self, scope: Scope, transport: WebSocketTransport, peer: Peer
+    ) -> tuple[Realm, Scope] | None:
+        """Read HELLO; returns the realm that it names and the scope for it, None where it is over."""
         hello = await peer.receive()
+        if isinstance(hello, Abort):
+            peer.cut(hello.reason, ended_by="client")
+            return None
         assert isinstance(hello, Hello), "the state table lets nothing else through"
         realm = self._find_realm(hello.realm)
         if realm is None:
             await peer.refuse(NO_SUCH_REALM, f"there is no realm {hello.realm!r}")
-            return
+            return None
         session_scope: Scope = {
             **scope,
             "type": "wamp",
@@ -165,4 +173,4 @@ class WebSocketDispatcher:
         )
         peer.limits = realm.build().limits
         transport.message_size = peer.limits.message_size
-        await realm(session_scope, transport.receive, transport.send)
+        return realm, session_scope

@@ -38,9 +38,13 @@ class SessionEndpoint:
             peer.open(writers)
             built.joined.join(session, peer)
             try:
-                async with anyio.create_task_group() as handlers, support.task_owner() as events:
-                    opened = OpenSession(session, peer, built, handlers, events)
-                    await opened.run(support.task_owner())
+                if built.has_two_part_handlers:
+                    async with anyio.create_task_group() as handlers:
+                        opened = OpenSession(session, peer, built, handlers, writers)
+                        await opened.run(support.task_owner())
+                else:
+                    # A task group takes a tenth of what an idle session does.
+                    await OpenSession(session, peer, built, None, writers).run(support.task_owner())
             finally:
                 built.joined.leave(session)
                 await peer.flush()

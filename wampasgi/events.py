@@ -13,7 +13,6 @@ import anyio
 from wampasgi.adapters import TaskOwner
 from wampasgi.errors import InvalidArgument
 from wampasgi.handlers import HandlerPlan
-from wampasgi.session import Session
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -38,21 +37,23 @@ class Subscriber:
     plan: HandlerPlan
     roles: frozenset[str] | None
 
-    async def handle(self, event: Event, provided: Mapping[str, Any]) -> None:
-        """Run the handler for one event; what it raises is logged, for nobody waits for an answer."""
-        session: Session = provided["session"]
+    async def handle(self, event: Event, provided: Mapping[str, Any], source: object) -> None:
+        """Run the handler for one event; what it raises is logged, for nobody waits for an answer.
+
+        ``source`` is what the log names as the event's origin.
+        """
         try:
             await self.plan.call({**provided, "event": event}, event.args, event.kwargs)
         except InvalidArgument as error:
             logger.warning(
-                "an event of topic %s from %r does not fit %s: %s",
+                "an event of topic %s from %s does not fit %s: %s",
                 event.topic,
-                session,
+                source,
                 self.plan.name,
                 error,
             )
         except Exception:
-            logger.exception("%s failed for topic %s, published by %r", self.plan.name, event.topic, session)
+            logger.exception("%s failed for topic %s, from %s", self.plan.name, event.topic, source)
 
 
 class EventQueue:
@@ -68,12 +69,15 @@ class EventQueue:
         self._owner = owner
         self._provided = provided
         self._limit = limit
-        self._waiting: deque[tuple[Subscriber, Event]] = deque()
-        self._room = anyio.Event()
+        # Made when there is something to wait, because most sessions publish nothing.
+        self._waiting: deque[tuple[Subscriber, Event]] | None = None
+        self._room: anyio.Event | None = None
         self._working = False
 
     def put(self, subscriber: Subscriber, event: Event) -> None:
         """Let ``subscriber`` handle ``event`` after the ones before."""
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append((subscriber, event))
         if not self._working:
             self._working = True
@@ -81,7 +85,7 @@ class EventQueue:
 
     async def room(self) -> None:
         """Wait while as many events wait as may."""
-        while len(self._waiting) >= self._limit:
+        while self._waiting is not None and len(self._waiting) >= self._limit:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -95,8 +99,10 @@ class EventQueue:
         try:
             while self._waiting:
                 subscriber, event = self._waiting.popleft()
-                await subscriber.handle(event, self._provided)
-                self._room.set()
+                await subscriber.handle(event, self._provided, self._provided["session"])
+                if self._room is not None:
+                    self._room.set()
         finally:
             self._working = False
-            self._room.set()
+            if self._room is not None:
+                self._room.set()

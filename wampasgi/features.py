@@ -6,6 +6,7 @@ Spec: Basic Profile, "Router: Role and Feature Announcement"; Advanced Profile, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,17 +15,23 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
     {
         "broker": MappingProxyType(
             {
+                "event_history": True,
+                "event_retention": True,
                 "pattern_based_subscription": True,
+                "payload_passthru_mode": True,
                 "publisher_exclusion": True,
                 "publisher_identification": True,
                 "session_meta_api": True,
                 "subscriber_blackwhite_listing": True,
                 "subscription_meta_api": True,
+                "subscription_revocation": True,
             }
         ),
         "dealer": MappingProxyType(
             {
                 "call_canceling": True,
+                # So spelled in "Progressive Call Invocations", which obliges the dealer to announce it.
+                "call_cancelling": True,
                 "call_reroute": True,
                 "call_timeout": True,
                 "caller_identification": True,
@@ -64,4 +71,10 @@ def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
         features.add("call_canceling")
     if role == "callee" and "call_canceling" not in features:
         features -= {"progressive_call_results", "progressive_call_invocations"}
-    return frozenset(features)
+    return _shared(frozenset(features))
+
+
+@lru_cache(maxsize=256)
+def _shared(features: frozenset[str]) -> frozenset[str]:
+    """One set for all the sessions that announce the same: clients are of few kinds."""
+    return features

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import chain
 from random import randrange
+from typing import Any
 
 import anyio
 
 from wampasgi.adapters import Start
+from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
+from wampasgi.limits import Limits
+from wampasgi.local_events import LocalSubscriptions
+from wampasgi.messages import Call
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.history import EventHistory
 from wampasgi.router.lifecycles import MetaEvents
 from wampasgi.router.meta import Closing, MetaAPI, Outcome
 from wampasgi.router.registrations import Registrations
+from wampasgi.router.retention import RetainedEvents
 from wampasgi.router.testaments import Testaments
 from wampasgi.server_caller import ServerCaller
 from wampasgi.session import Session
@@ -26,15 +32,16 @@ from wampasgi.uris import is_reserved
 
 
 def utc_now() -> str:
-    """The time as an ISO 8601 string, with milliseconds, in UTC."""
+    """The time as an RFC 3339 string, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class JoinedSessions(Mapping[int, Session]):
     """The open sessions of one realm by session id, with its broker and its dealer.
 
-    ``server`` is the realm's own session, which calls in the server's name. With ``private_registrations``
-    each session registers for itself alone. ``now`` gives the time, ISO 8601, for the meta API.
+    ``server`` is the realm's own session, which calls and subscribes in the server's name. With
+    ``private_registrations`` each session registers for itself alone. ``now`` gives the time, RFC 3339, for
+    the meta API and the event history.
     """
 
     def __init__(
@@ -48,11 +55,18 @@ class JoinedSessions(Mapping[int, Session]):
         self._silenced: set[int] = set()
         self._reporting = False
         self._emptied: anyio.Event | None = None
+        limits = Limits()
+        #: The events that publishers want retained, and those that the realm keeps by itself.
+        self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
+        self.history = EventHistory(now=now, max_size=limits.history_bytes)
         self.broker = Broker(
             next_subscription_id=SequentialIds().next,
             random_publication_id=random_publication_id,
             sessions=self._sessions,
+            retained=self.retained,
         )
+        #: What the server itself has subscribed to.
+        self.local = LocalSubscriptions(server.id, self.broker, changed=self.report)
         next_registration_id = SequentialIds().next
         self.dealer = Dealer(
             next_registration_id=next_registration_id,
@@ -91,18 +105,30 @@ class JoinedSessions(Mapping[int, Session]):
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def set_limits(self, limits: Limits) -> None:
+        """Bound what the realm keeps by its limits."""
+        self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
+        self.history.set_max_size(limits.history_bytes)
+
+    def keep_history(self, topic: str, match: Match, limit: int) -> None:
+        """Keep the latest events of a topic or pattern; raises ConfigurationError where they are kept."""
+        if self.history.keeps(topic, match):
+            raise ConfigurationError(f"keep_history({topic!r}, match={match!r}) was called before")
+        self.history.keep(topic, match, limit=limit)
+        self.broker.keep(topic, match)
+        # Only from now on is every publication looked at.
+        self.broker.history = self.history
+
     def join(self, session: Session, peer: Peer) -> None:
         """Deliver to ``session`` from now on."""
         self._sessions[session.id] = self._attached[session.id] = session
         self._peers[session.id] = peer
-        peer.may_continue = self.dealer.add_session(session.id, session).may_continue
-        peer.on_leave = partial(self._leave_router, session.id)
-        peer.undeliverable = partial(self._undeliverable, session.id)
-        peer.call = partial(self.caller.call, only=session.id)
+        self.dealer.add_session(session.id, session)
+        peer.session_id, peer.router = session.id, self
         self._events.joined(session.id, session)
         self.report()
 
-    def _leave_router(self, session_id: int) -> None:
+    def leaving(self, session_id: int) -> None:
         """End subscriptions, registrations and calls of a session that is about to end; nobody need wait."""
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
@@ -114,12 +140,30 @@ class JoinedSessions(Mapping[int, Session]):
             self._events.left(session_id, leaving)
         self.report()
 
-    def _undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+    def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+        """Answer the caller of an INVOCATION that cannot be sent."""
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
+
+    def may_continue(self, session_id: int, call: Call) -> bool:
+        """Whether a CALL with an id that was there before can be part of a progressive call."""
+        session = self.dealer.sessions.get(session_id)
+        return session is not None and session.may_continue(call)
+
+    async def call_client(
+        self,
+        session_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        timeout: float | None,
+    ) -> Any:
+        """Call a procedure that this very session has registered, in the server's name."""
+        return await self.caller.call(procedure, args, kwargs, timeout=timeout, only=session_id)
 
     def leave(self, session: Session) -> None:
         """Forget a session and all its subscriptions and registrations."""
-        self._leave_router(session.id)
+        self.leaving(session.id)
         self._silenced.discard(session.id)
         del self._sessions[session.id]
         del self._peers[session.id]
@@ -144,7 +188,7 @@ class JoinedSessions(Mapping[int, Session]):
                 self._emptied = anyio.Event()
             await self._emptied.wait()
 
-    def revoke(self, procedure: str, match: Match, reason: str | None) -> int:
+    def revoke_registration(self, procedure: str, match: Match, reason: str | None) -> int:
         """Take a procedure away from all its callees, and return how many they were."""
         registration = self.dealer.registrations.get(match, procedure)
         callees = [] if registration is None else list(registration.callees)
@@ -153,6 +197,26 @@ class JoinedSessions(Mapping[int, Session]):
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
         self.report()
         return len(callees)
+
+    def revoke_subscription(
+        self, topic: str, match: Match, session_id: int | None, reason: str | None
+    ) -> int:
+        """Take a subscription away from one session or from all clients, and return how many had it."""
+        subscription = self.broker.get(topic, match)
+        subscribers = [] if subscription is None else list(subscription.subscribers)
+        revoked = [
+            subscriber
+            for subscriber in subscribers
+            # The server keeps what it listens to itself.
+            if subscriber != self.local.session_id and session_id in (None, subscriber)
+        ]
+        for subscriber in revoked:
+            assert subscription is not None
+            own = self._peers[subscriber].subscriptions
+            assert own is not None, "it has this subscription"
+            own.revoke(subscription.subscription_id, reason)
+        self.report()
+        return len(revoked)
 
     def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
         """Let the meta API show these as the server's own procedures, beside the router's."""
@@ -208,8 +272,13 @@ class JoinedSessions(Mapping[int, Session]):
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
+        server_id = self.local.session_id
         for delivery in publication.deliveries:
-            writes = self._writes(EncodedMessage(delivery.event), delivery.recipients)
+            recipients = delivery.recipients
+            if delivery.event.subscription_id in self.local and server_id in recipients:
+                self.local.take(delivery.event)
+                recipients = [session_id for session_id in recipients if session_id != server_id]
+            writes = self._writes(EncodedMessage(delivery.event), recipients)
             first = next(writes, None)
             if first is not None:
                 first[0].spawn_each(chain((first,), writes))

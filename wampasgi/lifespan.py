@@ -93,12 +93,19 @@ class LifespanHandlers:
     def __init__(
         self, plans: Sequence[HandlerPlan], provided: Mapping[str, Any], *, teardown_timeout: float
     ) -> None:
-        self._runs = [TwoPartHandler(plan, provided, teardown_timeout=teardown_timeout) for plan in plans]
-        self._names = [plan.name for plan in plans]
+        # Tuples, because most sessions have none, and an empty tuple takes no room.
+        self._runs = tuple(
+            TwoPartHandler(plan, provided, teardown_timeout=teardown_timeout) for plan in plans
+        )
+        self._names = tuple(plan.name for plan in plans)
 
-    async def begin(self, tasks: TaskGroup) -> bool:
-        """Run the first parts concurrently; returns whether all of them finished. Failures are logged."""
+    async def begin(self, tasks: TaskGroup | None) -> bool:
+        """Run the first parts concurrently; returns whether all of them finished. Failures are logged.
+
+        ``tasks`` own the handlers; they can be None where there are none.
+        """
         for run in self._runs:
+            assert tasks is not None
             tasks.start_soon(run.run)
         for run in self._runs:
             await run.begun.wait()

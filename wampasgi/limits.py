@@ -41,6 +41,16 @@ class Limits:
     #: read from.
     events_waiting: int = 1000
 
+    #: Events that a realm retains, and about the bytes of memory that they may take; when there are more, the
+    #: oldest go.
+    retained_events: int = 10_000
+    retained_bytes: int = 8 * 1024 * 1024
+    #: Retained events that one SUBSCRIBE to a pattern is sent, the newest.
+    retained_per_subscribe: int = 1000
+    #: About the bytes of memory that the events of one ``keep_history`` may take; when there are more, the
+    #: oldest go.
+    history_bytes: int = 8 * 1024 * 1024
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)

@@ -229,14 +229,19 @@ class Unsubscribe:
 
 @dataclass(slots=True)
 class Unsubscribed:
-    """The broker acknowledges UNSUBSCRIBE: ``[UNSUBSCRIBED, UNSUBSCRIBE.Request|id]``."""
+    """The broker acknowledges UNSUBSCRIBE: ``[UNSUBSCRIBED, UNSUBSCRIBE.Request|id]``.
+
+    Where it revokes a subscription, the request ID is 0 and ``details`` say which one and maybe why:
+    ``[UNSUBSCRIBED, 0, Details|dict]``. Spec: Advanced Profile, "Subscription Revocation".
+    """
 
     code: ClassVar[int] = 35
     request_id: int
+    details: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
         """Return the message as it stands on the wire."""
-        return [35, self.request_id]
+        return [35, self.request_id] if self.details is None else [35, self.request_id, self.details]
 
 
 @dataclass(slots=True)

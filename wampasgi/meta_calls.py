@@ -13,6 +13,7 @@ from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
 from wampasgi.messages import Call, Publish, Result
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
+from wampasgi.router.broker import Subscription
 from wampasgi.router.meta import Outcome
 from wampasgi.session import Session
 
@@ -20,13 +21,18 @@ from wampasgi.session import Session
 Permit: TypeAlias = Callable[[Publish], Awaitable[Callable[[], object]]]
 
 
+#: Raises WAMPError where a session may not subscribe to what somebody else may have subscribed to.
+PermitListening: TypeAlias = Callable[[Subscription], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class MetaCaller:
-    """Who calls: a client's session, or the server's own, which has no ``permit``."""
+    """Who calls: a client's session, or the server's own, which needs no permission."""
 
     session: Session
     built: BuiltRealm
     permit: Permit | None = None
+    permit_listening: PermitListening | None = None
 
     async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
         """Call a procedure that the session may call; raises WAMPError.
@@ -55,7 +61,18 @@ async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
     return [publish, scope, caller.built.limits.testaments]
 
 
-_CHECKS: Final[Mapping[str, Check]] = {"wamp.session.add_testament": _check_testament}
+async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    """Who may not subscribe gets no history either, and the server gets all of it."""
+    subscription = caller.built.joined.broker.subscriptions.get(values[0])
+    if subscription is not None and caller.permit_listening is not None:
+        await caller.permit_listening(subscription)
+    return [*values, caller.permit_listening is None]
+
+
+_CHECKS: Final[Mapping[str, Check]] = {
+    "wamp.session.add_testament": _check_testament,
+    "wamp.subscription.get_events": _check_history,
+}
 
 
 class MetaCalls:
@@ -83,6 +100,6 @@ class MetaCalls:
         call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
         timeout = options.get("timeout", 0) / 1000
         outcome = await (within(timeout, call) if timeout else call)
-        self._peer.send(Result(message.request_id, {}, list(outcome.args), None))
+        self._peer.send(Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs)))
         self._joined.conclude(outcome)
         await self._peer.uncongested()

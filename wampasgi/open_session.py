@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from wampasgi.adapters import TaskOwner
 from wampasgi.authorization import may_disclose, refusal
 from wampasgi.built import BuiltRealm
-from wampasgi.calls import Calls
+from wampasgi.calls import Calls, Procedure
 from wampasgi.errors import (
     FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
@@ -26,7 +26,6 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.events import Event, EventQueue, Subscriber
-from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.messages import (
     Abort,
@@ -47,6 +46,8 @@ from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
+from wampasgi.router.broker import Subscription
+from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
@@ -59,12 +60,35 @@ logger = logging.getLogger("wampasgi.session")
 class OpenSession:
     """Serves one session from WELCOME to its end.
 
-    ``handlers`` own its lifespan handlers and gatekeepers, ``events`` the task that hands its publications to
-    the server's own subscribers.
+    ``handlers`` own its lifespan handlers and gatekeepers, None where these have but one part; ``events`` own
+    the task that hands its publications to the server's own subscribers.
     """
 
+    __slots__ = (
+        "_built",
+        "_calls",
+        "_events",
+        "_handlers",
+        "_meta_calls",
+        "_open_procedures",
+        "_peer",
+        "_permissions",
+        "_provided",
+        "_requests",
+        "_routed",
+        "_routed_session",
+        "_session",
+        "_subscribing",
+        "_subscriptions",
+    )
+
     def __init__(
-        self, session: Session, peer: Peer, built: BuiltRealm, handlers: TaskGroup, events: TaskOwner
+        self,
+        session: Session,
+        peer: Peer,
+        built: BuiltRealm,
+        handlers: TaskGroup | None,
+        events: TaskOwner,
     ) -> None:
         self._session = session
         self._peer = peer
@@ -73,24 +97,16 @@ class OpenSession:
         self._provided = built.provided_for(session)
         self._open_procedures = built.open_procedures
         self._permissions = built.authorization.permissions
-        self._subscriptions = Subscriptions(
-            session,
-            peer,
-            built.joined.broker,
-            handlers,
-            self._provided,
-            teardown_timeout=built.limits.teardown_timeout,
-        )
+        self._subscriptions: Subscriptions | None = None
         self._routed_session = built.joined.dealer.sessions[session.id]
-        self._subscribing: set[int] = set()
-        self._meta_calls = MetaCalls(MetaCaller(session, built, self._permit_testament), peer)
+        self._subscribing: dict[int, None] = {}
+        self._meta_calls: MetaCalls | None = None
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
 
     async def run(self, requests: TaskOwner) -> None:
         """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
         timeout = self._built.limits.teardown_timeout
         lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
-        self._peer.send_event = self._subscriptions.send_event
         try:
             with self._peer.reading:
                 if not await lifespan.begin(self._handlers):
@@ -111,7 +127,8 @@ class OpenSession:
             self._peer.cut(GOODBYE_AND_OUT)
             with anyio.move_on_after(timeout, shield=True):
                 await self._events.empty()
-            self._subscriptions.end()
+            if self._subscriptions is not None:
+                self._subscriptions.end()
             lifespan.end()
 
     async def _read_messages(self) -> None:
@@ -162,47 +179,69 @@ class OpenSession:
         calls.start(message, procedure)
         return calls.room() if calls.full else None
 
-    async def _call(self, message: Call) -> None:
+    def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
         if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
             routed.continues(message)
         ):
-            return
+            return None
         if self._is_in_flight(message):
-            return
+            return None
         if options:
             routed.check_announced(message)
         procedure = self._built.find_procedure(message.procedure)
         roles = None if procedure is None else procedure.roles
-        verdict, disclose = None, False
-        asks = roles is not None or "disclose_me" in options
-        if asks or not self._built.authorization.silent:
-            try:
-                verdict = await self._built.authorization.decide(
-                    self._session, "call", message.procedure, options, self._provided, roles=roles
-                )
-                if verdict is not None and not verdict.allowed:
-                    raise refusal("call", message.procedure)
-                disclose = may_disclose(verdict, "call", message.procedure, options)
-            except WAMPError as error:
-                routed.refuse(message, error)
-                return
-        if procedure is None:
-            try:
+        authorization = self._built.authorization
+        if roles is None and "disclose_me" not in options and authorization.silent:
+            return self._call_decided(message, procedure, None)
+        verdict = authorization.by_rules(self._session, "call", message.procedure, roles=roles)
+        if verdict is None and authorization.authorizer is not None:
+            return self._ask_and_call(message, procedure)
+        return self._call_decided(message, procedure, verdict)
+
+    async def _ask_and_call(self, message: Call, procedure: Procedure | None) -> None:
+        try:
+            verdict = await self._built.authorization.decide(
+                self._session, "call", message.procedure, message.options, self._provided
+            )
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+            return
+        waiting = self._call_decided(message, procedure, verdict)
+        if waiting is not None:
+            await waiting
+
+    def _call_decided(
+        self, message: Call, procedure: Procedure | None, verdict: Verdict | None
+    ) -> Awaitable[None] | None:
+        options = message.options
+        try:
+            if verdict is not None and not verdict.allowed:
+                raise refusal("call", message.procedure)
+            disclose = may_disclose(verdict, "call", message.procedure, options)
+            if procedure is None:
                 if is_reserved(message.procedure):
-                    await self._meta_calls.answer(message, verdict)
-                else:
-                    routed.call(message, verdict, disclose=disclose)
-            except WAMPError as error:
-                routed.refuse(message, error)
-        elif options and options.get("progress", False):
-            routed.refuse(message, WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts"))
-        elif self._built.synchronize_requests:
-            await self._calls.run(message, procedure)
-        else:
-            self._calls.start(message, procedure)
-            if self._calls.full:
-                await self._calls.room()
+                    return self._call_meta(message, verdict)
+                self._routed.call(message, verdict, disclose=disclose)
+                return None
+            if options.get("progress", False):
+                raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+            return None
+        if self._built.synchronize_requests:
+            return self._calls.run(message, procedure)
+        self._calls.start(message, procedure)
+        return self._calls.room() if self._calls.full else None
+
+    async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
+        if self._meta_calls is None:
+            caller = MetaCaller(self._session, self._built, self._permit_testament, self._permit_history)
+            self._meta_calls = MetaCalls(caller, self._peer)
+        try:
+            await self._meta_calls.answer(message, verdict)
+        except WAMPError as error:
+            self._routed.refuse(message, error)
 
     def _on_cancel(self, message: Cancel) -> None:
         if message.request_id in self._calls.running:
@@ -237,6 +276,8 @@ class OpenSession:
         be disclosed.
         """
         topic, options = message.topic, message.options
+        if options:
+            check_announced(self._session, options)
         if is_reserved(topic):
             raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
         role = self._session.authrole
@@ -258,27 +299,41 @@ class OpenSession:
     ) -> int:
         """Publish as far as was permitted, and return the publication id."""
         topic, options = message.topic, message.options
-        if verdict is None:
-            # Nobody has said that clients may reach each other here: it is for the server alone.
-            publication_id = random_publication_id()
-        else:
-            publication = self._built.joined.broker.publish(
-                self._session.id,
-                topic,
-                options,
-                message.args,
-                message.kwargs,
-                payload=message.payload,
-                disclose=disclose,
-            )
-            self._built.joined.distribute(publication)
-            publication_id = publication.publication_id
-        event = Event(topic, message.args or (), message.kwargs or {}, publication_id)
+        joined = self._built.joined
+        publication = joined.broker.publish(
+            self._session.id,
+            topic,
+            options,
+            message.args,
+            message.kwargs,
+            payload=message.payload,
+            disclose=disclose,
+            # Where nobody has said that clients may reach each other, it is for the server alone.
+            only=None if verdict is not None else (joined.local.session_id,),
+        )
+        joined.distribute(publication)
+        event = Event(topic, message.args or (), message.kwargs or {}, publication.publication_id)
         for subscriber in subscribers:
             self._events.put(subscriber, event)
-        return publication_id
+        return publication.publication_id
 
     # Subscriptions
+
+    def _own_subscriptions(self) -> Subscriptions:
+        """What the session has subscribed to, made when it first asks: many sessions never do."""
+        if self._subscriptions is None:
+            built = self._built
+            self._subscriptions = Subscriptions(
+                self._session,
+                self._peer,
+                built.joined.broker,
+                self._handlers,
+                self._provided,
+                retained_limit=built.limits.retained_per_subscribe,
+                teardown_timeout=built.limits.teardown_timeout,
+            )
+            self._peer.subscriptions = self._subscriptions
+        return self._subscriptions
 
     async def _on_subscribe(self, message: Subscribe) -> None:
         if self._is_in_flight(message):
@@ -288,42 +343,58 @@ class OpenSession:
             if match not in MATCH_POLICIES:
                 raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
             limit = self._built.limits.subscriptions
-            if len(self._subscriptions) >= limit and (match, message.topic) not in self._subscriptions:
+            own = self._own_subscriptions()
+            if len(own) >= limit and (match, message.topic) not in own:
                 raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
-            # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
-            topic = self._built.find_topic(message.topic) if match == "exact" else None
-            verdict = await self._built.authorization.decide(
-                self._session,
-                "subscribe",
-                message.topic,
-                message.options,
-                self._provided,
-                roles=None if topic is None else topic.roles,
-                match=match,
-            )
-            if not (verdict.allowed if verdict is not None else topic is not None):
-                raise refusal("subscribe", message.topic)
+            topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)
             return
         at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
         if self._built.synchronize_requests or topic is None or at_limit:
-            await self._subscriptions.subscribe(message, match, topic)
+            await self._own_subscriptions().subscribe(message, match, topic)
             self._built.joined.report()
         else:
-            self._subscribing.add(message.request_id)
+            self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
+
+    async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
+        """Give the topic of the realm's own that is to be subscribed to; raises WAMPError."""
+        # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
+        topic = self._built.find_topic(uri) if match == "exact" else None
+        verdict = await self._built.authorization.decide(
+            self._session,
+            "subscribe",
+            uri,
+            options,
+            self._provided,
+            roles=None if topic is None else topic.roles,
+            match=match,
+        )
+        if not (verdict.allowed if verdict is not None else topic is not None):
+            raise refusal("subscribe", uri)
+        return topic
+
+    async def _permit_history(self, subscription: Subscription) -> None:
+        """Raise WAMPError where the session may not subscribe to what it asks the history of.
+
+        What a gatekeeper would say shows only when it runs, so its topic is for who has subscribed.
+        """
+        uri, match = subscription.topic, subscription.match
+        topic = await self._permit_subscription(uri, match, {})
+        if topic is not None and self._session.id not in subscription.subscribers:
+            raise refusal("subscribe", uri)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
-            await self._subscriptions.subscribe(message, match, topic)
+            await self._own_subscriptions().subscribe(message, match, topic)
             self._built.joined.report()
         finally:
-            self._subscribing.discard(message.request_id)
+            self._subscribing.pop(message.request_id, None)
 
     def _on_unsubscribe(self, message: Unsubscribe) -> None:
         try:
-            self._subscriptions.unsubscribe(message)
+            self._own_subscriptions().unsubscribe(message)
         except WAMPError as error:
             self._send_error(Unsubscribe.code, message.request_id, error)
         self._built.joined.report()

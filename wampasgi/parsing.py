@@ -20,11 +20,13 @@ from wampasgi.attributes import (
     HELLO_RULES,
     INVOCATION_RULES,
     MODE_RULES,
+    PASSTHRU_RULES,
     PROGRESS_RULES,
     PUBLISH_RULES,
     REGISTER_RULES,
-    REVOCATION_RULES,
     SUBSCRIBE_RULES,
+    UNREGISTERED_RULES,
+    UNSUBSCRIBED_RULES,
     WELCOME_RULES,
     YIELD_RULES,
     Rules,
@@ -290,7 +292,7 @@ def _error(raw: RawMessage, _: URICheck) -> Message:
     if type(request_type) is not int or request_type not in _ANSWERED_BY_ERROR:
         raise _wrong("ERROR.REQUEST.Type", "the code of a request that ERROR answers", request_type, int)
     request_id = _id("ERROR.REQUEST.Request", raw[2])
-    details = _dict("ERROR.Details", raw[3])
+    details = _attributes("ERROR.Details", raw[3], PASSTHRU_RULES)
     return messages.Error(request_type, request_id, details, _uri("ERROR.Error", raw[4]), args, kwargs)
 
 
@@ -410,13 +412,6 @@ def _yield(raw: RawMessage, _: URICheck) -> Message:
     return messages.Yield(request_id, options, args, kwargs)
 
 
-def _unregistered(raw: RawMessage, uri_check: URICheck) -> Message:
-    if len(raw) == 3 and type(raw[1]) is int and raw[1] == 0:
-        # Nobody asked: a registration is revoked. Spec: Advanced Profile, "Registration Revocation".
-        return messages.Unregistered(0, _attributes("UNREGISTERED.Details", raw[2], REVOCATION_RULES))
-    return _acknowledged(raw, uri_check)
-
-
 def _ids(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
     """Make the parser of a message that has nothing but IDs."""
 
@@ -427,7 +422,22 @@ def _ids(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
     return parse_ids
 
 
-_acknowledged: Final = _ids(messages.Unregistered, "UNREGISTERED", "Request")
+def _ended(
+    message: type[messages.Unsubscribed] | type[messages.Unregistered], name: str, rules: Rules
+) -> _Parser:
+    """Make the parser of a message that answers a request or, with the request ID 0, tells of a revocation.
+
+    Spec: Advanced Profile, "Subscription Revocation" and "Registration Revocation".
+    """
+    acknowledged = _ids(message, name, "Request")
+
+    def parse_ended(raw: RawMessage, uri_check: URICheck) -> Message:
+        if len(raw) == 3 and type(raw[1]) is int and raw[1] == 0:
+            return message(0, _attributes(f"{name}.Details", raw[2], rules))
+        return acknowledged(raw, uri_check)
+
+    return parse_ended
+
 
 _PARSERS: Final[Mapping[int, _Parser]] = {
     1: _hello,
@@ -442,7 +452,7 @@ _PARSERS: Final[Mapping[int, _Parser]] = {
     32: _subscribe,
     33: _ids(messages.Subscribed, "SUBSCRIBED", "Request", "Subscription"),
     34: _ids(messages.Unsubscribe, "UNSUBSCRIBE", "Request", "Subscription"),
-    35: _ids(messages.Unsubscribed, "UNSUBSCRIBED", "Request"),
+    35: _ended(messages.Unsubscribed, "UNSUBSCRIBED", UNSUBSCRIBED_RULES),
     36: _event,
     48: _call,
     49: _cancel,
@@ -450,7 +460,7 @@ _PARSERS: Final[Mapping[int, _Parser]] = {
     64: _register,
     65: _ids(messages.Registered, "REGISTERED", "Request", "Registration"),
     66: _ids(messages.Unregister, "UNREGISTER", "Request", "Registration"),
-    67: _unregistered,
+    67: _ended(messages.Unregistered, "UNREGISTERED", UNREGISTERED_RULES),
     68: _invocation,
     69: _interrupt,
     70: _yield,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -24,6 +24,7 @@ from wampasgi.messages import (
     Call,
     Error,
     Goodbye,
+    Hello,
     Invocation,
     Message,
     Publish,
@@ -57,20 +58,40 @@ class Ending:
     orderly: bool = False
 
 
-class SendEvent(Protocol):
-    """Sends an event if the session is subscribed to the topic, and tells whether it is."""
+class OwnSubscriptions(Protocol):
+    """What a session has subscribed to."""
 
-    def __call__(self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]) -> bool:
-        """Send it, and return whether the session is subscribed."""
+    def send_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone if it is subscribed to the topic, and return whether it is."""
+
+    def revoke(self, subscription_id: int, reason: str | None) -> None:
+        """Take a subscription away."""
 
 
-class CallClient(Protocol):
-    """Calls a procedure that this very client has registered."""
+class Router(Protocol):
+    """What a peer tells the router of the realm that it has joined, and asks of it."""
 
-    async def __call__(
-        self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, timeout: float | None
+    def leaving(self, session_id: int) -> None:
+        """The session begins to end: no answer of the client's will be read any more."""
+
+    def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+        """The serializer cannot carry this INVOCATION; ``text`` is the reason."""
+
+    def may_continue(self, session_id: int, call: Call) -> bool:
+        """Whether a CALL with an id that was there before can be part of a progressive call."""
+
+    async def call_client(
+        self,
+        session_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        timeout: float | None,
     ) -> Any:
-        """Call it, and return the result; raises WAMPError."""
+        """Call a procedure that this very client has registered; raises WAMPError."""
 
 
 class EncodedMessage:
@@ -99,6 +120,7 @@ class Peer:
     __slots__ = (
         "_decode_directly",
         "_encode_directly",
+        "_left",
         "_next_request_id",
         "_outbound",
         "_receive",
@@ -107,15 +129,13 @@ class Peer:
         "_state",
         "_transport",
         "_uri_check",
-        "call",
         "ending",
         "handshake",
         "limits",
-        "may_continue",
-        "on_leave",
         "reading",
-        "send_event",
-        "undeliverable",
+        "router",
+        "session_id",
+        "subscriptions",
     )
 
     def __init__(
@@ -140,16 +160,12 @@ class Peer:
         self.handshake = anyio.CancelScope()
         #: Cancelled, or given a deadline, to make the session stop reading.
         self.reading = anyio.CancelScope()
-        #: Sends an event of one topic to this session alone, while it is open.
-        self.send_event: SendEvent | None = None
-        #: Calls this client, while the session is open.
-        self.call: CallClient | None = None
-        #: Called once, when the session begins to end: no answer of the client's will be read any more.
-        self.on_leave: Callable[[], None] | None = None
-        #: Takes the id of an INVOCATION that the serializer cannot carry, and the reason.
-        self.undeliverable: Callable[[int, str], None] | None = None
-        #: Tells whether a CALL with an id that was there before can be part of a progressive call.
-        self.may_continue: Callable[[int], bool] | None = None
+        #: What the session has subscribed to, once it is open.
+        self.subscriptions: OwnSubscriptions | None = None
+        #: The router that the session has joined, and the id that it has there.
+        self.router: Router | None = None
+        self.session_id = 0
+        self._left = False
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
@@ -193,27 +209,32 @@ class Peer:
         try:
             message = parse(raw, uri_check=self._uri_check)
         except InvalidURI as error:
-            if error.request_type is not None:
-                self._advance(error.request_type, error.request_id)
+            # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
+            # request.
+            self._advance(error.request_type or Hello.code, error)
             raise
         if (
             self._state is not SessionState.ESTABLISHED
             or message.code not in STAYING
             or self._next_request_id is not None
         ):
-            self._advance(message.code, getattr(message, "request_id", None))
+            self._advance(message.code, message)
         return message
 
-    def _advance(self, code: int, request_id: int | None) -> None:
+    def _advance(self, code: int, received: Message | InvalidURI) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)
-        if self._next_request_id is not None and code in _SEQUENTIAL_REQUESTS:
-            if code == Call.code and self.may_continue is not None and self.may_continue(request_id or 0):
-                return
-            expected = self._next_request_id.next()
-            if request_id != expected:
-                raise RemoteProtocolError(
-                    f"request id {request_id} is out of sequence: {expected} comes next"
-                )
+        if self._next_request_id is None or code not in _SEQUENTIAL_REQUESTS:
+            return
+        if (
+            isinstance(received, Call)
+            and self.router is not None
+            and self.router.may_continue(self.session_id, received)
+        ):
+            return
+        expected = self._next_request_id.next()
+        request_id = getattr(received, "request_id", None)
+        if request_id != expected:
+            raise RemoteProtocolError(f"request id {request_id} is out of sequence: {expected} comes next")
 
     # Before the session is open
 
@@ -327,8 +348,8 @@ class Peer:
         """Log it, and return what is to be sent in its place."""
         code = raw[0]
         logger.error("message %s %s cannot be serialized: %s", code, raw[1], error)
-        if code == Invocation.code and self.undeliverable is not None:
-            self.undeliverable(raw[1], f"the callee cannot be sent this: {error}")
+        if code == Invocation.code and self.router is not None:
+            self.router.undeliverable(self.session_id, raw[1], f"the callee cannot be sent this: {error}")
         if code == Result.code and not raw[2].get("progress", False):
             return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
         if code == Error.code:
@@ -377,9 +398,9 @@ class Peer:
         self.reading.cancel()
 
     def _leave(self) -> None:
-        if self.on_leave is not None:
-            on_leave, self.on_leave = self.on_leave, None
-            on_leave()
+        if self.router is not None and not self._left:
+            self._left = True
+            self.router.leaving(self.session_id)
 
     async def written(self) -> None:
         """Wait until what was sent is written."""

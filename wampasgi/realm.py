@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -40,10 +40,12 @@ from wampasgi.injection import Injection
 from wampasgi.joined import JoinedSessions
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
+from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
 from wampasgi.router.matching import URIMap
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
+from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
@@ -93,7 +95,6 @@ class Realm(ConfiguresRealm):
             )
         #: The realm URI.
         self.uri = uri
-        self._settings = RealmSettings(middleware=middleware, limits=limits, changed=self._forget_built)
         self._allow_anonymous = allow_anonymous
         self._context: ApplicationContext | None = None
         self._built: BuiltRealm | None = None
@@ -101,6 +102,12 @@ class Realm(ConfiguresRealm):
         self._server_session = Session(realm=self, realm_uri=uri, details={}, connection=None, peer=None)
         self._joined = JoinedSessions(
             self._server_session, private_registrations=client_procedures == "session"
+        )
+        self._settings = RealmSettings(
+            middleware=middleware,
+            limits=limits,
+            changed=self._forget_built,
+            keep_history=self._joined.keep_history,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
 
@@ -124,32 +131,13 @@ class Realm(ConfiguresRealm):
 
     # Serving
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
         built = self.build()
         assert self._stack is not None
-        if not built.early_lifespan_handlers:
-            await self._stack(scope, receive, send)
-            return
-        lifespan = LifespanHandlers(
-            built.early_lifespan_handlers,
-            built.provided_for(scope["wamp.session"]),
-            teardown_timeout=built.limits.teardown_timeout,
-        )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as handlers:
-            try:
-                if await lifespan.begin(handlers):
-                    await self._stack(scope, receive, send)
-                else:
-                    await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-            except Exception as error:  # noqa: BLE001 - raised again below
-                # Out of the task group it would come as an exception group.
-                failure = error
-            finally:
-                lifespan.end()
-        if failure is not None:
-            raise failure
+        if built.early_lifespan_handlers:
+            return _serve_around(self._stack, built, scope, receive, send)
+        return self._stack(scope, receive, send)
 
     # Calls and publications of the server's
 
@@ -159,12 +147,19 @@ class Realm(ConfiguresRealm):
         """Publish an event to all sessions that have subscribed to ``topic``, and return the publication id.
 
         ``args`` and ``kwargs`` are the payload, ``options`` those of PUBLISH in the specification's names,
-        such as ``{"eligible_authrole": ["staff"]}``. Never waits for a subscriber. A value that the
-        serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
+        such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
+        value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
+        An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
+        serialized then raises UnserializableValue.
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        publication = self._joined.broker.publish(None, topic, options or {}, list(args), kwargs)
+        options, payload = options or {}, (list(args), kwargs)
+        broker = self._joined.broker
+        if broker.stores(topic, options):
+            # The objects may change later, and one that no client can be sent would spoil a whole history.
+            payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
+        publication = broker.publish(None, topic, options, *payload)
         self._joined.distribute(publication)
         # One turn of the event loop for the writers: a loop of publications must not fill the queues of
         # subscribers that read as fast as they can.
@@ -185,7 +180,7 @@ class Realm(ConfiguresRealm):
             caller = MetaCaller(self._server_session, built)
             outcome = await within(timeout, caller.call(procedure, args, kwargs))
             self._joined.conclude(outcome)
-            return unwrap(outcome.args, {})
+            return unwrap(outcome.args, outcome.kwargs)
         if found is None:
             return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
         session = self._server_session
@@ -197,6 +192,49 @@ class Realm(ConfiguresRealm):
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
+
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> LocalSubscription:
+        """Handle the events of a topic, or a pattern of topics, while the ``async with`` of this lasts.
+
+        ``handler`` is one as ``subscriber`` decorates, but permits no client to publish; its ``session`` is
+        the realm's own. It gets what clients, the server and the router publish, one event at a time and in
+        order. ``buffer`` events wait for it at most; ``when_full`` says which is dropped then:
+        ``"drop_oldest"`` or ``"drop_newest"``. Raises ConfigurationError for what cannot be.
+        """
+        events = self.events(topic, match=match, buffer=buffer, when_full=when_full)
+        plan = self._injection().read(handler, {"event": Event}, takes_payload=True)
+        built = self.build()
+        return LocalSubscription(
+            events,
+            Subscriber(plan, None),
+            built.provided_for(self._server_session),
+            async_support=built.async_support,
+            teardown_timeout=built.limits.teardown_timeout,
+        )
+
+    def events(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        buffer: int = 1000,
+        when_full: WhenFull = "drop_oldest",
+    ) -> Events:
+        """The events of a topic, or a pattern of topics, to iterate over inside ``async with``.
+
+        What is published from entering it on, as with ``subscribe``. Publishers never wait: ``buffer`` and
+        ``when_full`` say what is dropped where the iteration is too slow, and ``Events.dropped`` how many
+        were. Raises ConfigurationError for what cannot be.
+        """
+        return Events(self._joined.local, topic, match, buffer=buffer, when_full=when_full)
 
     def register(
         self,
@@ -232,14 +270,41 @@ class Realm(ConfiguresRealm):
         self._procedures_at_run_time.remove(match, uri)
         self._joined.offer(self.build().offered())
 
-    def revoke(self, procedure: str, *, match: Match = "exact", reason: str | None = None) -> int:
+    def revoke_registration(
+        self, procedure: str, *, match: Match = "exact", reason: str | None = None
+    ) -> int:
         """Take a procedure away from the clients that have registered it, and return how many they were.
 
         Those that announced ``registration_revocation`` are told, with the reason. What they have been called
         for before is still answered, and nothing keeps them from registering again.
         Spec: Advanced Profile, "Registration Revocation".
         """
-        return self._joined.revoke(procedure, match, reason)
+        return self._joined.revoke_registration(procedure, match, reason)
+
+    def revoke_subscription(
+        self,
+        topic: str,
+        *,
+        match: Match = "exact",
+        session: Session | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Take a subscription away from ``session``, or from all clients, and return how many had it.
+
+        ``topic`` and ``match`` are what they subscribed with. Those that announced
+        ``subscription_revocation`` are told, with the reason. The second part of a gatekeeper runs as after
+        UNSUBSCRIBE, and nothing keeps a client from subscribing again.
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
+
+    def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
+        """Forget the retained events of a topic, or of all topics that match a pattern.
+
+        Returns how many there were. ``match="prefix"`` with the topic ``""`` forgets all.
+        Spec: Advanced Profile, "Event Retention".
+        """
+        return self._joined.retained.clear(topic, match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.
@@ -270,6 +335,7 @@ class Realm(ConfiguresRealm):
         """
         if self._built is None:
             self._built = self._read_settings()
+            self._joined.set_limits(self._built.limits)
             self._stack = self._middleware_stack(self._built)
             self._joined.offer(self._built.offered())
         return self._built
@@ -325,6 +391,31 @@ class Realm(ConfiguresRealm):
         for middleware in reversed(self._settings.middleware):
             app = middleware.cls(app, *middleware.args, **middleware.kwargs)
         return app
+
+
+async def _serve_around(
+    stack: ASGIApp, built: BuiltRealm, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Serve a session with the lifespan handlers that begin before it is authenticated."""
+    lifespan = LifespanHandlers(
+        built.early_lifespan_handlers,
+        built.provided_for(scope["wamp.session"]),
+        teardown_timeout=built.limits.teardown_timeout,
+    )
+    failure: Exception | None = None
+    async with anyio.create_task_group() as handlers:
+        try:
+            if await lifespan.begin(handlers):
+                await stack(scope, receive, send)
+            else:
+                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # Out of the task group it would come as an exception group.
+            failure = error
+        finally:
+            lifespan.end()
+    if failure is not None:
+        raise failure
 
 
 def _authenticators(

@@ -47,6 +47,7 @@ class RoutedCalls:
         self._dealer = built.joined.dealer
         self._deliver = built.joined.deliver
         self._routed = self._dealer.sessions[session.id]
+        self._routed.on_deadline = self._watch_deadlines
         self._sleep: anyio.CancelScope | None = None
 
     # As callee
@@ -83,7 +84,8 @@ class RoutedCalls:
     def yield_result(self, message: Yield) -> None:
         """Pass a result on to the caller."""
         # Only the next result's deadline depends on the time.
-        now = anyio.current_time() if message.options.get("progress", False) else 0
+        options = message.options
+        now = anyio.current_time() if options and options.get("progress", False) else 0
         self._deliver(self._dealer.yield_result(self._session.id, message, now=now))
 
     def error(self, message: Error) -> None:
@@ -106,17 +108,15 @@ class RoutedCalls:
     def call(self, message: Call, verdict: Verdict | None, *, disclose: bool) -> None:
         """Call a client's procedure, if the verdict lets it; raises WAMPError."""
         procedure, options = message.procedure, message.options
-        if self._dealer.registrations.best(procedure) is None:
-            raise WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {procedure!r}")
         if verdict is None or not verdict.allowed:
+            if self._dealer.registrations.best(procedure) is None:
+                raise WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {procedure!r}")
             raise refusal("call", procedure)
         limit = self._built.limits.routed_calls
         if len(self._routed.calls) >= limit:
             raise WAMPError(UNAVAILABLE, f"{limit} calls of this session wait for their answers already")
-        now = anyio.current_time() if options.get("timeout", 0) else 0
+        now = anyio.current_time() if options and options.get("timeout", 0) else 0
         self._deliver(self._dealer.call(self._session.id, message, now=now, disclose=disclose))
-        if now:
-            self._watch_deadlines()
 
     def refuse(self, message: Call, error: WAMPError) -> None:
         """Answer a call with ERROR; further parts of it will be discarded."""

@@ -153,11 +153,14 @@ class RouteTable(Generic[T]):
     def __init__(self) -> None:
         #: What is at exact URIs, which nearly all calls are for.
         self.exact: dict[str, T] = {}
+        #: Whether there ever was anything else.
+        self.has_patterns = False
         self._by_uri: URIMap[tuple[Route, T]] = URIMap()
         self._by_regex: list[tuple[re.Pattern[str], Route, T]] = []
 
     def add(self, route: Route, value: T) -> None:
         """Add a route; raises ConfigurationError where its URI is taken."""
+        self.has_patterns = self.has_patterns or route.match != "exact"
         if route.match == "regex":
             for pattern, other, _ in self._by_regex:
                 if pattern.pattern == route.uri:
@@ -174,7 +177,7 @@ class RouteTable(Generic[T]):
     def find(self, uri: str) -> T | None:
         """What answers this URI, or None."""
         exact = self.exact.get(uri)
-        if exact is not None:
+        if exact is not None or not self.has_patterns:
             return exact
         found = self._by_uri.best(uri)
         if found is not None:

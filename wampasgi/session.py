@@ -16,6 +16,7 @@ from wampasgi.errors import (
 )
 from wampasgi.identity import AuthenticationDetails, Identity
 from wampasgi.ids import random_id
+from wampasgi.uris import check_uri
 
 if TYPE_CHECKING:
     from wampasgi.peer import Peer
@@ -123,6 +124,26 @@ class Session:
         have verified it), the role ``"authenticated"`` and the method ``"custom"``. Calling it on an open
         session changes its identity only.
         """
+        self.accept(
+            identity,
+            authid=authid,
+            authrole=authrole,
+            authmethod=authmethod,
+            authprovider=authprovider,
+            authextra=authextra,
+        )
+
+    def accept(
+        self,
+        identity: Any = None,
+        *,
+        authid: str | None = None,
+        authrole: str | None = None,
+        authmethod: str | None = None,
+        authprovider: str | None = None,
+        authextra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """What ``mark_authenticated`` does, for authenticators that have nothing to wait for."""
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
@@ -144,7 +165,11 @@ class Session:
         return self._peer is not None and self._peer.established
 
     async def abort(self, uri: str = AUTHENTICATION_FAILED, message: str | None = None) -> None:
-        """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message."""
+        """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message.
+
+        Raises ValueError for a reason that is no URI.
+        """
+        check_reason(uri)
         if self._peer is None:
             return
         if self._peer.established:
@@ -157,8 +182,9 @@ class Session:
 
         Returns at once: the session ends when the client has answered, after ``Limits.close_timeout`` at the
         latest. ``uri`` is the reason, ``message`` goes into Details.message. A session that is not open yet
-        is aborted.
+        is aborted. Raises ValueError for a reason that is no URI.
         """
+        check_reason(uri)
         if self._peer is None:
             return
         if self._peer.established:
@@ -182,12 +208,14 @@ class Session:
         wait. A str or bytes given as ``args`` counts as one argument. Returns False, and sends nothing, where
         the session isn't subscribed to exactly this topic; raises ConnectionClosed where it is over.
         """
-        if self._peer is None or self._peer.send_event is None:
+        if self._peer is None:
             return False
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
+        if self._peer.subscriptions is None:
+            return False
         positional = [args] if isinstance(args, (str, bytes)) else list(args)
-        sent = self._peer.send_event(topic, positional, dict(kwargs or {}), dict(details or {}))
+        sent = self._peer.subscriptions.send_event(topic, positional, dict(kwargs or {}), dict(details or {}))
         if sent:
             await self._peer.uncongested()
         return sent
@@ -203,11 +231,11 @@ class Session:
         meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
         ``synchronize_requests=True`` handles another request of this session.
         """
-        if self._peer is None or self._peer.call is None:
+        if self._peer is None or self._peer.router is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self._peer.call(procedure, args, kwargs, timeout=timeout)
+        return await self._peer.router.call_client(self.id, procedure, args, kwargs, timeout=timeout)
 
     # Session data
 
@@ -236,6 +264,12 @@ class Session:
     def get(self, key: str, default: Any = None) -> Any:
         """The value kept under ``key``, or ``default``."""
         return self._data.get(key, default)
+
+
+def check_reason(uri: str) -> None:
+    """Raise ValueError for a reason to end a session that is no URI."""
+    if not check_uri(uri):
+        raise ValueError(f"{uri!r} is no URI: a session ends with a reason such as 'com.myapp.error.expired'")
 
 
 def _shown(text: str | None) -> str:

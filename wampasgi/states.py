@@ -90,6 +90,8 @@ def _staying(state: SessionState, direction: Direction, of: Iterable[type[Messag
 
 _TRANSITIONS: Final[_Table] = {
     (_CLOSED, _RECEIVED, messages.Hello.code): _ESTABLISHING,
+    # A client that gives up before it began: ABORT is never replied to.
+    (_CLOSED, _RECEIVED, messages.Abort.code): _CLOSED,
     (_CLOSED, _SENT, messages.Abort.code): _FAILED,
     #
     (_ESTABLISHING, _SENT, messages.Welcome.code): _ESTABLISHED,

@@ -18,6 +18,7 @@ from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker
 from wampasgi.session import Session
 from wampasgi.types import Match
+from wampasgi.uris import check_uri
 
 logger = logging.getLogger("wampasgi.router")
 
@@ -53,7 +54,8 @@ class _Subscription:
 class Subscriptions:
     """What one session has subscribed to.
 
-    ``tasks`` own the gatekeepers; they end with the subscription or the session.
+    ``tasks`` own the gatekeepers that have a yield; they end with the subscription or the session.
+    ``retained_limit`` is how many retained events one SUBSCRIBE is sent at most.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class Subscriptions:
         "_by_topic",
         "_peer",
         "_provided",
+        "_retained_limit",
         "_session",
         "_tasks",
         "_teardown_timeout",
@@ -72,11 +75,13 @@ class Subscriptions:
         session: Session,
         peer: Peer,
         broker: Broker,
-        tasks: TaskGroup,
+        tasks: TaskGroup | None,
         provided: Mapping[str, Any],
         *,
+        retained_limit: int,
         teardown_timeout: float,
     ) -> None:
+        self._retained_limit = retained_limit
         self._session = session
         self._peer = peer
         self._broker = broker
@@ -97,8 +102,9 @@ class Subscriptions:
     async def subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
         """Subscribe, after the topic's gatekeeper where it has one, and answer.
 
-        Subscribing again answers the id that the session has.
-        Spec: Basic Profile, "Subscribing and Unsubscribing".
+        Subscribing again answers the id that the session has. The retained events that the client asks for
+        follow the answer, and then what the gatekeeper has sent meanwhile.
+        Spec: Basic Profile, "Subscribing and Unsubscribing"; Advanced Profile, "Event Retention".
         """
         key = (match, message.topic)
         subscription = self._by_topic.get(key)
@@ -129,6 +135,8 @@ class Subscriptions:
             )
             return
         self._peer.send(Subscribed(message.request_id, subscription.id))
+        if message.options.get("get_retained", False):
+            self._send_retained(message.topic, match)
         for payload in subscription.held_events:
             self._send_event(subscription.id, payload)
         subscription.held_events.clear()
@@ -139,8 +147,19 @@ class Subscriptions:
         Raises WAMPError ``wamp.error.no_such_subscription`` for an id that is not the session's.
         """
         self._broker.unsubscribe(self._session.id, message.subscription_id)
-        subscription = self._by_topic.pop(self._by_id.pop(message.subscription_id))
-        self._peer.send(Unsubscribed(message.request_id))
+        self._end_one(message.subscription_id, Unsubscribed(message.request_id))
+
+    def revoke(self, subscription_id: int, reason: str | None) -> None:
+        """End a subscription that the session has; it is told if it announced that it understands that.
+
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        self._end_one(subscription_id, self._broker.revoke(self._session.id, subscription_id, reason))
+
+    def _end_one(self, subscription_id: int, message: Unsubscribed | None) -> None:
+        subscription = self._by_topic.pop(self._by_id.pop(subscription_id))
+        if message is not None:
+            self._peer.send(message)
         if subscription.gatekeeper is not None:
             subscription.gatekeeper.end()
 
@@ -157,6 +176,13 @@ class Subscriptions:
         else:
             subscription.held_events.append(payload)
         return True
+
+    def _send_retained(self, topic: str, match: Match) -> None:
+        found = self._broker.find(self._session.id, topic, match)
+        # It may have ended again while this request waited for the gatekeeper.
+        if found is not None:
+            for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
+                self._peer.send(event)
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> None:
         self._peer.send(Event(subscription_id, random_publication_id(), *payload))
@@ -180,6 +206,7 @@ class Subscriptions:
         if topic.plan.kind == "async_generator":
             gatekeeper = TwoPartHandler(topic.plan, provided, teardown_timeout=self._teardown_timeout)
             subscription.gatekeeper = gatekeeper
+            assert self._tasks is not None
             self._tasks.start_soon(gatekeeper.run)
             await gatekeeper.begun.wait()
             failure = gatekeeper.failure
@@ -188,7 +215,7 @@ class Subscriptions:
                 await topic.plan.call(provided)
             except Exception as error:  # noqa: BLE001 - looked at below
                 failure = error
-        if isinstance(failure, WAMPError):
+        if isinstance(failure, WAMPError) and check_uri(failure.uri):
             raise failure
         if failure is None:
             return

@@ -29,6 +29,7 @@ office = Realm("office")
 app.add_realm(office)
 watched = Realm("watched")
 watched.allow_all()
+watched.keep_history("com.example.log.", match="prefix", limit=3)
 app.add_realm(watched)
 
 
@@ -134,7 +135,7 @@ async def on_reading(value: float, event: Event, unit: str = "C") -> None:
     await app.publish("news", event.topic, value, unit=unit)
 
 
-app.allow("clients.", "register", "call", match="prefix")
+app.allow("clients.", "register", "call", "publish", "subscribe", match="prefix", disclose=True)
 
 
 @app.procedure("ask.caller")
@@ -144,7 +145,12 @@ async def ask_caller(question: str, session: Session) -> Any:
 
 @app.procedure("revoke.client")
 async def revoke(uri: str) -> int:
-    return app.revoke(uri, reason="moved")
+    return app.revoke_registration(uri, reason="moved")
+
+
+@watched.procedure("revoke.subscription")
+async def revoke_subscription(topic: str, session: Session) -> int:
+    return watched.revoke_subscription(topic, session=session, reason="moved")
 
 
 @office.procedure("whoami")

@@ -7,53 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.serializer import JsonSerializer, MsgPackSerializer
-from autobahn.wamp.types import CallDetails, CallOptions, ComponentConfig, RegisterOptions, SessionDetails
+from autobahn.wamp.types import CallDetails, CallOptions, RegisterOptions
 
+from tests.clients.autobahn_client import TIMEOUT, Client, connected, failure_of
 from tests.clients.server_process import ServerProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
-
-TIMEOUT = 5.0
-
-
-class Client(ApplicationSession):
-    """An Autobahn session that is driven from outside."""
-
-    def __init__(self) -> None:
-        super().__init__(ComponentConfig("default"))
-        loop = asyncio.get_running_loop()
-        self.joined: asyncio.Future[SessionDetails] = loop.create_future()
-        self.disconnected: asyncio.Future[None] = loop.create_future()
-
-    def onJoin(self, details: SessionDetails) -> None:
-        self.joined.set_result(details)
-
-    def onDisconnect(self) -> None:
-        self.disconnected.set_result(None)
-
-
-@asynccontextmanager
-async def connected(url: str, serializer: Any) -> AsyncIterator[Client]:
-    client = Client()
-    runner = ApplicationRunner(url, "default", serializers=[serializer])
-    transport, _ = await runner.run(lambda config: client, start_loop=False)
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            await client.joined
-        yield client
-    finally:
-        if not client.disconnected.done():
-            client.disconnect()
-        async with asyncio.timeout(TIMEOUT):
-            await client.disconnected
-        transport.close()
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +37,6 @@ async def caller(server: ServerProcess) -> AsyncIterator[Client]:
 async def callee(server: ServerProcess) -> AsyncIterator[Client]:
     async with connected(server.url, MsgPackSerializer()) as client:
         yield client
-
-
-async def failure_of(call: Any) -> ApplicationError:
-    with pytest.raises(ApplicationError) as failed:
-        async with asyncio.timeout(TIMEOUT):
-            await call
-    return failed.value
 
 
 async def test_client_calls_a_procedure_of_another_client(caller: Client, callee: Client) -> None:

@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.ids import SequentialIds
-from wampasgi.messages import Event
+from wampasgi.messages import Event, Unsubscribed
 from wampasgi.router.broker import Broker, Delivery, Publication
+from wampasgi.router.history import EventHistory, Filters
+from wampasgi.router.retention import RetainedEvents
 from wampasgi.types import Match
 
 TOPIC = "com.myapp.topic"
-ALICE, BOB, CAROL, DAVE = 11, 12, 13, 14
+ALICE, BOB, CAROL, DAVE, ERIN = 11, 12, 13, 14, 15
 #: It subscribes, but nobody knows who it is.
 STRANGER = 99
 
@@ -24,10 +26,12 @@ STRANGER = 99
 class Details:
     authid: str | None = None
     authrole: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def new_broker() -> Broker:
+def new_broker(retained: RetainedEvents | None = None) -> Broker:
     return Broker(
+        retained=retained,
         next_subscription_id=SequentialIds().next,
         random_publication_id=itertools.count(5001).__next__,
         sessions={
@@ -35,6 +39,7 @@ def new_broker() -> Broker:
             BOB: Details("bob", "staff"),
             CAROL: Details("carol", "staff"),
             DAVE: Details(),
+            ERIN: Details(details=REVOCABLE),
         },
     )
 
@@ -156,6 +161,43 @@ def test_nothing_of_a_session_that_left_is_kept() -> None:
     assert not broker.subscriptions
 
 
+# Revoking
+
+REVOCABLE = {"roles": {"subscriber": {"features": {"subscription_revocation": True}}}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "details"),
+    [(None, {"subscription": 1}), ("moved", {"subscription": 1, "reason": "moved"})],
+)
+def test_revocation_is_told_to_a_subscriber_that_announced_it(
+    reason: str | None, details: dict[str, Any]
+) -> None:
+    broker = broker_with(ERIN, BOB)
+    assert broker.revoke(ERIN, 1, reason) == Unsubscribed(0, details)
+    assert recipients(broker.publish(None, TOPIC, {}, None, None)) == [BOB]
+    assert broker.subscribe(ERIN, TOPIC, "exact").subscription_id == 1
+
+
+@pytest.mark.parametrize("session_id", [ALICE, STRANGER])
+def test_revocation_must_not_be_told_to_a_subscriber_that_did_not_announce_it(session_id: int) -> None:
+    broker = broker_with(session_id)
+    assert broker.revoke(session_id, 1) is None
+    assert not broker.subscriptions
+
+
+def test_revoking_what_a_session_has_not_is_no_such_subscription() -> None:
+    with pytest.raises(WAMPError) as caught:
+        broker_with(ERIN).revoke(BOB, 1)
+    assert caught.value.uri == NO_SUCH_SUBSCRIPTION
+
+
+def test_subscription_is_got_by_policy_and_topic_whoever_has_it() -> None:
+    broker = broker_with(ALICE)
+    assert broker.get(TOPIC, "exact") is broker.subscriptions[1]
+    assert broker.get(TOPIC, "prefix") is None
+
+
 # Publishing
 
 
@@ -268,7 +310,7 @@ def test_lists_apply_to_pattern_subscriptions_too() -> None:
     ],
 )
 def test_only_restricts_the_recipients_further(
-    only: Container[int], options: dict[str, Any], expected: list[int]
+    only: Collection[int], options: dict[str, Any], expected: list[int]
 ) -> None:
     broker = broker_with(ALICE, BOB, CAROL)
     assert recipients(broker.publish(ALICE, TOPIC, options, None, None, only=only)) == expected
@@ -321,3 +363,205 @@ def test_encoded_payload_is_passed_on_in_the_place_of_arguments() -> None:
     options = {"enc_algo": "cryptobox"}
     (delivery,) = broker.publish(ALICE, TOPIC, options, None, None, payload=b"\x01\x02").deliveries
     assert delivery.event == Event(1, 5001, options, None, None, b"\x01\x02")
+
+
+# Retained events
+
+
+def retaining_broker() -> Broker:
+    return new_broker(RetainedEvents(max_events=100, max_size=10**6))
+
+
+def retained(broker: Broker, session_id: int, topic: str = TOPIC, match: Match = "exact") -> list[Event]:
+    """What a session gets that subscribes now and asks for it."""
+    subscription = broker.subscribe(session_id, topic, match)
+    return broker.retained_events(session_id, subscription, most=100)
+
+
+def test_retained_event_goes_to_who_subscribes_later_and_asks_for_it() -> None:
+    broker = retaining_broker()
+    publication = broker.publish(ALICE, TOPIC, {"retain": True}, [21], {"unit": "C"})
+    broker.publish(ALICE, TOPIC, {}, [22], None)
+    broker.publish(ALICE, TOPIC, {"retain": False}, [23], None)
+
+    assert publication.deliveries == []
+    assert retained(broker, BOB) == [Event(1, 5001, {"retained": True}, [21], {"unit": "C"})]
+
+
+def test_retained_event_goes_to_present_subscribers_without_the_mark() -> None:
+    broker = retaining_broker()
+    broker.subscribe(BOB, TOPIC, "exact")
+    (delivery,) = broker.publish(ALICE, TOPIC, {"retain": True}, [21], None).deliveries
+    assert delivery == Delivery(Event(1, 5001, {}, [21], None), [BOB])
+
+
+@pytest.mark.parametrize(
+    ("options", "session_id", "gets_it"),
+    [
+        ({}, ALICE, False),
+        ({"exclude_me": False}, ALICE, True),
+        ({"exclude": [BOB]}, BOB, False),
+        ({"eligible_authrole": ["staff"]}, BOB, True),
+        ({"eligible_authrole": ["staff"]}, DAVE, False),
+        ({"exclude_authid": ["bob"]}, BOB, False),
+        ({"exclude_authid": ["bob"]}, CAROL, True),
+    ],
+)
+def test_subscriber_must_not_be_sent_a_retained_event_that_it_would_not_have_received(
+    options: dict[str, Any], session_id: int, gets_it: bool
+) -> None:
+    broker = retaining_broker()
+    broker.publish(ALICE, TOPIC, {**options, "retain": True}, None, None)
+    assert bool(retained(broker, session_id)) is gets_it
+
+
+def test_subscriber_must_be_sent_the_most_recent_event_that_it_would_have_received() -> None:
+    broker = retaining_broker()
+    broker.publish(None, TOPIC, {"retain": True}, ["all"], None)
+    broker.publish(None, TOPIC, {"retain": True, "eligible_authid": ["bob"]}, ["bob"], None)
+    assert [event.args for event in retained(broker, BOB) + retained(broker, ALICE)] == [["bob"], ["all"]]
+
+
+def test_pattern_subscription_gets_the_retained_event_of_each_topic_with_its_topic() -> None:
+    broker = retaining_broker()
+    for topic in "com.b", "com.a":
+        broker.publish(None, topic, {"retain": True}, None, None)
+    assert [event.details for event in retained(broker, BOB, "com.", "prefix")] == [
+        {"topic": "com.b", "retained": True},
+        {"topic": "com.a", "retained": True},
+    ]
+    assert len(retained(broker, BOB, "com.", "wildcard")) == 2
+
+
+def test_retained_event_says_of_its_publisher_what_was_said_when_it_was_published() -> None:
+    broker = retaining_broker()
+    broker.publish(ALICE, TOPIC, {"retain": True, "ppt_scheme": "x"}, None, None, payload=b"1", disclose=True)
+    broker.remove_session(ALICE)
+    (event,) = retained(broker, BOB)
+    assert event.details == {
+        "publisher": ALICE,
+        "publisher_authid": "alice",
+        "publisher_authrole": "manager",
+        "ppt_scheme": "x",
+        "retained": True,
+    }
+    assert event.payload == b"1"
+
+
+def test_event_for_chosen_sessions_only_is_not_retained() -> None:
+    broker = retaining_broker()
+    broker.publish(None, TOPIC, {"retain": True}, None, None, only={BOB})
+    assert retained(broker, BOB) == []
+
+
+def test_broker_that_retains_nothing_ignores_retain() -> None:
+    broker = new_broker()
+    broker.publish(None, TOPIC, {"retain": True}, None, None)
+    assert retained(broker, BOB) == []
+
+
+# History
+
+
+def logging_broker(topic: str = TOPIC, match: Match = "exact") -> Broker:
+    """A broker that keeps the history of subscription 1."""
+    broker = retaining_broker()
+    broker.history = EventHistory(now=lambda: "2026-11-23T10:00:00.000Z", max_size=10**6)
+    broker.history.keep(topic, match, limit=10)
+    broker.keep(topic, match)
+    return broker
+
+
+def texts(broker: Broker, session_id: int | None, subscription_id: int = 1, **filters: Any) -> list[Any]:
+    records, _ = broker.events(session_id, broker.subscriptions[subscription_id], Filters(**filters))
+    return [record.event.args for record in records]
+
+
+def test_kept_subscription_is_there_before_its_first_and_after_its_last_subscriber() -> None:
+    broker = new_broker()
+    kept = broker.keep(TOPIC, "exact")
+    assert broker.get(TOPIC, "exact") is kept
+    assert list(kept.subscribers) == []
+    assert broker.subscribe(ALICE, TOPIC, "exact") is kept
+    assert broker.keep(TOPIC, "exact") is kept
+    broker.unsubscribe(ALICE, kept.subscription_id)
+    assert broker.publish(None, TOPIC, {}, None, None).deliveries == []
+    assert broker.subscriptions == {1: kept}
+
+
+def test_subscription_can_be_kept_once_there_are_subscribers() -> None:
+    broker = broker_with(ALICE)
+    assert broker.keep(TOPIC, "exact") is broker.subscriptions[1]
+    broker.remove_session(ALICE)
+    assert list(broker.subscriptions) == [1]
+
+
+def test_events_are_stored_in_the_order_of_publication_though_nobody_has_subscribed() -> None:
+    broker = logging_broker()
+    broker.publish(ALICE, TOPIC, {}, ["first"], None)
+    broker.publish(BOB, TOPIC, {"exclude_me": False}, ["second"], None)
+    broker.publish(BOB, "com.other", {}, ["other"], None)
+    assert texts(broker, ALICE) == [["first"], ["second"]]
+    assert texts(broker, ALICE, reverse=True, limit=1) == [["second"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "those_who_get_it"),
+    [
+        ({"eligible_authrole": ["staff"]}, [BOB, CAROL, None]),
+        ({"eligible_authid": ["alice"]}, [ALICE, None]),
+        ({"exclude_authid": ["bob"]}, [ALICE, CAROL, DAVE, None]),
+        ({"exclude_authrole": ["staff", "manager"]}, [DAVE, None]),
+        ({"eligible": [ALICE]}, []),
+        ({"exclude": [ALICE]}, []),
+    ],
+)
+def test_lists_of_the_publication_apply_to_who_asks_for_the_history(
+    options: dict[str, Any], those_who_get_it: list[int | None]
+) -> None:
+    broker = logging_broker()
+    broker.publish(None, TOPIC, options, ["x"], None)
+    assert [asking for asking in (ALICE, BOB, CAROL, DAVE, None) if texts(broker, asking)] == those_who_get_it
+
+
+def test_stored_event_has_the_details_that_it_was_published_with() -> None:
+    broker = logging_broker("com.", "prefix")
+    broker.publish(ALICE, TOPIC, {"ppt_scheme": "x", "retain": True}, None, None, disclose=True)
+    (record,), _ = broker.events(BOB, broker.subscriptions[1], Filters())
+    assert record.event.publication_id == 5001
+    assert record.event.details_for("prefix") == {
+        "publisher": ALICE,
+        "publisher_authid": "alice",
+        "publisher_authrole": "manager",
+        "ppt_scheme": "x",
+        "topic": TOPIC,
+    }
+
+
+def test_event_for_chosen_sessions_only_is_not_in_the_history() -> None:
+    broker = logging_broker()
+    broker.publish(None, TOPIC, {}, None, None, only={BOB})
+    assert texts(broker, BOB) == []
+
+
+def test_broker_without_history_has_no_events() -> None:
+    broker = broker_with(ALICE)
+    broker.publish(None, TOPIC, {}, None, None)
+    assert texts(broker, ALICE) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "options", "stored"),
+    [
+        (TOPIC, {}, True),
+        (TOPIC, {"exclude": [ALICE]}, False),
+        (TOPIC, {"exclude": [ALICE], "retain": True}, True),
+        ("com.other", {}, False),
+        ("com.other", {"retain": True}, True),
+        ("com.other", {"retain": False}, False),
+    ],
+)
+def test_broker_tells_what_it_would_store(topic: str, options: dict[str, Any], stored: bool) -> None:
+    broker = logging_broker()
+    assert broker.stores(topic, options) is stored
+    assert new_broker(None).stores(topic, options) is False

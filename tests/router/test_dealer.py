@@ -30,6 +30,10 @@ def dealer_of(caller: Any = None, *callees: Any, overloaded: Container[int] = ()
     return dealer
 
 
+def may_continue(dealer: Dealer, request_id: int, procedure: str = PROCEDURE) -> bool:
+    return dealer.sessions[CALLER].may_continue(Call(request_id, {}, procedure))
+
+
 def error(dealer: Dealer, session_id: int, invocation_id: int, uri: str, *args: Any, **details: Any) -> Any:
     return dealer.error(session_id, Error(68, invocation_id, details, uri, list(args)))
 
@@ -303,10 +307,10 @@ def test_parts_of_a_completed_progressive_call_must_be_discarded(ending: str) ->
         "callee leaves": lambda: dealer.remove_session(CALLEE),
     }
     assert [recipient for recipient, _ in ends[ending]()] == [CALLER]
-    assert dealer.sessions[CALLER].may_continue(1)
+    assert may_continue(dealer, 1)
     assert call(dealer, CALLER, progress=True) == []
     assert call(dealer, CALLER) == []
-    assert not dealer.sessions[CALLER].may_continue(1)
+    assert not may_continue(dealer, 1)
 
 
 def test_only_so_many_completed_progressive_calls_are_remembered() -> None:
@@ -314,9 +318,7 @@ def test_only_so_many_completed_progressive_calls_are_remembered() -> None:
     for request_id in range(1, 1003):
         call(dealer, CALLER, request_id, progress=True)
         answer(dealer, CALLEE, request_id)
-    remembered = [
-        request_id for request_id in range(1, 1003) if dealer.sessions[CALLER].may_continue(request_id)
-    ]
+    remembered = [request_id for request_id in range(1, 1003) if may_continue(dealer, request_id)]
     assert remembered == list(range(3, 1003))
 
 
@@ -338,10 +340,21 @@ def test_request_id_of_another_pending_call_is_refused_for_that_request_alone(
     assert wire(answer(dealer, CALLEE, 1, "first")) == [(CALLER, [50, 1, {}, ["first"]])]
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_progressive_call_is_continued_by_calls_of_its_own_procedure_alone(ended: bool) -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, progress=True)
+    if ended:
+        answer(dealer, CALLEE, 1)
+    assert may_continue(dealer, 1)
+    assert not may_continue(dealer, 1, "com.myapp.other")
+    assert not may_continue(dealer, 2)
+
+
 def test_request_id_of_a_pending_call_that_is_complete_continues_nothing() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
-    assert not dealer.sessions[CALLER].may_continue(1)
+    assert not may_continue(dealer, 1)
 
 
 # Canceling
@@ -450,6 +463,30 @@ def test_timeout_of_progressive_results_is_that_between_two_of_them() -> None:
     call(dealer, CALLER, now=100, timeout=5000, receive_progress=True)
     answer(dealer, CALLEE, 1, progress=True, now=104)
     assert dealer.deadline(CALLER) == 109
+
+
+def test_progress_that_the_caller_did_not_ask_for_gives_the_callee_no_more_time() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER, now=100, timeout=5000)
+    assert answer(dealer, CALLEE, 1, progress=True, now=104) == []
+    assert dealer.deadline(CALLER) == 105
+
+
+def test_deadline_that_a_rerouted_call_gets_is_told() -> None:
+    forwarding = client(callee=["call_timeout"])
+    dealer = new_dealer()
+    dealer.add_session(CALLER, client())
+    dealer.add_session(CALLEE, forwarding)
+    dealer.add_session(CALLEE + 1, client(callee=[]))
+    register(dealer, CALLEE, invoke="first", forward_timeout=True)
+    register(dealer, CALLEE + 1, invoke="first")
+    told: list[float | None] = []
+    dealer.sessions[CALLER].on_deadline = lambda: told.append(dealer.deadline(CALLER))
+
+    call(dealer, CALLER, now=100, timeout=2000)
+    assert told == []
+    error(dealer, CALLEE, 1, UNAVAILABLE)
+    assert told == [102]
 
 
 def test_strangers_have_no_deadlines() -> None:

@@ -5,10 +5,10 @@ import timeit
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wampasgi.router.matching import URIMap, covers, overlaps, specificity
+from wampasgi.router.matching import URIMap, covers, matcher, overlaps, specificity
 from wampasgi.types import Match
 
 Entry = tuple[Match, str]
@@ -60,6 +60,7 @@ def test_entry_matches_by_its_policy(match: Match, entry: str, uri: str, expecte
     uris = map_of((match, entry))
     assert uris.matches(uri) == ([(match, entry)] if expected else [])
     assert uris.best(uri) == ((match, entry) if expected else None)
+    assert matcher(match, entry)(uri) is expected
 
 
 REGISTERED: dict[int, Entry] = {
@@ -212,6 +213,14 @@ def test_map_finds_what_a_naive_matcher_finds(
         expected = naive_matches(left, uri)
         assert uris.matches(uri) == expected
         assert uris.best(uri) == (expected[0] if expected else None)
+
+
+@settings(deadline=None)
+@given(st.lists(some_entries, unique=True), some_uris)
+def test_matcher_of_one_pattern_tells_what_a_naive_matcher_tells(entries: list[Entry], uri: str) -> None:
+    assert [entry for entry in entries if matcher(*entry)(uri)] == [
+        entry for entry in entries if naive_match(*entry, uri)
+    ]
 
 
 @given(st.lists(some_entries, unique=True, min_size=1, max_size=25), some_uris)

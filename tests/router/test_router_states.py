@@ -83,14 +83,16 @@ class RecordingPeer:
         #: The next INVOCATION is one that its serializer cannot carry.
         self.cannot_carry = False
         self.ended = False
-        self.on_leave: Callable[[], None] | None = None
-        self.undeliverable: Callable[[int, str], None] | None = None
+        # Set by JoinedSessions
+        self.router: JoinedSessions | None = None
+        #: As subscriber.
+        self.subscriptions = self
 
     def send(self, message: Message) -> None:
         if isinstance(message, Invocation) and self.cannot_carry:
             self.cannot_carry = False
-            assert self.undeliverable is not None
-            self.undeliverable(message.request_id, "no serializer carries this")
+            assert self.router is not None
+            self.router.undeliverable(self.session_id, message.request_id, "no serializer carries this")
         elif self._takes():
             self.machine.take(self.session_id, message)
 
@@ -119,8 +121,12 @@ class RecordingPeer:
     def end(self) -> None:
         self.ended = True
         self.machine.forget(self.session_id)
-        assert self.on_leave is not None
-        self.on_leave()
+        assert self.router is not None
+        self.router.leaving(self.session_id)
+
+    def revoke(self, subscription_id: int, reason: str | None) -> None:
+        del self.machine.joined[self.session_id].subscriptions[subscription_id]
+        self.machine.router.broker.unsubscribe(self.session_id, subscription_id)
 
 
 class LastWill:
@@ -285,6 +291,14 @@ class Router(Realm):
             del own[subscription_id]
         self.router.report()
 
+    @rule(wanted=st.sampled_from(TOPICS[:4]), data=st.data())
+    def revoke_subscription(self, wanted: tuple[Match, str], data: st.DataObject) -> None:
+        match, topic = wanted
+        only = data.draw(st.sampled_from([None, *sorted(self.joined)]))
+        had_it = [key for key, model in self.joined.items() if wanted in model.subscriptions.values()]
+        expected = had_it if only is None else [only] if only in had_it else []
+        assert self.router.revoke_subscription(topic, match, only, None) == len(expected)
+
     @rule(
         topic=st.sampled_from(URIS),
         exclude_me=st.booleans(),
@@ -339,13 +353,13 @@ class Router(Realm):
         self.deliver(self.dealer.call(SERVER, call, now=self.now))
 
     @rule(pattern=st.sampled_from(PATTERNS))
-    def revoke(self, pattern: tuple[Match, str]) -> None:
+    def revoke_registration(self, pattern: tuple[Match, str]) -> None:
         match, procedure = pattern
         registration = self.dealer.registrations.get(match, procedure)
         if registration is not None:
             for session_id in registration.callees:
                 self.joined[session_id].registrations.remove(registration.registration_id)
-        self.router.revoke(procedure, match, None)
+        self.router.revoke_registration(procedure, match, None)
 
     @rule(data=st.data())
     @someone_is_there

@@ -17,8 +17,10 @@ from wampasgi import (
     CRAAuthRequirement,
     Depends,
     Event,
+    Events,
     Identity,
     Limits,
+    LocalSubscription,
     Realm,
     RPCErrorResult,
     RPCProgressReport,
@@ -149,6 +151,8 @@ def realms_are_configured() -> None:
     realm.set_default_arg("limit", 10)
     realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
     realm.allow_all()
+    realm.keep_history("com.chat.", match="prefix", limit=500)
+    realm.keep_history("com.chat.", match="regex")  # type: ignore[arg-type]
     realm.allow("com.chat.", "shout")  # type: ignore[arg-type]
     app.add_realm(realm)
     app.add_realm("admins")  # type: ignore[arg-type]
@@ -165,10 +169,22 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(await app.call("math.add", 1, b=2), Any)
     await realm.publish("docs.changes", 1, rev=3)
     assert_type(await session.call("ui.confirm", "Delete?", timeout=30), Any)
+    async with realm.subscribe("sensors.", on_reading, match="prefix", when_full="drop_newest") as handle:
+        assert_type(handle, LocalSubscription)
+        handle.close()
+    async with app.events("sensors.", match="prefix", buffer=10) as events:
+        assert_type(events, Events)
+        async for event in events:
+            assert_type(event, Event)
+        assert_type(events.dropped, int)
+    app.events("sensors.", match="regex")  # type: ignore[arg-type]
+    app.events("sensors.", when_full="block")  # type: ignore[arg-type]
     realm.register("plugin.add", add, roles={"admin"})
     realm.register("plugin.", add, match="prefix")
     realm.unregister("plugin.", match="prefix")
-    assert_type(realm.revoke("device.", match="prefix", reason="moved"), int)
+    assert_type(realm.revoke_registration("device.", match="prefix", reason="moved"), int)
+    assert_type(realm.revoke_subscription("t", session=session, reason="moved"), int)
+    assert_type(realm.clear_retained("t.", match="prefix"), int)
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     session["name"] = "Ann"

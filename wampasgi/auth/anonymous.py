@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from wampasgi.session import Session
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 _ANONYMOUS = "anonymous"
 
 
-async def _let_in(session: Session) -> None:
-    await session.mark_authenticated(authrole=_ANONYMOUS, authmethod=_ANONYMOUS, authprovider="static")
+def _let_in(session: Session) -> None:
+    session.accept(authrole=_ANONYMOUS, authmethod=_ANONYMOUS, authprovider="static")
 
 
 class AnonymousMiddleware:
@@ -18,12 +20,13 @@ class AnonymousMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own: it would be there for as long as the session lasts.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Mark the session as anonymous and call the app inside."""
         session: Session = scope["wamp.session"]
         if not session.authenticated:
-            await _let_in(session)
-        await self._app(scope, receive, send)
+            _let_in(session)
+        return self._app(scope, receive, send)
 
 
 class AnonymousMethod:
@@ -36,4 +39,4 @@ class AnonymousMethod:
 
     async def begin(self, session: Session) -> None:
         """Mark the session as anonymous; there is nothing to prove."""
-        await _let_in(session)
+        _let_in(session)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from wampasgi.errors import NO_MATCHING_AUTH_METHOD
 from wampasgi.peer import Peer
 from wampasgi.session import Session
@@ -17,15 +19,18 @@ class GateMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own: it would be there for as long as the session lasts, in every session.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Call the app inside for an authenticated session, or send ABORT."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
-        if peer.ending is not None:
-            return
-        if session.authenticated:
-            await self._app(scope, receive, send)
-            return
+        if session.authenticated and peer.ending is None:
+            return self._app(scope, receive, send)
+        return _refuse(peer, receive, send)
+
+
+async def _refuse(peer: Peer, receive: Receive, send: Send) -> None:
+    if peer.ending is None:
         peer.attach(receive, send)
         await peer.refuse(
             NO_MATCHING_AUTH_METHOD, "no authentication method of this realm let the session in"

@@ -7,32 +7,23 @@ Spec: Basic Profile, "Publish and Subscribe"; Advanced Profile, "Advanced PubSub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import filterfalse
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.messages import PAYLOAD_OPTIONS, Event
+from wampasgi.features import announced
+from wampasgi.messages import Event, Unsubscribed
 from wampasgi.router.matching import URIMap
 from wampasgi.router.observing import Observer
+from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
+from wampasgi.router.stored import StoredEvent, store
 
 if TYPE_CHECKING:
+    from wampasgi.router.history import EventHistory, Filters, Record
+    from wampasgi.router.retention import RetainedEvents
     from wampasgi.types import Match
-
-
-class SessionDetails(Protocol):
-    """What the broker asks of a session: as whom it was authenticated."""
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that WELCOME gave it."""
-
-    @property
-    def authrole(self) -> str | None:
-        """The authrole that WELCOME gave it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,13 +31,14 @@ class Subscription:
     """All subscribers of one topic, or pattern of topics, under one match policy; they share its ID.
 
     ``subscribers`` holds their session IDs as keys, in the order in which they subscribed. Only the broker
-    changes it.
+    changes it. One that is ``kept`` outlives its last subscriber.
     """
 
     subscription_id: int
     topic: str
     match: Match
     subscribers: dict[int, None] = field(default_factory=dict)
+    kept: bool = False
 
 
 @dataclass(slots=True)
@@ -69,19 +61,18 @@ class Publication:
     deliveries: list[Delivery]
 
 
-# Lets through those of the session IDs that fulfil it.
-_Condition: TypeAlias = Callable[[list[int]], Iterable[int]]
-
-
 class Broker:
     """The subscriptions of one realm.
 
     ``next_subscription_id`` and ``random_publication_id`` give the IDs. ``sessions`` tells of a session ID
     who it is; it is read while an event is published and never changed here. A subscriber that it does not
-    know counts as one without authid and authrole. ``observer`` can be given once the broker is there.
+    know counts as one without authid and authrole. ``retained`` keeps the events that publishers want
+    retained; None retains nothing. ``observer`` can be given once the broker is there.
     """
 
     observer: Observer[Subscription] | None = None
+    #: Stores what is published to the topics that it is configured for.
+    history: EventHistory | None = None
 
     def __init__(
         self,
@@ -89,10 +80,12 @@ class Broker:
         next_subscription_id: Callable[[], int],
         random_publication_id: Callable[[], int],
         sessions: Mapping[int, SessionDetails],
+        retained: RetainedEvents | None = None,
     ) -> None:
         self._next_subscription_id = next_subscription_id
         self._random_publication_id = random_publication_id
         self._sessions = sessions
+        self._retained = retained
         self._by_topic: URIMap[Subscription] = URIMap()
         self._by_id: dict[int, Subscription] = {}
         # For each session that has a subscription: these, by ID.
@@ -126,9 +119,7 @@ class Broker:
         """
         subscription = self._by_topic.get(match, topic)
         if subscription is None:
-            subscription = Subscription(self._next_subscription_id(), topic, match)
-            self._by_topic.add(match, topic, subscription)
-            self._by_id[subscription.subscription_id] = subscription
+            subscription = self._add(topic, match)
             if self.observer is not None:
                 self.observer.created(session_id, subscription)
         if session_id not in subscription.subscribers:
@@ -136,6 +127,26 @@ class Broker:
             self._by_session.setdefault(session_id, {})[subscription.subscription_id] = subscription
             if self.observer is not None:
                 self.observer.added(session_id, subscription)
+        return subscription
+
+    def keep(self, topic: str, match: Match) -> Subscription:
+        """Keep the subscription of a topic under a match policy, with and without subscribers.
+
+        So its history has an ID to ask for.
+        Spec: Advanced Profile, "Event History".
+        """
+        subscription = self._by_topic.get(match, topic)
+        if subscription is None:
+            subscription = self._add(topic, match)
+            if self.observer is not None:
+                self.observer.kept(subscription)
+        subscription.kept = True
+        return subscription
+
+    def _add(self, topic: str, match: Match) -> Subscription:
+        subscription = Subscription(self._next_subscription_id(), topic, match)
+        self._by_topic.add(match, topic, subscription)
+        self._by_id[subscription.subscription_id] = subscription
         return subscription
 
     def unsubscribe(self, session_id: int, subscription_id: int) -> Subscription:
@@ -153,6 +164,22 @@ class Broker:
         self._leave(session_id, subscription)
         return subscription
 
+    def revoke(self, session_id: int, subscription_id: int, reason: str | None = None) -> Unsubscribed | None:
+        """Take a subscription away from a session.
+
+        Returns what tells it, None where it has not announced that it understands that. Raises WAMPError
+        ``wamp.error.no_such_subscription``.
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        self.unsubscribe(session_id, subscription_id)
+        session = self._sessions.get(session_id)
+        if session is None or "subscription_revocation" not in announced(session.details, "subscriber"):
+            return None
+        details: dict[str, Any] = {"subscription": subscription_id}
+        if reason is not None:
+            details["reason"] = reason
+        return Unsubscribed(0, details)
+
     def remove_session(self, session_id: int) -> list[Subscription]:
         """Remove a session from all its subscriptions and return these, in the order it subscribed."""
         left = list(self._by_session.pop(session_id, {}).values())
@@ -164,7 +191,7 @@ class Broker:
         del subscription.subscribers[session_id]
         if self.observer is not None:
             self.observer.removed(session_id, subscription)
-        if not subscription.subscribers:
+        if not subscription.subscribers and not subscription.kept:
             self._by_topic.remove(subscription.match, subscription.topic)
             del self._by_id[subscription.subscription_id]
             if self.observer is not None:
@@ -180,7 +207,7 @@ class Broker:
         *,
         payload: bytes | None = None,
         disclose: bool = False,
-        only: Container[int] | None = None,
+        only: Collection[int] | None = None,
     ) -> Publication:
         """Work out who receives a publication, and as which EVENT.
 
@@ -188,26 +215,32 @@ class Broker:
         as they are. A publisher is not among the recipients unless it sets ``exclude_me`` to false;
         ``publisher_id`` is None for a publication by no session. ``disclose`` tells subscribers who the
         publisher is: whether it asked and whether it may is for the caller to decide. ``only``, where given,
-        holds the session IDs beside which nobody receives anything.
+        holds the session IDs beside which nobody receives anything; such an event is not stored.
 
         A subscription nobody of which is to receive the event has no delivery.
         Spec: Basic Profile, "Publishing and Events"; Advanced Profile, "Publisher Exclusion", "Subscriber
-        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription".
+        Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription", "Event Retention",
+        "Event History".
         """
         publication = Publication(self._random_publication_id(), [])
         subscriptions = self._by_topic.matches(topic)
-        if not subscriptions:
+        retain = options.get("retain", False) and only is None and self._retained is not None
+        log = self.history is not None and only is None and self.history.wants(topic, options)
+        if not subscriptions and not retain and not log:
             return publication
-        details = self._event_details(publisher_id if disclose else None, options)
+        details = event_details(options, publisher_id if disclose else None, self._sessions)
         excluded = publisher_id if options.get("exclude_me", True) else None
+        if retain or log:
+            event = Event(0, publication.publication_id, details, args, kwargs, payload)
+            self._store(store(event, topic, options, excluded_id=excluded), retain=retain, log=log)
         # Most publications have no conditions, and then nobody has to be looked at one by one.
-        conditions = self._conditions(options, only)
+        asked = conditions(options, self._sessions) if options else []
         for subscription in subscriptions:
-            recipients = list(subscription.subscribers)
-            if excluded is not None and excluded in subscription.subscribers:
+            subscribers = subscription.subscribers
+            recipients = list(subscribers if only is None else filter(subscribers.__contains__, only))
+            if excluded is not None and excluded in subscribers and (only is None or excluded in only):
                 recipients.remove(excluded)
-            for fulfilling in conditions:
-                recipients = list(fulfilling(recipients))
+            recipients = select(recipients, asked)
             if recipients:
                 event = Event(
                     subscription.subscription_id,
@@ -220,39 +253,60 @@ class Broker:
                 publication.deliveries.append(Delivery(event, recipients))
         return publication
 
-    def _event_details(self, disclosed_id: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
-        details = {name: value for name, value in options.items() if name in PAYLOAD_OPTIONS}
-        if disclosed_id is not None:
-            details["publisher"] = disclosed_id
-            if (authid := self._authid(disclosed_id)) is not None:
-                details["publisher_authid"] = authid
-            if (authrole := self._authrole(disclosed_id)) is not None:
-                details["publisher_authrole"] = authrole
-        return details
+    def stores(self, topic: str, options: Mapping[str, Any]) -> bool:
+        """Whether a publication would be kept, as a retained event or in a history."""
+        retain: bool = options.get("retain", False) and self._retained is not None
+        return retain or (self.history is not None and self.history.wants(topic, options))
 
-    def _conditions(self, options: Mapping[str, Any], only: Container[int] | None) -> list[_Condition]:
-        """All that ``only`` and the black- and whitelists ask of a recipient."""
-        conditions: list[_Condition] = [] if only is None else [partial(filter, only.__contains__)]
-        for name, values in options.items():
-            if name in ("eligible", "eligible_authid", "eligible_authrole"):
-                conditions.append(partial(filter, self._is_listed(name.removeprefix("eligible"), values)))
-            elif name in ("exclude", "exclude_authid", "exclude_authrole"):
-                conditions.append(partial(filterfalse, self._is_listed(name.removeprefix("exclude"), values)))
-        return conditions
+    def _store(self, event: StoredEvent, *, retain: bool, log: bool) -> None:
+        if retain and self._retained is not None:
+            self._retained.retain(event)
+        if log and self.history is not None:
+            self.history.store(event)
 
-    def _is_listed(self, suffix: str, values: Collection[object]) -> Callable[[int], bool]:
-        # As a set: a long list would be looked through once for each subscriber.
-        listed = frozenset(values)
-        if suffix == "_authid":
-            return lambda session_id: self._authid(session_id) in listed
-        if suffix == "_authrole":
-            return lambda session_id: self._authrole(session_id) in listed
-        return listed.__contains__
+    def events(
+        self, session_id: int | None, subscription: Subscription, filters: Filters
+    ) -> tuple[list[Record], bool]:
+        """Return the history of a subscription as far as a session may have it, and whether there is more.
 
-    def _authid(self, session_id: int) -> str | None:
-        session = self._sessions.get(session_id)
-        return None if session is None else session.authid
+        The session ID None may have all. There is more where the limit has left events out.
 
-    def _authrole(self, session_id: int) -> str | None:
-        session = self._sessions.get(session_id)
-        return None if session is None else session.authrole
+        What counts are the lists of authids and authroles of each publication. That its publisher did not
+        receive an event itself does not, for session IDs are nothing that lasts.
+        Spec: Advanced Profile, "Event History".
+        """
+        if self.history is None:
+            return [], False
+        return self.history.find(
+            subscription.topic,
+            subscription.match,
+            filters,
+            lambda event: session_id is None or event.admits(session_id, self._sessions),
+        )
+
+    def retained_events(self, session_id: int, subscription: Subscription, *, most: int) -> list[Event]:
+        """Return the retained events that a session is to get for a subscription.
+
+        That is, of each topic of the subscription, the most recent one that it would have received if it had
+        been subscribed; in the order in which they were published, the newest ``most`` at most.
+        Spec: Advanced Profile, "Event Retention".
+        """
+        if self._retained is None:
+            return []
+        found = self._retained.find(
+            subscription.topic,
+            subscription.match,
+            lambda event: session_id != event.excluded_id and event.admits(session_id, self._sessions),
+            most=most,
+        )
+        return [
+            Event(
+                subscription.subscription_id,
+                event.publication_id,
+                {**event.details_for(subscription.match), "retained": True},
+                event.args,
+                event.kwargs,
+                event.payload,
+            )
+            for event in found
+        ]

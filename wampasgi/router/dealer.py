@@ -181,13 +181,14 @@ class Dealer:
             return self._continue_call(pending, message)
         if caller.discards(message):
             return []
-        check_announced(caller, message)
+        if message.options:
+            check_announced(caller, message)
         if only is None:
             registration = self.registrations.best(message.procedure)
         else:
             registration = self.registrations.best_of(only, message.procedure)
         if registration is None:
-            unknown = WAMPError(NO_SUCH_PROCEDURE, f"nobody has registered {message.procedure!r}")
+            unknown = WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {message.procedure!r}")
             return [refuse_call(caller, message, unknown)]
         pending = PendingCall(caller, message, registration, disclose, now, only)
         pending.complete = not message.options.get("progress", False)
@@ -201,7 +202,7 @@ class Dealer:
             error = WAMPError(NO_AVAILABLE_CALLEE, f"nobody can take a call of {message.procedure!r} now")
             return [refuse_call(caller, message, error)]
         callee = self._sessions[taken_by.session_id]
-        lacking = lacking_feature(message, callee)
+        lacking = lacking_feature(message, callee) if message.options else None
         if lacking is not None:
             error = WAMPError(FEATURE_NOT_SUPPORTED, f"the callee has not announced {lacking}")
             return [refuse_call(caller, message, error)]
@@ -211,6 +212,8 @@ class Dealer:
             pending.deadline = pending.started_at + message.options["timeout"] / 1000
         callee.open_invocation(pending, taken_by)
         caller.calls[message.request_id] = pending
+        if pending.deadline is not None and caller.on_deadline is not None:
+            caller.on_deadline()
         return [_invocation(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
@@ -313,7 +316,10 @@ class Dealer:
         callee = self._sessions.get(session_id)
         if callee is None:
             return []
-        if message.options.get("ppt_scheme") and "payload_passthru_mode" not in callee.callee_features:
+        options = message.options
+        # Most results have no options, and nothing is looked for in none.
+        scheme = options.get("ppt_scheme") if options else None
+        if scheme and "payload_passthru_mode" not in callee.callee_features:
             raise RemoteProtocolError(
                 "YIELD with ppt_scheme from a callee that has not announced payload_passthru_mode"
             )
@@ -322,15 +328,15 @@ class Dealer:
             callee.take_late_answer(message)
             return []
         caller = pending.caller
-        if message.options.get("ppt_scheme") and "payload_passthru_mode" not in caller.caller_features:
+        if scheme and "payload_passthru_mode" not in caller.caller_features:
             return self._refuse_yield(pending, message)
-        details = payload_attributes(message.options)
-        if message.options.get("progress", False):
+        details = payload_attributes(options)
+        if options and options.get("progress", False):
+            if not pending.details.get("receive_progress", False):
+                return []
             if pending.deadline is not None:
                 # Spec: the timeout is the time between two results.
                 pending.deadline = now + pending.message.options["timeout"] / 1000
-            if not pending.details.get("receive_progress", False):
-                return []
             details["progress"] = True
         else:
             self._close(pending)

@@ -6,7 +6,7 @@ Invocations".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -52,7 +52,7 @@ class PendingCall:
     disclose: bool
     started_at: float
     only: int | None = None
-    tried: set[int] = field(default_factory=set)
+    tried: tuple[int, ...] = ()
     callee: RoutedSession | None = None
     taken_by: Callee | None = None
     invocation_id: int = 0
@@ -77,6 +77,7 @@ class RoutedSession:
         "calls",
         "invocations",
         "last_invocation_id",
+        "on_deadline",
         "outrun",
         "peer",
         "session_id",
@@ -92,6 +93,8 @@ class RoutedSession:
         #: The invocations that it has to answer, by INVOCATION.Request.
         self.invocations: dict[int, PendingCall] = {}
         self.last_invocation_id = 0
+        #: Called when one of its calls gets a deadline, for whoever has the clock.
+        self.on_deadline: Callable[[], None] | None = None
         # Invocations that may still be answered although nobody waits any more, with the callee whose place
         # the answer makes free.
         self._given_up: dict[int, Callee | None] = {}
@@ -107,7 +110,7 @@ class RoutedSession:
         self.last_invocation_id = self.last_invocation_id % MAX_ID + 1
         pending.callee, pending.taken_by = self, taken_by
         pending.invocation_id = self.last_invocation_id
-        pending.tried.add(self.session_id)
+        pending.tried += (self.session_id,)
         self.invocations[pending.invocation_id] = pending
         taken_by.running += 1
 
@@ -178,10 +181,12 @@ class RoutedSession:
             del self.outrun[message.request_id]
         return True
 
-    def may_continue(self, request_id: int) -> bool:
-        """Tell whether a CALL with an ID that is not new can be one that continues another."""
-        pending = self.calls.get(request_id)
-        return request_id in self.outrun or (pending is not None and not pending.complete)
+    def may_continue(self, message: Call) -> bool:
+        """Tell whether this CALL can be one that continues another, of the same ID and procedure."""
+        pending = self.calls.get(message.request_id)
+        if pending is not None:
+            return not pending.complete and pending.message.procedure == message.procedure
+        return self.outrun.get(message.request_id) == message.procedure
 
 
 def _make_free(callee: Callee | None) -> None:

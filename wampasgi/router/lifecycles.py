@@ -173,6 +173,10 @@ class Lifecycle(Generic[T]):
         self._created[self._id(entry)] = self._now()
         self._tell(self._on_create, session_id, entry, self.details)
 
+    def kept(self, entry: T) -> None:
+        """It was created by no session's request, so there is nobody to tell of."""
+        self._created[self._identify(entry)[0]] = self._now()
+
     def added(self, session_id: int, entry: T) -> None:
         """A session was added to it."""
         self._tell(self._on_add, session_id, entry, self._id)

@@ -3,13 +3,13 @@
 Nothing is awaited or sent here. An answer comes with what is to follow it: sessions to close, messages to
 send.
 Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API", "Session
-Testament".
+Testament", "Event History".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from wampasgi.attributes import PUBLISH_RULES, REGISTER_RULES, SUBSCRIBE_RULES, Rule
@@ -25,11 +25,13 @@ from wampasgi.errors import (
 )
 from wampasgi.router.broker import Broker, Subscription
 from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.history import Filters, Record
 from wampasgi.router.lifecycles import Lifecycle, MetaSession, session_details
 from wampasgi.router.matching import specificity
 from wampasgi.router.registrations import Registration, Registrations, check_policies
 from wampasgi.router.signatures import Parameter, Signature
 from wampasgi.router.testaments import SCOPES, Publish, Scope, Testaments
+from wampasgi.timestamps import nanoseconds
 from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
 
 if TYPE_CHECKING:
@@ -57,11 +59,12 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The positional results of a call, and what is to follow once it has been answered."""
+    """The results of a call, and what is to follow once it has been answered."""
 
     args: Sequence[Any] = ()
     closing: Closing | None = None
     outgoing: Sequence[Outgoing] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +361,7 @@ class _SubscriptionProcedures:
             "wamp.subscription.get": MetaProcedure(_SUBSCRIPTION, self._get),
             "wamp.subscription.list_subscribers": MetaProcedure(_SUBSCRIPTION, self._list_subscribers),
             "wamp.subscription.count_subscribers": MetaProcedure(_SUBSCRIPTION, self._count_subscribers),
+            "wamp.subscription.get_events": MetaProcedure(_GET_EVENTS, self._get_events),
         }
 
     def _find(self, subscription_id: int) -> Subscription:
@@ -389,3 +393,50 @@ class _SubscriptionProcedures:
 
     def _count_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
         return Outcome([len(self._find(subscription_id).subscribers)])
+
+    def _get_events(
+        self, caller_id: int, subscription_id: int, reverse: bool | None, *wanted_and_all: Any
+    ) -> Outcome:
+        """The events themselves are the positional results; ``more`` tells whether there are others.
+
+        The last argument is whether all events are given, whatever the publishers' lists say.
+        """
+        *wanted, everything = wanted_and_all
+        subscription = self._find(subscription_id)
+        filters = Filters(reverse=bool(reverse), **dict(zip(_FILTERS, wanted, strict=True)))
+        records, more = self._broker.events(None if everything else caller_id, subscription, filters)
+        return Outcome([_event_object(subscription, record) for record in records], kwargs={"more": more})
+
+
+_TIMESTAMP: Final = Rule(str, "a timestamp as of RFC 3339", lambda value: nanoseconds(value) is not None)
+_POSITIVE: Final = Rule(int, "a positive integer", lambda value: value > 0)
+
+#: The arguments of ``wamp.subscription.get_events`` that narrow the events down.
+_FILTERS: Final[Mapping[str, Rule]] = {
+    "limit": _POSITIVE,
+    **dict.fromkeys(["from_time", "after_time", "before_time", "until_time"], _TIMESTAMP),
+    "topic": Rule(str, "a URI", check_uri),
+    **dict.fromkeys(
+        ["from_publication", "after_publication", "before_publication", "until_publication"], _POSITIVE
+    ),
+}
+
+_GET_EVENTS: Final = Signature(
+    Parameter("subscription", _ID),
+    *[
+        Parameter(name, rule, required=False, positional=False, keyword=True)
+        for name, rule in {"reverse": Rule(bool, "a bool"), **_FILTERS}.items()
+    ],
+)
+
+
+def _event_object(subscription: Subscription, record: Record) -> dict[str, Any]:
+    event = record.event
+    payload = {"args": event.args, "kwargs": event.kwargs, "payload": event.payload}
+    return {
+        "timestamp": record.timestamp,
+        "subscription": subscription.subscription_id,
+        "publication": event.publication_id,
+        "details": event.details_for(subscription.match),
+        **{name: value for name, value in payload.items() if value is not None},
+    }

@@ -21,3 +21,6 @@ class Observer(Protocol[T_contra]):
 
     def deleted(self, session_id: int, entry: T_contra, /) -> None:
         """It is no more, because its last session was removed."""
+
+    def kept(self, entry: T_contra, /) -> None:
+        """It was created by no session's request, and stays when its last session is removed."""

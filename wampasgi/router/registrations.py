@@ -69,6 +69,9 @@ class Registration:
 
         ``random_index(n)`` draws from ``range(n)``.
         """
+        if len(self.callees) == 1:
+            (only,) = self.callees.values()
+            return None if only.busy or unfit(only.session_id) else only
         free = (
             callee
             for callee in (

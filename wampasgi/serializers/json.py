@@ -34,8 +34,10 @@ class JSONSerializer:
             text = orjson.dumps(message, _default, _OPTIONS).decode()
             # What is found may be a key, or bytes: then only strings are left to look for. (One character is
             # found in a tenth of the time that a longer text takes.)
-            if "\\" in text and MARK in text and binary.has_marked(
-                orjson.loads(orjson.dumps(message, _without_bytes, _OPTIONS))
+            if (
+                "\\" in text
+                and MARK in text
+                and binary.has_marked(orjson.loads(orjson.dumps(message, _without_bytes, _OPTIONS)))
             ):
                 raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")
         except Exception as error:  # a value's own code runs in it, and may raise anything

@@ -1,0 +1,227 @@
+"""Basic Profile, "Messages": types of elements, extensibility, structure, codes and direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conformance.clients import (
+    ABORT,
+    CALL,
+    CANCEL,
+    ERROR,
+    EVENT,
+    INVOCATION,
+    PROCEDURE,
+    PUBLISH,
+    PUBLISHED,
+    REGISTER,
+    REGISTERED,
+    RESULT,
+    SUBSCRIBE,
+    SUBSCRIBED,
+    TOPIC,
+    UNREGISTER,
+    UNSUBSCRIBE,
+    YIELD,
+    assert_aborted,
+    asyncio_only,
+    basic_clients,
+    register,
+    subscribe,
+)
+
+pytestmark = pytest.mark.anyio
+
+#: Each message that a client sends in a session, with all its elements.
+WHOLE: dict[int, list[Any]] = {
+    ABORT: [ABORT, {}, "com.myapp.error", [], {}],
+    ERROR: [ERROR, INVOCATION, 1, {}, "com.myapp.error", [], {}],
+    PUBLISH: [PUBLISH, 1, {}, TOPIC, [], {}],
+    SUBSCRIBE: [SUBSCRIBE, 1, {}, TOPIC],
+    UNSUBSCRIBE: [UNSUBSCRIBE, 1, 1],
+    CALL: [CALL, 1, {}, PROCEDURE, [], {}],
+    CANCEL: [CANCEL, 1, {}],
+    REGISTER: [REGISTER, 1, {}, PROCEDURE],
+    UNREGISTER: [UNREGISTER, 1, 1],
+    YIELD: [YIELD, 1, {}, [], {}],
+}
+WITH_PAYLOAD = {ABORT, ERROR, PUBLISH, CALL, YIELD}
+
+MALFORMED = [
+    *[message[:length] for message in WHOLE.values() for length in range(1, len(message))],
+    *[[*message, {}] for message in WHOLE.values()],
+]
+# Without Arguments and ArgumentsKw a message is whole.
+MALFORMED = [
+    message
+    for message in MALFORMED
+    if message[0] not in WITH_PAYLOAD or len(WHOLE[message[0]]) - len(message) not in (1, 2)
+]
+
+
+@asyncio_only
+@pytest.mark.parametrize("message", MALFORMED, ids=str)
+async def test_number_of_elements_is_fixed_for_each_message_type(message: list[Any]) -> None:
+    async with basic_clients(1) as [client]:
+        await client.send(*message)
+        await assert_aborted(client)
+
+
+WRONG: dict[type, list[object]] = {
+    dict: [None, [], "text", 5, True],
+    list: [None, {}, "text", 5, True],
+    str: [None, [], {}, 5, True],
+}
+
+
+@asyncio_only
+@pytest.mark.parametrize(
+    ("code", "position", "wrong"),
+    [
+        (code, position, wrong)
+        for code, message in WHOLE.items()
+        for position, element in enumerate(message)
+        if type(element) in WRONG
+        for wrong in WRONG[type(element)]
+    ],
+    ids=str,
+)
+async def test_types_of_elements_are_uniquely_defined(code: int, position: int, wrong: object) -> None:
+    message = list(WHOLE[code])
+    message[position] = wrong
+    async with basic_clients(1) as [client]:
+        await client.send(*message)
+        await assert_aborted(client)
+
+
+@asyncio_only
+@pytest.mark.parametrize("wrong", [0, 1, 1.0, "true", [], {}], ids=str)
+@pytest.mark.parametrize(
+    "message",
+    [
+        [PUBLISH, 1, {"acknowledge": "BOOL"}, TOPIC],
+        [PUBLISH, 1, {"exclude_me": "BOOL"}, TOPIC],
+        [PUBLISH, 1, {"disclose_me": "BOOL"}, TOPIC],
+        [CALL, 1, {"receive_progress": "BOOL"}, PROCEDURE],
+        [CALL, 1, {"progress": "BOOL"}, PROCEDURE],
+        [CALL, 1, {"disclose_me": "BOOL"}, PROCEDURE],
+        [REGISTER, 1, {"disclose_caller": "BOOL"}, PROCEDURE],
+        [REGISTER, 1, {"forward_timeout": "BOOL"}, PROCEDURE],
+        [YIELD, 1, {"progress": "BOOL"}],
+    ],
+    ids=str,
+)
+async def test_integers_must_not_be_used_instead_of_bools(message: list[Any], wrong: object) -> None:
+    async with basic_clients(2) as [caller, callee]:
+        await register(callee, "com.myapp.other")
+        await caller.send(CALL, 1, {}, "com.myapp.other")
+        await callee.receive()
+        attributes = {name: wrong for element in message if isinstance(element, dict) for name in element}
+        await callee.send(*[attributes if isinstance(element, dict) else element for element in message])
+        await assert_aborted(callee)
+
+
+@asyncio_only
+@pytest.mark.parametrize(
+    "message",
+    [
+        [PUBLISH, 1, {"exclude": "LIST"}, TOPIC],
+        [PUBLISH, 1, {"exclude": [0]}, TOPIC],
+        [PUBLISH, 1, {"exclude": ["1"]}, TOPIC],
+        [PUBLISH, 1, {"eligible": 5}, TOPIC],
+        [PUBLISH, 1, {"eligible": [True]}, TOPIC],
+        [PUBLISH, 1, {"exclude_authid": [1]}, TOPIC],
+        [PUBLISH, 1, {"exclude_authrole": "admin"}, TOPIC],
+        [PUBLISH, 1, {"eligible_authid": {}}, TOPIC],
+        [PUBLISH, 1, {"eligible_authrole": [None]}, TOPIC],
+        [SUBSCRIBE, 1, {"match": 1}, TOPIC],
+        [REGISTER, 1, {"match": True}, PROCEDURE],
+        [REGISTER, 1, {"invoke": 1}, PROCEDURE],
+        [CALL, 1, {"timeout": "100"}, PROCEDURE],
+        [CALL, 1, {"timeout": -1}, PROCEDURE],
+        [CALL, 1, {"timeout": 1.5}, PROCEDURE],
+        [CALL, 1, {"timeout": True}, PROCEDURE],
+        [CANCEL, 1, {"mode": 1}],
+    ],
+    ids=str,
+)
+async def test_known_attributes_have_the_type_that_the_specification_gives_them(message: list[Any]) -> None:
+    async with basic_clients(1) as [client]:
+        await client.send(*message)
+        await assert_aborted(client)
+
+
+#: Of other messages, of other implementations, and of no form that the specification knows.
+UNKNOWN: dict[str, Any] = {
+    "no_such_attribute": 1,
+    "_custom_attribute": {"a": [None]},
+    "x": "y",
+    "Upper Case": [],
+    "": None,
+    "nkey": "text",
+    "rkey": "text",
+    "runmode": "partition",
+}
+
+
+async def test_unknown_attributes_must_be_ignored() -> None:
+    async with basic_clients(2) as [client, other]:
+        answer = await client.ask(SUBSCRIBE, 1, UNKNOWN, TOPIC)
+        assert answer[0] == SUBSCRIBED
+        assert (await client.ask(REGISTER, 2, UNKNOWN, PROCEDURE))[0] == REGISTERED
+        published = await other.ask(PUBLISH, 1, {**UNKNOWN, "acknowledge": True}, TOPIC, [1])
+        assert published[0] == PUBLISHED
+        assert await client.receive() == [EVENT, answer[2], published[2], {}, [1]]
+        await other.send(CALL, 2, UNKNOWN, PROCEDURE)
+        invocation = await client.receive()
+        assert (invocation[0], invocation[3]) == (INVOCATION, {})
+        await client.send(YIELD, 1, UNKNOWN)
+        assert await other.receive() == [RESULT, 2, {}]
+        await other.send(CALL, 3, {}, PROCEDURE)
+        await client.receive()
+        await client.send(ERROR, INVOCATION, 2, UNKNOWN, "com.myapp.error")
+        assert await other.receive() == [ERROR, CALL, 3, {}, "com.myapp.error"]
+        await other.send(CANCEL, 3, UNKNOWN)
+        assert (await other.ask(6, UNKNOWN, "wamp.close.close_realm"))[0] == 6
+
+
+async def test_attribute_of_one_message_is_unknown_in_another() -> None:
+    async with basic_clients(1) as [client]:
+        options = {"match": 7, "invoke": 7, "mode": 7, "timeout": "text", "progress": 1}
+        assert (await client.ask(PUBLISH, 1, {"acknowledge": True, **options}, TOPIC))[0] == PUBLISHED
+
+
+NOTHING: tuple[Any, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        (NOTHING, NOTHING),
+        (([],), NOTHING),
+        (([], {}), NOTHING),
+        ((["Hello, world!"],), (["Hello, world!"],)),
+        ((["Hello, world!"], {}), (["Hello, world!"],)),
+        (([], {"color": "orange"}), ([], {"color": "orange"})),
+        (([1, None], {"a": [{}]}), ([1, None], {"a": [{}]})),
+    ],
+    ids=str,
+)
+async def test_empty_arguments_are_avoided_in_every_message(
+    sent: tuple[Any, ...], received: tuple[Any, ...]
+) -> None:
+    async with basic_clients(2) as [one, other]:
+        await subscribe(other)
+        registration_id = await register(other)
+        await one.send(PUBLISH, 1, {}, TOPIC, *sent)
+        assert (await other.receive())[3:] == [{}, *received]
+        await one.send(CALL, 2, {}, PROCEDURE, *sent)
+        assert await other.receive() == [INVOCATION, 1, registration_id, {}, *received]
+        await other.send(YIELD, 1, {}, *sent)
+        assert await one.receive() == [RESULT, 2, {}, *received]
+        await one.send(CALL, 3, {}, PROCEDURE)
+        await other.receive()
+        await other.send(ERROR, INVOCATION, 2, {}, "com.myapp.error", *sent)
+        assert await one.receive() == [ERROR, CALL, 3, {}, "com.myapp.error", *received]

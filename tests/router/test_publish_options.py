@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from wampasgi.errors import RemoteProtocolError
+from wampasgi.router.publish_options import check_announced, conditions, event_details, select
+
+
+@dataclass
+class Details:
+    authid: str | None = None
+    authrole: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def publisher(*features: str) -> Details:
+    return Details(details={"roles": {"publisher": {"features": dict.fromkeys(features, True)}}})
+
+
+SESSIONS = {1: Details("alice", "staff"), 2: Details("bob"), 3: Details()}
+
+
+@pytest.mark.parametrize(
+    "announcing",
+    [
+        publisher(),
+        Details(),
+        Details(details={"roles": {"caller": {"features": {"payload_passthru_mode": True}}}}),
+    ],
+)
+def test_passthru_without_announcement_must_be_a_protocol_error(announcing: Details) -> None:
+    with pytest.raises(RemoteProtocolError, match="payload_passthru_mode"):
+        check_announced(announcing, {"ppt_scheme": "wamp"})
+
+
+@pytest.mark.parametrize("options", [{}, {"ppt_scheme": ""}, {"ppt_keyid": "k"}, {"acknowledge": True}])
+def test_mode_is_in_use_only_where_its_scheme_is_named(options: dict[str, Any]) -> None:
+    check_announced(publisher(), options)
+
+
+def test_publisher_that_has_announced_the_mode_may_use_it() -> None:
+    check_announced(publisher("payload_passthru_mode"), {"ppt_scheme": "wamp"})
+
+
+def test_details_name_a_disclosed_publisher_as_far_as_it_is_known() -> None:
+    options = {"ppt_scheme": "x", "retain": True}
+    assert event_details(options, None, SESSIONS) == {"ppt_scheme": "x"}
+    assert event_details({}, 1, SESSIONS) == {
+        "publisher": 1,
+        "publisher_authid": "alice",
+        "publisher_authrole": "staff",
+    }
+    assert event_details({}, 2, SESSIONS) == {"publisher": 2, "publisher_authid": "bob"}
+    assert event_details({}, 9, SESSIONS) == {"publisher": 9}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [1, 2, 3, 9]),
+        ({"eligible": [9, 3]}, [3, 9]),
+        ({"exclude": [9, 3]}, [1, 2]),
+        ({"eligible_authid": ["alice", "bob"], "exclude": [1]}, [2]),
+        ({"exclude_authrole": ["staff"], "exclude_authid": ["bob"]}, [3, 9]),
+        ({"acknowledge": True, "x_eligible": [1]}, [1, 2, 3, 9]),
+    ],
+)
+def test_those_that_fulfil_all_lists_are_selected(options: dict[str, Any], expected: list[int]) -> None:
+    assert select([1, 2, 3, 9], conditions(options, SESSIONS)) == expected
