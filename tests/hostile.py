@@ -32,6 +32,7 @@ def new_app() -> Application:
     tickets = Realm("tickets")
     tickets.set_ticket_authenticator(lambda session, ticket: None)
     app.add_realm(tickets)
+    app.keep_history("com.", match="prefix", limit=3)
 
     @app.procedure("math.add")
     async def add(a: int, b: int = 0) -> int:
@@ -96,7 +97,7 @@ async def attack(app: Application, subprotocol: str, frames: list[str | bytes]) 
     Beside it a well-behaved session calls and is called. Fails if anything is answered that should not be,
     and if anything is left of the session.
     """
-    tasks = len(anyio.get_running_tasks())
+    tasks, subscriptions = len(anyio.get_running_tasks()), await app.call("wamp.subscription.list")
     with no_errors_logged():
         async with connect(app) as victim:
             await victim.join()
@@ -114,7 +115,7 @@ async def attack(app: Application, subprotocol: str, frames: list[str | bytes]) 
                 answers = await _answers(hostile, subprotocol)
             await _check_victim(victim)
         assert not app.default_realm.sessions
-        assert await app.call("wamp.subscription.list") == {"exact": [], "prefix": [], "wildcard": []}
+        assert await app.call("wamp.subscription.list") == subscriptions
         registered = await app.call("wamp.registration.list")
         assert registered["prefix"] == registered["wildcard"] == []
         for registration_id in registered["exact"]:
@@ -179,7 +180,7 @@ URIS = st.sampled_from(
         *("news", "echo", "math.add", "count.down", "never", "wamp.", "wamp.session.on_join"),
         *("wamp.session.count", "wamp.session.kill", "wamp.session.get", "wamp.session.add_testament"),
         *("wamp.session.flush_testaments", "wamp.registration.list", "wamp.registration.remove_callee"),
-        *("wamp.subscription.list_subscribers", "wamp.subscription.on_create"),
+        *("wamp.subscription.list_subscribers", "wamp.subscription.get_events"),
     ]
 )
 JUNK = st.recursive(
@@ -198,6 +199,8 @@ OPTIONS = st.fixed_dictionaries(
     optional={
         "acknowledge": st.booleans(),
         "exclude_me": st.booleans(),
+        "retain": st.booleans(),
+        "get_retained": st.booleans(),
         "eligible": st.lists(IDS, max_size=2),
         "exclude_authrole": st.just(["anonymous"]),
         "disclose_me": st.booleans(),
