@@ -31,8 +31,9 @@ from soak.client import (
 
 #: Seconds that what must come may take; the machine may be busy with other things.
 PATIENCE = 30.0
-#: As much as fills the way to a client that does not read, soon.
-LARGE = "x" * 16_000
+#: What those that never read are sent, and seconds between two: some 600 kB/s, however slow the rest is.
+LARGE = "x" * 32_000
+CHATTER_INTERVAL = 0.05
 PUBLISHERS = 10
 
 
@@ -58,6 +59,7 @@ class Load:
                 self._healthy.append(healthy)
                 await healthy.begin(self._url, min(PUBLISHERS, self._healthy_count))
             working = [tasks.create_task(healthy.work(self._over)) for healthy in self._healthy]
+            tasks.create_task(self._again_and_again(self._chatter))
             for _ in range(self._deaf_count):
                 tasks.create_task(self._again_and_again(self._never_read))
             for _ in range(self._visitor_count):
@@ -101,6 +103,15 @@ class Load:
 
     # Those that never read
 
+    async def _chatter(self) -> None:
+        client = Client(lambda client, message: None)
+        await client.connect(self._url)
+        await client.join("chatter")
+        while not self._over.is_set() and not client.ended.is_set():
+            client.send(PUBLISH, client.next_request_id(), {}, "chatter", [LARGE])
+            await self._sleep(CHATTER_INTERVAL)
+        await self._leave(client)
+
     async def _never_read(self) -> None:
         client = Client(lambda client, message: None)
         await client.connect(self._url, socket_factory=small_socket)
@@ -108,9 +119,14 @@ class Load:
         await client.request(SUBSCRIBE, {}, "chatter")
         client.transport.underlying_transport.pause_reading()
         self.done["sessions that never read"] += 1
-        await self._sleep(random.uniform(5, 30))
+        await self._sleep(random.uniform(10, 30))
         client.transport.disconnect(False)
         await client.ended.wait()
+
+    async def _leave(self, client: Client) -> None:
+        client.transport.send_close()
+        async with asyncio.timeout(PATIENCE):
+            await client.ended.wait()
 
     # Visitors
 
@@ -229,8 +245,6 @@ class Healthy:
             self.published += 1
             options, number = {"acknowledge": True, "exclude_me": False}, [self.number, self.published]
             await self._expect(PUBLISHED, request(PUBLISH, options, f"numbers.{self.number}", number))
-            for _ in range(2):
-                self.client.send(PUBLISH, self.client.next_request_id(), {}, "chatter", [LARGE])
 
     async def _expect(self, code: int, awaited: asyncio.Future[list[Any]], args: object = None) -> None:
         try:
