@@ -44,6 +44,7 @@ class BuiltRealm:
     subscribers: URIMap[list[Subscriber]]
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
+    overflow_handler: HandlerPlan | None
     joined: JoinedSessions
     #: Whether a session can have handlers that run beside it: lifespan handlers, or gatekeepers with a yield.
     has_two_part_handlers: bool = field(init=False)

@@ -22,7 +22,6 @@ from wampasgi.auth import (
 )
 from wampasgi.authorization import Authorization
 from wampasgi.built import BuiltRealm
-from wampasgi.callables import UserFunction
 from wampasgi.calls import Procedure, within
 from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.endpoint import SessionEndpoint
@@ -42,12 +41,20 @@ from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
 from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
-from wampasgi.router.matching import URIMap
+from wampasgi.metrics import Metrics
+from wampasgi.reading import (
+    read_overflow_handler,
+    read_procedure,
+    read_procedures,
+    read_rpc_handler,
+    read_subscribers,
+    read_subscription_handler,
+    read_topics,
+)
 from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
-from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 from wampasgi.uris import check_uri, is_reserved
 
@@ -128,6 +135,17 @@ class Realm(ConfiguresRealm):
     def sessions(self) -> Mapping[int, Session]:
         """The open sessions by session id, as they are now."""
         return self._joined
+
+    def metrics(self) -> Metrics:
+        """What the realm has done so far, in numbers: ``metrics["calls"]["results"]``.
+
+        ``sessions``: ``open`` and ``opening`` now; those that ``joined``, were ``refused`` for a limit or
+        ``aborted``. ``calls`` of clients: ``results``, ``errors``, ``canceled``. ``errors``: ERRORs ``sent``.
+        ``events``: publications ``published`` and EVENTs ``sent``. ``overflows``: ``stretches`` in which a
+        client read too slowly, and the messages ``dropped``. ``bytes`` of serialized messages: ``received``,
+        ``sent``. ``router``: ``subscriptions`` and ``registrations`` of clients now.
+        """
+        return self._joined.metrics()
 
     # Serving
 
@@ -257,7 +275,8 @@ class Realm(ConfiguresRealm):
             raise ConfigurationError(
                 f"{route} of {describe(handler)}: the realm has a procedure there already"
             )
-        self._procedures_at_run_time.add(route, _read_procedure(route, self._injection()))
+        timeout = built.limits.handler_timeout
+        self._procedures_at_run_time.add(route, read_procedure(route, self._injection(), timeout))
         self._joined.offer(built.offered())
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
@@ -357,26 +376,28 @@ class Realm(ConfiguresRealm):
 
     def _read_settings(self) -> BuiltRealm:
         context, settings, injection = self._require_context(), self._settings, self._injection()
+        limits = settings.limits or context.limits
         authorizer = settings.authorizer and injection.read(
             settings.authorizer, {"action": None, "uri": None, "options": None}
         )
         return BuiltRealm(
             provided={"realm": self, "app": context.app},
-            limits=settings.limits or context.limits,
+            limits=limits,
             async_support=context.async_support,
             synchronize_requests=context.synchronize_requests,
             debug=context.debug,
             authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
-            procedures=_read_procedures(settings, injection),
+            procedures=read_procedures(settings, injection, limits.handler_timeout),
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=_read_rpc_handler(settings, injection),
-            topics=_read_topics(settings, injection),
-            topic_for_all=_read_subscription_handler(settings, injection),
-            subscribers=_read_subscribers(settings, injection),
+            procedure_for_all=read_rpc_handler(settings, injection, limits.handler_timeout),
+            topics=read_topics(settings, injection),
+            topic_for_all=read_subscription_handler(settings, injection),
+            subscribers=read_subscribers(settings, injection),
             lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
             early_lifespan_handlers=tuple(
                 injection.read(handler) for handler in settings.early_lifespan_handlers
             ),
+            overflow_handler=read_overflow_handler(settings, injection),
             joined=self._joined,
         )
 
@@ -443,53 +464,3 @@ def _authenticators(
     if methods:
         stack.append(Middleware(ChallengeMiddleware, methods=methods))
     return stack
-
-
-def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTable[Procedure]:
-    table: RouteTable[Procedure] = RouteTable()
-    for route in settings.procedures:
-        table.add(route, _read_procedure(route, injection))
-    return table
-
-
-def _read_procedure(route: Route, injection: Injection) -> Procedure:
-    plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-    return Procedure(plan, route.roles, route=route)
-
-
-def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedure | None:
-    if settings.rpc_handler is None:
-        return None
-    parameters = UserFunction.read(settings.rpc_handler).parameters
-    # As in serverwamp, the request is the first parameter, whatever its name.
-    first = parameters[0].name if parameters else "request"
-    if first in injection.provided:
-        first = "request"
-    plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
-    return Procedure(plan, None, request_name=first)
-
-
-def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
-    table: RouteTable[Topic] = RouteTable()
-    for route in settings.topics:
-        table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
-    return table
-
-
-def _read_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
-    if settings.subscription_handler is None:
-        return None
-    return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
-
-
-def _read_subscribers(settings: RealmSettings, injection: Injection) -> URIMap[list[Subscriber]]:
-    table: URIMap[list[Subscriber]] = URIMap()
-    for match, route in settings.subscribers:
-        plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
-        subscriber = Subscriber(plan, route.roles)
-        at_topic = table.get(match, route.uri)
-        if at_topic is None:
-            table.add(match, route.uri, [subscriber])
-        else:
-            at_topic.append(subscriber)
-    return table
