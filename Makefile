@@ -87,7 +87,7 @@ fuzz: $(TESTABLE)
 	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	rm -rf $(VENV) .coverage .coverage.* .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
 	find . -name node_modules -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
