@@ -182,6 +182,16 @@ class JoinedSessions(Mapping[int, Session]):
             self._emptied.set()
             self._emptied = None
 
+    def say_goodbye(self, reason: str, text: str | None) -> None:
+        """Begin to close all sessions that have not begun to end; never waits."""
+        for peer in list(self._peers.values()):
+            peer.say_goodbye(reason, text)
+
+    async def written(self) -> None:
+        """Wait until every session has been written what it was sent; one may never read it."""
+        for peer in list(self._peers.values()):
+            await peer.written()
+
     async def emptied(self) -> None:
         """Wait until no session is left."""
         if self._sessions:

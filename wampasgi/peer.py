@@ -447,11 +447,15 @@ class Peer:
             self._left = True
             self.router.leaving(self.session_id)
 
+    async def written(self) -> None:
+        """Wait until what was sent is written."""
+        if self._outbound is not None:
+            await self._outbound.drained()
+
     async def flush(self) -> None:
         """Wait until what was sent is written, for ``close_timeout`` at most."""
-        if self._outbound is not None:
-            with anyio.move_on_after(self.limits.close_timeout, shield=True):
-                await self._outbound.drained()
+        with anyio.move_on_after(self.limits.close_timeout, shield=True):
+            await self.written()
 
     def _last_message(self, message: Message) -> None:
         encoded = self._encode(message.to_list())
