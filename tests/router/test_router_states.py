@@ -15,11 +15,12 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from tests.router.dealing import CALLEE_FEATURES, CALLER_FEATURES, Client, client
 from tests.router.test_dealer_states import PATTERNS, URIS, Model, Realm, someone_is_there
+from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import WAMPError
 from wampasgi.identity import AuthenticationDetails
 from wampasgi.joined import JoinedSessions
 from wampasgi.messages import Call, Invocation, Message
-from wampasgi.peer import EncodedMessage, Peer
+from wampasgi.peer import Peer
 from wampasgi.router.dealer import Outgoing
 from wampasgi.session import Session
 from wampasgi.types import Match
