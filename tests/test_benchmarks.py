@@ -202,7 +202,6 @@ def test_page_has_a_place_for_the_figures() -> None:
 
 
 def test_plot_is_a_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the plot needs matplotlib, of the extra `bench`")
     from benchmarks.plot import draw
 
     draw([made_up_sweep()], tmp_path / "plot.png")
