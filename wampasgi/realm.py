@@ -11,18 +11,8 @@ from anyio.lowlevel import checkpoint
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
-from wampasgi.auth import (
-    AnonymousMethod,
-    AnonymousMiddleware,
-    ChallengeMethod,
-    ChallengeMiddleware,
-    CustomAuthenticationMiddleware,
-    GateMiddleware,
-    TransportAuthenticationMiddleware,
-)
-from wampasgi.authorization import Authorization
-from wampasgi.built import BuiltRealm
-from wampasgi.callables import UserFunction
+from wampasgi.auth import GateMiddleware
+from wampasgi.built import BuiltRealm, read_authenticators, read_procedure, read_settings
 from wampasgi.calls import Procedure, within
 from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.endpoint import SessionEndpoint
@@ -42,14 +32,14 @@ from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
 from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
-from wampasgi.router.matching import URIMap
-from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
+from wampasgi.permissions import roles_of
+from wampasgi.router.publish_options import check_server_options
+from wampasgi.routing import Route, RouteMatch, RouteTable
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
-from wampasgi.subscribing import Topic
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
-from wampasgi.uris import check_uri, is_reserved
+from wampasgi.uris import check_uri, is_reserved, require_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +74,7 @@ class Realm(ConfiguresRealm):
         allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
     ) -> None:
-        if not check_uri(uri):
-            raise ConfigurationError(
-                f"realm {uri!r}: a realm URI is text without white space or '#', "
-                f"whose components between the dots are not empty"
-            )
+        require_pattern(f"realm {uri!r}", uri, "exact")
         if client_procedures not in ("realm", "session"):
             raise ConfigurationError(
                 f"realm {uri!r}: client_procedures is {client_procedures!r}, it must be realm or session"
@@ -133,6 +119,11 @@ class Realm(ConfiguresRealm):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
+        if scope["type"] != "wamp":
+            raise ConfigurationError(
+                f"realm {self.uri!r} serves sessions, not the ASGI scope type {scope['type']!r}: "
+                f"serve an application that it is added to, Application([realm])"
+            )
         built = self.build()
         assert self._stack is not None
         if built.early_lifespan_handlers:
@@ -150,11 +141,11 @@ class Realm(ConfiguresRealm):
         such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
         value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
         An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
-        serialized then raises UnserializableValue.
+        serialized then raises UnserializableValue. A wrong topic or option raises ValueError.
         """
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        options, payload = options or {}, (list(args), kwargs)
+        options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
         broker = self._joined.broker
         if broker.stores(topic, options):
             # The objects may change later, and one that no client can be sent would spoil a whole history.
@@ -253,11 +244,10 @@ class Realm(ConfiguresRealm):
         built = self.build()
         if match != "regex" and self._joined.dealer.registrations.get(match, uri) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
-        if self._settings.procedures.get(match, uri) is not None or built.procedure_for_all is not None:
-            raise ConfigurationError(
-                f"{route} of {describe(handler)}: the realm has a procedure there already"
-            )
-        self._procedures_at_run_time.add(route, _read_procedure(route, self._injection()))
+        taken = built.own_procedure(match, uri)
+        if taken is not None:
+            raise ConfigurationError(f"{route} of {describe(handler)} is taken by {taken.plan.description}")
+        self._procedures_at_run_time.add(route, read_procedure(route, self._injection()))
         self._joined.offer(built.offered())
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
@@ -279,6 +269,7 @@ class Realm(ConfiguresRealm):
         for before is still answered, and nothing keeps them from registering again.
         Spec: Advanced Profile, "Registration Revocation".
         """
+        require_pattern(f"revoke_registration({procedure!r})", procedure, match)
         return self._joined.revoke_registration(procedure, match, reason)
 
     def revoke_subscription(
@@ -296,6 +287,7 @@ class Realm(ConfiguresRealm):
         UNSUBSCRIBE, and nothing keeps a client from subscribing again.
         Spec: Advanced Profile, "Subscription Revocation".
         """
+        require_pattern(f"revoke_subscription({topic!r})", topic, match)
         return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
@@ -304,6 +296,7 @@ class Realm(ConfiguresRealm):
         Returns how many there were. ``match="prefix"`` with the topic ``""`` forgets all.
         Spec: Advanced Profile, "Event Retention".
         """
+        require_pattern(f"clear_retained({topic!r})", topic, match)
         return self._joined.retained.clear(topic, match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
@@ -334,7 +327,18 @@ class Realm(ConfiguresRealm):
         Raises ConfigurationError for a handler that has a parameter nothing can fill.
         """
         if self._built is None:
-            self._built = self._read_settings()
+            context = self._require_context()
+            self._built = read_settings(
+                self._settings,
+                self._injection(),
+                provided={"realm": self, "app": context.app},
+                limits=self._settings.limits or context.limits,
+                async_support=context.async_support,
+                synchronize_requests=context.synchronize_requests,
+                debug=context.debug,
+                procedures_at_run_time=self._procedures_at_run_time,
+                joined=self._joined,
+            )
             self._joined.set_limits(self._built.limits)
             self._stack = self._middleware_stack(self._built)
             self._joined.offer(self._built.offered())
@@ -355,35 +359,10 @@ class Realm(ConfiguresRealm):
         provided = {"session": Session, "realm": Realm, "app": type(context.app)}
         return Injection(provided, self._settings.default_args)
 
-    def _read_settings(self) -> BuiltRealm:
-        context, settings, injection = self._require_context(), self._settings, self._injection()
-        authorizer = settings.authorizer and injection.read(
-            settings.authorizer, {"action": None, "uri": None, "options": None}
-        )
-        return BuiltRealm(
-            provided={"realm": self, "app": context.app},
-            limits=settings.limits or context.limits,
-            async_support=context.async_support,
-            synchronize_requests=context.synchronize_requests,
-            debug=context.debug,
-            authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
-            procedures=_read_procedures(settings, injection),
-            procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=_read_rpc_handler(settings, injection),
-            topics=_read_topics(settings, injection),
-            topic_for_all=_read_subscription_handler(settings, injection),
-            subscribers=_read_subscribers(settings, injection),
-            lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
-            early_lifespan_handlers=tuple(
-                injection.read(handler) for handler in settings.early_lifespan_handlers
-            ),
-            joined=self._joined,
-        )
-
     def _middleware_stack(self, built: BuiltRealm) -> ASGIApp:
         app: ASGIApp = SessionEndpoint(self.build)
         app = GateMiddleware(app)
-        authenticators = _authenticators(
+        authenticators = read_authenticators(
             self._settings, self._injection(), allow_anonymous=self._allow_anonymous
         )
         for authenticator in reversed(authenticators):
@@ -416,80 +395,3 @@ async def _serve_around(
             lifespan.end()
     if failure is not None:
         raise failure
-
-
-def _authenticators(
-    settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
-) -> list[Middleware]:
-    """What finds out who a session is, outermost first; the gate stops whom none of them has let in."""
-    if settings.authentication_handler is not None:
-        if settings.transport_authenticators or settings.challenge_methods or allow_anonymous:
-            raise ConfigurationError(
-                f"authentication handler {describe(settings.authentication_handler)} replaces all other "
-                f"authentication of its realm: leave out the other methods and allow_anonymous"
-            )
-        handler = injection.read(settings.authentication_handler)
-        return [Middleware(CustomAuthenticationMiddleware, handler=handler)]
-    stack: list[Middleware] = []
-    if settings.transport_authenticators:
-        plans = [injection.read(handler) for handler in settings.transport_authenticators]
-        stack.append(Middleware(TransportAuthenticationMiddleware, authenticators=plans))
-    methods: list[ChallengeMethod] = [make(injection) for make in settings.challenge_methods.values()]
-    authenticates = any(getattr(middleware.cls, "authenticates", False) for middleware in settings.middleware)
-    if not (stack or methods or authenticates):
-        return [] if allow_anonymous is False else [Middleware(AnonymousMiddleware)]
-    if allow_anonymous:
-        methods.append(AnonymousMethod())
-    if methods:
-        stack.append(Middleware(ChallengeMiddleware, methods=methods))
-    return stack
-
-
-def _read_procedures(settings: RealmSettings, injection: Injection) -> RouteTable[Procedure]:
-    table: RouteTable[Procedure] = RouteTable()
-    for route in settings.procedures:
-        table.add(route, _read_procedure(route, injection))
-    return table
-
-
-def _read_procedure(route: Route, injection: Injection) -> Procedure:
-    plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-    return Procedure(plan, route.roles, route=route)
-
-
-def _read_rpc_handler(settings: RealmSettings, injection: Injection) -> Procedure | None:
-    if settings.rpc_handler is None:
-        return None
-    parameters = UserFunction.read(settings.rpc_handler).parameters
-    # As in serverwamp, the request is the first parameter, whatever its name.
-    first = parameters[0].name if parameters else "request"
-    if first in injection.provided:
-        first = "request"
-    plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
-    return Procedure(plan, None, request_name=first)
-
-
-def _read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
-    table: RouteTable[Topic] = RouteTable()
-    for route in settings.topics:
-        table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
-    return table
-
-
-def _read_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
-    if settings.subscription_handler is None:
-        return None
-    return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
-
-
-def _read_subscribers(settings: RealmSettings, injection: Injection) -> URIMap[list[Subscriber]]:
-    table: URIMap[list[Subscriber]] = URIMap()
-    for match, route in settings.subscribers:
-        plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
-        subscriber = Subscriber(plan, route.roles)
-        at_topic = table.get(match, route.uri)
-        if at_topic is None:
-            table.add(match, route.uri, [subscriber])
-        else:
-            at_topic.append(subscriber)
-    return table
