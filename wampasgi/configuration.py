@@ -270,8 +270,8 @@ class ConfiguresRealm(ABC):
         """Allow actions (call, register, publish, subscribe) on a URI or a pattern of URIs.
 
         ``role`` is the role, or the roles, that it is for; None is everybody. A rule for one role shuts out
-        the others. ``disclose`` lets publishers be disclosed when they ask for it. Of several rules that
-        match, the most specific decides.
+        the others. ``disclose`` lets callers and publishers be disclosed when they, or callees, ask for it.
+        Of several rules that match, the most specific decides.
         """
         self.settings.permissions.allow(uri, *actions, match=match, role=role, disclose=disclose)
 
