@@ -11,6 +11,7 @@ from wampasgi.adapters import (
     AnyioAsyncSupport,
     AsyncioAsyncSupport,
     AsyncSupport,
+    TaskOwner,
     TrioAsyncSupport,
     support_for_running_loop,
 )
@@ -169,3 +170,117 @@ async def test_native_cancellation_while_leaving_waits_for_the_tasks_all_the_sam
     with pytest.raises(asyncio.CancelledError):
         await task
     assert outcome == ["cleaned up"]
+
+
+async def test_functions_started_together_run_in_order_though_one_of_them_waits(
+    support: AsyncSupport,
+) -> None:
+    begun, go_on = [], anyio.Event()
+
+    async def work(name: str) -> None:
+        begun.append(name)
+        if name == "slow":
+            await go_on.wait()
+            begun.append("slow again")
+
+    names = ["first", "slow", "third", "fourth"]
+    async with support.task_owner() as owner:
+        owner.spawn_each((owner, work, name) for name in names)
+        await anyio.wait_all_tasks_blocked()
+        # A task group of trio's starts tasks in an order of its own.
+        assert sorted(begun) == sorted(names)
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+
+    assert begun[-1] == "slow again"
+
+
+async def test_of_functions_started_together_each_is_cancelled_by_its_own_owner(
+    support: AsyncSupport,
+) -> None:
+    outcome, go_on = [], anyio.Event()
+
+    async def work(name: str) -> None:
+        try:
+            await go_on.wait()
+            outcome.append(f"{name} finished")
+        except anyio.get_cancelled_exc_class():
+            outcome.append(f"{name} cancelled")
+            raise
+
+    async with support.task_owner() as staying:
+        async with support.task_owner() as leaving:
+            staying.spawn_each(((leaving, work, "leaving"), (staying, work, "staying")))
+            await anyio.wait_all_tasks_blocked()
+        assert outcome == ["leaving cancelled"]
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+
+    assert outcome == ["leaving cancelled", "staying finished"]
+
+
+@pytest.mark.parametrize("suspends", [True, False])
+async def test_of_functions_started_together_each_fails_to_its_own_owner(
+    support: AsyncSupport, suspends: bool
+) -> None:
+    done = []
+
+    async def work(name: str) -> None:
+        if name == "failing":
+            if suspends:
+                await anyio.lowlevel.checkpoint()
+            raise ValueError(name)
+        done.append(name)
+
+    async def start(sound: TaskOwner) -> None:
+        async with support.task_owner() as failing:
+            sound.spawn_each(((sound, work, "before"), (failing, work, "failing"), (sound, work, "after")))
+            await anyio.wait_all_tasks_blocked()
+
+    async with support.task_owner() as sound:
+        with pytest.raises((ValueError, ExceptionGroup)) as failure:
+            await start(sound)
+        await anyio.wait_all_tasks_blocked()
+
+    assert sorted(done) == ["after", "before"]
+    assert "failing" in repr(failure.value)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_timeout_in_a_function_started_together_with_others_is_its_own() -> None:
+    outcome, go_on = [], anyio.Event()
+
+    async def work(name: str) -> None:
+        with anyio.move_on_after(0.01 if name == "hasty" else 60):
+            await go_on.wait()
+            outcome.append(f"{name} finished")
+            return
+        outcome.append(f"{name} gave up")
+        go_on.set()
+
+    async with AsyncioAsyncSupport().task_owner() as owner:
+        owner.spawn_each((owner, work, name) for name in ("hasty", "patient"))
+        with anyio.fail_after(10):
+            while len(outcome) < 2:
+                await anyio.lowlevel.checkpoint()
+
+    assert outcome == ["hasty gave up", "patient finished"]
+
+
+async def test_task_that_is_cancelled_before_it_has_begun_runs_to_its_first_suspension(
+    support: AsyncSupport,
+) -> None:
+    outcome = []
+
+    async def work() -> None:
+        try:
+            outcome.append("begun")
+            await anyio.sleep_forever()
+        finally:
+            outcome.append("ended")
+
+    async with support.task_owner() as owner:
+        owner.spawn(work).cancel()
+        with anyio.fail_after(10):
+            while outcome != ["begun", "ended"]:
+                await anyio.lowlevel.checkpoint()

@@ -13,7 +13,15 @@ from uuid import uuid4
 import pytest
 from starlette.middleware import Middleware
 
-from examples import fastapi_app, lifespan_and_dependencies, message_log, own_serializer, progress, two_realms
+from examples import (
+    fastapi_app,
+    lifespan_and_dependencies,
+    message_log,
+    own_serializer,
+    progress,
+    prometheus_metrics,
+    two_realms,
+)
 from tests.clients.server_process import start_server
 from wampasgi import Application, Realm, WAMPError
 from wampasgi.rpc import RPCResult
@@ -23,7 +31,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_example_is_tested() -> None:
-    modules = (fastapi_app, lifespan_and_dependencies, message_log, own_serializer, progress, two_realms)
+    modules = (
+        fastapi_app,
+        lifespan_and_dependencies,
+        message_log,
+        own_serializer,
+        progress,
+        prometheus_metrics,
+        two_realms,
+    )
     tested = {module.__name__.removeprefix("examples.") + ".py" for module in modules}
     # tests/test_auth_examples.py
     tested |= {"cookie_session.py", "database_users.py", "jwt_ticket.py"}
@@ -216,3 +232,19 @@ def test_own_serializer_aborts_for_what_it_cannot_read(data: bytes) -> None:
         connection.send_frame(data)
         abort = connection.expect_abort("wamp.error.protocol_violation")
         assert abort.details["message"].startswith("malformed json-zlib: ")
+
+
+# prometheus_metrics.py
+
+
+def test_prometheus_metrics_tells_what_the_app_has_done() -> None:
+    with TestClient(prometheus_metrics.app) as client, client.wamp_session(path="/ws") as session:
+        assert session.call("math.add", 2, 3) == 5
+        answer = client.get("/metrics")
+
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = answer.text.splitlines()
+    assert 'wamp_sessions_open{realm="default"} 1.0' in lines
+    assert 'wamp_calls_results_total{realm="default"} 1.0' in lines
+    assert "# TYPE wamp_bytes_sent_total counter" in lines
+    assert "# TYPE wamp_router_subscriptions gauge" in lines

@@ -43,7 +43,7 @@ LAYERS = (
         "core",
         names(
             "_version attributes challenges errors features ids messages parsing serializers states"
-            " timestamps types uris"
+            " timestamps types uri_length uris"
         ),
         third_party=frozenset(),
         synchronous=True,
@@ -52,11 +52,10 @@ LAYERS = (
     Layer(
         "sessions",
         names(
-            "adapters arguments auth authorization built callables calls configuration connection"
+            "adapters admission arguments auth authorization built callables calls configuration connection"
             " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
-            " local_events meta_calls metrics open_session outbound peer permissions realm routed_calls"
-            " routing rpc"
-            " server_caller session shutdown subscribing transport"
+            " local_events meta_calls metrics open_session outbound overflow pace peer permissions reading"
+            " realm routed_calls routing rpc server_caller session shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,
     ),

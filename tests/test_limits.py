@@ -1,20 +1,318 @@
+"""Limits, and what a client is answered that passes one."""
+
 from __future__ import annotations
 
+import math
+from collections.abc import AsyncIterator
 from dataclasses import fields
 from typing import Any
 
+import anyio
 import pytest
+from starlette.middleware import Middleware
 
-from wampasgi import ConfigurationError, Limits
+from tests.websocket import ALL_ROLES, connect
+from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
+from wampasgi.types import ASGIApp, Receive, Scope, Send
+
+HELLO, ABORT, GOODBYE, ERROR, PUBLISH, SUBSCRIBE, CALL, RESULT, REGISTER = 1, 3, 6, 8, 16, 32, 48, 50, 64
+
+NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
+OPTIONAL = {
+    "handler_timeout",
+    "idle_timeout",
+    "message_rate",
+    "nesting_depth",
+    "sessions",
+    "sessions_per_address",
+    "uri_length",
+}
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
-@pytest.mark.parametrize("value", [0, -1, "10", None, True])
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1, "10", math.nan, True])
 def test_limit_that_is_no_number_above_zero_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"Limits\.{name} is {value!r}"):
         Limits(**{name: value})
 
 
+@pytest.mark.parametrize("name", NUMBERS)
+def test_none_turns_off_those_limits_that_can_be_off(name: str) -> None:
+    none: dict[str, Any] = {name: None}
+    if name in OPTIONAL:
+        assert getattr(Limits(**none), name) is None
+    else:
+        with pytest.raises(ConfigurationError, match=rf"Limits\.{name} is None"):
+            Limits(**none)
+
+
+def test_unknown_overflow_policy_is_refused() -> None:
+    policy: Any = "wait"
+    with pytest.raises(
+        ConfigurationError, match=r"Limits\.overflow is 'wait': it must be disconnect or drop_"
+    ):
+        Limits(overflow=policy)
+
+
+def test_nesting_depth_that_no_hello_could_keep_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"Limits\.nesting_depth is 4: it must be 5 at least"):
+        Limits(nesting_depth=4)
+
+
 def test_limits_are_values() -> None:
     assert Limits(message_size=5) == Limits(message_size=5)
     assert Limits() != Limits(message_size=5)
+
+
+# Sessions
+
+
+@pytest.mark.anyio
+async def test_session_over_the_realms_limit_is_aborted_and_gets_in_when_there_is_room() -> None:
+    app = Application([Realm("small", limits=Limits(sessions=1))])
+
+    async with connect(app) as second:
+        async with connect(app) as first:
+            await first.join("small")
+            async with connect(app) as third:
+                refused = await third.ask(HELLO, "small", {"roles": ALL_ROLES})
+                assert (await third.closed())["reason"] == "wamp.error.unavailable"
+            await second.join("another")
+            await second.ask(GOODBYE, {}, "wamp.close.close_realm")
+        await second.join("small")
+
+    text = "this realm has 1 sessions, its limit sessions"
+    assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
+
+
+@pytest.mark.anyio
+async def test_session_that_is_still_to_prove_who_it_is_counts() -> None:
+    app = Application(limits=Limits(sessions=1))
+
+    async def identify(ticket: str) -> None:
+        return None
+
+    app.set_ticket_authenticator(identify)
+    hello = [HELLO, "r", {"roles": ALL_ROLES, "authmethods": ["ticket"], "authid": "joe"}]
+
+    async with connect(app) as first, connect(app) as second:
+        assert (await first.ask(*hello))[0] == 4
+        assert (await second.ask(*hello))[2] == "wamp.error.unavailable"
+
+
+@pytest.mark.anyio
+async def test_sessions_of_one_address_are_limited_and_those_without_one_are_not() -> None:
+    app = Application(limits=Limits(sessions_per_address=1))
+    local: list[Any] = [("198.51.100.1", 1), ("198.51.100.2", 1), None, None, ("", 0), ("", 0)]
+
+    async with anyio.create_task_group() as tasks:
+        release = anyio.Event()
+
+        async def stay(client: Any, joined: anyio.Event) -> None:
+            async with connect(app, client=client) as websocket:
+                await websocket.join()
+                joined.set()
+                await release.wait()
+
+        for client in local:
+            joined = anyio.Event()
+            tasks.start_soon(stay, client, joined)
+            with anyio.fail_after(5):
+                await joined.wait()
+        async with connect(app, client=("198.51.100.1", 2)) as websocket:
+            refused = await websocket.ask(HELLO, "r", {"roles": ALL_ROLES})
+        release.set()
+    async with connect(app, client=("198.51.100.1", 3)) as websocket:
+        await websocket.join()
+
+    text = "this realm has 1 sessions from this address, its limit sessions_per_address"
+    assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
+
+
+# Messages
+
+
+class Unchanged:
+    """Middleware that makes messages take the longer way."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_on() -> Any:
+            return await receive()
+
+        await self.app(scope, receive_on, send)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("middleware", [[], [Middleware(Unchanged)]], ids=["direct", "middleware"])
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ([SUBSCRIBE, 1, {}], "topic"),
+        ([PUBLISH, 1, {"acknowledge": True}], "topic"),
+        ([CALL, 1, {}], "procedure"),
+        ([REGISTER, 1, {}], "procedure"),
+    ],
+)
+async def test_request_with_too_long_a_uri_is_refused(
+    message: list[Any], field: str, middleware: list[Middleware]
+) -> None:
+    app = Application([Realm("r", middleware=middleware, limits=Limits(uri_length=50))])
+
+    async with connect(app) as websocket:
+        await websocket.join("r")
+        short = await websocket.ask(*message, "u" * 50)
+        refused = await websocket.ask(*message, "u" * 51)
+
+    assert short[4] != "wamp.error.invalid_uri"
+    assert refused[:3] == [ERROR, message[0], 1]
+    assert refused[4:] == [
+        "wamp.error.invalid_uri",
+        [f"the {field} has 51 characters, over the limit uri_length of 50"],
+    ]
+
+
+@pytest.mark.anyio
+async def test_too_long_a_topic_of_a_publication_without_acknowledgement_is_dropped() -> None:
+    app = Application(limits=Limits(uri_length=50))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await websocket.send(PUBLISH, 1, {}, "u" * 51)
+        answer = await websocket.ask(CALL, 2, {}, "nothing")
+
+    assert answer[:3] == [ERROR, CALL, 2]
+
+
+@pytest.mark.anyio
+async def test_hello_with_too_long_a_realm_is_aborted() -> None:
+    async with connect(Application()) as websocket:
+        answer = await websocket.ask(HELLO, "r" * 1025, {"roles": ALL_ROLES})
+
+    text = "the realm has 1025 characters, over the limit uri_length of 1024"
+    assert answer == [ABORT, {"message": text}, "wamp.error.invalid_uri"]
+
+
+@pytest.mark.anyio
+async def test_uris_of_a_realm_without_that_limit_are_as_long_as_they_like() -> None:
+    async with connect(Application(limits=Limits(uri_length=None))) as websocket:
+        await websocket.join()
+        answer = await websocket.ask(CALL, 1, {}, "u" * 5000)
+
+    assert answer[4] == "wamp.error.no_such_procedure"
+
+
+@pytest.mark.anyio
+async def test_every_message_of_a_batch_is_held_to_the_limits() -> None:
+    app = Application(limits=Limits(uri_length=50))
+
+    async with connect(app, subprotocols=["wamp.2.json.batched"]) as websocket:
+        await websocket.send_frame('[1, "r", {"roles": {"caller": {}}}]\x1e')
+        await websocket.receive_event()
+        calls = [
+            f'[48, {number}, {{}}, "{"u" * length}"]\x1e' for number, length in enumerate((51, 5, 52), 1)
+        ]
+        await websocket.send_frame("".join(calls))
+        text = ""
+        while text.count("\x1e") < 3:
+            text += (await websocket.receive_event())["text"]
+
+    assert [part.count("uri_length") for part in text.split("\x1e")] == [1, 0, 1, 0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("subprotocol", ["wamp.2.json", "wamp.2.json.batched"])
+async def test_message_that_is_nested_too_deeply_aborts_the_session(subprotocol: str) -> None:
+    app = Application(limits=Limits(nesting_depth=10))
+    end = "\x1e" if subprotocol.endswith("batched") else ""
+
+    async with connect(app, subprotocols=[subprotocol]) as websocket:
+        await websocket.send_frame('[1, "r", {"roles": {"caller": {}}}]' + end)
+        await websocket.receive_event()
+        await websocket.send_frame('[48, 1, {}, "nothing", ' + "[" * 9 + "]" * 9 + "]" + end)
+        kept = (await websocket.receive_event())["text"]
+        await websocket.send_frame('[48, 2, {}, "nothing", ' + "[" * 10 + "]" * 10 + "]" + end)
+        refused = (await websocket.receive_event())["text"]
+
+    assert "no_such_procedure" in kept
+    assert "over the limit nesting_depth of 10" in refused
+    assert "wamp.error.protocol_violation" in refused
+
+
+# Handlers
+
+
+@pytest.mark.anyio
+async def test_handler_that_takes_too_long_is_cancelled_and_the_caller_told() -> None:
+    app = Application(limits=Limits(handler_timeout=0.02))
+    cancelled = anyio.Event()
+
+    @app.procedure("stuck")
+    async def stuck() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    @app.procedure("quick")
+    async def quick() -> str:
+        return "done"
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        late = await websocket.ask(CALL, 1, {}, "stuck")
+        asked = await websocket.ask(CALL, 2, {"timeout": 1}, "stuck")
+        assert cancelled.is_set()
+        assert await websocket.ask(CALL, 3, {}, "quick") == [RESULT, 3, {}, ["done"]]
+        app.register("late", stuck)
+        assert (await websocket.ask(CALL, 4, {}, "late"))[4] == "wamp.error.timeout"
+
+    text = "the handler gave no result within the limit handler_timeout of 0.02 s"
+    assert late[4:] == ["wamp.error.timeout", [text]]
+    assert asked[4:] == ["wamp.error.timeout", ["the call gave no result within 0.001 s"]]
+
+
+@pytest.mark.anyio
+async def test_handler_timeout_is_the_time_between_two_progressive_results() -> None:
+    app = Application(limits=Limits(handler_timeout=0.3))
+
+    @app.procedure("steps")
+    async def steps() -> AsyncIterator[Any]:
+        for step in range(5):
+            await anyio.sleep(0.1)
+            yield RPCProgressReport((step,))
+        yield "done"
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await websocket.send(CALL, 1, {"receive_progress": True}, "steps")
+        answers = [await websocket.receive() for _ in range(6)]
+
+    assert answers[-1] == [RESULT, 1, {}, ["done"]]
+
+
+@pytest.mark.anyio
+async def test_server_itself_may_wait_for_a_procedure_as_long_as_it_likes() -> None:
+    app = Application(limits=Limits(handler_timeout=0.01))
+
+    @app.procedure("slow")
+    async def slow() -> str:
+        await anyio.sleep(0.05)
+        return "done"
+
+    assert await app.call("slow") == "done"
+
+
+@pytest.mark.anyio
+async def test_handler_timeout_holds_for_the_one_handler_of_all_calls() -> None:
+    app = Application(limits=Limits(handler_timeout=0.01))
+
+    async def answer(request: Any) -> None:
+        await anyio.sleep_forever()
+
+    app.set_rpc_handler(answer)
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert (await websocket.ask(CALL, 1, {}, "any"))[4] == "wamp.error.timeout"

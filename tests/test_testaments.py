@@ -256,7 +256,7 @@ async def test_sessions_testaments_are_bounded() -> None:
             await ann.call(ADD, TOPIC, [], {})
 
         assert raised.value.uri == "wamp.error.unavailable"
-        assert raised.value.args == (["this session has 2 testaments, as many as it may"],)
+        assert raised.value.args == (["this session has 2 testaments, its limit testaments"],)
         await ann.call(FLUSH)
         await ann.call(ADD, TOPIC, [], {})
 

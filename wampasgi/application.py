@@ -17,6 +17,7 @@ from wampasgi.dispatch import WebSocketDispatcher
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.local_events import Events, LocalSubscription, WhenFull
+from wampasgi.metrics import Metrics
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
@@ -139,6 +140,17 @@ class Application(ConfiguresRealm):
             )
         realm.attach(self._context)
         self._realms[realm.uri] = realm
+
+    def metrics(self) -> dict[str, Metrics]:
+        """What each realm has done so far, in numbers, by realm URI. See Realm.metrics.
+
+        The default realm is ``"default"``, and ``"*"`` where a realm of that URI was added.
+        """
+        found = {realm.uri: realm.metrics() for realm in self._realms.values()}
+        if self._default_realm is not None:
+            uri = self._default_realm.uri
+            found["*" if uri in found else uri] = self._default_realm.metrics()
+        return found
 
     def _find_realm(self, uri: str) -> Realm | None:
         return self._realms.get(uri, self._default_realm)

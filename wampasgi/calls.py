@@ -32,10 +32,20 @@ class Procedure:
     """A procedure of the realm's own: what runs when its URI is called, and who may call it.
 
     ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest. ``route`` says what it
-    answers; None is every call.
+    answers; None is every call. ``timeout`` is how long a client's call may take, in seconds.
     """
 
-    __slots__ = ("first", "is_plain", "plan", "request_name", "roles", "route", "run", "wants_request")
+    __slots__ = (
+        "first",
+        "is_plain",
+        "plan",
+        "request_name",
+        "roles",
+        "route",
+        "run",
+        "timeout",
+        "wants_request",
+    )
 
     def __init__(
         self,
@@ -44,8 +54,10 @@ class Procedure:
         *,
         request_name: str = "request",
         route: Route | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.plan = plan
+        self.timeout = timeout
         self.route = route
         #: Whether nothing else can come before it at a URI that it answers.
         self.first = route is not None and route.match == "exact"
@@ -56,7 +68,7 @@ class Procedure:
         #: What runs the handler, given the provided arguments and the payload.
         self.run = plan.start if plan.starts_at_once else plan.call
         #: Whether a call needs nothing beyond that.
-        self.is_plain = plan.kind != "async_generator" and not self.wants_request
+        self.is_plain = plan.kind != "async_generator" and not self.wants_request and timeout is None
 
     async def invoke(
         self,
@@ -102,17 +114,21 @@ async def _last_of(reports: AsyncIterator[Any], on_progress: OnProgress | None) 
 
 
 async def within(
-    timeout: float | None, invocation: Awaitable[T], *, scope: anyio.CancelScope | None = None
+    timeout: float | None,
+    invocation: Awaitable[T],
+    *,
+    scope: anyio.CancelScope | None = None,
+    text: str | None = None,
 ) -> T:
     """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that.
 
-    Who gives the ``scope`` can move its deadline meanwhile.
+    Who gives the ``scope`` can move its deadline meanwhile. ``text`` is what the error says.
     """
     with scope or anyio.CancelScope() as limit:
         if timeout is not None:
             limit.deadline = anyio.current_time() + timeout
         return await invocation
-    raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
+    raise WAMPError(TIMEOUT, text or f"the call gave no result within {timeout} s")
 
 
 class Calls:
@@ -122,6 +138,7 @@ class Calls:
     """
 
     __slots__ = (
+        "_counts",
         "_debug",
         "_given_up",
         "_limit",
@@ -145,6 +162,7 @@ class Calls:
     ) -> None:
         self._session = session
         self._peer = peer
+        self._counts = peer.counts
         self._owner = owner
         self._provided = provided
         self._limit = limit
@@ -193,6 +211,7 @@ class Calls:
         mode, task = message.options.get("mode", "killnowait"), self.running[request_id]
         if mode != "kill":
             self._given_up[request_id] = None
+            self._counts.canceled += 1
             self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if mode != "skip" and task is not None:
             task.cancel()
@@ -221,13 +240,19 @@ class Calls:
                 del self._given_up[request_id]
                 answer = None
             elif answer is None:
+                self._counts.canceled += 1
                 self._peer.send(Error(Call.code, request_id, {}, CANCELED))
         if answer is not None:
+            if answer[0] == _RESULT:
+                self._counts.results += 1
+            else:
+                self._counts.call_errors += 1
             await self._peer.write(answer)
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
-        timeout = options.get("timeout", 0) / 1000
+        asked = options.get("timeout", 0) / 1000
+        timeout = min(filter(None, (asked, procedure.timeout)), default=0)
         request = None
         if procedure.wants_request:
             request = RPCRequest(
@@ -236,7 +261,7 @@ class Calls:
                 uri=message.procedure,
                 args=args,
                 kwargs=kwargs,
-                timeout=timeout,
+                timeout=asked,
                 disclose_caller=options.get("disclose_me", False),
                 receive_progress=options.get("receive_progress", False),
                 options=options,
@@ -248,7 +273,13 @@ class Calls:
             on_progress = self._progress_sender(message.request_id, scope, timeout)
         try:
             invocation = procedure.invoke(request, args, kwargs, self._provided, on_progress)
-            result = await (invocation if scope is None else within(timeout, invocation, scope=scope))
+            if scope is None:
+                result = await invocation
+            elif timeout == asked:
+                result = await within(timeout, invocation, scope=scope)
+            else:
+                what = f"the handler gave no result within the limit handler_timeout of {timeout} s"
+                result = await within(timeout, invocation, scope=scope, text=what)
         except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
             return self._failure(message, error)
         return self._answer(message, result)

@@ -91,6 +91,7 @@ class RealmSettings:
         self.subscription_handler: Handler | None = None
         self.lifespan_handlers: list[Handler] = []
         self.early_lifespan_handlers: list[Handler] = []
+        self.overflow_handler: Handler | None = None
         self.default_args: dict[str, DefaultArg] = {}
         self.permissions = Permissions()
         self.authorizer: Handler | None = None
@@ -256,6 +257,23 @@ class ConfiguresRealm(ABC):
     def add_session_state_handler(self, handler: H, authenticated_only: bool = True) -> H:
         """The name that ``add_session_lifespan_handler`` has in serverwamp."""
         return self.add_session_lifespan_handler(handler, authenticated_only)
+
+    def on_overflow(self, handler: H) -> H:
+        """Decorate the function that is told of a client that has lost messages because it reads too slowly.
+
+        It can have the parameters ``session`` and ``dropped``, the number of messages, and is sync or async.
+        It runs once for each stretch of losing them: with the policy ``"disconnect"`` when the session is
+        ended, with ``"drop_oldest_events"`` when the client has caught up or its session ends. One that
+        fails is logged. See ``Limits.overflow``.
+        """
+        if self.settings.overflow_handler is not None:
+            raise ConfigurationError(
+                f"on_overflow {describe(handler)}: the realm has "
+                f"{describe(self.settings.overflow_handler)} already"
+            )
+        self.settings.overflow_handler = handler
+        self.settings.changed()
+        return handler
 
     # Who may do what
 

@@ -15,10 +15,12 @@ from wampasgi.errors import (
     RUNTIME_ERROR,
     SYSTEM_SHUTDOWN,
     TIMEOUT,
+    UNAVAILABLE,
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
 from wampasgi.messages import Abort, Hello
+from wampasgi.metrics import Counts
 from wampasgi.peer import Peer
 from wampasgi.realm import Realm
 from wampasgi.serializers import Subprotocol, negotiate
@@ -57,6 +59,8 @@ class WebSocketDispatcher:
         self._find_realm = find_realm
         self._subprotocols = subprotocols
         self._limits = limits
+        # Of those who never name a realm that there is.
+        self._counts = Counts()
         self._uri_check: URICheck = uri_check
         self._check_request_ids = check_request_ids
 
@@ -69,7 +73,7 @@ class WebSocketDispatcher:
             await self._refuse(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        transport = WebSocketTransport(receive, send, subprotocol)
+        transport = WebSocketTransport(receive, send, subprotocol, self._counts)
         while await self._serve_session(scope, transport):
             pass
 
@@ -97,10 +101,11 @@ class WebSocketDispatcher:
 
     async def _serve_session(self, scope: Scope, transport: WebSocketTransport) -> bool:
         """Serve one session from HELLO on; returns whether another may follow on the same WebSocket."""
-        transport.message_size = self._limits.message_size
+        transport.set_limits(self._limits)
         peer = Peer(
             transport,
             limits=self._limits,
+            counts=self._counts,
             uri_check=self._uri_check,
             check_request_ids=self._check_request_ids,
         )
@@ -127,7 +132,10 @@ class WebSocketDispatcher:
                 opened = await self._open(scope, transport, peer)
                 if opened is not None:
                     realm, session_scope = opened
-                    await realm(session_scope, transport.receive, transport.send)
+                    try:
+                        await realm(session_scope, transport.receive, transport.send)
+                    finally:
+                        realm.build().joined.admission.leave(client)
         except RemoteProtocolError as error:
             logger.warning("a client from %s broke the protocol: %s", client, error.message)
             return error.uri, error.message
@@ -140,7 +148,10 @@ class WebSocketDispatcher:
             return RUNTIME_ERROR, None
         if peer.handshake.cancelled_caught:
             logger.warning("a client from %s did not open a session in time", client)
-            return TIMEOUT, f"no session within {self._limits.handshake_timeout} s"
+            return (
+                TIMEOUT,
+                f"no session within the limit handshake_timeout of {self._limits.handshake_timeout} s",
+            )
         return None
 
     async def _open(
@@ -171,6 +182,13 @@ class WebSocketDispatcher:
             connection=Connection(session_scope),
             peer=peer,
         )
-        peer.limits = realm.build().limits
-        transport.message_size = peer.limits.message_size
+        built = realm.build()
+        peer.limits = built.limits
+        peer.counts = transport.counts = built.joined.counts
+        transport.set_limits(peer.limits)
+        refusal = built.joined.admission.enter(scope.get("client"), built.limits)
+        if refusal is not None:
+            logger.warning("a client from %s is refused: %s", scope.get("client"), refusal)
+            await peer.refuse(UNAVAILABLE, refusal)
+            return None
         return realm, session_scope

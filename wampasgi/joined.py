@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from random import randrange
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from wampasgi.adapters import Start
+from wampasgi.admission import Admission
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
 from wampasgi.local_events import LocalSubscriptions
-from wampasgi.messages import Call
+from wampasgi.messages import Call, Error, Result
+from wampasgi.metrics import Counts, Metrics
 from wampasgi.peer import EncodedMessage, Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
@@ -34,6 +36,9 @@ from wampasgi.uris import is_reserved
 def utc_now() -> str:
     """The time as an RFC 3339 string, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_ANSWERS: Final = frozenset((Result.code, Error.code))
 
 
 class JoinedSessions(Mapping[int, Session]):
@@ -55,6 +60,10 @@ class JoinedSessions(Mapping[int, Session]):
         self._silenced: set[int] = set()
         self._reporting = False
         self._emptied: anyio.Event | None = None
+        #: What has happened on the realm so far.
+        self.counts = Counts()
+        #: Counts the sessions that are to join or have joined.
+        self.admission = Admission()
         limits = Limits()
         #: The events that publishers want retained, and those that the realm keeps by itself.
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
@@ -123,6 +132,7 @@ class JoinedSessions(Mapping[int, Session]):
         """Deliver to ``session`` from now on."""
         self._sessions[session.id] = self._attached[session.id] = session
         self._peers[session.id] = peer
+        self.counts.joined += 1
         self.dealer.add_session(session.id, session)
         peer.session_id, peer.router = session.id, self
         self._events.joined(session.id, session)
@@ -255,6 +265,8 @@ class JoinedSessions(Mapping[int, Session]):
             if session_id == self.caller.session_id:
                 self.caller.send(message)
             else:
+                if message.code in _ANSWERS:
+                    self.counts.count_answer(message)
                 self._peers[session_id].send(message)
 
     def distribute(self, publication: Publication) -> None:
@@ -262,16 +274,44 @@ class JoinedSessions(Mapping[int, Session]):
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
-        server_id = self.local.session_id
+        server_id, counts = self.local.session_id, self.counts
+        counts.publications += 1
         for delivery in publication.deliveries:
             recipients = delivery.recipients
             if delivery.event.subscription_id in self.local and server_id in recipients:
                 self.local.take(delivery.event)
                 recipients = [session_id for session_id in recipients if session_id != server_id]
+            counts.events += len(recipients)
             writes = self._writes(EncodedMessage(delivery.event), recipients)
             first = next(writes, None)
             if first is not None:
                 first[0].spawn_each(chain((first,), writes))
+
+    def metrics(self) -> Metrics:
+        """See Realm.metrics."""
+        counts, registrations = self.counts, self.dealer.registrations
+        return {
+            "sessions": {
+                "open": len(self._sessions),
+                "opening": self.admission.sessions - len(self._sessions),
+                "joined": counts.joined,
+                "refused": self.admission.refused,
+                "aborted": counts.aborted,
+            },
+            "calls": {
+                "results": counts.results,
+                "errors": counts.call_errors,
+                "canceled": counts.canceled,
+            },
+            "errors": {"sent": counts.call_errors + counts.canceled + counts.other_errors},
+            "events": {"published": counts.publications, "sent": counts.events},
+            "overflows": {"stretches": counts.overflows, "dropped": counts.dropped},
+            "bytes": {"received": counts.bytes_received, "sent": counts.bytes_sent},
+            "router": {
+                "subscriptions": len(self.broker.subscriptions),
+                "registrations": len(registrations.by_id),
+            },
+        }
 
     def _writes(self, event: EncodedMessage, recipients: Iterable[int]) -> Iterator[Start]:
         peers = self._peers

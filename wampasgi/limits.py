@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final, Literal, TypeAlias, get_args
 
 from wampasgi.errors import ConfigurationError
+
+#: What happens where more waits for a client than may.
+OverflowPolicy: TypeAlias = Literal["disconnect", "drop_oldest_events"]
+
+_MAY_BE_NONE: Final = frozenset(
+    (
+        "handler_timeout",
+        "idle_timeout",
+        "message_rate",
+        "nesting_depth",
+        "sessions",
+        "sessions_per_address",
+        "uri_length",
+    )
+)
+
+# HELLO itself: the message, Details, roles, a role, its features.
+_LEAST_DEPTH: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds on time and memory, for an application or, given to a realm, for its sessions.
 
-    Times are seconds, sizes bytes. The defaults suit clients on the public internet.
+    Times are seconds, sizes bytes. The defaults suit clients on the public internet; those that can be None
+    are off then. What a client is answered because of a limit names it.
     """
 
     #: From the opened WebSocket, or the end of the last session on it, to WELCOME: HELLO and authentication.
@@ -20,13 +40,39 @@ class Limits:
     close_timeout: float = 5.0
     #: How long what stands after the ``yield`` of a lifespan handler or gatekeeper may take.
     teardown_timeout: float = 10.0
+    #: How long a client's call of one of the realm's own procedures may take, or the time between two of its
+    #: progressive results. Then the handler is cancelled, and the caller gets ``wamp.error.timeout``.
+    handler_timeout: float | None = None
+    #: How long a client may send nothing; WebSocket pings do not count. Then it gets GOODBYE
+    #: ``wamp.error.timeout``, after an eighth of the time more at the latest.
+    idle_timeout: float | None = None
+    #: Sessions of a realm, those that are being opened included; one more is aborted with
+    #: ``wamp.error.unavailable``.
+    sessions: int | None = 10_000
+    #: The same from one address, as the server gives it in ``scope["client"]``: behind a proxy that is the
+    #: proxy's unless the server is told to trust its headers. Clients without an address are not counted.
+    sessions_per_address: int | None = None
     #: The largest WebSocket message that is read; a larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has a limit of its own (uvicorn: ``--ws-max-size``).
     message_size: int = 1024 * 1024
-    #: Messages that wait for a client that reads too slowly; one more ends its session.
+    #: How deeply the lists and dicts of a message may be nested, itself included; a deeper one aborts the
+    #: session with ``wamp.error.protocol_violation``. With None it is what every serializer can write again,
+    #: about 250.
+    nesting_depth: int | None = None
+    #: Characters of a URI: a request with a longer one is answered ``wamp.error.invalid_uri``.
+    uri_length: int | None = 1024
+    #: Messages a second that one session is read at most; what it sends faster than that waits in its socket.
+    message_rate: float | None = None
+    #: How many messages a session may send at once before ``message_rate`` slows it down.
+    message_burst: int = 100
+    #: Messages that wait for a client that reads too slowly; ``overflow`` says what happens with one more.
     outbound_messages: int = 10_000
     #: The same in bytes.
     outbound_bytes: int = 16 * 1024 * 1024
+    #: ``"disconnect"`` ends the session of a client that reads too slowly, with ABORT
+    #: ``wamp.error.payload_size_exceeded``; ``"drop_oldest_events"`` drops the events that have waited
+    #: longest, and ends the session only where there are none: nothing else is ever dropped.
+    overflow: OverflowPolicy = "disconnect"
     #: Requests of one session that are being handled; at the limit the session is not read from.
     requests_in_flight: int = 256
     #: Calls of one session that wait for the answers of other clients; one more is refused.
@@ -54,5 +100,18 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            if field.name == "overflow":
+                policies = get_args(OverflowPolicy)
+                if value not in policies:
+                    raise ConfigurationError(
+                        f"Limits.overflow is {value!r}: it must be {' or '.join(policies)}"
+                    )
+            elif value is None and field.name in _MAY_BE_NONE:
+                continue
+            elif isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise ConfigurationError(f"Limits.{field.name} is {value!r}: it must be a number above zero")
+        if self.nesting_depth is not None and self.nesting_depth < _LEAST_DEPTH:
+            raise ConfigurationError(
+                f"Limits.nesting_depth is {self.nesting_depth!r}: it must be {_LEAST_DEPTH} at least, "
+                f"for so deep is a HELLO"
+            )

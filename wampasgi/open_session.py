@@ -20,6 +20,7 @@ from wampasgi.errors import (
     INVALID_ARGUMENT,
     INVALID_URI,
     RUNTIME_ERROR,
+    TIMEOUT,
     UNAVAILABLE,
     InvalidURI,
     RemoteProtocolError,
@@ -43,6 +44,8 @@ from wampasgi.messages import (
     Yield,
 )
 from wampasgi.meta_calls import MetaCaller, MetaCalls
+from wampasgi.overflow import OverflowReports
+from wampasgi.pace import Pace
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
@@ -71,6 +74,8 @@ class OpenSession:
         "_handlers",
         "_meta_calls",
         "_open_procedures",
+        "_overflows",
+        "_pace",
         "_peer",
         "_permissions",
         "_provided",
@@ -101,7 +106,12 @@ class OpenSession:
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: dict[int, None] = {}
         self._meta_calls: MetaCalls | None = None
+        self._pace = Pace.of(peer, built.limits)
         self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
+        self._overflows: OverflowReports | None = None
+        if built.overflow_handler is not None:
+            self._overflows = OverflowReports(built.overflow_handler, events, self._provided)
+            peer.on_overflow = self._overflows.add
 
     async def run(self, requests: TaskOwner) -> None:
         """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
@@ -122,25 +132,41 @@ class OpenSession:
                         limit=self._built.limits.requests_in_flight,
                         debug=self._built.debug,
                     )
-                    await self._read_messages()
+                    await (self._read_messages() if self._pace is None else self._read_until_idle(self._pace))
         finally:
             self._peer.cut(GOODBYE_AND_OUT)
             with anyio.move_on_after(timeout, shield=True):
                 await self._events.empty()
+                if self._overflows is not None:
+                    await self._overflows.told()
             if self._subscriptions is not None:
                 self._subscriptions.end()
             lifespan.end()
 
+    async def _read_until_idle(self, pace: Pace) -> None:
+        with pace.scope as idle:
+            await self._read_messages()
+        if not idle.cancelled_caught:
+            return
+        if self._peer.ending is None:
+            text = f"no message within the limit idle_timeout of {self._built.limits.idle_timeout} s"
+            logger.info("%r is closed: %s", self._session, text)
+            self._peer.say_goodbye(TIMEOUT, text)
+        # For the client's GOODBYE, which another bound is on.
+        self._pace = None
+        await self._read_messages()
+
     async def _read_messages(self) -> None:
-        peer, on = self._peer, self._on
+        peer, on, pace = self._peer, self._on, self._pace
+        receive_event, read = peer.receive_event, peer.read
         while peer.ending is None or not peer.finished:
             try:
-                message = await peer.receive()
+                message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
                 if peer.ending is None or message.code in (Goodbye.code, Abort.code):
                     waiting = on[message.code](self, message)
                     if waiting is not None:
-                        await waiting
+                        await (waiting if pace is None else pace.without_haste(waiting))
             except InvalidURI as error:
                 if error.request_type is None or error.request_id is None:
                     self._abort(error)
@@ -345,7 +371,9 @@ class OpenSession:
             limit = self._built.limits.subscriptions
             own = self._own_subscriptions()
             if len(own) >= limit and (match, message.topic) not in own:
-                raise WAMPError(UNAVAILABLE, f"this session has {limit} subscriptions, as many as it may")
+                raise WAMPError(
+                    UNAVAILABLE, f"this session has {limit} subscriptions, its limit subscriptions"
+                )
             topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
             self._send_error(Subscribe.code, message.request_id, error)
@@ -436,7 +464,9 @@ class OpenSession:
         return True
 
     def _send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
-        self._peer.send(Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs))
+        answer = Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
+        self._peer.counts.count_answer(answer)
+        self._peer.send(answer)
 
     #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
     _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -19,7 +20,9 @@ class Outbound:
     """Messages on their way to one peer, in order.
 
     ``put`` never waits, so a slow peer costs nobody else time; when it would pass a bound, the queue is
-    emptied, ``on_overflow`` is called once, and nothing more is taken. There is no writer task while there
+    emptied, and ``on_overflow`` is called with the number of messages that are lost now, and in this stretch:
+    it is to ``finish``.
+    There is no writer task while there
     is nothing to write: an idle session costs no task, and where tasks start eagerly a message that the
     socket takes at once costs no turn of the event loop.
     """
@@ -46,7 +49,7 @@ class Outbound:
         *,
         max_messages: int,
         max_size: int,
-        on_overflow: Callable[[], None],
+        on_overflow: Callable[[int, int], None],
     ) -> None:
         self._write = write
         self._write_one = write_one
@@ -62,12 +65,12 @@ class Outbound:
         #: Nothing more is taken; what was put before is still written.
         self.closed = False
 
-    def put(self, item: Any, size: int) -> None:
+    def put(self, item: Any, size: int, *, is_event: bool = False) -> None:
         """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
-        if self.offer(item, size):
+        if self.offer(item, size, is_event):
             self.owner.spawn(self.run, item)
 
-    def offer(self, item: Any, size: int) -> bool:
+    def offer(self, item: Any, size: int, is_event: bool) -> bool:
         """Take ``item`` like ``put``, but leave starting the writer, where there is none, to the caller.
 
         True says that ``run(item)`` has to be started, for ``owner``.
@@ -80,10 +83,32 @@ class Outbound:
         self._queue.append(item)
         self._queued_size += size
         if len(self._queue) > self._max_messages or self._queued_size > self._max_size:
-            self.closed = True
-            self._queue.clear()
-            self._on_overflow()
+            self._overflow()
         return False
+
+    def _overflow(self) -> None:
+        self._on_overflow(*self._clear())
+
+    def _clear(self) -> tuple[int, int]:
+        lost = len(self._queue)
+        self._queue.clear()
+        self._queued_size = 0
+        return lost, lost
+
+    def finish(self, item: Any) -> None:
+        """Write ``item`` as the last one, whatever the bounds say."""
+        if self.closed:
+            return
+        self.close()
+        if self._writing:
+            self._queue.append(item)
+        else:
+            self._writing = True
+            self.owner.spawn(self.run, item)
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self.closed = True
 
     async def write(self, item: Any, size: int) -> None:
         """Write ``item`` like ``put``, and wait until it is written where nothing else is being written.
@@ -141,11 +166,128 @@ class Outbound:
 
     async def _write_queue(self) -> None:
         while self._queue:
-            items, self._queue, self._queued_size = self._queue, [], 0
-            await self._write(items)
+            items = self._take()
+            if items:
+                await self._write(items)
+
+    def _take(self) -> list[Any]:
+        items, self._queue, self._queued_size = self._queue, [], 0
+        return items
 
     def _rest(self) -> None:
         self._writing = False
         if self._drained is not None:
             self._drained.set()
             self._drained = None
+
+
+#: Stands in the queue where an event was.
+_GAP: Final = object()
+
+
+class DroppingOutbound(Outbound):
+    """Drops the events that have waited longest where more waits than may; everything else is kept.
+
+    ``on_drop`` is called with the number of events each time, and ``on_dropped`` with all of a stretch when
+    it is over: when the peer has taken what it was behind with, or its session ends. Where there are no
+    events to drop, the queue overflows as any other.
+    """
+
+    __slots__ = ("_events", "_gaps", "_lost", "_on_drop", "_on_dropped", "_removed")
+
+    def __init__(
+        self,
+        *args: Any,
+        on_drop: Callable[[int], None],
+        on_dropped: Callable[[int], None],
+        **bounds: Any,
+    ) -> None:
+        super().__init__(*args, **bounds)
+        self._on_drop = on_drop
+        self._on_dropped = on_dropped
+        # Place in the queue and size of each event that waits; there is nothing as long as none does.
+        self._events: deque[tuple[int, int]] | None = None
+        # All of them before the first event: the oldest go first.
+        self._gaps = 0
+        # Places that the gaps had which are no longer in the queue.
+        self._removed = 0
+        self._lost = 0
+
+    def offer(self, item: Any, size: int, is_event: bool) -> bool:
+        """Take ``item``, and drop events for it."""
+        if self.closed or not self._writing:
+            return super().offer(item, size, is_event)
+        if is_event:
+            if self._events is None:
+                self._events = deque()
+            self._events.append((len(self._queue) + self._removed, size))
+        self._queue.append(item)
+        self._queued_size += size
+        if self._is_over:
+            self._drop()
+        return False
+
+    @property
+    def half_full(self) -> bool:
+        """Whether more than half of a bound is used."""
+        waiting = len(self._queue) - self._gaps
+        return 2 * waiting > self._max_messages or 2 * self._queued_size > self._max_size
+
+    @property
+    def _is_over(self) -> bool:
+        waiting = len(self._queue) - self._gaps
+        return waiting > self._max_messages or self._queued_size > self._max_size
+
+    def _drop(self) -> None:
+        dropped = 0
+        while self._is_over and self._events:
+            place, size = self._events.popleft()
+            self._queue[place - self._removed] = _GAP
+            self._queued_size -= size
+            self._gaps += 1
+            dropped += 1
+        if dropped:
+            self._lost += dropped
+            self._on_drop(dropped)
+        if self._is_over:
+            self._overflow()
+            return
+        # So that each event that is dropped costs the same, however many there are.
+        if 2 * self._gaps > len(self._queue):
+            self._queue = [item for item in self._queue if item is not _GAP]
+            self._removed += self._gaps
+            self._gaps = 0
+
+    def _take(self) -> list[Any]:
+        items = super()._take()
+        if self._gaps:
+            items = [item for item in items if item is not _GAP]
+        self._end_stretch()
+        return items
+
+    def _rest(self) -> None:
+        self._end_stretch()
+        super()._rest()
+
+    def close(self) -> None:
+        """Take nothing more."""
+        super().close()
+        if self._lost:
+            self._report()
+
+    def _clear(self) -> tuple[int, int]:
+        lost, before = len(self._queue) - self._gaps, self._lost
+        super()._clear()
+        self._events = None
+        self._gaps = self._removed = self._lost = 0
+        return lost, lost + before
+
+    def _end_stretch(self) -> None:
+        self._events = None
+        self._gaps = self._removed = 0
+        if self._lost:
+            self._report()
+
+    def _report(self) -> None:
+        lost, self._lost = self._lost, 0
+        self._on_dropped(lost)

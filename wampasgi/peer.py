@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import anyio
@@ -23,6 +24,7 @@ from wampasgi.messages import (
     Abort,
     Call,
     Error,
+    Event,
     Goodbye,
     Hello,
     Invocation,
@@ -34,12 +36,14 @@ from wampasgi.messages import (
     Unregister,
     Unsubscribe,
 )
-from wampasgi.outbound import Outbound
+from wampasgi.metrics import Counts
+from wampasgi.outbound import DroppingOutbound, Outbound
 from wampasgi.parsing import parse
 from wampasgi.serializers import Serializer
 from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport
-from wampasgi.types import RawMessage, Receive, Send, URICheck
+from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
+from wampasgi.uri_length import check_uri_length
 
 logger = logging.getLogger("wampasgi.session")
 
@@ -123,16 +127,19 @@ class Peer:
         "_left",
         "_next_request_id",
         "_outbound",
-        "_receive",
         "_send",
         "_serializer",
         "_state",
         "_transport",
         "_uri_check",
+        "counts",
+        "dropped",
         "ending",
         "handshake",
         "limits",
+        "on_overflow",
         "reading",
+        "receive_event",
         "router",
         "session_id",
         "subscriptions",
@@ -143,6 +150,7 @@ class Peer:
         transport: WebSocketTransport,
         *,
         limits: Limits,
+        counts: Counts,
         uri_check: URICheck = "loose",
         check_request_ids: bool = False,
     ) -> None:
@@ -154,12 +162,18 @@ class Peer:
         self._outbound: Outbound | None = None
         self.attach(transport.receive, transport.send)
         self.limits = limits
+        #: Those of the realm, once it is known.
+        self.counts = counts
+        #: Messages that this client has lost because it reads too slowly.
+        self.dropped = 0
         #: How the session ended; None as long as it hasn't.
         self.ending: Ending | None = None
         #: Bounds the time from HELLO to WELCOME.
         self.handshake = anyio.CancelScope()
         #: Cancelled, or given a deadline, to make the session stop reading.
         self.reading = anyio.CancelScope()
+        #: Called with the number of messages that the client has lost, once for each stretch of losing them.
+        self.on_overflow: Callable[[int], None] | None = None
         #: What the session has subscribed to, once it is open.
         self.subscriptions: OwnSubscriptions | None = None
         #: The router that the session has joined, and the id that it has there.
@@ -169,10 +183,12 @@ class Peer:
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
-        self._receive = receive
         self._send = send
-        self._decode_directly = receive == self._transport.receive
         self._encode_directly = send == self._transport.send
+        # The messages of a batch come one by one from the transport alone.
+        self._decode_directly = receive == self._transport.receive and not self._transport.subprotocol.batched
+        #: What gives the next event; it is for ``read``.
+        self.receive_event = self._transport.receive_event if self._decode_directly else receive
 
     @property
     def uri_check(self) -> URICheck:
@@ -192,22 +208,25 @@ class Peer:
     # Reading
 
     async def receive(self) -> Message:
-        """The next message, valid and allowed in the session's state.
+        """The next message, as ``read`` gives it."""
+        return self.read(await self.receive_event())
+
+    def read(self, event: ASGIEvent) -> Message:
+        """The message of an event from ``receive_event``, valid and allowed in the session's state.
 
         Raises Disconnected at the end of the connection, InvalidURI for a request with an incorrect URI and
         RemoteProtocolError for everything else that the specification does not allow.
         """
         if self._decode_directly:
-            transport = self._transport
-            waiting = transport.waiting
-            raw = waiting.pop() if waiting else transport.decode(await transport.receive_event())
-        else:
-            event = await self._receive()
-            if event["type"] != "wamp.message":
-                raise Disconnected(event.get("code", 1005))
+            raw = self._transport.decode(event)
+        elif event["type"] == "wamp.message":
             raw = event["message"]
+        else:
+            raise Disconnected(event.get("code", 1005))
         try:
             message = parse(raw, uri_check=self._uri_check)
+            if self._transport.is_long:
+                self._check_long(message)
         except InvalidURI as error:
             # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
             # request.
@@ -220,6 +239,12 @@ class Peer:
         ):
             self._advance(message.code, message)
         return message
+
+    def _check_long(self, message: Message) -> None:
+        # All messages of one frame are looked at, or the last one alone, where there are no batches.
+        self._transport.is_long = bool(self._transport.waiting)
+        if self.limits.uri_length is not None:
+            check_uri_length(message, self.limits.uri_length)
 
     def _advance(self, code: int, received: Message | InvalidURI) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)
@@ -246,6 +271,7 @@ class Peer:
     async def refuse(self, reason: str, text: str | None = None) -> None:
         """Answer the handshake with ABORT; ``text`` goes into Details.message."""
         if self.ending is None:
+            self.counts.aborted += 1
             self.ending = Ending(reason, "server")
             await self.send_now(Abort(_details(text), reason))
 
@@ -254,12 +280,16 @@ class Peer:
     def open(self, owner: TaskOwner) -> None:
         """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
         direct = self._encode_directly
-        self._outbound = Outbound(
+        limits = self.limits
+        make: Callable[..., Outbound] = Outbound
+        if limits.overflow == "drop_oldest_events":
+            make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)
+        self._outbound = make(
             self._transport.write if direct else self._write_events,
             self._transport.write_one if direct else self._write_event,
             owner,
-            max_messages=self.limits.outbound_messages,
-            max_size=self.limits.outbound_bytes,
+            max_messages=limits.outbound_messages,
+            max_size=limits.outbound_bytes,
             on_overflow=self._overflow,
         )
 
@@ -289,7 +319,9 @@ class Peer:
         if outbound is None:
             return None
         if not self._encode_directly:
-            return (outbound.owner, outbound.run, message.raw) if outbound.offer(message.raw, 0) else None
+            return (
+                (outbound.owner, outbound.run, message.raw) if outbound.offer(message.raw, 0, True) else None
+            )
         encoded = message.encoded.get(self._serializer.name)
         if encoded is None:
             try:
@@ -297,7 +329,9 @@ class Peer:
             except UnserializableValue as error:
                 self._report_unserializable(message.raw, error)
                 return None
-        return (outbound.owner, outbound.run, encoded) if outbound.offer(encoded, len(encoded)) else None
+        return (
+            (outbound.owner, outbound.run, encoded) if outbound.offer(encoded, len(encoded), True) else None
+        )
 
     @property
     def overloaded(self) -> bool:
@@ -312,7 +346,7 @@ class Peer:
     def _put(self, raw: RawMessage) -> None:
         encoded = self._encode(raw)
         if encoded is not None and self._outbound is not None:
-            self._outbound.put(encoded, self._size(encoded))
+            self._outbound.put(encoded, self._size(encoded), is_event=raw[0] == Event.code)
 
     def _encode(self, raw: RawMessage) -> Any:
         """What the outbound queue takes for a message: encoded, or as it is where middleware is to see it."""
@@ -382,6 +416,7 @@ class Peer:
         """End the session at once with ABORT; what the client sends from now on is not read."""
         if self.ending is not None and self.ending.orderly:
             return
+        self.counts.aborted += 1
         self.ending = Ending(reason, "server")
         self._leave()
         self._last_message(Abort(_details(text), reason))
@@ -393,7 +428,7 @@ class Peer:
             self.ending = Ending(reason, ended_by)
         self._state = SessionState.FAILED
         if self._outbound is not None:
-            self._outbound.closed = True
+            self._outbound.close()
         self._leave()
         self.reading.cancel()
 
@@ -409,14 +444,33 @@ class Peer:
                 await self._outbound.drained()
 
     def _last_message(self, message: Message) -> None:
-        self._put(message.to_list())
-        if self._outbound is not None:
-            self._outbound.closed = True
+        encoded = self._encode(message.to_list())
+        if encoded is not None and self._outbound is not None:
+            self._outbound.finish(encoded)
 
-    def _overflow(self) -> None:
+    def _overflow(self, lost: int, in_stretch: int) -> None:
         logger.warning("a session is ended: its client reads too slowly for what it is sent")
+        self._count_dropped(lost)
+        self.counts.aborted += 1
+        limits = self.limits
         self.ending = Ending(PAYLOAD_SIZE_EXCEEDED, "server")
+        text = (
+            f"this client reads too slowly: what waited for it is over the limit outbound_messages of "
+            f"{limits.outbound_messages}, or outbound_bytes of {limits.outbound_bytes}"
+        )
+        # What has waited is gone, so this comes right after what is being written.
+        self._last_message(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
         self.cut(PAYLOAD_SIZE_EXCEEDED)
+        self._report_dropped(in_stretch)
+
+    def _count_dropped(self, dropped: int) -> None:
+        self.dropped += dropped
+        self.counts.dropped += dropped
+
+    def _report_dropped(self, dropped: int) -> None:
+        self.counts.overflows += 1
+        if self.on_overflow is not None:
+            self.on_overflow(dropped)
 
 
 def _details(text: str | None) -> dict[str, Any]:

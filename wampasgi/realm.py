@@ -12,7 +12,8 @@ from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
 from wampasgi.auth import GateMiddleware
-from wampasgi.built import BuiltRealm, read_authenticators, read_procedure, read_settings
+from wampasgi.authorization import Authorization
+from wampasgi.built import BuiltRealm
 from wampasgi.calls import Procedure, within
 from wampasgi.configuration import ConfiguresRealm, RealmSettings
 from wampasgi.endpoint import SessionEndpoint
@@ -32,7 +33,18 @@ from wampasgi.lifespan import LifespanHandlers
 from wampasgi.limits import Limits
 from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
+from wampasgi.metrics import Metrics
 from wampasgi.permissions import roles_of
+from wampasgi.reading import (
+    read_authenticators,
+    read_overflow_handler,
+    read_procedure,
+    read_procedures,
+    read_rpc_handler,
+    read_subscribers,
+    read_subscription_handler,
+    read_topics,
+)
 from wampasgi.router.publish_options import check_server_options
 from wampasgi.routing import Route, RouteMatch, RouteTable
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
@@ -114,6 +126,17 @@ class Realm(ConfiguresRealm):
     def sessions(self) -> Mapping[int, Session]:
         """The open sessions by session id, as they are now."""
         return self._joined
+
+    def metrics(self) -> Metrics:
+        """What the realm has done so far, in numbers: ``metrics["calls"]["results"]``.
+
+        ``sessions``: ``open`` and ``opening`` now; those that ``joined``, were ``refused`` for a limit or
+        ``aborted``. ``calls`` of clients: ``results``, ``errors``, ``canceled``. ``errors``: ERRORs ``sent``.
+        ``events``: publications ``published`` and EVENTs ``sent``. ``overflows``: ``stretches`` in which a
+        client read too slowly, and the messages ``dropped``. ``bytes`` of serialized messages: ``received``,
+        ``sent``. ``router``: ``subscriptions`` and ``registrations`` of clients now.
+        """
+        return self._joined.metrics()
 
     # Serving
 
@@ -247,7 +270,8 @@ class Realm(ConfiguresRealm):
         taken = built.own_procedure(match, uri)
         if taken is not None:
             raise ConfigurationError(f"{route} of {describe(handler)} is taken by {taken.plan.description}")
-        self._procedures_at_run_time.add(route, read_procedure(route, self._injection()))
+        timeout = built.limits.handler_timeout
+        self._procedures_at_run_time.add(route, read_procedure(route, self._injection(), timeout))
         self._joined.offer(built.offered())
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
@@ -327,18 +351,7 @@ class Realm(ConfiguresRealm):
         Raises ConfigurationError for a handler that has a parameter nothing can fill.
         """
         if self._built is None:
-            context = self._require_context()
-            self._built = read_settings(
-                self._settings,
-                self._injection(),
-                provided={"realm": self, "app": context.app},
-                limits=self._settings.limits or context.limits,
-                async_support=context.async_support,
-                synchronize_requests=context.synchronize_requests,
-                debug=context.debug,
-                procedures_at_run_time=self._procedures_at_run_time,
-                joined=self._joined,
-            )
+            self._built = self._read_settings()
             self._joined.set_limits(self._built.limits)
             self._stack = self._middleware_stack(self._built)
             self._joined.offer(self._built.offered())
@@ -358,6 +371,33 @@ class Realm(ConfiguresRealm):
         context = self._require_context()
         provided = {"session": Session, "realm": Realm, "app": type(context.app)}
         return Injection(provided, self._settings.default_args)
+
+    def _read_settings(self) -> BuiltRealm:
+        context, settings, injection = self._require_context(), self._settings, self._injection()
+        limits = settings.limits or context.limits
+        authorizer = settings.authorizer and injection.read(
+            settings.authorizer, {"action": None, "uri": None, "options": None}
+        )
+        return BuiltRealm(
+            provided={"realm": self, "app": context.app},
+            limits=limits,
+            async_support=context.async_support,
+            synchronize_requests=context.synchronize_requests,
+            debug=context.debug,
+            authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
+            procedures=read_procedures(settings, injection, limits.handler_timeout),
+            procedures_at_run_time=self._procedures_at_run_time,
+            procedure_for_all=read_rpc_handler(settings, injection, limits.handler_timeout),
+            topics=read_topics(settings, injection),
+            topic_for_all=read_subscription_handler(settings, injection),
+            subscribers=read_subscribers(settings, injection),
+            lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
+            early_lifespan_handlers=tuple(
+                injection.read(handler) for handler in settings.early_lifespan_handlers
+            ),
+            overflow_handler=read_overflow_handler(settings, injection),
+            joined=self._joined,
+        )
 
     def _middleware_stack(self, built: BuiltRealm) -> ASGIApp:
         app: ASGIApp = SessionEndpoint(self.build)

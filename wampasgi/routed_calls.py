@@ -72,7 +72,7 @@ class RoutedCalls:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is a procedure of the realm's own")
         limit = self._built.limits.registrations
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
-            raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, as many as it may")
+            raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, its limit registrations")
         self._deliver(self._dealer.register(self._session.id, message))
         self._built.joined.report()
 
@@ -114,7 +114,9 @@ class RoutedCalls:
             raise refusal("call", procedure)
         limit = self._built.limits.routed_calls
         if len(self._routed.calls) >= limit:
-            raise WAMPError(UNAVAILABLE, f"{limit} calls of this session wait for their answers already")
+            raise WAMPError(
+                UNAVAILABLE, f"{limit} calls of this session wait for their answers, its limit routed_calls"
+            )
         now = anyio.current_time() if options and options.get("timeout", 0) else 0
         self._deliver(self._dealer.call(self._session.id, message, now=now, disclose=disclose))
 

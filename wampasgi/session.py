@@ -164,6 +164,11 @@ class Session:
         """Whether WELCOME was sent and neither side has begun to close."""
         return self._peer is not None and self._peer.established
 
+    @property
+    def dropped_messages(self) -> int:
+        """Messages that this client has lost because it reads too slowly. See ``Limits.overflow``."""
+        return 0 if self._peer is None else self._peer.dropped
+
     async def abort(self, uri: str = AUTHENTICATION_FAILED, message: str | None = None) -> None:
         """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message.
 

@@ -130,9 +130,11 @@ class Subscriptions:
             await subscription.decided.wait()
         if subscription.refusal is not None:
             refusal = subscription.refusal
-            self._peer.send(
-                Error(Subscribe.code, message.request_id, {}, refusal.uri, list(refusal.args), refusal.kwargs)
+            answer = Error(
+                Subscribe.code, message.request_id, {}, refusal.uri, list(refusal.args), refusal.kwargs
             )
+            self._peer.counts.count_answer(answer)
+            self._peer.send(answer)
             return
         self._peer.send(Subscribed(message.request_id, subscription.id))
         if message.options.get("get_retained", False):
@@ -182,9 +184,11 @@ class Subscriptions:
         # It may have ended again while this request waited for the gatekeeper.
         if found is not None:
             for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
+                self._peer.counts.events += 1
                 self._peer.send(event)
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> None:
+        self._peer.counts.events += 1
         self._peer.send(Event(subscription_id, random_publication_id(), *payload))
 
     def end(self) -> None:

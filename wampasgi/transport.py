@@ -6,7 +6,9 @@ import sys
 from collections.abc import Awaitable, Sequence
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
-from wampasgi.serializers import Subprotocol
+from wampasgi.limits import Limits
+from wampasgi.metrics import Counts
+from wampasgi.serializers import Subprotocol, check_nesting
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
 
 _MAX_CLOSE_REASON = 123
@@ -29,30 +31,47 @@ class WebSocketTransport:
 
     __slots__ = (
         "_batched",
+        "_binary",
         "_decode",
+        "_harmless_length",
         "_key",
+        "_limits",
         "_send",
         "closed",
-        "message_size",
+        "counts",
+        "is_long",
         "receive_event",
         "subprotocol",
         "waiting",
     )
 
-    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
+    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol, counts: Counts) -> None:
         #: The ASGI server's own; what it gives is for ``decode``.
         self.receive_event = receive
         self._send = send
+        #: Where what is read and written is counted.
+        self.counts = counts
         #: Messages of a batched frame that come before the next event, the last one first.
         self.waiting: list[object] = []
         self._batched = subprotocol.batched
         self._decode = None if subprotocol.batched else subprotocol.serializer.decode
+        self._binary = subprotocol.serializer.binary
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
-        #: The largest WebSocket message that is read, in bytes.
-        self.message_size = sys.maxsize
+        self._limits: Limits | None = None
+        self._harmless_length: float = sys.maxsize
+        #: Whether the last WebSocket message was so long that it may break a limit; who looks resets it.
+        self.is_long = False
         #: No more can be written: the WebSocket was closed by either side.
         self.closed = False
+
+    def set_limits(self, limits: Limits) -> None:
+        """Hold what is read from now on to ``message_size``, ``nesting_depth`` and ``uri_length``."""
+        self._limits = limits
+        # What is no longer than this cannot break any of them: no character takes more than four bytes, and
+        # each level takes one character at least. So most messages cost one comparison.
+        lengths = (limits.message_size // 4, limits.nesting_depth, limits.uri_length)
+        self._harmless_length = min(length for length in lengths if length is not None)
 
     def decode(self, event: ASGIEvent) -> object:
         """The message, or the first one, of a WebSocket event, not validated yet.
@@ -67,17 +86,35 @@ class WebSocketTransport:
         if data is None:
             expected = "binary" if self._key == "bytes" else "text"
             raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
-        # No character takes more than four bytes.
-        if 4 * len(data) > self.message_size and _size(data) > self.message_size:
-            raise RemoteProtocolError(
-                f"a WebSocket message of {_size(data)} bytes is over the limit of {self.message_size}",
-                uri=PAYLOAD_SIZE_EXCEEDED,
-            )
+        # Telling whether a text is ASCII costs nothing, and its length is its size then.
+        length = len(data)
+        self.counts.bytes_received += length if self._binary or data.isascii() else _size(data)
+        if length > self._harmless_length:
+            return self._decode_long(data)
         if self._decode is not None:
             return self._decode(data)
-        self.waiting = self.subprotocol.messages(data)
-        self.waiting.reverse()
-        return self.waiting.pop()
+        return self._first_of(self.subprotocol.messages(data))
+
+    def _decode_long(self, data: str | bytes) -> object:
+        limits = self._limits
+        assert limits is not None, "without limits no length is too long"
+        self.is_long = True
+        if 4 * len(data) > limits.message_size and _size(data) > limits.message_size:
+            raise RemoteProtocolError(
+                f"a WebSocket message of {_size(data)} bytes is over the limit message_size of "
+                f"{limits.message_size}",
+                uri=PAYLOAD_SIZE_EXCEEDED,
+            )
+        messages = self.subprotocol.messages(data) if self._decode is None else [self._decode(data)]
+        if limits.nesting_depth is not None and len(data) > limits.nesting_depth:
+            for message in messages:
+                check_nesting(message, limits.nesting_depth)
+        return self._first_of(messages)
+
+    def _first_of(self, messages: list[object]) -> object:
+        messages.reverse()
+        self.waiting = messages
+        return messages.pop()
 
     def write_one(self, encoded: str | bytes) -> Awaitable[None]:
         """What sends one encoded message when it is awaited; that raises OSError where the peer has gone.
@@ -86,6 +123,7 @@ class WebSocketTransport:
         """
         if self._batched:
             encoded = self.subprotocol.frame((encoded,))
+        self.counts.bytes_sent += len(encoded) if self._binary or encoded.isascii() else _size(encoded)
         return self._send({"type": "websocket.send", self._key: encoded})
 
     async def write(self, encoded: Sequence[str | bytes]) -> None:
@@ -94,9 +132,9 @@ class WebSocketTransport:
             return
         try:
             if self.subprotocol.batched:
-                await self._send({"type": "websocket.send", self._key: self.subprotocol.frame(encoded)})
-                return
+                encoded = (self.subprotocol.frame(encoded),)
             for data in encoded:
+                self.counts.bytes_sent += _size(data)
                 await self._send({"type": "websocket.send", self._key: data})
         except OSError:
             # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
@@ -139,5 +177,5 @@ class WebSocketTransport:
 
 
 def _size(data: str | bytes) -> int:
-    """The size on the wire; telling whether a text is ASCII costs nothing, its length is its size then."""
+    """The size on the wire."""
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, Field, RootModel, SecretStr, field_serializer
 
-from wampasgi.errors import UnserializableValue
-from wampasgi.serializers import JSON, MSGPACK, Serializer, plain
+from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.serializers import JSON, MSGPACK, Serializer, check_nesting, plain
 from wampasgi.serializers.cbor import CBORSerializer
 
 CBOR = CBORSerializer()
@@ -279,3 +279,18 @@ def test_wide_message_is_not_taken_for_a_deep_one(serializer: Serializer) -> Non
     ]
 
     assert serializer.decode(serializer.encode(message)) == message
+
+
+@pytest.mark.parametrize("depth", [5, 100, 255])
+def test_nesting_is_measured_to_the_level(depth: int) -> None:
+    value: Any = 1
+    for level in range(depth):
+        value = {"a": value} if level % 2 else [value]
+
+    check_nesting(value, depth)
+    with pytest.raises(RemoteProtocolError, match=f"over the limit nesting_depth of {depth}"):
+        check_nesting([value], depth)
+
+
+def test_nesting_of_what_no_codec_carries_is_measured() -> None:
+    check_nesting([object(), {1: 2}, 2**70], 5)

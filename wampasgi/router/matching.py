@@ -5,8 +5,8 @@ Subscriptions, registrations and permissions are all kept in a :class:`URIMap`. 
 - an exact entry is one dict lookup;
 - prefixes are kept sorted, so that the greatest one that is not greater than the URI is found by bisection.
   Every prefix of the URI is that one or a prefix of that one, and each knows the next shorter one;
-- wildcard patterns of one shape (the same components left empty) share a dict whose key is the components
-  that are given. There are few shapes, however many patterns there are.
+- wildcard patterns stand in a tree, a level for each component. At each level two branches at most go on,
+  the URI's component and the empty one, and most end soon.
 
 :func:`matcher` is the other way round: one pattern, and many URIs.
 
@@ -21,7 +21,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -188,70 +187,60 @@ class _Prefixes(Generic[T]):
                 node.shorter = new
 
 
-class _Shape(Generic[T]):
-    """The wildcard patterns that leave the same components empty."""
-
-    __slots__ = ("key", "patterns")
-
-    def __init__(self, empty: tuple[bool, ...]) -> None:
-        given = [position for position, is_empty in enumerate(empty) if not is_empty]
-        #: Takes from the components of a URI those that the patterns give.
-        self.key: Callable[[list[str]], Any] = itemgetter(*given) if given else _no_components
-        self.patterns: dict[Any, T] = {}
-
-
-def _shape_of(uri: str) -> tuple[list[str], tuple[bool, ...]]:
-    components = uri.split(".")
-    return components, tuple([not component for component in components])
-
-
-def _no_components(components: list[str]) -> tuple[str, ...]:
-    return ()
-
-
 class _Wildcards(Generic[T]):
-    """All wildcard patterns, by number of components and then by shape, the best shape first."""
+    """All wildcard patterns, in one tree for each number of components."""
 
-    __slots__ = ("shapes", "values")
+    __slots__ = ("trees", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, T] = {}
-        # A shape is known by which components are empty. Where two of them first differ, the better one gives
-        # the component and so has the longer run there: in the order of tuples, False before True.
-        self.shapes: dict[int, dict[tuple[bool, ...], _Shape[T]]] = {}
+        # A node has its branches by component, "" being that of the patterns which leave it empty; the last
+        # component leads to the value.
+        self.trees: dict[int, dict[str, Any]] = {}
 
     def matches(self, uri: str) -> list[T]:
         components = uri.split(".")
-        shapes = self.shapes.get(len(components))
-        if shapes is None:
+        tree = self.trees.get(len(components))
+        if tree is None:
             return []
-        found = []
-        for shape in shapes.values():
-            value = shape.patterns.get(shape.key(components))
-            if value is not None:
-                found.append(value)
-        return found
+        reached: list[Any] = [tree]
+        for component in components:
+            # The better pattern gives the component where two of them first differ, for its run is longer
+            # there: so its branch comes before the other, and all stays in order.
+            following = []
+            for node in reached:
+                branch = node.get(component)
+                if branch is not None:
+                    following.append(branch)
+                if component:
+                    branch = node.get("")
+                    if branch is not None:
+                        following.append(branch)
+            if not following:
+                return following
+            reached = following
+        return reached
 
     def add(self, uri: str, value: T) -> None:
-        components, empty = _shape_of(uri)
-        shapes = self.shapes.get(len(components), {})
-        shape = shapes.get(empty)
-        if shape is None:
-            shape = shapes[empty] = _Shape(empty)
-            self.shapes[len(components)] = dict(sorted(shapes.items()))
-        shape.patterns[shape.key(components)] = value
+        *path, last = uri.split(".")
+        node = self.trees.setdefault(len(path) + 1, {})
+        for component in path:
+            node = node.setdefault(component, {})
+        node[last] = value
         self.values[uri] = value
 
     def remove(self, uri: str) -> T:
         value = self.values.pop(uri)
-        components, empty = _shape_of(uri)
-        shapes = self.shapes[len(components)]
-        shape = shapes[empty]
-        del shape.patterns[shape.key(components)]
-        if not shape.patterns:
-            del shapes[empty]
-        if not shapes:
-            del self.shapes[len(components)]
+        components = uri.split(".")
+        nodes = [self.trees[len(components)]]
+        for component in components[:-1]:
+            nodes.append(nodes[-1][component])
+        for node, component in zip(reversed(nodes), reversed(components), strict=True):
+            del node[component]
+            if node:
+                break
+        else:
+            del self.trees[len(components)]
         return value
 
 

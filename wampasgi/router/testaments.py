@@ -32,7 +32,7 @@ class Testaments:
         """
         buckets = self._of.get(session_id, {})
         if sum(map(len, buckets.values())) >= limit:
-            raise WAMPError(UNAVAILABLE, f"this session has {limit} testaments, as many as it may")
+            raise WAMPError(UNAVAILABLE, f"this session has {limit} testaments, its limit testaments")
         self._of.setdefault(session_id, {}).setdefault(scope, []).append(publish)
 
     def flush(self, session_id: int, scope: Scope) -> None:

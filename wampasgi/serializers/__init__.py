@@ -5,7 +5,7 @@ The serializer of CBOR is in a module of its own, :mod:`wampasgi.serializers.cbo
 
 from __future__ import annotations
 
-from wampasgi.serializers.base import Encoded, Serializer, plain
+from wampasgi.serializers.base import Encoded, Serializer, check_nesting, plain
 from wampasgi.serializers.json import JSON, JSONSerializer
 from wampasgi.serializers.msgpack import MSGPACK, MsgPackSerializer
 from wampasgi.serializers.subprotocols import SUBPROTOCOLS, Subprotocol, negotiate, subprotocols
@@ -19,6 +19,7 @@ __all__ = [
     "MsgPackSerializer",
     "Serializer",
     "Subprotocol",
+    "check_nesting",
     "negotiate",
     "plain",
     "subprotocols",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import ormsgpack
 from pydantic import BaseModel
@@ -71,6 +71,9 @@ def plain(value: object) -> object:
         raise TypeError(f"there is no plain value for the type {type(value).__qualname__}") from error
 
 
+# As deep as it writes.
+_DEEPEST: Final = 255
+
 #: How many containers a message may have before its depth is measured.
 SHALLOW = 200
 
@@ -87,3 +90,23 @@ def check_depth(decoded: object, containers: int) -> None:
             ormsgpack.packb([decoded])
         except TypeError as error:
             raise RemoteProtocolError(f"the message is nested too deeply: {error}") from error
+
+
+def check_nesting(decoded: object, depth: int) -> None:
+    """Raise RemoteProtocolError for a message whose lists and dicts are nested more than ``depth`` deep."""
+    probe = decoded
+    for _ in range(_DEEPEST - depth):
+        probe = [probe]
+    try:
+        # The codec has a depth of its own, and measures in a hundredth of the time that a loop here would
+        # take. What else it does not like of a message is not asked here.
+        ormsgpack.packb(probe, _nothing, ormsgpack.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        if "ecursion" in str(error):
+            raise RemoteProtocolError(
+                f"the message is nested too deeply, over the limit nesting_depth of {depth}"
+            ) from error
+
+
+def _nothing(value: object) -> None:
+    """Stand in for what the codec does not know."""

@@ -1,0 +1,66 @@
+"""What a WAMP app has done so far, for Prometheus to collect from ``/metrics``.
+
+Serve it with ``uvicorn examples.prometheus_metrics:app``; WAMP clients connect to ``ws://127.0.0.1:8000/ws``.
+It needs the package prometheus-client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from wampasgi import Application, WAMPRoute
+
+wamp = Application()
+
+
+@wamp.procedure("math.add")
+async def add(a: float, b: float) -> float:
+    return a + b
+
+
+# What goes up and down; all the rest only grows.
+GAUGES = {
+    ("sessions", "open"),
+    ("sessions", "opening"),
+    ("router", "subscriptions"),
+    ("router", "registrations"),
+}
+
+
+class WAMPCollector(Collector):
+    """Reads the metrics when Prometheus asks for them; nothing is kept up to date meanwhile."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for realm, groups in self._app.metrics().items():
+            for group, numbers in groups.items():
+                for name, value in numbers.items():
+                    full_name = f"wamp_{group}_{name}"
+                    if full_name not in families:
+                        family = GaugeMetricFamily if (group, name) in GAUGES else CounterMetricFamily
+                        families[full_name] = family(full_name, f"{group}: {name}", labels=["realm"])
+                    families[full_name].add_metric([realm], value)
+        yield from families.values()
+
+
+registry = CollectorRegistry()
+registry.register(WAMPCollector(wamp))
+
+
+async def metrics(request: Request) -> Response:
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+app = Starlette(routes=[Route("/metrics", metrics), WAMPRoute("/ws", wamp)])

@@ -1,0 +1,131 @@
+"""How fast sessions are read, and how long they may say nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.websocket import connect
+from wampasgi import Application, Limits
+
+pytestmark = pytest.mark.anyio
+
+GOODBYE, CALL, RESULT = 6, 48, 50
+
+
+def echo_app(**options: Any) -> Application:
+    app = Application(**options)
+
+    @app.procedure("echo")
+    async def echo(value: Any) -> Any:
+        return value
+
+    return app
+
+
+async def test_client_that_sends_too_fast_is_read_more_slowly_and_loses_nothing() -> None:
+    app = echo_app(limits=Limits(message_rate=100, message_burst=5))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        began = time.monotonic()
+        for number in range(1, 21):
+            await websocket.send(CALL, number, {}, "echo", [number])
+        answers = [await websocket.receive() for _ in range(20)]
+        took = time.monotonic() - began
+
+    assert sorted(answer[3] for answer in answers) == [[number] for number in range(1, 21)]
+    # 15 of them had to wait for a token; the 5 ms are for what the clocks do not agree on.
+    assert took >= 0.145
+
+
+async def test_client_may_send_a_burst_at_once() -> None:
+    app = echo_app(limits=Limits(message_rate=4, message_burst=5))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in range(1, 8):
+            await websocket.send(CALL, number, {}, "echo", [number])
+        answers = [await websocket.receive() for _ in range(5)]
+        await anyio.wait_all_tasks_blocked()
+        assert websocket.arrived() == 0
+
+    assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4, 5]
+
+
+async def test_messages_of_one_batch_take_a_token_each() -> None:
+    app = echo_app(limits=Limits(message_rate=4, message_burst=2))
+
+    async with connect(app, subprotocols=["wamp.2.json.batched"]) as websocket:
+        await websocket.send_frame('[1, "r", {"roles": {"caller": {}}}]\x1e')
+        await websocket.receive_event()
+        await websocket.send_frame("".join(f'[48, {n}, {{}}, "echo", [{n}]]\x1e' for n in (1, 2, 3)))
+        text = ""
+        while text.count("\x1e") < 2:
+            text += (await websocket.receive_event())["text"]
+        await anyio.wait_all_tasks_blocked()
+        assert websocket.arrived() == 0
+
+    # Tasks may end in any order.
+    assert sorted(text.split("\x1e")) == ["", "[50,1,{},[1]]", "[50,2,{},[2]]"]
+
+
+async def test_session_that_reads_slowly_can_still_be_closed() -> None:
+    app = echo_app(limits=Limits(message_rate=4, message_burst=1, close_timeout=0.05))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in (1, 2):
+            await websocket.send(CALL, number, {}, "echo", [number])
+        await websocket.receive()
+        await app.close_sessions()
+        assert (await websocket.receive())[0] == GOODBYE
+        await websocket.wait_served()
+
+
+async def test_idle_client_gets_goodbye_and_its_answer_is_read() -> None:
+    app = echo_app(limits=Limits(idle_timeout=0.05))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        goodbye = await websocket.receive()
+        await websocket.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
+        await websocket.join()
+
+    text = "no message within the limit idle_timeout of 0.05 s"
+    assert goodbye == [GOODBYE, {"message": text}, "wamp.error.timeout"]
+
+
+async def test_idle_client_that_says_nothing_more_is_closed() -> None:
+    app = echo_app(limits=Limits(idle_timeout=0.02, close_timeout=0.02))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert (await websocket.receive())[0] == GOODBYE
+        assert (await websocket.closed())["reason"] == "wamp.error.timeout"
+
+
+async def test_client_that_says_something_now_and_then_is_not_idle() -> None:
+    app = echo_app(limits=Limits(idle_timeout=0.5))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in range(1, 8):
+            await anyio.sleep(0.12)
+            assert await websocket.ask(CALL, number, {}, "echo", [number]) == [RESULT, number, {}, [number]]
+
+
+async def test_client_is_not_idle_while_it_is_not_read_from() -> None:
+    app = echo_app(limits=Limits(idle_timeout=0.05), synchronize_requests=True)
+
+    @app.procedure("slow")
+    async def slow() -> str:
+        await anyio.sleep(0.2)
+        return "done"
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "slow") == [RESULT, 1, {}, ["done"]]

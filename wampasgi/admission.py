@@ -1,0 +1,66 @@
+"""How many sessions a realm has at a time, in all and from one address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wampasgi.limits import Limits
+
+
+class Admission:
+    """Counts the sessions of one realm, those that are being opened included.
+
+    Were these not counted, clients could have any number of them by never answering a challenge.
+    """
+
+    __slots__ = ("_by_address", "refused", "sessions")
+
+    def __init__(self) -> None:
+        self._by_address: dict[str, int] = {}
+        #: The sessions there are.
+        self.sessions = 0
+        #: How many were refused so far.
+        self.refused = 0
+
+    def enter(self, client: Sequence[Any] | None, limits: Limits) -> str | None:
+        """Count a session, or say why there is no room for it; ``client`` is that of the ASGI scope.
+
+        Clients of which the server knows no address, as on a Unix socket, count in the total alone.
+        """
+        address = _address(client)
+        refusal = self._refusal(address, limits)
+        if refusal is not None:
+            self.refused += 1
+            return refusal
+        self.sessions += 1
+        if address is not None:
+            self._by_address[address] = self._by_address.get(address, 0) + 1
+        return None
+
+    def leave(self, client: Sequence[Any] | None) -> None:
+        """Count a session no more that was let in."""
+        address = _address(client)
+        self.sessions -= 1
+        if address is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+    def _refusal(self, address: str | None, limits: Limits) -> str | None:
+        if limits.sessions is not None and self.sessions >= limits.sessions:
+            return f"this realm has {limits.sessions} sessions, its limit sessions"
+        if (
+            limits.sessions_per_address is not None
+            and address is not None
+            and self._by_address.get(address, 0) >= limits.sessions_per_address
+        ):
+            return (
+                f"this realm has {limits.sessions_per_address} sessions from this address, "
+                f"its limit sessions_per_address"
+            )
+        return None
+
+
+def _address(client: Sequence[Any] | None) -> str | None:
+    return str(client[0]) if client and client[0] else None

@@ -1,0 +1,63 @@
+"""What a realm has done so far, in numbers."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from wampasgi.errors import CANCELED
+from wampasgi.messages import Call, Error, Message, Result
+
+#: Numbers by name, in groups: ``metrics["calls"]["results"]``.
+Metrics: TypeAlias = dict[str, dict[str, int]]
+
+
+class Counts:
+    """The counters of one realm: attributes that whoever does the work adds to."""
+
+    __slots__ = (
+        "aborted",
+        "bytes_received",
+        "bytes_sent",
+        "call_errors",
+        "canceled",
+        "dropped",
+        "events",
+        "joined",
+        "other_errors",
+        "overflows",
+        "publications",
+        "results",
+    )
+
+    def __init__(self) -> None:
+        #: Sessions that got WELCOME, and those that got ABORT, before it or after.
+        self.joined = 0
+        self.aborted = 0
+        #: How the calls of clients ended, whoever answered them.
+        self.results = 0
+        self.call_errors = 0
+        self.canceled = 0
+        #: ERRORs for requests other than calls.
+        self.other_errors = 0
+        #: Publications that the broker was given, and the EVENTs that they and the server sent.
+        self.publications = 0
+        self.events = 0
+        #: How often a client read too slowly, and the messages that it lost.
+        self.overflows = 0
+        self.dropped = 0
+        #: Of serialized messages, without the frames of WebSocket around them.
+        self.bytes_received = 0
+        self.bytes_sent = 0
+
+    def count_answer(self, message: Message) -> None:
+        """Count what answers a client's request, if it does."""
+        if isinstance(message, Result):
+            if not message.details.get("progress", False):
+                self.results += 1
+        elif isinstance(message, Error):
+            if message.request_type != Call.code:
+                self.other_errors += 1
+            elif message.error == CANCELED:
+                self.canceled += 1
+            else:
+                self.call_errors += 1
