@@ -303,6 +303,12 @@ async def test_publication_of_the_server_with_a_wrong_option_raises(
 
 
 @pytest.mark.anyio
+async def test_publication_on_a_realm_that_was_never_added_raises() -> None:
+    with pytest.raises(ConfigurationError, match=r"call app\.add_realm"):
+        await Realm("r").publish("t", 1)
+
+
+@pytest.mark.anyio
 async def test_lists_of_a_publication_of_the_server_may_be_sets_and_tuples() -> None:
     app = Application()
     app.allow("t", "subscribe", role="anonymous")

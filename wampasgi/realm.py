@@ -166,6 +166,7 @@ class Realm(ConfiguresRealm):
         An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
         serialized then raises UnserializableValue. A wrong topic or option raises ValueError.
         """
+        self._require_context()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
         options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
