@@ -7,6 +7,11 @@ APP ?= examples.two_realms:app
 TRY ?= default math.add 2 3
 # `make bench BENCH="--quick --case echo"` measures a part.
 BENCH ?=
+# `make soak SOAK="--seconds 600 --sessions 1000"` loads more, for longer.
+SOAK ?=
+# Seconds for each target of `make fuzz`; FUZZ=session is one of them.
+FUZZ_SECONDS ?= 60
+FUZZ ?=
 # `make test TESTS=tests/router` runs a part, without the limit on coverage.
 TESTS ?=
 
@@ -17,7 +22,7 @@ TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat test check lint types format bench clean
+.PHONY: help run chat test check lint types format bench soak fuzz clean
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
@@ -27,6 +32,8 @@ help:
 	@echo "make types    mypy"
 	@echo "make format   sort imports and format"
 	@echo "make bench    what it does in a second, beside a bare ASGI app; BENCH=--help lists the options"
+	@echo "make soak     two minutes of 500 sessions that behave badly, and what they leave behind"
+	@echo "make fuzz     bytes and messages that nobody has thought of, for FUZZ_SECONDS=$(FUZZ_SECONDS) a target"
 	@echo "make clean    remove $(VENV) and what the tools wrote"
 	@echo "PYTHON=python3.12 chooses the interpreter of $(VENV); it must be 3.11 or newer"
 
@@ -70,8 +77,17 @@ bench: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks to compare with cannot be installed."
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+soak: $(TESTABLE)
+	@$(BIN)/python -m soak $(SOAK)
+
+fuzz: $(TESTABLE)
+	@$(PIP_INSTALL) --editable '.[fuzz]' || { \
+		echo "atheris cannot be installed for $$($(BIN)/python --version): it has wheels for some Pythons on Linux only." >&2; \
+		exit 1; }
+	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
+
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	rm -rf $(VENV) .coverage .coverage.* .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
 	find . -name node_modules -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:

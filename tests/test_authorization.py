@@ -169,7 +169,7 @@ async def test_authorizer_that_fails_is_logged_and_answered_so(
 
     records = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(records) == 2
-    assert "may failed for publish of x by <Session" in records[0].getMessage()
+    assert "may failed for publish of 'x' by <Session" in records[0].getMessage()
 
 
 def counting(asked: Asked) -> Callable[..., bool]:

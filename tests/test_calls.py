@@ -194,7 +194,7 @@ async def test_unexpected_exception_is_logged_and_tells_the_client_nothing_unles
         "wamp.error.runtime_error",
         *([["LookupError: secret detail"]] if debug else []),
     ]
-    assert "procedure fail failed" in caplog.text
+    assert "procedure 'fail' failed" in caplog.text
     assert str(session_id) in caplog.text
     assert "secret detail" in caplog.text
 

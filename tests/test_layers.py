@@ -52,10 +52,11 @@ LAYERS = (
     Layer(
         "sessions",
         names(
-            "adapters admission arguments auth authorization built callables calls configuration connection"
-            " dependencies dispatch endpoint events handlers identity injection joined lifespan limits"
-            " local_events meta_calls metrics open_session outbound overflow pace peer permissions reading"
-            " realm routed_calls routing rpc server_caller session shutdown subscribing transport"
+            "adapters admission arguments auth authorization built callables calls configuration"
+            " connection dependencies dispatch encoded endpoint events handlers identity injection"
+            " joined lifespan limits local_events logs meta_calls metrics open_session outbound overflow"
+            " pace peer permissions reading realm routed_calls routing rpc server_caller session"
+            " shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,
     ),

@@ -433,7 +433,7 @@ async def test_handler_that_fails_or_is_given_what_does_not_fit_is_logged(
         publications = [await app.publish("t", number) for number in ("no number", 0, 5)]
 
     assert handled == [2]
-    assert f"topic t from publication {publications[0]} does not fit" in caplog.text
+    assert f"topic 't' from publication {publications[0]} does not fit" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -123,6 +123,7 @@ async def test_calls_between_clients_and_their_events_are_counted() -> None:
         for _ in range(2):
             await caller.receive()
         await app.publish("com.app.done")
+        assert (await caller.receive())[0] == EVENT
         await caller.ask(PUBLISH, 3, {"acknowledge": True}, "com.app.done")
         metrics = numbers(app)
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.middleware import Middleware
 
 from tests.websocket import ALL_ROLES, connect, open_websocket
 from wampasgi import Application, Limits, Realm, Session
 from wampasgi.ids import MAX_ID
+from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -217,6 +219,53 @@ async def test_disconnect_before_hello_ends_quietly(caplog: pytest.LogCaptureFix
             await websocket.wait_served()
 
     assert not caplog.records
+
+
+class PassesOn:
+    """A middleware that changes nothing, and yet sees every message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def pass_on(event: ASGIEvent) -> None:
+            await send(event)
+
+        await self._app(scope, receive, pass_on)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("it has gone"), RuntimeError("Unexpected ASGI message 'websocket.send'")], ids=str
+)
+@pytest.mark.parametrize("middleware", [[], [Middleware(PassesOn)]], ids=["direct", "middleware"])
+async def test_session_ends_quietly_when_its_server_takes_no_more_messages(
+    error: Exception, middleware: list[Middleware], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Application([Realm("open", middleware=middleware)])
+    app.realms["open"].allow_all()
+    closed = False
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_if_open(event: ASGIEvent) -> None:
+            if closed:
+                raise error
+            await send(event)
+
+        await app(scope, receive, send_if_open)
+
+    async with connect(server) as websocket:
+        await websocket.join("open")
+        await websocket.ask(SUBSCRIBE, 1, {}, "news")
+        closed = True
+        await app.realms["open"].publish("news", 1)
+        await app.realms["open"].publish("news", 2)
+        await websocket.send(CALL, 2, {}, "wamp.session.count")
+        await anyio.wait_all_tasks_blocked()
+        await websocket.disconnect()
+        await websocket.wait_served()
+
+    assert caplog.records == []
+    assert not app.realms["open"].sessions
 
 
 async def test_no_common_subprotocol_refuses_the_handshake_and_says_why(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from starlette.middleware import Middleware
@@ -22,10 +22,14 @@ from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.session import Session, check_reason
-from wampasgi.shutdown import shutdown_signalled
+from wampasgi.shutdown import Shutdown, shutdown_signalled
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+_SHUTDOWN_TEXT: Final = "the server shuts down"
+#: Seconds that the server does not hear of its shutdown at most, while there are clients to be told.
+_GOODBYE_TIME: Final = 1.0
 
 
 class Application(ConfiguresRealm):
@@ -280,11 +284,11 @@ class Application(ConfiguresRealm):
             # After the user's part, which may have set default args.
             self.check()
             async with anyio.create_task_group() as tasks:
-                with shutdown_signalled() as signalled:
-                    tasks.start_soon(self._close_when, signalled)
+                with shutdown_signalled() as shutdown:
+                    tasks.start_soon(self._close_at, shutdown)
                     yield state or {}
                     tasks.cancel_scope.cancel()
-            await self.close_sessions(SYSTEM_SHUTDOWN, "the server shuts down")
+            await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
 
     @asynccontextmanager
     async def _user_lifespan(self) -> AsyncIterator[Mapping[str, Any] | None]:
@@ -294,6 +298,13 @@ class Application(ConfiguresRealm):
         async with self._lifespan(self) as state:
             yield state
 
-    async def _close_when(self, signalled: anyio.Event) -> None:
-        await signalled.wait()
-        await self.close_sessions(SYSTEM_SHUTDOWN, "the server shuts down")
+    async def _close_at(self, shutdown: Shutdown) -> None:
+        await shutdown.signalled.wait()
+        joined = [realm.build().joined for realm in self._all_realms()]
+        with anyio.move_on_after(_GOODBYE_TIME):
+            for sessions in joined:
+                sessions.say_goodbye(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+            for sessions in joined:
+                await sessions.written()
+        shutdown.pass_on()
+        await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)

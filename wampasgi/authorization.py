@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -16,11 +15,12 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.handlers import HandlerPlan
+from wampasgi.logs import about, logger_named, shown
 from wampasgi.permissions import DENIED, Permissions, Verdict
 from wampasgi.session import Session
 from wampasgi.types import Action, Match
 
-logger = logging.getLogger("wampasgi.router")
+logger = logger_named("wampasgi.router")
 
 #: The authorizer's answers that are kept for each session; the one that was used longest ago goes first.
 CACHED_ANSWERS = 1000
@@ -114,7 +114,14 @@ class Authorization:
             if not isinstance(answer, bool):
                 raise TypeError(f"an authorizer returns True or False, this one returned {answer!r}")
         except Exception as error:
-            logger.exception("%s failed for %s of %s by %r", authorizer.name, action, uri, session)
+            logger.exception(
+                "%s failed for %s of %s by %r",
+                authorizer.name,
+                action,
+                shown(uri),
+                session,
+                extra=about(session, uri),
+            )
             raise WAMPError(AUTHORIZATION_FAILED) from error
         return answer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -11,6 +10,7 @@ import anyio
 from wampasgi.adapters import Task, TaskOwner
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import HandlerPlan
+from wampasgi.logs import about, logger_named, shown
 from wampasgi.messages import Call, Cancel, Error, Result
 from wampasgi.peer import Peer
 from wampasgi.routing import Route
@@ -19,7 +19,7 @@ from wampasgi.session import Session
 from wampasgi.types import RawMessage
 from wampasgi.uris import check_uri
 
-logger = logging.getLogger("wampasgi.router")
+logger = logger_named("wampasgi.router")
 
 T = TypeVar("T")
 
@@ -292,7 +292,13 @@ class Calls:
     def _failure(self, message: Call, error: Exception) -> RawMessage:
         if isinstance(error, WAMPError):
             return self._error(message, error.uri, error.args, error.kwargs)
-        logger.error("procedure %s failed, called by %r", message.procedure, self._session, exc_info=error)
+        logger.error(
+            "procedure %s failed, called by %r",
+            shown(message.procedure),
+            self._session,
+            exc_info=error,
+            extra=about(self._session, message.procedure),
+        )
         text = (f"{type(error).__name__}: {error}",) if self._debug else ()
         return self._error(message, RUNTIME_ERROR, text, {})
 
@@ -301,9 +307,10 @@ class Calls:
             # A client that checks what it gets would end its session for the handler's mistake.
             logger.error(
                 "procedure %s answered %r with the error %r, which is no URI",
-                message.procedure,
+                shown(message.procedure),
                 self._session,
                 uri,
+                extra=about(self._session, message.procedure),
             )
             return Error(Call.code, message.request_id, {}, RUNTIME_ERROR).to_list()
         return Error(Call.code, message.request_id, {}, uri, list(args), dict(kwargs)).to_list()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 import anyio
@@ -19,6 +18,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
+from wampasgi.logs import escaped, fields, logger_named, shown
 from wampasgi.messages import Abort, Hello
 from wampasgi.metrics import Counts
 from wampasgi.peer import Peer
@@ -28,7 +28,7 @@ from wampasgi.session import Session
 from wampasgi.transport import Disconnected, WebSocketTransport
 from wampasgi.types import Receive, Scope, Send, URICheck
 
-logger = logging.getLogger("wampasgi.session")
+logger = logger_named("wampasgi.session")
 
 #: WebSocket close codes (RFC 6455, section 7.4.1) for the reasons that are not a normal end.
 _NORMAL = 1000
@@ -82,8 +82,9 @@ class WebSocketDispatcher:
         logger.warning(
             "WebSocket handshake from %s refused: it offers the subprotocols [%s], this server speaks [%s]",
             scope.get("client"),
-            ", ".join(offered),
+            escaped(", ".join(offered)),
             spoken,
+            extra=fields(None, None),
         )
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             await send(
@@ -137,17 +138,24 @@ class WebSocketDispatcher:
                     finally:
                         realm.build().joined.admission.leave(client)
         except RemoteProtocolError as error:
-            logger.warning("a client from %s broke the protocol: %s", client, error.message)
+            logger.warning(
+                "a client from %s broke the protocol: %s",
+                client,
+                escaped(error.message),
+                extra=fields(None, None),
+            )
             return error.uri, error.message
         except Disconnected:
             return None
         except Exception:
-            logger.exception("a session from %s could not be served", client)
+            logger.exception("a session from %s could not be served", client, extra=fields(None, None))
             # The realm's middleware may be what failed.
             peer.attach(transport.receive, transport.send)
             return RUNTIME_ERROR, None
         if peer.handshake.cancelled_caught:
-            logger.warning("a client from %s did not open a session in time", client)
+            logger.warning(
+                "a client from %s did not open a session in time", client, extra=fields(None, None)
+            )
             return (
                 TIMEOUT,
                 f"no session within the limit handshake_timeout of {self._limits.handshake_timeout} s",
@@ -183,12 +191,19 @@ class WebSocketDispatcher:
             peer=peer,
         )
         built = realm.build()
+        peer.realm_uri = hello.realm
         peer.limits = built.limits
         peer.counts = transport.counts = built.joined.counts
         transport.set_limits(peer.limits)
         refusal = built.joined.admission.enter(scope.get("client"), built.limits)
         if refusal is not None:
-            logger.warning("a client from %s is refused: %s", scope.get("client"), refusal)
+            logger.warning(
+                "a client from %s is refused on realm %s: %s",
+                scope.get("client"),
+                shown(hello.realm),
+                refusal,
+                extra=fields(None, hello.realm),
+            )
             await peer.refuse(UNAVAILABLE, refusal)
             return None
         return realm, session_scope

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,9 @@ import anyio
 from wampasgi.adapters import TaskOwner
 from wampasgi.errors import InvalidArgument
 from wampasgi.handlers import HandlerPlan
+from wampasgi.logs import about, escaped, logger_named, shown
 
-logger = logging.getLogger("wampasgi.router")
+logger = logger_named("wampasgi.router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,20 @@ class Subscriber:
         except InvalidArgument as error:
             logger.warning(
                 "an event of topic %s from %s does not fit %s: %s",
-                event.topic,
+                shown(event.topic),
                 source,
                 self.plan.name,
-                error,
+                escaped(str(error)),
+                extra=about(provided.get("session"), event.topic),
             )
         except Exception:
-            logger.exception("%s failed for topic %s, from %s", self.plan.name, event.topic, source)
+            logger.exception(
+                "%s failed for topic %s, from %s",
+                self.plan.name,
+                shown(event.topic),
+                source,
+                extra=about(provided.get("session"), event.topic),
+            )
 
 
 class EventQueue:

@@ -12,13 +12,14 @@ import anyio
 
 from wampasgi.adapters import Start
 from wampasgi.admission import Admission
+from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import ConfigurationError
 from wampasgi.ids import SequentialIds, random_publication_id
 from wampasgi.limits import Limits
 from wampasgi.local_events import LocalSubscriptions
 from wampasgi.messages import Call, Error, Result
 from wampasgi.metrics import Counts, Metrics
-from wampasgi.peer import EncodedMessage, Peer
+from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.history import EventHistory
@@ -180,6 +181,16 @@ class JoinedSessions(Mapping[int, Session]):
         if not self._sessions and self._emptied is not None:
             self._emptied.set()
             self._emptied = None
+
+    def say_goodbye(self, reason: str, text: str | None) -> None:
+        """Begin to close all sessions that have not begun to end; never waits."""
+        for peer in list(self._peers.values()):
+            peer.say_goodbye(reason, text)
+
+    async def written(self) -> None:
+        """Wait until every session has been written what it was sent; one may never read it."""
+        for peer in list(self._peers.values()):
+            await peer.written()
 
     async def emptied(self) -> None:
         """Wait until no session is left."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from wampasgi.handlers import HandlerPlan
+from wampasgi.logs import about, logger_named
+from wampasgi.session import Session
 
-logger = logging.getLogger("wampasgi.session")
+logger = logger_named("wampasgi.session")
 
 
 class TwoPartHandler:
@@ -58,9 +59,11 @@ class TwoPartHandler:
                 await generator.aclose()
         if self.holding and self._scope.cancelled_caught:
             logger.error(
-                "%s took longer than teardown_timeout=%s s after its yield and was cancelled",
+                "%s of %r took longer than teardown_timeout=%s s after its yield and was cancelled",
                 self._plan.name,
+                self._provided.get("session"),
                 self._teardown_timeout,
+                extra=self._about(),
             )
 
     async def _run_first_part(self, generator: AsyncGenerator[Any, None]) -> None:
@@ -76,15 +79,28 @@ class TwoPartHandler:
         finally:
             self.begun.set()
 
+    def _about(self) -> dict[str, Any]:
+        return about(self._provided.get("session"), self._provided.get("topic_uri"))
+
     async def _run_second_part(self, generator: AsyncGenerator[Any, None]) -> None:
         try:
             await anext(generator)
         except StopAsyncIteration:
             return
         except Exception:
-            logger.exception("%s failed after its yield", self._plan.name)
+            logger.exception(
+                "%s failed after its yield, of %r",
+                self._plan.name,
+                self._provided.get("session"),
+                extra=self._about(),
+            )
         else:
-            logger.error("%s has more than one yield: the rest of it does not run", self._plan.name)
+            logger.error(
+                "%s has more than one yield: the rest of it does not run, of %r",
+                self._plan.name,
+                self._provided.get("session"),
+                extra=self._about(),
+            )
 
 
 class LifespanHandlers:
@@ -97,6 +113,7 @@ class LifespanHandlers:
         self._runs = tuple(
             TwoPartHandler(plan, provided, teardown_timeout=teardown_timeout) for plan in plans
         )
+        self._session: Session | None = provided.get("session")
         self._names = tuple(plan.name for plan in plans)
 
     async def begin(self, tasks: TaskGroup | None) -> bool:
@@ -111,7 +128,13 @@ class LifespanHandlers:
             await run.begun.wait()
         for name, run in zip(self._names, self._runs, strict=True):
             if run.failure is not None:
-                logger.error("lifespan handler %s failed before its yield", name, exc_info=run.failure)
+                logger.error(
+                    "lifespan handler %s failed before its yield, of %r",
+                    name,
+                    self._session,
+                    exc_info=run.failure,
+                    extra=about(self._session),
+                )
         return all(run.holding for run in self._runs)
 
     def end(self) -> None:

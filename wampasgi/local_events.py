@@ -5,7 +5,6 @@ The server is one subscriber of the broker's, whatever number of its tasks liste
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -19,11 +18,12 @@ from wampasgi import messages
 from wampasgi.adapters import AsyncSupport, support_for_running_loop
 from wampasgi.errors import ConfigurationError
 from wampasgi.events import Event, Subscriber
+from wampasgi.logs import fields, logger_named
 from wampasgi.router.broker import Broker
 from wampasgi.types import Match
 from wampasgi.uris import require_pattern
 
-logger = logging.getLogger("wampasgi.router")
+logger = logger_named("wampasgi.router")
 
 #: Which event is lost when the buffer is full.
 WhenFull: TypeAlias = Literal["drop_oldest", "drop_newest"]
@@ -169,6 +169,7 @@ class Events:
                     self,
                     self._buffer,
                     self._when_full.removeprefix("drop_"),
+                    extra=fields(None, None, self.topic),
                 )
             if self._when_full == "drop_oldest":
                 self._waiting.receive_nowait()
@@ -281,7 +282,12 @@ class LocalSubscription:
                 with anyio.move_on_after(self._teardown_timeout):
                     await handled.wait()
                 if not handled.is_set():
-                    logger.error("%r is ended: its events took more than %s s", self, self._teardown_timeout)
+                    logger.error(
+                        "%r is ended: its events took more than %s s",
+                        self,
+                        self._teardown_timeout,
+                        extra=fields(None, None, self._events.topic),
+                    )
         if failure is not None:
             raise failure
 

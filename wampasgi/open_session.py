@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ from wampasgi.errors import (
 )
 from wampasgi.events import Event, EventQueue, Subscriber
 from wampasgi.lifespan import LifespanHandlers
+from wampasgi.logs import about, escaped, logger_named
 from wampasgi.messages import (
     Abort,
     Call,
@@ -57,7 +57,7 @@ from wampasgi.transport import Disconnected
 from wampasgi.types import Match
 from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
 
-logger = logging.getLogger("wampasgi.session")
+logger = logger_named("wampasgi.session")
 
 
 class OpenSession:
@@ -150,7 +150,7 @@ class OpenSession:
             return
         if self._peer.ending is None:
             text = f"no message within the limit idle_timeout of {self._built.limits.idle_timeout} s"
-            logger.info("%r is closed: %s", self._session, text)
+            logger.info("%r is closed: %s", self._session, text, extra=about(self._session))
             self._peer.say_goodbye(TIMEOUT, text)
         # For the client's GOODBYE, which another bound is on.
         self._pace = None
@@ -179,11 +179,18 @@ class OpenSession:
             except Disconnected:
                 peer.cut(GOODBYE_AND_OUT, ended_by="client")
             except Exception:
-                logger.exception("%r is aborted: a message could not be handled", self._session)
+                logger.exception(
+                    "%r is aborted: a message could not be handled", self._session, extra=about(self._session)
+                )
                 peer.abort(RUNTIME_ERROR)
 
     def _abort(self, error: RemoteProtocolError) -> None:
-        logger.warning("%r broke the protocol and is aborted: %s", self._session, error.message)
+        logger.warning(
+            "%r broke the protocol and is aborted: %s",
+            self._session,
+            escaped(error.message),
+            extra=about(self._session),
+        )
         self._peer.abort(error.uri, error.message)
 
     # Calls

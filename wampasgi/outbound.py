@@ -9,6 +9,7 @@ from typing import Any, Final
 import anyio
 
 from wampasgi.adapters import TaskOwner
+from wampasgi.transport import GONE
 
 #: Writes several messages.
 Write = Callable[[Sequence[Any]], Awaitable[None]]
@@ -121,7 +122,7 @@ class Outbound:
         self._writing = True
         try:
             await self._write_one(item)
-        except OSError:
+        except GONE:
             self.closed = True
         finally:
             if self._queue:
@@ -152,8 +153,7 @@ class Outbound:
             await self._write_one(item)
             if self._queue:
                 await self._write_queue()
-        except OSError:
-            # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
+        except GONE:
             self.closed = True
         finally:
             self._rest()

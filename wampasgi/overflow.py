@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +11,9 @@ from anyio.lowlevel import checkpoint
 from wampasgi.adapters import TaskOwner
 from wampasgi.errors import ConfigurationError
 from wampasgi.handlers import HandlerPlan
+from wampasgi.logs import about, logger_named
 
-logger = logging.getLogger("wampasgi.session")
+logger = logger_named("wampasgi.session")
 
 
 class OverflowReports:
@@ -53,7 +53,8 @@ class OverflowReports:
                 try:
                     await self._plan.call({**self._provided, "dropped": dropped})
                 except Exception:
-                    logger.exception("%s failed for %r", self._plan.name, self._provided["session"])
+                    session = self._provided["session"]
+                    logger.exception("%s failed for %r", self._plan.name, session, extra=about(session))
         finally:
             self._idle = None
             idle.set()

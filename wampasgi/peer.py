@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, Literal, Protocol
 import anyio
 
 from wampasgi.adapters import Start, TaskOwner
+from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import (
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
@@ -20,7 +20,9 @@ from wampasgi.errors import (
 )
 from wampasgi.ids import SequentialIds
 from wampasgi.limits import Limits
+from wampasgi.logs import escaped, fields, logger_named, shown
 from wampasgi.messages import (
+    MESSAGE_NAMES,
     Abort,
     Call,
     Error,
@@ -39,13 +41,12 @@ from wampasgi.messages import (
 from wampasgi.metrics import Counts
 from wampasgi.outbound import DroppingOutbound, Outbound
 from wampasgi.parsing import parse
-from wampasgi.serializers import Serializer
 from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 from wampasgi.uri_length import check_uri_length
 
-logger = logging.getLogger("wampasgi.session")
+logger = logger_named("wampasgi.session")
 
 #: Requests whose ids are one sequence for each client. Spec: Basic Profile, "IDs".
 _SEQUENTIAL_REQUESTS = frozenset(
@@ -98,22 +99,6 @@ class Router(Protocol):
         """Call a procedure that this very client has registered; raises WAMPError."""
 
 
-class EncodedMessage:
-    """A message for many peers, encoded once for each serializer among them."""
-
-    __slots__ = ("encoded", "raw")
-
-    def __init__(self, message: Message) -> None:
-        self.raw = message.to_list()
-        #: What ``encode`` has given, by the serializer's name.
-        self.encoded: dict[str, str | bytes] = {}
-
-    def encode(self, serializer: Serializer) -> str | bytes:
-        """The message as this serializer writes it; raises UnserializableValue."""
-        encoded = self.encoded[serializer.name] = serializer.encode(self.raw)
-        return encoded
-
-
 class Peer:
     """One client's side of a WAMP session, from HELLO to its end.
 
@@ -139,6 +124,7 @@ class Peer:
         "limits",
         "on_overflow",
         "reading",
+        "realm_uri",
         "receive_event",
         "router",
         "session_id",
@@ -179,7 +165,15 @@ class Peer:
         #: The router that the session has joined, and the id that it has there.
         self.router: Router | None = None
         self.session_id = 0
+        #: The realm URI that the client asked for.
+        self.realm_uri: str | None = None
         self._left = False
+
+    def __str__(self) -> str:
+        return f"session {self.session_id} on realm {shown(self.realm_uri)}"
+
+    def _about(self) -> dict[str, Any]:
+        return fields(self.session_id, self.realm_uri)
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
@@ -324,9 +318,13 @@ class Peer:
             )
         encoded = message.encoded.get(self._serializer.name)
         if encoded is None:
+            if self._serializer.name in message.encoded:
+                return None
             try:
                 encoded = message.encode(self._serializer)
             except UnserializableValue as error:
+                # Others with this serializer would say the same.
+                message.encoded[self._serializer.name] = None
                 self._report_unserializable(message.raw, error)
                 return None
         return (
@@ -374,14 +372,26 @@ class Peer:
                 if replacement is not None:
                     await self._send({"type": "wamp.message", "message": replacement})
             except Exception:
-                logger.exception("a middleware failed to send message %s; the session is cut", raw[0])
+                logger.exception(
+                    "%s is cut: a middleware failed to send %s",
+                    self,
+                    MESSAGE_NAMES[raw[0]],
+                    extra=self._about(),
+                )
                 self.cut(RUNTIME_ERROR)
                 return
 
     def _report_unserializable(self, raw: RawMessage, error: UnserializableValue) -> RawMessage | None:
         """Log it, and return what is to be sent in its place."""
         code = raw[0]
-        logger.error("message %s %s cannot be serialized: %s", code, raw[1], error)
+        logger.error(
+            "%s %s cannot be serialized for %s: %s",
+            MESSAGE_NAMES[code],
+            raw[1],
+            self,
+            escaped(str(error)),
+            extra=self._about(),
+        )
         if code == Invocation.code and self.router is not None:
             self.router.undeliverable(self.session_id, raw[1], f"the callee cannot be sent this: {error}")
         if code == Result.code and not raw[2].get("progress", False):
@@ -437,11 +447,15 @@ class Peer:
             self._left = True
             self.router.leaving(self.session_id)
 
+    async def written(self) -> None:
+        """Wait until what was sent is written."""
+        if self._outbound is not None:
+            await self._outbound.drained()
+
     async def flush(self) -> None:
         """Wait until what was sent is written, for ``close_timeout`` at most."""
-        if self._outbound is not None:
-            with anyio.move_on_after(self.limits.close_timeout, shield=True):
-                await self._outbound.drained()
+        with anyio.move_on_after(self.limits.close_timeout, shield=True):
+            await self.written()
 
     def _last_message(self, message: Message) -> None:
         encoded = self._encode(message.to_list())
@@ -449,7 +463,9 @@ class Peer:
             self._outbound.finish(encoded)
 
     def _overflow(self, lost: int, in_stretch: int) -> None:
-        logger.warning("a session is ended: its client reads too slowly for what it is sent")
+        logger.warning(
+            "%s is ended: its client reads too slowly for what it is sent", self, extra=self._about()
+        )
         self._count_dropped(lost)
         self.counts.aborted += 1
         limits = self.limits

@@ -16,13 +16,12 @@ from wampasgi.errors import (
 )
 from wampasgi.identity import AuthenticationDetails, Identity
 from wampasgi.ids import random_id
+from wampasgi.logs import shown
 from wampasgi.uris import check_uri
 
 if TYPE_CHECKING:
     from wampasgi.peer import Peer
     from wampasgi.realm import Realm
-
-_SHOWN = 60
 
 
 class Session:
@@ -60,7 +59,7 @@ class Session:
         self.identity: Any = None
 
     def __repr__(self) -> str:
-        realm, authid = _shown(self.realm_uri), _shown(self.authid)
+        realm, authid = shown(self.realm_uri), shown(self.authid)
         return f"<Session {self.id} on realm {realm} authid={authid} role={self.authrole!r}>"
 
     # Who it is
@@ -275,8 +274,3 @@ def check_reason(uri: str) -> None:
     """Raise ValueError for a reason to end a session that is no URI."""
     if not check_uri(uri):
         raise ValueError(f"{uri!r} is no URI: a session ends with a reason such as 'com.myapp.error.expired'")
-
-
-def _shown(text: str | None) -> str:
-    # It goes into logs, and clients name what they like.
-    return repr(text) if text is None or len(text) <= _SHOWN else f"{text[:_SHOWN]!r} and more"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -13,6 +12,7 @@ from wampasgi.errors import CANCELED, RUNTIME_ERROR, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import TwoPartHandler
+from wampasgi.logs import about, logger_named, shown
 from wampasgi.messages import Error, Event, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker
@@ -20,7 +20,7 @@ from wampasgi.session import Session
 from wampasgi.types import Match
 from wampasgi.uris import check_uri
 
-logger = logging.getLogger("wampasgi.router")
+logger = logger_named("wampasgi.router")
 
 
 class Topic:
@@ -226,8 +226,9 @@ class Subscriptions:
         logger.error(
             "gatekeeper %s failed for topic %s and %r",
             topic.plan.name,
-            topic_uri,
+            shown(topic_uri),
             self._session,
             exc_info=failure,
+            extra=about(self._session, topic_uri),
         )
         raise WAMPError(RUNTIME_ERROR) from failure

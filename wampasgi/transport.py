@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.limits import Limits
@@ -12,6 +13,11 @@ from wampasgi.serializers import Subprotocol, check_nesting
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send
 
 _MAX_CLOSE_REASON = 123
+
+#: What the server's ``send`` raises where the peer has gone. OSError is the ASGI specification's word;
+#: uvicorn raises RuntimeError from the client's close frame on until it has given us its disconnect event,
+#: which the reader gets either way.
+GONE: Final = (OSError, RuntimeError)
 
 
 class Disconnected(Exception):
@@ -117,7 +123,7 @@ class WebSocketTransport:
         return messages.pop()
 
     def write_one(self, encoded: str | bytes) -> Awaitable[None]:
-        """What sends one encoded message when it is awaited; that raises OSError where the peer has gone.
+        """What sends one encoded message when it is awaited; that raises GONE where the peer has.
 
         Not a coroutine of its own: this is how nearly all messages go out.
         """
@@ -136,8 +142,7 @@ class WebSocketTransport:
             for data in encoded:
                 self.counts.bytes_sent += _size(data)
                 await self._send({"type": "websocket.send", self._key: data})
-        except OSError:
-            # The ASGI specification's word for a peer that has gone; the reader gets its disconnect event.
+        except GONE:
             self.closed = True
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -151,7 +156,7 @@ class WebSocketTransport:
         reason = reason.encode()[:_MAX_CLOSE_REASON].decode(errors="ignore")
         try:
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except OSError:
+        except GONE:
             return
 
     async def receive(self) -> ASGIEvent:

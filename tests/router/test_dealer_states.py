@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.router.dealing import CALLEE_FEATURES, CALLER_FEATURES, client, new_dealer
 from wampasgi.messages import (
@@ -16,6 +16,7 @@ from wampasgi.messages import (
     Error,
     Interrupt,
     Invocation,
+    Message,
     Register,
     Registered,
     Result,
@@ -46,92 +47,109 @@ class Model:
     registrations: set[int] = field(default_factory=set)
 
 
-class Realm(RuleBasedStateMachine):
-    sessions = Bundle("sessions")
+someone_is_there = precondition(lambda machine: bool(machine.joined))
 
+
+class Realm(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.dealer = new_dealer()
         self.joined: dict[int, Model] = {}
+        #: Sessions of the dealer that are no clients.
+        self.servers: set[int] = set()
         self.ids = iter(range(1, 10**9))
         self.now = 0.0
 
     def deliver(self, outgoing: list[Outgoing]) -> None:
         for recipient, message in outgoing:
-            assert recipient in self.joined, f"{message} goes to {recipient}, which has left"
-            model = self.joined[recipient]
-            if isinstance(message, Invocation):
-                if message.request_id not in model.unanswered:
-                    assert message.request_id == model.last_invocation_id + 1
-                    model.last_invocation_id += 1
-                    # A further part of a call may come after its registration has gone.
-                    assert message.registration_id in self.dealer.registrations.by_id
-                model.unanswered.add(message.request_id)
-            elif isinstance(message, Interrupt):
-                assert "call_canceling" in model.features
-                assert message.request_id not in model.interrupted, "interrupted twice"
-                model.interrupted.add(message.request_id)
-            elif isinstance(message, Result) and message.details.get("progress"):
-                assert message.request_id in model.open_calls
-            elif isinstance(message, Result) or (isinstance(message, Error) and message.request_type == 48):
-                assert message.request_id in model.open_calls, "a second final answer"
-                del model.open_calls[message.request_id]
-            elif isinstance(message, Registered):
-                model.registrations.add(message.registration_id)
-            elif isinstance(message, Unregistered):
-                pass
-            else:
-                assert isinstance(message, Error), message
+            self.take(recipient, message)
+
+    def take(self, recipient: int, message: Message) -> None:
+        assert recipient in self.joined, f"{message} goes to {recipient}, which has left"
+        model = self.joined[recipient]
+        if isinstance(message, Invocation):
+            if message.request_id not in model.unanswered:
+                assert message.request_id == model.last_invocation_id + 1
+                model.last_invocation_id += 1
+                # A further part of a call may come after its registration has gone.
+                assert message.registration_id in self.dealer.registrations.by_id
+            model.unanswered.add(message.request_id)
+        elif isinstance(message, Interrupt):
+            assert "call_canceling" in model.features
+            assert message.request_id not in model.interrupted, "interrupted twice"
+            model.interrupted.add(message.request_id)
+        elif isinstance(message, Result) and message.details.get("progress"):
+            assert message.request_id in model.open_calls
+        elif isinstance(message, Result) or (isinstance(message, Error) and message.request_type == 48):
+            assert message.request_id in model.open_calls, "a second final answer"
+            del model.open_calls[message.request_id]
+        elif isinstance(message, Registered):
+            model.registrations.add(message.registration_id)
+        elif isinstance(message, Unregistered):
+            pass
+        else:
+            assert isinstance(message, Error), message
+
+    def someone(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.joined)), "session")
 
     def next_request(self, session_id: int) -> int:
         self.joined[session_id].last_request_id += 1
         return self.joined[session_id].last_request_id
 
     @rule(
-        target=sessions,
         caller=st.sets(st.sampled_from(CALLER_FEATURES)),
         callee=st.sets(st.sampled_from(CALLEE_FEATURES)),
     )
-    def join(self, caller: set[str], callee: set[str]) -> int:
+    def join(self, caller: set[str], callee: set[str]) -> None:
         session_id = next(self.ids)
         self.dealer.add_session(session_id, client(caller=caller, callee=callee))
         self.joined[session_id] = Model(frozenset(callee | {f"caller:{name}" for name in caller}))
-        return session_id
 
-    @rule(session_id=consumes(sessions))
-    def leave(self, session_id: int) -> None:
+    @rule(data=st.data())
+    @someone_is_there
+    def leave(self, data: st.DataObject) -> None:
+        self.remove(self.someone(data))
+
+    def remove(self, session_id: int) -> None:
         del self.joined[session_id]
         self.deliver(self.dealer.remove_session(session_id))
 
     @rule(
-        session_id=sessions,
         pattern=st.sampled_from(PATTERNS),
         invoke=st.sampled_from(INVOKE_POLICIES),
         concurrency=st.integers(0, 2),
+        data=st.data(),
     )
-    def register(self, session_id: int, pattern: tuple[str, str], invoke: str, concurrency: int) -> None:
+    @someone_is_there
+    def register(self, pattern: tuple[str, str], invoke: str, concurrency: int, data: st.DataObject) -> None:
+        session_id = self.someone(data)
         match, procedure = pattern
         options = {"match": match, "invoke": invoke, "concurrency": concurrency, "forward_timeout": True}
         self.deliver(
             self.dealer.register(session_id, Register(self.next_request(session_id), options, procedure))
         )
 
-    @rule(session_id=sessions, data=st.data())
-    def unregister(self, session_id: int, data: st.DataObject) -> None:
+    @rule(data=st.data())
+    @someone_is_there
+    def unregister(self, data: st.DataObject) -> None:
+        session_id = self.someone(data)
         registration_id = data.draw(st.sampled_from([999, *sorted(self.joined[session_id].registrations)]))
         self.joined[session_id].registrations.discard(registration_id)
         request_id = self.next_request(session_id)
         self.deliver(self.dealer.unregister(session_id, Unregister(request_id, registration_id)))
 
     @rule(
-        session_id=sessions,
         procedure=st.sampled_from(URIS),
         options=st.fixed_dictionaries(
             {},
             optional={"timeout": st.just(2000), "receive_progress": st.just(True), "progress": st.just(True)},
         ),
+        data=st.data(),
     )
-    def call(self, session_id: int, procedure: str, options: dict[str, Any]) -> None:
+    @someone_is_there
+    def call(self, procedure: str, options: dict[str, Any], data: st.DataObject) -> None:
+        session_id = self.someone(data)
         model = self.joined[session_id]
         if "caller:progressive_call_invocations" not in model.features:
             options.pop("progress", None)
@@ -139,8 +157,10 @@ class Realm(RuleBasedStateMachine):
         model.open_calls[request_id] = (procedure, "progress" in options)
         self.deliver(self.dealer.call(session_id, Call(request_id, options, procedure), now=self.now))
 
-    @rule(session_id=sessions, last=st.booleans(), data=st.data())
-    def continue_call(self, session_id: int, last: bool, data: st.DataObject) -> None:
+    @rule(last=st.booleans(), data=st.data())
+    @someone_is_there
+    def continue_call(self, last: bool, data: st.DataObject) -> None:
+        session_id = self.someone(data)
         model = self.joined[session_id]
         progressive = sorted(request_id for request_id, (_, more) in model.open_calls.items() if more)
         if progressive:
@@ -150,20 +170,20 @@ class Realm(RuleBasedStateMachine):
             message = Call(request_id, {} if last else {"progress": True}, procedure)
             self.deliver(self.dealer.call(session_id, message, now=self.now))
 
-    @rule(session_id=sessions, mode=st.sampled_from(["skip", "kill", "killnowait"]), data=st.data())
-    def cancel(self, session_id: int, mode: str, data: st.DataObject) -> None:
+    @rule(mode=st.sampled_from(["skip", "kill", "killnowait"]), data=st.data())
+    @someone_is_there
+    def cancel(self, mode: str, data: st.DataObject) -> None:
+        session_id = self.someone(data)
         model = self.joined[session_id]
         request_id = data.draw(st.integers(1, max(1, model.last_request_id)))
         self.deliver(self.dealer.cancel(session_id, Cancel(request_id, {"mode": mode})))
         if mode == "skip":
             assert request_id not in model.open_calls
 
-    @rule(
-        session_id=sessions,
-        kind=st.sampled_from(["yield", "progress", "error", "unavailable"]),
-        data=st.data(),
-    )
-    def answer(self, session_id: int, kind: str, data: st.DataObject) -> None:
+    @rule(kind=st.sampled_from(["yield", "progress", "error", "unavailable"]), data=st.data())
+    @someone_is_there
+    def answer(self, kind: str, data: st.DataObject) -> None:
+        session_id = self.someone(data)
         unanswered = self.joined[session_id].unanswered
         if not unanswered:
             return
@@ -197,7 +217,7 @@ class Realm(RuleBasedStateMachine):
 
     @invariant()
     def indexes_agree_with_the_sessions(self) -> None:
-        assert set(self.dealer.sessions) == set(self.joined)
+        assert set(self.dealer.sessions) == set(self.joined) | self.servers
         for registration_id, registration in self.dealer.registrations.by_id.items():
             assert registration.callees
             assert self.dealer.registrations.get(registration.match, registration.procedure) is registration
@@ -220,8 +240,8 @@ class Realm(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for session_id in list(self.joined):
-            self.leave(session_id)
-        assert not self.dealer.sessions
+            self.remove(session_id)
+        assert set(self.dealer.sessions) == self.servers
         assert not self.dealer.registrations.by_id
 
 

@@ -187,6 +187,11 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(realm.clear_retained("t.", match="prefix"), int)
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
+    assert_type(app.metrics()["admins"]["calls"]["results"], int)
+    assert_type(realm.metrics()["calls"]["results"], int)
+    assert_type(session.dropped_messages, int)
+    Limits(overflow="drop_oldest_events", sessions=None)
+    Limits(overflow="wait")  # type: ignore[arg-type]
     session["name"] = "Ann"
     assert_type(session["name"], Any)
     assert_type(session.connection.headers["user-agent"], str)

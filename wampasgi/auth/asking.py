@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Collection
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 from wampasgi.errors import AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, ConfigurationError, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.injection import Injection
+from wampasgi.logs import about, logger_named
 from wampasgi.peer import Peer
 from wampasgi.session import Session
 from wampasgi.types import Handler
 
-logger = logging.getLogger("wampasgi.auth")
+logger = logger_named("wampasgi.auth")
 
 #: All that a client is told of why it is not let in.
 FAILED = "authentication failed"
@@ -74,7 +74,7 @@ async def refuse_failed(
     ``wamp.error.authentication_failed`` to the client.
     """
     if isinstance(error, WAMPError) and error.uri == AUTHORIZATION_DENIED:
-        logger.warning("%s denied %r", by, session)
+        logger.warning("%s denied %r", by, session, extra=about(session))
         text = error.args[0] if error.args and isinstance(error.args[0], str) else None
         await peer.refuse(AUTHORIZATION_DENIED, text)
         return
@@ -83,5 +83,5 @@ async def refuse_failed(
     for secret in filter(None, secrets):
         for shown in {secret, repr(secret)[1:-1]}:
             told = told.replace(shown, _HIDDEN)
-    logger.error("%s failed for %r\n%s", by, session, told)
+    logger.error("%s failed for %r\n%s", by, session, told, extra=about(session))
     await peer.refuse(AUTHENTICATION_FAILED, FAILED)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from wampasgi.auth.asking import FAILED, refuse_failed
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
 from wampasgi.errors import AUTHENTICATION_FAILED, RemoteProtocolError
 from wampasgi.identity import Identity
+from wampasgi.logs import about, logger_named
 from wampasgi.messages import Abort, Authenticate, Challenge
 from wampasgi.peer import Peer
 from wampasgi.session import Session
 from wampasgi.transport import Disconnected
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
-logger = logging.getLogger("wampasgi.auth")
+logger = logger_named("wampasgi.auth")
 
 
 class ChallengeMiddleware:
@@ -53,7 +53,7 @@ class ChallengeMiddleware:
             try:
                 exchange = await method.begin(session)
             except Unsuitable as reason:
-                logger.info("%s is no method for %r: %s", name, session, reason)
+                logger.info("%s is no method for %r: %s", name, session, reason, extra=about(session))
                 continue
             except Exception as error:  # noqa: BLE001 - logged there
                 await refuse_failed(error, by=f"{name} authentication", session=session, peer=peer)
@@ -85,7 +85,9 @@ class ChallengeMiddleware:
             if accepted is not None:
                 await _accept(accepted, name, session)
                 return
-            logger.warning("%s authentication failed for %r: no valid proof", name, session)
+            logger.warning(
+                "%s authentication failed for %r: no valid proof", name, session, extra=about(session)
+            )
             await peer.refuse(AUTHENTICATION_FAILED, FAILED)
 
 

@@ -1,0 +1,116 @@
+"""One WAMP session over picows, which can do what it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import orjson
+import picows
+
+HELLO, WELCOME, ABORT, GOODBYE, ERROR = 1, 2, 3, 6, 8
+PUBLISH, PUBLISHED, SUBSCRIBE, EVENT = 16, 17, 32, 36
+CALL, CANCEL, RESULT, REGISTER = 48, 49, 50, 64
+INVOCATION, YIELD = 68, 70
+
+ROLES = {
+    "caller": {"features": {"progressive_call_results": True}},
+    "callee": {"features": {"call_canceling": True}},
+}
+
+
+class Ended(Exception):
+    """The session is over."""
+
+
+class Client(picows.WSListener):
+    """A session. What is no answer to a request goes to ``on_other``, a second answer among it."""
+
+    transport: picows.WSTransport
+
+    def __init__(self, on_other: Callable[[Client, list[Any]], None]) -> None:
+        self._on_other = on_other
+        self._asked: dict[int, asyncio.Future[list[Any]]] = {}
+        self._joined: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.next_request_id = count(1).__next__
+        self.ended = asyncio.Event()
+
+    # What picows calls
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        if frame.msg_type is picows.WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        elif frame.msg_type is picows.WSMsgType.TEXT:
+            self._take(orjson.loads(frame.get_payload_as_bytes()))
+
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+        self.ended.set()
+        for waiting in self._asked.values():
+            _end(waiting)
+        _end(self._joined)
+
+    def _take(self, message: list[Any]) -> None:
+        code = message[0]
+        if code == WELCOME and not self._joined.done():
+            self._joined.set_result(message[1])
+            return
+        if code not in (EVENT, INVOCATION, ABORT, GOODBYE):
+            progress = code == RESULT and message[2].get("progress")
+            waiting = None if progress else self._asked.pop(message[2 if code == ERROR else 1], None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+                return
+        self._on_other(self, message)
+
+    # What a client does
+
+    async def connect(self, url: str, **options: Any) -> None:
+        """Open the WebSocket."""
+        headers = {"Sec-WebSocket-Protocol": "wamp.2.json"}
+        await picows.ws_connect(
+            lambda: self, url, extra_headers=headers, websocket_handshake_timeout=30, **options
+        )
+
+    async def join(self, authid: str) -> int:
+        """Open the session and return its ID; raises Ended."""
+        self.send(HELLO, "default", {"roles": ROLES, "authid": authid})
+        return await self._joined
+
+    def send(self, *message: Any) -> None:
+        """Send a message, if the connection is still there."""
+        self.send_text(orjson.dumps(message))
+
+    def send_text(self, text: bytes) -> None:
+        if not self.transport.is_disconnected:
+            self.transport.send(picows.WSMsgType.TEXT, text)
+
+    def request(self, code: int, *rest: Any) -> asyncio.Future[list[Any]]:
+        """Send a request; its answer comes, or Ended."""
+        request_id = self.next_request_id()
+        answer = self._asked[request_id] = asyncio.get_running_loop().create_future()
+        if self.ended.is_set():
+            _end(answer)
+        self.send(code, request_id, *rest)
+        return answer
+
+
+def _end(waiting: asyncio.Future[Any]) -> None:
+    if not waiting.done():
+        waiting.set_exception(Ended())
+        # Not everybody waits for the answers to what it has asked.
+        waiting.exception()
+
+
+def small_socket(url: Any) -> socket.socket:
+    """A socket that takes little that nobody reads."""
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    return small

@@ -1,0 +1,99 @@
+"""SIGTERM for a server that has its hands full."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from soak.client import CALL, GOODBYE, SUBSCRIBE, Client, Ended, small_socket
+from tests.clients.conftest import StartServer
+from tests.clients.server_process import ServerProcess
+
+CALLERS, ANNOUNCERS, LISTENERS, DEAF = 20, 5, 20, 5
+#: Seconds: `Limits.close_timeout`, for those that do not answer GOODBYE, and what a busy machine takes.
+GRACE = 15.0
+
+
+class Load:
+    """Clients that call and are told without a pause, and some that never read what they are told."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._url = server.url
+        self.session_ids: set[int] = set()
+        self.answers: Counter[Client] = Counter()
+        self.goodbyes: dict[Client, list[Any]] = {}
+        self.readers: list[Client] = []
+        self.deaf: list[Client] = []
+
+    async def begin(self) -> list[asyncio.Task[None]]:
+        for number in range(CALLERS + ANNOUNCERS + LISTENERS + DEAF):
+            client, reads = Client(self._take), number >= DEAF
+            await client.connect(self._url, socket_factory=None if reads else small_socket)
+            self.session_ids.add(await client.join(f"client{number}"))
+            (self.readers if reads else self.deaf).append(client)
+        for client in (*self.deaf, *self.readers[:LISTENERS]):
+            await client.request(SUBSCRIBE, {}, "news")
+        for client in self.deaf:
+            client.transport.underlying_transport.pause_reading()
+        callers = self.readers[-CALLERS:]
+        for client in callers:
+            client.send(CALL, client.next_request_id(), {}, "slow")
+        announcers = self.readers[LISTENERS : LISTENERS + ANNOUNCERS]
+        return [
+            *(asyncio.create_task(self._call(client, "echo", [1])) for client in callers),
+            *(
+                asyncio.create_task(self._call(client, "announce", ["news", "x" * 1000]))
+                for client in announcers
+            ),
+        ]
+
+    async def _call(self, client: Client, procedure: str, args: list[Any]) -> None:
+        try:
+            while True:
+                await client.request(CALL, {}, procedure, args)
+                self.answers[client] += 1
+        except Ended:
+            return
+
+    def _take(self, client: Client, message: list[Any]) -> None:
+        if message[0] == GOODBYE:
+            self.goodbyes[client] = message
+            client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
+
+
+async def kill(server: ServerProcess) -> Load:
+    load = Load(server)
+    tasks = await load.begin()
+    async with asyncio.timeout(GRACE):
+        while len(load.answers) < CALLERS + ANNOUNCERS or min(load.answers.values()) < 40:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        server.terminate()
+        for client in load.readers:
+            await client.ended.wait()
+        await asyncio.gather(*tasks)
+        # Until the process has ended they are there, and still do not read.
+        await asyncio.to_thread(server.wait_for_exit, GRACE)
+    for client in load.deaf:
+        client.transport.disconnect(False)
+    return load
+
+
+@pytest.mark.parametrize("kind", ["uvicorn", "uvicorn-asyncio"])
+def test_sigterm_under_load_says_goodbye_to_all_and_ends_in_time(kind: str, own_server: StartServer) -> None:
+    server = own_server(kind)
+
+    load = asyncio.run(kill(server))
+
+    assert server.wait_for_exit(0) in (0, -signal.SIGTERM)
+    said = [6, {"message": "the server shuts down"}, "wamp.close.system_shutdown"]
+    assert all(load.goodbyes.get(client) == said for client in load.readers)
+    journal = server.journal.read_text().splitlines()
+    assert {line for line in journal if line.startswith("closed ")} == {
+        f"closed {session_id}" for session_id in load.session_ids
+    }
+    assert len([line for line in journal if line.startswith("slow ended ")]) == CALLERS
+    assert "Traceback" not in server.log

@@ -1,0 +1,427 @@
+"""Random peers use broker and dealer at once; one more is told of all that happens, and keeps books."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from tests.router.dealing import CALLEE_FEATURES, CALLER_FEATURES, Client, client
+from tests.router.test_dealer_states import PATTERNS, URIS, Model, Realm, someone_is_there
+from wampasgi.encoded import EncodedMessage
+from wampasgi.errors import WAMPError
+from wampasgi.identity import AuthenticationDetails
+from wampasgi.joined import JoinedSessions
+from wampasgi.messages import Call, Invocation, Message
+from wampasgi.peer import Peer
+from wampasgi.router.dealer import Outgoing
+from wampasgi.session import Session
+from wampasgi.types import Match
+
+SERVER, WATCHER = 10**9, 10**9 + 1
+TOPICS: list[tuple[Match, str]] = [
+    ("exact", "com.a"),
+    ("exact", "com.a.b"),
+    ("prefix", "com."),
+    ("wildcard", "com..b"),
+    ("exact", "wamp.session.on_leave"),
+    ("exact", "wamp.subscription.on_delete"),
+    ("prefix", "wamp."),
+]
+
+
+def matches(match: str, pattern: str, topic: str) -> bool:
+    if match == "prefix":
+        return topic.startswith(pattern)
+    if match == "exact":
+        return topic == pattern
+    of_pattern, of_topic = pattern.split("."), topic.split(".")
+    return len(of_pattern) == len(of_topic) and all(
+        part in ("", other) for part, other in zip(of_pattern, of_topic, strict=True)
+    )
+
+
+@dataclass
+class Member(Client):
+    """What the router is told of a session."""
+
+    id: int = 0
+    authentication: AuthenticationDetails = field(default_factory=AuthenticationDetails)
+
+
+@dataclass
+class Subscriber(Model):
+    #: Match policy and topic by subscription ID.
+    subscriptions: dict[int, tuple[str, str]] = field(default_factory=dict)
+    testaments: dict[str, list[int]] = field(default_factory=lambda: {"detached": [], "destroyed": []})
+
+
+class Inbox:
+    """Owns what writes an event to one peer, and writes it at once."""
+
+    @staticmethod
+    def spawn_each(starts: Iterable[tuple[Inbox, Callable[[list[Any]], None], list[Any]]]) -> None:
+        for _, write, raw in starts:
+            write(raw)
+
+
+class RecordingPeer:
+    """Stands in for the wire side of a session, whose client may stop reading at any message."""
+
+    def __init__(self, machine: Router, session_id: int) -> None:
+        self.machine = machine
+        self.session_id = session_id
+        self.overloaded = False
+        #: How many more messages it takes before its queue overflows.
+        self.patience: int | None = None
+        #: The next INVOCATION is one that its serializer cannot carry.
+        self.cannot_carry = False
+        self.ended = False
+        # Set by JoinedSessions
+        self.router: JoinedSessions | None = None
+        #: As subscriber.
+        self.subscriptions = self
+
+    def send(self, message: Message) -> None:
+        if isinstance(message, Invocation) and self.cannot_carry:
+            self.cannot_carry = False
+            assert self.router is not None
+            self.router.undeliverable(self.session_id, message.request_id, "no serializer carries this")
+        elif self._takes():
+            self.machine.take(self.session_id, message)
+
+    def writing(self, message: EncodedMessage) -> object:
+        return (Inbox(), self._write, message.raw) if self._takes() else None
+
+    def _write(self, raw: list[Any]) -> None:
+        self.machine.take_event(self.session_id, *raw[1:])
+
+    def _takes(self) -> bool:
+        if self.ended:
+            assert self.session_id in self.machine.ended_now, "a message goes to a session that has left"
+            return False
+        if self.patience == 0:
+            self.machine.ended_now.add(self.session_id)
+            self.end()
+            return False
+        if self.patience is not None:
+            self.patience -= 1
+        return True
+
+    def say_goodbye(self, reason: str, text: str | None) -> None:
+        if not self.ended:
+            self.end()
+
+    def end(self) -> None:
+        self.ended = True
+        self.machine.forget(self.session_id)
+        assert self.router is not None
+        self.router.leaving(self.session_id)
+
+    def revoke(self, subscription_id: int, reason: str | None) -> None:
+        del self.machine.joined[self.session_id].subscriptions[subscription_id]
+        self.machine.router.broker.unsubscribe(self.session_id, subscription_id)
+
+
+class LastWill:
+    def __init__(self, machine: Router, session_id: int, number: int) -> None:
+        self.machine, self.session_id, self.number = machine, session_id, number
+
+    def __call__(self) -> None:
+        broker, args = self.machine.router.broker, [self.session_id, self.number]
+        self.machine.router.distribute(broker.publish(self.session_id, "com.testament", {}, args, None))
+
+
+class Router(Realm):
+    joined: dict[int, Subscriber]  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        server = cast("Session", Member(id=SERVER))
+        self.router = JoinedSessions(server)
+        self.dealer = self.router.dealer
+        self.servers = {SERVER, WATCHER}
+        self.members: dict[int, Member] = {}
+        self.peers: dict[int, RecordingPeer] = {}
+        #: Sessions that have begun to end, but are not forgotten yet.
+        self.ending: list[int] = []
+        #: Those of them that ended in the middle of the present step, which may have had more for them.
+        self.ended_now: set[int] = set()
+        #: Session and subscription IDs of the events by publication ID.
+        self.events: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        #: What each session that has ended had to leave, and what the watcher got of it.
+        self.last_wills: dict[int, list[int]] = {}
+        self.executed: dict[int, list[int]] = defaultdict(list)
+        self.testaments: list[weakref.ref[LastWill]] = []
+        # The watcher's books
+        self.present: set[int] = set()
+        self.subscribers: dict[int, set[int]] = {}
+        self.callees: dict[int, set[int]] = {}
+        self.add(WATCHER, Member())
+        broker = self.router.broker
+        self.watched = {
+            broker.subscribe(WATCHER, topic, "prefix").subscription_id for topic in ("wamp.", "com.test")
+        }
+        self.router.report()
+
+    def add(self, session_id: int, member: Member) -> None:
+        member.id = session_id
+        self.members[session_id] = member
+        self.peers[session_id] = RecordingPeer(self, session_id)
+        self.router.join(cast("Session", member), cast("Peer", self.peers[session_id]))
+
+    def forget(self, session_id: int) -> None:
+        model = self.joined.pop(session_id)
+        model.open_calls.clear()
+        self.last_wills[session_id] = [*model.testaments["detached"], *model.testaments["destroyed"]]
+        self.ending.append(session_id)
+
+    def deliver(self, outgoing: list[Outgoing]) -> None:
+        self.router.deliver(outgoing)
+        self.router.report()
+
+    # What arrives
+
+    def take_event(
+        self,
+        session_id: int,
+        subscription_id: int,
+        publication_id: int,
+        details: dict[str, Any],
+        args: list[Any] | None = None,
+    ) -> None:
+        self.events[publication_id].append((session_id, subscription_id))
+        if session_id == WATCHER:
+            assert subscription_id in self.watched
+            self.watch(details["topic"], args or [])
+            return
+        match, topic = self.joined[session_id].subscriptions[subscription_id]
+        assert matches(match, topic, details.get("topic", topic))
+
+    def watch(self, topic: str, args: list[Any]) -> None:
+        if topic == "wamp.session.on_join":
+            self.present.add(args[0]["session"])
+        elif topic == "wamp.session.on_leave":
+            self.present.remove(args[0])
+            assert self.executed[args[0]] == self.last_wills[args[0]]
+        elif topic == "com.testament":
+            session_id, number = args
+            self.executed[session_id].append(number)
+        else:
+            _, kind, event = topic.split(".")
+            self.keep_book(self.subscribers if kind == "subscription" else self.callees, event, *args)
+
+    def keep_book(self, book: dict[int, set[int]], event: str, session_id: int, entry: Any) -> None:
+        if event == "on_create":
+            assert entry["id"] not in book
+            book[entry["id"]] = set()
+        elif event == "on_delete":
+            assert book.pop(entry) == set()
+        elif event in ("on_subscribe", "on_register"):
+            members = book.setdefault(entry, set()) if entry in self.watched else book[entry]
+            assert session_id not in members
+            members.add(session_id)
+        else:
+            assert event in ("on_unsubscribe", "on_unregister")
+            book[entry].remove(session_id)
+
+    # Steps
+
+    @rule(
+        caller=st.sets(st.sampled_from(CALLER_FEATURES)),
+        callee=st.sets(st.sampled_from(CALLEE_FEATURES)),
+        patience=st.none() | st.integers(0, 20),
+    )
+    def join(self, caller: set[str], callee: set[str], patience: int | None) -> None:
+        session_id = next(self.ids)
+        details = client(caller=caller, callee=callee).details
+        self.joined[session_id] = Subscriber(frozenset(callee | {f"caller:{name}" for name in caller}))
+        self.add(session_id, Member(f"user{session_id % 2}", "user", details))
+        self.peers[session_id].patience = patience
+
+    def remove(self, session_id: int) -> None:
+        self.peers[session_id].end()
+
+    @precondition(lambda self: self.ending)
+    @rule(data=st.data())
+    def session_is_over(self, data: st.DataObject) -> None:
+        session_id = data.draw(st.sampled_from(self.ending), "session")
+        self.ending.remove(session_id)
+        self.router.leave(cast("Session", self.members.pop(session_id)))
+
+    @rule(data=st.data())
+    @someone_is_there
+    def client_is_killed(self, data: st.DataObject) -> None:
+        self.call_meta("wamp.session.kill", self.someone(data), self.someone(data), None, None)
+
+    @rule(authid=st.sampled_from(["user0", "user1"]), data=st.data())
+    @someone_is_there
+    def clients_are_killed(self, authid: str, data: st.DataObject) -> None:
+        self.call_meta("wamp.session.kill_by_authid", self.someone(data), authid, None, None)
+
+    @rule(overloaded=st.booleans(), cannot_carry=st.booleans(), data=st.data())
+    @someone_is_there
+    def trouble(self, overloaded: bool, cannot_carry: bool, data: st.DataObject) -> None:
+        peer = self.peers[self.someone(data)]
+        peer.overloaded, peer.cannot_carry = overloaded, cannot_carry
+
+    @rule(wanted=st.sampled_from(TOPICS), data=st.data())
+    @someone_is_there
+    def subscribe(self, wanted: tuple[Match, str], data: st.DataObject) -> None:
+        session_id = self.someone(data)
+        match, topic = wanted
+        subscription = self.router.broker.subscribe(session_id, topic, match)
+        self.joined[session_id].subscriptions[subscription.subscription_id] = wanted
+        self.router.report()
+
+    @rule(data=st.data())
+    @someone_is_there
+    def unsubscribe(self, data: st.DataObject) -> None:
+        session_id = self.someone(data)
+        own = self.joined[session_id].subscriptions
+        subscription_id = data.draw(st.sampled_from([999, *sorted(own)]))
+        with contextlib.suppress(WAMPError):
+            self.router.broker.unsubscribe(session_id, subscription_id)
+            del own[subscription_id]
+        self.router.report()
+
+    @rule(wanted=st.sampled_from(TOPICS[:4]), data=st.data())
+    def revoke_subscription(self, wanted: tuple[Match, str], data: st.DataObject) -> None:
+        match, topic = wanted
+        only = data.draw(st.sampled_from([None, *sorted(self.joined)]))
+        had_it = [key for key, model in self.joined.items() if wanted in model.subscriptions.values()]
+        expected = had_it if only is None else [only] if only in had_it else []
+        assert self.router.revoke_subscription(topic, match, only, None) == len(expected)
+
+    @rule(
+        topic=st.sampled_from(URIS),
+        exclude_me=st.booleans(),
+        chosen=st.sampled_from(["eligible", "exclude", ""]),
+        data=st.data(),
+    )
+    @someone_is_there
+    def publish(self, topic: str, exclude_me: bool, chosen: str, data: st.DataObject) -> None:
+        publisher = self.someone(data)
+        options: dict[str, Any] = {"exclude_me": exclude_me}
+        listed = set(data.draw(st.lists(st.sampled_from(sorted(self.joined)), max_size=3)))
+        if chosen:
+            options[chosen] = sorted(listed)
+        expected = [
+            (session_id, subscription_id)
+            for session_id, model in self.joined.items()
+            for subscription_id, (match, pattern) in model.subscriptions.items()
+            if matches(match, pattern, topic)
+            and not (exclude_me and session_id == publisher)
+            and not (chosen == "eligible" and session_id not in listed)
+            and not (chosen == "exclude" and session_id in listed)
+        ]
+        publication = self.router.broker.publish(publisher, topic, options, None, None)
+        self.router.distribute(publication)
+        self.router.report()
+        arrived = self.events[publication.publication_id]
+        assert len(set(arrived)) == len(arrived)
+        for session_id in self.joined:
+            of_session = {entry for entry in expected if entry[0] == session_id}
+            assert of_session == {entry for entry in arrived if entry[0] == session_id}
+        assert set(arrived) <= set(expected)
+
+    @rule(scope=st.sampled_from(["detached", "destroyed"]), number=st.integers(0, 99), data=st.data())
+    @someone_is_there
+    def add_testament(self, scope: str, number: int, data: st.DataObject) -> None:
+        session_id = self.someone(data)
+        testament = LastWill(self, session_id, number)
+        self.testaments.append(weakref.ref(testament))
+        self.call_meta("wamp.session.add_testament", session_id, testament, scope, 1000)
+        self.joined[session_id].testaments[scope].append(number)
+
+    @rule(scope=st.sampled_from(["detached", "destroyed"]), data=st.data())
+    @someone_is_there
+    def flush_testaments(self, scope: str, data: st.DataObject) -> None:
+        session_id = self.someone(data)
+        self.call_meta("wamp.session.flush_testaments", session_id, scope)
+        self.joined[session_id].testaments[scope].clear()
+
+    @rule(procedure=st.sampled_from(URIS))
+    def server_calls(self, procedure: str) -> None:
+        call = Call(next(self.ids), {}, procedure)
+        self.deliver(self.dealer.call(SERVER, call, now=self.now))
+
+    @rule(pattern=st.sampled_from(PATTERNS))
+    def revoke_registration(self, pattern: tuple[Match, str]) -> None:
+        match, procedure = pattern
+        registration = self.dealer.registrations.get(match, procedure)
+        if registration is not None:
+            for session_id in registration.callees:
+                self.joined[session_id].registrations.remove(registration.registration_id)
+        self.router.revoke_registration(procedure, match, None)
+
+    @rule(data=st.data())
+    @someone_is_there
+    def remove_callee(self, data: st.DataObject) -> None:
+        session_id = self.someone(data)
+        own = self.joined[session_id].registrations
+        if own:
+            registration_id = data.draw(st.sampled_from(sorted(own)))
+            own.remove(registration_id)
+            self.call_meta("wamp.registration.remove_callee", session_id, registration_id, session_id, None)
+
+    def call_meta(self, procedure: str, caller_id: int, *values: Any) -> None:
+        with contextlib.suppress(WAMPError):
+            self.router.conclude(self.router.meta.find(procedure).compute(caller_id, *values))
+
+    # What holds after each step
+
+    @invariant()
+    def what_ended_in_a_step_gets_nothing_after_it(self) -> None:
+        self.ended_now.clear()
+
+    @invariant()
+    def subscriptions_agree_with_the_sessions(self) -> None:
+        expected: dict[int, set[int]] = {subscription_id: {WATCHER} for subscription_id in self.watched}
+        for session_id, model in self.joined.items():
+            for subscription_id in model.subscriptions:
+                expected.setdefault(subscription_id, set()).add(session_id)
+        found = self.router.broker.subscriptions
+        assert {key: set(subscription.subscribers) for key, subscription in found.items()} == expected
+        for subscription in found.values():
+            assert self.router.broker.get(subscription.topic, subscription.match) is subscription
+
+    @invariant()
+    def meta_events_told_all_that_happened(self) -> None:
+        assert self.present == set(self.joined)
+        for subscription_id, subscription in self.router.broker.subscriptions.items():
+            # Of one's own subscription to meta events one is not told.
+            untold = {WATCHER} if subscription.topic == "wamp." else set()
+            assert self.subscribers.get(subscription_id, set()) == set(subscription.subscribers) - untold
+        assert set(self.subscribers) <= set(self.router.broker.subscriptions)
+        registrations = self.dealer.registrations.by_id.items()
+        assert self.callees == {key: set(registration.callees) for key, registration in registrations}
+
+    def teardown(self) -> None:
+        for session_id in list(self.joined):
+            if session_id in self.joined:
+                self.remove(session_id)
+        self.what_ended_in_a_step_gets_nothing_after_it()
+        self.meta_events_told_all_that_happened()
+        for session_id in self.ending:
+            self.router.leave(cast("Session", self.members.pop(session_id)))
+        assert list(self.router) == [WATCHER]
+        assert set(self.router.broker.subscriptions) == self.watched
+        assert not self.dealer.registrations.by_id
+        assert not self.dealer.sessions[SERVER].calls
+        assert not any(testament() for testament in self.testaments)
+        self.router.broker.remove_session(WATCHER)
+        self.router.report()
+        assert not self.router.broker.subscriptions
+        super().teardown()
+
+
+TestRouter = Router.TestCase
+TestRouter.settings = settings(max_examples=80, stateful_step_count=50)
