@@ -283,7 +283,7 @@ async def test_refusal_says_what_was_refused() -> None:
     error = refusal("publish", "chat.news")
 
     assert error.uri == "wamp.error.not_authorized"
-    assert error.args == ("this session may not publish 'chat.news'",)
+    assert error.args == ("this session may not publish to 'chat.news'",)
 
 
 # On a realm

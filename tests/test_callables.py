@@ -170,7 +170,7 @@ def test_plain_wrapper_of_an_async_generator_has_to_return_one() -> None:
 
 
 def test_not_callable_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"builtins\.int is not callable"):
+    with pytest.raises(ConfigurationError, match="5 is not callable"):
         UserFunction.read(cast("Any", 5))
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,18 @@ def test_router_announces_both_roles_with_their_features() -> None:
     }
     assert roles["broker"]["features"]["publisher_exclusion"] is True
     assert roles["dealer"]["features"]["call_canceling"] is True
+
+
+def test_protocol_page_lists_the_features_that_are_announced() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "protocol.md").read_text()
+
+    listed = {role: set(names) for role, names in feature_rows(page)}
+    assert listed == {role: set(features) for role, features in ROUTER_FEATURES.items()}
+
+
+def feature_rows(page: str) -> list[tuple[str, list[str]]]:
+    rows = re.findall(r"^\| (broker|dealer) \| (.*) \|$", page, re.MULTILINE)
+    return [(role, re.findall(r"`(\w+)`", cell)) for role, cell in rows]
 
 
 def test_roles_of_one_welcome_can_be_changed_without_effect_on_the_next() -> None:

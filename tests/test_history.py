@@ -357,7 +357,7 @@ async def test_encoded_payload_is_in_the_history_as_it_came() -> None:
     [
         ({"topic": "no topic"}, "no valid URI"),
         ({"topic": "com..a"}, "no valid URI"),
-        ({"topic": "t", "match": "regex"}, "match must be one of"),
+        ({"topic": "t", "match": "regex"}, "match is 'regex', it must be one of"),
         ({"topic": "t", "limit": 0}, "limit is 0"),
         ({"topic": "t", "limit": 1.5}, "limit is 1.5"),
         ({"topic": "t", "limit": True}, "limit is True"),

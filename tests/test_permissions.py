@@ -294,13 +294,13 @@ def test_pattern_within_the_routers_own_uris_is_decided_by_rules_about_these(uri
     [
         (["com.app"], {}, "names no action.*call, register, publish, subscribe"),
         (["com.app", "call", "invoke"], {}, "unknown action 'invoke'.*call, register, publish, subscribe"),
-        (["com.app", "call"], {"match": "regex"}, "unknown match policy 'regex'.*exact, prefix, wildcard"),
-        (["com..app", "call"], {}, "'com..app'.*match='exact'.*no valid URI"),
+        (["com.app", "call"], {"match": "regex"}, "match is 'regex'.*exact, prefix, wildcard"),
+        (["com..app", "call"], {}, "'com..app' is no valid URI for match='exact'"),
         (["com.", "call"], {}, "no valid URI"),
         (["com..app.", "call"], {"match": "prefix"}, "no valid URI"),
         (["com.my app", "call"], {"match": "wildcard"}, "no valid URI"),
-        (["com.app", "call"], {"role": ()}, r"role=\(\)"),
-        (["com.app", "call"], {"role": ""}, "role=''"),
+        (["com.app", "call"], {"role": ()}, r"role is \(\)"),
+        (["com.app", "call"], {"role": ""}, "role is ''"),
         (["com.app", "call"], {"role": ["admin", None]}, "None"),
     ],
 )

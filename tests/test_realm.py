@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from starlette.middleware import Middleware
@@ -18,6 +18,7 @@ from wampasgi import (
     Session,
     TopicRouteSet,
 )
+from wampasgi.testing import TestClient
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 
@@ -273,6 +274,56 @@ async def test_routes_added_later_count_for_sessions_that_join_later() -> None:
         assert (await early.ask(48, 1, {}, "late"))[4] == "wamp.error.no_such_procedure"
 
 
+@pytest.mark.anyio
+async def test_realm_that_is_served_without_an_application_says_what_to_do() -> None:
+    async def unused(*_: object) -> NoReturn:
+        raise AssertionError("never called")
+
+    with pytest.raises(ConfigurationError, match=r"realm 'r' .* Application\(\[realm\]\)"):
+        await Realm("r")({"type": "websocket"}, unused, unused)
+    with pytest.raises(ConfigurationError, match="test an application"):
+        TestClient(Realm("r"))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"exlude": [1]}, "PUBLISH has no option 'exlude', its options are .*exclude"),
+        ({"exclude": "x"}, "'exclude' of PUBLISH is 'x', it must be a list of session IDs"),
+        ({"eligible_authid": {5}}, "it must be a list of strings"),
+        ({"retain": "yes"}, "it must be a bool"),
+    ],
+)
+@pytest.mark.anyio
+async def test_publication_of_the_server_with_a_wrong_option_raises(
+    options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        await Application().publish("t", options=options)
+
+
+@pytest.mark.anyio
+async def test_publication_on_a_realm_that_was_never_added_raises() -> None:
+    with pytest.raises(ConfigurationError, match=r"call app\.add_realm"):
+        await Realm("r").publish("t", 1)
+
+
+@pytest.mark.anyio
+async def test_lists_of_a_publication_of_the_server_may_be_sets_and_tuples() -> None:
+    app = Application()
+    app.allow("t", "subscribe", role="anonymous")
+    async with connect(app) as one, connect(app) as two:
+        one_id, two_id = (await one.join())[1], (await two.join())[1]
+        for websocket in one, two:
+            await websocket.ask(32, 1, {}, "t")
+        await app.publish("t", 1, options={"exclude": {one_id}, "_trace": "mine"})
+        await app.publish("t", 2, options={"eligible": (one_id,)})
+
+        assert (await one.receive())[4] == [2]
+        assert (await two.receive())[4] == [1]
+        assert two_id != one_id
+
+
 # Configuration that cannot be
 
 
@@ -285,6 +336,10 @@ async def generator() -> AsyncIterator[None]:
 
 async def wants_database(database: object) -> AsyncIterator[None]:
     yield
+
+
+class PlainASGI:
+    """ASGI middleware that is not wrapped as Starlette wants it."""
 
 
 async def asks_database(database: object) -> bool:
@@ -319,6 +374,18 @@ def two_regexes_alike() -> None:
     realm.procedure("a+", match="regex")(generator)
 
 
+def registered_twice() -> None:
+    app = Application()
+    app.register("a.b", handler)
+    app.register("a.b", handler)
+
+
+def registered_where_a_route_is() -> None:
+    app = Application()
+    app.procedure("a.b")(handler)
+    app.register("a.b", handler)
+
+
 def two_authorizers() -> None:
     realm = Realm("r")
     realm.authorizer(handler)
@@ -338,13 +405,32 @@ def realm_of_two_applications() -> None:
         (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is taken by .*handler"),
         (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is taken by"),
         (two_regexes_alike, r"regex route 'a\+' .* is taken by"),
+        (registered_twice, r"exact route 'a\.b' .* is taken by .*handler \(.*:\d+\)"),
+        (registered_where_a_route_is, r"exact route 'a\.b' .* is taken by .*handler \(.*:\d+\)"),
         (two_authorizers, "the realm has .*handler.* already"),
         (realm_of_two_applications, "belongs to an application already"),
         (lambda: Application([Realm("r"), Realm("r")]), "a realm 'r' was added before"),
         (lambda: Application().add_realm("r"), "it takes a Realm"),  # type: ignore[arg-type]
+        (lambda: Application(Realm("r")), "takes several realms"),  # type: ignore[arg-type]
+        (lambda: Application(limits={"subscriptions": 1}), "write limits=Limits"),  # type: ignore[arg-type]
+        (lambda: Realm("r", limits=5), "limits=5: write limits=Limits"),  # type: ignore[arg-type]
+        (lambda: Application(middleware=[PlainASGI]), "PlainASGI.* must be wrapped"),  # type: ignore[list-item]
+        (lambda: Realm("r", middleware=[PlainASGI]), "PlainASGI.* must be wrapped"),  # type: ignore[list-item]
         (lambda: Realm("no good"), "realm 'no good'"),
+        (lambda: Realm(None), "realm None"),  # type: ignore[arg-type]
         (lambda: Realm("r").procedure("a", match="glob")(handler), "handler.*match is 'glob'"),  # type: ignore[arg-type]
         (lambda: Realm("r").subscriber("a", match="regex")(handler), "handler.*match is 'regex'"),  # type: ignore[arg-type]
+        (lambda: Realm("r").procedure(handler), r"@procedure got .*handler \(.*: it takes a URI"),  # type: ignore[arg-type]
+        (lambda: Realm("r").topic(generator), "@topic got .*generator"),  # type: ignore[arg-type]
+        (lambda: Realm("r").subscriber(handler), "@subscriber got .*handler"),  # type: ignore[arg-type]
+        (lambda: RPCRouteSet().route(handler), "@route got .*handler"),  # type: ignore[arg-type]
+        (lambda: RPCRouteSet().prefix_route(5), "@prefix_route got 5"),  # type: ignore[arg-type]
+        (lambda: RPCRouteSet().regex_route(handler), "@regex_route got .*handler"),  # type: ignore[arg-type]
+        (lambda: Realm("r").procedure("a", roles=())(handler), r"roles is \(\)"),
+        (lambda: Realm("r").procedure("a", roles=5)(handler), "roles is 5"),  # type: ignore[arg-type]
+        (lambda: Realm("r").revoke_registration("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
+        (lambda: Realm("r").revoke_subscription("a."), "'a.' is no valid URI for match='exact'"),
+        (lambda: Realm("r").clear_retained("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
         (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is no valid URI"),
         (lambda: Realm("r").procedure("wamp.mine")(handler), "are the router's"),
         (lambda: Realm("r").procedure("(", match="regex")(handler), "the regular expression is wrong"),

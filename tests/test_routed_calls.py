@@ -753,6 +753,14 @@ async def test_session_that_is_over_cannot_be_called() -> None:
             await session.call("ui.confirm")
 
 
+async def test_asking_a_client_for_what_it_has_not_registered_names_the_procedure() -> None:
+    app = open_app()
+    async with joined(app, 1):
+        [session] = app.default_realm.sessions.values()
+        with pytest.raises(WAMPError, match=r"that session has registered no procedure 'ui\.confirm'"):
+            await session.call("ui.confirm")
+
+
 async def test_realms_own_session_has_no_procedures() -> None:
     app = Application()
 

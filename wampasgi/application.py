@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
 from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
-from wampasgi.configuration import ConfiguresRealm, RealmSettings
+from wampasgi.configuration import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
 from wampasgi.dispatch import WebSocketDispatcher
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
@@ -69,6 +69,9 @@ class Application(ConfiguresRealm):
     ) -> None:
         if uri_check not in ("loose", "strict"):
             raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
+        if isinstance(realms, Realm):
+            raise ConfigurationError(f"Application got {realms!r}: it takes several realms, [realm]")
+        checked_limits(limits)
         self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
         self._context = ApplicationContext(
@@ -94,7 +97,7 @@ class Application(ConfiguresRealm):
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._stack: ASGIApp = self._dispatch
-        for wrapper in reversed(tuple(middleware)):
+        for wrapper in reversed(checked_middleware(middleware)):
             self._stack = wrapper.cls(self._stack, *wrapper.args, **wrapper.kwargs)
         for realm in realms:
             self.add_realm(realm)

@@ -20,6 +20,10 @@ class Rule:
     expected: str
     accepts: Callable[[Any], bool] | None = None
 
+    def holds(self, value: object) -> bool:
+        """Whether the attribute may have this value."""
+        return type(value) is self.type and (self.accepts is None or self.accepts(value))
+
 
 #: The known attributes of one dict, by name.
 Rules: TypeAlias = Mapping[str, Rule]

@@ -169,4 +169,5 @@ def may_disclose(verdict: Verdict | None, action: Action, uri: str, options: Map
 
 def refusal(action: Action, uri: str) -> WAMPError:
     """The error for an action that is not allowed."""
-    return WAMPError(NOT_AUTHORIZED, f"this session may not {action} {uri!r}")
+    preposition = "to " if action in ("subscribe", "publish") else ""
+    return WAMPError(NOT_AUTHORIZED, f"this session may not {action} {preposition}{uri!r}")

@@ -14,7 +14,7 @@ from wampasgi.handlers import HandlerPlan
 from wampasgi.joined import JoinedSessions
 from wampasgi.limits import Limits
 from wampasgi.router.matching import URIMap
-from wampasgi.routing import RouteTable, precedence
+from wampasgi.routing import RouteMatch, RouteTable, precedence
 from wampasgi.session import Session
 from wampasgi.subscribing import Topic
 from wampasgi.types import Match
@@ -90,12 +90,12 @@ class BuiltRealm:
             return own
         return own if _precedence(own) > precedence(registration.match, registration.procedure) else None
 
-    def has_procedure(self, match: Match, uri: str) -> bool:
-        """Whether exactly this URI, or pattern of URIs, is one of the realm's own procedures."""
+    def own_procedure(self, match: RouteMatch, uri: str) -> Procedure | None:
+        """What exactly this URI, or pattern of URIs, is of the realm's own procedures, None for nothing."""
         return (
-            self.procedure_for_all is not None
-            or self.procedures.get(match, uri) is not None
-            or self.procedures_at_run_time.get(match, uri) is not None
+            self.procedure_for_all
+            or self.procedures.get(match, uri)
+            or self.procedures_at_run_time.get(match, uri)
         )
 
     def offered(self) -> Iterator[tuple[Match, str]]:

@@ -80,7 +80,7 @@ class UserFunction:
             function = getattr(function, "__wrapped__", function)
         description = describe(function)
         if not callable(function):
-            raise ConfigurationError(f"{description} is not callable: give a function")
+            raise ConfigurationError(f"{function!r} is not callable: give a function")
         kind, certain = _call_kind(function)
         return cls(
             function=function if certain else _made_certain(function, kind, description),

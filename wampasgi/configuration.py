@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from starlette.middleware import Middleware
 
@@ -24,7 +24,7 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.handlers import describe
 from wampasgi.injection import Injection
 from wampasgi.limits import Limits
-from wampasgi.permissions import Permissions
+from wampasgi.permissions import Permissions, roles_of
 from wampasgi.routing import (
     H,
     Route,
@@ -33,13 +33,35 @@ from wampasgi.routing import (
     RouteTable,
     RPCRouteSet,
     TopicRouteSet,
-    roles_of,
+    require_uri,
 )
 from wampasgi.types import Action, Handler, Match
-from wampasgi.uris import MATCH_POLICIES, check_pattern
+from wampasgi.uris import require_pattern
 
 #: Arguments that the framework provides; a default arg of such a name would never be used.
 _FRAMEWORK_ARGUMENTS = frozenset({"session", "request", "topic_uri", "event", "realm", "app"})
+
+
+def checked_middleware(middleware: Iterable[Middleware]) -> tuple[Middleware, ...]:
+    """Take ``middleware=``; raises ConfigurationError for what is no Middleware object of Starlette's."""
+    given = tuple(middleware)
+    for item in given:
+        if not isinstance(item, Middleware):
+            raise ConfigurationError(
+                f"middleware={given!r}: {item!r} must be wrapped, "
+                f"starlette.middleware.Middleware(SomeMiddleware, option=...)"
+            )
+    return given
+
+
+L = TypeVar("L", bound=Limits | None)
+
+
+def checked_limits(limits: L) -> L:
+    """Take ``limits=``; raises ConfigurationError for anything but Limits."""
+    if limits is not None and not isinstance(limits, Limits):
+        raise ConfigurationError(f"limits={limits!r}: write limits=Limits(message_size=...)")
+    return limits
 
 
 class RealmSettings:
@@ -57,8 +79,8 @@ class RealmSettings:
         changed: Callable[[], None],
         keep_history: Callable[[str, Match, int], None],
     ) -> None:
-        self.middleware = tuple(middleware)
-        self.limits = limits
+        self.middleware = checked_middleware(middleware)
+        self.limits = checked_limits(limits)
         self.changed = changed
         self.keep_history = keep_history
         self.procedures: RouteTable[Route] = RouteTable()
@@ -97,6 +119,7 @@ class ConfiguresRealm(ABC):
         self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
         """Decorate a procedure: ``match`` is exact, prefix, wildcard or regex, ``roles`` who may call it."""
+        require_uri("@procedure", uri)
 
         def add(handler: H) -> H:
             route = Route(uri, match, handler, roles_of(roles))
@@ -110,6 +133,7 @@ class ConfiguresRealm(ABC):
         self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
         """Decorate the gatekeeper of a topic: ``roles`` are those that may subscribe. See TopicRouteSet."""
+        require_uri("@topic", uri)
 
         def add(handler: H) -> H:
             route = Route(uri, match, handler, roles_of(roles))
@@ -128,13 +152,10 @@ class ConfiguresRealm(ABC):
         they publish reaches the server's own subscribers alone. The events of one session are handled in
         order, one at a time. A handler that fails is logged.
         """
+        require_uri("@subscriber", topic)
 
         def add(handler: H) -> H:
-            if match not in ("exact", "prefix", "wildcard"):
-                raise ConfigurationError(
-                    f"subscriber {describe(handler)}: match is {match!r}, "
-                    f"it must be exact, prefix or wildcard"
-                )
+            require_pattern(f"subscriber {describe(handler)}", topic, match)
             route = Route(topic, match, handler, roles_of(roles))
             self.settings.subscribers.append((match, route))
             self.settings.changed()
@@ -193,13 +214,7 @@ class ConfiguresRealm(ABC):
         Spec: Advanced Profile, "Event History".
         """
         where = f"keep_history({topic!r}, match={match!r})"
-        if match not in MATCH_POLICIES:
-            raise ConfigurationError(f"{where}: match must be one of {', '.join(MATCH_POLICIES)}")
-        if not check_pattern(topic, match):
-            raise ConfigurationError(
-                f"{where}: no valid URI of this policy. Components, parted by dots, have no white space or "
-                f"'#'; empty may be the last one of a prefix and any of a wildcard"
-            )
+        require_pattern(where, topic, match)
         if type(limit) is not int or limit < 1:
             raise ConfigurationError(f"{where}: limit is {limit!r}, it must be a number of events, 1 or more")
         self.settings.keep_history(topic, match, limit)
@@ -273,8 +288,8 @@ class ConfiguresRealm(ABC):
         """Allow actions (call, register, publish, subscribe) on a URI or a pattern of URIs.
 
         ``role`` is the role, or the roles, that it is for; None is everybody. A rule for one role shuts out
-        the others. ``disclose`` lets publishers be disclosed when they ask for it. Of several rules that
-        match, the most specific decides.
+        the others. ``disclose`` lets callers and publishers be disclosed when they, or callees, ask for it.
+        Of several rules that match, the most specific decides.
         """
         self.settings.permissions.allow(uri, *actions, match=match, role=role, disclose=disclose)
 

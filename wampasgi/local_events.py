@@ -21,7 +21,7 @@ from wampasgi.events import Event, Subscriber
 from wampasgi.logs import fields, logger_named
 from wampasgi.router.broker import Broker
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, check_pattern
+from wampasgi.uris import require_pattern
 
 logger = logger_named("wampasgi.router")
 
@@ -105,12 +105,7 @@ class Events:
         when_full: WhenFull,
     ) -> None:
         where = f"events of {topic!r}"
-        if match not in MATCH_POLICIES:
-            raise ConfigurationError(
-                f"{where}: match is {match!r}, it must be one of {', '.join(MATCH_POLICIES)}"
-            )
-        if not check_pattern(topic, match):
-            raise ConfigurationError(f"{where}: that is no valid URI for match={match!r}")
+        require_pattern(where, topic, match)
         if type(buffer) is not int or buffer < 1:
             raise ConfigurationError(f"{where}: buffer is {buffer!r}, it must be a whole number above zero")
         if when_full not in get_args(WhenFull):

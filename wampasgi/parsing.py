@@ -164,9 +164,7 @@ def _attributes(field: str, value: object, rules: Rules) -> dict[str, Any]:
         }
     for name, attribute in attributes.items():
         rule = rules.get(name)
-        if rule is not None and (
-            type(attribute) is not rule.type or (rule.accepts is not None and not rule.accepts(attribute))
-        ):
+        if rule is not None and not rule.holds(attribute):
             raise _wrong(f"{field}.{name}", rule.expected, attribute, rule.type)
     return attributes
 

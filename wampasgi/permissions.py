@@ -8,17 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.router.matching import URIMap, covers, overlaps, specificity
 from wampasgi.types import Action, Match
-from wampasgi.uris import MATCH_POLICIES, check_pattern, is_reserved
+from wampasgi.uris import is_reserved, require_pattern
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 # How the router's own URIs begin.
 _RESERVED: Final = "wamp."
+
+
+def roles_of(roles: str | Collection[str] | None, where: str = "roles") -> frozenset[str] | None:
+    """Normalise what takes one role, several, or None for everybody.
+
+    Raises ConfigurationError, ``where`` first, for anything else, and for an empty collection: it would shut
+    out everybody.
+    """
+    if roles is None:
+        return None
+    given: object = (roles,) if isinstance(roles, str) else roles
+    named = frozenset(given) if isinstance(given, Collection) else frozenset()
+    if not named or not all(isinstance(name, str) and name for name in named):
+        raise ConfigurationError(
+            f"{where} is {roles!r}: give a non-empty str or several, or leave it out to allow everybody"
+        )
+    return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +94,7 @@ class Permissions:
         fit its policy, and for no or an empty role.
         """
         _check_rule(uri, actions, match)
-        roles = _roles(role)
+        roles = roles_of(role, f"allow({uri!r}): role")
         self.given = True
         rules = self._reserved if is_reserved(uri) else self._application
         for action in actions:
@@ -171,7 +188,7 @@ def _both(one: Verdict | None, other: Verdict | None) -> Verdict | None:
     return Verdict(allowed=True, disclose=one.disclose and other.disclose)
 
 
-def _check_rule(uri: str, actions: Collection[str], match: str) -> None:
+def _check_rule(uri: str, actions: Collection[str], match: Match) -> None:
     """Raise ConfigurationError for a rule that could never say what its author meant."""
     if not actions:
         raise ConfigurationError(f"allow({uri!r}) names no action: name some of {', '.join(ACTIONS)}")
@@ -180,24 +197,4 @@ def _check_rule(uri: str, actions: Collection[str], match: str) -> None:
             raise ConfigurationError(
                 f"allow({uri!r}): unknown action {action!r}, the actions are {', '.join(ACTIONS)}"
             )
-    if match not in MATCH_POLICIES:
-        raise ConfigurationError(
-            f"allow({uri!r}): unknown match policy {match!r}, use one of {', '.join(MATCH_POLICIES)}"
-        )
-    if not check_pattern(uri, match, "loose"):
-        raise ConfigurationError(
-            f"allow({uri!r}, match={match!r}): no valid URI of this policy. Components, parted by dots, "
-            "have no white space or '#'; empty may be the last one of a prefix and any of a wildcard"
-        )
-
-
-def _roles(role: str | Collection[str] | None) -> Collection[str] | None:
-    """Return the roles a rule is for, None for everybody."""
-    if role is None:
-        return None
-    roles: list[Any] = [role] if isinstance(role, str) else list(role)
-    if not roles or not all(isinstance(name, str) and name for name in roles):
-        raise ConfigurationError(
-            f"role={role!r} is no role: give a non-empty str or several, or leave it out to allow everybody"
-        )
-    return roles
+    require_pattern(f"allow({uri!r})", uri, match)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from starlette.middleware import Middleware
+
+from wampasgi.auth import (
+    AnonymousMethod,
+    AnonymousMiddleware,
+    ChallengeMethod,
+    ChallengeMiddleware,
+    CustomAuthenticationMiddleware,
+    TransportAuthenticationMiddleware,
+)
 from wampasgi.callables import UserFunction
 from wampasgi.calls import Procedure
 from wampasgi.configuration import RealmSettings
+from wampasgi.errors import ConfigurationError
 from wampasgi.events import Event, Subscriber
-from wampasgi.handlers import HandlerPlan
+from wampasgi.handlers import HandlerPlan, describe
 from wampasgi.injection import Injection
 from wampasgi.overflow import check_overflow_handler
 from wampasgi.router.matching import URIMap
@@ -80,3 +91,30 @@ def read_subscribers(settings: RealmSettings, injection: Injection) -> URIMap[li
         else:
             at_topic.append(subscriber)
     return table
+
+
+def read_authenticators(
+    settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
+) -> list[Middleware]:
+    """What finds out who a session is, outermost first; the gate stops whom none of them has let in."""
+    if settings.authentication_handler is not None:
+        if settings.transport_authenticators or settings.challenge_methods or allow_anonymous:
+            raise ConfigurationError(
+                f"authentication handler {describe(settings.authentication_handler)} replaces all other "
+                f"authentication of its realm: leave out the other methods and allow_anonymous"
+            )
+        handler = injection.read(settings.authentication_handler)
+        return [Middleware(CustomAuthenticationMiddleware, handler=handler)]
+    stack: list[Middleware] = []
+    if settings.transport_authenticators:
+        plans = [injection.read(handler) for handler in settings.transport_authenticators]
+        stack.append(Middleware(TransportAuthenticationMiddleware, authenticators=plans))
+    methods: list[ChallengeMethod] = [make(injection) for make in settings.challenge_methods.values()]
+    authenticates = any(getattr(middleware.cls, "authenticates", False) for middleware in settings.middleware)
+    if not (stack or methods or authenticates):
+        return [] if allow_anonymous is False else [Middleware(AnonymousMiddleware)]
+    if allow_anonymous:
+        methods.append(AnonymousMethod())
+    if methods:
+        stack.append(Middleware(ChallengeMiddleware, methods=methods))
+    return stack

@@ -11,15 +11,7 @@ from anyio.lowlevel import checkpoint
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
-from wampasgi.auth import (
-    AnonymousMethod,
-    AnonymousMiddleware,
-    ChallengeMethod,
-    ChallengeMiddleware,
-    CustomAuthenticationMiddleware,
-    GateMiddleware,
-    TransportAuthenticationMiddleware,
-)
+from wampasgi.auth import GateMiddleware
 from wampasgi.authorization import Authorization
 from wampasgi.built import BuiltRealm
 from wampasgi.calls import Procedure, within
@@ -42,7 +34,9 @@ from wampasgi.limits import Limits
 from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.meta_calls import MetaCaller
 from wampasgi.metrics import Metrics
+from wampasgi.permissions import roles_of
 from wampasgi.reading import (
+    read_authenticators,
     read_overflow_handler,
     read_procedure,
     read_procedures,
@@ -51,12 +45,13 @@ from wampasgi.reading import (
     read_subscription_handler,
     read_topics,
 )
-from wampasgi.routing import Route, RouteMatch, RouteTable, roles_of
+from wampasgi.router.publish_options import check_server_options
+from wampasgi.routing import Route, RouteMatch, RouteTable
 from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
 from wampasgi.serializers import MSGPACK
 from wampasgi.session import Session
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
-from wampasgi.uris import check_uri, is_reserved
+from wampasgi.uris import check_uri, is_reserved, require_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +86,7 @@ class Realm(ConfiguresRealm):
         allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
     ) -> None:
-        if not check_uri(uri):
-            raise ConfigurationError(
-                f"realm {uri!r}: a realm URI is text without white space or '#', "
-                f"whose components between the dots are not empty"
-            )
+        require_pattern(f"realm {uri!r}", uri, "exact")
         if client_procedures not in ("realm", "session"):
             raise ConfigurationError(
                 f"realm {uri!r}: client_procedures is {client_procedures!r}, it must be realm or session"
@@ -151,6 +142,11 @@ class Realm(ConfiguresRealm):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
+        if scope["type"] != "wamp":
+            raise ConfigurationError(
+                f"realm {self.uri!r} serves sessions, not the ASGI scope type {scope['type']!r}: "
+                f"serve an application that it is added to, Application([realm])"
+            )
         built = self.build()
         assert self._stack is not None
         if built.early_lifespan_handlers:
@@ -168,11 +164,12 @@ class Realm(ConfiguresRealm):
         such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
         value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
         An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
-        serialized then raises UnserializableValue.
+        serialized then raises UnserializableValue. A wrong topic or option raises ValueError.
         """
+        self._require_context()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
-        options, payload = options or {}, (list(args), kwargs)
+        options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
         broker = self._joined.broker
         if broker.stores(topic, options):
             # The objects may change later, and one that no client can be sent would spoil a whole history.
@@ -271,10 +268,9 @@ class Realm(ConfiguresRealm):
         built = self.build()
         if match != "regex" and self._joined.dealer.registrations.get(match, uri) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
-        if self._settings.procedures.get(match, uri) is not None or built.procedure_for_all is not None:
-            raise ConfigurationError(
-                f"{route} of {describe(handler)}: the realm has a procedure there already"
-            )
+        taken = built.own_procedure(match, uri)
+        if taken is not None:
+            raise ConfigurationError(f"{route} of {describe(handler)} is taken by {taken.plan.description}")
         timeout = built.limits.handler_timeout
         self._procedures_at_run_time.add(route, read_procedure(route, self._injection(), timeout))
         self._joined.offer(built.offered())
@@ -298,6 +294,7 @@ class Realm(ConfiguresRealm):
         for before is still answered, and nothing keeps them from registering again.
         Spec: Advanced Profile, "Registration Revocation".
         """
+        require_pattern(f"revoke_registration({procedure!r})", procedure, match)
         return self._joined.revoke_registration(procedure, match, reason)
 
     def revoke_subscription(
@@ -315,6 +312,7 @@ class Realm(ConfiguresRealm):
         UNSUBSCRIBE, and nothing keeps a client from subscribing again.
         Spec: Advanced Profile, "Subscription Revocation".
         """
+        require_pattern(f"revoke_subscription({topic!r})", topic, match)
         return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
@@ -323,6 +321,7 @@ class Realm(ConfiguresRealm):
         Returns how many there were. ``match="prefix"`` with the topic ``""`` forgets all.
         Spec: Advanced Profile, "Event Retention".
         """
+        require_pattern(f"clear_retained({topic!r})", topic, match)
         return self._joined.retained.clear(topic, match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
@@ -404,7 +403,7 @@ class Realm(ConfiguresRealm):
     def _middleware_stack(self, built: BuiltRealm) -> ASGIApp:
         app: ASGIApp = SessionEndpoint(self.build)
         app = GateMiddleware(app)
-        authenticators = _authenticators(
+        authenticators = read_authenticators(
             self._settings, self._injection(), allow_anonymous=self._allow_anonymous
         )
         for authenticator in reversed(authenticators):
@@ -437,30 +436,3 @@ async def _serve_around(
             lifespan.end()
     if failure is not None:
         raise failure
-
-
-def _authenticators(
-    settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
-) -> list[Middleware]:
-    """What finds out who a session is, outermost first; the gate stops whom none of them has let in."""
-    if settings.authentication_handler is not None:
-        if settings.transport_authenticators or settings.challenge_methods or allow_anonymous:
-            raise ConfigurationError(
-                f"authentication handler {describe(settings.authentication_handler)} replaces all other "
-                f"authentication of its realm: leave out the other methods and allow_anonymous"
-            )
-        handler = injection.read(settings.authentication_handler)
-        return [Middleware(CustomAuthenticationMiddleware, handler=handler)]
-    stack: list[Middleware] = []
-    if settings.transport_authenticators:
-        plans = [injection.read(handler) for handler in settings.transport_authenticators]
-        stack.append(Middleware(TransportAuthenticationMiddleware, authenticators=plans))
-    methods: list[ChallengeMethod] = [make(injection) for make in settings.challenge_methods.values()]
-    authenticates = any(getattr(middleware.cls, "authenticates", False) for middleware in settings.middleware)
-    if not (stack or methods or authenticates):
-        return [] if allow_anonymous is False else [Middleware(AnonymousMiddleware)]
-    if allow_anonymous:
-        methods.append(AnonymousMethod())
-    if methods:
-        stack.append(Middleware(ChallengeMiddleware, methods=methods))
-    return stack

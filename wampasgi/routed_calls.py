@@ -68,7 +68,7 @@ class RoutedCalls:
             raise refusal("register", procedure)
         if options.get("disclose_caller", False) and not (verdict is not None and verdict.disclose):
             raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not know who calls {procedure!r}")
-        if self._built.has_procedure(match, procedure):
+        if self._built.own_procedure(match, procedure) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is a procedure of the realm's own")
         limit = self._built.limits.registrations
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:

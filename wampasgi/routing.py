@@ -9,9 +9,10 @@ from typing import Generic, Literal, TypeAlias, TypeVar, overload
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.handlers import describe
+from wampasgi.permissions import roles_of
 from wampasgi.router.matching import URIMap, specificity
 from wampasgi.types import Handler
-from wampasgi.uris import check_pattern, is_reserved
+from wampasgi.uris import is_reserved, require_pattern
 
 RouteMatch: TypeAlias = Literal["exact", "prefix", "wildcard", "regex"]
 
@@ -50,11 +51,7 @@ class Route:
             except re.error as error:
                 raise ConfigurationError(f"{where}: the regular expression is wrong: {error}") from error
             return
-        if not check_pattern(self.uri, self.match):
-            raise ConfigurationError(
-                f"{where}: {self.uri!r} is no valid URI for match={self.match!r}: its components, parted by "
-                f"dots, must not be empty or hold white space or '#'"
-            )
+        require_pattern(where, self.uri, self.match)
         if is_reserved(self.uri):
             raise ConfigurationError(
                 f"{where}: URIs that begin with 'wamp.' are the router's, choose another"
@@ -68,11 +65,11 @@ class Route:
         return f"{self.match} route {self.uri!r}"
 
 
-def roles_of(roles: str | Collection[str] | None) -> frozenset[str] | None:
-    """Normalise ``roles=``, which takes one role, several, or None for no restriction."""
-    if roles is None:
-        return None
-    return frozenset((roles,) if isinstance(roles, str) else roles)
+def require_uri(decorator: str, uri: object) -> None:
+    """Raise ConfigurationError where a decorator was given the handler itself, or anything else but text."""
+    if not isinstance(uri, str):
+        got = describe(uri) if callable(uri) else repr(uri)
+        raise ConfigurationError(f"{decorator} got {got}: it takes a URI, {decorator}('com.example.uri')")
 
 
 class RouteSet(Sequence[Route]):
@@ -83,12 +80,14 @@ class RouteSet(Sequence[Route]):
 
     def route(self, uri: str, *, roles: str | Collection[str] | None = None) -> Callable[[H], H]:
         """Decorate the handler of exactly this URI."""
+        require_uri("@route", uri)
         return self._adder(uri, "exact", roles)
 
     def prefix_route(
         self, uri_prefix: str, *, roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
         """Decorate the handler of the URIs that begin with ``uri_prefix``; the longest prefix wins."""
+        require_uri("@prefix_route", uri_prefix)
         return self._adder(uri_prefix, "prefix", roles)
 
     def regex_route(
@@ -100,6 +99,7 @@ class RouteSet(Sequence[Route]):
         """
         if isinstance(uri_pattern, re.Pattern):
             return self._adder(uri_pattern.pattern, "regex", roles, flags=uri_pattern.flags)
+        require_uri("@regex_route", uri_pattern)
         return self._adder(uri_pattern, "regex", roles)
 
     def _adder(

@@ -14,6 +14,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from wampasgi.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from wampasgi.types import Match, URICheck
 
@@ -81,6 +83,26 @@ def check_pattern(uri: str, match: Match, policy: URICheck = "loose") -> bool:
     wildcard may have empty components anywhere; each stands for exactly one component.
     """
     return _CHECKS[policy][match][uri]
+
+
+_EMPTY_COMPONENTS: Final[Mapping[Match, str]] = {
+    "exact": "are not empty",
+    "prefix": "are not empty, but for the last,",
+    "wildcard": "are empty where any one fits",
+}
+
+
+def require_pattern(where: str, uri: object, match: Match) -> None:
+    """Raise ConfigurationError, ``where`` first, for what is no URI or pattern of URIs under ``match``."""
+    if match not in MATCH_POLICIES:
+        raise ConfigurationError(
+            f"{where}: match is {match!r}, it must be one of {', '.join(MATCH_POLICIES)}"
+        )
+    if not isinstance(uri, str) or not _CHECKS["loose"][match][uri]:
+        raise ConfigurationError(
+            f"{where}: {uri!r} is no valid URI for match={match!r}: it is text whose components, parted by "
+            f"dots, {_EMPTY_COMPONENTS[match]} and hold neither white space nor '#'"
+        )
 
 
 def is_reserved(uri: str) -> bool:

@@ -188,7 +188,8 @@ class Dealer:
         else:
             registration = self.registrations.best_of(only, message.procedure)
         if registration is None:
-            unknown = WAMPError(NO_SUCH_PROCEDURE, f"this realm has no procedure {message.procedure!r}")
+            of_whom = "this realm has" if only is None else "that session has registered"
+            unknown = WAMPError(NO_SUCH_PROCEDURE, f"{of_whom} no procedure {message.procedure!r}")
             return [refuse_call(caller, message, unknown)]
         pending = PendingCall(caller, message, registration, disclose, now, only)
         pending.complete = not message.options.get("progress", False)

@@ -6,11 +6,12 @@ Passthru Mode".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import filterfalse
 from typing import Any, Final, Protocol, TypeAlias
 
+from wampasgi.attributes import PUBLISH_RULES
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.features import announced
 from wampasgi.messages import PAYLOAD_OPTIONS
@@ -53,6 +54,26 @@ def check_announced(publisher: SessionDetails, options: Mapping[str, Any]) -> No
         raise RemoteProtocolError(
             f"PUBLISH with ppt_scheme from a publisher that has not announced {_PASSTHRU}"
         )
+
+
+def check_server_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take the options of one of the server's own publications, whose lists may be tuples and sets, too.
+
+    Raises ValueError for an unknown one: a misspelt ``exclude`` would tell those who are not to know. Names
+    that begin with ``_`` are the application's own.
+    """
+    checked = dict(options)
+    for name, value in options.items():
+        if name.startswith("_"):
+            continue
+        rule = PUBLISH_RULES.get(name)
+        if rule is None:
+            raise ValueError(f"PUBLISH has no option {name!r}, its options are {', '.join(PUBLISH_RULES)}")
+        if rule.type is list and isinstance(value, Set | tuple):
+            checked[name] = list(value)
+        if not rule.holds(checked[name]):
+            raise ValueError(f"the option {name!r} of PUBLISH is {value!r}, it must be {rule.expected}")
+    return checked
 
 
 def event_details(

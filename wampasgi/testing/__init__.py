@@ -7,6 +7,7 @@ from wampasgi.testing.client import TestClient
 from wampasgi.testing.connection import WAMPConnection
 from wampasgi.testing.handshake import OnChallenge
 from wampasgi.testing.outcomes import ExpectationFailed, SessionAborted, SessionClosed, Timeout
+from wampasgi.testing.registration import Invocation, Registration
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.socket import WebSocketClose
 from wampasgi.testing.subscription import Events
@@ -15,9 +16,11 @@ __all__ = [
     "CancelMode",
     "Events",
     "ExpectationFailed",
+    "Invocation",
     "OnChallenge",
     "OnProgress",
     "PendingCall",
+    "Registration",
     "SessionAborted",
     "SessionClosed",
     "TestClient",

@@ -13,6 +13,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.websockets import WebSocketDisconnect
 
 from wampasgi.application import Application
+from wampasgi.errors import ConfigurationError
+from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
 from wampasgi.testing.connection import WAMPConnection
 from wampasgi.testing.handshake import Handshake, OnChallenge
@@ -61,6 +63,8 @@ class TestClient(starlette.testclient.TestClient):
         serializers: Iterable[Serializer | str] | None = None,
         **options: Unpack[StarletteOptions],
     ) -> None:
+        if isinstance(app, Realm):
+            raise ConfigurationError(f"TestClient got {app!r}: test an application that it is added to")
         super().__init__(app, **options)
         self._subprotocols = {
             **SUBPROTOCOLS,

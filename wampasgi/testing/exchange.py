@@ -16,9 +16,13 @@ from wampasgi.messages import (
     Message,
     Publish,
     Published,
+    Register,
+    Registered,
     Result,
     Subscribe,
     Subscribed,
+    Unregister,
+    Unregistered,
     Unsubscribe,
     Unsubscribed,
 )
@@ -27,9 +31,9 @@ from wampasgi.testing.outcomes import SessionAborted, SessionClosed, parsed
 from wampasgi.testing.wire import Wire
 from wampasgi.types import RawMessage
 
-Request: TypeAlias = Call | Publish | Subscribe | Unsubscribe
+Request: TypeAlias = Call | Publish | Register | Subscribe | Unregister | Unsubscribe
 Wanted: TypeAlias = Callable[[RawMessage], bool]
-A = TypeVar("A", Published, Result, Subscribed, Unsubscribed)
+A = TypeVar("A", Published, Registered, Result, Subscribed, Unregistered, Unsubscribed)
 
 
 class Exchange:

@@ -23,7 +23,7 @@ def client_roles() -> dict[str, Any]:
     """HELLO.Details.roles of the test client: all four, with what it does in each."""
     features = {
         "caller": ("call_canceling", "call_timeout", "caller_identification", "progressive_call_results"),
-        "callee": (),
+        "callee": ("caller_identification", "pattern_based_registration", "shared_registration"),
         "publisher": ("publisher_exclusion", "publisher_identification", "subscriber_blackwhite_listing"),
         "subscriber": ("pattern_based_subscription", "publisher_identification"),
     }

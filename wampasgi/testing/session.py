@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from wampasgi.errors import CLOSE_REALM
-from wampasgi.messages import Abort, Call, Goodbye, Publish, Published, Subscribe, Subscribed, Welcome
+from wampasgi.messages import (
+    Abort,
+    Call,
+    Goodbye,
+    Publish,
+    Published,
+    Register,
+    Registered,
+    Subscribe,
+    Subscribed,
+    Welcome,
+)
 from wampasgi.testing.calls import OnProgress, PendingCall
 from wampasgi.testing.connection import ENDING, WAMPConnection
 from wampasgi.testing.exchange import Exchange
 from wampasgi.testing.outcomes import SessionAborted, parsed
+from wampasgi.testing.registration import Registration
 from wampasgi.testing.subscription import Events
 from wampasgi.testing.wire import Wire
 from wampasgi.types import Match
@@ -90,6 +102,26 @@ class WAMPSession(WAMPConnection):
         call = Call(self.next_request_id(), sent, procedure, list(args), kwargs)
         self._exchange.send(call)
         return PendingCall(self._exchange, call, on_progress)
+
+    def register(
+        self,
+        procedure: str,
+        /,
+        *,
+        match: Match = "exact",
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Registration:
+        """Register a procedure, and return the calls to come, for the test to answer.
+
+        ``options`` are REGISTER.Options. Raises WAMPError for ERROR.
+        """
+        sent = dict(options or {})
+        if match != "exact":
+            sent["match"] = match
+        request = Register(self.next_request_id(), sent, procedure)
+        registered = self._exchange.ask(request, Registered, timeout)
+        return Registration(self._exchange, procedure, registered.registration_id)
 
     # Publish and subscribe
 

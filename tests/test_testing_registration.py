@@ -1,0 +1,85 @@
+"""Procedures that a test's session registers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+
+from wampasgi import Application, RPCResult, Session, WAMPError
+from wampasgi.testing import TestClient, Timeout
+
+Backend = Literal["asyncio", "trio"]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
+    backend: Backend = request.param
+    app = Application()
+    app.allow_all()
+
+    @app.procedure("documents.delete")
+    async def delete(document_id: int, session: Session) -> Any:
+        return await session.call("ui.confirm", f"Delete {document_id}?", really=True)
+
+    with TestClient(app, backend=backend) as client:
+        yield client
+
+
+def test_session_answers_what_the_server_asks_it(client: TestClient) -> None:
+    with client.wamp_session() as session:
+        questions = session.register("ui.confirm")
+        call = session.start_call("documents.delete", 7)
+
+        question = questions.next()
+        assert (question.args, question.kwargs) == (["Delete 7?"], {"really": True})
+        question.answer("yes", by="ann")
+        assert call.result() == RPCResult(("yes",), {"by": "ann"})
+
+
+def test_session_answers_calls_of_another_one(client: TestClient) -> None:
+    with client.wamp_session() as callee, client.wamp_session() as caller:
+        lamps = callee.register("lamp.", match="prefix", options={"invoke": "roundrobin"})
+        call = caller.start_call("lamp.kitchen.on")
+
+        invocation = lamps.next()
+        assert (invocation.args, invocation.kwargs) == ([], {})
+        assert invocation.details["procedure"] == "lamp.kitchen.on"
+        assert "lamp.kitchen.on" in repr(invocation)
+        invocation.fail("lamp.broken", "kitchen", since=3)
+        with pytest.raises(WAMPError) as error:
+            call.result()
+        assert (error.value.uri, error.value.args, error.value.kwargs) == (
+            "lamp.broken",
+            ("kitchen",),
+            {"since": 3},
+        )
+
+
+def test_calls_of_two_registrations_are_kept_apart(client: TestClient) -> None:
+    with client.wamp_session() as callee, client.wamp_session() as caller:
+        ones, twos = callee.register("one"), callee.register("two")
+        calls = [caller.start_call("one"), caller.start_call("two")]
+
+        twos.next().answer(2)
+        ones.next().answer(1)
+        assert [call.result() for call in calls] == [1, 2]
+
+
+def test_nobody_calls_what_is_not_registered_any_more(client: TestClient) -> None:
+    with client.wamp_session() as callee, client.wamp_session() as caller:
+        registration = callee.register("one")
+        registration.unregister()
+
+        with pytest.raises(WAMPError, match="no_such_procedure"):
+            caller.call("one")
+        with pytest.raises(Timeout, match="a call of 'one'"):
+            registration.next(timeout=0.01)
+        with pytest.raises(WAMPError, match="no_such_registration"):
+            registration.unregister()
+
+
+def test_registration_that_is_refused_raises(client: TestClient) -> None:
+    with client.wamp_session() as session, pytest.raises(WAMPError, match="procedure_already_exists"):
+        session.register("documents.delete")
