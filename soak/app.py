@@ -83,19 +83,22 @@ def resident_bytes() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+#: What stays: a counter for each text that was logged, and what starts tasks, one for the event loop.
+_LASTING = ("wampasgi.logs._Lines", "wampasgi.adapters.asyncio._NextTurn")
+
+
 def living() -> dict[str, int]:
     """How many objects of the framework's types there are, and tasks and timers."""
     found = Counter[str]()
     for thing in gc.get_objects():
         kind = type(thing)
-        module = str(kind.__module__)
+        name = f"{kind.__module__}.{kind.__qualname__}"
         if isinstance(thing, asyncio.Task):
             found["asyncio.Task"] += not thing.done()
         elif isinstance(thing, asyncio.TimerHandle):
             found["asyncio.TimerHandle"] += not thing.cancelled()
-        # What counts lines of the log stays: as many as there are texts to be logged.
-        elif module.startswith("wampasgi.") and module != "wampasgi.logs":
-            found[f"{module}.{kind.__qualname__}"] += 1
+        elif name.startswith("wampasgi.") and name not in _LASTING:
+            found[name] += 1
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import partial
 
 import anyio
 import pytest
@@ -185,7 +186,8 @@ async def test_functions_started_together_run_in_order_though_one_of_them_waits(
 
     names = ["first", "slow", "third", "fourth"]
     async with support.task_owner() as owner:
-        owner.spawn_each((owner, work, name) for name in names)
+        for name in names:
+            owner.spawn_soon(partial(work, name))
         await anyio.wait_all_tasks_blocked()
         # A task group of trio's starts tasks in an order of its own.
         assert sorted(begun) == sorted(names)
@@ -210,7 +212,8 @@ async def test_of_functions_started_together_each_is_cancelled_by_its_own_owner(
 
     async with support.task_owner() as staying:
         async with support.task_owner() as leaving:
-            staying.spawn_each(((leaving, work, "leaving"), (staying, work, "staying")))
+            leaving.spawn_soon(partial(work, "leaving"))
+            staying.spawn_soon(partial(work, "staying"))
             await anyio.wait_all_tasks_blocked()
         assert outcome == ["leaving cancelled"]
         go_on.set()
@@ -234,7 +237,9 @@ async def test_of_functions_started_together_each_fails_to_its_own_owner(
 
     async def start(sound: TaskOwner) -> None:
         async with support.task_owner() as failing:
-            sound.spawn_each(((sound, work, "before"), (failing, work, "failing"), (sound, work, "after")))
+            sound.spawn_soon(partial(work, "before"))
+            failing.spawn_soon(partial(work, "failing"))
+            sound.spawn_soon(partial(work, "after"))
             await anyio.wait_all_tasks_blocked()
 
     async with support.task_owner() as sound:
@@ -259,7 +264,8 @@ async def test_a_timeout_in_a_function_started_together_with_others_is_its_own()
         go_on.set()
 
     async with AsyncioAsyncSupport().task_owner() as owner:
-        owner.spawn_each((owner, work, name) for name in ("hasty", "patient"))
+        for name in "hasty", "patient":
+            owner.spawn_soon(partial(work, name))
         with anyio.fail_after(10):
             while len(outcome) < 2:
                 await anyio.lowlevel.checkpoint()

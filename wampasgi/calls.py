@@ -247,7 +247,7 @@ class Calls:
                 self._counts.results += 1
             else:
                 self._counts.call_errors += 1
-            await self._peer.write(answer)
+            self._peer.send_raw(answer)
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from random import randrange
 from typing import Any, Final
 
 import anyio
 
-from wampasgi.adapters import Start
 from wampasgi.admission import Admission
 from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import ConfigurationError
@@ -293,10 +291,9 @@ class JoinedSessions(Mapping[int, Session]):
                 self.local.take(delivery.event)
                 recipients = [session_id for session_id in recipients if session_id != server_id]
             counts.events += len(recipients)
-            writes = self._writes(EncodedMessage(delivery.event), recipients)
-            first = next(writes, None)
-            if first is not None:
-                first[0].spawn_each(chain((first,), writes))
+            event = EncodedMessage(delivery.event)
+            for session_id in recipients:
+                self._peers[session_id].send_encoded(event)
 
     def metrics(self) -> Metrics:
         """See Realm.metrics."""
@@ -323,10 +320,3 @@ class JoinedSessions(Mapping[int, Session]):
                 "registrations": len(registrations.by_id),
             },
         }
-
-    def _writes(self, event: EncodedMessage, recipients: Iterable[int]) -> Iterator[Start]:
-        peers = self._peers
-        for session_id in recipients:
-            write = peers[session_id].writing(event)
-            if write is not None:
-                yield write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from enum import IntEnum
 from typing import Any, Final
 
 import anyio
@@ -16,16 +17,28 @@ Write = Callable[[Sequence[Any]], Awaitable[None]]
 #: Writes one message; nearly all go out alone.
 WriteOne = Callable[[Any], Awaitable[None]]
 
+#: A queue that becomes this long before its turn comes is written at once.
+_LONG: Final = 64
+#: Whoever can wait does where so many messages wait for their turn.
+_SOME: Final = 8
+
+
+class _Writer(IntEnum):
+    """What becomes of a queue."""
+
+    RESTING = 0
+    DUE = 1
+    """It is written in the next turn of the event loop."""
+    WRITING = 2
+
 
 class Outbound:
     """Messages on their way to one peer, in order.
 
-    ``put`` never waits, so a slow peer costs nobody else time; when it would pass a bound, the queue is
-    emptied, and ``on_overflow`` is called with the number of messages that are lost now, and in this stretch:
-    it is to ``finish``.
-    There is no writer task while there
-    is nothing to write: an idle session costs no task, and where tasks start eagerly a message that the
-    socket takes at once costs no turn of the event loop.
+    What is put in one turn of the event loop is written in the next, together: that costs each message less
+    than writing it at once, and an idle session has no writer. ``put`` never waits, so a slow peer costs
+    nobody else time; when it would pass a bound, the queue is emptied, and ``on_overflow`` is called with the
+    number of messages that are lost now, and in this stretch: it is to ``finish``.
     """
 
     __slots__ = (
@@ -33,13 +46,13 @@ class Outbound:
         "_max_messages",
         "_max_size",
         "_on_overflow",
+        "_owner",
         "_queue",
         "_queued_size",
         "_write",
         "_write_one",
-        "_writing",
+        "_writer",
         "closed",
-        "owner",
     )
 
     def __init__(
@@ -54,38 +67,42 @@ class Outbound:
     ) -> None:
         self._write = write
         self._write_one = write_one
-        #: Of the tasks that write.
-        self.owner = owner
+        self._owner = owner
         self._max_messages = max_messages
         self._max_size = max_size
         self._on_overflow = on_overflow
         self._queue: list[Any] = []
         self._queued_size = 0
-        self._writing = False
+        self._writer = _Writer.RESTING
         self._drained: anyio.Event | None = None
         #: Nothing more is taken; what was put before is still written.
         self.closed = False
 
     def put(self, item: Any, size: int, *, is_event: bool = False) -> None:
         """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
-        if self.offer(item, size, is_event):
-            self.owner.spawn(self.run, item)
-
-    def offer(self, item: Any, size: int, is_event: bool) -> bool:
-        """Take ``item`` like ``put``, but leave starting the writer, where there is none, to the caller.
-
-        True says that ``run(item)`` has to be started, for ``owner``.
-        """
         if self.closed:
-            return False
-        if not self._writing:
-            self._writing = True
-            return True
+            return
         self._queue.append(item)
         self._queued_size += size
-        if len(self._queue) > self._max_messages or self._queued_size > self._max_size:
+        if self._writer is not _Writer.WRITING:
+            self._wake()
+        if self._is_over:
             self._overflow()
-        return False
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether more waits than may; one message that only waits for its turn always may."""
+        if len(self._queue) == 1 and self._writer is _Writer.DUE:
+            return False
+        return len(self._queue) > self._max_messages or self._queued_size > self._max_size
+
+    def _wake(self) -> None:
+        """Have what waits written: soon, or now where it has become much before its turn."""
+        if self._writer is _Writer.RESTING:
+            self._writer = _Writer.DUE
+            self._owner.spawn_soon(self._run)
+        if len(self._queue) == _LONG or self._is_over:
+            self._owner.spawn(self._run)
 
     def _overflow(self) -> None:
         self._on_overflow(*self._clear())
@@ -101,39 +118,21 @@ class Outbound:
         if self.closed:
             return
         self.close()
-        if self._writing:
-            self._queue.append(item)
-        else:
-            self._writing = True
-            self.owner.spawn(self.run, item)
+        self._queue.append(item)
+        if self._writer is _Writer.RESTING:
+            self._writer = _Writer.DUE
+            self._owner.spawn_soon(self._run)
 
     def close(self) -> None:
         """Take nothing more."""
         self.closed = True
 
-    async def write(self, item: Any, size: int) -> None:
-        """Write ``item`` like ``put``, and wait until it is written where nothing else is being written.
-
-        Then the caller's own task writes, which saves starting one.
-        """
-        if self.closed or self._writing:
-            self.put(item, size)
-            return
-        self._writing = True
-        try:
-            await self._write_one(item)
-        except GONE:
-            self.closed = True
-        finally:
-            if self._queue:
-                self.owner.spawn(self._run_queue)
-            else:
-                self._rest()
-
     @property
     def congested(self) -> bool:
-        """Whether messages wait because the peer has not taken the ones before."""
-        return bool(self._queue)
+        """Whether messages wait because the peer has not taken the ones before, or are many."""
+        if not self._queue:
+            return False
+        return self._writer is _Writer.WRITING or len(self._queue) >= _SOME or self.half_full
 
     @property
     def half_full(self) -> bool:
@@ -142,40 +141,34 @@ class Outbound:
 
     async def drained(self) -> None:
         """Wait until all that was put has been written."""
-        if self._writing:
+        if self._writer is not _Writer.RESTING:
             if self._drained is None:
                 self._drained = anyio.Event()
             await self._drained.wait()
 
-    async def run(self, item: Any) -> None:
-        """Write one message that was taken, and then what came meanwhile."""
+    async def _run(self) -> None:
+        if self._writer is _Writer.WRITING:
+            # It was begun before its turn came.
+            return
+        self._writer = _Writer.WRITING
         try:
-            await self._write_one(item)
-            if self._queue:
-                await self._write_queue()
+            while self._queue:
+                items = self._take()
+                if len(items) == 1:
+                    await self._write_one(items[0])
+                elif items:
+                    await self._write(items)
         except GONE:
             self.closed = True
         finally:
             self._rest()
-
-    async def _run_queue(self) -> None:
-        try:
-            await self._write_queue()
-        finally:
-            self._rest()
-
-    async def _write_queue(self) -> None:
-        while self._queue:
-            items = self._take()
-            if items:
-                await self._write(items)
 
     def _take(self) -> list[Any]:
         items, self._queue, self._queued_size = self._queue, [], 0
         return items
 
     def _rest(self) -> None:
-        self._writing = False
+        self._writer = _Writer.RESTING
         if self._drained is not None:
             self._drained.set()
             self._drained = None
@@ -213,19 +206,20 @@ class DroppingOutbound(Outbound):
         self._removed = 0
         self._lost = 0
 
-    def offer(self, item: Any, size: int, is_event: bool) -> bool:
-        """Take ``item``, and drop events for it."""
-        if self.closed or not self._writing:
-            return super().offer(item, size, is_event)
+    def put(self, item: Any, size: int, *, is_event: bool = False) -> None:
+        """Write ``item`` as any queue does, and drop events for it."""
+        if self.closed:
+            return
         if is_event:
             if self._events is None:
                 self._events = deque()
             self._events.append((len(self._queue) + self._removed, size))
         self._queue.append(item)
         self._queued_size += size
+        if self._writer is not _Writer.WRITING:
+            self._wake()
         if self._is_over:
             self._drop()
-        return False
 
     @property
     def half_full(self) -> bool:
@@ -236,6 +230,8 @@ class DroppingOutbound(Outbound):
     @property
     def _is_over(self) -> bool:
         waiting = len(self._queue) - self._gaps
+        if waiting == 1 and self._writer is _Writer.DUE:
+            return False
         return waiting > self._max_messages or self._queued_size > self._max_size
 
     def _drop(self) -> None:

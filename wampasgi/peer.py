@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 import anyio
 
-from wampasgi.adapters import Start, TaskOwner
+from wampasgi.adapters import TaskOwner
 from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import (
     PAYLOAD_SIZE_EXCEEDED,
@@ -273,14 +273,13 @@ class Peer:
 
     def open(self, owner: TaskOwner) -> None:
         """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
-        direct = self._encode_directly
         limits = self.limits
         make: Callable[..., Outbound] = Outbound
         if limits.overflow == "drop_oldest_events":
             make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)
         self._outbound = make(
-            self._transport.write if direct else self._write_events,
-            self._transport.write_one if direct else self._write_event,
+            self._transport.write if self._encode_directly else self._write_events,
+            self._transport.write_one if self._encode_directly else self._write_event,
             owner,
             max_messages=limits.outbound_messages,
             max_size=limits.outbound_bytes,
@@ -289,47 +288,36 @@ class Peer:
 
     def send(self, message: Message) -> None:
         """Queue a message; never waits, and does nothing when the session is over."""
-        self._put(message.to_list())
+        self.send_raw(message.to_list())
 
-    def write(self, raw: RawMessage) -> Awaitable[None]:
-        """Send a message like ``send``, and wait until it is written unless others are before it."""
-        outbound = self._outbound
-        if outbound is None:
-            return _nothing()
-        if not self._encode_directly:
-            return outbound.write(raw, 0)
-        try:
-            encoded = self._serializer.encode(raw)
-        except UnserializableValue as error:
-            replacement = self._report_unserializable(raw, error)
-            if replacement is None:
-                return _nothing()
-            encoded = self._serializer.encode(replacement)
-        return outbound.write(encoded, len(encoded))
+    def send_raw(self, raw: RawMessage) -> None:
+        """Queue a message that stands as it goes out."""
+        if self._outbound is None:
+            return
+        encoded = self._encode(raw)
+        if encoded is not None:
+            size = len(encoded) if self._encode_directly else 0
+            self._outbound.put(encoded, size, is_event=raw[0] == Event.code)
 
-    def writing(self, message: EncodedMessage) -> Start | None:
-        """Queue a message that other peers get, too; returns what has to be started to write it."""
-        outbound = self._outbound
-        if outbound is None:
-            return None
+    def send_encoded(self, message: EncodedMessage) -> None:
+        """Queue a message that other peers get, too."""
+        if self._outbound is None:
+            return
         if not self._encode_directly:
-            return (
-                (outbound.owner, outbound.run, message.raw) if outbound.offer(message.raw, 0, True) else None
-            )
+            self._outbound.put(message.raw, 0, is_event=True)
+            return
         encoded = message.encoded.get(self._serializer.name)
         if encoded is None:
             if self._serializer.name in message.encoded:
-                return None
+                return
             try:
                 encoded = message.encode(self._serializer)
             except UnserializableValue as error:
                 # Others with this serializer would say the same.
                 message.encoded[self._serializer.name] = None
                 self._report_unserializable(message.raw, error)
-                return None
-        return (
-            (outbound.owner, outbound.run, encoded) if outbound.offer(encoded, len(encoded), True) else None
-        )
+                return
+        self._outbound.put(encoded, len(encoded), is_event=True)
 
     @property
     def overloaded(self) -> bool:
@@ -341,11 +329,6 @@ class Peer:
         if self._outbound is not None and self._outbound.congested:
             await self._outbound.drained()
 
-    def _put(self, raw: RawMessage) -> None:
-        encoded = self._encode(raw)
-        if encoded is not None and self._outbound is not None:
-            self._outbound.put(encoded, self._size(encoded), is_event=raw[0] == Event.code)
-
     def _encode(self, raw: RawMessage) -> Any:
         """What the outbound queue takes for a message: encoded, or as it is where middleware is to see it."""
         if not self._encode_directly:
@@ -355,10 +338,6 @@ class Peer:
         except UnserializableValue as error:
             replacement = self._report_unserializable(raw, error)
             return None if replacement is None else self._serializer.encode(replacement)
-
-    def _size(self, encoded: Any) -> int:
-        """The bytes that a queued message takes; of one for middleware nobody knows."""
-        return len(encoded) if self._encode_directly else 0
 
     def _write_event(self, raw: RawMessage) -> Awaitable[None]:
         return self._write_events((raw,))
@@ -491,7 +470,3 @@ class Peer:
 
 def _details(text: str | None) -> dict[str, Any]:
     return {} if text is None else {"message": text}
-
-
-async def _nothing() -> None:
-    """What is awaited where there is nothing to wait for."""

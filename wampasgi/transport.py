@@ -123,7 +123,7 @@ class WebSocketTransport:
         return messages.pop()
 
     def write_one(self, encoded: str | bytes) -> Awaitable[None]:
-        """What sends one encoded message when it is awaited; that raises GONE where the peer has.
+        """What sends one encoded message when it is awaited; raises one of ``GONE`` where the peer has gone.
 
         Not a coroutine of its own: this is how nearly all messages go out.
         """

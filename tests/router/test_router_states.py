@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -63,15 +62,6 @@ class Subscriber(Model):
     testaments: dict[str, list[int]] = field(default_factory=lambda: {"detached": [], "destroyed": []})
 
 
-class Inbox:
-    """Owns what writes an event to one peer, and writes it at once."""
-
-    @staticmethod
-    def spawn_each(starts: Iterable[tuple[Inbox, Callable[[list[Any]], None], list[Any]]]) -> None:
-        for _, write, raw in starts:
-            write(raw)
-
-
 class RecordingPeer:
     """Stands in for the wire side of a session, whose client may stop reading at any message."""
 
@@ -97,11 +87,9 @@ class RecordingPeer:
         elif self._takes():
             self.machine.take(self.session_id, message)
 
-    def writing(self, message: EncodedMessage) -> object:
-        return (Inbox(), self._write, message.raw) if self._takes() else None
-
-    def _write(self, raw: list[Any]) -> None:
-        self.machine.take_event(self.session_id, *raw[1:])
+    def send_encoded(self, message: EncodedMessage) -> None:
+        if self._takes():
+            self.machine.take_event(self.session_id, *message.raw[1:])
 
     def _takes(self) -> bool:
         if self.ended:

@@ -7,7 +7,7 @@ from asyncio import current_task
 
 from wampasgi.adapters.anyio import AnyioAsyncSupport
 from wampasgi.adapters.asyncio import AsyncioAsyncSupport
-from wampasgi.adapters.base import AsyncSupport, Start, Task, TaskOwner
+from wampasgi.adapters.base import AsyncSupport, Task, TaskOwner
 from wampasgi.adapters.trio import TrioAsyncSupport
 from wampasgi.errors import ConfigurationError
 
@@ -15,7 +15,6 @@ __all__ = [
     "AnyioAsyncSupport",
     "AsyncSupport",
     "AsyncioAsyncSupport",
-    "Start",
     "Task",
     "TaskOwner",
     "TrioAsyncSupport",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypeAlias
+from weakref import WeakKeyDictionary
 
 import anyio
 
-from wampasgi.adapters.base import AsyncSupport, Start, Task, TaskOwner
+from wampasgi.adapters.base import AsyncSupport, Task, TaskOwner
 
 
 class AsyncioAsyncSupport(AsyncSupport):
@@ -43,11 +44,18 @@ if sys.version_info < (3, 12):
             self._loop.call_soon(self._task.cancel)
 
 
+# What makes a task start eagerly, where this Python can.
+_EAGERLY: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+
+
 class _AsyncioTaskOwner(TaskOwner):
-    __slots__ = ("_failures", "_loop", "_tasks")
+    __slots__ = ("_failures", "_loop", "_next_turn", "_tasks", "left")
 
     async def __aenter__(self) -> TaskOwner:
         self._loop = asyncio.get_running_loop()
+        self._next_turn = _next_turn_of(self._loop)
+        #: It starts nothing any more.
+        self.left = False
         # A dict, because an empty set takes three times as much: each session has owners that are idle.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._failures: list[BaseException] = []
@@ -59,6 +67,7 @@ class _AsyncioTaskOwner(TaskOwner):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        self.left = True
         for task in self._tasks:
             task.cancel()
         cancelled: asyncio.CancelledError | None = None
@@ -87,14 +96,8 @@ class _AsyncioTaskOwner(TaskOwner):
                 self.adopt(task)
             return task
 
-        @staticmethod
-        def spawn_each(starts: Iterable[Start]) -> None:
-            loop, remaining = asyncio.get_running_loop(), iter(starts)
-            for owner, function, argument in remaining:
-                turn = _Turn(owner)
-                task = asyncio.Task(turn.run(function, argument, remaining), loop=loop, eager_start=True)
-                if not task.done():
-                    turn.hand_over(task)
+        def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            self._next_turn.add(self, function)
 
     else:
 
@@ -124,40 +127,70 @@ class _AsyncioTaskOwner(TaskOwner):
         return len(self._tasks)
 
 
-class _Turn:
+_Start: TypeAlias = tuple[_AsyncioTaskOwner, Callable[[], Coroutine[Any, Any, None]]]
+
+
+class _NextTurn:
+    """What begins in the next turn of one event loop, in the order in which it was added."""
+
+    __slots__ = ("_starts",)
+
+    def __init__(self) -> None:
+        self._starts: list[_Start] = []
+
+    def add(self, owner: _AsyncioTaskOwner, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if not self._starts:
+            asyncio.get_running_loop().call_soon(self._begin)
+        self._starts.append((owner, function))
+
+    def _begin(self) -> None:
+        starts, self._starts = self._starts, []
+        loop, remaining = asyncio.get_running_loop(), iter(starts)
+        for start in remaining:
+            shared = _SharedTask(start, remaining)
+            task = asyncio.Task(shared.run(), loop=loop, **_EAGERLY)
+            if not task.done():
+                shared.hand_over(task)
+
+
+# The loop is not in the value, which would keep it.
+_next_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _NextTurn] = WeakKeyDictionary()
+
+
+def _next_turn_of(loop: asyncio.AbstractEventLoop) -> _NextTurn:
+    found = _next_turns.get(loop)
+    if found is None:
+        found = _next_turns[loop] = _NextTurn()
+    return found
+
+
+class _SharedTask:
     """One task that runs functions one after another, for as long as they have nothing to wait for.
 
-    The first one that waits ends the turn: the task is that one's alone from there on, and its owner's.
+    The first one that waits ends the sharing: the task is that one's alone from there on, and its owner's.
     """
 
-    __slots__ = ("_over", "_owner")
+    __slots__ = ("_alone", "_owner", "_remaining", "_start")
 
-    def __init__(self, owner: TaskOwner) -> None:
-        self._owner = owner
-        self._over = False
+    def __init__(self, start: _Start, remaining: Iterator[_Start]) -> None:
+        self._start: _Start | None = start
+        self._remaining = remaining
+        self._owner = start[0]
+        self._alone = False
 
     def hand_over(self, task: asyncio.Task[None]) -> None:
-        self._over = True
-        assert isinstance(self._owner, _AsyncioTaskOwner)
+        self._alone = True
         self._owner.adopt(task)
 
-    async def run(
-        self,
-        function: Callable[[Any], Coroutine[Any, Any, None]],
-        argument: Any,
-        remaining: Iterator[Start],
-    ) -> None:
-        while True:
+    async def run(self) -> None:
+        while self._start is not None and not self._alone:
+            self._owner, function = self._start
             try:
-                await function(argument)
+                if not self._owner.left:
+                    await function()
             except (Exception, asyncio.CancelledError) as error:
-                if self._over:
+                if self._alone:
                     raise
-                assert isinstance(self._owner, _AsyncioTaskOwner)
                 self._owner.fail(error)
-            if self._over:
-                return
-            start = next(remaining, None)
-            if start is None:
-                return
-            self._owner, function, argument = start
+            if not self._alone:
+                self._start = next(self._remaining, None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol
 
 
 class Task(Protocol):
@@ -43,22 +43,16 @@ class TaskOwner(ABC):
         The task may have run to its first suspension, or to its end, when this returns.
         """
 
-    @staticmethod
-    def spawn_each(starts: Iterable[Start]) -> None:
-        """Start many functions, each for its owner, in the order in which ``starts`` gives them.
+    def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start ``function()`` in the next turn of the event loop.
 
-        Those that have nothing to wait for may share a task, where that costs less.
+        Those that have nothing to wait for may share a task then, where that costs less.
         """
-        for owner, function, argument in starts:
-            owner.spawn(function, argument)
+        self.spawn(function)
 
     @abstractmethod
     def __len__(self) -> int:
         """The number of tasks that have started and are not done."""
-
-
-#: What to start: the owner, the function and its one argument.
-Start: TypeAlias = tuple[TaskOwner, Callable[[Any], Coroutine[Any, Any, None]], Any]
 
 
 class AsyncSupport(ABC):
