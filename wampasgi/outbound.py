@@ -32,6 +32,9 @@ class _Writer(IntEnum):
     WRITING = 2
 
 
+_RESTING, _DUE, _WRITING = _Writer
+
+
 class Outbound:
     """Messages on their way to one peer, in order.
 
@@ -73,7 +76,7 @@ class Outbound:
         self._on_overflow = on_overflow
         self._queue: list[Any] = []
         self._queued_size = 0
-        self._writer = _Writer.RESTING
+        self._writer: _Writer = _RESTING
         self._drained: anyio.Event | None = None
         #: Nothing more is taken; what was put before is still written.
         self.closed = False
@@ -82,26 +85,30 @@ class Outbound:
         """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
         if self.closed:
             return
-        self._queue.append(item)
+        queue = self._queue
+        queue.append(item)
         self._queued_size += size
-        if self._writer is not _Writer.WRITING:
-            self._wake()
-        if self._is_over:
-            self._overflow()
+        if self._writer is _RESTING:
+            # Nearly always there is nothing else, and one message that only waits for its turn always may.
+            self._writer = _DUE
+            self._owner.spawn_soon(self._run)
+            return
+        waiting = len(queue)
+        if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
+            self._hurry()
+            if self._is_over:
+                self._overflow()
 
     @property
     def _is_over(self) -> bool:
         """Whether more waits than may; one message that only waits for its turn always may."""
-        if len(self._queue) == 1 and self._writer is _Writer.DUE:
+        if len(self._queue) == 1 and self._writer is _DUE:
             return False
         return len(self._queue) > self._max_messages or self._queued_size > self._max_size
 
-    def _wake(self) -> None:
-        """Have what waits written: soon, or now where it has become much before its turn."""
-        if self._writer is _Writer.RESTING:
-            self._writer = _Writer.DUE
-            self._owner.spawn_soon(self._run)
-        if len(self._queue) == _LONG or self._is_over:
+    def _hurry(self) -> None:
+        """Write what has become much before its turn, where tasks start eagerly."""
+        if self._writer is _DUE:
             self._owner.spawn(self._run)
 
     def _overflow(self) -> None:
@@ -119,8 +126,8 @@ class Outbound:
             return
         self.close()
         self._queue.append(item)
-        if self._writer is _Writer.RESTING:
-            self._writer = _Writer.DUE
+        if self._writer is _RESTING:
+            self._writer = _DUE
             self._owner.spawn_soon(self._run)
 
     def close(self) -> None:
@@ -132,7 +139,7 @@ class Outbound:
         """Whether messages wait because the peer has not taken the ones before, or are many."""
         if not self._queue:
             return False
-        return self._writer is _Writer.WRITING or len(self._queue) >= _SOME or self.half_full
+        return self._writer is _WRITING or len(self._queue) >= _SOME or self.half_full
 
     @property
     def half_full(self) -> bool:
@@ -141,16 +148,16 @@ class Outbound:
 
     async def drained(self) -> None:
         """Wait until all that was put has been written."""
-        if self._writer is not _Writer.RESTING:
+        if self._writer is not _RESTING:
             if self._drained is None:
                 self._drained = anyio.Event()
             await self._drained.wait()
 
     async def _run(self) -> None:
-        if self._writer is _Writer.WRITING:
+        if self._writer is _WRITING:
             # It was begun before its turn came.
             return
-        self._writer = _Writer.WRITING
+        self._writer = _WRITING
         try:
             while self._queue:
                 items = self._take()
@@ -168,7 +175,7 @@ class Outbound:
         return items
 
     def _rest(self) -> None:
-        self._writer = _Writer.RESTING
+        self._writer = _RESTING
         if self._drained is not None:
             self._drained.set()
             self._drained = None
@@ -216,10 +223,13 @@ class DroppingOutbound(Outbound):
             self._events.append((len(self._queue) + self._removed, size))
         self._queue.append(item)
         self._queued_size += size
-        if self._writer is not _Writer.WRITING:
-            self._wake()
-        if self._is_over:
-            self._drop()
+        if self._writer is _RESTING:
+            self._writer = _DUE
+            self._owner.spawn_soon(self._run)
+        elif len(self._queue) == _LONG or self._is_over:
+            self._hurry()
+            if self._is_over:
+                self._drop()
 
     @property
     def half_full(self) -> bool:
@@ -230,7 +240,7 @@ class DroppingOutbound(Outbound):
     @property
     def _is_over(self) -> bool:
         waiting = len(self._queue) - self._gaps
-        if waiting == 1 and self._writer is _Writer.DUE:
+        if waiting == 1 and self._writer is _DUE:
             return False
         return waiting > self._max_messages or self._queued_size > self._max_size
 
