@@ -52,10 +52,11 @@ class BuiltRealm:
     open_procedures: Mapping[str, Procedure] = field(init=False)
 
     def __post_init__(self) -> None:
-        procedures = self.procedures.exact
-        if self.procedure_for_all or self.synchronize_requests or self.authorization.authorizer:
-            procedures = {}
-        found = {uri: procedure for uri, procedure in procedures.items() if procedure.roles is None}
+        found: dict[str, Procedure] = {}
+        if not (self.procedure_for_all or self.synchronize_requests or self.authorization.authorizer):
+            for procedure in self.procedures:
+                if procedure.route is not None and procedure.first and procedure.roles is None:
+                    found[procedure.route.uri] = procedure
         object.__setattr__(self, "open_procedures", found)
         topics = [*self.topics, *([self.topic_for_all] if self.topic_for_all is not None else [])]
         two_parts = any(topic.plan.kind == "async_generator" for topic in topics)

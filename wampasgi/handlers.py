@@ -134,18 +134,13 @@ class HandlerPlan:
             if self._validate is None:
                 return self.function(*args)  # type: ignore[no-any-return]
             try:
-                frame = [validate(value) for validate, value in zip(self._validate, args)]  # noqa: B905
+                converted = [validate(value) for validate, value in zip(self._validate, args)]  # noqa: B905
             except ValidationError:
                 # What is wrong with them is found below.
                 pass
             else:
-                return self.function(*frame)  # type: ignore[no-any-return]
-        frame = self._frame(provided_values, args, kwargs)
-        for step in self._steps:
-            step.run_inline(frame)
-        if self._direct:
-            return self.function(*frame)  # type: ignore[no-any-return]
-        positional, by_name = self._arguments(frame)
+                return self.function(*converted)  # type: ignore[no-any-return]
+        positional, by_name = self.bind(provided_values, args, kwargs)
         return self.function(*positional, **by_name)  # type: ignore[no-any-return]
 
     async def call(

@@ -90,14 +90,19 @@ class Outbound:
         self._queued_size += size
         if self._writer is _RESTING:
             # Nearly always there is nothing else, and one message that only waits for its turn always may.
-            self._writer = _DUE
-            self._owner.spawn_soon(self._run)
+            self._wake()
             return
         waiting = len(queue)
         if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
-            self._hurry()
+            if self._writer is _DUE:
+                # It has become much before its turn: where tasks start eagerly it is written now.
+                self._owner.spawn(self._run)
             if self._is_over:
                 self._overflow()
+
+    def _wake(self) -> None:
+        self._writer = _DUE
+        self._owner.spawn_soon(self._run)
 
     @property
     def _is_over(self) -> bool:
@@ -105,11 +110,6 @@ class Outbound:
         if len(self._queue) == 1 and self._writer is _DUE:
             return False
         return len(self._queue) > self._max_messages or self._queued_size > self._max_size
-
-    def _hurry(self) -> None:
-        """Write what has become much before its turn, where tasks start eagerly."""
-        if self._writer is _DUE:
-            self._owner.spawn(self._run)
 
     def _overflow(self) -> None:
         self._on_overflow(*self._clear())
@@ -127,8 +127,7 @@ class Outbound:
         self.close()
         self._queue.append(item)
         if self._writer is _RESTING:
-            self._writer = _DUE
-            self._owner.spawn_soon(self._run)
+            self._wake()
 
     def close(self) -> None:
         """Take nothing more."""
@@ -215,21 +214,11 @@ class DroppingOutbound(Outbound):
 
     def put(self, item: Any, size: int, *, is_event: bool = False) -> None:
         """Write ``item`` as any queue does, and drop events for it."""
-        if self.closed:
-            return
-        if is_event:
+        if is_event and not self.closed:
             if self._events is None:
                 self._events = deque()
             self._events.append((len(self._queue) + self._removed, size))
-        self._queue.append(item)
-        self._queued_size += size
-        if self._writer is _RESTING:
-            self._writer = _DUE
-            self._owner.spawn_soon(self._run)
-        elif len(self._queue) == _LONG or self._is_over:
-            self._hurry()
-            if self._is_over:
-                self._drop()
+        super().put(item, size)
 
     @property
     def half_full(self) -> bool:
@@ -244,7 +233,7 @@ class DroppingOutbound(Outbound):
             return False
         return waiting > self._max_messages or self._queued_size > self._max_size
 
-    def _drop(self) -> None:
+    def _overflow(self) -> None:
         dropped = 0
         while self._is_over and self._events:
             place, size = self._events.popleft()
@@ -256,7 +245,7 @@ class DroppingOutbound(Outbound):
             self._lost += dropped
             self._on_drop(dropped)
         if self._is_over:
-            self._overflow()
+            super()._overflow()
             return
         # So that each event that is dropped costs the same, however many there are.
         if 2 * self._gaps > len(self._queue):

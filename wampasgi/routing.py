@@ -151,16 +151,11 @@ class RouteTable(Generic[T]):
     """
 
     def __init__(self) -> None:
-        #: What is at exact URIs, which nearly all calls are for.
-        self.exact: dict[str, T] = {}
-        #: Whether there ever was anything else.
-        self.has_patterns = False
         self._by_uri: URIMap[tuple[Route, T]] = URIMap()
         self._by_regex: list[tuple[re.Pattern[str], Route, T]] = []
 
     def add(self, route: Route, value: T) -> None:
         """Add a route; raises ConfigurationError where its URI is taken."""
-        self.has_patterns = self.has_patterns or route.match != "exact"
         if route.match == "regex":
             for pattern, other, _ in self._by_regex:
                 if pattern.pattern == route.uri:
@@ -171,14 +166,9 @@ class RouteTable(Generic[T]):
         if taken is not None:
             raise _taken(route, taken[0])
         self._by_uri.add(route.match, route.uri, (route, value))
-        if route.match == "exact":
-            self.exact[route.uri] = value
 
     def find(self, uri: str) -> T | None:
         """What answers this URI, or None."""
-        exact = self.exact.get(uri)
-        if exact is not None or not self.has_patterns:
-            return exact
         found = self._by_uri.best(uri)
         if found is not None:
             return found[1]
@@ -200,8 +190,6 @@ class RouteTable(Generic[T]):
             self._by_regex = [entry for entry in self._by_regex if entry[0].pattern != uri]
         else:
             self._by_uri.remove(match, uri)
-            if match == "exact":
-                del self.exact[uri]
 
     def __iter__(self) -> Iterator[T]:
         for _, value in self._by_uri:

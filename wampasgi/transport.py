@@ -127,21 +127,19 @@ class WebSocketTransport:
 
         Not a coroutine of its own: this is how nearly all messages go out.
         """
-        if self._batched:
-            encoded = self.subprotocol.frame((encoded,))
-        self.counts.bytes_sent += len(encoded) if self._binary or encoded.isascii() else _size(encoded)
-        return self._send({"type": "websocket.send", self._key: encoded})
+        return self._send_frame(self.subprotocol.frame((encoded,)) if self._batched else encoded)
+
+    def _send_frame(self, data: str | bytes) -> Awaitable[None]:
+        self.counts.bytes_sent += len(data) if self._binary or data.isascii() else _size(data)
+        return self._send({"type": "websocket.send", self._key: data})
 
     async def write(self, encoded: Sequence[str | bytes]) -> None:
         """Send messages that the serializer has encoded; a batched subprotocol packs them into one frame."""
         if self.closed:
             return
         try:
-            if self.subprotocol.batched:
-                encoded = (self.subprotocol.frame(encoded),)
-            for data in encoded:
-                self.counts.bytes_sent += _size(data)
-                await self._send({"type": "websocket.send", self._key: data})
+            for data in (self.subprotocol.frame(encoded),) if self._batched else encoded:
+                await self._send_frame(data)
         except GONE:
             self.closed = True
 

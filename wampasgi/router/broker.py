@@ -17,7 +17,8 @@ from wampasgi.features import announced
 from wampasgi.messages import Event, Unsubscribed
 from wampasgi.router.matching import URIMap
 from wampasgi.router.observing import Observer
-from wampasgi.router.publish_options import SessionDetails, conditions, event_details, select
+from wampasgi.router.publish_options import conditions, event_details, select
+from wampasgi.router.session_details import SessionDetails
 from wampasgi.router.stored import StoredEvent, store
 
 if TYPE_CHECKING:

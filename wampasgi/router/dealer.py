@@ -42,8 +42,9 @@ from wampasgi.router.call_options import (
     lacking_feature,
     payload_attributes,
 )
-from wampasgi.router.invocations import Peer, PendingCall, RoutedSession
+from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.registrations import Callee, Registrations
+from wampasgi.router.session_details import SessionDetails
 
 #: A message and the session ID of its recipient.
 Outgoing: TypeAlias = tuple[int, Message]
@@ -77,7 +78,7 @@ class Dealer:
         """What is known of each session, by session ID."""
         return self._sessions
 
-    def add_session(self, session_id: int, peer: Peer) -> RoutedSession:
+    def add_session(self, session_id: int, peer: SessionDetails) -> RoutedSession:
         """Let a session take part."""
         session = self._sessions[session_id] = RoutedSession(session_id, peer)
         return session

@@ -6,35 +6,20 @@ Invocations".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.features import announced
 from wampasgi.ids import MAX_ID
 from wampasgi.messages import MESSAGE_NAMES, Call, Error, Yield
 from wampasgi.router.registrations import Callee, Registration
+from wampasgi.router.session_details import SessionDetails
 
 #: How many of its invocations that were given up, and of its calls that ended before the last CALL, are
 #: remembered of one session.
 REMEMBERED: Final = 1000
-
-
-class Peer(Protocol):
-    """What the dealer asks of a session: as whom it was authenticated, and what it announced."""
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that WELCOME gave it."""
-
-    @property
-    def authrole(self) -> str | None:
-        """The authrole that WELCOME gave it."""
-
-    @property
-    def details(self) -> Mapping[str, Any]:
-        """HELLO.Details, its roles and features among them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +68,7 @@ class RoutedSession:
         "session_id",
     )
 
-    def __init__(self, session_id: int, peer: Peer) -> None:
+    def __init__(self, session_id: int, peer: SessionDetails) -> None:
         self.session_id = session_id
         self.peer = peer
         self.caller_features = announced(peer.details, "caller")

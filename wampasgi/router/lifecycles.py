@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from wampasgi.router.broker import Subscription
 from wampasgi.router.registrations import Registration
+from wampasgi.router.session_details import Authenticated
 from wampasgi.uris import is_reserved
 
 T = TypeVar("T")
@@ -30,16 +31,8 @@ class Authentication(Protocol):
         """Who performed it."""
 
 
-class MetaSession(Protocol):
+class MetaSession(Authenticated, Protocol):
     """What is told of a session."""
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that WELCOME gave it."""
-
-    @property
-    def authrole(self) -> str | None:
-        """The authrole that WELCOME gave it."""
 
     @property
     def authentication(self) -> Authentication:

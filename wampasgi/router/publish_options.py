@@ -9,34 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import filterfalse
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from wampasgi.attributes import PUBLISH_RULES
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.features import announced
 from wampasgi.messages import PAYLOAD_OPTIONS
+from wampasgi.router.session_details import SessionDetails
 
 #: The lists of PUBLISH.Options that say who is not to receive the event, and who alone is.
 BLACKLISTS: Final = frozenset(["exclude", "exclude_authid", "exclude_authrole"])
 WHITELISTS: Final = frozenset(["eligible", "eligible_authid", "eligible_authrole"])
 
 _PASSTHRU: Final = "payload_passthru_mode"
-
-
-class SessionDetails(Protocol):
-    """What the broker asks of a session: as whom it was authenticated, and what it announced."""
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that WELCOME gave it."""
-
-    @property
-    def authrole(self) -> str | None:
-        """The authrole that WELCOME gave it."""
-
-    @property
-    def details(self) -> Mapping[str, Any]:
-        """HELLO.Details, its roles and features among them."""
 
 
 #: Lets through those of the session IDs that fulfil it.

@@ -8,7 +8,8 @@ from sys import getsizeof
 from typing import Any, Final
 
 from wampasgi.messages import Event
-from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, SessionDetails, conditions, select
+from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, conditions, select
+from wampasgi.router.session_details import SessionDetails
 
 # What an event without any payload takes.
 _BARE: Final = 500
