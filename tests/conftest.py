@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -22,3 +25,36 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def fresh_flood_filter() -> None:
     """What other tests have logged leaves nothing out here."""
     FLOOD_FILTER.forget()
+
+
+#: What is logged where wampasgi itself, or what stands around a realm, has failed.
+_FAILURES = (
+    "a session from %s could not be served",
+    "%r is aborted: a message could not be handled",
+)
+
+
+class _Failures(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg in _FAILURES:
+            self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def no_failure_is_only_logged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A client may get just what a test expects though an exception has ended its session: that fails here.
+
+    Tests that make something fail are marked ``logs_failure``.
+    """
+    failures, logger = _Failures(), logging.getLogger("wampasgi.session")
+    logger.addHandler(failures)
+    yield
+    logger.removeHandler(failures)
+    if request.node.get_closest_marker("logs_failure") is None:
+        for record in failures.records:
+            assert record.exc_info is not None
+            pytest.fail(f"{record.getMessage()}: {record.exc_info[1]!r}")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from tests.websocket import connect
+from tests.websocket import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, Session
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +120,37 @@ async def test_handler_that_fails_before_its_yield_ends_the_session_and_the_othe
 
     assert goodbye == [6, {"message": "the session could not be started"}, "wamp.error.runtime_error"]
     assert ended == ["other"]
+    assert [record.msg for record in caplog.records] == ["lifespan handler %s failed before its yield, of %r"]
     assert "at the start" in caplog.text
+
+
+async def test_session_that_is_closed_while_its_handlers_begin_ends_in_order(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Application()
+    closed = anyio.Event()
+    ended = []
+
+    async def closing(session: Session) -> AsyncIterator[None]:
+        await session.close("com.example.full", "no room")
+        closed.set()
+        yield
+        ended.append("closing")
+
+    app.add_session_lifespan_handler(closing)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await closed.wait()
+        assert await websocket.receive() == [6, {"message": "no room"}, "com.example.full"]
+        await websocket.send(48, 1, {}, "nobody.answers")
+        await websocket.send(6, {}, "wamp.close.goodbye_and_out")
+        # The transport is there for another session.
+        await websocket.send(1, "default", {"roles": ALL_ROLES})
+        assert (await websocket.receive())[0] == 2
+
+    assert ended == ["closing", "closing"]
+    assert not caplog.records
 
 
 async def test_handler_that_fails_after_its_yield_is_logged_and_the_others_still_run(

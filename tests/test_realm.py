@@ -136,6 +136,7 @@ async def test_value_that_cannot_be_serialized_is_answered_through_middleware_to
     assert "cannot be serialized" in caplog.text
 
 
+@pytest.mark.logs_failure
 @pytest.mark.anyio
 @pytest.mark.parametrize("fails", ["receive", "send", "call"])
 async def test_middleware_that_fails_ends_its_session_with_a_word(

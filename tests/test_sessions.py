@@ -466,6 +466,7 @@ async def test_reason_that_no_close_frame_has_room_for_is_cut() -> None:
     assert len(reason.encode()) <= 123
 
 
+@pytest.mark.logs_failure
 async def test_welcome_that_cannot_be_serialized_aborts_the_session(caplog: pytest.LogCaptureFixture) -> None:
     app = Application()
 

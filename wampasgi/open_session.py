@@ -123,7 +123,9 @@ class OpenSession:
                     self._peer.say_goodbye(RUNTIME_ERROR, "the session could not be started")
                 async with requests:
                     self._requests = requests
-                    self._routed = RoutedCalls(self._session, self._built, requests, self._provided)
+                    self._routed = RoutedCalls(
+                        self._session, self._routed_session, self._built, requests, self._provided
+                    )
                     self._calls = Calls(
                         self._session,
                         self._peer,

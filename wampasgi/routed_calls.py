@@ -22,6 +22,7 @@ from wampasgi.messages import Call, Cancel, Error, Register, Unregister, Yield
 from wampasgi.permissions import Verdict
 from wampasgi.router.call_options import check_announced
 from wampasgi.router.dealer import refuse_call
+from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.registrations import check_policies
 from wampasgi.session import Session
 from wampasgi.types import Match
@@ -31,14 +32,20 @@ from wampasgi.uris import is_reserved
 class RoutedCalls:
     """What one session registers, calls and answers at the realm's dealer.
 
-    ``requests`` own the task that watches the deadlines of the session's calls; there is one as long as a
-    call has a deadline that the dealer is to keep.
+    ``routed`` is what the dealer knows of it, which may have left by now. ``requests`` own the task that
+    watches the deadlines of the session's calls; there is one as long as a call has a deadline that the
+    dealer is to keep.
     """
 
     __slots__ = ("_built", "_dealer", "_deliver", "_provided", "_requests", "_routed", "_session", "_sleep")
 
     def __init__(
-        self, session: Session, built: BuiltRealm, requests: TaskOwner, provided: Mapping[str, Any]
+        self,
+        session: Session,
+        routed: RoutedSession,
+        built: BuiltRealm,
+        requests: TaskOwner,
+        provided: Mapping[str, Any],
     ) -> None:
         self._session = session
         self._built = built
@@ -46,7 +53,7 @@ class RoutedCalls:
         self._provided = provided
         self._dealer = built.joined.dealer
         self._deliver = built.joined.deliver
-        self._routed = self._dealer.sessions[session.id]
+        self._routed = routed
         self._routed.on_deadline = self._watch_deadlines
         self._sleep: anyio.CancelScope | None = None
 

@@ -20,6 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     server = start_server("uvicorn", SERVED_APP, tmp_path_factory.mktemp("uvicorn"))
     try:
         yield server
+        assert "could not be served" not in server.log, server.log
     finally:
         server.stop()
 
