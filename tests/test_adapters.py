@@ -65,6 +65,7 @@ async def test_one_task_can_be_cancelled_alone(support: AsyncSupport) -> None:
         first = owner.spawn(work, "first", finish)
         owner.spawn(work, "second", finish)
         await anyio.wait_all_tasks_blocked()
+        assert first is not None
         first.cancel()
         await anyio.wait_all_tasks_blocked()
         finish.set()
@@ -286,7 +287,9 @@ async def test_task_that_is_cancelled_before_it_has_begun_runs_to_its_first_susp
             outcome.append("ended")
 
     async with support.task_owner() as owner:
-        owner.spawn(work).cancel()
+        task = owner.spawn(work)
+        assert task is not None
+        task.cancel()
         with anyio.fail_after(10):
             while outcome != ["begun", "ended"]:
                 await anyio.lowlevel.checkpoint()

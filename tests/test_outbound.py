@@ -24,13 +24,13 @@ class Reader:
         self.overflows: list[tuple[int, int]] = []
         self.reads = anyio.Event()
 
-    async def write_one(self, item: Any) -> None:
+    async def write_one(self, item: Any, _: int) -> None:
         await self.reads.wait()
         self.taken.append(item)
 
-    async def write(self, items: Sequence[Any]) -> None:
+    async def write(self, items: Sequence[Any], _: int) -> None:
         for item in items:
-            await self.write_one(item)
+            await self.write_one(item, 1)
 
     def drop(self, count: int) -> None:
         self.dropped += count
@@ -59,7 +59,7 @@ async def test_oldest_events_are_dropped_and_everything_else_is_kept_in_order() 
         outbound.put("first", 1)
         await anyio.wait_all_tasks_blocked()
         for number in range(10):
-            outbound.put(f"event {number}", 1, is_event=True)
+            outbound.put_event(f"event {number}", 1)
             if number in (3, 7):
                 outbound.put(f"result {number}", 1)
         assert reader.dropped == 7
@@ -83,7 +83,7 @@ async def test_stretch_ends_when_the_reader_has_caught_up_and_another_may_follow
             outbound.put("result", 1)
             await anyio.wait_all_tasks_blocked()
             for number in range(8):
-                outbound.put(number, 1, is_event=True)
+                outbound.put_event(number, 1)
             reader.reads.set()
             await outbound.drained()
             assert reader.stretches == expected
@@ -100,7 +100,7 @@ async def test_many_events_that_nobody_reads_take_no_more_room_than_the_bound() 
         await anyio.wait_all_tasks_blocked()
         outbound.put("result", 1)
         for number in range(100_000):
-            outbound.put(number, 1, is_event=True)
+            outbound.put_event(number, 1)
         assert outbound.half_full
         reader.reads.set()
         await outbound.drained()
@@ -117,14 +117,14 @@ async def test_bound_in_bytes_drops_as_many_events_as_it_takes() -> None:
         outbound.put("first", 1)
         await anyio.wait_all_tasks_blocked()
         for number in range(4):
-            outbound.put(number, 25, is_event=True)
-        outbound.put("large", 60, is_event=True)
-        outbound.put("too large for any room", 101, is_event=True)
+            outbound.put_event(number, 25)
+        outbound.put_event("large", 60)
+        outbound.put_event("too large for any room", 101)
         assert reader.dropped == 6
         reader.reads.set()
         await outbound.drained()
         # One that is put while nothing is being written needs no room.
-        outbound.put("large", 101, is_event=True)
+        outbound.put_event("large", 101)
         await outbound.drained()
 
     assert reader.taken == ["first", "large"]
@@ -139,11 +139,11 @@ async def test_queue_without_events_to_drop_overflows() -> None:
         outbound.put("first", 1)
         await anyio.wait_all_tasks_blocked()
         for number in range(2):
-            outbound.put(number, 1, is_event=True)
+            outbound.put_event(number, 1)
         for _ in range(6):
             outbound.put("result", 1)
         assert reader.overflows == [(6, 8)]
-        outbound.finish("last")
+        outbound.finish("last", 1)
         outbound.put("nothing more", 1)
         reader.reads.set()
         await outbound.drained()
@@ -159,10 +159,10 @@ async def test_stretch_is_reported_when_the_queue_is_closed() -> None:
         outbound.put("first", 1)
         await anyio.wait_all_tasks_blocked()
         for number in range(7):
-            outbound.put(number, 1, is_event=True)
+            outbound.put_event(number, 1)
         outbound.close()
         assert reader.stretches == [2]
-        outbound.put("nothing more", 1, is_event=True)
+        outbound.put_event("nothing more", 1)
         reader.reads.set()
         await outbound.drained()
 
@@ -183,8 +183,8 @@ async def test_last_message_of_an_empty_queue_is_written() -> None:
             max_size=1,
             on_overflow=reader.overflow,
         )
-        outbound.finish("last")
-        outbound.finish("more")
+        outbound.finish("last", 1)
+        outbound.finish("more", 1)
         await outbound.drained()
 
     assert reader.taken == ["last"]

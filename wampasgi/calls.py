@@ -9,7 +9,7 @@ import anyio
 
 from wampasgi.adapters import Task, TaskOwner
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
-from wampasgi.handlers import HandlerPlan
+from wampasgi.handlers import NO_KEYWORDS, HandlerPlan
 from wampasgi.logs import about, logger_named, shown
 from wampasgi.messages import Call, Cancel, Error, Result
 from wampasgi.peer import Peer
@@ -170,31 +170,26 @@ class Calls:
         self._room: anyio.Event | None = None
         # Of the running calls those that have their answer already, because they were cancelled.
         self._given_up: dict[int, None] = {}
-        #: The calls whose handlers run, by request id, with their tasks where these are known.
+        #: The calls whose handlers run, by request id, with the tasks that they have.
         self.running: dict[int, Task | None] = {}
 
-    def start(self, message: Call, procedure: Procedure) -> None:
-        """Handle a call in a task of its own."""
-        request_id, running = message.request_id, self.running
-        running[request_id] = None
+    def start(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
+        """Handle a call in a task of its own; returns what is to be awaited before the next one is read."""
         task = self._owner.spawn(self._handle, message, procedure)
-        # Most handlers have nothing to wait for, and where tasks start eagerly these are done by now.
-        if request_id in running:
-            running[request_id] = task
+        if task is None:
+            # Most handlers have nothing to wait for.
+            return None
+        self.running[message.request_id] = task
+        return self._wait_for_room() if len(self.running) >= self._limit else None
 
     async def run(self, message: Call, procedure: Procedure) -> None:
         """Handle a call here and now, for an application with ``synchronize_requests=True``."""
         self.running[message.request_id] = None
         await self._handle(message, procedure)
 
-    @property
-    def full(self) -> bool:
-        """Whether as many requests are handled as may; a session at its limit is not read from."""
-        return len(self.running) >= self._limit
-
-    async def room(self) -> None:
-        """Wait while the calls are ``full``."""
-        while self.full:
+    async def _wait_for_room(self) -> None:
+        # A session that has as many calls as it may is not read from.
+        while len(self.running) >= self._limit:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -225,7 +220,9 @@ class Calls:
             else:
                 # What nearly all calls are, without the layers that the others need.
                 try:
-                    value = await procedure.run(self._provided, message.args or (), message.kwargs or {})
+                    value = await procedure.run(
+                        self._provided, message.args or (), message.kwargs or NO_KEYWORDS
+                    )
                     if type(value) in SCALARS:
                         answer = [_RESULT, request_id, {}, [value]]
                     else:
@@ -233,7 +230,7 @@ class Calls:
                 except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
                     answer = self._failure(message, error)
         finally:
-            del self.running[request_id]
+            self.running.pop(request_id, None)
             if self._room is not None:
                 self._room.set()
             if request_id in self._given_up:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wampasgi.messages import Message
 from wampasgi.serializers import Serializer
+from wampasgi.transport import size_on_wire
 
 
 class EncodedMessage:
@@ -14,9 +15,10 @@ class EncodedMessage:
     def __init__(self, message: Message) -> None:
         self.raw = message.to_list()
         #: What ``encode`` has given, by the serializer's name; None where it cannot be.
-        self.encoded: dict[str, str | bytes | None] = {}
+        self.encoded: dict[str, tuple[str | bytes, int] | None] = {}
 
-    def encode(self, serializer: Serializer) -> str | bytes:
-        """The message as this serializer writes it; raises UnserializableValue."""
-        encoded = self.encoded[serializer.name] = serializer.encode(self.raw)
-        return encoded
+    def encode(self, serializer: Serializer) -> tuple[str | bytes, int]:
+        """The message as this serializer writes it, and its size in bytes; raises UnserializableValue."""
+        encoded = serializer.encode(self.raw)
+        found = self.encoded[serializer.name] = encoded, size_on_wire(encoded)
+        return found

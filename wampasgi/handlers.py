@@ -21,7 +21,7 @@ __all__ = ["HandlerKind", "HandlerPlan", "describe"]
 
 HandlerKind: TypeAlias = Literal["coroutine", "async_generator", "sync"]
 
-_NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
+NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class HandlerPlan:
@@ -112,7 +112,7 @@ class HandlerPlan:
         self,
         provided_values: Mapping[str, Any],
         args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] = _NO_KEYWORDS,
+        kwargs: Mapping[str, Any] = NO_KEYWORDS,
     ) -> tuple[list[Any], dict[str, Any]]:
         """Make the arguments of one call of ``function``; only for a plan that needs no solving.
 
@@ -147,7 +147,7 @@ class HandlerPlan:
         self,
         provided_values: Mapping[str, Any],
         args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] = _NO_KEYWORDS,
+        kwargs: Mapping[str, Any] = NO_KEYWORDS,
     ) -> Any:
         """Run the handler once and return what it returns; a sync one runs in a worker thread.
 
@@ -184,7 +184,7 @@ class HandlerPlan:
         self,
         provided_values: Mapping[str, Any],
         args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] = _NO_KEYWORDS,
+        kwargs: Mapping[str, Any] = NO_KEYWORDS,
     ) -> AsyncGenerator[Any, None]:
         """Run a handler that is an async generator function, and give on what it yields.
 

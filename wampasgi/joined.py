@@ -293,7 +293,7 @@ class JoinedSessions(Mapping[int, Session]):
             counts.events += len(recipients)
             event = EncodedMessage(delivery.event)
             for session_id in recipients:
-                self._peers[session_id].send_encoded(event)
+                self._peers[session_id].send_event(event)
 
     def metrics(self) -> Metrics:
         """See Realm.metrics."""

@@ -211,8 +211,7 @@ class OpenSession:
         ):
             return self._call(message)
         # Nothing is left to ask about: this is how nearly all calls of the realm's own procedures go.
-        calls.start(message, procedure)
-        return calls.room() if calls.full else None
+        return calls.start(message, procedure)
 
     def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
@@ -266,8 +265,7 @@ class OpenSession:
             return None
         if self._built.synchronize_requests:
             return self._calls.run(message, procedure)
-        self._calls.start(message, procedure)
-        return self._calls.room() if self._calls.full else None
+        return self._calls.start(message, procedure)
 
     async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
         if self._meta_calls is None:

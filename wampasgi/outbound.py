@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -12,10 +13,10 @@ import anyio
 from wampasgi.adapters import TaskOwner
 from wampasgi.transport import GONE
 
-#: Writes several messages.
-Write = Callable[[Sequence[Any]], Awaitable[None]]
+#: Writes several messages, of so many bytes in all.
+Write = Callable[[Sequence[Any], int], Awaitable[None]]
 #: Writes one message; nearly all go out alone.
-WriteOne = Callable[[Any], Awaitable[None]]
+WriteOne = Callable[[Any, int], Awaitable[None]]
 
 #: A queue that becomes this long before its turn comes is written at once.
 _LONG: Final = 64
@@ -81,7 +82,7 @@ class Outbound:
         #: Nothing more is taken; what was put before is still written.
         self.closed = False
 
-    def put(self, item: Any, size: int, *, is_event: bool = False) -> None:
+    def put(self, item: Any, size: int) -> None:
         """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
         if self.closed:
             return
@@ -90,7 +91,8 @@ class Outbound:
         self._queued_size += size
         if self._writer is _RESTING:
             # Nearly always there is nothing else, and one message that only waits for its turn always may.
-            self._wake()
+            self._writer = _DUE
+            self._owner.spawn_soon(self._run)
             return
         waiting = len(queue)
         if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
@@ -99,10 +101,6 @@ class Outbound:
                 self._owner.spawn(self._run)
             if self._is_over:
                 self._overflow()
-
-    def _wake(self) -> None:
-        self._writer = _DUE
-        self._owner.spawn_soon(self._run)
 
     @property
     def _is_over(self) -> bool:
@@ -120,14 +118,19 @@ class Outbound:
         self._queued_size = 0
         return lost, lost
 
-    def finish(self, item: Any) -> None:
+    #: The same for an event.
+    put_event = put
+
+    def finish(self, item: Any, size: int) -> None:
         """Write ``item`` as the last one, whatever the bounds say."""
         if self.closed:
             return
         self.close()
         self._queue.append(item)
+        self._queued_size += size
         if self._writer is _RESTING:
-            self._wake()
+            self._writer = _DUE
+            self._owner.spawn_soon(self._run)
 
     def close(self) -> None:
         """Take nothing more."""
@@ -158,26 +161,20 @@ class Outbound:
             return
         self._writer = _WRITING
         try:
-            while self._queue:
-                items = self._take()
-                if len(items) == 1:
-                    await self._write_one(items[0])
-                elif items:
-                    await self._write(items)
+            while queue := self._queue:
+                size, self._queued_size = self._queued_size, 0
+                if len(queue) == 1:
+                    await self._write_one(queue.pop(), size)
+                else:
+                    self._queue = []
+                    await self._write(queue, size)
         except GONE:
             self.closed = True
         finally:
-            self._rest()
-
-    def _take(self) -> list[Any]:
-        items, self._queue, self._queued_size = self._queue, [], 0
-        return items
-
-    def _rest(self) -> None:
-        self._writer = _RESTING
-        if self._drained is not None:
-            self._drained.set()
-            self._drained = None
+            self._writer = _RESTING
+            if self._drained is not None:
+                self._drained.set()
+                self._drained = None
 
 
 #: Stands in the queue where an event was.
@@ -196,12 +193,17 @@ class DroppingOutbound(Outbound):
 
     def __init__(
         self,
-        *args: Any,
+        write: Write,
+        write_one: WriteOne,
+        owner: TaskOwner,
+        *,
         on_drop: Callable[[int], None],
         on_dropped: Callable[[int], None],
         **bounds: Any,
     ) -> None:
-        super().__init__(*args, **bounds)
+        super().__init__(
+            partial(self._write_what_is_left, write), partial(self._write_it, write_one), owner, **bounds
+        )
         self._on_drop = on_drop
         self._on_dropped = on_dropped
         # Place in the queue and size of each event that waits; there is nothing as long as none does.
@@ -212,13 +214,13 @@ class DroppingOutbound(Outbound):
         self._removed = 0
         self._lost = 0
 
-    def put(self, item: Any, size: int, *, is_event: bool = False) -> None:
-        """Write ``item`` as any queue does, and drop events for it."""
-        if is_event and not self.closed:
+    def put_event(self, item: Any, size: int) -> None:
+        """Write ``item`` as any other, unless it has to be dropped."""
+        if not self.closed:
             if self._events is None:
                 self._events = deque()
             self._events.append((len(self._queue) + self._removed, size))
-        super().put(item, size)
+        self.put(item, size)
 
     @property
     def half_full(self) -> bool:
@@ -253,16 +255,23 @@ class DroppingOutbound(Outbound):
             self._removed += self._gaps
             self._gaps = 0
 
-    def _take(self) -> list[Any]:
-        items = super()._take()
+    def _write_what_is_left(self, write: Write, items: Sequence[Any], size: int) -> Awaitable[None]:
         if self._gaps:
             items = [item for item in items if item is not _GAP]
         self._end_stretch()
-        return items
+        return write(items, size)
 
-    def _rest(self) -> None:
+    def _write_it(self, write_one: WriteOne, item: Any, size: int) -> Awaitable[None]:
+        # A gap never waits alone.
         self._end_stretch()
-        super()._rest()
+        return write_one(item, size)
+
+    async def _run(self) -> None:
+        try:
+            await super()._run()
+        finally:
+            if self._writer is _RESTING:
+                self._end_stretch()
 
     def close(self) -> None:
         """Take nothing more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import anyio
 
@@ -26,7 +26,6 @@ from wampasgi.messages import (
     Abort,
     Call,
     Error,
-    Event,
     Goodbye,
     Hello,
     Invocation,
@@ -42,11 +41,13 @@ from wampasgi.metrics import Counts
 from wampasgi.outbound import DroppingOutbound, Outbound
 from wampasgi.parsing import parse
 from wampasgi.states import STAYING, Direction, SessionState, next_state
-from wampasgi.transport import Disconnected, WebSocketTransport
+from wampasgi.transport import Disconnected, WebSocketTransport, size_on_wire
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 from wampasgi.uri_length import check_uri_length
 
 logger = logger_named("wampasgi.session")
+
+_ESTABLISHED: Final = SessionState.ESTABLISHED
 
 #: Requests whose ids are one sequence for each client. Spec: Basic Profile, "IDs".
 _SEQUENTIAL_REQUESTS = frozenset(
@@ -197,7 +198,7 @@ class Peer:
     @property
     def established(self) -> bool:
         """WELCOME was sent and neither side has begun to close."""
-        return self._state is SessionState.ESTABLISHED
+        return self._state is _ESTABLISHED
 
     # Reading
 
@@ -227,7 +228,7 @@ class Peer:
             self._advance(error.request_type or Hello.code, error)
             raise
         if (
-            self._state is not SessionState.ESTABLISHED
+            self._state is not _ESTABLISHED
             or message.code not in STAYING
             or self._next_request_id is not None
         ):
@@ -287,37 +288,52 @@ class Peer:
         )
 
     def send(self, message: Message) -> None:
-        """Queue a message; never waits, and does nothing when the session is over."""
+        """Queue a message other than EVENT; never waits, and does nothing when the session is over."""
         self.send_raw(message.to_list())
 
-    def send_raw(self, raw: RawMessage) -> None:
+    def send_raw(self, raw: RawMessage, *, last: bool = False) -> None:
         """Queue a message that stands as it goes out."""
-        if self._outbound is None:
+        outbound = self._outbound
+        if outbound is None:
             return
-        encoded = self._encode(raw)
-        if encoded is not None:
-            size = len(encoded) if self._encode_directly else 0
-            self._outbound.put(encoded, size, is_event=raw[0] == Event.code)
+        # What middleware is to see waits as it is, and nobody knows its size.
+        item: Any = raw
+        size = 0
+        if self._encode_directly:
+            try:
+                item = self._serializer.encode(raw)
+            except UnserializableValue as error:
+                replacement = self._report_unserializable(raw, error)
+                if replacement is not None:
+                    self.send_raw(replacement)
+                return
+            size = len(item) if item.isascii() else size_on_wire(item)
+        if last:
+            outbound.finish(item, size)
+        else:
+            outbound.put(item, size)
 
-    def send_encoded(self, message: EncodedMessage) -> None:
-        """Queue a message that other peers get, too."""
-        if self._outbound is None:
+    def send_event(self, message: EncodedMessage) -> None:
+        """Queue an EVENT, which other peers may get, too."""
+        outbound = self._outbound
+        if outbound is None:
             return
         if not self._encode_directly:
-            self._outbound.put(message.raw, 0, is_event=True)
+            outbound.put_event(message.raw, 0)
             return
-        encoded = message.encoded.get(self._serializer.name)
-        if encoded is None:
+        found = message.encoded.get(self._serializer.name)
+        if found is None:
             if self._serializer.name in message.encoded:
                 return
             try:
-                encoded = message.encode(self._serializer)
+                found = message.encode(self._serializer)
             except UnserializableValue as error:
                 # Others with this serializer would say the same.
                 message.encoded[self._serializer.name] = None
                 self._report_unserializable(message.raw, error)
                 return
-        self._outbound.put(encoded, len(encoded), is_event=True)
+        encoded, size = found
+        outbound.put_event(encoded, size)
 
     @property
     def overloaded(self) -> bool:
@@ -329,20 +345,10 @@ class Peer:
         if self._outbound is not None and self._outbound.congested:
             await self._outbound.drained()
 
-    def _encode(self, raw: RawMessage) -> Any:
-        """What the outbound queue takes for a message: encoded, or as it is where middleware is to see it."""
-        if not self._encode_directly:
-            return raw
-        try:
-            return self._serializer.encode(raw)
-        except UnserializableValue as error:
-            replacement = self._report_unserializable(raw, error)
-            return None if replacement is None else self._serializer.encode(replacement)
+    def _write_event(self, raw: RawMessage, size: int) -> Awaitable[None]:
+        return self._write_events((raw,), size)
 
-    def _write_event(self, raw: RawMessage) -> Awaitable[None]:
-        return self._write_events((raw,))
-
-    async def _write_events(self, messages: Sequence[RawMessage]) -> None:
+    async def _write_events(self, messages: Sequence[RawMessage], _: int) -> None:
         for raw in messages:
             try:
                 await self._send({"type": "wamp.message", "message": raw})
@@ -388,7 +394,7 @@ class Peer:
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
         self.ending = Ending(reason, "server")
         self._leave()
-        self._last_message(Goodbye(_details(text), reason))
+        self._send_last(Goodbye(_details(text), reason))
         self.reading.deadline = anyio.current_time() + self.limits.close_timeout
 
     def answer_goodbye(self, reason: str, reply: str) -> None:
@@ -399,7 +405,7 @@ class Peer:
         self.ending = Ending(reason, "client", orderly=True)
         self._leave()
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
-        self._last_message(Goodbye({}, reply))
+        self._send_last(Goodbye({}, reply))
 
     def abort(self, reason: str, text: str | None = None) -> None:
         """End the session at once with ABORT; what the client sends from now on is not read."""
@@ -408,7 +414,7 @@ class Peer:
         self.counts.aborted += 1
         self.ending = Ending(reason, "server")
         self._leave()
-        self._last_message(Abort(_details(text), reason))
+        self._send_last(Abort(_details(text), reason))
         self.cut(reason)
 
     def cut(self, reason: str, *, ended_by: Literal["client", "server"] = "server") -> None:
@@ -436,10 +442,8 @@ class Peer:
         with anyio.move_on_after(self.limits.close_timeout, shield=True):
             await self.written()
 
-    def _last_message(self, message: Message) -> None:
-        encoded = self._encode(message.to_list())
-        if encoded is not None and self._outbound is not None:
-            self._outbound.finish(encoded)
+    def _send_last(self, message: Message) -> None:
+        self.send_raw(message.to_list(), last=True)
 
     def _overflow(self, lost: int, in_stretch: int) -> None:
         logger.warning(
@@ -454,7 +458,7 @@ class Peer:
             f"{limits.outbound_messages}, or outbound_bytes of {limits.outbound_bytes}"
         )
         # What has waited is gone, so this comes right after what is being written.
-        self._last_message(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
+        self._send_last(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
         self.cut(PAYLOAD_SIZE_EXCEEDED)
         self._report_dropped(in_stretch)
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
+from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.ids import random_publication_id
@@ -185,11 +186,11 @@ class Subscriptions:
         if found is not None:
             for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
                 self._peer.counts.events += 1
-                self._peer.send(event)
+                self._peer.send_event(EncodedMessage(event))
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> None:
         self._peer.counts.events += 1
-        self._peer.send(Event(subscription_id, random_publication_id(), *payload))
+        self._peer.send_event(EncodedMessage(Event(subscription_id, random_publication_id(), *payload)))
 
     def end(self) -> None:
         """Let all gatekeepers end, because the session does."""

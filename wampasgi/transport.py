@@ -94,7 +94,7 @@ class WebSocketTransport:
             raise RemoteProtocolError(f"{self.subprotocol.name} takes {expected} WebSocket messages only")
         # Telling whether a text is ASCII costs nothing, and its length is its size then.
         length = len(data)
-        self.counts.bytes_received += length if self._binary or data.isascii() else _size(data)
+        self.counts.bytes_received += length if self._binary or data.isascii() else size_on_wire(data)
         if length > self._harmless_length:
             return self._decode_long(data)
         if self._decode is not None:
@@ -105,9 +105,9 @@ class WebSocketTransport:
         limits = self._limits
         assert limits is not None, "without limits no length is too long"
         self.is_long = True
-        if 4 * len(data) > limits.message_size and _size(data) > limits.message_size:
+        if 4 * len(data) > limits.message_size and size_on_wire(data) > limits.message_size:
             raise RemoteProtocolError(
-                f"a WebSocket message of {_size(data)} bytes is over the limit message_size of "
+                f"a WebSocket message of {size_on_wire(data)} bytes is over the limit message_size of "
                 f"{limits.message_size}",
                 uri=PAYLOAD_SIZE_EXCEEDED,
             )
@@ -122,24 +122,32 @@ class WebSocketTransport:
         self.waiting = messages
         return messages.pop()
 
-    def write_one(self, encoded: str | bytes) -> Awaitable[None]:
+    def write_one(self, encoded: str | bytes, size: int) -> Awaitable[None]:
         """What sends one encoded message when it is awaited; raises one of ``GONE`` where the peer has gone.
 
         Not a coroutine of its own: this is how nearly all messages go out.
         """
-        return self._send_frame(self.subprotocol.frame((encoded,)) if self._batched else encoded)
+        if self._batched:
+            encoded = self.subprotocol.frame((encoded,))
+            size = size_on_wire(encoded)
+        self.counts.bytes_sent += size
+        return self._send({"type": "websocket.send", self._key: encoded})
 
-    def _send_frame(self, data: str | bytes) -> Awaitable[None]:
-        self.counts.bytes_sent += len(data) if self._binary or data.isascii() else _size(data)
-        return self._send({"type": "websocket.send", self._key: data})
+    async def write(self, encoded: Sequence[str | bytes], size: int) -> None:
+        """Send messages that the serializer has encoded, ``size`` bytes in all.
 
-    async def write(self, encoded: Sequence[str | bytes]) -> None:
-        """Send messages that the serializer has encoded; a batched subprotocol packs them into one frame."""
+        A batched subprotocol packs them into one frame.
+        """
         if self.closed:
             return
+        if self._batched:
+            encoded = (self.subprotocol.frame(encoded),)
+            size = size_on_wire(encoded[0])
+        self.counts.bytes_sent += size
+        send, key = self._send, self._key
         try:
-            for data in (self.subprotocol.frame(encoded),) if self._batched else encoded:
-                await self._send_frame(data)
+            for data in encoded:
+                await send({"type": "websocket.send", key: data})
         except GONE:
             self.closed = True
 
@@ -169,7 +177,8 @@ class WebSocketTransport:
         """ASGI ``send`` of the inner contract: takes ``wamp.message`` and ``wamp.close`` events."""
         if event["type"] == "wamp.message":
             message: RawMessage = event["message"]
-            await self.write((self.subprotocol.serializer.encode(message),))
+            encoded = self.subprotocol.serializer.encode(message)
+            await self.write((encoded,), size_on_wire(encoded))
         elif event["type"] == "wamp.close":
             await self.close(event.get("code", 1000), event.get("reason", ""))
         else:
@@ -179,6 +188,6 @@ class WebSocketTransport:
             )
 
 
-def _size(data: str | bytes) -> int:
-    """The size on the wire."""
+def size_on_wire(data: str | bytes) -> int:
+    """The bytes that an encoded message takes, without the WebSocket frame around it."""
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

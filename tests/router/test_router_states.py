@@ -87,7 +87,7 @@ class RecordingPeer:
         elif self._takes():
             self.machine.take(self.session_id, message)
 
-    def send_encoded(self, message: EncodedMessage) -> None:
+    def send_event(self, message: EncodedMessage) -> None:
         if self._takes():
             self.machine.take_event(self.session_id, *message.raw[1:])
 

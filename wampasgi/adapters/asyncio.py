@@ -88,16 +88,19 @@ class _AsyncioTaskOwner(TaskOwner):
 
     if sys.version_info >= (3, 12):
 
-        def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task:
+        def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task | None:
             task = asyncio.Task(function(*args), loop=self._loop, eager_start=True)
             if task.done():
                 self._note_failure(task)
-            else:
-                self.adopt(task)
+                return None
+            self.adopt(task)
             return task
 
         def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-            self._next_turn.add(self, function)
+            starts = self._next_turn.starts
+            if not starts:
+                self._loop.call_soon(self._next_turn.begin)
+            starts.append((self, function))
 
     else:
 
@@ -133,24 +136,22 @@ _Start: TypeAlias = tuple[_AsyncioTaskOwner, Callable[[], Coroutine[Any, Any, No
 class _NextTurn:
     """What begins in the next turn of one event loop, in the order in which it was added."""
 
-    __slots__ = ("_starts",)
+    __slots__ = ("starts",)
 
     def __init__(self) -> None:
-        self._starts: list[_Start] = []
+        #: Who adds the first of a turn has ``begin`` called in the next one.
+        self.starts: list[_Start] = []
 
-    def add(self, owner: _AsyncioTaskOwner, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if not self._starts:
-            asyncio.get_running_loop().call_soon(self._begin)
-        self._starts.append((owner, function))
-
-    def _begin(self) -> None:
-        starts, self._starts = self._starts, []
+    def begin(self) -> None:
+        starts, self.starts = self.starts, []
         loop, remaining = asyncio.get_running_loop(), iter(starts)
-        for start in remaining:
-            shared = _SharedTask(start, remaining)
+        while True:
+            shared = _SharedTask(remaining)
             task = asyncio.Task(shared.run(), loop=loop, **_EAGERLY)
-            if not task.done():
-                shared.hand_over(task)
+            if task.done():
+                # Only here has the iterator let go of what began: who waits would keep all of it.
+                return
+            shared.hand_over(task)
 
 
 # The loop is not in the value, which would keep it.
@@ -170,12 +171,12 @@ class _SharedTask:
     The first one that waits ends the sharing: the task is that one's alone from there on, and its owner's.
     """
 
-    __slots__ = ("_alone", "_owner", "_remaining", "_start")
+    __slots__ = ("_alone", "_owner", "_remaining")
 
-    def __init__(self, start: _Start, remaining: Iterator[_Start]) -> None:
-        self._start: _Start | None = start
+    _owner: _AsyncioTaskOwner
+
+    def __init__(self, remaining: Iterator[_Start]) -> None:
         self._remaining = remaining
-        self._owner = start[0]
         self._alone = False
 
     def hand_over(self, task: asyncio.Task[None]) -> None:
@@ -183,14 +184,15 @@ class _SharedTask:
         self._owner.adopt(task)
 
     async def run(self) -> None:
-        while self._start is not None and not self._alone:
-            self._owner, function = self._start
+        for owner, function in self._remaining:
+            if owner.left:
+                continue
+            self._owner = owner
             try:
-                if not self._owner.left:
-                    await function()
+                await function()
             except (Exception, asyncio.CancelledError) as error:
                 if self._alone:
                     raise
-                self._owner.fail(error)
-            if not self._alone:
-                self._start = next(self._remaining, None)
+                owner.fail(error)
+            if self._alone:
+                return

@@ -37,10 +37,10 @@ class TaskOwner(ABC):
     ) -> bool | None: ...
 
     @abstractmethod
-    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task:
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task | None:
         """Start ``function(*args)`` in a task of its own, in a copy of the caller's context variables.
 
-        The task may have run to its first suspension, or to its end, when this returns.
+        The task may have run to its first suspension when this returns, or to its end: then it returns None.
         """
 
     def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
