@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.authorization import may_disclose, refusal
@@ -46,7 +47,7 @@ from wampasgi.messages import (
 from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.overflow import OverflowReports
 from wampasgi.pace import Pace
-from wampasgi.peer import Peer
+from wampasgi.peer import BURST, Peer
 from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.router.broker import Subscription
@@ -162,6 +163,10 @@ class OpenSession:
         peer, on, pace = self._peer, self._on, self._pace
         receive_event, read = peer.receive_event, peer.read
         while peer.ending is None or not peer.finished:
+            peer.burst -= 1
+            if not peer.burst:
+                peer.burst = BURST
+                await checkpoint()
             try:
                 message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.

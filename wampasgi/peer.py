@@ -47,6 +47,10 @@ from wampasgi.uri_length import check_uri_length
 
 logger = logger_named("wampasgi.session")
 
+#: Messages of one session that are handled in a row. A server gives what it has read without waiting, and
+#: that may be tens of thousands: meanwhile nobody else would be served.
+BURST: Final = 32
+
 _ESTABLISHED: Final = SessionState.ESTABLISHED
 
 #: Requests whose ids are one sequence for each client. Spec: Basic Profile, "IDs".
@@ -118,6 +122,7 @@ class Peer:
         "_state",
         "_transport",
         "_uri_check",
+        "burst",
         "counts",
         "dropped",
         "ending",
@@ -169,6 +174,8 @@ class Peer:
         #: The realm URI that the client asked for.
         self.realm_uri: str | None = None
         self._left = False
+        #: How many messages are still handled before others have their turn.
+        self.burst = BURST
 
     def __str__(self) -> str:
         return f"session {self.session_id} on realm {shown(self.realm_uri)}"
@@ -235,9 +242,13 @@ class Peer:
             self._advance(message.code, message)
         return message
 
+    def give_way(self) -> None:
+        """Let others have their turn after the message that is being handled, which takes long."""
+        self.burst = 1
+
     def _check_long(self, message: Message) -> None:
-        # All messages of one frame are looked at, or the last one alone, where there are no batches.
-        self._transport.is_long = bool(self._transport.waiting)
+        self._transport.is_long = False
+        self.give_way()
         if self.limits.uri_length is not None:
             check_uri_length(message, self.limits.uri_length)
 
