@@ -11,8 +11,8 @@ from anyio.lowlevel import checkpoint
 
 from tests.websocket import ALL_ROLES
 from wampasgi import Application
-from wampasgi.peer import BURST
 from wampasgi.serializers import SUBPROTOCOLS
+from wampasgi.turns import BURST
 from wampasgi.types import ASGIEvent, RawMessage, Scope
 
 HELLO: RawMessage = [1, "default", {"roles": ALL_ROLES}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncIterator
 from dataclasses import fields
@@ -202,6 +203,49 @@ async def test_uris_of_a_realm_without_that_limit_are_as_long_as_they_like() -> 
         answer = await websocket.ask(CALL, 1, {}, "u" * 5000)
 
     assert answer[4] == "wamp.error.no_such_procedure"
+
+
+@pytest.mark.anyio
+async def test_hello_that_is_too_large_to_be_kept_aborts_the_session() -> None:
+    app = Application(limits=Limits(handshake_size=1000))
+    details = {"roles": ALL_ROLES, "authextra": {"x": "y" * 1000}}
+    size = len(json.dumps([HELLO, "r", details]))
+
+    async with connect(app) as websocket:
+        refused = await websocket.ask(HELLO, "r", details)
+        assert (await websocket.closed())["code"] == 1009
+
+    text = f"a WebSocket message of {size} bytes is over the limit handshake_size of 1000"
+    assert refused == [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
+
+
+@pytest.mark.anyio
+async def test_limit_on_the_handshake_ends_with_it_and_holds_for_the_next() -> None:
+    app = Application(limits=Limits(handshake_size=1000))
+
+    @app.procedure("length")
+    async def length(text: str) -> int:
+        return len(text)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "length", ["x" * 5000]) == [RESULT, 1, {}, [5000]]
+        await websocket.ask(GOODBYE, {}, "wamp.close.close_realm")
+        refused = await websocket.ask(HELLO, "r", {"roles": ALL_ROLES, "x": "y" * 1000})
+        assert refused[2] == "wamp.error.payload_size_exceeded"
+
+
+@pytest.mark.anyio
+async def test_answer_to_a_challenge_is_held_to_the_limit_on_the_handshake() -> None:
+    realm = Realm("r", limits=Limits(handshake_size=2000))
+    realm.set_ticket_authenticator(lambda ticket: None)
+
+    async with connect(Application([realm])) as websocket:
+        hello = {"roles": ALL_ROLES, "authmethods": ["ticket"], "authid": "joe"}
+        assert (await websocket.ask(HELLO, "r", hello))[0] == 4
+        refused = await websocket.ask(5, "x" * 2000, {})
+
+    assert "over the limit handshake_size of 2000" in refused[1]["message"]
 
 
 @pytest.mark.anyio

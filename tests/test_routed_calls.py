@@ -464,6 +464,24 @@ async def test_session_with_as_many_routed_calls_as_it_may_have_is_refused_one_m
         assert await caller.receive() == [RESULT, 1, {}]
 
 
+async def test_session_whose_routed_calls_would_be_too_many_bytes_is_refused_one_more() -> None:
+    long = ["x" * 2000]
+    async with joined(open_app(limits=Limits(requests_bytes=3000)), 2) as [caller, callee]:
+        await register(callee)
+        await caller.send(CALL, 1, {}, PROCEDURE, long)
+        refused = await caller.ask(CALL, 2, {}, PROCEDURE, long)
+        await callee.receive()
+        await callee.send(YIELD, 1, {})
+        assert await caller.receive() == [RESULT, 1, {}]
+        await caller.send(CALL, 3, {}, PROCEDURE, long)
+        assert (await callee.receive())[:2] == [INVOCATION, 2]
+
+    assert error_of(refused) == "wamp.error.unavailable"
+    assert refused[5] == [
+        "the calls of this session that wait for their answers would be over the limit requests_bytes of 3000"
+    ]
+
+
 async def test_callee_that_reads_slowly_is_refused_calls_and_not_ended_by_them() -> None:
     app = open_app(limits=Limits(outbound_messages=10, close_timeout=0.1))
     async with connect(app, buffer_size=1) as callee, joined(app, 1) as [caller]:

@@ -15,6 +15,7 @@ from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.router.broker import Subscription
 from wampasgi.router.meta import Outcome
+from wampasgi.router.stored import copied
 from wampasgi.session import Session
 
 #: Whether a session may publish this, in a while: gives what does it. Raises WAMPError where it may not.
@@ -58,7 +59,9 @@ async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
         raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
     options = {name: value for name, value in (publish_options or {}).items() if value is not None}
     publish = await caller.permit(Publish(0, options, topic, args, kwargs))
-    return [publish, scope, caller.built.limits.testaments]
+    limits = caller.built.limits
+    _, size = copied([options, topic, args, kwargs], most=limits.testament_bytes)
+    return [publish, scope, size, limits.testaments, limits.testament_bytes]
 
 
 async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:

@@ -47,7 +47,7 @@ from wampasgi.messages import (
 from wampasgi.meta_calls import MetaCaller, MetaCalls
 from wampasgi.overflow import OverflowReports
 from wampasgi.pace import Pace
-from wampasgi.peer import BURST, Peer
+from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.router.broker import Subscription
@@ -108,7 +108,7 @@ class OpenSession:
         self._subscribing: dict[int, None] = {}
         self._meta_calls: MetaCalls | None = None
         self._pace = Pace.of(peer, built.limits)
-        self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
+        self._events = EventQueue(events, self._provided, built.limits)
         self._overflows: OverflowReports | None = None
         if built.overflow_handler is not None:
             self._overflows = OverflowReports(built.overflow_handler, events, self._provided)
@@ -125,14 +125,14 @@ class OpenSession:
                 async with requests:
                     self._requests = requests
                     self._routed = RoutedCalls(
-                        self._session, self._routed_session, self._built, requests, self._provided
+                        self._session, self._peer, self._routed_session, self._built, requests, self._provided
                     )
                     self._calls = Calls(
                         self._session,
                         self._peer,
                         requests,
                         self._provided,
-                        limit=self._built.limits.requests_in_flight,
+                        limits=self._built.limits,
                         debug=self._built.debug,
                     )
                     await (self._read_messages() if self._pace is None else self._read_until_idle(self._pace))
@@ -161,12 +161,12 @@ class OpenSession:
 
     async def _read_messages(self) -> None:
         peer, on, pace = self._peer, self._on, self._pace
-        receive_event, read = peer.receive_event, peer.read
+        receive_event, read, turn = peer.receive_event, peer.read, peer.turn
         while peer.ending is None or not peer.finished:
-            peer.burst -= 1
-            if not peer.burst:
-                peer.burst = BURST
+            turn.left -= 1
+            if not turn.left:
                 await checkpoint()
+                await self._calls.room_for_long(turn.begin())
             try:
                 message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
@@ -352,7 +352,7 @@ class OpenSession:
         joined.distribute(publication)
         event = Event(topic, message.args or (), message.kwargs or {}, publication.publication_id)
         for subscriber in subscribers:
-            self._events.put(subscriber, event)
+            self._events.put(subscriber, event, self._peer.turn.size_of(message))
         return publication.publication_id
 
     # Subscriptions

@@ -42,14 +42,11 @@ from wampasgi.outbound import DroppingOutbound, Outbound
 from wampasgi.parsing import parse
 from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport, size_on_wire
+from wampasgi.turns import Turn
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 from wampasgi.uri_length import check_uri_length
 
 logger = logger_named("wampasgi.session")
-
-#: Messages of one session that are handled in a row. A server gives what it has read without waiting, and
-#: that may be tens of thousands: meanwhile nobody else would be served.
-BURST: Final = 32
 
 _ESTABLISHED: Final = SessionState.ESTABLISHED
 
@@ -122,7 +119,6 @@ class Peer:
         "_state",
         "_transport",
         "_uri_check",
-        "burst",
         "counts",
         "dropped",
         "ending",
@@ -135,6 +131,7 @@ class Peer:
         "router",
         "session_id",
         "subscriptions",
+        "turn",
     )
 
     def __init__(
@@ -174,8 +171,8 @@ class Peer:
         #: The realm URI that the client asked for.
         self.realm_uri: str | None = None
         self._left = False
-        #: How many messages are still handled before others have their turn.
-        self.burst = BURST
+        #: How much of what the client has sent is handled before others have their turn.
+        self.turn = Turn()
 
     def __str__(self) -> str:
         return f"session {self.session_id} on realm {shown(self.realm_uri)}"
@@ -227,7 +224,7 @@ class Peer:
             raise Disconnected(event.get("code", 1005))
         try:
             message = parse(raw, uri_check=self._uri_check)
-            if self._transport.is_long:
+            if self._transport.long_size:
                 self._check_long(message)
         except InvalidURI as error:
             # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
@@ -242,13 +239,9 @@ class Peer:
             self._advance(message.code, message)
         return message
 
-    def give_way(self) -> None:
-        """Let others have their turn after the message that is being handled, which takes long."""
-        self.burst = 1
-
     def _check_long(self, message: Message) -> None:
-        self._transport.is_long = False
-        self.give_way()
+        self.turn.took_long(message, self._transport.long_size)
+        self._transport.long_size = 0
         if self.limits.uri_length is not None:
             check_uri_length(message, self.limits.uri_length)
 
@@ -286,6 +279,7 @@ class Peer:
     def open(self, owner: TaskOwner) -> None:
         """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
         limits = self.limits
+        self._transport.set_limits(limits)
         make: Callable[..., Outbound] = Outbound
         if limits.overflow == "drop_oldest_events":
             make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)

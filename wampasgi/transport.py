@@ -42,11 +42,12 @@ class WebSocketTransport:
         "_harmless_length",
         "_key",
         "_limits",
+        "_max_size",
         "_send",
         "_waiting",
         "closed",
         "counts",
-        "is_long",
+        "long_size",
         "receive_event",
         "subprotocol",
     )
@@ -66,18 +67,33 @@ class WebSocketTransport:
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
         self._limits: Limits | None = None
+        # The name of the limit, and the bytes.
+        self._max_size: tuple[str, int] = ("message_size", sys.maxsize)
         self._harmless_length: float = sys.maxsize
-        #: Whether the last message was so long that it may break a limit; who looks resets it.
-        self.is_long = False
+        #: The bytes of the last message if it is so long that it may break a limit; who looks resets it.
+        self.long_size = 0
         #: No more can be written: the WebSocket was closed by either side.
         self.closed = False
 
-    def set_limits(self, limits: Limits) -> None:
-        """Hold what is read from now on to ``message_size``, ``nesting_depth`` and ``uri_length``."""
+    def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
+        """Hold what is read from now on to ``message_size``, ``nesting_depth`` and ``uri_length``.
+
+        During the ``handshake`` ``handshake_size`` holds, too.
+        """
         self._limits = limits
+        self._max_size = ("message_size", limits.message_size)
+        if handshake and limits.handshake_size < limits.message_size:
+            self._max_size = ("handshake_size", limits.handshake_size)
         # What is no longer than this cannot break any of them: no character takes more than four bytes, and
         # each level takes one character at least. So most messages cost one comparison.
-        lengths = (limits.message_size // 4, limits.nesting_depth, limits.uri_length)
+        most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
+        # And so many as may wait keep ``requests_bytes``, too.
+        lengths = (
+            self._max_size[1] // 4,
+            limits.nesting_depth,
+            limits.uri_length,
+            limits.requests_bytes // most,
+        )
         self._harmless_length = min(length for length in lengths if length is not None)
 
     def decode(self, event: ASGIEvent) -> object:
@@ -104,17 +120,15 @@ class WebSocketTransport:
         return self._decode(data) if length <= self._harmless_length else self._decode_long(data)
 
     def _check_size(self, data: str | bytes) -> None:
-        limits = self._limits
-        assert limits is not None, "without limits no length is too long"
-        if 4 * len(data) > limits.message_size and size_on_wire(data) > limits.message_size:
+        name, most = self._max_size
+        if 4 * len(data) > most and size_on_wire(data) > most:
             raise RemoteProtocolError(
-                f"a WebSocket message of {size_on_wire(data)} bytes is over the limit message_size of "
-                f"{limits.message_size}",
+                f"a WebSocket message of {size_on_wire(data)} bytes is over the limit {name} of {most}",
                 uri=PAYLOAD_SIZE_EXCEEDED,
             )
 
     def _decode_long(self, data: str | bytes) -> object:
-        self.is_long = True
+        self.long_size = size_on_wire(data)
         message = self._decode(data)
         depth = None if self._limits is None else self._limits.nesting_depth
         if depth is not None and len(data) > depth:
