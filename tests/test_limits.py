@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from tests.websocket import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
+from wampasgi.admission import Admission
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 HELLO, ABORT, GOODBYE, ERROR, PUBLISH, SUBSCRIBE, CALL, RESULT, REGISTER = 1, 3, 6, 8, 16, 32, 48, 50, 64
@@ -128,6 +129,31 @@ async def test_sessions_of_one_address_are_limited_and_those_without_one_are_not
 
     text = "this realm has 1 sessions from this address, its limit sessions_per_address"
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("198.51.100.1", "198.51.100.1", True),
+        ("198.51.100.1", "198.51.100.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:DB8:1:2::2", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:198.51.100.1", "198.51.100.1", True),
+        ("::ffff:198.51.100.1", "::ffff:198.51.100.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("no:address", "no:address", True),
+        ("no:address", "no:other", False),
+    ],
+)
+def test_addresses_that_one_client_has_count_as_one(first: str, second: str, same: bool) -> None:
+    admission = Admission()
+    limits = Limits(sessions_per_address=1)
+    assert admission.enter((first, 1), limits) is None
+    assert (admission.enter((second, 2), limits) is not None) is same
+    admission.leave((first, 1))
+    if same:
+        assert admission.enter((second, 2), limits) is None
 
 
 # Messages

@@ -445,6 +445,14 @@ async def test_timeout_is_left_to_a_callee_that_wants_it() -> None:
         assert (await caller.receive())[4:] == ["wamp.error.timeout", ["the callee's"]]
 
 
+async def test_wildcard_registration_of_too_many_components_is_refused() -> None:
+    async with connect(open_app()) as client:
+        await client.join()
+        refused = await client.ask(REGISTER, 1, {"match": "wildcard"}, "com" + "." * 32)
+        assert error_of(refused) == "wamp.error.invalid_uri"
+        assert (await client.ask(REGISTER, 2, {"match": "wildcard"}, "com" + "." * 31))[0] == REGISTERED
+
+
 async def test_session_with_as_many_registrations_as_it_may_have_is_refused_one_more() -> None:
     async with connect(open_app(limits=Limits(registrations=1))) as client:
         await client.join()

@@ -716,3 +716,17 @@ async def test_session_whose_waiting_events_are_too_many_bytes_is_not_read_from(
     assert answered_at_the_limit == 2
     assert [answer[1] for answer in answers] == list(range(1, 8))
     assert handled == list(range(1, 8))
+
+
+async def test_wildcard_pattern_of_too_many_components_is_refused() -> None:
+    app = Application()
+    app.allow_all()
+    async with connect(app) as websocket:
+        await websocket.join()
+        subscribed = await websocket.ask(SUBSCRIBE, 1, {"match": "wildcard"}, "a" + "." * 31)
+        refused = await websocket.ask(SUBSCRIBE, 2, {"match": "wildcard"}, "a" + "." * 32)
+        as_exact = await websocket.ask(SUBSCRIBE, 3, {}, ".".join("a" * 40))
+
+    assert subscribed[0] == as_exact[0] == SUBSCRIBED
+    text = "a wildcard pattern may have 32 components, this one has 33"
+    assert refused == [ERROR, SUBSCRIBE, 2, {}, "wamp.error.invalid_uri", [text]]

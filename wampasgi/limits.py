@@ -49,8 +49,9 @@ class Limits:
     #: Sessions of a realm, those that are being opened included; one more is aborted with
     #: ``wamp.error.unavailable``.
     sessions: int | None = 10_000
-    #: The same from one address, as the server gives it in ``scope["client"]``: behind a proxy that is the
-    #: proxy's unless the server is told to trust its headers. Clients without an address are not counted.
+    #: The same from one address, or one /64 of IPv6, as the server gives it in ``scope["client"]``: behind a
+    #: proxy that is the proxy's unless the server is told to trust its headers. Clients without an address
+    #: are not counted.
     sessions_per_address: int | None = None
     #: The largest WebSocket message that is read; a larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has a limit of its own (uvicorn: ``--ws-max-size``).

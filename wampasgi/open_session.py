@@ -53,10 +53,11 @@ from wampasgi.routed_calls import RoutedCalls
 from wampasgi.router.broker import Subscription
 from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
-from wampasgi.subscribing import Subscriptions, Topic
+from wampasgi.subscribing import Subscriptions, Topic, check_pattern
 from wampasgi.transport import Disconnected
+from wampasgi.turns import BURST
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
+from wampasgi.uris import check_uri, is_reserved
 
 logger = logger_named("wampasgi.session")
 
@@ -349,7 +350,8 @@ class OpenSession:
             # Where nobody has said that clients may reach each other, it is for the server alone.
             only=None if verdict is not None else (joined.local.session_id,),
         )
-        joined.distribute(publication)
+        if joined.distribute(publication) > BURST:
+            self._peer.turn.end()
         event = Event(topic, message.args or (), message.kwargs or {}, publication.publication_id)
         for subscriber in subscribers:
             self._events.put(subscriber, event, self._peer.turn.size_of(message))
@@ -378,8 +380,7 @@ class OpenSession:
             return
         match: Match = message.options.get("match", "exact")
         try:
-            if match not in MATCH_POLICIES:
-                raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+            check_pattern(message.topic, match)
             limit = self._built.limits.subscriptions
             own = self._own_subscriptions()
             if len(own) >= limit and (match, message.topic) not in own:

@@ -27,6 +27,7 @@ from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.registrations import check_policies
 from wampasgi.session import Session
 from wampasgi.types import Match
+from wampasgi.uri_length import check_components
 from wampasgi.uris import is_reserved
 
 
@@ -82,6 +83,7 @@ class RoutedCalls:
             raise WAMPError(INVALID_URI, "procedures that begin with 'wamp.' are the router's")
         check_policies(options)
         match: Match = options.get("match", "exact")
+        check_components(procedure, match)
         verdict = await self._built.authorization.decide(
             self._session, "register", procedure, options, self._provided, match=match
         )
