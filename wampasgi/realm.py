@@ -313,6 +313,11 @@ class Realm(ConfiguresRealm):
         Spec: Advanced Profile, "Subscription Revocation".
         """
         require_pattern(f"revoke_subscription({topic!r})", topic, match)
+        if session is not None and not isinstance(session, Session):
+            raise TypeError(
+                f"revoke_subscription({topic!r}): session is {session!r}, it must be a Session: "
+                "realm.sessions has them by session id"
+            )
         return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
