@@ -220,7 +220,7 @@ class Peer:
         else:
             raise Disconnected(event.get("code", 1005))
         try:
-            message = parse(raw, uri_check=self._uri_check)
+            message = parse(raw, self._uri_check)
             if self._transport.is_long:
                 self._check_long(message)
         except InvalidURI as error:
