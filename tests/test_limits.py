@@ -241,7 +241,7 @@ async def test_hello_that_is_too_large_to_be_kept_aborts_the_session() -> None:
         refused = await websocket.ask(HELLO, "r", details)
         assert (await websocket.closed())["code"] == 1009
 
-    text = f"a WebSocket message of {size} bytes is over the limit handshake_size of 1000"
+    text = f"a message before WELCOME of {size} bytes is over the limit handshake_size of 1000"
     assert refused == [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
 
 
@@ -259,6 +259,18 @@ async def test_limit_on_the_handshake_ends_with_it_and_holds_for_the_next() -> N
         await websocket.ask(GOODBYE, {}, "wamp.close.close_realm")
         refused = await websocket.ask(HELLO, "r", {"roles": ALL_ROLES, "x": "y" * 1000})
         assert refused[2] == "wamp.error.payload_size_exceeded"
+
+
+@pytest.mark.anyio
+async def test_limit_on_the_handshake_is_none_on_what_follows_it_in_its_batch() -> None:
+    app = Application(limits=Limits(handshake_size=1000))
+    batch = [[HELLO, "r", {"roles": ALL_ROLES}], [CALL, 1, {}, "nobody", ["x" * 5000]]]
+
+    async with connect(app, subprotocols=["wamp.2.json.batched"]) as websocket:
+        await websocket.send_frame("".join(f"{json.dumps(message)}\x1e" for message in batch))
+        answers = [json.loads((await websocket.receive_event())["text"].rstrip("\x1e"))[0] for _ in range(2)]
+
+    assert answers == [2, ERROR]
 
 
 @pytest.mark.anyio

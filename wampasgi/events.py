@@ -94,12 +94,17 @@ class EventQueue:
             self._working = True
             self._owner.spawn(self._handle)
 
-    async def room(self) -> None:
-        """Wait while as many events wait as may."""
+    @property
+    def full(self) -> bool:
+        """Whether as many events wait as may."""
         limits = self._limits
-        while self._waiting is not None and (
+        return self._waiting is not None and (
             len(self._waiting) >= limits.events_waiting or self._bytes > limits.requests_bytes
-        ):
+        )
+
+    async def room(self) -> None:
+        """Wait while it is ``full``."""
+        while self.full:
             self._room = anyio.Event()
             await self._room.wait()
 

@@ -39,10 +39,10 @@ class WebSocketTransport:
         "_batched",
         "_binary",
         "_decode",
+        "_handshake_size",
         "_harmless_length",
         "_key",
         "_limits",
-        "_max_size",
         "_send",
         "_waiting",
         "closed",
@@ -67,8 +67,8 @@ class WebSocketTransport:
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
         self._limits: Limits | None = None
-        # The name of the limit, and the bytes.
-        self._max_size: tuple[str, int] = ("message_size", sys.maxsize)
+        # Bytes of HELLO or AUTHENTICATE, as long as these are what comes.
+        self._handshake_size = sys.maxsize
         self._harmless_length: float = sys.maxsize
         #: The bytes of the last message if it is so long that it may break a limit; who looks resets it.
         self.long_size = 0
@@ -78,18 +78,16 @@ class WebSocketTransport:
     def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
         """Hold what is read from now on to ``message_size``, ``nesting_depth`` and ``uri_length``.
 
-        During the ``handshake`` ``handshake_size`` holds, too.
+        During the ``handshake`` ``handshake_size`` holds, too, for each message of a batch by itself.
         """
         self._limits = limits
-        self._max_size = ("message_size", limits.message_size)
-        if handshake and limits.handshake_size < limits.message_size:
-            self._max_size = ("handshake_size", limits.handshake_size)
+        self._handshake_size = limits.handshake_size if handshake else sys.maxsize
         # What is no longer than this cannot break any of them: no character takes more than four bytes, and
         # each level takes one character at least. So most messages cost one comparison.
         most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
         # And so many as may wait keep ``requests_bytes``, too.
         lengths = (
-            self._max_size[1] // 4,
+            min(limits.message_size, self._handshake_size) // 4,
             limits.nesting_depth,
             limits.uri_length,
             limits.requests_bytes // most,
@@ -120,15 +118,15 @@ class WebSocketTransport:
         return self._decode(data) if length <= self._harmless_length else self._decode_long(data)
 
     def _check_size(self, data: str | bytes) -> None:
-        name, most = self._max_size
+        assert self._limits is not None, "without limits no length is too long"
+        most = self._limits.message_size
         if 4 * len(data) > most and size_on_wire(data) > most:
-            raise RemoteProtocolError(
-                f"a WebSocket message of {size_on_wire(data)} bytes is over the limit {name} of {most}",
-                uri=PAYLOAD_SIZE_EXCEEDED,
-            )
+            raise _too_large("WebSocket message", size_on_wire(data), "message_size", most)
 
     def _decode_long(self, data: str | bytes) -> object:
         self.long_size = size_on_wire(data)
+        if self.long_size > self._handshake_size:
+            raise _too_large("message before WELCOME", self.long_size, "handshake_size", self._handshake_size)
         message = self._decode(data)
         depth = None if self._limits is None else self._limits.nesting_depth
         if depth is not None and len(data) > depth:
@@ -203,6 +201,12 @@ class WebSocketTransport:
                 f"send() got an event of type {event['type']!r}: a wamp scope takes "
                 f"'wamp.message' and 'wamp.close'"
             )
+
+
+def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"a {what} of {size} bytes is over the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
+    )
 
 
 def size_on_wire(data: str | bytes) -> int:

@@ -21,10 +21,7 @@ class AnyioAsyncSupport(AsyncSupport):
 
 
 class _AnyioTaskOwner(TaskOwner):
-    __slots__ = ("_group", "_running")
-
-    def __init__(self) -> None:
-        self._running = 0
+    __slots__ = ("_group",)
 
     async def __aenter__(self) -> TaskOwner:
         self._group: TaskGroup = anyio.create_task_group()
@@ -42,21 +39,12 @@ class _AnyioTaskOwner(TaskOwner):
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> anyio.CancelScope:
         scope = anyio.CancelScope()
-        self._running += 1
-        self._group.start_soon(self._run, scope, function, args)
+        self._group.start_soon(_run, scope, function, args)
         return scope
 
-    async def _run(
-        self,
-        scope: anyio.CancelScope,
-        function: Callable[..., Coroutine[Any, Any, None]],
-        args: tuple[Any, ...],
-    ) -> None:
-        try:
-            with scope:
-                await function(*args)
-        finally:
-            self._running -= 1
 
-    def __len__(self) -> int:
-        return self._running
+async def _run(
+    scope: anyio.CancelScope, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]
+) -> None:
+    with scope:
+        await function(*args)
