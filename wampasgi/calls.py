@@ -199,11 +199,11 @@ class Calls:
             self._room = anyio.Event()
             await self._room.wait()
 
-    async def room_for_long(self, long: tuple[Message, int] | None) -> None:
+    async def room_for_long(self, message: Message, size: int) -> None:
         """Wait while the calls that came in long messages, the last one too, are more bytes than may be."""
-        if long is None or not isinstance(long[0], Call):
+        if not isinstance(message, Call):
             return
-        self._long[long[0].request_id] = long[1]
+        self._long[message.request_id] = size
         while True:
             self._long = {call: size for call, size in self._long.items() if call in self.running}
             if sum(self._long.values()) <= self._max_bytes:

@@ -165,7 +165,9 @@ class OpenSession:
             turn.left -= 1
             if not turn.left:
                 await checkpoint()
-                await self._calls.room_for_long(turn.begin())
+                if (long := turn.begin()) is not None:
+                    room = self._calls.room_for_long(*long)
+                    await (room if pace is None else pace.without_haste(room))
             try:
                 message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
