@@ -236,6 +236,55 @@ def test_long_list_of_wrong_items_gets_a_bounded_answer() -> None:
     assert len(found) == MAX_MISFITS
 
 
+def test_so_many_wrong_items_that_telling_takes_longer_than_finding_are_only_counted() -> None:
+    (found,) = misfits(Payload(by_either=[parameter("a", list[int])]), [["x"] * 5000])
+
+    assert found == {
+        "argument": "a",
+        "path": [],
+        "reason": "5000 values do not fit",
+        "type": "too_many_errors",
+    }
+
+
+def test_arguments_that_nobody_asked_for_are_not_all_looked_at() -> None:
+    class Counted(dict[str, Any]):
+        looked_at = 0
+
+        def items(self) -> Any:
+            for item in super().items():
+                self.looked_at += 1
+                yield item
+
+    kwargs = Counted((f"k{number}", 1) for number in range(50_000))
+    with pytest.raises(InvalidArgument) as caught:
+        PLAIN.fill([MISSING] * 3, [1, 2], kwargs)
+
+    assert len(caught.value.kwargs["errors"]) == MAX_MISFITS
+    assert kwargs.looked_at < 5000
+
+
+def test_long_names_and_texts_are_not_sent_back_whole() -> None:
+    class Cat(BaseModel):
+        kind: Literal["cat"]
+
+    class Dog(BaseModel):
+        kind: Literal["dog"]
+
+    long = "k" * 100_000
+    payload = Payload(
+        by_either=[
+            parameter("a", dict[str, int]),
+            parameter("b", Annotated[Cat | Dog, Field(discriminator="kind")]),
+        ]
+    )
+    with pytest.raises(InvalidArgument) as caught:
+        filled(payload, [{long: "x"}, {"kind": long}], {long: 1})
+
+    assert len(caught.value.kwargs["errors"]) == 3
+    assert len(caught.value.args[0]) + len(json.dumps(caught.value.kwargs)) < 5000
+
+
 PLAIN = Payload(by_either=parameters("a", "b"), keyword_only=parameters("c", first_slot=2))
 
 

@@ -245,6 +245,16 @@ async def test_cache_is_bounded_and_drops_what_was_not_used_for_the_longest_time
     assert asked == [("call", "x1")]
 
 
+async def test_cache_does_not_keep_long_uris() -> None:
+    asked: Asked = []
+    authorization = Authorization(Permissions(), plan(counting(asked)), cache=True)
+    session = await session_of("member")
+    for uri in ("x" * 255, "y" * 256) * 2:
+        await decide(authorization, session, "call", uri)
+
+    assert [len(uri) for _, uri in asked] == [255, 256, 256]
+
+
 async def test_cache_does_not_keep_a_session_alive() -> None:
     authorization = Authorization(Permissions(), plan(lambda: True), cache=True)
     session = await session_of("member", Identity(user=object()))

@@ -410,6 +410,35 @@ async def test_session_at_its_limit_of_requests_is_not_read_from() -> None:
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4, 5]
 
 
+async def test_session_whose_calls_are_too_many_bytes_is_not_read_from() -> None:
+    app = Application(limits=Limits(requests_bytes=5000))
+    started: list[int] = []
+    releases = [anyio.Event(), anyio.Event()]
+
+    @app.procedure("wait")
+    async def wait(number: int, text: str) -> None:
+        started.append(number)
+        await releases[number > 2].wait()
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in range(1, 5):
+            await websocket.send(CALL, number, {}, "wait", [number, "x" * 2000])
+        await anyio.wait_all_tasks_blocked()
+        at_the_limit = list(started)
+        releases[0].set()
+        answers = [await websocket.receive() for _ in range(2)]
+        await anyio.wait_all_tasks_blocked()
+        with_room = list(started)
+        releases[1].set()
+        answers += [await websocket.receive() for _ in range(2)]
+
+    # The third is over the limit: nothing is read after it.
+    assert at_the_limit == [1, 2, 3]
+    assert with_room == [1, 2, 3, 4]
+    assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4]
+
+
 async def test_call_in_flight_is_cancelled_when_the_session_ends_and_its_cleanup_runs() -> None:
     app = Application()
     cleaned_up = []

@@ -56,7 +56,7 @@ LAYERS = (
             " connection dependencies dispatch encoded endpoint events handlers identity injection"
             " joined lifespan limits local_events logs meta_calls metrics open_session outbound overflow"
             " pace peer permissions publishing reading realm routed_calls routing rpc server_caller session"
-            " shutdown subscribing transport"
+            " shutdown subscribing transport turns"
         ),
         third_party=ASYNC_STACK,
     ),

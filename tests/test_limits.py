@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncIterator
 from dataclasses import fields
@@ -13,6 +14,7 @@ from starlette.middleware import Middleware
 
 from tests.websocket import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
+from wampasgi.admission import Admission
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 HELLO, ABORT, GOODBYE, ERROR, PUBLISH, SUBSCRIBE, CALL, RESULT, REGISTER = 1, 3, 6, 8, 16, 32, 48, 50, 64
@@ -129,6 +131,31 @@ async def test_sessions_of_one_address_are_limited_and_those_without_one_are_not
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("198.51.100.1", "198.51.100.1", True),
+        ("198.51.100.1", "198.51.100.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:DB8:1:2::2", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:198.51.100.1", "198.51.100.1", True),
+        ("::ffff:198.51.100.1", "::ffff:198.51.100.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("no:address", "no:address", True),
+        ("no:address", "no:other", False),
+    ],
+)
+def test_addresses_that_one_client_has_count_as_one(first: str, second: str, same: bool) -> None:
+    admission = Admission()
+    limits = Limits(sessions_per_address=1)
+    assert admission.enter((first, 1), limits) is None
+    assert (admission.enter((second, 2), limits) is not None) is same
+    admission.leave((first, 1))
+    if same:
+        assert admission.enter((second, 2), limits) is None
+
+
 # Messages
 
 
@@ -202,6 +229,61 @@ async def test_uris_of_a_realm_without_that_limit_are_as_long_as_they_like() -> 
         answer = await websocket.ask(CALL, 1, {}, "u" * 5000)
 
     assert answer[4] == "wamp.error.no_such_procedure"
+
+
+@pytest.mark.anyio
+async def test_hello_that_is_too_large_to_be_kept_aborts_the_session() -> None:
+    app = Application(limits=Limits(handshake_size=1000))
+    details = {"roles": ALL_ROLES, "authextra": {"x": "y" * 1000}}
+    size = len(json.dumps([HELLO, "r", details]))
+
+    async with connect(app) as websocket:
+        refused = await websocket.ask(HELLO, "r", details)
+        assert (await websocket.closed())["code"] == 1009
+
+    text = f"a message before WELCOME of {size} bytes is over the limit handshake_size of 1000"
+    assert refused == [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
+
+
+@pytest.mark.anyio
+async def test_limit_on_the_handshake_ends_with_it_and_holds_for_the_next() -> None:
+    app = Application(limits=Limits(handshake_size=1000))
+
+    @app.procedure("length")
+    async def length(text: str) -> int:
+        return len(text)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "length", ["x" * 5000]) == [RESULT, 1, {}, [5000]]
+        await websocket.ask(GOODBYE, {}, "wamp.close.close_realm")
+        refused = await websocket.ask(HELLO, "r", {"roles": ALL_ROLES, "x": "y" * 1000})
+        assert refused[2] == "wamp.error.payload_size_exceeded"
+
+
+@pytest.mark.anyio
+async def test_limit_on_the_handshake_is_none_on_what_follows_it_in_its_batch() -> None:
+    app = Application(limits=Limits(handshake_size=1000))
+    batch = [[HELLO, "r", {"roles": ALL_ROLES}], [CALL, 1, {}, "nobody", ["x" * 5000]]]
+
+    async with connect(app, subprotocols=["wamp.2.json.batched"]) as websocket:
+        await websocket.send_frame("".join(f"{json.dumps(message)}\x1e" for message in batch))
+        answers = [json.loads((await websocket.receive_event())["text"].rstrip("\x1e"))[0] for _ in range(2)]
+
+    assert answers == [2, ERROR]
+
+
+@pytest.mark.anyio
+async def test_answer_to_a_challenge_is_held_to_the_limit_on_the_handshake() -> None:
+    realm = Realm("r", limits=Limits(handshake_size=2000))
+    realm.set_ticket_authenticator(lambda ticket: None)
+
+    async with connect(Application([realm])) as websocket:
+        hello = {"roles": ALL_ROLES, "authmethods": ["ticket"], "authid": "joe"}
+        assert (await websocket.ask(HELLO, "r", hello))[0] == 4
+        refused = await websocket.ask(5, "x" * 2000, {})
+
+    assert "over the limit handshake_size of 2000" in refused[1]["message"]
 
 
 @pytest.mark.anyio

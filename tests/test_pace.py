@@ -129,3 +129,16 @@ async def test_client_is_not_idle_while_it_is_not_read_from() -> None:
     async with connect(app) as websocket:
         await websocket.join()
         assert await websocket.ask(CALL, 1, {}, "slow") == [RESULT, 1, {}, ["done"]]
+
+
+async def test_client_is_not_idle_while_its_calls_are_too_many_bytes_to_read_more() -> None:
+    app = echo_app(limits=Limits(idle_timeout=0.3, requests_bytes=1000))
+
+    @app.procedure("slow")
+    async def slow(text: str) -> str:
+        await anyio.sleep(1)
+        return "done"
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "slow", ["x" * 2000]) == [RESULT, 1, {}, ["done"]]

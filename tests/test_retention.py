@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.websocket import WebSocket, connect
@@ -134,6 +135,22 @@ async def test_pattern_subscription_gets_the_newest_retained_events_in_order() -
         [{"topic": "t.c", **RETAINED}, ["t.c"]],
     ]
     assert live[3] == {"topic": "t.d"}
+
+
+async def test_session_is_not_read_from_before_it_has_read_the_retained_events_that_it_asked_for() -> None:
+    app = open_app(limits=Limits(outbound_messages=30, close_timeout=0.1))
+
+    async with connect(app) as publisher, connect(app, buffer_size=1) as asking:
+        await publisher.join()
+        for number in range(20):
+            await publish(publisher, f"t.{number}", request_id=number + 1, retain=True)
+        await asking.join()
+        for request_id in range(1, 6):
+            await asking.send(SUBSCRIBE, request_id, {"match": "prefix", "get_retained": True}, "t.")
+        await anyio.wait_all_tasks_blocked()
+        codes = [(await asking.receive())[0] for _ in range(5 * 21)]
+
+    assert codes == [SUBSCRIBED, *[EVENT] * 20] * 5
 
 
 async def test_subscribing_again_with_get_retained_is_served_too() -> None:

@@ -445,6 +445,14 @@ async def test_timeout_is_left_to_a_callee_that_wants_it() -> None:
         assert (await caller.receive())[4:] == ["wamp.error.timeout", ["the callee's"]]
 
 
+async def test_wildcard_registration_of_too_many_components_is_refused() -> None:
+    async with connect(open_app()) as client:
+        await client.join()
+        refused = await client.ask(REGISTER, 1, {"match": "wildcard"}, "com" + "." * 32)
+        assert error_of(refused) == "wamp.error.invalid_uri"
+        assert (await client.ask(REGISTER, 2, {"match": "wildcard"}, "com" + "." * 31))[0] == REGISTERED
+
+
 async def test_session_with_as_many_registrations_as_it_may_have_is_refused_one_more() -> None:
     async with connect(open_app(limits=Limits(registrations=1))) as client:
         await client.join()
@@ -462,6 +470,24 @@ async def test_session_with_as_many_routed_calls_as_it_may_have_is_refused_one_m
         await callee.receive()
         await callee.send(YIELD, 1, {})
         assert await caller.receive() == [RESULT, 1, {}]
+
+
+async def test_session_whose_routed_calls_would_be_too_many_bytes_is_refused_one_more() -> None:
+    long = ["x" * 2000]
+    async with joined(open_app(limits=Limits(requests_bytes=3000)), 2) as [caller, callee]:
+        await register(callee)
+        await caller.send(CALL, 1, {}, PROCEDURE, long)
+        refused = await caller.ask(CALL, 2, {}, PROCEDURE, long)
+        await callee.receive()
+        await callee.send(YIELD, 1, {})
+        assert await caller.receive() == [RESULT, 1, {}]
+        await caller.send(CALL, 3, {}, PROCEDURE, long)
+        assert (await callee.receive())[:2] == [INVOCATION, 2]
+
+    assert error_of(refused) == "wamp.error.unavailable"
+    assert refused[5] == [
+        "the calls of this session that wait for their answers would be over the limit requests_bytes of 3000"
+    ]
 
 
 async def test_callee_that_reads_slowly_is_refused_calls_and_not_ended_by_them() -> None:

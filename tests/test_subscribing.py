@@ -689,3 +689,44 @@ async def test_session_whose_events_wait_is_not_read_from() -> None:
     assert answered_at_the_limit in (2, 3)
     assert [answer[1] for answer in answers] == list(range(1, 8))
     assert handled == list(range(1, 8))
+
+
+async def test_session_whose_waiting_events_are_too_many_bytes_is_not_read_from() -> None:
+    app = Application(limits=Limits(requests_bytes=3000))
+    release = anyio.Event()
+    handled = []
+
+    @app.subscriber("t")
+    async def on_event(number: int, text: str) -> None:
+        await release.wait()
+        handled.append(number)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in range(1, 8):
+            await websocket.send(PUBLISH, number, {"acknowledge": True}, "t", [number, "x" * 2000])
+        await anyio.wait_all_tasks_blocked()
+        answered_at_the_limit = websocket.arrived()
+        release.set()
+        answers = [await websocket.receive() for _ in range(7)]
+        await websocket.disconnect()
+        await websocket.wait_served()
+
+    # The second is over the limit, and the one that is being handled counts.
+    assert answered_at_the_limit == 2
+    assert [answer[1] for answer in answers] == list(range(1, 8))
+    assert handled == list(range(1, 8))
+
+
+async def test_wildcard_pattern_of_too_many_components_is_refused() -> None:
+    app = Application()
+    app.allow_all()
+    async with connect(app) as websocket:
+        await websocket.join()
+        subscribed = await websocket.ask(SUBSCRIBE, 1, {"match": "wildcard"}, "a" + "." * 31)
+        refused = await websocket.ask(SUBSCRIBE, 2, {"match": "wildcard"}, "a" + "." * 32)
+        as_exact = await websocket.ask(SUBSCRIBE, 3, {}, ".".join("a" * 40))
+
+    assert subscribed[0] == as_exact[0] == SUBSCRIBED
+    text = "a wildcard pattern may have 32 components, this one has 33"
+    assert refused == [ERROR, SUBSCRIBE, 2, {}, "wamp.error.invalid_uri", [text]]

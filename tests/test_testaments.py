@@ -261,6 +261,22 @@ async def test_sessions_testaments_are_bounded() -> None:
         await ann.call(ADD, TOPIC, [], {})
 
 
+async def test_memory_of_a_sessions_testaments_is_bounded() -> None:
+    async with clients(open_app(limits=Limits(testament_bytes=10_000)), "ann") as [ann]:
+        await ann.call(ADD, TOPIC, ["x" * 5000], {})
+        with pytest.raises(WAMPError) as raised:
+            await ann.call(ADD, TOPIC, ["x" * 5000], {})
+        # Lists take far more memory than they are long.
+        with pytest.raises(WAMPError, match="unavailable"):
+            await ann.call(ADD, TOPIC, [[]] * 500, {})
+        await ann.call(FLUSH)
+        await ann.call(ADD, TOPIC, ["x" * 5000], {})
+
+    text = "the testaments of this session would take more than 10000 bytes, its limit testament_bytes"
+    assert raised.value.uri == "wamp.error.unavailable"
+    assert raised.value.args == ([text],)
+
+
 async def test_server_has_no_testaments() -> None:
     app = Application()
     async with clients(app):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv6Address
 from typing import Any
 
 from wampasgi.limits import Limits
@@ -63,4 +64,16 @@ class Admission:
 
 
 def _address(client: Sequence[Any] | None) -> str | None:
-    return str(client[0]) if client and client[0] else None
+    if not client or not client[0]:
+        return None
+    host = str(client[0])
+    if ":" not in host:
+        return host
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    # Whoever has one address of a /64 mostly has all of them.
+    return str(IPv6Address(int(address) >> 64 << 64))

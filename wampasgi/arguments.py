@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Final
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -19,6 +20,12 @@ MISSING: Final[Any] = object()
 
 #: Of one call, so that a long list of wrong items is not answered with a longer one.
 MAX_MISFITS: Final = 100
+
+# Of one argument: pydantic tells all its errors or none, and that takes longer than finding them.
+_MOST_ERRORS: Final = 1000
+
+# Characters of a name or key that the caller gets back.
+_SHOWN: Final = 100
 
 _NO_SCHEMA = (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, NameError, TypeError)
 
@@ -69,8 +76,7 @@ class Validator:
             try:
                 return self._from_json(text)
             except ValidationError as json_error:
-                unreadable = any(detail["type"] == "json_invalid" for detail in json_error.errors())
-                raise (error if unreadable else json_error) from None
+                raise (error if _is_unreadable(json_error) else json_error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +204,13 @@ class Payload:
         return True
 
     def _fill_carefully(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        misfits = [
-            *self._fill_positional(frame, args),
-            *self._fill_by_name(frame, args, kwargs),
-            *self._missing(args, kwargs),
-            *self._fill_shared(frame, args, kwargs),
-        ]
+        found = chain(
+            self._fill_positional(frame, args),
+            self._fill_by_name(frame, args, kwargs),
+            self._missing(args, kwargs),
+            self._fill_shared(frame, args, kwargs),
+        )
+        misfits = list(islice(found, _MOST_ERRORS))
         if misfits:
             raise _invalid_argument(misfits)
 
@@ -284,6 +291,10 @@ def _json_text(value: Any) -> str | None:
         return None
 
 
+def _is_unreadable(error: ValidationError) -> bool:
+    return error.error_count() == 1 and error.errors(include_input=False)[0]["type"] == "json_invalid"
+
+
 def _fill_slot(frame: list[Any], parameter: PayloadParameter, value: Any) -> Iterator[dict[str, Any]]:
     return _convert_into(frame, parameter.slot, parameter.validator, parameter.name, value)
 
@@ -295,13 +306,23 @@ def _convert_into(
     try:
         target[key] = validator.convert(value)
     except ValidationError as error:
+        if error.error_count() > _MOST_ERRORS:
+            yield _misfit(argument, f"{error.error_count()} values do not fit", "too_many_errors", path)
+            return
         for detail in error.errors(include_url=False, include_context=False, include_input=False):
             yield _misfit(argument, detail["msg"], detail["type"], [*path, *_input_path(detail, value)])
 
 
 def _misfit(name: Any, reason: str, kind: str, path: Sequence[int | str] = ()) -> dict[str, Any]:
-    argument = None if name is None else str(name)
-    return {"argument": argument, "path": list(path), "reason": reason, "type": kind}
+    argument = None if name is None else _shortened(str(name))
+    # Some reasons repeat what was sent.
+    reason = _shortened(reason, most=5 * _SHOWN)
+    where = [_shortened(key) if isinstance(key, str) else key for key in path]
+    return {"argument": argument, "path": where, "reason": reason, "type": kind}
+
+
+def _shortened(text: str, most: int = _SHOWN) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _input_path(detail: ErrorDetails, value: Any) -> Iterator[int | str]:

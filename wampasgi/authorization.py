@@ -25,6 +25,9 @@ logger = logger_named("wampasgi.router")
 #: The authorizer's answers that are kept for each session; the one that was used longest ago goes first.
 CACHED_ANSWERS = 1000
 
+#: Longer URIs are asked about each time: clients choose them.
+_CACHED_LENGTH = 255
+
 _Key: TypeAlias = tuple[Action, str, Match]
 
 
@@ -96,7 +99,7 @@ class Authorization:
         answer = None if self._answers is None else self._answers.get(session, key)
         if answer is None:
             answer = await self._ask(self.authorizer, session, options, provided, key)
-            if self._answers is not None:
+            if self._answers is not None and len(uri) <= _CACHED_LENGTH:
                 self._answers.put(session, key, answer)
         return Verdict(allowed=answer, disclose=False)
 

@@ -10,8 +10,9 @@ import anyio
 from wampasgi.adapters import Task, TaskOwner
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import NO_KEYWORDS, HandlerPlan
+from wampasgi.limits import Limits
 from wampasgi.logs import about, logger_named, shown
-from wampasgi.messages import Call, Cancel, Error, Result
+from wampasgi.messages import Call, Cancel, Error, Message, Result
 from wampasgi.peer import Peer
 from wampasgi.routing import Route
 from wampasgi.rpc import SCALARS, RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
@@ -142,6 +143,8 @@ class Calls:
         "_debug",
         "_given_up",
         "_limit",
+        "_long",
+        "_max_bytes",
         "_owner",
         "_peer",
         "_provided",
@@ -157,7 +160,7 @@ class Calls:
         owner: TaskOwner,
         provided: Mapping[str, Any],
         *,
-        limit: int,
+        limits: Limits,
         debug: bool,
     ) -> None:
         self._session = session
@@ -165,11 +168,14 @@ class Calls:
         self._counts = peer.counts
         self._owner = owner
         self._provided = provided
-        self._limit = limit
+        self._limit = limits.requests_in_flight
+        self._max_bytes = limits.requests_bytes
         self._debug = debug
         self._room: anyio.Event | None = None
         # Of the running calls those that have their answer already, because they were cancelled.
         self._given_up: dict[int, None] = {}
+        # Those that came in long messages, some of which may not run any more, with their sizes.
+        self._long: dict[int, int] = {}
         #: The calls whose handlers run, by request id, with the tasks that they have.
         self.running: dict[int, Task | None] = {}
 
@@ -190,6 +196,18 @@ class Calls:
     async def _wait_for_room(self) -> None:
         # A session that has as many calls as it may is not read from.
         while len(self.running) >= self._limit:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def room_for_long(self, message: Message, size: int) -> None:
+        """Wait while the calls that came in long messages, the last one too, are more bytes than may be."""
+        if not isinstance(message, Call):
+            return
+        self._long[message.request_id] = size
+        while True:
+            self._long = {call: size for call, size in self._long.items() if call in self.running}
+            if sum(self._long.values()) <= self._max_bytes:
+                return
             self._room = anyio.Event()
             await self._room.wait()
 

@@ -102,7 +102,7 @@ class WebSocketDispatcher:
 
     async def _serve_session(self, scope: Scope, transport: WebSocketTransport) -> bool:
         """Serve one session from HELLO on; returns whether another may follow on the same WebSocket."""
-        transport.set_limits(self._limits)
+        transport.set_limits(self._limits, handshake=True)
         peer = Peer(
             transport,
             limits=self._limits,
@@ -194,7 +194,7 @@ class WebSocketDispatcher:
         peer.realm_uri = hello.realm
         peer.limits = built.limits
         peer.counts = transport.counts = built.joined.counts
-        transport.set_limits(peer.limits)
+        transport.set_limits(peer.limits, handshake=True)
         refusal = built.joined.admission.enter(scope.get("client"), built.limits)
         if refusal is not None:
             logger.warning(

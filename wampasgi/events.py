@@ -12,6 +12,7 @@ import anyio
 from wampasgi.adapters import TaskOwner
 from wampasgi.errors import InvalidArgument
 from wampasgi.handlers import HandlerPlan
+from wampasgi.limits import Limits
 from wampasgi.logs import about, escaped, logger_named, shown
 
 logger = logger_named("wampasgi.router")
@@ -70,22 +71,25 @@ class EventQueue:
     it when it ends.
     """
 
-    __slots__ = ("_limit", "_owner", "_provided", "_room", "_waiting", "_working")
+    __slots__ = ("_bytes", "_limits", "_owner", "_provided", "_room", "_waiting", "_working")
 
-    def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], *, limit: int) -> None:
+    def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], limits: Limits) -> None:
         self._owner = owner
         self._provided = provided
-        self._limit = limit
+        self._limits = limits
+        # Of those that came in long messages, the one included that is being handled.
+        self._bytes = 0
         # Made when there is something to wait, because most sessions publish nothing.
-        self._waiting: deque[tuple[Subscriber, Event]] | None = None
+        self._waiting: deque[tuple[Subscriber, Event, int]] | None = None
         self._room: anyio.Event | None = None
         self._working = False
 
-    def put(self, subscriber: Subscriber, event: Event) -> None:
-        """Let ``subscriber`` handle ``event`` after the ones before."""
+    def put(self, subscriber: Subscriber, event: Event, size: int) -> None:
+        """Let ``subscriber`` handle ``event`` after the ones before; ``size`` is that of a long message."""
         if self._waiting is None:
             self._waiting = deque()
-        self._waiting.append((subscriber, event))
+        self._waiting.append((subscriber, event, size))
+        self._bytes += size
         if not self._working:
             self._working = True
             self._owner.spawn(self._handle)
@@ -93,7 +97,10 @@ class EventQueue:
     @property
     def full(self) -> bool:
         """Whether as many events wait as may."""
-        return self._waiting is not None and len(self._waiting) >= self._limit
+        limits = self._limits
+        return self._waiting is not None and (
+            len(self._waiting) >= limits.events_waiting or self._bytes > limits.requests_bytes
+        )
 
     async def room(self) -> None:
         """Wait while it is ``full``."""
@@ -110,8 +117,9 @@ class EventQueue:
     async def _handle(self) -> None:
         try:
             while self._waiting:
-                subscriber, event = self._waiting.popleft()
+                subscriber, event, size = self._waiting.popleft()
                 await subscriber.handle(event, self._provided, self._provided["session"])
+                self._bytes -= size
                 if self._room is not None:
                     self._room.set()
         finally:

@@ -278,13 +278,14 @@ class JoinedSessions(Mapping[int, Session]):
                     self.counts.count_answer(message)
                 self._peers[session_id].send(message)
 
-    def distribute(self, publication: Publication) -> None:
-        """Send a publication to all who the broker decided are to receive it.
+    def distribute(self, publication: Publication) -> int:
+        """Send a publication to all who the broker decided are to receive it; returns how many events it is.
 
         Never waits for a subscriber. An event is encoded once for each serializer among them.
         """
         server_id, counts = self.local.session_id, self.counts
         counts.publications += 1
+        before = counts.events
         for delivery in publication.deliveries:
             recipients = delivery.recipients
             if delivery.event.subscription_id in self.local and server_id in recipients:
@@ -294,6 +295,7 @@ class JoinedSessions(Mapping[int, Session]):
             event = EncodedMessage(delivery.event)
             for session_id in recipients:
                 self._peers[session_id].send_event(event)
+        return counts.events - before
 
     def metrics(self) -> Metrics:
         """See Realm.metrics."""

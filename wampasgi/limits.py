@@ -49,12 +49,16 @@ class Limits:
     #: Sessions of a realm, those that are being opened included; one more is aborted with
     #: ``wamp.error.unavailable``.
     sessions: int | None = 10_000
-    #: The same from one address, as the server gives it in ``scope["client"]``: behind a proxy that is the
-    #: proxy's unless the server is told to trust its headers. Clients without an address are not counted.
+    #: The same from one address, or one /64 of IPv6, as the server gives it in ``scope["client"]``: behind a
+    #: proxy that is the proxy's unless the server is told to trust its headers. Clients without an address
+    #: are not counted.
     sessions_per_address: int | None = None
     #: The largest WebSocket message that is read; a larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has a limit of its own (uvicorn: ``--ws-max-size``).
     message_size: int = 1024 * 1024
+    #: The same of HELLO and AUTHENTICATE, for a session keeps what HELLO says for as long as it lasts. A
+    #: smaller ``message_size`` holds for them, too.
+    handshake_size: int = 16 * 1024
     #: How deeply the lists and dicts of a message may be nested, itself included; a deeper one aborts the
     #: session with ``wamp.error.protocol_violation``. With None it is what every serializer can write again,
     #: about 250.
@@ -75,6 +79,10 @@ class Limits:
     overflow: OverflowPolicy = "disconnect"
     #: Requests of one session that are being handled; at the limit the session is not read from.
     requests_in_flight: int = 256
+    #: The bytes of these as they came; at the limit the session is not read from. The same number holds for
+    #: the calls of ``routed_calls``, one more being refused, and the publications of
+    #: ``events_waiting``.
+    requests_bytes: int = 8 * 1024 * 1024
     #: Calls of one session that wait for the answers of other clients; one more is refused.
     routed_calls: int = 10_000
     #: Subscriptions of one session; one more is refused.
@@ -83,6 +91,8 @@ class Limits:
     registrations: int = 1000
     #: Testaments of one session; one more is refused.
     testaments: int = 100
+    #: About the bytes of memory that these may take.
+    testament_bytes: int = 256 * 1024
     #: Publications of one session that wait for the server's own subscribers; at the limit it is not
     #: read from.
     events_waiting: int = 1000

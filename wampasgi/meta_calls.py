@@ -15,6 +15,7 @@ from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.router.broker import Subscription
 from wampasgi.router.meta import Outcome
+from wampasgi.router.stored import copied
 from wampasgi.session import Session
 
 #: Whether a session may publish this, in a while: gives what does it. Raises WAMPError where it may not.
@@ -58,7 +59,9 @@ async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
         raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
     options = {name: value for name, value in (publish_options or {}).items() if value is not None}
     publish = await caller.permit(Publish(0, options, topic, args, kwargs))
-    return [publish, scope, caller.built.limits.testaments]
+    limits = caller.built.limits
+    _, size = copied([options, topic, args, kwargs], most=limits.testament_bytes)
+    return [publish, scope, size, limits.testaments, limits.testament_bytes]
 
 
 async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:
@@ -100,6 +103,10 @@ class MetaCalls:
         call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
         timeout = options.get("timeout", 0) / 1000
         outcome = await (within(timeout, call) if timeout else call)
-        self._peer.send(Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs)))
+        result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
+        self._peer.counts.count_answer(result)
+        self._peer.send(result)
         self._joined.conclude(outcome)
+        # Some look at all sessions or all that is kept, for one short message.
+        self._peer.turn.end()
         await self._peer.uncongested()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.authorization import may_disclose, refusal
@@ -48,10 +49,10 @@ from wampasgi.publishing import Publications
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.router.broker import Subscription
 from wampasgi.session import Session
-from wampasgi.subscribing import Subscriptions, Topic
+from wampasgi.subscribing import Subscriptions, Topic, check_pattern
 from wampasgi.transport import Disconnected
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, is_reserved
+from wampasgi.uris import is_reserved
 
 logger = logger_named("wampasgi.session")
 
@@ -122,14 +123,14 @@ class OpenSession:
                 async with requests:
                     self._requests = requests
                     self._routed = RoutedCalls(
-                        self._session, self._routed_session, self._built, requests, self._provided
+                        self._session, self._peer, self._routed_session, self._built, requests, self._provided
                     )
                     self._calls = Calls(
                         self._session,
                         self._peer,
                         requests,
                         self._provided,
-                        limit=self._built.limits.requests_in_flight,
+                        limits=self._built.limits,
                         debug=self._built.debug,
                     )
                     await (self._read_messages() if self._pace is None else self._read_until_idle(self._pace))
@@ -159,8 +160,14 @@ class OpenSession:
 
     async def _read_messages(self) -> None:
         peer, on, pace = self._peer, self._on, self._pace
-        receive_event, read = peer.receive_event, peer.read
+        receive_event, read, turn = peer.receive_event, peer.read, peer.turn
         while peer.ending is None or not peer.finished:
+            turn.left -= 1
+            if not turn.left:
+                await checkpoint()
+                if (long := turn.begin()) is not None:
+                    room = self._calls.room_for_long(*long)
+                    await (room if pace is None else pace.without_haste(room))
             try:
                 message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.
@@ -318,8 +325,7 @@ class OpenSession:
             return
         match: Match = message.options.get("match", "exact")
         try:
-            if match not in MATCH_POLICIES:
-                raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+            check_pattern(message.topic, match)
             limit = self._built.limits.subscriptions
             own = self._own_subscriptions()
             if len(own) >= limit and (match, message.topic) not in own:

@@ -43,6 +43,7 @@ from wampasgi.outbound import DroppingOutbound, Outbound
 from wampasgi.parsing import parse
 from wampasgi.states import STAYING, Direction, SessionState, next_state
 from wampasgi.transport import Disconnected, WebSocketTransport, size_on_wire
+from wampasgi.turns import Turn
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 from wampasgi.uri_length import check_uri_length
 
@@ -131,6 +132,7 @@ class Peer:
         "router",
         "session_id",
         "subscriptions",
+        "turn",
     )
 
     def __init__(
@@ -170,6 +172,8 @@ class Peer:
         #: The realm URI that the client asked for.
         self.realm_uri: str | None = None
         self._left = False
+        #: How much of what the client has sent is handled before others have their turn.
+        self.turn = Turn()
 
     def __str__(self) -> str:
         return f"session {self.session_id} on realm {shown(self.realm_uri)}"
@@ -221,7 +225,7 @@ class Peer:
             raise Disconnected(event.get("code", 1005))
         try:
             message = parse(raw, self._uri_check)
-            if self._transport.is_long:
+            if self._transport.long_size:
                 self._check_long(message)
         except InvalidURI as error:
             # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
@@ -237,8 +241,8 @@ class Peer:
         return message
 
     def _check_long(self, message: Message) -> None:
-        # All messages of one frame are looked at, or the last one alone, where there are no batches.
-        self._transport.is_long = bool(self._transport.waiting)
+        self.turn.took_long(message, self._transport.long_size)
+        self._transport.long_size = 0
         if self.limits.uri_length is not None:
             check_uri_length(message, self.limits.uri_length)
 
@@ -276,6 +280,7 @@ class Peer:
     def open(self, owner: TaskOwner) -> None:
         """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
         limits = self.limits
+        self._transport.set_limits(limits)
         make: Callable[..., Outbound] = Outbound
         if limits.overflow == "drop_oldest_events":
             make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)

@@ -16,6 +16,7 @@ from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
+from wampasgi.turns import BURST
 from wampasgi.uris import check_uri, is_reserved
 
 #: The server's own subscribers, the verdict on reaching clients, and whether the publisher is disclosed.
@@ -39,7 +40,7 @@ class Publications:
         self._peer = peer
         self._built = built
         self._provided = provided
-        self._events = EventQueue(owner, provided, limit=built.limits.events_waiting)
+        self._events = EventQueue(owner, provided, built.limits)
 
     def publish(self, message: Publish) -> Awaitable[None] | None:
         """Serve PUBLISH; returns what is to be awaited before the next message is read.
@@ -126,11 +127,12 @@ class Publications:
             # Where nobody has said that clients may reach each other, it is for the server alone.
             only=None if verdict is not None else (joined.local.session_id,),
         )
-        joined.distribute(publication)
+        if joined.distribute(publication) > BURST:
+            self._peer.turn.end()
         if subscribers:
             event = Event(message.topic, message.args or (), message.kwargs or {}, publication.publication_id)
             for subscriber in subscribers:
-                self._events.put(subscriber, event)
+                self._events.put(subscriber, event, self._peer.turn.size_of(message))
         return publication.publication_id
 
     def _refuse(self, message: Publish, error: WAMPError) -> None:

@@ -19,6 +19,7 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.messages import Call, Cancel, Error, Register, Unregister, Yield
+from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
 from wampasgi.router.call_options import check_announced
 from wampasgi.router.dealer import refuse_call
@@ -26,6 +27,7 @@ from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.registrations import check_policies
 from wampasgi.session import Session
 from wampasgi.types import Match
+from wampasgi.uri_length import check_components
 from wampasgi.uris import is_reserved
 
 
@@ -37,17 +39,32 @@ class RoutedCalls:
     dealer is to keep.
     """
 
-    __slots__ = ("_built", "_dealer", "_deliver", "_provided", "_requests", "_routed", "_session", "_sleep")
+    __slots__ = (
+        "_built",
+        "_dealer",
+        "_deliver",
+        "_long",
+        "_peer",
+        "_provided",
+        "_requests",
+        "_routed",
+        "_session",
+        "_sleep",
+    )
 
     def __init__(
         self,
         session: Session,
+        peer: Peer,
         routed: RoutedSession,
         built: BuiltRealm,
         requests: TaskOwner,
         provided: Mapping[str, Any],
     ) -> None:
         self._session = session
+        self._peer = peer
+        # Sizes of the calls that came in long messages, some of which may have ended.
+        self._long: dict[int, int] = {}
         self._built = built
         self._requests = requests
         self._provided = provided
@@ -66,6 +83,7 @@ class RoutedCalls:
             raise WAMPError(INVALID_URI, "procedures that begin with 'wamp.' are the router's")
         check_policies(options)
         match: Match = options.get("match", "exact")
+        check_components(procedure, match)
         verdict = await self._built.authorization.decide(
             self._session, "register", procedure, options, self._provided, match=match
         )
@@ -124,8 +142,23 @@ class RoutedCalls:
             raise WAMPError(
                 UNAVAILABLE, f"{limit} calls of this session wait for their answers, its limit routed_calls"
             )
+        size = self._peer.turn.size_of(message)
+        if size:
+            self._hold(message, size)
         now = anyio.current_time() if options and options.get("timeout", 0) else 0
         self._deliver(self._dealer.call(self._session.id, message, now=now, disclose=disclose))
+
+    def _hold(self, message: Call, size: int) -> None:
+        """Count a call that came in a long message: it is kept until its answer comes. Raises WAMPError."""
+        self._long = {call: held for call, held in self._long.items() if call in self._routed.calls}
+        limit = self._built.limits.requests_bytes
+        if sum(self._long.values()) + size > limit:
+            raise WAMPError(
+                UNAVAILABLE,
+                f"the calls of this session that wait for their answers would be over the limit "
+                f"requests_bytes of {limit}",
+            )
+        self._long[message.request_id] = size
 
     def refuse(self, message: Call, error: WAMPError) -> None:
         """Answer a call with ERROR; further parts of it will be discarded."""

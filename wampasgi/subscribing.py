@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from wampasgi.encoded import EncodedMessage
-from wampasgi.errors import CANCELED, RUNTIME_ERROR, WAMPError
+from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, WAMPError
 from wampasgi.handlers import HandlerPlan
 from wampasgi.ids import random_publication_id
 from wampasgi.lifespan import TwoPartHandler
@@ -19,9 +19,17 @@ from wampasgi.peer import Peer
 from wampasgi.router.broker import Broker
 from wampasgi.session import Session
 from wampasgi.types import Match
-from wampasgi.uris import check_uri
+from wampasgi.uri_length import check_components
+from wampasgi.uris import MATCH_POLICIES, check_uri
 
 logger = logger_named("wampasgi.router")
+
+
+def check_pattern(uri: str, match: str) -> None:
+    """Raise WAMPError for a match policy that nobody knows, and for a pattern of too many components."""
+    if match not in MATCH_POLICIES:
+        raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+    check_components(uri, match)
 
 
 class Topic:
@@ -138,11 +146,16 @@ class Subscriptions:
             self._peer.send(answer)
             return
         self._peer.send(Subscribed(message.request_id, subscription.id))
-        if message.options.get("get_retained", False):
+        asks_retained = message.options.get("get_retained", False)
+        if asks_retained:
             self._send_retained(message.topic, match)
         for payload in subscription.held_events:
             self._send_event(subscription.id, payload)
         subscription.held_events.clear()
+        if asks_retained:
+            # It may ask again, and again get a thousand events for one message.
+            self._peer.turn.end()
+            await self._peer.uncongested()
 
     def unsubscribe(self, message: Unsubscribe) -> None:
         """End a subscription and answer; its gatekeeper's second part runs meanwhile.

@@ -39,16 +39,17 @@ class WebSocketTransport:
         "_batched",
         "_binary",
         "_decode",
+        "_handshake_size",
         "_harmless_length",
         "_key",
         "_limits",
         "_send",
+        "_waiting",
         "closed",
         "counts",
-        "is_long",
+        "long_size",
         "receive_event",
         "subprotocol",
-        "waiting",
     )
 
     def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol, counts: Counts) -> None:
@@ -57,26 +58,40 @@ class WebSocketTransport:
         self._send = send
         #: Where what is read and written is counted.
         self.counts = counts
-        #: Messages of a batched frame that come before the next event, the last one first.
-        self.waiting: list[object] = []
+        # Messages of a batched frame that come before the next event, the last one first. Each is decoded in
+        # its turn, for there can be hundreds of thousands.
+        self._waiting: list[str | bytes] = []
         self._batched = subprotocol.batched
-        self._decode = None if subprotocol.batched else subprotocol.serializer.decode
+        self._decode = subprotocol.serializer.decode
         self._binary = subprotocol.serializer.binary
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         self.subprotocol = subprotocol
         self._limits: Limits | None = None
+        # Bytes of HELLO or AUTHENTICATE, as long as these are what comes.
+        self._handshake_size = sys.maxsize
         self._harmless_length: float = sys.maxsize
-        #: Whether the last WebSocket message was so long that it may break a limit; who looks resets it.
-        self.is_long = False
+        #: The bytes of the last message if it is so long that it may break a limit; who looks resets it.
+        self.long_size = 0
         #: No more can be written: the WebSocket was closed by either side.
         self.closed = False
 
-    def set_limits(self, limits: Limits) -> None:
-        """Hold what is read from now on to ``message_size``, ``nesting_depth`` and ``uri_length``."""
+    def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
+        """Hold what is read from now on to ``message_size``, ``nesting_depth`` and ``uri_length``.
+
+        During the ``handshake`` ``handshake_size`` holds, too, for each message of a batch by itself.
+        """
         self._limits = limits
+        self._handshake_size = limits.handshake_size if handshake else sys.maxsize
         # What is no longer than this cannot break any of them: no character takes more than four bytes, and
         # each level takes one character at least. So most messages cost one comparison.
-        lengths = (limits.message_size // 4, limits.nesting_depth, limits.uri_length)
+        most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
+        # And so many as may wait keep ``requests_bytes``, too.
+        lengths = (
+            min(limits.message_size, self._handshake_size) // 4,
+            limits.nesting_depth,
+            limits.uri_length,
+            limits.requests_bytes // most,
+        )
         self._harmless_length = min(length for length in lengths if length is not None)
 
     def decode(self, event: ASGIEvent) -> object:
@@ -96,31 +111,31 @@ class WebSocketTransport:
         length = len(data)
         self.counts.bytes_received += length if self._binary or data.isascii() else size_on_wire(data)
         if length > self._harmless_length:
-            return self._decode_long(data)
-        if self._decode is not None:
-            return self._decode(data)
-        return self._first_of(self.subprotocol.messages(data))
+            self._check_size(data)
+        if self._batched:
+            self._waiting = list(reversed(self.subprotocol.split(data)))
+            return self._next_of_batch()
+        return self._decode(data) if length <= self._harmless_length else self._decode_long(data)
+
+    def _check_size(self, data: str | bytes) -> None:
+        assert self._limits is not None, "without limits no length is too long"
+        most = self._limits.message_size
+        if 4 * len(data) > most and size_on_wire(data) > most:
+            raise _too_large("WebSocket message", size_on_wire(data), "message_size", most)
 
     def _decode_long(self, data: str | bytes) -> object:
-        limits = self._limits
-        assert limits is not None, "without limits no length is too long"
-        self.is_long = True
-        if 4 * len(data) > limits.message_size and size_on_wire(data) > limits.message_size:
-            raise RemoteProtocolError(
-                f"a WebSocket message of {size_on_wire(data)} bytes is over the limit message_size of "
-                f"{limits.message_size}",
-                uri=PAYLOAD_SIZE_EXCEEDED,
-            )
-        messages = self.subprotocol.messages(data) if self._decode is None else [self._decode(data)]
-        if limits.nesting_depth is not None and len(data) > limits.nesting_depth:
-            for message in messages:
-                check_nesting(message, limits.nesting_depth)
-        return self._first_of(messages)
+        self.long_size = size_on_wire(data)
+        if self.long_size > self._handshake_size:
+            raise _too_large("message before WELCOME", self.long_size, "handshake_size", self._handshake_size)
+        message = self._decode(data)
+        depth = None if self._limits is None else self._limits.nesting_depth
+        if depth is not None and len(data) > depth:
+            check_nesting(message, depth)
+        return message
 
-    def _first_of(self, messages: list[object]) -> object:
-        messages.reverse()
-        self.waiting = messages
-        return messages.pop()
+    def _next_of_batch(self) -> object:
+        data = self._waiting.pop()
+        return self._decode(data) if len(data) <= self._harmless_length else self._decode_long(data)
 
     def write_one(self, encoded: str | bytes, size: int) -> Awaitable[None]:
         """What sends one encoded message when it is awaited; raises one of ``GONE`` where the peer has gone.
@@ -168,7 +183,7 @@ class WebSocketTransport:
     async def receive(self) -> ASGIEvent:
         """ASGI ``receive`` of the inner contract: a ``wamp.message`` or ``wamp.disconnect`` event."""
         try:
-            message = self.waiting.pop() if self.waiting else self.decode(await self.receive_event())
+            message = self._next_of_batch() if self._waiting else self.decode(await self.receive_event())
             return {"type": "wamp.message", "message": message}
         except Disconnected as disconnected:
             return {"type": "wamp.disconnect", "code": disconnected.code}
@@ -186,6 +201,12 @@ class WebSocketTransport:
                 f"send() got an event of type {event['type']!r}: a wamp scope takes "
                 f"'wamp.message' and 'wamp.close'"
             )
+
+
+def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"a {what} of {size} bytes is over the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
+    )
 
 
 def size_on_wire(data: str | bytes) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import timeit
 from collections.abc import Callable
+from typing import SupportsIndex
 
 import pytest
 from hypothesis import given, settings
@@ -198,6 +199,9 @@ def test_map_finds_what_a_naive_matcher_finds(
     uris = map_of(*entries)
     gone = [entry for index, entry in enumerate(entries) if index in removed]
     left = [entry for index, entry in enumerate(entries) if index not in removed]
+    # What is found must be forgotten with what changes.
+    for uri in looked_up:
+        assert uris.matches(uri) == naive_matches(entries, uri)
     for match, uri in gone:
         assert uris.remove(match, uri) == (match, uri)
         assert uris.get(match, uri) is None
@@ -322,3 +326,26 @@ def test_lookup_among_a_thousand_patterns_costs_about_that_among_ten(
     # Looking at each entry would cost a hundred times as much; the rest of the margin is for a busy machine.
     assert cost(many.matches) < 5 * cost(few.matches)
     assert cost(many.best) < 5 * cost(few.best)
+
+
+def test_adding_and_removing_a_short_prefix_does_not_look_at_all_longer_ones() -> None:
+    looked_at: list[str] = []
+
+    class Noted(str):
+        __slots__ = ()
+
+        def startswith(self, prefix: str | tuple[str, ...], *within: SupportsIndex | None) -> bool:
+            looked_at.append(self)
+            return super().startswith(prefix, *within)
+
+    entries: URIMap[int] = URIMap()
+    for number in range(1000):
+        entries.add("prefix", Noted(f"a{number}."), number)
+    looked_at.clear()
+    entries.add("prefix", "", -1)
+    matches = entries.matches("a7.x")
+    entries.remove("prefix", "")
+
+    assert matches == [7, -1]
+    assert entries.matches("a7.x") == [7]
+    assert len(looked_at) < 10

@@ -155,11 +155,11 @@ def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:
     realm = Realm()
     add = realm.meta.find("wamp.session.add_testament")
     with pytest.raises(WAMPError, match="no_such_session"):
-        add.compute(STRANGER, list, None, 9)
+        add.compute(STRANGER, list, None, 10, 9, 100)
     assert realm.testaments.take(STRANGER) == []
 
-    add.compute(ALICE, list, "detached", 9)
-    add.compute(ALICE, dict, None, 9)
+    add.compute(ALICE, list, "detached", 10, 9, 100)
+    add.compute(ALICE, dict, None, 10, 9, 100)
     realm.call("session.flush_testaments", scope="detached")
     assert realm.testaments.take(ALICE) == [dict]
 

@@ -326,7 +326,7 @@ class Router(Realm):
         session_id = self.someone(data)
         testament = LastWill(self, session_id, number)
         self.testaments.append(weakref.ref(testament))
-        self.call_meta("wamp.session.add_testament", session_id, testament, scope, 1000)
+        self.call_meta("wamp.session.add_testament", session_id, testament, scope, 1, 1000, 1000)
         self.joined[session_id].testaments[scope].append(number)
 
     @rule(scope=st.sampled_from(["detached", "destroyed"]), data=st.data())

@@ -73,6 +73,13 @@ def test_procedure_without_arguments_takes_none() -> None:
         Signature().read([1], {})
 
 
+def test_long_name_is_not_sent_back_whole() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Signature().read([], {"k" * 100_000: 1})
+
+    assert len(str(caught.value.args)) + len(str(caught.value.kwargs)) < 1000
+
+
 def test_nonsense_is_not_sent_back_whole() -> None:
     with pytest.raises(InvalidArgument) as raised:
         Signature().read([], {f"k{number}": number for number in range(1000)})

@@ -19,17 +19,17 @@ def three() -> None: ...
 
 def test_detached_testaments_come_first_and_each_scope_in_order() -> None:
     testaments = module.Testaments()
-    testaments.add(ALICE, "destroyed", one, limit=9)
-    testaments.add(ALICE, "destroyed", two, limit=9)
-    testaments.add(ALICE, "detached", three, limit=9)
+    testaments.add(ALICE, "destroyed", one, 10, limit=9, max_size=100)
+    testaments.add(ALICE, "destroyed", two, 10, limit=9, max_size=100)
+    testaments.add(ALICE, "detached", three, 10, limit=9, max_size=100)
 
     assert testaments.take(ALICE) == [three, one, two]
 
 
 def test_taken_testaments_are_kept_no_longer() -> None:
     testaments = module.Testaments()
-    testaments.add(ALICE, "destroyed", one, limit=9)
-    testaments.add(BOB, "destroyed", two, limit=9)
+    testaments.add(ALICE, "destroyed", one, 10, limit=9, max_size=100)
+    testaments.add(BOB, "destroyed", two, 10, limit=9, max_size=100)
 
     assert testaments.take(ALICE) == [one]
     assert testaments.take(ALICE) == []
@@ -39,8 +39,8 @@ def test_taken_testaments_are_kept_no_longer() -> None:
 def test_flushing_empties_one_scope_of_one_session() -> None:
     testaments = module.Testaments()
     for session_id in ALICE, BOB:
-        testaments.add(session_id, "destroyed", one, limit=9)
-        testaments.add(session_id, "detached", two, limit=9)
+        testaments.add(session_id, "destroyed", one, 10, limit=9, max_size=100)
+        testaments.add(session_id, "detached", two, 10, limit=9, max_size=100)
 
     testaments.flush(ALICE, "destroyed")
 
@@ -50,14 +50,25 @@ def test_flushing_empties_one_scope_of_one_session() -> None:
 
 def test_bound_counts_both_scopes_of_a_session() -> None:
     testaments = module.Testaments()
-    testaments.add(ALICE, "destroyed", one, limit=2)
-    testaments.add(ALICE, "detached", one, limit=2)
-    testaments.add(BOB, "detached", one, limit=2)
+    testaments.add(ALICE, "destroyed", one, 10, limit=2, max_size=100)
+    testaments.add(ALICE, "detached", one, 10, limit=2, max_size=100)
+    testaments.add(BOB, "detached", one, 10, limit=2, max_size=100)
 
     with pytest.raises(WAMPError) as raised:
-        testaments.add(ALICE, "detached", one, limit=2)
+        testaments.add(ALICE, "detached", one, 10, limit=2, max_size=100)
 
     assert raised.value.uri == UNAVAILABLE
     testaments.flush(ALICE, "destroyed")
-    testaments.add(ALICE, "detached", two, limit=2)
+    testaments.add(ALICE, "detached", two, 10, limit=2, max_size=100)
     assert testaments.take(ALICE) == [one, two]
+
+
+def test_testaments_that_would_take_more_than_they_may_are_refused() -> None:
+    testaments = module.Testaments()
+    testaments.add(ALICE, "destroyed", one, 60, limit=9, max_size=100)
+    with pytest.raises(WAMPError, match="its limit testament_bytes") as caught:
+        testaments.add(ALICE, "detached", two, 41, limit=9, max_size=100)
+    testaments.add(ALICE, "detached", three, 40, limit=9, max_size=100)
+
+    assert caught.value.uri == "wamp.error.unavailable"
+    assert testaments.take(ALICE) == [three, one]

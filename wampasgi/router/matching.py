@@ -4,7 +4,8 @@ Subscriptions, registrations and permissions are all kept in a :class:`URIMap`. 
 
 - an exact entry is one dict lookup;
 - prefixes are kept sorted, so that the greatest one that is not greater than the URI is found by bisection.
-  Every prefix of the URI is that one or a prefix of that one, and each knows the next shorter one;
+  Every prefix of the URI is that one or a prefix of that one, and each knows the next shorter one, as long as
+  none is added or removed;
 - wildcard patterns stand in a tree, a level for each component. At each level two branches at most go on,
   the URI's component and the empty one, and most end soon.
 
@@ -122,29 +123,45 @@ class URIMap(Generic[T]):
 
 
 class _Prefix(Generic[T]):
-    """One prefix, linked to the longest other one that is a prefix of it."""
+    """One prefix. ``shorter`` is the longest other one that is a prefix of it, as of ``version``."""
 
-    __slots__ = ("shorter", "text", "value")
+    __slots__ = ("shorter", "text", "value", "version")
 
-    def __init__(self, text: str, value: T, shorter: _Prefix[T] | None) -> None:
+    def __init__(self, text: str, value: T) -> None:
         self.text = text
         self.value = value
-        self.shorter = shorter
+        self.shorter: _Prefix[T] | None = None
+        self.version = -1
 
 
 class _Prefixes(Generic[T]):
-    """All prefixes, sorted; ``texts`` and ``nodes`` run parallel."""
+    """All prefixes, sorted; ``texts`` and ``nodes`` run parallel.
 
-    __slots__ = ("nodes", "texts", "values")
+    Which one is a prefix of which is found out when it is asked for, for one of them and those that it
+    begins with. Were it known of all at all times, each client that adds and removes a short one could have
+    all longer ones looked at.
+    """
+
+    __slots__ = ("by_text", "lengths", "nodes", "texts", "values", "version")
 
     def __init__(self) -> None:
         self.values: dict[str, T] = {}
         self.texts: list[str] = []
         self.nodes: list[_Prefix[T]] = []
+        self.by_text: dict[str, _Prefix[T]] = {}
+        # How many prefixes have each length.
+        self.lengths: dict[int, int] = {}
+        # Counts the changes.
+        self.version = 0
 
     def longest(self, uri: str) -> _Prefix[T] | None:
         position = bisect_right(self.texts, uri)
-        node = self.nodes[position - 1] if position else None
+        if not position:
+            return None
+        node: _Prefix[T] | None = self.nodes[position - 1]
+        assert node is not None
+        if node.version != self.version:
+            self._link(node)
         while node is not None and not uri.startswith(node.text):
             node = node.shorter
         return node
@@ -157,34 +174,35 @@ class _Prefixes(Generic[T]):
             node = node.shorter
         return found
 
+    def _link(self, node: _Prefix[T]) -> None:
+        """Find all prefixes of this one, each by its length."""
+        text, version = node.text, self.version
+        last = node
+        for length in sorted(self.lengths, reverse=True):
+            if length < len(text) and (shorter := self.by_text.get(text[:length])) is not None:
+                last.shorter, last.version = shorter, version
+                last = shorter
+        last.shorter, last.version = None, version
+
     def add(self, text: str, value: T) -> None:
-        node = _Prefix(text, value, self.longest(text))
         position = bisect_left(self.texts, text)
-        self._relink(position, text, node.shorter, node)
+        node = _Prefix(text, value)
         self.texts.insert(position, text)
         self.nodes.insert(position, node)
+        self.by_text[text] = node
         self.values[text] = value
+        self.lengths[len(text)] = self.lengths.get(len(text), 0) + 1
+        self.version += 1
 
     def remove(self, text: str) -> T:
         value = self.values.pop(text)
         position = bisect_left(self.texts, text)
-        node = self.nodes[position]
-        del self.texts[position]
-        del self.nodes[position]
-        self._relink(position, text, node, node.shorter)
+        del self.texts[position], self.nodes[position], self.by_text[text]
+        self.lengths[len(text)] -= 1
+        if not self.lengths[len(text)]:
+            del self.lengths[len(text)]
+        self.version += 1
         return value
-
-    def _relink(self, position: int, text: str, old: _Prefix[T] | None, new: _Prefix[T] | None) -> None:
-        """Where ``old`` is the next shorter prefix of what extends ``text``, make it ``new``.
-
-        All that extends ``text`` stands in one row, from ``position`` on.
-        """
-        for index in range(position, len(self.nodes)):
-            node = self.nodes[index]
-            if not node.text.startswith(text):
-                break
-            if node.shorter is old:
-                node.shorter = new
 
 
 class _Wildcards(Generic[T]):

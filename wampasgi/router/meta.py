@@ -242,10 +242,12 @@ class _TestamentProcedures:
             "wamp.session.flush_testaments": MetaProcedure(Signature(_SCOPE), self._flush),
         }
 
-    def _add(self, caller_id: int, publish: Publish, scope: Scope | None, limit: int) -> Outcome:
+    def _add(
+        self, caller_id: int, publish: Publish, scope: Scope | None, size: int, limit: int, max_size: int
+    ) -> Outcome:
         if caller_id not in self._sessions:
             raise _no_such_session(caller_id)
-        self._testaments.add(caller_id, scope or "destroyed", publish, limit=limit)
+        self._testaments.add(caller_id, scope or "destroyed", publish, size, limit=limit, max_size=max_size)
         return Outcome()
 
     def _flush(self, caller_id: int, scope: Scope | None) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Final
 
 from wampasgi.attributes import Rule, Rules
@@ -44,18 +45,12 @@ class Signature:
         is and why.
         """
         given: dict[str, Any] = {}
-        misfits = [
-            *self._by_position(args, given),
-            *self._by_keyword(kwargs, given),
-            *self._checked(given),
-        ]
+        found = chain(self._by_position(args, given), self._by_keyword(kwargs, given), self._checked(given))
+        misfits = list(islice(found, _SHOWN))
         if misfits:
             raise InvalidArgument(
-                "; ".join([_sentence(argument, reason) for argument, reason in misfits[:_SHOWN]]),
-                errors=[
-                    {"argument": argument, "path": [], "reason": reason}
-                    for argument, reason in misfits[:_SHOWN]
-                ],
+                "; ".join([_sentence(argument, reason) for argument, reason in misfits]),
+                errors=[{"argument": argument, "path": [], "reason": reason} for argument, reason in misfits],
             )
         return [given.get(parameter.name) for parameter in self._parameters]
 
@@ -78,7 +73,7 @@ class Signature:
             elif any(parameter.name == name for parameter in self._positional):
                 yield name, "takes a positional argument only"
             else:
-                yield name, "unexpected keyword argument"
+                yield _shortened(name), "unexpected keyword argument"
 
     def _checked(self, given: Mapping[str, Any]) -> Iterator[_Misfit]:
         for parameter in self._parameters:
@@ -98,6 +93,11 @@ _Misfit = tuple[str | None, str]
 
 # Whoever sends nonsense need not get all of it back.
 _SHOWN: Final = 10
+_SHOWN_OF_NAME: Final = 100
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN_OF_NAME else f"{name[:_SHOWN_OF_NAME]}..."
 
 
 def _misfitting_attributes(name: str, value: Mapping[str, Any], attributes: Rules) -> Iterator[_Misfit]:

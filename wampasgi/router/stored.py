@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from sys import getsizeof
 from typing import Any, Final
 
@@ -58,16 +59,17 @@ def store(event: Event, topic: str, options: Mapping[str, Any], *, excluded_id: 
     )
 
 
-def copied(value: Any) -> tuple[Any, int]:
+def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
     """Copy the lists and dicts of a payload, and return the copy with about the bytes that all of it takes.
 
+    What is found to take more than ``most`` is not copied to its end.
     Without recursion, because peers choose the depth.
     """
     outermost, size = [value], 0
     waiting: list[Any] = [outermost]
     # A container that occurs twice is copied once, or one that holds itself would have no end.
     copies: dict[int, Any] = {}
-    while waiting:
+    while waiting and size <= most:
         container = waiting.pop()
         for place, item in list(container.items() if type(container) is dict else enumerate(container)):
             if id(item) in copies:

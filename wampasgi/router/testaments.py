@@ -23,17 +23,27 @@ class Testaments:
     """The testaments of the sessions of one realm, in two buckets each, in the order they were added."""
 
     def __init__(self) -> None:
-        self._of: dict[int, dict[Scope, list[Publish]]] = {}
+        # With the size of each.
+        self._of: dict[int, dict[Scope, list[tuple[Publish, int]]]] = {}
 
-    def add(self, session_id: int, scope: Scope, publish: Publish, *, limit: int) -> None:
-        """Keep one more testament of a session.
+    def add(
+        self, session_id: int, scope: Scope, publish: Publish, size: int, *, limit: int, max_size: int
+    ) -> None:
+        """Keep one more testament of a session, which takes about ``size`` bytes.
 
-        Raises WAMPError ``wamp.error.unavailable`` where the session has ``limit`` already, of both scopes.
+        Raises WAMPError ``wamp.error.unavailable`` where the session has ``limit`` already, of both scopes,
+        or they would take more than ``max_size`` bytes.
         """
-        buckets = self._of.get(session_id, {})
-        if sum(map(len, buckets.values())) >= limit:
+        kept = [size for bucket in self._of.get(session_id, {}).values() for _, size in bucket]
+        if len(kept) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} testaments, its limit testaments")
-        self._of.setdefault(session_id, {}).setdefault(scope, []).append(publish)
+        if sum(kept) + size > max_size:
+            raise WAMPError(
+                UNAVAILABLE,
+                f"the testaments of this session would take more than {max_size} bytes, its limit "
+                f"testament_bytes",
+            )
+        self._of.setdefault(session_id, {}).setdefault(scope, []).append((publish, size))
 
     def flush(self, session_id: int, scope: Scope) -> None:
         """Forget what a session has in one scope."""
@@ -45,4 +55,4 @@ class Testaments:
     def take(self, session_id: int) -> list[Publish]:
         """The testaments of a session that ends, the detached ones first; they are kept no longer."""
         buckets = self._of.pop(session_id, {})
-        return [publish for scope in SCOPES for publish in buckets.get(scope, [])]
+        return [publish for scope in SCOPES for publish, _ in buckets.get(scope, [])]

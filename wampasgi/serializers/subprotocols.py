@@ -39,10 +39,14 @@ class Subprotocol:
 
         RemoteProtocolError where it is empty or malformed, or text instead of binary and the reverse.
         """
-        decode = self.serializer.decode
-        if self.batched:
-            return [decode(frame) for frame in batching.split(data, binary=self.serializer.binary)]
-        return [decode(data)]
+        return list(map(self.serializer.decode, self.split(data)))
+
+    def split(self, data: Encoded) -> Sequence[Encoded]:
+        """Take one WebSocket message apart into its messages, one or more, still serialized.
+
+        RemoteProtocolError where the batch is empty or malformed, or text instead of binary and the reverse.
+        """
+        return batching.split(data, binary=self.serializer.binary) if self.batched else (data,)
 
 
 def subprotocols(serializers: Iterable[Serializer | str] | None = None) -> dict[str, Subprotocol]:
