@@ -100,6 +100,8 @@ class MetaCalls:
         call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
         timeout = options.get("timeout", 0) / 1000
         outcome = await (within(timeout, call) if timeout else call)
-        self._peer.send(Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs)))
+        result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
+        self._peer.counts.count_answer(result)
+        self._peer.send(result)
         self._joined.conclude(outcome)
         await self._peer.uncongested()
