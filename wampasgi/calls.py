@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from wampasgi.adapters import Task, TaskOwner
+from wampasgi.cancelled import without_errors
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import NO_KEYWORDS, HandlerPlan
 from wampasgi.logs import about, logger_named, shown
@@ -229,6 +230,8 @@ class Calls:
                         answer = self._answer(message, await final_result(value, None))
                 except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
                     answer = self._failure(message, error)
+        except BaseExceptionGroup as group:
+            raise without_errors(group, procedure.plan.name, self._session) from None
         finally:
             self.running.pop(request_id, None)
             if self._room is not None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from wampasgi.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.callables import EMPTY, Parameter, UserFunction, describe
+from wampasgi.cancelled import without_errors
 from wampasgi.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
 from wampasgi.errors import ConfigurationError
 from wampasgi.rpc import RPCProgressReport
@@ -157,28 +158,31 @@ class HandlerPlan:
         """
         if self.kind == "async_generator":
             raise TypeError(f"{self.name} is an async generator: use iterate")
-        if self.starts_at_once:
-            return await self.start(provided_values, args, kwargs)
-        if not self.needs_solving:
-            return await self._run(*self.bind(provided_values, args, kwargs))
-        opened: list[AbstractAsyncContextManager[Any]] = []
-        if not self._closes:
-            positional, by_name = await self._solve(opened, provided_values, args, kwargs)
-            if self.kind == "coroutine":
-                return await self.function(*positional, **by_name)
-            return await self._run(positional, by_name)
-        result = None
-        # The scope is around dependencies that may hold scopes of their own, and so nests with them.
-        with CancelScope() as closing:
-            try:
-                result = await self._run(*await self._solve(opened, provided_values, args, kwargs))
-            except BaseException as error:
+        try:
+            if self.starts_at_once:
+                return await self.start(provided_values, args, kwargs)
+            if not self.needs_solving:
+                return await self._run(*self.bind(provided_values, args, kwargs))
+            opened: list[AbstractAsyncContextManager[Any]] = []
+            if not self._closes:
+                positional, by_name = await self._solve(opened, provided_values, args, kwargs)
+                if self.kind == "coroutine":
+                    return await self.function(*positional, **by_name)
+                return await self._run(positional, by_name)
+            result = None
+            # The scope is around dependencies that may hold scopes of their own, and so nests with them.
+            with CancelScope() as closing:
+                try:
+                    result = await self._run(*await self._solve(opened, provided_values, args, kwargs))
+                except BaseException as error:
+                    closing.shield = True
+                    await close(opened, error)
+                    raise
                 closing.shield = True
-                await close(opened, error)
-                raise
-            closing.shield = True
-            await close(opened, None)
-        return result
+                await close(opened, None)
+            return result
+        except BaseExceptionGroup as group:
+            raise without_errors(group, self.name, provided_values.get("session")) from None
 
     async def iterate(
         self,
@@ -220,6 +224,9 @@ class HandlerPlan:
         except GeneratorExit as unfinished:
             await close(opened, unfinished if isinstance(value, RPCProgressReport) else None)
             raise
+        except BaseExceptionGroup as group:
+            await close(opened, group)
+            raise without_errors(group, self.name, provided_values.get("session")) from None
         except BaseException as error:
             await close(opened, error)
             raise

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from wampasgi.cancelled import log_failure
 from wampasgi.handlers import HandlerPlan
 from wampasgi.logs import about, logger_named
 from wampasgi.session import Session
@@ -86,6 +87,8 @@ class TwoPartHandler:
             self.failure = RuntimeError(f"{self._plan.name} returned before its yield")
         except Exception as error:  # noqa: BLE001 - kept for whoever waits for it
             self.failure = error
+            if self._giving_up.cancel_called:
+                log_failure(self._plan.name, self._provided.get("session"), error)
         else:
             self._scope.shield = True
             self.holding = True
