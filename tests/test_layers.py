@@ -55,7 +55,7 @@ LAYERS = (
             "adapters admission arguments auth authorization built callables calls cancelled configuration"
             " connection dependencies dispatch encoded endpoint events handlers identity injection"
             " joined lifespan limits local_events logs meta_calls metrics open_session outbound overflow"
-            " pace peer permissions reading realm routed_calls routing rpc server_caller session"
+            " pace peer permissions publishing reading realm routed_calls routing rpc server_caller session"
             " shutdown subscribing transport"
         ),
         third_party=ASYNC_STACK,

@@ -78,6 +78,58 @@ class Handled:
 # Events
 
 
+async def test_what_is_retained_comes_first_where_it_is_asked_for() -> None:
+    app = Application()
+    app.allow_all()
+    async with joined(app) as websocket:
+        await publish(websocket, 1, "sensors.attic", 20, retain=True)
+        await publish(websocket, 2, "sensors.cellar", 12, retain=True)
+        await publish(websocket, 3, "sensors.attic", 21, retain=True)
+        async with (
+            app.events("sensors.", match="prefix", get_retained=True) as both,
+            app.events("sensors.attic", get_retained=True) as attic,
+            app.events("sensors.", match="prefix", buffer=1, get_retained=True) as newest,
+            app.events("sensors.attic") as live,
+        ):
+            await publish(websocket, 4, "sensors.attic", 22)
+            kept = await take(both, 3)
+            assert [(event.topic, event.args, event.details.get("retained")) for event in kept] == [
+                ("sensors.cellar", (12,), True),
+                ("sensors.attic", (21,), True),
+                ("sensors.attic", (22,), None),
+            ]
+            assert payloads(await take(attic, 2)) == [21, 22]
+            assert payloads(await take(live, 1)) == [22]
+            # It had room for one, and did not read it before the next came.
+            assert (payloads(await take(newest, 1)), newest.dropped) == ([22], 1)
+
+
+async def test_retained_event_for_some_clients_alone_is_not_for_the_server() -> None:
+    app = Application()
+    app.allow_all()
+    async with joined(app) as websocket:
+        await publish(websocket, 1, "sensors.attic", 20, retain=True)
+        await publish(websocket, 2, "sensors.attic", 21, retain=True, eligible_authrole=["anonymous"])
+        async with app.events("sensors.attic", get_retained=True) as events:
+            await publish(websocket, 3, "sensors.attic", 22)
+            assert payloads(await take(events, 2)) == [20, 22]
+
+
+async def test_handler_gets_what_is_retained_before_what_comes() -> None:
+    app = Application()
+    handled = Handled()
+    await app.publish("sensors.attic", 21, options={"retain": True})
+
+    async def on_reading(value: int, event: Event) -> None:
+        handled.add((event.topic, value))
+
+    async with app.subscribe("sensors.attic", on_reading, get_retained=True):
+        await app.publish("sensors.attic", 22)
+        await handled.until(2)
+
+    assert handled.values == [("sensors.attic", 21), ("sensors.attic", 22)]
+
+
 async def test_events_are_what_the_server_and_clients_publish_in_order() -> None:
     app = Application()
     app.allow("sensors.", "publish", match="prefix")

@@ -83,6 +83,12 @@ async def test_subscription_of_one_session_is_revoked_and_others_keep_theirs() -
         assert (await two.receive())[0] == EVENT
 
 
+def test_session_is_given_as_such_and_not_by_its_id() -> None:
+    app = Application()
+    with pytest.raises(TypeError, match=r"revoke_subscription\('news'\): session is 7, it must be a Session"):
+        app.revoke_subscription("news", session=7)  # type: ignore[arg-type]
+
+
 async def test_unsubscribing_what_was_revoked_is_no_such_subscription() -> None:
     app = open_app()
 

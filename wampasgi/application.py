@@ -183,9 +183,12 @@ class Application(ConfiguresRealm):
         match: Match = "exact",
         buffer: int = 1000,
         when_full: WhenFull = "drop_oldest",
+        get_retained: bool = False,
     ) -> LocalSubscription:
         """Handle events of the default realm while an ``async with`` lasts. See Realm.subscribe."""
-        return self.default_realm.subscribe(topic, handler, match=match, buffer=buffer, when_full=when_full)
+        return self.default_realm.subscribe(
+            topic, handler, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
+        )
 
     def events(
         self,
@@ -194,9 +197,12 @@ class Application(ConfiguresRealm):
         match: Match = "exact",
         buffer: int = 1000,
         when_full: WhenFull = "drop_oldest",
+        get_retained: bool = False,
     ) -> Events:
         """The events of the default realm, to iterate over inside ``async with``. See Realm.events."""
-        return self.default_realm.events(topic, match=match, buffer=buffer, when_full=when_full)
+        return self.default_realm.events(
+            topic, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
+        )
 
     def register(
         self,

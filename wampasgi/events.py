@@ -90,9 +90,14 @@ class EventQueue:
             self._working = True
             self._owner.spawn(self._handle)
 
+    @property
+    def full(self) -> bool:
+        """Whether as many events wait as may."""
+        return self._waiting is not None and len(self._waiting) >= self._limit
+
     async def room(self) -> None:
-        """Wait while as many events wait as may."""
-        while self._waiting is not None and len(self._waiting) >= self._limit:
+        """Wait while it is ``full``."""
+        while self.full:
             self._room = anyio.Event()
             await self._room.wait()
 

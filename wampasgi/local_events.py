@@ -52,6 +52,9 @@ class LocalSubscriptions:
         """Put what matches into ``events`` from now on, and return the subscription's id."""
         subscription = self._broker.subscribe(self.session_id, events.topic, events.match)
         self._listeners.setdefault(subscription.subscription_id, []).append(events)
+        if events.get_retained:
+            for message in self._broker.retained_events(self.session_id, subscription, most=events.buffer):
+                events.put(_read(message, events.topic))
         self._changed()
         return subscription.subscription_id
 
@@ -66,13 +69,19 @@ class LocalSubscriptions:
 
     def take(self, message: messages.Event) -> None:
         """Hand an EVENT that the broker has for the server to all who listen; never waits."""
-        # Copies: other listeners get the same event, and clients the same lists.
-        args, kwargs = tuple(message.args or ()), dict(message.kwargs or {})
-        if message.payload is not None:
-            args = (message.payload,)
-        for events in self._listeners[message.subscription_id]:
-            topic = message.details.get("topic", events.topic)
-            events.put(Event(topic, args, kwargs, message.publication_id, message.details))
+        listeners = self._listeners[message.subscription_id]
+        event = _read(message, listeners[0].topic)
+        for events in listeners:
+            events.put(event)
+
+
+def _read(message: messages.Event, topic: str) -> Event:
+    # Copies: other listeners get the same event, and clients the same lists.
+    args, kwargs = tuple(message.args or ()), dict(message.kwargs or {})
+    if message.payload is not None:
+        args = (message.payload,)
+    topic = message.details.get("topic", topic)
+    return Event(topic, args, kwargs, message.publication_id, message.details)
 
 
 class Events:
@@ -84,13 +93,14 @@ class Events:
 
     __slots__ = (
         "_arriving",
-        "_buffer",
         "_overflowing",
         "_subscription_id",
         "_subscriptions",
         "_waiting",
         "_when_full",
+        "buffer",
         "dropped",
+        "get_retained",
         "match",
         "topic",
     )
@@ -103,6 +113,7 @@ class Events:
         *,
         buffer: int,
         when_full: WhenFull,
+        get_retained: bool = False,
     ) -> None:
         where = f"events of {topic!r}"
         require_pattern(where, topic, match)
@@ -113,7 +124,6 @@ class Events:
                 f"{where}: when_full is {when_full!r}, it must be one of {', '.join(get_args(WhenFull))}"
             )
         self._subscriptions = subscriptions
-        self._buffer = buffer
         self._when_full = when_full
         self._overflowing = False
         self._subscription_id: int | None = None
@@ -122,6 +132,10 @@ class Events:
         #: The topic, or the pattern of topics.
         self.topic = topic
         self.match: Match = match
+        #: How many events wait at most.
+        self.buffer = buffer
+        #: Whether the retained events come first.
+        self.get_retained = get_retained
         #: How many events were lost because the buffer was full.
         self.dropped = 0
 
@@ -131,7 +145,7 @@ class Events:
     async def __aenter__(self) -> Self:
         if self._waiting is not None:
             raise RuntimeError(f"{self!r} was entered before: call realm.events(...) for each `async with`")
-        self._arriving, self._waiting = anyio.create_memory_object_stream[Event](self._buffer)
+        self._arriving, self._waiting = anyio.create_memory_object_stream[Event](self.buffer)
         self._subscription_id = self._subscriptions.add(self)
         return self
 
@@ -167,7 +181,7 @@ class Events:
                 logger.warning(
                     "%r are read too slowly: %s wait, and from now on the %s are dropped",
                     self,
-                    self._buffer,
+                    self.buffer,
                     self._when_full.removeprefix("drop_"),
                     extra=fields(None, None, self.topic),
                 )
@@ -176,7 +190,7 @@ class Events:
                 self._arriving.send_nowait(event)
         else:
             # Only once it has caught up: a reader that is a little too slow would be logged with each event.
-            if self._overflowing and 2 * self._waiting.statistics().current_buffer_used <= self._buffer:
+            if self._overflowing and 2 * self._waiting.statistics().current_buffer_used <= self.buffer:
                 self._overflowing = False
 
     def __aiter__(self) -> Self:

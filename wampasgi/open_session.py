@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 import anyio
@@ -17,7 +16,6 @@ from wampasgi.errors import (
     FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
     INVALID_ARGUMENT,
-    INVALID_URI,
     RUNTIME_ERROR,
     TIMEOUT,
     UNAVAILABLE,
@@ -25,7 +23,6 @@ from wampasgi.errors import (
     RemoteProtocolError,
     WAMPError,
 )
-from wampasgi.events import Event, EventQueue, Subscriber
 from wampasgi.lifespan import LifespanHandlers
 from wampasgi.logs import about, escaped, logger_named
 from wampasgi.messages import (
@@ -36,7 +33,6 @@ from wampasgi.messages import (
     Goodbye,
     Message,
     Publish,
-    Published,
     Register,
     Subscribe,
     Unregister,
@@ -48,14 +44,14 @@ from wampasgi.overflow import OverflowReports
 from wampasgi.pace import Pace
 from wampasgi.peer import Peer
 from wampasgi.permissions import Verdict
+from wampasgi.publishing import Publications
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.router.broker import Subscription
-from wampasgi.router.publish_options import check_announced
 from wampasgi.session import Session
 from wampasgi.subscribing import Subscriptions, Topic
 from wampasgi.transport import Disconnected
 from wampasgi.types import Match
-from wampasgi.uris import MATCH_POLICIES, check_uri, is_reserved
+from wampasgi.uris import MATCH_POLICIES, is_reserved
 
 logger = logger_named("wampasgi.session")
 
@@ -70,7 +66,7 @@ class OpenSession:
     __slots__ = (
         "_built",
         "_calls",
-        "_events",
+        "_event_handlers",
         "_handlers",
         "_meta_calls",
         "_open_procedures",
@@ -79,6 +75,7 @@ class OpenSession:
         "_peer",
         "_permissions",
         "_provided",
+        "_publications",
         "_requests",
         "_routed",
         "_routed_session",
@@ -106,7 +103,8 @@ class OpenSession:
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: dict[int, None] = {}
         self._meta_calls: MetaCalls | None = None
-        self._events = EventQueue(events, self._provided, limit=built.limits.events_waiting)
+        self._event_handlers = events
+        self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
         if built.overflow_handler is not None:
             self._overflows = OverflowReports(built.overflow_handler, events, self._provided)
@@ -144,7 +142,8 @@ class OpenSession:
             self._peer.cut(GOODBYE_AND_OUT)
             try:
                 with anyio.move_on_after(timeout, shield=True):
-                    await self._events.empty()
+                    if self._publications is not None:
+                        await self._publications.handled()
                     if self._overflows is not None:
                         await self._overflows.told()
             finally:
@@ -181,7 +180,7 @@ class OpenSession:
                 if error.request_type is None or error.request_id is None:
                     self._abort(error)
                 elif error.expects_answer:
-                    self._send_error(
+                    self._peer.send_error(
                         error.request_type, error.request_id, WAMPError(error.uri, error.message)
                     )
             except RemoteProtocolError as error:
@@ -277,7 +276,8 @@ class OpenSession:
 
     async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
         if self._meta_calls is None:
-            caller = MetaCaller(self._session, self._built, self._permit_testament, self._permit_history)
+            permit_testament = self._own_publications().permit_testament
+            caller = MetaCaller(self._session, self._built, permit_testament, self._permit_history)
             self._meta_calls = MetaCalls(caller, self._peer)
         try:
             await self._meta_calls.answer(message, verdict)
@@ -292,71 +292,16 @@ class OpenSession:
 
     # Publications
 
-    async def _on_publish(self, message: Publish) -> None:
-        acknowledge = message.options.get("acknowledge", False)
-        try:
-            publication_id = self._carry(message, *await self._permit(message))
-        except WAMPError as error:
-            if acknowledge:
-                self._send_error(Publish.code, message.request_id, error)
-            return
-        if acknowledge:
-            self._peer.send(Published(message.request_id, publication_id))
-        await self._events.room()
+    def _on_publish(self, message: Publish) -> Awaitable[None] | None:
+        return self._own_publications().publish(message)
 
-    async def _permit_testament(self, message: Publish) -> Callable[[], object]:
-        """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
-        if not check_uri(message.topic, policy=self._peer.uri_check):
-            raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
-        return partial(self._carry, message, *await self._permit(message))
-
-    async def _permit(self, message: Publish) -> tuple[list[Subscriber], Verdict | None, bool]:
-        """How far the session may publish; raises WAMPError.
-
-        Returns the server's own subscribers, the verdict on reaching clients, and whether the publisher is to
-        be disclosed.
-        """
-        topic, options = message.topic, message.options
-        if options:
-            check_announced(self._session, options)
-        if is_reserved(topic):
-            raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
-        role = self._session.authrole
-        subscribers = [
-            subscriber
-            for at_topic in self._built.subscribers.matches(topic)
-            for subscriber in at_topic
-            if subscriber.roles is None or role in subscriber.roles
-        ]
-        verdict = await self._built.authorization.decide(
-            self._session, "publish", topic, options, self._provided
-        )
-        if not (subscribers if verdict is None else verdict.allowed):
-            raise refusal("publish", topic)
-        return subscribers, verdict, may_disclose(verdict, "publish", topic, options)
-
-    def _carry(
-        self, message: Publish, subscribers: list[Subscriber], verdict: Verdict | None, disclose: bool
-    ) -> int:
-        """Publish as far as was permitted, and return the publication id."""
-        topic, options = message.topic, message.options
-        joined = self._built.joined
-        publication = joined.broker.publish(
-            self._session.id,
-            topic,
-            options,
-            message.args,
-            message.kwargs,
-            payload=message.payload,
-            disclose=disclose,
-            # Where nobody has said that clients may reach each other, it is for the server alone.
-            only=None if verdict is not None else (joined.local.session_id,),
-        )
-        joined.distribute(publication)
-        event = Event(topic, message.args or (), message.kwargs or {}, publication.publication_id)
-        for subscriber in subscribers:
-            self._events.put(subscriber, event)
-        return publication.publication_id
+    def _own_publications(self) -> Publications:
+        """What the session publishes, made when it first does: many sessions never do."""
+        if self._publications is None:
+            self._publications = Publications(
+                self._session, self._peer, self._built, self._provided, self._event_handlers
+            )
+        return self._publications
 
     # Subscriptions
 
@@ -391,7 +336,7 @@ class OpenSession:
                 )
             topic = await self._permit_subscription(message.topic, match, message.options)
         except WAMPError as error:
-            self._send_error(Subscribe.code, message.request_id, error)
+            self._peer.send_error(Subscribe.code, message.request_id, error)
             return
         at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
         if self._built.synchronize_requests or topic is None or at_limit:
@@ -439,7 +384,7 @@ class OpenSession:
         try:
             self._own_subscriptions().unsubscribe(message)
         except WAMPError as error:
-            self._send_error(Unsubscribe.code, message.request_id, error)
+            self._peer.send_error(Unsubscribe.code, message.request_id, error)
         self._built.joined.report()
 
     # Registrations and invocations
@@ -448,7 +393,7 @@ class OpenSession:
         try:
             await self._routed.register(message)
         except WAMPError as error:
-            self._send_error(Register.code, message.request_id, error)
+            self._peer.send_error(Register.code, message.request_id, error)
 
     def _on_unregister(self, message: Unregister) -> None:
         self._routed.unregister(message)
@@ -475,13 +420,8 @@ class OpenSession:
         if request_id not in self._calls.running and request_id not in self._subscribing:
             return False
         error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
-        self._send_error(message.code, request_id, error)
+        self._peer.send_error(message.code, request_id, error)
         return True
-
-    def _send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
-        answer = Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
-        self._peer.counts.count_answer(answer)
-        self._peer.send(answer)
 
     #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
     _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {

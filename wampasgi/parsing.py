@@ -43,7 +43,7 @@ _SHOWN: Final = 40
 _Parser: TypeAlias = Callable[[RawMessage, URICheck], Message]
 
 
-def parse(raw: object, *, uri_check: URICheck = "loose") -> Message:
+def parse(raw: object, uri_check: URICheck = "loose") -> Message:
     """Make the message that ``raw``, a decoded list ``[code, ...]``, stands for.
 
     The lists and dicts in it become those of the message, uncopied. ``uri_check`` is the policy for realms,

@@ -17,6 +17,7 @@ from wampasgi.errors import (
     InvalidURI,
     RemoteProtocolError,
     UnserializableValue,
+    WAMPError,
 )
 from wampasgi.ids import SequentialIds
 from wampasgi.limits import Limits
@@ -222,7 +223,7 @@ class Peer:
         else:
             raise Disconnected(event.get("code", 1005))
         try:
-            message = parse(raw, uri_check=self._uri_check)
+            message = parse(raw, self._uri_check)
             if self._transport.is_long:
                 self._check_long(message)
         except InvalidURI as error:
@@ -304,6 +305,12 @@ class Peer:
     def send(self, message: Message) -> None:
         """Queue a message other than EVENT; never waits, and does nothing when the session is over."""
         self.send_raw(message.to_list())
+
+    def send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
+        """Answer a request of the client's with ERROR, and count it."""
+        answer = Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
+        self.counts.count_answer(answer)
+        self.send(answer)
 
     def send_raw(self, raw: RawMessage, *, last: bool = False) -> None:
         """Queue a message that stands as it goes out."""

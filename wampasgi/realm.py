@@ -216,15 +216,19 @@ class Realm(ConfiguresRealm):
         match: Match = "exact",
         buffer: int = 1000,
         when_full: WhenFull = "drop_oldest",
+        get_retained: bool = False,
     ) -> LocalSubscription:
         """Handle the events of a topic, or a pattern of topics, while the ``async with`` of this lasts.
 
         ``handler`` is one as ``subscriber`` decorates, but permits no client to publish; its ``session`` is
         the realm's own. It gets what clients, the server and the router publish, one event at a time and in
         order. ``buffer`` events wait for it at most; ``when_full`` says which is dropped then:
-        ``"drop_oldest"`` or ``"drop_newest"``. Raises ConfigurationError for what cannot be.
+        ``"drop_oldest"`` or ``"drop_newest"``. With ``get_retained`` it first gets what is retained, the
+        newest ``buffer`` events at most. Raises ConfigurationError for what cannot be.
         """
-        events = self.events(topic, match=match, buffer=buffer, when_full=when_full)
+        events = self.events(
+            topic, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
+        )
         plan = self._injection().read(handler, {"event": Event}, takes_payload=True)
         built = self.build()
         return LocalSubscription(
@@ -242,14 +246,22 @@ class Realm(ConfiguresRealm):
         match: Match = "exact",
         buffer: int = 1000,
         when_full: WhenFull = "drop_oldest",
+        get_retained: bool = False,
     ) -> Events:
         """The events of a topic, or a pattern of topics, to iterate over inside ``async with``.
 
-        What is published from entering it on, as with ``subscribe``. Publishers never wait: ``buffer`` and
-        ``when_full`` say what is dropped where the iteration is too slow, and ``Events.dropped`` how many
-        were. Raises ConfigurationError for what cannot be.
+        What is published from entering it on, and before it what is retained, as with ``subscribe``.
+        Publishers never wait: ``buffer`` and ``when_full`` say what is dropped where the iteration is too
+        slow, and ``Events.dropped`` how many were. Raises ConfigurationError for what cannot be.
         """
-        return Events(self._joined.local, topic, match, buffer=buffer, when_full=when_full)
+        return Events(
+            self._joined.local,
+            topic,
+            match,
+            buffer=buffer,
+            when_full=when_full,
+            get_retained=get_retained,
+        )
 
     def register(
         self,
@@ -313,6 +325,11 @@ class Realm(ConfiguresRealm):
         Spec: Advanced Profile, "Subscription Revocation".
         """
         require_pattern(f"revoke_subscription({topic!r})", topic, match)
+        if session is not None and not isinstance(session, Session):
+            raise TypeError(
+                f"revoke_subscription({topic!r}): session is {session!r}, it must be a Session: "
+                "realm.sessions has them by session id"
+            )
         return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:

@@ -64,6 +64,3 @@ class _AnyioTaskOwner(TaskOwner):
                 await function(*args)
         finally:
             del self._scopes[scope]
-
-    def __len__(self) -> int:
-        return len(self._scopes)

@@ -126,9 +126,6 @@ class _AsyncioTaskOwner(TaskOwner):
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._failures.append(failure)
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
 
 _Start: TypeAlias = tuple[_AsyncioTaskOwner, Callable[[], Coroutine[Any, Any, None]]]
 

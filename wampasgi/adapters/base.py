@@ -50,10 +50,6 @@ class TaskOwner(ABC):
         """
         self.spawn(function)
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """The number of tasks that have started and are not done."""
-
 
 class AsyncSupport(ABC):
     """Runs an application's tasks with one asynchronous library.
