@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.endings.moments import MOMENTS, Moment
-from tests.endings.stage import Stage
+from tests.endings.stage import Inside, Stage
 from wampasgi import Session
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +29,13 @@ FAILURES = (
 
 async def raise_an_error(session: Session) -> None:
     raise ZeroDivisionError("of the application")
+
+
+async def await_a_cancelled_task(session: Session) -> None:
+    task = asyncio.create_task(anyio.sleep_forever())
+    await checkpoint()
+    task.cancel()
+    await task
 
 
 async def fail_in_a_task(session: Session) -> None:
@@ -61,13 +70,27 @@ async def nothing_is_left(stage: Stage, before: set[int]) -> None:
     assert {task.id for task in anyio.get_running_tasks()} == before
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@IN_CODE
+async def test_task_of_the_codes_that_was_cancelled_is_an_error_of_the_code(
+    moment: type[Moment], caplog: pytest.LogCaptureFixture
+) -> None:
+    await fails(moment, await_a_cancelled_task, caplog)
+    assert "awaited what was cancelled" in caplog.text
+
+
 @IN_CODE
 @pytest.mark.parametrize("fail", [raise_an_error, fail_in_a_task])
 async def test_error_is_logged_once_and_ends_no_more_than_it_has_to(
-    moment: type[Moment], fail: object, caplog: pytest.LogCaptureFixture
+    moment: type[Moment], fail: Inside, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await fails(moment, fail, caplog)
+    assert "of the application" in caplog.text
+
+
+async def fails(moment: type[Moment], fail: Inside, caplog: pytest.LogCaptureFixture) -> None:
     before = {task.id for task in anyio.get_running_tasks()}
-    stage = Stage(moment.limits, inside=fail)  # type: ignore[arg-type]
+    stage = Stage(moment.limits, inside=fail)
     moment().prepare(stage)
     async with stage.connected():
         await moment().arrive(stage)
@@ -79,7 +102,6 @@ async def test_error_is_logged_once_and_ends_no_more_than_it_has_to(
 
     logged = [record for record in caplog.records if record.name.startswith("wampasgi")]
     assert len(logged) == 1
-    assert "of the application" in caplog.text
     await nothing_is_left(stage, before)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
+from wampasgi.adapters import is_being_cancelled
 from wampasgi.logs import about, logger_named
 
 if TYPE_CHECKING:
@@ -17,6 +19,18 @@ def log_failure(name: str, session: Session | None, error: BaseException) -> Non
     logger.error(
         "%s failed while it was cancelled, of %r", name, session, exc_info=error, extra=about(session)
     )
+
+
+def checked(error: CancelledError, name: str) -> BaseException:
+    """What a handler's CancelledError is: cancellation, or an error where nobody has cancelled the handler.
+
+    On asyncio whoever awaits a task or future that was cancelled gets it, too, and it would end the session.
+    """
+    if is_being_cancelled():
+        return error
+    failure = RuntimeError(f"{name} awaited what was cancelled, and was not itself")
+    failure.__cause__ = error
+    return failure
 
 
 def without_errors(

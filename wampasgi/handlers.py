@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from wampasgi.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.callables import EMPTY, Parameter, UserFunction, describe
-from wampasgi.cancelled import without_errors
+from wampasgi.cancelled import checked, without_errors
 from wampasgi.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
 from wampasgi.errors import ConfigurationError
 from wampasgi.rpc import RPCProgressReport
@@ -183,6 +184,8 @@ class HandlerPlan:
             return result
         except BaseExceptionGroup as group:
             raise without_errors(group, self.name, provided_values.get("session")) from None
+        except CancelledError as error:
+            raise checked(error, self.name)  # noqa: B904 - it is itself, or has its cause
 
     async def iterate(
         self,
@@ -227,6 +230,9 @@ class HandlerPlan:
         except BaseExceptionGroup as group:
             await close(opened, group)
             raise without_errors(group, self.name, provided_values.get("session")) from None
+        except CancelledError as cancelled:
+            await close(opened, cancelled)
+            raise checked(cancelled, self.name)  # noqa: B904 - it is itself, or has its cause
         except BaseException as error:
             await close(opened, error)
             raise
