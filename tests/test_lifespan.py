@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.websocket import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, Session
+from wampasgi.injection import Injection
+from wampasgi.lifespan import TwoPartHandler
 
 pytestmark = pytest.mark.anyio
 
@@ -332,3 +335,28 @@ def test_handler_that_is_no_async_generator_function_is_refused_at_once() -> Non
 
     with pytest.raises(ConfigurationError, match=r"coroutine.*is no async generator function"):
         Application().add_session_lifespan_handler(coroutine)
+
+
+async def test_second_part_runs_where_the_first_one_finishes_though_it_was_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, go_on = anyio.Event(), anyio.Event()
+    parts = []
+
+    async def slow() -> AsyncIterator[None]:
+        begun.set()
+        await go_on.wait()
+        parts.append("first")
+        yield
+        await checkpoint()
+        parts.append("second")
+
+    handler = TwoPartHandler(Injection({}, {}).read(slow), {}, teardown_timeout=1.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(handler.run)
+        await begun.wait()
+        go_on.set()
+        handler.end()
+
+    assert parts == ["first", "second"]
+    assert not caplog.records

@@ -14,7 +14,8 @@ from wampasgi.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
-HELLO, ABORT, GOODBYE, SUBSCRIBE, EVENT, PUBLISH, CALL, CANCEL = 1, 3, 6, 32, 36, 16, 48, 49
+HELLO, ABORT, GOODBYE, ERROR, SUBSCRIBE, EVENT = 1, 3, 6, 8, 32, 36
+PUBLISH, CALL, CANCEL, RESULT = 16, 48, 49, 50
 REGISTER, INVOCATION, YIELD = 64, 68, 70
 
 
@@ -131,6 +132,18 @@ async def test_calls_between_clients_and_their_events_are_counted() -> None:
     assert metrics["events"] == {"published": 2, "sent": 3}
     assert metrics["router"] == {"subscriptions": 1, "registrations": 1}
     assert numbers(app)["router"] == {"subscriptions": 0, "registrations": 0}
+
+
+async def test_calls_of_the_routers_own_procedures_are_counted() -> None:
+    app = Application()
+    app.allow("wamp.session.count", "call")
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "wamp.session.count") == [RESULT, 1, {}, [1]]
+        assert (await websocket.ask(CALL, 2, {}, "wamp.session.list"))[0] == ERROR
+
+    assert numbers(app)["calls"] == {"results": 1, "errors": 1, "canceled": 0}
 
 
 async def test_events_to_one_session_alone_are_counted() -> None:

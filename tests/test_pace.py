@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
 
 from tests.websocket import connect
-from wampasgi import Application, Limits
+from wampasgi import Application, Limits, Session
 
 pytestmark = pytest.mark.anyio
 
@@ -142,3 +143,22 @@ async def test_client_is_not_idle_while_its_calls_are_too_many_bytes_to_read_mor
     async with connect(app) as websocket:
         await websocket.join()
         assert await websocket.ask(CALL, 1, {}, "slow", ["x" * 2000]) == [RESULT, 1, {}, ["done"]]
+
+
+async def test_client_is_not_idle_while_its_lifespan_handlers_begin() -> None:
+    app = echo_app(limits=Limits(idle_timeout=0.05))
+
+    async def slow(session: Session) -> AsyncIterator[None]:
+        await anyio.sleep(0.1)
+        yield
+
+    app.add_session_lifespan_handler(slow)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "echo", ["sent meanwhile"]) == [
+            RESULT,
+            1,
+            {},
+            ["sent meanwhile"],
+        ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
 
 from wampasgi.adapters import Task, TaskOwner
+from wampasgi.cancelled import checked, without_errors
 from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import NO_KEYWORDS, HandlerPlan
 from wampasgi.limits import Limits
@@ -247,6 +249,13 @@ class Calls:
                         answer = self._answer(message, await final_result(value, None))
                 except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
                     answer = self._failure(message, error)
+                except CancelledError as error:
+                    failure = checked(error, procedure.plan.name)
+                    if not isinstance(failure, Exception):
+                        raise
+                    answer = self._failure(message, failure)
+        except BaseExceptionGroup as group:
+            raise without_errors(group, procedure.plan.name, self._session) from None
         finally:
             self.running.pop(request_id, None)
             if self._room is not None:

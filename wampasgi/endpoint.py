@@ -32,6 +32,9 @@ class SessionEndpoint:
         support = support_for_running_loop(built.async_support)
         peer.attach(receive, send)
         await peer.send_now(Welcome(session.id, _welcome_details(session)))
+        if peer.ending is not None:
+            # It was refused while WELCOME was written.
+            return
         peer.handshake.deadline = math.inf
         # The writers end last: what the handlers say in their teardown is still written.
         async with support.task_owner() as writers:

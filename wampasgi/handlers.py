@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from wampasgi.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.callables import EMPTY, Parameter, UserFunction, describe
+from wampasgi.cancelled import checked, without_errors
 from wampasgi.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
 from wampasgi.errors import ConfigurationError
 from wampasgi.rpc import RPCProgressReport
@@ -157,28 +159,33 @@ class HandlerPlan:
         """
         if self.kind == "async_generator":
             raise TypeError(f"{self.name} is an async generator: use iterate")
-        if self.starts_at_once:
-            return await self.start(provided_values, args, kwargs)
-        if not self.needs_solving:
-            return await self._run(*self.bind(provided_values, args, kwargs))
-        opened: list[AbstractAsyncContextManager[Any]] = []
-        if not self._closes:
-            positional, by_name = await self._solve(opened, provided_values, args, kwargs)
-            if self.kind == "coroutine":
-                return await self.function(*positional, **by_name)
-            return await self._run(positional, by_name)
-        result = None
-        # The scope is around dependencies that may hold scopes of their own, and so nests with them.
-        with CancelScope() as closing:
-            try:
-                result = await self._run(*await self._solve(opened, provided_values, args, kwargs))
-            except BaseException as error:
+        try:
+            if self.starts_at_once:
+                return await self.start(provided_values, args, kwargs)
+            if not self.needs_solving:
+                return await self._run(*self.bind(provided_values, args, kwargs))
+            opened: list[AbstractAsyncContextManager[Any]] = []
+            if not self._closes:
+                positional, by_name = await self._solve(opened, provided_values, args, kwargs)
+                if self.kind == "coroutine":
+                    return await self.function(*positional, **by_name)
+                return await self._run(positional, by_name)
+            result = None
+            # The scope is around dependencies that may hold scopes of their own, and so nests with them.
+            with CancelScope() as closing:
+                try:
+                    result = await self._run(*await self._solve(opened, provided_values, args, kwargs))
+                except BaseException as error:
+                    closing.shield = True
+                    await close(opened, error)
+                    raise
                 closing.shield = True
-                await close(opened, error)
-                raise
-            closing.shield = True
-            await close(opened, None)
-        return result
+                await close(opened, None)
+            return result
+        except BaseExceptionGroup as group:
+            raise without_errors(group, self.name, provided_values.get("session")) from None
+        except CancelledError as error:
+            raise checked(error, self.name)  # noqa: B904 - it is itself, or has its cause
 
     async def iterate(
         self,
@@ -220,6 +227,12 @@ class HandlerPlan:
         except GeneratorExit as unfinished:
             await close(opened, unfinished if isinstance(value, RPCProgressReport) else None)
             raise
+        except BaseExceptionGroup as group:
+            await close(opened, group)
+            raise without_errors(group, self.name, provided_values.get("session")) from None
+        except CancelledError as cancelled:
+            await close(opened, cancelled)
+            raise checked(cancelled, self.name)  # noqa: B904 - it is itself, or has its cause
         except BaseException as error:
             await close(opened, error)
             raise

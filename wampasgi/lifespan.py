@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from wampasgi.cancelled import log_failure
 from wampasgi.handlers import HandlerPlan
 from wampasgi.logs import about, logger_named
 from wampasgi.session import Session
@@ -23,13 +24,26 @@ class TwoPartHandler:
     every case in which the first finished, shielded from cancellation, for ``teardown_timeout`` seconds.
     """
 
-    __slots__ = ("_ended", "_plan", "_provided", "_scope", "_teardown_timeout", "begun", "failure", "holding")
+    __slots__ = (
+        "_ended",
+        "_giving_up",
+        "_plan",
+        "_provided",
+        "_scope",
+        "_teardown_timeout",
+        "begun",
+        "failure",
+        "holding",
+    )
 
     def __init__(self, plan: HandlerPlan, provided: Mapping[str, Any], *, teardown_timeout: float) -> None:
         self._plan = plan
         self._provided = provided
         self._teardown_timeout = teardown_timeout
-        # One scope around both parts: the handler's own scopes may span the yield, so they must nest in it.
+        # Both scopes are around both parts: the handler's own may span the yield, and must nest in them.
+        # The outer one gives the first part up, and the inner one shields what follows: a first part may
+        # finish though it has been given up.
+        self._giving_up = anyio.CancelScope()
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
         #: Set when the first part has finished, failed or was given up.
@@ -42,12 +56,12 @@ class TwoPartHandler:
     def end(self) -> None:
         """Let the second part run, or give the first one up if it still runs."""
         if not self.holding:
-            self._scope.cancel()
+            self._giving_up.cancel()
         self._ended.set()
 
     async def run(self) -> None:
         """Run both parts, with a wait for ``end`` between them; raises nothing but cancellation."""
-        with self._scope:
+        with self._giving_up, self._scope:
             generator = self._plan.iterate(self._provided)
             try:
                 await self._run_first_part(generator)
@@ -73,6 +87,8 @@ class TwoPartHandler:
             self.failure = RuntimeError(f"{self._plan.name} returned before its yield")
         except Exception as error:  # noqa: BLE001 - kept for whoever waits for it
             self.failure = error
+            if self._giving_up.cancel_called:
+                log_failure(self._plan.name, self._provided.get("session"), error)
         else:
             self._scope.shield = True
             self.holding = True

@@ -104,7 +104,6 @@ class OpenSession:
         self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: dict[int, None] = {}
         self._meta_calls: MetaCalls | None = None
-        self._pace = Pace.of(peer, built.limits)
         self._event_handlers = events
         self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
@@ -133,17 +132,26 @@ class OpenSession:
                         limits=self._built.limits,
                         debug=self._built.debug,
                     )
-                    await (self._read_messages() if self._pace is None else self._read_until_idle(self._pace))
+                    # The client is idle from here on: what it has sent meanwhile has not been read.
+                    self._pace = pace = Pace.of(self._peer, self._built.limits)
+                    try:
+                        await (self._read_messages() if pace is None else self._read_until_idle(pace))
+                    finally:
+                        # What is asked for while the handlers are cancelled would find no end.
+                        self._peer.leave()
         finally:
             self._peer.cut(GOODBYE_AND_OUT)
-            with anyio.move_on_after(timeout, shield=True):
-                if self._publications is not None:
-                    await self._publications.handled()
-                if self._overflows is not None:
-                    await self._overflows.told()
-            if self._subscriptions is not None:
-                self._subscriptions.end()
-            lifespan.end()
+            try:
+                with anyio.move_on_after(timeout, shield=True):
+                    if self._publications is not None:
+                        await self._publications.handled()
+                    if self._overflows is not None:
+                        await self._overflows.told()
+            finally:
+                # Nothing else ends these, not even a second cancellation by the server.
+                if self._subscriptions is not None:
+                    self._subscriptions.end()
+                lifespan.end()
 
     async def _read_until_idle(self, pace: Pace) -> None:
         with pace.scope as idle:

@@ -110,6 +110,7 @@ class Peer:
     """
 
     __slots__ = (
+        "_asking",
         "_decode_directly",
         "_encode_directly",
         "_left",
@@ -150,6 +151,8 @@ class Peer:
         self._next_request_id = SequentialIds() if check_request_ids else None
         self._state = SessionState.CLOSED
         self._outbound: Outbound | None = None
+        # Of the wait for the answer to CHALLENGE.
+        self._asking: anyio.CancelScope | None = None
         self.attach(transport.receive, transport.send)
         self.limits = limits
         #: Those of the realm, once it is known.
@@ -264,16 +267,30 @@ class Peer:
     # Before the session is open
 
     async def send_now(self, message: Message) -> None:
-        """Send a message of the handshake and wait until it is written."""
-        self._state = next_state(self._state, Direction.SENT, message.code)
+        """Send a message of the handshake and wait until it is written; ``ending`` may be set meanwhile."""
+        state = next_state(self._state, Direction.SENT, message.code)
         await self._send({"type": "wamp.message", "message": message.to_list()})
+        if self.ending is None:
+            self._state = state
+
+    async def answer(self) -> Message | None:
+        """The client's answer to CHALLENGE; None where the session was refused meanwhile."""
+        try:
+            with anyio.CancelScope() as self._asking:
+                return await self.receive()
+        finally:
+            self._asking = None
+        return None
 
     async def refuse(self, reason: str, text: str | None = None) -> None:
         """Answer the handshake with ABORT; ``text`` goes into Details.message."""
         if self.ending is None:
             self.counts.aborted += 1
             self.ending = Ending(reason, "server")
-            await self.send_now(Abort(_details(text), reason))
+            if self._asking is not None:
+                self._asking.cancel()
+            self._state = next_state(self._state, Direction.SENT, Abort.code)
+            await self._send({"type": "wamp.message", "message": Abort(_details(text), reason).to_list()})
 
     # While the session is open
 
@@ -405,7 +422,7 @@ class Peer:
             return
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
         self.ending = Ending(reason, "server")
-        self._leave()
+        self.leave()
         self._send_last(Goodbye(_details(text), reason))
         self.reading.deadline = anyio.current_time() + self.limits.close_timeout
 
@@ -415,7 +432,7 @@ class Peer:
             self.ending = Ending(self.ending.reason, "server", orderly=True)
             return
         self.ending = Ending(reason, "client", orderly=True)
-        self._leave()
+        self.leave()
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
         self._send_last(Goodbye({}, reply))
 
@@ -425,7 +442,7 @@ class Peer:
             return
         self.counts.aborted += 1
         self.ending = Ending(reason, "server")
-        self._leave()
+        self.leave()
         self._send_last(Abort(_details(text), reason))
         self.cut(reason)
 
@@ -436,10 +453,11 @@ class Peer:
         self._state = SessionState.FAILED
         if self._outbound is not None:
             self._outbound.close()
-        self._leave()
+        self.leave()
         self.reading.cancel()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Leave the router: nobody is to ask this client for anything any more."""
         if self.router is not None and not self._left:
             self._left = True
             self.router.leaving(self.session_id)

@@ -19,6 +19,7 @@ __all__ = [
     "TaskOwner",
     "TrioAsyncSupport",
     "instance_of_support",
+    "is_being_cancelled",
     "running_library",
     "support_for_running_loop",
 ]
@@ -34,6 +35,15 @@ def running_library() -> str:
     except RuntimeError:
         return "trio"
     return "asyncio" if task is not None else "trio"
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody has cancelled the current task, or a scope that it is in.
+
+    For who has caught asyncio's CancelledError; on trio there is no other way to get it.
+    """
+    task = current_task()
+    return task is None or task.cancelling() > 0
 
 
 def support_for_running_loop(pinned: AsyncSupport | None) -> AsyncSupport:

@@ -21,7 +21,13 @@ class AnyioAsyncSupport(AsyncSupport):
 
 
 class _AnyioTaskOwner(TaskOwner):
-    __slots__ = ("_group",)
+    __slots__ = ("_group", "_left", "_scopes")
+
+    def __init__(self) -> None:
+        self._left = False
+        # Of the tasks that are not done. They are shielded: nothing but their owner cancels them, as it is
+        # with bare tasks, so that what the server cancels can still be cleared up.
+        self._scopes: dict[anyio.CancelScope, None] = {}
 
     async def __aenter__(self) -> TaskOwner:
         self._group: TaskGroup = anyio.create_task_group()
@@ -34,17 +40,27 @@ class _AnyioTaskOwner(TaskOwner):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self._group.cancel_scope.cancel()
+        self._left = True
+        for scope in list(self._scopes):
+            scope.cancel()
         return await self._group.__aexit__(exc_type, exc, traceback)
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> anyio.CancelScope:
-        scope = anyio.CancelScope()
-        self._group.start_soon(_run, scope, function, args)
+        scope = anyio.CancelScope(shield=True)
+        if self._left:
+            scope.cancel()
+        self._scopes[scope] = None
+        self._group.start_soon(self._run, scope, function, args)
         return scope
 
-
-async def _run(
-    scope: anyio.CancelScope, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]
-) -> None:
-    with scope:
-        await function(*args)
+    async def _run(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        args: tuple[Any, ...],
+    ) -> None:
+        try:
+            with scope:
+                await function(*args)
+        finally:
+            del self._scopes[scope]

@@ -67,7 +67,9 @@ class ChallengeMiddleware:
         secret = ""
         try:
             await peer.send_now(Challenge(name, dict(exchange.extra)))
-            answer = await peer.receive()
+            answer = await peer.answer()
+            if answer is None:
+                return
             if isinstance(answer, Abort):
                 peer.cut(answer.reason, ended_by="client")
                 return

@@ -1,0 +1,452 @@
+"""The ways in which a session can end, and what the client is to hear of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, get_args
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from tests.endings.moments import (
+    BeforeHello,
+    BetweenTwoReports,
+    Challenged,
+    Idle,
+    IdleWithoutHandlers,
+    InCall,
+    InGatekeeper,
+    InLifespanHandler,
+    InOverflowHandler,
+    InSubscriber,
+    Moment,
+    QueueWaits,
+    WelcomeIsSent,
+)
+from tests.endings.stage import ABORT, CALL, ERROR, GOODBYE, NEWS, RESULT, Stage
+from wampasgi import Session
+
+OUT, CLOSED, KILLED = "wamp.close.goodbye_and_out", "wamp.close.close_realm", "wamp.close.killed"
+SHUTDOWN, TIMEOUT = "wamp.close.system_shutdown", "wamp.error.timeout"
+VIOLATION, TOO_LARGE = "wamp.error.protocol_violation", "wamp.error.payload_size_exceeded"
+OVER = "com.example.error.over"
+
+BROKE_BEFORE, BROKE = "a client from %s broke the protocol: %s", "%r broke the protocol and is aborted: %s"
+NOT_IN_TIME = "a client from %s did not open a session in time"
+TOO_SLOW = "%s is ended: its client reads too slowly for what it is sent"
+
+How = Literal["said goodbye", "closed", "gone"]
+_HOW: tuple[How, ...] = get_args(How)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the client is to see: the last word, if there is one, and then its WebSocket closed or ready.
+
+    ``logged`` are the warnings and errors that come with it, before their values are filled in.
+    """
+
+    how: How
+    word: tuple[int, str] | None = None
+    logged: tuple[str, ...] = ()
+
+
+class Ending:
+    """One way to end a session."""
+
+    #: Whether the client brings it about, which is seen only when the session is read from.
+    by_client: bool = False
+    #: Whether it stops what an open session waits for, whether that reads or not.
+    interrupts: bool = False
+    #: The same with a session that is being opened.
+    interrupts_handshake: bool = False
+    #: Whether it ends the partner, too.
+    of_all: bool = False
+    #: Whether it leaves no connection for another session.
+    takes_connection: bool = False
+    #: Whether it is for sessions alone that have joined their realm, and for those that have not.
+    of_joined: ClassVar[bool] = False
+    of_joining: ClassVar[bool] = False
+    #: Whether testaments are published.
+    testaments: ClassVar[bool] = True
+    #: Whether it happens inside the application's code that runs at the moment.
+    is_inside: ClassVar[bool] = False
+    limits: ClassVar[dict[str, Any]] = {}
+
+    @property
+    def parts(self) -> tuple[Ending, ...]:
+        """What it consists of."""
+        return (self,)
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    def prepare(self, stage: Stage) -> None:
+        """Make the stage ready before anything is connected."""
+
+    async def happen(self, stage: Stage) -> None:
+        """End the session."""
+        raise NotImplementedError
+
+    async def inside(self, session: Session) -> None:
+        """Do so as the application's code."""
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        """What the client is to see."""
+        raise NotImplementedError
+
+    def outcomes(self, moment: type[Moment]) -> list[Outcome]:
+        """What the client may see; more than one where two endings race."""
+        return [self.outcome(moment)]
+
+    async def settled(self, stage: Stage) -> None:
+        """Wait for what the ending owes to others."""
+
+
+# By the client
+
+
+class Disconnect(Ending):
+    by_client = takes_connection = True
+
+    async def happen(self, stage: Stage) -> None:
+        stage.gate.lose()
+        await stage.websocket.disconnect()
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("gone")
+
+
+class ClientGoodbye(Ending):
+    by_client = True
+
+    async def happen(self, stage: Stage) -> None:
+        stage.said_goodbye = True
+        await stage.websocket.send(GOODBYE, {}, CLOSED)
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        if moment in (BeforeHello, Challenged) or moment.phase == "over":
+            return Outcome("closed", (ABORT, VIOLATION), (BROKE_BEFORE,))
+        return Outcome("said goodbye", (GOODBYE, OUT))
+
+
+class ClientAbort(Ending):
+    by_client = True
+
+    async def happen(self, stage: Stage) -> None:
+        await stage.websocket.send(ABORT, {}, OVER)
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("closed")
+
+
+class ProtocolViolation(Ending):
+    by_client = True
+
+    async def happen(self, stage: Stage) -> None:
+        await stage.websocket.send(2, 1, {"roles": {}})
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        before = moment in (BeforeHello, Challenged) or moment.phase == "over"
+        return Outcome("closed", (ABORT, VIOLATION), (BROKE_BEFORE if before else BROKE,))
+
+
+# By the application
+
+
+def _closed(moment: type[Moment], reason: str) -> Outcome:
+    if moment.phase == "over":
+        return Outcome("said goodbye")
+    if moment.phase == "handshake":
+        return Outcome("closed", (ABORT, reason))
+    return Outcome("said goodbye", (GOODBYE, reason))
+
+
+class SessionClose(Ending):
+    async def happen(self, stage: Stage) -> None:
+        assert stage.session is not None
+        # Before WELCOME this waits until ABORT is written.
+        stage.tasks.start_soon(stage.session.close)
+        await checkpoint()
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return _closed(moment, CLOSED)
+
+
+class SessionAbort(Ending):
+    interrupts = True
+
+    async def happen(self, stage: Stage) -> None:
+        assert stage.session is not None
+        stage.tasks.start_soon(stage.session.abort, OVER)
+        await checkpoint()
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        if moment.phase == "over":
+            return Outcome("said goodbye")
+        return Outcome("closed", (ABORT, OVER))
+
+
+class SessionCloseByTheHandlerItself(SessionClose):
+    is_inside = True
+
+    async def happen(self, stage: Stage) -> None: ...
+
+    async def inside(self, session: Session) -> None:
+        await session.close()
+
+
+class SessionAbortByTheHandlerItself(SessionAbort):
+    is_inside = True
+
+    async def happen(self, stage: Stage) -> None: ...
+
+    async def inside(self, session: Session) -> None:
+        await session.abort(OVER)
+
+
+class CloseSessions(Ending):
+    of_joined = of_all = True
+
+    async def happen(self, stage: Stage) -> None:
+        stage.tasks.start_soon(stage.app.default_realm.close_sessions)
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return _closed(moment, CLOSED)
+
+
+class Shutdown(Ending):
+    """The server ends the application's lifespan."""
+
+    of_joined = of_all = True
+
+    async def happen(self, stage: Stage) -> None:
+        stage.tasks.start_soon(self._shut_down, stage)
+
+    async def _shut_down(self, stage: Stage) -> None:
+        async with stage.app.lifespan():
+            pass
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("said goodbye") if moment.phase == "over" else Outcome("closed", (GOODBYE, SHUTDOWN))
+
+
+# By another session
+
+
+class Kill(Ending):
+    of_joined = True
+    procedure: ClassVar[str] = "wamp.session.kill"
+
+    async def happen(self, stage: Stage) -> None:
+        await stage.partner_calls(99, self.procedure, self.arguments(stage))
+
+    def arguments(self, stage: Stage) -> list[Any]:
+        assert stage.session is not None
+        return [stage.session.id]
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return _closed(moment, KILLED)
+
+    async def settled(self, stage: Stage) -> None:
+        while not any(
+            message[1:2] == [99] or message[1:3] == [CALL, 99] for message in stage.partner_messages
+        ):
+            await stage.partner_receives()
+        answered = [message[0] for message in stage.partner_messages if 99 in message[1:3]]
+        assert answered in ([RESULT], [ERROR])
+
+
+class KillAll(Kill):
+    testaments = False
+    procedure = "wamp.session.kill_all"
+
+    def arguments(self, stage: Stage) -> list[Any]:
+        return []
+
+
+# By a limit
+
+
+class Overflow(Ending):
+    of_joined = True
+    interrupts = True
+
+    async def happen(self, stage: Stage) -> None:
+        assert stage.session is not None
+        stage.gate.shut()
+        while stage.session.is_open:
+            await stage.app.publish(NEWS)
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("closed", (ABORT, TOO_LARGE), (TOO_SLOW,))
+
+
+class IdleTimeout(Ending):
+    of_joined = True
+    limits: ClassVar[dict[str, Any]] = {"idle_timeout": 0.4}
+
+    async def happen(self, stage: Stage) -> None: ...
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return _closed(moment, TIMEOUT)
+
+
+class HandshakeTimeout(Ending):
+    of_joining = True
+    interrupts_handshake = True
+    limits: ClassVar[dict[str, Any]] = {"handshake_timeout": 0.4}
+
+    async def happen(self, stage: Stage) -> None:
+        # The partner is past this, and so is the time.
+        await anyio.sleep(0.45)
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("closed", (ABORT, TIMEOUT), (NOT_IN_TIME,))
+
+
+# By the server
+
+
+class Cancellation(Ending):
+    """The server cancels the scope that the connection runs in."""
+
+    interrupts = interrupts_handshake = takes_connection = True
+
+    async def happen(self, stage: Stage) -> None:
+        stage.connection.cancel()
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("gone")
+
+
+class NativeCancellation(Cancellation):
+    """The server cancels the connection's task, as uvicorn does."""
+
+    def prepare(self, stage: Stage) -> None:
+        stage.runs_in_a_task_of_its_own = True
+
+    async def happen(self, stage: Stage) -> None:
+        assert stage.native is not None
+        stage.native.cancel()
+
+
+class TwoNativeCancellations(NativeCancellation):
+    """The second comes while what the first has ended is being cleared up."""
+
+    async def happen(self, stage: Stage) -> None:
+        await super().happen(stage)
+        await anyio.wait_all_tasks_blocked()
+        await super().happen(stage)
+
+
+class TwoAtOnce(Ending):
+    """Two endings, without a turn of the event loop for the first one to be noticed in."""
+
+    def __init__(self, *endings: Ending) -> None:
+        self._parts = endings
+        self.interrupts = any(ending.interrupts for ending in endings)
+        self.interrupts_handshake = any(ending.interrupts_handshake for ending in endings)
+        self.of_all = any(ending.of_all for ending in endings)
+        self.takes_connection = any(ending.takes_connection for ending in endings)
+        self.by_client = any(ending.by_client for ending in endings)
+
+    @property
+    def parts(self) -> tuple[Ending, ...]:
+        return self._parts
+
+    def __str__(self) -> str:
+        return "-and-".join(map(str, self.parts))
+
+    async def happen(self, stage: Stage) -> None:
+        for ending in self.parts:
+            await ending.happen(stage)
+
+    def outcomes(self, moment: type[Moment]) -> list[Outcome]:
+        # Whichever was first, the client gets one word at most.
+        found = [outcome for ending in self.parts for outcome in ending.outcomes(moment)]
+        words = [outcome.word for outcome in found] + [None]
+        logged = [outcome.logged for outcome in found] + [()]
+        return [Outcome(how, word, texts) for how in _HOW for word in words for texts in logged]
+
+    async def settled(self, stage: Stage) -> None:
+        for ending in self.parts:
+            await ending.settled(stage)
+
+
+ENDINGS: tuple[Ending, ...] = (
+    Disconnect(),
+    ClientGoodbye(),
+    ClientAbort(),
+    ProtocolViolation(),
+    SessionClose(),
+    SessionAbort(),
+    SessionCloseByTheHandlerItself(),
+    SessionAbortByTheHandlerItself(),
+    CloseSessions(),
+    Shutdown(),
+    Kill(),
+    KillAll(),
+    Overflow(),
+    IdleTimeout(),
+    HandshakeTimeout(),
+    Cancellation(),
+)
+
+#: Where asyncio runs.
+NATIVE_CANCELLATIONS: tuple[Ending, ...] = (NativeCancellation(), TwoNativeCancellations())
+
+PAIRS: tuple[Ending, ...] = (
+    TwoAtOnce(SessionClose(), Disconnect()),
+    TwoAtOnce(SessionClose(), ClientGoodbye()),
+    TwoAtOnce(SessionClose(), ProtocolViolation()),
+    TwoAtOnce(SessionClose(), Cancellation()),
+    TwoAtOnce(SessionAbort(), ClientGoodbye()),
+    TwoAtOnce(Kill(), Disconnect()),
+    TwoAtOnce(Overflow(), SessionClose()),
+    TwoAtOnce(Shutdown(), ClientAbort()),
+    TwoAtOnce(ClientGoodbye(), Disconnect()),
+    TwoAtOnce(Cancellation(), Disconnect()),
+)
+
+
+#: It has to be long enough to get there.
+_TO_BE_IDLE_IN: Final = (
+    WelcomeIsSent,
+    Idle,
+    IdleWithoutHandlers,
+    InGatekeeper,
+    InCall,
+    BetweenTwoReports,
+    InSubscriber,
+    QueueWaits,
+)
+
+
+def why_not(moment: type[Moment], ending: Ending) -> str | None:
+    """Why a session cannot end so at this moment, None where it can."""
+    if ending.of_joined and moment.phase == "handshake":
+        return "it has not joined the realm, or is not to be sent anything yet"
+    if ending.of_joining and moment.phase != "handshake":
+        return "the handshake is over"
+    if ending.is_inside and not moment.in_code:
+        return "no code of the application runs for the session"
+    if moment is BeforeHello and isinstance(ending, SessionClose | SessionAbort):
+        return "there is no session"
+    if isinstance(ending, Overflow):
+        if moment.phase == "over":
+            return "nothing is sent to it any more"
+        if moment is InOverflowHandler:
+            return "events are dropped"
+        if moment in (InLifespanHandler, WelcomeIsSent):
+            return "it has not subscribed to anything"
+    if isinstance(ending, IdleTimeout):
+        if moment.phase == "over":
+            return "it is not read from"
+        if not moment.reads:
+            return "its messages are waited with, which is no idleness"
+        if moment.with_partner:
+            return "the partner would be idle, too"
+        if moment not in _TO_BE_IDLE_IN:
+            return "it takes long, and what the application's code waits for makes no difference"
+    return None

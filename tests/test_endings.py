@@ -1,0 +1,107 @@
+"""Every way to end a session at every moment of its life."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import anyio
+import pytest
+
+from tests.endings.endings import (
+    ENDINGS,
+    NATIVE_CANCELLATIONS,
+    PAIRS,
+    Ending,
+    How,
+    Outcome,
+    why_not,
+)
+from tests.endings.moments import MOMENTS, CalleeIsAsked, InSecondPart, Moment
+from tests.endings.stage import ABORT, CALL, ERROR, GOODBYE, ROLES, Stage
+
+pytestmark = pytest.mark.anyio
+
+
+def cases(*endings: Ending) -> pytest.MarkDecorator:
+    """All that make sense: ``why_not`` says why the others do not."""
+    return pytest.mark.parametrize(
+        ("moment", "ending"),
+        [
+            pytest.param(moment, ending, id=f"{ending}-{moment.__name__}")
+            for moment, ending in product(MOMENTS, endings)
+            if not any(why_not(moment, one) for one in ending.parts)
+        ],
+    )
+
+
+@cases(*ENDINGS)
+async def test_session_ends_in_order(
+    moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ends_in_order(moment(), ending, caplog)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@cases(*NATIVE_CANCELLATIONS)
+async def test_session_whose_task_is_cancelled_ends_in_order(
+    moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ends_in_order(moment(), ending, caplog)
+
+
+@cases(*PAIRS)
+async def test_session_ends_once_where_two_endings_come_at_once(
+    moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ends_in_order(moment(), ending, caplog)
+
+
+async def ends_in_order(moment: Moment, ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
+    """Bring a session to the moment, end it, and see that nothing is left and nobody was told twice."""
+    before = {task.id for task in anyio.get_running_tasks()}
+    stage = Stage({**moment.limits, **ending.limits}, inside=ending.inside)
+    moment.prepare(stage)
+    ending.prepare(stage)
+    outcomes = ending.outcomes(type(moment))
+
+    async with stage.connected():
+        await moment.arrive(stage)
+        stage.find_session()
+        await ending.happen(stage)
+        interrupted = ending.interrupts_handshake if moment.phase == "handshake" else ending.interrupts
+        if moment.outlives or not (moment.reads or interrupted):
+            stage.released.set()
+        stage.gate.open()
+        how = await ends(stage, moment, ending)
+        await stage.websocket.wait_served()
+        await ending.settled(stage)
+        if isinstance(moment, CalleeIsAsked) and not ending.of_all:
+            await stage.partner_receives(ERROR, CALL, 1)
+        metrics = stage.app.metrics()["default"]
+        assert metrics["sessions"]["open"] == len(stage.app.default_realm.sessions)
+        assert metrics["sessions"]["opening"] == 0
+
+    words = [(message[0], message[-1]) for message in stage.messages if message[0] in (ABORT, GOODBYE)]
+    logged = [record.msg for record in caplog.records if record.name.startswith("wampasgi")]
+    assert Outcome(how, words[0] if words else None, tuple(logged)) in outcomes
+    assert len(words) < 2
+    assert stage.begun == stage.ended
+    left = [stage.left_testament] if stage.left_testament is not None else []
+    assert stage.testaments == (left if ending.testaments or moment.phase == "over" else [])
+    metrics = stage.app.metrics()["default"]
+    assert metrics["sessions"]["open"] == metrics["sessions"]["opening"] == 0
+    assert metrics["router"] == {"subscriptions": 0, "registrations": 0}
+    # A call whose caller has left before anybody answered it is not counted.
+    counted, unanswered = sum(metrics["calls"].values()), not moment.in_own_call
+    assert stage.calls - unanswered <= counted <= stage.calls
+    assert {task.id for task in anyio.get_running_tasks()} == before
+
+
+async def ends(stage: Stage, moment: Moment, ending: Ending) -> How:
+    """Follow the session to its end; where it was in order the transport is there for another one."""
+    over = isinstance(moment, InSecondPart) and not (ending.by_client or ending.takes_connection)
+    how: How = "said goodbye" if over else await stage.follow()
+    if how == "said goodbye" and not ending.takes_connection:
+        await stage.websocket.join(authid="another", roles=ROLES)
+        await stage.websocket.disconnect()
+    return how
