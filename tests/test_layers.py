@@ -52,11 +52,11 @@ LAYERS = (
     Layer(
         "sessions",
         names(
-            "adapters admission arguments auth authorization built callables calls cancelled configuration"
-            " connection dependencies dispatch encoded endpoint events handlers identity injection"
-            " joined lifespan limits local_events logs meta_calls metrics open_session outbound overflow"
-            " pace peer permissions publishing reading realm routed_calls routing rpc server_caller session"
-            " shutdown subscribing transport turns"
+            "adapters admission arguments attachment auth authorization built callables calls cancelled"
+            " configuration connection dependencies dispatch encoded endpoint events handlers identity"
+            " injection joined lifespan limits local_events logs meta_calls metrics open_session outbound"
+            " overflow pace peer permissions publishing reading realm routed_calls routing rpc"
+            " server_caller session shutdown subscribing transport turns"
         ),
         third_party=ASYNC_STACK,
     ),

@@ -14,7 +14,7 @@ from wampasgi.errors import CANCELED, RUNTIME_ERROR, TIMEOUT, WAMPError
 from wampasgi.handlers import NO_KEYWORDS, HandlerPlan
 from wampasgi.limits import Limits
 from wampasgi.logs import about, logger_named, shown
-from wampasgi.messages import Call, Cancel, Error, Message, Result
+from wampasgi.messages import Call, Cancel, Error, Result
 from wampasgi.peer import Peer
 from wampasgi.routing import Route
 from wampasgi.rpc import SCALARS, RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult, to_result
@@ -141,17 +141,18 @@ class Calls:
     """
 
     __slots__ = (
+        "_bytes",
         "_counts",
         "_debug",
         "_given_up",
         "_limit",
-        "_long",
         "_max_bytes",
         "_owner",
         "_peer",
         "_provided",
         "_room",
         "_session",
+        "_sizes",
         "running",
     )
 
@@ -176,8 +177,9 @@ class Calls:
         self._room: anyio.Event | None = None
         # Of the running calls those that have their answer already, because they were cancelled.
         self._given_up: dict[int, None] = {}
-        # Those that came in long messages, some of which may not run any more, with their sizes.
-        self._long: dict[int, int] = {}
+        # The sizes of those that came in long messages, and their sum.
+        self._sizes: dict[int, int] = {}
+        self._bytes = 0
         #: The calls whose handlers run, by request id, with the tasks that they have.
         self.running: dict[int, Task | None] = {}
 
@@ -188,28 +190,24 @@ class Calls:
             # Most handlers have nothing to wait for.
             return None
         self.running[message.request_id] = task
-        return self._wait_for_room() if len(self.running) >= self._limit else None
+        size = self._peer.turn.size_of(message)
+        if size:
+            self._sizes[message.request_id] = size
+            self._bytes += size
+        return self._wait_for_room() if self._full else None
 
     async def run(self, message: Call, procedure: Procedure) -> None:
         """Handle a call here and now, for an application with ``synchronize_requests=True``."""
         self.running[message.request_id] = None
         await self._handle(message, procedure)
 
+    @property
+    def _full(self) -> bool:
+        return len(self.running) >= self._limit or self._bytes > self._max_bytes
+
     async def _wait_for_room(self) -> None:
         # A session that has as many calls as it may is not read from.
-        while len(self.running) >= self._limit:
-            self._room = anyio.Event()
-            await self._room.wait()
-
-    async def room_for_long(self, message: Message, size: int) -> None:
-        """Wait while the calls that came in long messages, the last one too, are more bytes than may be."""
-        if not isinstance(message, Call):
-            return
-        self._long[message.request_id] = size
-        while True:
-            self._long = {call: size for call, size in self._long.items() if call in self.running}
-            if sum(self._long.values()) <= self._max_bytes:
-                return
+        while self._full:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -258,6 +256,8 @@ class Calls:
             raise without_errors(group, procedure.plan.name, self._session) from None
         finally:
             self.running.pop(request_id, None)
+            if self._sizes:
+                self._bytes -= self._sizes.pop(request_id, 0)
             if self._room is not None:
                 self._room.set()
             if request_id in self._given_up:

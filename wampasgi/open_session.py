@@ -171,11 +171,9 @@ class OpenSession:
         receive_event, read, turn = peer.receive_event, peer.read, peer.turn
         while peer.ending is None or not peer.finished:
             turn.left -= 1
-            if not turn.left:
+            if turn.left <= 0:
                 await checkpoint()
-                if (long := turn.begin()) is not None:
-                    room = self._calls.room_for_long(*long)
-                    await (room if pace is None else pace.without_haste(room))
+                turn.begin()
             try:
                 message = read(await receive_event()) if pace is None else await pace.receive()
                 # What comes after our GOODBYE and before the client's is ignored.

@@ -41,14 +41,15 @@ class RoutedCalls:
 
     __slots__ = (
         "_built",
+        "_bytes",
         "_dealer",
         "_deliver",
-        "_long",
         "_peer",
         "_provided",
         "_requests",
         "_routed",
         "_session",
+        "_sizes",
         "_sleep",
     )
 
@@ -63,8 +64,9 @@ class RoutedCalls:
     ) -> None:
         self._session = session
         self._peer = peer
-        # Sizes of the calls that came in long messages, some of which may have ended.
-        self._long: dict[int, int] = {}
+        # The sizes of the calls that came in long messages, some of which may have ended, and their sum.
+        self._sizes: dict[int, int] = {}
+        self._bytes = 0
         self._built = built
         self._requests = requests
         self._provided = provided
@@ -150,15 +152,19 @@ class RoutedCalls:
 
     def _hold(self, message: Call, size: int) -> None:
         """Count a call that came in a long message: it is kept until its answer comes. Raises WAMPError."""
-        self._long = {call: held for call, held in self._long.items() if call in self._routed.calls}
         limit = self._built.limits.requests_bytes
-        if sum(self._long.values()) + size > limit:
-            raise WAMPError(
-                UNAVAILABLE,
-                f"the calls of this session that wait for their answers would be over the limit "
-                f"requests_bytes of {limit}",
-            )
-        self._long[message.request_id] = size
+        if self._bytes + size > limit:
+            # Only now is looked for those that have ended.
+            self._sizes = {call: held for call, held in self._sizes.items() if call in self._routed.calls}
+            self._bytes = sum(self._sizes.values())
+            if self._bytes + size > limit:
+                raise WAMPError(
+                    UNAVAILABLE,
+                    f"the calls of this session that wait for their answers would be over the limit "
+                    f"requests_bytes of {limit}",
+                )
+        self._sizes[message.request_id] = size
+        self._bytes += size
 
     def refuse(self, message: Call, error: WAMPError) -> None:
         """Answer a call with ERROR; further parts of it will be discarded."""

@@ -10,6 +10,9 @@ from wampasgi.messages import Message
 #: that may be tens of thousands: meanwhile nobody else would be served.
 BURST: Final = 32
 
+#: So many bytes of a long message count as one message more.
+_BYTES: Final = 1024
+
 
 class Turn:
     """What is left of the turn of one session."""
@@ -17,25 +20,25 @@ class Turn:
     __slots__ = ("_long", "left")
 
     def __init__(self) -> None:
-        #: Counted down before each message; at 0 it is the turn of others.
+        #: Counted down before each message; when there is nothing left, others have their turn.
         self.left = BURST
-        self._long: tuple[Message, int] | None = None
+        # Request id and size of the last message that was long.
+        self._long = (0, 0)
+
+    def begin(self) -> None:
+        """Begin the next one."""
+        self.left = BURST
 
     def end(self) -> None:
         """Let others have their turn after the message that is being handled, which takes long."""
-        self.left = 1
-
-    def begin(self) -> tuple[Message, int] | None:
-        """Begin the next one; returns the last message of the one before with its size, where it was long."""
-        self.left = BURST
-        long, self._long = self._long, None
-        return long
+        self.left = 0
 
     def took_long(self, message: Message, size: int) -> None:
-        """Handle no other message in this turn after this one, of so many bytes."""
-        self._long = message, size
-        self.left = 1
+        """Count a long message, of so many bytes."""
+        self._long = getattr(message, "request_id", 0), size
+        self.left -= size // _BYTES
 
     def size_of(self, message: Message) -> int:
         """The bytes of the message that is being handled, 0 where it is short."""
-        return self._long[1] if self._long is not None and self._long[0] is message else 0
+        request_id, size = self._long
+        return size if request_id and request_id == getattr(message, "request_id", 0) else 0
