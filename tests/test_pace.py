@@ -120,11 +120,11 @@ async def test_client_that_says_something_now_and_then_is_not_idle() -> None:
 
 
 async def test_client_is_not_idle_while_it_is_not_read_from() -> None:
-    app = echo_app(limits=Limits(idle_timeout=0.05), synchronize_requests=True)
+    app = echo_app(limits=Limits(idle_timeout=0.3), synchronize_requests=True)
 
     @app.procedure("slow")
     async def slow() -> str:
-        await anyio.sleep(0.2)
+        await anyio.sleep(0.7)
         return "done"
 
     async with connect(app) as websocket:
@@ -137,7 +137,7 @@ async def test_client_is_not_idle_while_its_calls_are_too_many_bytes_to_read_mor
 
     @app.procedure("slow")
     async def slow(text: str) -> str:
-        await anyio.sleep(1)
+        await anyio.sleep(0.7)
         return "done"
 
     async with connect(app) as websocket:
@@ -146,10 +146,10 @@ async def test_client_is_not_idle_while_its_calls_are_too_many_bytes_to_read_mor
 
 
 async def test_client_is_not_idle_while_its_lifespan_handlers_begin() -> None:
-    app = echo_app(limits=Limits(idle_timeout=0.05))
+    app = echo_app(limits=Limits(idle_timeout=0.2))
 
     async def slow(session: Session) -> AsyncIterator[None]:
-        await anyio.sleep(0.1)
+        await anyio.sleep(0.4)
         yield
 
     app.add_session_lifespan_handler(slow)
