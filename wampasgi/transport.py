@@ -110,12 +110,12 @@ class WebSocketTransport:
         # Telling whether a text is ASCII costs nothing, and its length is its size then.
         length = len(data)
         self.counts.bytes_received += length if self._binary or data.isascii() else size_on_wire(data)
+        if length <= self._harmless_length and not self._batched:
+            return self._decode(data)
         if length > self._harmless_length:
             self._check_size(data)
-        if self._batched:
-            self._waiting = list(reversed(self.subprotocol.split(data)))
-            return self._next_of_batch()
-        return self._decode(data) if length <= self._harmless_length else self._decode_long(data)
+        self._waiting = list(reversed(self.subprotocol.split(data)))
+        return self._next()
 
     def _check_size(self, data: str | bytes) -> None:
         assert self._limits is not None, "without limits no length is too long"
@@ -133,7 +133,7 @@ class WebSocketTransport:
             check_nesting(message, depth)
         return message
 
-    def _next_of_batch(self) -> object:
+    def _next(self) -> object:
         data = self._waiting.pop()
         return self._decode(data) if len(data) <= self._harmless_length else self._decode_long(data)
 
@@ -183,7 +183,7 @@ class WebSocketTransport:
     async def receive(self) -> ASGIEvent:
         """ASGI ``receive`` of the inner contract: a ``wamp.message`` or ``wamp.disconnect`` event."""
         try:
-            message = self._next_of_batch() if self._waiting else self.decode(await self.receive_event())
+            message = self._next() if self._waiting else self.decode(await self.receive_event())
             return {"type": "wamp.message", "message": message}
         except Disconnected as disconnected:
             return {"type": "wamp.disconnect", "code": disconnected.code}
