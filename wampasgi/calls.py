@@ -255,23 +255,29 @@ class Calls:
         except BaseExceptionGroup as group:
             raise without_errors(group, procedure.plan.name, self._session) from None
         finally:
-            self.running.pop(request_id, None)
-            if self._sizes:
-                self._bytes -= self._sizes.pop(request_id, 0)
-            if self._room is not None:
-                self._room.set()
-            if request_id in self._given_up:
-                del self._given_up[request_id]
-                answer = None
-            elif answer is None:
-                self._counts.canceled += 1
-                self._peer.send(Error(Call.code, request_id, {}, CANCELED))
+            if self.running or answer is None:
+                answer = self._conclude(request_id, answer)
         if answer is not None:
             if answer[0] == _RESULT:
                 self._counts.results += 1
             else:
                 self._counts.call_errors += 1
             self._peer.send_raw(answer)
+
+    def _conclude(self, request_id: int, answer: RawMessage | None) -> RawMessage | None:
+        """Forget a call that may be among those that run, and return the answer that is still due."""
+        self.running.pop(request_id, None)
+        if self._sizes:
+            self._bytes -= self._sizes.pop(request_id, 0)
+        if self._room is not None:
+            self._room.set()
+        if request_id in self._given_up:
+            del self._given_up[request_id]
+            return None
+        if answer is None:
+            self._counts.canceled += 1
+            self._peer.send(Error(Call.code, request_id, {}, CANCELED))
+        return answer
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}

@@ -47,6 +47,7 @@ class Outbound:
 
     __slots__ = (
         "_drained",
+        "_long",
         "_max_messages",
         "_max_size",
         "_on_overflow",
@@ -73,6 +74,7 @@ class Outbound:
         self._write_one = write_one
         self._owner = owner
         self._max_messages = max_messages
+        self._long = min(_LONG, max_messages + 1)
         self._max_size = max_size
         self._on_overflow = on_overflow
         self._queue: list[Any] = []
@@ -94,9 +96,8 @@ class Outbound:
             self._writer = _DUE
             self._owner.spawn_soon(self._run)
             return
-        waiting = len(queue)
-        if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
-            if self._writer is _DUE:
+        if len(queue) >= self._long or self._queued_size > self._max_size:
+            if self._writer is _DUE and len(queue) <= self._long:
                 # It has become much before its turn: where tasks start eagerly it is written now.
                 self._owner.spawn(self._run)
             if self._is_over:

@@ -50,17 +50,19 @@ def parse(raw: object, uri_check: URICheck = "loose") -> Message:
     topics and procedures; reasons and error URIs are held to the loose rules, which alone are mandatory,
     because they name nothing of this router's. Any type of message is read, whichever side sends it.
     """
-    if type(raw) is not list:
-        raise RemoteProtocolError(f"a message must be a list, got {_kind(raw)}")
+    if type(raw) is list and raw and type(raw[0]) is int and (parser := _PARSERS.get(raw[0])) is not None:
+        return parser(raw, uri_check)
+    raise RemoteProtocolError(_why_no_message(raw))
+
+
+def _why_no_message(raw: object) -> str:
+    if not isinstance(raw, list):
+        return f"a message must be a list, got {_kind(raw)}"
     if not raw:
-        raise RemoteProtocolError("a message must not be an empty list: it begins with the message type code")
-    code = raw[0]
-    if type(code) is not int:
-        raise RemoteProtocolError(f"a message type code must be an integer, got {_kind(code)}")
-    parser = _PARSERS.get(code)
-    if parser is None:
-        raise RemoteProtocolError(f"there is no message type with code {_shown(code)}")
-    return parser(raw, uri_check)
+        return "a message must not be an empty list: it begins with the message type code"
+    if type(raw[0]) is not int:
+        return f"a message type code must be an integer, got {_kind(raw[0])}"
+    return f"there is no message type with code {_shown(raw[0])}"
 
 
 # What the texts say

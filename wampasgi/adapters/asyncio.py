@@ -90,11 +90,12 @@ class _AsyncioTaskOwner(TaskOwner):
 
         def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task | None:
             task = asyncio.Task(function(*args), loop=self._loop, eager_start=True)
-            if task.done():
-                self._note_failure(task)
-                return None
-            self.adopt(task)
-            return task
+            if not task.done():
+                self.adopt(task)
+                return task
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                self.fail(failure)
+            return None
 
         def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
             starts = self._next_turn.starts
@@ -120,11 +121,8 @@ class _AsyncioTaskOwner(TaskOwner):
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
-        self._note_failure(task)
-
-    def _note_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (failure := task.exception()) is not None:
-            self._failures.append(failure)
+            self.fail(failure)
 
 
 _Start: TypeAlias = tuple[_AsyncioTaskOwner, Callable[[], Coroutine[Any, Any, None]]]
