@@ -49,7 +49,7 @@ from wampasgi.publishing import Publications
 from wampasgi.routed_calls import RoutedCalls
 from wampasgi.router.broker import Subscription
 from wampasgi.session import Session
-from wampasgi.subscribing import Subscriptions, Topic, check_pattern
+from wampasgi.subscribing import Subscriptions, Topic, check_topic
 from wampasgi.transport import Disconnected
 from wampasgi.types import Match
 from wampasgi.uris import is_reserved
@@ -331,7 +331,7 @@ class OpenSession:
             return
         match: Match = message.options.get("match", "exact")
         try:
-            check_pattern(message.topic, match)
+            check_topic(message.topic, match)
             limit = self._built.limits.subscriptions
             own = self._own_subscriptions()
             if len(own) >= limit and (match, message.topic) not in own:

@@ -47,7 +47,6 @@ class Outbound:
 
     __slots__ = (
         "_drained",
-        "_long",
         "_max_messages",
         "_max_size",
         "_on_overflow",
@@ -74,7 +73,6 @@ class Outbound:
         self._write_one = write_one
         self._owner = owner
         self._max_messages = max_messages
-        self._long = min(_LONG, max_messages + 1)
         self._max_size = max_size
         self._on_overflow = on_overflow
         self._queue: list[Any] = []
@@ -96,12 +94,16 @@ class Outbound:
             self._writer = _DUE
             self._owner.spawn_soon(self._run)
             return
-        if len(queue) >= self._long or self._queued_size > self._max_size:
-            if self._writer is _DUE and len(queue) <= self._long:
+        waiting = len(queue)
+        if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
+            if self._writer is _DUE:
                 # It has become much before its turn: where tasks start eagerly it is written now.
                 self._owner.spawn(self._run)
             if self._is_over:
                 self._overflow()
+
+    #: The same for an event.
+    put_event = put
 
     @property
     def _is_over(self) -> bool:
@@ -118,9 +120,6 @@ class Outbound:
         self._queue.clear()
         self._queued_size = 0
         return lost, lost
-
-    #: The same for an event.
-    put_event = put
 
     def finish(self, item: Any, size: int) -> None:
         """Write ``item`` as the last one, whatever the bounds say."""

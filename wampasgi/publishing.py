@@ -58,26 +58,27 @@ class Publications:
 
     async def permit_testament(self, message: Publish) -> Callable[[], object]:
         """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
-        topic, options = message.topic, message.options
+        topic = message.topic
         if not check_uri(topic, policy=self._peer.uri_check):
             raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
-        check_announced(self._session, options)
+        check_announced(self._session, message.options)
         verdict = None
         if not is_reserved(topic):
-            verdict = await self._built.authorization.decide(
-                self._session, "publish", topic, options, self._provided
-            )
+            verdict = await self._decide(message)
         return partial(self._carry, message, self._permit(message, verdict))
 
     async def handled(self) -> None:
         """Wait until the server's own subscribers have handled all of them."""
         await self._events.empty()
 
+    def _decide(self, message: Publish) -> Awaitable[Verdict | None]:
+        return self._built.authorization.decide(
+            self._session, "publish", message.topic, message.options, self._provided
+        )
+
     async def _ask_and_publish(self, message: Publish) -> None:
         try:
-            verdict = await self._built.authorization.decide(
-                self._session, "publish", message.topic, message.options, self._provided
-            )
+            verdict = await self._decide(message)
         except WAMPError as error:
             self._refuse(message, error)
             return
@@ -131,8 +132,9 @@ class Publications:
             self._peer.turn.end()
         if subscribers:
             event = Event(message.topic, message.args or (), message.kwargs or {}, publication.publication_id)
+            size = self._peer.turn.size_of(message)
             for subscriber in subscribers:
-                self._events.put(subscriber, event, self._peer.turn.size_of(message))
+                self._events.put(subscriber, event, size)
         return publication.publication_id
 
     def _refuse(self, message: Publish, error: WAMPError) -> None:

@@ -25,7 +25,7 @@ from wampasgi.uris import MATCH_POLICIES, check_uri
 logger = logger_named("wampasgi.router")
 
 
-def check_pattern(uri: str, match: str) -> None:
+def check_topic(uri: str, match: str) -> None:
     """Raise WAMPError for a match policy that nobody knows, and for a pattern of too many components."""
     if match not in MATCH_POLICIES:
         raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
