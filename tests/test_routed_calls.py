@@ -10,7 +10,7 @@ import anyio
 import pytest
 from starlette.middleware import Middleware
 
-from tests.websocket import WebSocket, connect
+from tests.websocket import PassesOn, WebSocket, connect
 from wampasgi import (
     Application,
     ConfigurationError,
@@ -22,7 +22,7 @@ from wampasgi import (
     Session,
     WAMPError,
 )
-from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
+from wampasgi.types import ASGIApp
 
 pytestmark = pytest.mark.anyio
 
@@ -586,20 +586,7 @@ async def test_call_with_the_id_of_a_pending_one_must_abort_the_session_where_id
 # What cannot be sent
 
 
-class PassOn:
-    """A middleware that changes nothing, but has to see each message."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_on(event: ASGIEvent) -> None:
-            await send(event)
-
-        await self.app(scope, receive, send_on)
-
-
-@pytest.mark.parametrize("middleware", [[], [Middleware(PassOn)]])
+@pytest.mark.parametrize("middleware", [[], [Middleware(PassesOn)]])
 async def test_call_with_a_value_that_the_callee_cannot_be_sent_is_answered(
     middleware: list[Middleware],
 ) -> None:

@@ -10,10 +10,10 @@ import anyio
 import pytest
 from starlette.middleware import Middleware
 
-from tests.websocket import ALL_ROLES, connect, open_websocket
+from tests.websocket import ALL_ROLES, PassesOn, connect, open_websocket
 from wampasgi import Application, Limits, Realm, Session
 from wampasgi.ids import MAX_ID
-from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
+from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -219,19 +219,6 @@ async def test_disconnect_before_hello_ends_quietly(caplog: pytest.LogCaptureFix
             await websocket.wait_served()
 
     assert not caplog.records
-
-
-class PassesOn:
-    """A middleware that changes nothing, and yet sees every message."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def pass_on(event: ASGIEvent) -> None:
-            await send(event)
-
-        await self._app(scope, receive, pass_on)
 
 
 @pytest.mark.parametrize(

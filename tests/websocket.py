@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from wampasgi.types import ASGIApp, ASGIEvent, Scope
+from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 ALL_ROLES: dict[str, Any] = {"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}}
 
@@ -135,3 +135,16 @@ async def open_websocket(
             if scope_of_wait.cancelled_caught:
                 tasks.cancel_scope.cancel()
                 raise AssertionError("the app did not return after the disconnect")
+
+
+class PassesOn:
+    """A middleware that changes nothing, and yet sees every message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def pass_on(event: ASGIEvent) -> None:
+            await send(event)
+
+        await self._app(scope, receive, pass_on)
