@@ -28,7 +28,7 @@ help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
 	@echo "make chat     serve a chat with rooms, on a page, at the same address"
 	@echo "make test     lint, types and tests with coverage"
-	@echo "make lint     ruff, and the changelog's version"
+	@echo "make lint     ruff"
 	@echo "make types    mypy"
 	@echo "make format   sort imports and format"
 	@echo "make bench    what it does in a second, beside a bare ASGI app; BENCH=--help lists the options"
@@ -42,7 +42,7 @@ run: $(RUNNABLE)
 	@echo "    $(APP) on ws://$(HOST):$(PORT)/ , Ctrl-C ends it"
 	@echo "    call it from another terminal, here:"
 	@echo
-	@echo "    $(BIN)/python scripts/call.py ws://$(HOST):$(PORT)/ $(TRY)"
+	@echo "    $(BIN)/python examples/call.py ws://$(HOST):$(PORT)/ $(TRY)"
 	@echo
 	@exec $(BIN)/python -m uvicorn $(APP) --host $(HOST) --port $(PORT)
 
@@ -62,7 +62,6 @@ lint: $(TESTABLE)
 	@echo "== lint"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/python scripts/check_version.py
 
 types: $(TESTABLE)
 	@echo "== types"
@@ -78,13 +77,13 @@ bench: $(RUNNABLE)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(TESTABLE)
-	@$(BIN)/python -m soak $(SOAK)
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 fuzz: $(TESTABLE)
 	@$(PIP_INSTALL) --editable '.[fuzz]' || { \
 		echo "atheris cannot be installed for $$($(BIN)/python --version): it has wheels for some Pythons on Linux only." >&2; \
 		exit 1; }
-	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov

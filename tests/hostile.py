@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.websocket import WebSocket, connect
 from wampasgi import Application, Event, Limits, Realm, RPCProgressReport, RPCResult, Session
 from wampasgi.errors import UnserializableValue
-from wampasgi.parsing import parse
+from wampasgi.protocol.parsing import parse
 from wampasgi.serializers import SUBPROTOCOLS, Subprotocol
 from wampasgi.types import RawMessage
 

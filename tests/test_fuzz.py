@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_fuzzing_without_atheris_says_so() -> None:
     # As if it were not installed, also where it is.
-    code = "import sys, runpy; sys.modules['atheris'] = None; runpy.run_module('fuzz', run_name='__main__')"
+    code = (
+        "import sys, runpy; sys.modules['atheris'] = None; "
+        "runpy.run_module('tests.fuzz', run_name='__main__')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1

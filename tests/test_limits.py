@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from tests.websocket import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
-from wampasgi.admission import Admission
+from wampasgi.router.admission import Admission
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 HELLO, ABORT, GOODBYE, ERROR, PUBLISH, SUBSCRIBE, CALL, RESULT, REGISTER = 1, 3, 6, 8, 16, 32, 48, 50, 64

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soak.__main__ import leftovers, run_round, state_of
 from tests.clients.server_process import start_server
+from tests.soak.__main__ import leftovers, run_round, state_of
 
 
 def test_soak_begins_where_it_ends(tmp_path: Path) -> None:
-    server = start_server("uvicorn-asyncio", "soak.app:app", tmp_path)
+    server = start_server("uvicorn-asyncio", "tests.soak.app:app", tmp_path)
     try:
         problems: list[str] = []
         state = run_round(server, "short", 20, 2, state_of(server), problems)
@@ -25,11 +25,11 @@ def test_leftovers_are_what_was_not_there_before() -> None:
     before = {"living": {"asyncio.Task": 2, "wampasgi.realm.Realm": 1}}
     after = {
         "left": {"sessions": 0, "subscriptions": 3},
-        "living": {"asyncio.Task": 4, "wampasgi.realm.Realm": 1, "wampasgi.peer.Peer": 1},
+        "living": {"asyncio.Task": 4, "wampasgi.realm.Realm": 1, "wampasgi.peers.peer.Peer": 1},
     }
 
     assert leftovers(after, before) == [
         "3 subscriptions left",
         "2 asyncio.Task left",
-        "1 wampasgi.peer.Peer left",
+        "1 wampasgi.peers.peer.Peer left",
     ]

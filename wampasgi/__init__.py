@@ -6,17 +6,18 @@ from wampasgi._version import __version__
 from wampasgi.adapters import AnyioAsyncSupport, AsyncioAsyncSupport, TrioAsyncSupport
 from wampasgi.application import Application
 from wampasgi.auth import CRAAuthRequirement, SCRAMCredential, derive_key, scram_credential
-from wampasgi.dependencies import Depends
+from wampasgi.configuration.handlers import Event
+from wampasgi.configuration.routes import RPCRouteSet, TopicRouteSet
 from wampasgi.errors import ConfigurationError, ConnectionClosed, InvalidArgument, SubscribeError, WAMPError
-from wampasgi.events import Event
-from wampasgi.identity import Identity
+from wampasgi.injection.dependencies import Depends
+from wampasgi.injection.results import RPCErrorResult, RPCProgressReport, RPCResult
 from wampasgi.limits import Limits
-from wampasgi.local_events import Events, LocalSubscription
+from wampasgi.mounting import WAMPRoute
+from wampasgi.peers.identity import Identity
+from wampasgi.peers.session import Session
 from wampasgi.realm import Realm
-from wampasgi.route import WAMPRoute
-from wampasgi.routing import RPCRouteSet, TopicRouteSet
-from wampasgi.rpc import RPCErrorResult, RPCProgressReport, RPCRequest, RPCResult
-from wampasgi.session import Session
+from wampasgi.rpc import RPCRequest
+from wampasgi.sessions.listening import Events, LocalSubscription
 
 __all__ = [
     "AnyioAsyncSupport",

@@ -12,17 +12,17 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
 from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
-from wampasgi.configuration import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
-from wampasgi.dispatch import WebSocketDispatcher
+from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
+from wampasgi.configuration.routes import RouteMatch
+from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
 from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
 from wampasgi.limits import Limits
-from wampasgi.local_events import Events, LocalSubscription, WhenFull
 from wampasgi.metrics import Metrics
+from wampasgi.peers.session import Session, check_reason
 from wampasgi.realm import ApplicationContext, Realm
-from wampasgi.routing import RouteMatch
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
-from wampasgi.session import Session, check_reason
-from wampasgi.shutdown import Shutdown, shutdown_signalled
+from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
+from wampasgi.sessions.opening import WebSocketDispatcher
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]

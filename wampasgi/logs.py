@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wampasgi.session import Session
+    from wampasgi.peers.session import Session
 
 #: Seconds in which warnings and errors of one kind are counted together.
 INTERVAL: Final = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from wampasgi.errors import CANCELED
-from wampasgi.messages import Call, Error, Message, Result
+from wampasgi.protocol.messages import Call, Error, Message, Result
 
 #: Numbers by name, in groups: ``metrics["calls"]["results"]``.
 Metrics: TypeAlias = dict[str, dict[str, int]]

@@ -12,30 +12,10 @@ from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
 from wampasgi.auth import GateMiddleware
-from wampasgi.authorization import Authorization
-from wampasgi.built import BuiltRealm
-from wampasgi.calls import Procedure, within
-from wampasgi.configuration import ConfiguresRealm, RealmSettings
-from wampasgi.endpoint import SessionEndpoint
-from wampasgi.errors import (
-    CLOSE_REALM,
-    NO_SUCH_REGISTRATION,
-    PROCEDURE_ALREADY_EXISTS,
-    RUNTIME_ERROR,
-    ConfigurationError,
-    WAMPError,
-)
-from wampasgi.events import Event, Subscriber
-from wampasgi.handlers import describe
-from wampasgi.injection import Injection
-from wampasgi.joined import JoinedSessions
-from wampasgi.lifespan import LifespanHandlers
-from wampasgi.limits import Limits
-from wampasgi.local_events import Events, LocalSubscription, WhenFull
-from wampasgi.meta_calls import MetaCaller
-from wampasgi.metrics import Metrics
-from wampasgi.permissions import roles_of
-from wampasgi.reading import (
+from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.handlers import Event, Procedure, Subscriber
+from wampasgi.configuration.plan import (
+    BuiltRealm,
     read_authenticators,
     read_overflow_handler,
     read_procedure,
@@ -45,13 +25,33 @@ from wampasgi.reading import (
     read_subscription_handler,
     read_topics,
 )
+from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
+from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
+from wampasgi.errors import (
+    CLOSE_REALM,
+    NO_SUCH_REGISTRATION,
+    PROCEDURE_ALREADY_EXISTS,
+    RUNTIME_ERROR,
+    ConfigurationError,
+    WAMPError,
+)
+from wampasgi.injection.cancellation import within
+from wampasgi.injection.plan import Injection, describe
+from wampasgi.injection.results import RPCErrorResult, unwrap
+from wampasgi.limits import Limits
+from wampasgi.metrics import Metrics
+from wampasgi.peers.session import Session
+from wampasgi.protocol.uris import check_uri, is_reserved, require_pattern
+from wampasgi.router.permissions import roles_of
 from wampasgi.router.publish_options import check_server_options
-from wampasgi.routing import Route, RouteMatch, RouteTable
-from wampasgi.rpc import RPCErrorResult, RPCRequest, unwrap
+from wampasgi.router.router import JoinedSessions
+from wampasgi.rpc import RPCRequest
 from wampasgi.serializers import MSGPACK
-from wampasgi.session import Session
+from wampasgi.sessions.endpoint import SessionEndpoint
+from wampasgi.sessions.lifespan import LifespanHandlers
+from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
+from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
-from wampasgi.uris import check_uri, is_reserved, require_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

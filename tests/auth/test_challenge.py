@@ -30,8 +30,8 @@ from tests.auth.peers import (
 )
 from wampasgi import Application, Identity, Realm, Session, WAMPError
 from wampasgi.auth import Accepted, ChallengeMethod, ChallengeMiddleware, CRAMethod, TicketMethod, Unsuitable
-from wampasgi.dependencies import Depends
-from wampasgi.messages import Authenticate
+from wampasgi.injection.dependencies import Depends
+from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio

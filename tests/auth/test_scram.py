@@ -24,7 +24,7 @@ from tests.auth.peers import (
     wire,
 )
 from wampasgi import Application, Realm, SCRAMCredential, Session, scram_credential
-from wampasgi.challenges import KDF
+from wampasgi.protocol.challenges import KDF
 
 
 def app_with(credential: Any, **options: Any) -> Application:

@@ -20,7 +20,7 @@ from tests.auth.peers import (
 )
 from wampasgi import Application, ConfigurationError, Identity, Limits, Realm, Session, WAMPError
 from wampasgi.auth import TransportAuthenticationMiddleware
-from wampasgi.dependencies import Depends
+from wampasgi.injection.dependencies import Depends
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from soak.client import CALL, GOODBYE, SUBSCRIBE, Client, Ended, small_socket
 from tests.clients.conftest import StartServer
 from tests.clients.server_process import ServerProcess
+from tests.soak.client import CALL, GOODBYE, SUBSCRIBE, Client, Ended, small_socket
 
 CALLERS, ANNOUNCERS, LISTENERS, DEAF = 20, 5, 20, 5
 #: Seconds: `Limits.close_timeout`, for those that do not answer GOODBYE, and what a busy machine takes.

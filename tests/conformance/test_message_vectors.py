@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from wampasgi.messages import MESSAGE_NAMES, Message
-from wampasgi.parsing import parse
+from wampasgi.protocol.messages import MESSAGE_NAMES, Message
+from wampasgi.protocol.parsing import parse
 from wampasgi.serializers import JSON, MSGPACK, Serializer
 from wampasgi.serializers.cbor import CBORSerializer
 

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wampasgi.ids import SequentialIds
-from wampasgi.messages import Call, Message, Register, Registered, Yield
+from wampasgi.protocol.ids import SequentialIds
+from wampasgi.protocol.messages import Call, Message, Register, Registered, Yield
 from wampasgi.router.dealer import Dealer, Outgoing
 
 PROCEDURE = "com.myapp.procedure"

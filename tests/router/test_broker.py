@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.ids import SequentialIds
-from wampasgi.messages import Event, Unsubscribed
+from wampasgi.protocol.ids import SequentialIds
+from wampasgi.protocol.messages import Event, Unsubscribed
 from wampasgi.router.broker import Broker, Delivery, Publication
-from wampasgi.router.history import EventHistory, Filters
-from wampasgi.router.retention import RetainedEvents
+from wampasgi.router.event_history import EventHistory, Filters
+from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.types import Match
 
 TOPIC = "com.myapp.topic"

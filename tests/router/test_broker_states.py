@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from wampasgi.ids import SequentialIds
+from wampasgi.protocol.ids import SequentialIds
 from wampasgi.router.broker import Broker
-from wampasgi.router.history import EventHistory, Filters
+from wampasgi.router.event_history import EventHistory, Filters
 from wampasgi.router.matching import matcher
-from wampasgi.router.retention import RetainedEvents
+from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.types import Match
 
 TOPICS = st.sampled_from(["com.a", "com.b", "com.a.b"])

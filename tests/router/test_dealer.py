@@ -9,7 +9,7 @@ import pytest
 
 from tests.router.dealing import PROCEDURE, answer, call, client, new_dealer, register, wire
 from wampasgi.errors import NO_SUCH_REGISTRATION, RemoteProtocolError, WAMPError
-from wampasgi.messages import Call, Cancel, Error, Interrupt, Register, Unregister, Yield
+from wampasgi.protocol.messages import Call, Cancel, Error, Interrupt, Register, Unregister, Yield
 from wampasgi.router.dealer import Dealer, Outgoing
 
 CALLER, CALLEE, SECOND, THIRD = 10, 11, 12, 13

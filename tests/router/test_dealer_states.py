@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.router.dealing import CALLEE_FEATURES, CALLER_FEATURES, client, new_dealer
-from wampasgi.messages import (
+from wampasgi.protocol.messages import (
     Call,
     Cancel,
     Error,

@@ -10,7 +10,7 @@ from wampasgi.errors import (
     PROCEDURE_ALREADY_EXISTS,
     WAMPError,
 )
-from wampasgi.ids import SequentialIds
+from wampasgi.protocol.ids import SequentialIds
 from wampasgi.router.registrations import INVOKE_POLICIES, Registration, Registrations
 
 URI = "com.myapp.procedure"

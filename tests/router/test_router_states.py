@@ -14,14 +14,14 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from tests.router.dealing import CALLEE_FEATURES, CALLER_FEATURES, Client, client
 from tests.router.test_dealer_states import PATTERNS, URIS, Model, Realm, someone_is_there
-from wampasgi.encoded import EncodedMessage
 from wampasgi.errors import WAMPError
-from wampasgi.identity import AuthenticationDetails
-from wampasgi.joined import JoinedSessions
-from wampasgi.messages import Call, Invocation, Message
-from wampasgi.peer import Peer
+from wampasgi.peers.encoded import EncodedMessage
+from wampasgi.peers.identity import AuthenticationDetails
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
+from wampasgi.protocol.messages import Call, Invocation, Message
 from wampasgi.router.dealer import Outgoing
-from wampasgi.session import Session
+from wampasgi.router.router import JoinedSessions
 from wampasgi.types import Match
 
 SERVER, WATCHER = 10**9, 10**9 + 1

@@ -18,14 +18,17 @@ from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
 from wampasgi.auth.scram import SCRAMMethod, scram_credential
 from wampasgi.auth.ticket import TicketMethod
 from wampasgi.auth.transport import TransportAuthenticationMiddleware
-from wampasgi.challenges import SCRAMCredential, derive_key
+from wampasgi.protocol.challenges import SCRAMCredential, derive_key
+from wampasgi.protocol.messages import Authenticate, Challenge
 
 __all__ = [
     "Accepted",
     "AnonymousMethod",
     "AnonymousMiddleware",
+    "Authenticate",
     "CRAAuthRequirement",
     "CRAMethod",
+    "Challenge",
     "ChallengeMethod",
     "ChallengeMiddleware",
     "CryptosignMethod",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from wampasgi.session import Session
+from wampasgi.peers.session import Session
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 _ANONYMOUS = "anonymous"

@@ -19,8 +19,8 @@ from wampasgi.auth.scram import (
     SCRAMMethod,
     SCRAMSessionExchange,
 )
-from wampasgi.challenges import SCRAMCredential, salted_password, saslprep, scram_keys
-from wampasgi.messages import Authenticate
+from wampasgi.protocol.challenges import SCRAMCredential, salted_password, saslprep, scram_keys
+from wampasgi.protocol.messages import Authenticate
 
 
 def autobahn_scram_credential(

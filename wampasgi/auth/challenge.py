@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wampasgi.auth.asking import FAILED, refuse_failed
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
+from wampasgi.auth.questions import FAILED, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED, RemoteProtocolError
-from wampasgi.identity import Identity
 from wampasgi.logs import about, logger_named
-from wampasgi.messages import Abort, Authenticate, Challenge
-from wampasgi.peer import Peer
-from wampasgi.session import Session
-from wampasgi.transport import Disconnected
+from wampasgi.peers.identity import Identity
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
+from wampasgi.peers.transport import Disconnected
+from wampasgi.protocol.messages import Abort, Authenticate, Challenge
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 logger = logger_named("wampasgi.auth")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from wampasgi.auth.asking import Question, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.challenges import cra_challenge, mock_salt, verify_cra
-from wampasgi.handlers import HandlerPlan
-from wampasgi.messages import Authenticate
-from wampasgi.session import Session
+from wampasgi.auth.questions import Question, identify
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.peers.session import Session
+from wampasgi.protocol.challenges import cra_challenge, mock_salt, verify_cra
+from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
 
 

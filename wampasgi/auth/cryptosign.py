@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from wampasgi.auth.asking import Question, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.challenges import cryptosign_verifier, is_public_key
-from wampasgi.handlers import HandlerPlan
-from wampasgi.messages import Authenticate
-from wampasgi.session import Session
+from wampasgi.auth.questions import Question, identify
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.peers.session import Session
+from wampasgi.protocol.challenges import cryptosign_verifier, is_public_key
+from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
 
 _Verify = Callable[[str, str, str], bool]

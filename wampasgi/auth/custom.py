@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wampasgi.auth.asking import FAILED, Question, refuse_failed
+from wampasgi.auth.questions import FAILED, Question, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED
-from wampasgi.handlers import HandlerPlan
-from wampasgi.peer import Peer
-from wampasgi.session import Session
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
 from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from wampasgi.errors import NO_MATCHING_AUTH_METHOD
-from wampasgi.peer import Peer
-from wampasgi.session import Session
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wampasgi.messages import Authenticate
-from wampasgi.session import Session
+from wampasgi.peers.session import Session
+from wampasgi.protocol.messages import Authenticate
 
 
 class Unsuitable(Exception):

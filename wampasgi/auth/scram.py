@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from wampasgi.auth.asking import Question, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.challenges import (
+from wampasgi.auth.questions import Question, identify
+from wampasgi.errors import AUTHENTICATION_FAILED
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.peers.session import Session
+from wampasgi.protocol.challenges import (
     KDF,
     SCRAMCredential,
     SCRAMExchange,
@@ -21,10 +24,7 @@ from wampasgi.challenges import (
     scram_server_signature,
     verify_scram,
 )
-from wampasgi.errors import AUTHENTICATION_FAILED
-from wampasgi.handlers import HandlerPlan
-from wampasgi.messages import Authenticate
-from wampasgi.session import Session
+from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
 
 #: Octets. The specification recommends 16 for both.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wampasgi.auth.asking import Question
 from wampasgi.auth.method import Accepted
-from wampasgi.handlers import HandlerPlan
-from wampasgi.messages import Authenticate
-from wampasgi.session import Session
+from wampasgi.auth.questions import Question
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.peers.session import Session
+from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wampasgi.auth.asking import Question, refuse_failed
-from wampasgi.handlers import HandlerPlan
-from wampasgi.peer import Peer
-from wampasgi.session import Session
+from wampasgi.auth.questions import Question, refuse_failed
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
 from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 
 

@@ -13,17 +13,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
-from wampasgi.features import announced
-from wampasgi.messages import Event, Unsubscribed
+from wampasgi.protocol.features import announced
+from wampasgi.protocol.messages import Event, Unsubscribed
+from wampasgi.router.interfaces import Observer, SessionDetails
 from wampasgi.router.matching import URIMap
-from wampasgi.router.observing import Observer
 from wampasgi.router.publish_options import conditions, event_details, select
-from wampasgi.router.session_details import SessionDetails
-from wampasgi.router.stored import StoredEvent, store
+from wampasgi.router.stored_events import StoredEvent, store
 
 if TYPE_CHECKING:
-    from wampasgi.router.history import EventHistory, Filters, Record
-    from wampasgi.router.retention import RetainedEvents
+    from wampasgi.router.event_history import EventHistory, Filters, Record
+    from wampasgi.router.retained_events import RetainedEvents
     from wampasgi.types import Match
 
 

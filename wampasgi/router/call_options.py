@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wampasgi.errors import RemoteProtocolError
-from wampasgi.messages import PAYLOAD_OPTIONS, Call
+from wampasgi.protocol.messages import PAYLOAD_OPTIONS, Call
 from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.registrations import Callee
 

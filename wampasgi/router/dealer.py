@@ -22,7 +22,7 @@ from wampasgi.errors import (
     RemoteProtocolError,
     WAMPError,
 )
-from wampasgi.messages import (
+from wampasgi.protocol.messages import (
     Call,
     Cancel,
     Error,
@@ -42,9 +42,9 @@ from wampasgi.router.call_options import (
     lacking_feature,
     payload_attributes,
 )
+from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.registrations import Callee, Registrations
-from wampasgi.router.session_details import SessionDetails
 
 #: A message and the session ID of its recipient.
 Outgoing: TypeAlias = tuple[int, Message]

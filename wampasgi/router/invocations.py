@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wampasgi.errors import RemoteProtocolError
-from wampasgi.features import announced
-from wampasgi.ids import MAX_ID
-from wampasgi.messages import MESSAGE_NAMES, Call, Error, Yield
+from wampasgi.protocol.features import announced
+from wampasgi.protocol.ids import MAX_ID
+from wampasgi.protocol.messages import MESSAGE_NAMES, Call, Error, Yield
+from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.registrations import Callee, Registration
-from wampasgi.router.session_details import SessionDetails
 
 #: How many of its invocations that were given up, and of its calls that ended before the last CALL, are
 #: remembered of one session.

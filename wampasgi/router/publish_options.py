@@ -11,11 +11,11 @@ from functools import partial
 from itertools import filterfalse
 from typing import Any, Final, TypeAlias
 
-from wampasgi.attributes import PUBLISH_RULES
 from wampasgi.errors import RemoteProtocolError
-from wampasgi.features import announced
-from wampasgi.messages import PAYLOAD_OPTIONS
-from wampasgi.router.session_details import SessionDetails
+from wampasgi.protocol.features import announced
+from wampasgi.protocol.messages import PAYLOAD_OPTIONS
+from wampasgi.protocol.options import PUBLISH_RULES
+from wampasgi.router.interfaces import SessionDetails
 
 #: The lists of PUBLISH.Options that say who is not to receive the event, and who alone is.
 BLACKLISTS: Final = frozenset(["exclude", "exclude_authid", "exclude_authrole"])

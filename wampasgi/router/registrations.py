@@ -17,9 +17,9 @@ from wampasgi.errors import (
     PROCEDURE_ALREADY_EXISTS,
     WAMPError,
 )
+from wampasgi.protocol.uris import MATCH_POLICIES
+from wampasgi.router.interfaces import Observer
 from wampasgi.router.matching import URIMap
-from wampasgi.router.observing import Observer
-from wampasgi.uris import MATCH_POLICIES
 
 if TYPE_CHECKING:
     from wampasgi.types import Match

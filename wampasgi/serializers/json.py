@@ -10,9 +10,9 @@ from __future__ import annotations
 import orjson
 
 from wampasgi.errors import RemoteProtocolError, UnserializableValue
-from wampasgi.serializers import binary
+from wampasgi.serializers import json_bytes
 from wampasgi.serializers.base import SHALLOW, Encoded, check_depth, plain
-from wampasgi.serializers.binary import MARK
+from wampasgi.serializers.json_bytes import MARK
 from wampasgi.types import RawMessage
 
 # orjson reads a dataclass with slots, one of them unset, from an address that isn't there.
@@ -37,7 +37,7 @@ class JSONSerializer:
             if (
                 "\\" in text
                 and MARK in text
-                and binary.has_marked(orjson.loads(orjson.dumps(message, _without_bytes, _OPTIONS)))
+                and json_bytes.has_marked(orjson.loads(orjson.dumps(message, _without_bytes, _OPTIONS)))
             ):
                 raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")
         except Exception as error:  # a value's own code runs in it, and may raise anything
@@ -55,7 +55,7 @@ class JSONSerializer:
         if len(data) > _SHORT:
             check_depth(decoded, _count(data, "[") + _count(data, "{"))
         if "\\" in data and MARK in data:
-            return binary.restore(decoded)
+            return json_bytes.restore(decoded)
         return decoded
 
 
@@ -69,7 +69,7 @@ def _count(text: str, character: str) -> int:
 
 def _default(value: object) -> object:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return binary.to_string(bytes(value))
+        return json_bytes.to_string(bytes(value))
     return plain(value)
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from wampasgi.errors import ConfigurationError, LocalProtocolError
 from wampasgi.serializers import batching
+from wampasgi.serializers.available import chosen, installed
 from wampasgi.serializers.base import Encoded, Serializer
-from wampasgi.serializers.choice import chosen, installed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from wampasgi.messages import Call, Cancel, Error, Result
-from wampasgi.rpc import unwrap
+from wampasgi.injection.results import unwrap
+from wampasgi.protocol.messages import Call, Cancel, Error, Result
 from wampasgi.testing.exchange import Exchange, answers, error_of
 from wampasgi.testing.outcomes import ExpectationFailed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wampasgi.messages import Abort, Goodbye, Message
+from wampasgi.protocol.messages import Abort, Goodbye, Message
 from wampasgi.testing.outcomes import ExpectationFailed, SessionClosed, parsed
 from wampasgi.testing.socket import WebSocketClose
 from wampasgi.testing.wire import Wire

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TypeAlias, TypeVar
 
 from wampasgi.errors import WAMPError
-from wampasgi.ids import MAX_ID, SequentialIds
-from wampasgi.messages import (
+from wampasgi.protocol.ids import MAX_ID, SequentialIds
+from wampasgi.protocol.messages import (
     Abort,
     Call,
     Error,

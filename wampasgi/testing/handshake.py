@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from wampasgi.challenges import cra_signature, derive_key
-from wampasgi.messages import Abort, Authenticate, Challenge, Hello, Welcome
+from wampasgi.protocol.challenges import cra_signature, derive_key
+from wampasgi.protocol.messages import Abort, Authenticate, Challenge, Hello, Welcome
 from wampasgi.testing.outcomes import ExpectationFailed, SessionAborted, parsed
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.wire import Wire

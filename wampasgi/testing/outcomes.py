@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wampasgi.errors import ConnectionClosed, RemoteProtocolError, WAMPError
-from wampasgi.messages import MESSAGE_NAMES, Abort, Message
-from wampasgi.parsing import parse
+from wampasgi.protocol.messages import MESSAGE_NAMES, Abort, Message
+from wampasgi.protocol.parsing import parse
 from wampasgi.types import RawMessage
 
 #: How much of what arrived is shown.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wampasgi import messages
+from wampasgi.protocol import messages
 from wampasgi.testing.exchange import Exchange
 from wampasgi.types import RawMessage
 

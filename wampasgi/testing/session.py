@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wampasgi.errors import CLOSE_REALM
-from wampasgi.messages import (
+from wampasgi.protocol.messages import (
     Abort,
     Call,
     Goodbye,

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from anyio.streams.memory import MemoryObjectSendStream
 
 from wampasgi.errors import GOODBYE_AND_OUT, RemoteProtocolError
-from wampasgi.messages import Goodbye
+from wampasgi.protocol.messages import Goodbye
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import ASGIApp, ASGIEvent, RawMessage, Receive, Scope, Send
 

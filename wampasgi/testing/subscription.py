@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wampasgi import messages
-from wampasgi.events import Event
+from wampasgi.configuration.handlers import Event
+from wampasgi.protocol import messages
 from wampasgi.testing.exchange import Exchange
 from wampasgi.testing.outcomes import ExpectationFailed
 from wampasgi.types import RawMessage

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import anyio
 from starlette.testclient import WebSocketTestSession
 
-from wampasgi.messages import Abort, Goodbye
+from wampasgi.protocol.messages import Abort, Goodbye
 from wampasgi.serializers import Subprotocol
 from wampasgi.testing.outcomes import ExpectationFailed, SessionClosed, Timeout, what_arrived
 from wampasgi.testing.socket import Ended, ServedSocket, Unreadable, WebSocketClose, received

@@ -1,1 +1,0 @@
-"""Bytes and messages that nobody has thought of: `python -m fuzz`."""

@@ -1,1 +1,0 @@
-"""Many sessions that behave badly, beside some that must not notice: `python -m soak`."""

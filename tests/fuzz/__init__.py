@@ -1,0 +1,1 @@
+"""Bytes and messages that nobody has thought of: `python -m tests.fuzz`."""

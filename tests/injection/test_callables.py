@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import pytest
+
+from wampasgi.errors import ConfigurationError
+from wampasgi.injection.callables import EMPTY, UserFunction, describe
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+pytestmark = pytest.mark.anyio
+
+
+async def coroutine(a: int = 1) -> int:
+    return a
+
+
+async def async_generator(a: int = 1) -> AsyncIterator[int]:
+    yield a
+
+
+def generator(a: int = 1) -> Iterator[int]:
+    yield a
+
+
+def plain(a: int = 1) -> int:
+    return a
+
+
+@asynccontextmanager
+async def async_manager(a: int = 1) -> AsyncIterator[int]:
+    yield a
+
+
+@contextmanager
+def manager(a: int = 1) -> Iterator[int]:
+    yield a
+
+
+def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def made_async(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Handlers:
+    async def method(self, a: int) -> int:
+        return a
+
+    @classmethod
+    async def of_class(cls, a: int) -> int:
+        return a
+
+    @passing_on
+    async def decorated(self, a: int) -> int:
+        return a
+
+
+class AsyncCallable:
+    async def __call__(self, a: int) -> int:
+        return a
+
+
+class GeneratorCallable:
+    async def __call__(self, a: int) -> AsyncIterator[int]:
+        yield a
+
+
+class SyncCallable:
+    def __call__(self, a: int) -> int:
+        return a
+
+
+class HoldsPartial:
+    __call__ = staticmethod(functools.partial(coroutine, 1))
+
+
+class HoldsBuiltin:
+    __call__ = len
+
+
+@dataclass
+class Page:
+    size: int = 10
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (coroutine, "coroutine"),
+        (async_generator, "async_generator"),
+        (generator, "generator"),
+        (plain, "sync"),
+        (functools.partial(coroutine, 1), "coroutine"),
+        (functools.partial(functools.partial(async_generator), a=1), "async_generator"),
+        (functools.partial(plain, 1), "sync"),
+        (staticmethod(coroutine), "coroutine"),
+        (Handlers().method, "coroutine"),
+        (Handlers.of_class, "coroutine"),
+        (Handlers().decorated, "coroutine"),
+        (AsyncCallable(), "coroutine"),
+        (functools.partial(AsyncCallable(), 1), "coroutine"),
+        (GeneratorCallable(), "async_generator"),
+        (SyncCallable(), "sync"),
+        (HoldsPartial(), "coroutine"),
+        (AsyncCallable, "sync"),
+        (Page, "sync"),
+        (dict, "sync"),
+        (functools.lru_cache(plain), "sync"),
+        (passing_on(coroutine), "coroutine"),
+        (passing_on(async_generator), "async_generator"),
+        (passing_on(generator), "generator"),
+        (passing_on(plain), "sync"),
+        (made_async(plain), "coroutine"),
+        (made_async(generator), "coroutine"),
+        (async_manager, "async_generator"),
+        (manager, "generator"),
+    ],
+)
+def test_callable_is_what_calling_it_gives(function: Any, kind: str) -> None:
+    assert UserFunction.read(function).kind == kind
+
+
+async def test_plain_wrapper_may_answer_itself_or_pass_on_a_coroutine() -> None:
+    @functools.wraps(coroutine)
+    def cached(a: int) -> Any:
+        return a if a == 1 else coroutine(a)
+
+    function = UserFunction.read(cached).function
+
+    assert [await function(1), await function(2)] == [1, 2]
+
+
+def test_plain_wrapper_may_answer_for_a_generator() -> None:
+    @functools.wraps(generator)
+    def first(a: int) -> Any:
+        return a if a == 1 else generator(a)
+
+    function = UserFunction.read(first).function
+
+    assert [*function(1), *function(2)] == [1, 2]
+
+
+def test_plain_wrapper_of_an_async_generator_has_to_return_one() -> None:
+    @functools.wraps(async_generator)
+    def wrapper(a: int) -> Any:
+        return a
+
+    with pytest.raises(
+        TypeError, match=r"wrapper|async_generator.* has to return an async generator, not int"
+    ):
+        UserFunction.read(wrapper).function(1)
+
+
+def test_not_callable_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="5 is not callable"):
+        UserFunction.read(cast("Any", 5))
+
+
+def test_description_says_where_the_function_stands() -> None:
+    line = plain.__code__.co_firstlineno
+
+    assert describe(plain) == f"{__name__}.plain ({__file__}:{line})"
+    assert describe(functools.partial(plain, 1)) == describe(plain)
+    assert describe(passing_on(plain)) == describe(plain)
+    assert describe(AsyncCallable()).startswith(f"{__name__}.AsyncCallable ({__file__}:")
+    assert describe(Handlers().method).startswith(f"{__name__}.Handlers.method ({__file__}:")
+    assert (
+        describe(HoldsPartial())
+        == f"{__name__}.HoldsPartial ({__file__}:{coroutine.__code__.co_firstlineno})"
+    )
+    assert describe(HoldsBuiltin()) == f"{__name__}.HoldsBuiltin"
+    assert describe(AsyncCallable) == f"{__name__}.AsyncCallable"
+    assert describe(dict) == "builtins.dict"
+
+
+def test_annotations_are_resolved_with_what_annotated_carries() -> None:
+    def function(a: Annotated[int, "positive"], b: list[Page], c) -> Decimal | None: ...  # type: ignore[no-untyped-def]
+
+    a, b, c = UserFunction.read(function).parameters
+
+    assert a.annotation == Annotated[int, "positive"]
+    assert b.annotation == list[Page]
+    assert c.annotation is EMPTY
+
+
+def test_annotation_may_name_what_the_function_around_knows() -> None:
+    class Local:
+        pass
+
+    def function(a: Local) -> Any:
+        return Local
+
+    assert UserFunction.read(function).parameters[0].annotation is Local
+
+
+def test_name_that_is_not_bound_yet_does_not_hinder_the_others() -> None:
+    def function(a: int) -> Any:
+        return later
+
+    (parameter,) = UserFunction.read(function).parameters
+    later = 1
+
+    assert parameter.annotation is int
+    assert function(1) == later
+
+
+def test_unresolvable_annotation_is_a_problem_of_its_parameter_alone() -> None:
+    def function(a: Decimal, b: int) -> None: ...
+
+    a, b = UserFunction.read(function).parameters
+
+    assert a.annotation is EMPTY
+    assert a.problem == "its annotation 'Decimal' cannot be resolved: name 'Decimal' is not defined"
+    assert (b.annotation, b.problem) == (int, None)
+
+
+def test_signature_that_a_wrapper_declares_is_its_own() -> None:
+    def other(page: Page) -> None: ...
+
+    wrapper = passing_on(plain)
+    vars(wrapper)["__signature__"] = inspect.signature(other)
+    (parameter,) = UserFunction.read(wrapper).parameters
+
+    assert (parameter.name, parameter.annotation) == ("page", Page)
+
+
+def test_signature_that_an_object_declares_is_its_own() -> None:
+    page = SyncCallable()
+    vars(page)["__signature__"] = inspect.signature(plain)
+
+    assert UserFunction.read(page).parameters[0].default == 1
+    assert describe(page) == f"{__name__}.SyncCallable"
+
+
+def test_keywords_of_a_partial_are_no_parameters_any_more() -> None:
+    def function(a: int, b: int, *, c: int) -> None: ...
+
+    read = UserFunction.read(functools.partial(functools.partial(function, c=3), 1))
+
+    assert [parameter.name for parameter in read.parameters] == ["b"]
+
+
+def test_builtin_without_signature_takes_nothing() -> None:
+    assert UserFunction.read(dict).parameters == ()
+
+
+def test_annotations_that_cannot_be_read_at_all_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where Python evaluates annotations late, and one names what only a type checker imports.
+    def signature(function: object) -> None:
+        raise NameError("name 'Decimal' is not defined")
+
+    monkeypatch.setattr(inspect, "signature", signature)
+
+    with pytest.raises(
+        ConfigurationError, match=r"plain \(.*: an annotation cannot be resolved: name 'Decimal'"
+    ):
+        UserFunction.read(plain)

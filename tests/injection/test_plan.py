@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Annotated, Any
+from uuid import UUID
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from pydantic import Field
+
+from wampasgi.errors import ConfigurationError, InvalidArgument
+from wampasgi.injection.dependencies import DefaultArg, Depends
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.injection.results import RPCProgressReport, RPCResult
+
+pytestmark = pytest.mark.anyio
+
+SOME_ID = "6f1f3c0e-5f7a-4f0e-9d43-0d7a3f6f2a11"
+
+
+class Session:
+    pass
+
+
+SESSION = Session()
+PROVIDED: dict[str, type | None] = {"session": Session, "topic_uri": None}
+VALUES = {"session": SESSION, "topic_uri": "com.topic"}
+Log = list[Any]
+
+
+def plan_of(function: Callable[..., Any], *, takes_payload: bool = True, **default_args: Any) -> HandlerPlan:
+    defaults = {name: DefaultArg(value) for name, value in default_args.items()}
+    return HandlerPlan.read(function, provided=PROVIDED, default_args=defaults, takes_payload=takes_payload)
+
+
+async def coroutine(a: int, b: int = 0) -> int:
+    return a + b
+
+
+async def async_generator(a: int, b: int = 0) -> AsyncIterator[int]:
+    yield a
+    yield b
+
+
+def plain(a: int, b: int = 0) -> int:
+    return a + b
+
+
+def generator(a: int) -> Iterator[int]:
+    yield a
+
+
+class Handlers:
+    async def __call__(self, a: int, b: int = 0) -> int:
+        return a + b
+
+    async def method(self, a: int, b: int = 0) -> int:
+        return a + b
+
+
+def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (coroutine, "coroutine"),
+        (async_generator, "async_generator"),
+        (plain, "sync"),
+        (Handlers(), "coroutine"),
+        (Handlers().method, "coroutine"),
+        (functools.partial(coroutine), "coroutine"),
+        (passing_on(coroutine), "coroutine"),
+        (passing_on(async_generator), "async_generator"),
+    ],
+)
+async def test_plan_tells_what_kind_of_handler_it_has_and_runs_it(
+    function: Callable[..., Any], kind: str
+) -> None:
+    plan = plan_of(function)
+
+    assert plan.kind == kind
+    if plan.kind == "async_generator":
+        assert [value async for value in plan.iterate({}, [1], {"b": 2})] == [1, 2]
+    else:
+        assert await plan.call({}, [1], {"b": 2}) == 3
+
+
+def test_plan_names_its_handler() -> None:
+    plan = plan_of(coroutine)
+
+    assert plan.name == f"{__name__}.coroutine"
+    assert plan.description == f"{plan.name} ({__file__}:{coroutine.__code__.co_firstlineno})"
+
+
+@pytest.mark.parametrize("function", [generator, passing_on(generator), functools.partial(generator, 1)])
+def test_sync_generator_function_is_no_handler(function: Callable[..., Any]) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"generator \(.*\) is a sync generator function.* make it async"
+    ):
+        plan_of(function)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "bound"),
+    [([1], {}, [1, 0]), ([1, 2], {}, [1, 2]), (["1"], {"b": "2"}, [1, 2]), ([], {"b": 2, "a": 1}, [1, 2])],
+)
+def test_arguments_are_bound_without_a_loop(args: Any, kwargs: Any, bound: Any) -> None:
+    plan = plan_of(coroutine)
+
+    assert plan.needs_solving is False
+    assert plan.bind({}, args, kwargs) == (bound, {})
+
+
+def test_calls_do_not_see_each_others_arguments() -> None:
+    plan = plan_of(coroutine)
+
+    assert plan.bind({}, [1, 2]) == ([1, 2], {})
+    assert plan.bind({}, [3]) == ([3, 0], {})
+
+
+def mixed(a: int, session: Session, /, b: int, db: str, *, c: int = 3, topic_uri: str) -> None: ...
+
+
+def test_positional_arguments_fill_the_parameters_that_nothing_else_fills() -> None:
+    plan = plan_of(mixed, db="database")
+
+    bound = inspect.signature(mixed).bind(*plan.bind(VALUES, [1, 2])[0], **plan.bind(VALUES, [1, 2])[1])
+
+    assert bound.arguments == {
+        "a": 1,
+        "session": SESSION,
+        "b": 2,
+        "db": "database",
+        "c": 3,
+        "topic_uri": "com.topic",
+    }
+    assert plan.bind(VALUES, [1], {"b": 2, "c": 4})[1] == {"c": 4, "topic_uri": "com.topic"}
+
+
+@pytest.mark.parametrize("name", ["a", "session", "db", "topic_uri"])
+def test_caller_cannot_send_what_is_not_the_payloads(name: str) -> None:
+    plan = plan_of(mixed, db="database")
+
+    with pytest.raises(InvalidArgument) as caught:
+        plan.bind(VALUES, [1, 2], {name: 5})
+    assert caught.value.kwargs["errors"] == [
+        {
+            "argument": name,
+            "path": [],
+            "reason": "takes a positional argument only" if name == "a" else "unexpected keyword argument",
+            "type": "unexpected_keyword_argument",
+        }
+    ]
+
+
+def test_caller_cannot_send_what_is_injected_into_a_handler_with_any_keywords() -> None:
+    def handler(session: Session, **kwargs: Any) -> None: ...
+
+    plan = plan_of(handler)
+
+    assert plan.bind(VALUES, [], {"name": 1}) == ([SESSION], {"name": 1})
+    with pytest.raises(InvalidArgument, match="'session': unexpected keyword argument"):
+        plan.bind(VALUES, [], {"session": 5})
+
+
+def test_variadic_parameters_take_the_rest_of_the_payload() -> None:
+    def handler(
+        first: str, session: Session, *ids: UUID, flag: bool = False, **counts: Annotated[int, Field(gt=0)]
+    ) -> None: ...
+
+    plan = plan_of(handler)
+
+    assert plan.bind(VALUES, ["a", SOME_ID], {"x": "1"}) == (
+        ["a", SESSION, UUID(SOME_ID)],
+        {"flag": False, "x": 1},
+    )
+    assert plan.bind(VALUES, ["a"]) == (["a", SESSION], {"flag": False})
+    with pytest.raises(InvalidArgument) as caught:
+        plan.bind(VALUES, ["a", "no id"], {"x": 0})
+    assert [(misfit["argument"], misfit["path"]) for misfit in caught.value.kwargs["errors"]] == [
+        ("ids", [0]),
+        ("x", []),
+    ]
+
+
+def test_annotation_of_variadic_parameters_has_to_be_usable() -> None:
+    def unresolvable(*args: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    def unschemable(**kwargs: Session) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="'args': its annotation 'Nowhere' cannot be resolved"):
+        plan_of(unresolvable)
+    with pytest.raises(ConfigurationError, match="'kwargs': no payload can be validated by its annotation"):
+        plan_of(unschemable)
+
+
+def test_handler_without_payload_has_to_be_filled_otherwise() -> None:
+    async def gatekeeper(session: Session, topic_uri: str, db: str, limit: int = 5, *args: Any) -> None: ...
+
+    assert plan_of(gatekeeper, takes_payload=False, db="database").bind(VALUES) == (
+        [SESSION, "com.topic", "database", 5],
+        {},
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        plan_of(gatekeeper, takes_payload=False)
+    place = f"{__file__}:{gatekeeper.__code__.co_firstlineno}"
+    assert str(caught.value) == (
+        f"{__name__}.{gatekeeper.__qualname__} ({place}):"
+        " nothing can fill the parameter 'db': the framework has no argument of this name here;"
+        " give it a default, add set_default_arg('db', ...), or use Depends"
+    )
+
+
+def test_dependency_of_a_handler_without_payload_reads_no_keywords() -> None:
+    def paged(limit: int) -> int:
+        return limit
+
+    async def gatekeeper(limit: int = Depends(paged)) -> None: ...
+
+    with pytest.raises(
+        ConfigurationError, match=r"paged \(.*'limit': the framework has no argument of this name"
+    ):
+        plan_of(gatekeeper, takes_payload=False)
+
+
+def test_what_a_run_does_not_provide_is_left_to_the_parameters_default() -> None:
+    async def handler(session: Session | None = None) -> None: ...
+
+    async def needy(session: Session) -> None: ...
+
+    assert plan_of(handler).bind({}) == ([None], {})
+    with pytest.raises(LookupError, match=r"needy \(.*\) asks for 'session', which there is none of"):
+        plan_of(needy).bind({})
+
+
+def test_decorated_handler_gets_its_arguments_by_name() -> None:
+    assert plan_of(passing_on(coroutine)).bind({}, [1]) == ([], {"a": 1, "b": 0})
+
+
+def test_decorated_handler_with_more_positional_arguments_gets_them_in_order() -> None:
+    @passing_on
+    def handler(a: int, *args: int) -> None: ...
+
+    assert plan_of(handler).bind({}, [1, 2]) == ([1, 2], {})
+
+
+async def test_sync_handler_runs_in_a_thread_with_the_callers_context() -> None:
+    number: ContextVar[int] = ContextVar("number")
+
+    def handler() -> tuple[int, int]:
+        return number.get(), threading.get_ident()
+
+    number.set(5)
+    seen, thread = await plan_of(handler).call({})
+
+    assert seen == 5
+    assert thread != threading.get_ident()
+
+
+async def test_awaitable_that_a_sync_handler_returns_is_awaited() -> None:
+    def handler(a: int) -> Awaitable[int]:
+        return coroutine(a)
+
+    assert await plan_of(handler).call({}, [1]) == 1
+
+
+@pytest.mark.parametrize("function", [coroutine, plain])
+async def test_misfit_keeps_the_handler_from_running(function: Callable[..., Any]) -> None:
+    with pytest.raises(InvalidArgument, match="argument 'a': Input should be a valid integer"):
+        await plan_of(function).call({}, ["x"])
+
+
+async def test_error_of_the_handler_is_the_callers() -> None:
+    async def handler() -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await plan_of(handler).call({})
+
+
+async def opened(log: Log) -> AsyncIterator[None]:
+    log.append("open")
+    try:
+        yield
+    except BaseException as error:
+        log.append(type(error).__name__)
+        raise
+    else:
+        log.append("done")
+    finally:
+        log.append("close")
+
+
+async def counting(
+    log: Log, until: int = 2, final: Any = None, resource: None = Depends(opened)
+) -> AsyncIterator[Any]:
+    try:
+        for number in range(until):
+            yield RPCProgressReport(number)
+        yield final
+    finally:
+        await checkpoint()
+        log.append("generator closed")
+
+
+async def test_dependencies_are_open_until_the_generator_has_ended() -> None:
+    log: Log = []
+    async for value in plan_of(counting, log=log).iterate({}, [1]):
+        log.append(value)
+
+    assert log == ["open", RPCProgressReport(0), None, "generator closed", "done", "close"]
+
+
+async def test_misfit_keeps_the_generator_from_starting() -> None:
+    log: Log = []
+    with pytest.raises(InvalidArgument):
+        await anext(plan_of(counting, log=log).iterate({}, ["x"]))
+    assert log == []
+
+
+async def test_generator_that_is_closed_after_its_final_value_ends_as_a_success() -> None:
+    log: Log = []
+    values = plan_of(counting, log=log).iterate({}, [0], {"final": RPCResult(5)})
+
+    assert await anext(values) == RPCResult(5)
+    await values.aclose()
+
+    assert log == ["open", "generator closed", "done", "close"]
+
+
+async def test_generator_that_is_closed_amid_its_progress_ends_as_given_up() -> None:
+    log: Log = []
+    values = plan_of(counting, log=log).iterate({}, [1])
+
+    await anext(values)
+    await values.aclose()
+
+    assert log == ["open", "generator closed", "GeneratorExit", "close"]
+
+
+async def test_failure_of_the_generator_reaches_dependencies_and_caller() -> None:
+    log: Log = []
+
+    async def failing(resource: None = Depends(opened)) -> AsyncIterator[int]:
+        yield 1
+        raise KeyError("mine")
+
+    values = plan_of(failing, log=log).iterate({})
+    log.append(await anext(values))
+    with pytest.raises(KeyError, match="mine"):
+        await anext(values)
+    assert log == ["open", 1, "KeyError", "close"]
+
+
+async def test_failure_of_a_dependency_keeps_the_generator_from_starting() -> None:
+    log: Log = []
+
+    async def broken() -> None:
+        raise KeyError
+
+    async def handler(a: None = Depends(opened), b: None = Depends(broken)) -> AsyncIterator[int]:
+        log.append("started")
+        yield 1
+
+    with pytest.raises(KeyError):
+        await anext(plan_of(handler, log=log).iterate({}))
+    assert log == ["open", "KeyError", "close"]
+
+
+async def test_failure_while_closing_the_generator_reaches_dependencies_and_caller() -> None:
+    log: Log = []
+
+    async def handler(a: None = Depends(opened)) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise KeyError("closing")
+
+    values = plan_of(handler, log=log).iterate({})
+    await anext(values)
+
+    with pytest.raises(KeyError, match="closing"):
+        await values.aclose()
+    assert log == ["open", "KeyError", "close"]
+
+
+async def test_thrown_error_is_raised_at_the_yield_of_the_handler() -> None:
+    log: Log = []
+
+    async def handler(a: None = Depends(opened)) -> AsyncIterator[str]:
+        try:
+            yield "first"
+        except KeyError:
+            yield "caught"
+
+    values = plan_of(handler, log=log).iterate({})
+
+    assert await anext(values) == "first"
+    assert await values.athrow(KeyError()) == "caught"
+    with pytest.raises(LookupError):
+        await values.athrow(LookupError())
+    assert log == ["open", "LookupError", "close"]
+
+
+async def test_cancellation_inside_the_generator_closes_all() -> None:
+    log: Log = []
+
+    async def handler(a: None = Depends(opened)) -> AsyncIterator[int]:
+        try:
+            yield 1
+            scope.cancel()
+            await checkpoint()
+        finally:
+            log.append("generator closed")
+
+    with anyio.CancelScope() as scope:
+        async for _ in plan_of(handler, log=log).iterate({}):
+            log.append("value")
+
+    assert scope.cancelled_caught
+    assert log[:3] == ["open", "value", "generator closed"]
+    assert log[3] in ("Cancelled", "CancelledError")
+    assert log[4] == "close"
+
+
+async def test_handler_made_a_context_manager_is_iterated_as_the_generator_it_is() -> None:
+    log: Log = []
+
+    @asynccontextmanager
+    async def lifespan(session: Session) -> AsyncIterator[None]:
+        log.append(session)
+        yield
+        log.append("end")
+
+    async for _ in plan_of(lifespan, takes_payload=False).iterate(VALUES):
+        log.append("meanwhile")
+
+    assert log == [SESSION, "meanwhile", "end"]
+
+
+async def test_each_way_to_run_a_handler_names_the_other_where_it_does_not_fit() -> None:
+    with pytest.raises(TypeError, match="async_generator is an async generator: use iterate"):
+        await plan_of(async_generator).call({}, [1])
+    with pytest.raises(TypeError, match="coroutine is no async generator: use call"):
+        await anext(plan_of(coroutine).iterate({}, [1]))

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wampasgi.protocol.timestamps import nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01T00:00:00.001Z", 10**6),
+        ("1970-01-01t00:00:01z", 10**9),
+        ("1970-01-01 00:00:01Z", 10**9),
+        ("1970-01-01T01:30:00+01:30", 0),
+        ("1969-12-31T23:00:00.5-01:00", 5 * 10**8),
+        ("1970-01-01T00:00:00-00:00", 0),
+        ("1970-01-01T00:00:00.0000000019Z", 1),
+        ("2000-02-29T00:00:00Z", 951782400 * 10**9),
+        ("1990-12-31T23:59:60Z", 662688000 * 10**9),
+    ],
+)
+def test_timestamp_is_read(timestamp: str, expected: int) -> None:
+    assert nanoseconds(timestamp) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-23",
+        "2026-11-23T10:00:00",
+        "2026-11-23T10:00Z",
+        "2026-11-23T10:00:00,5Z",
+        "2026-11-23T10:00:00.Z",
+        "2026-11-23T10:00:00+0100",
+        "2026-11-23T10:00:00 Z",
+        "20261123T100000Z",
+        "0000-01-01T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-11-00T00:00:00Z",
+        "2026-11-31T00:00:00Z",
+        "2025-02-29T00:00:00Z",
+        "2026-11-23T24:00:00Z",
+        "2026-11-23T10:60:00Z",
+        "2026-11-23T10:00:61Z",
+        "2026-11-23T10:00:00+24:00",
+        "2026-11-23T10:00:00+01:60",
+        "2026-11-23T10:00:00Z\n",
+        "\uff12026-11-23T10:00:00Z",
+    ],
+)
+def test_what_is_no_timestamp_is_none(text: str) -> None:
+    assert nanoseconds(text) is None
+
+
+@settings(deadline=None)
+@given(
+    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
+    st.integers(-14 * 60, 14 * 60),
+)
+def test_timestamps_are_read_as_the_standard_library_reads_them(naive: datetime, minutes: int) -> None:
+    moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    assert nanoseconds(moment.isoformat()) == elapsed // timedelta(microseconds=1) * 1000

@@ -1,0 +1,223 @@
+"""What broker and registrations report, and the meta events that come of it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wampasgi.errors import WAMPError
+from wampasgi.protocol.ids import SequentialIds
+from wampasgi.router.broker import Broker
+from wampasgi.router.meta_events import MetaEvent, MetaEvents
+from wampasgi.router.registrations import Registrations
+
+ALICE, BOB = 11, 12
+NOON = "2026-11-23T12:00:00.000Z"
+
+
+@dataclass
+class HowItWas:
+    authmethod: str | None = "ticket"
+    authprovider: str | None = "static"
+
+
+@dataclass
+class Details:
+    authid: str | None = "alice"
+    authrole: str | None = "manager"
+    authentication: HowItWas = field(default_factory=HowItWas)
+
+
+class Realm:
+    """A broker and registrations that report to the same meta events."""
+
+    def __init__(self, *, heard: bool = True) -> None:
+        self.asked: list[str] = []
+        self.heard = heard
+        self.broker = Broker(
+            next_subscription_id=SequentialIds(101).next,
+            random_publication_id=itertools.count(5001).__next__,
+            sessions={},
+        )
+        self.registrations = Registrations(SequentialIds(201).next)
+        self.events = MetaEvents(is_heard=self.is_heard, now=lambda: NOON)
+        self.broker.observer = self.events.subscriptions
+        self.registrations.observer = self.events.registrations
+
+    def is_heard(self, topic: str) -> bool:
+        self.asked.append(topic)
+        return self.heard
+
+    def told(self) -> list[MetaEvent]:
+        return self.events.take()
+
+
+def test_subscribing_creates_and_then_adds() -> None:
+    realm = Realm()
+    realm.broker.subscribe(ALICE, "com.a", "prefix")
+    realm.broker.subscribe(ALICE, "com.a", "prefix")
+    realm.broker.subscribe(BOB, "com.a", "prefix")
+
+    details = {"id": 101, "created": NOON, "uri": "com.a", "match": "prefix"}
+    assert realm.told() == [
+        MetaEvent("wamp.subscription.on_create", [ALICE, details]),
+        MetaEvent("wamp.subscription.on_subscribe", [ALICE, 101]),
+        MetaEvent("wamp.subscription.on_subscribe", [BOB, 101]),
+    ]
+
+
+def test_unsubscribing_removes_and_then_deletes() -> None:
+    realm = Realm()
+    for session_id in ALICE, BOB:
+        realm.broker.subscribe(session_id, "com.a", "exact")
+    realm.told()
+
+    realm.broker.unsubscribe(ALICE, 101)
+    realm.broker.remove_session(BOB)
+
+    assert realm.told() == [
+        MetaEvent("wamp.subscription.on_unsubscribe", [ALICE, 101]),
+        MetaEvent("wamp.subscription.on_unsubscribe", [BOB, 101]),
+        MetaEvent("wamp.subscription.on_delete", [BOB, 101]),
+    ]
+
+
+def test_registering_creates_and_then_adds() -> None:
+    realm = Realm()
+    realm.registrations.add(ALICE, "com.a", {"invoke": "last"})
+    realm.registrations.add(BOB, "com.a", {"invoke": "last"})
+    with pytest.raises(WAMPError):
+        realm.registrations.add(BOB, "com.a", {"invoke": "last"})
+
+    details = {"id": 201, "created": NOON, "uri": "com.a", "match": "exact", "invoke": "last"}
+    assert realm.told() == [
+        MetaEvent("wamp.registration.on_create", [ALICE, details]),
+        MetaEvent("wamp.registration.on_register", [ALICE, 201]),
+        MetaEvent("wamp.registration.on_register", [BOB, 201]),
+    ]
+
+
+def test_unregistering_removes_and_then_deletes() -> None:
+    realm = Realm()
+    for session_id in ALICE, BOB:
+        realm.registrations.add(session_id, "com.a", {"invoke": "last"})
+    realm.told()
+
+    realm.registrations.remove_session(ALICE)
+    realm.registrations.remove(BOB, 201)
+
+    assert realm.told() == [
+        MetaEvent("wamp.registration.on_unregister", [ALICE, 201]),
+        MetaEvent("wamp.registration.on_unregister", [BOB, 201]),
+        MetaEvent("wamp.registration.on_delete", [BOB, 201]),
+    ]
+
+
+def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topics() -> None:
+    realm = Realm()
+    realm.broker.subscribe(ALICE, "wamp.session.on_join", "exact")
+    realm.broker.remove_session(ALICE)
+
+    assert [event.not_to for event in realm.told()] == [ALICE] * 4
+
+
+def test_sessions_that_join_and_leave_are_told_of() -> None:
+    realm = Realm()
+    realm.events.joined(ALICE, Details())
+    realm.events.left(ALICE, Details())
+
+    details = {
+        "session": ALICE,
+        "authid": "alice",
+        "authrole": "manager",
+        "authmethod": "ticket",
+        "authprovider": "static",
+    }
+    assert realm.told() == [
+        MetaEvent("wamp.session.on_join", [details]),
+        MetaEvent("wamp.session.on_leave", [ALICE, "alice", "manager"]),
+    ]
+
+
+def test_no_event_is_made_where_nobody_hears_it() -> None:
+    realm = Realm(heard=False)
+    realm.events.joined(ALICE, Details())
+    realm.broker.subscribe(ALICE, "com.a", "exact")
+    realm.broker.remove_session(ALICE)
+    realm.registrations.add(ALICE, "com.a", {})
+    realm.registrations.remove_session(ALICE)
+    realm.events.left(ALICE, Details())
+
+    assert len(realm.asked) == 10
+    assert realm.told() == []
+
+
+def test_details_are_known_whether_or_not_anybody_heard_of_the_creation() -> None:
+    realm = Realm(heard=False)
+    subscription = realm.broker.subscribe(ALICE, "com.a", "exact")
+
+    assert realm.events.subscriptions.details(subscription)["created"] == NOON
+
+
+SESSIONS, URIS = st.sampled_from([ALICE, BOB, 13]), st.sampled_from(["com.a", "com.b", "wamp.x"])
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["subscribe", "unsubscribe", "register", "unregister", "leave"]), SESSIONS, URIS
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_whoever_follows_the_events_knows_the_state(steps: list[tuple[str, int, str]]) -> None:
+    realm = Realm()
+    known: dict[int, set[int]] = {}
+    for action, session_id, uri in steps:
+        take(realm, action, session_id, uri)
+        for event in realm.told():
+            follow(known, event)
+        entries = {
+            entry.subscription_id: set(entry.subscribers) for entry in realm.broker.subscriptions.values()
+        }
+        entries |= {entry.registration_id: set(entry.callees) for entry in realm.registrations.by_id.values()}
+        assert known == entries
+
+
+def take(realm: Realm, action: str, session_id: int, uri: str) -> None:
+    """One step, which may be refused."""
+    try:
+        if action == "subscribe":
+            realm.broker.subscribe(session_id, uri, "exact")
+        elif action == "register":
+            realm.registrations.add(session_id, uri, {"invoke": "random"})
+        elif action == "leave":
+            realm.broker.remove_session(session_id)
+            realm.registrations.remove_session(session_id)
+        elif action == "unsubscribe":
+            found = realm.broker.get(uri, "exact")
+            realm.broker.unsubscribe(session_id, found.subscription_id if found else 0)
+        else:
+            registered = realm.registrations.get("exact", uri)
+            realm.registrations.remove(session_id, registered.registration_id if registered else 0)
+    except WAMPError:
+        assert realm.events.take() == []
+
+
+def follow(known: dict[int, set[int]], event: MetaEvent) -> None:
+    """Change what is known by one event, which must fit."""
+    session_id, entry = event.args
+    what = event.topic.rpartition(".on_")[2]
+    if what == "create":
+        assert entry["id"] not in known
+        known[entry["id"]] = set()
+    elif what in ("subscribe", "register"):
+        assert session_id not in known[entry]
+        known[entry].add(session_id)
+    elif what in ("unsubscribe", "unregister"):
+        known[entry].remove(session_id)
+    else:
+        assert known.pop(entry) == set()

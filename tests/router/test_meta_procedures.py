@@ -1,0 +1,185 @@
+"""The router's own procedures, computed from the state of a broker and a dealer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from wampasgi.errors import WAMPError
+from wampasgi.protocol.ids import SequentialIds
+from wampasgi.protocol.messages import Unregistered
+from wampasgi.router import testaments
+from wampasgi.router.broker import Broker
+from wampasgi.router.dealer import Dealer
+from wampasgi.router.meta_events import MetaEvents
+from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
+from wampasgi.router.registrations import Registrations
+
+ALICE, BOB, CAROL, SERVER, STRANGER = 11, 12, 13, 1, 99
+NOON = "2026-11-23T12:00:00.000Z"
+REVOCATION = {"roles": {"callee": {"features": {"registration_revocation": True}}}}
+
+
+@dataclass
+class HowItWas:
+    authmethod: str | None = "ticket"
+    authprovider: str | None = "static"
+
+
+@dataclass
+class Details:
+    authid: str | None
+    authrole: str | None
+    authentication: HowItWas = field(default_factory=HowItWas)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Realm:
+    """Alice and Bob are staff, Carol is a guest; the server offers ``com.own``."""
+
+    def __init__(self) -> None:
+        self.sessions = {
+            ALICE: Details("alice", "staff"),
+            BOB: Details("bob", "staff", details=REVOCATION),
+            CAROL: Details("carol", "guest"),
+        }
+        self.broker = Broker(
+            next_subscription_id=SequentialIds(101).next,
+            random_publication_id=itertools.count(5001).__next__,
+            sessions=self.sessions,
+        )
+        next_registration_id = SequentialIds(201).next
+        self.dealer = Dealer(
+            next_registration_id=next_registration_id,
+            random_index=lambda count: 0,
+            overloaded=lambda session_id: False,
+        )
+        for session_id, details in self.sessions.items():
+            self.dealer.add_session(session_id, details)
+        self.own = Registrations(next_registration_id)
+        self.testaments = testaments.Testaments()
+        events = MetaEvents(is_heard=lambda topic: False, now=lambda: NOON)
+        self.broker.observer = events.subscriptions
+        self.dealer.registrations.observer = self.own.observer = events.registrations
+        self.meta = MetaAPI(
+            sessions=self.sessions,
+            broker=self.broker,
+            dealer=self.dealer,
+            own=self.own,
+            testaments=self.testaments,
+            subscriptions=events.subscriptions,
+            registrations=events.registrations,
+        )
+        self.own.add(SERVER, "com.own", {})
+
+    def call(self, procedure: str, *args: Any, caller: int = ALICE, **kwargs: Any) -> Outcome:
+        found = self.meta.find(f"wamp.{procedure}")
+        return found.compute(caller, *found.signature.read(args, kwargs))
+
+    def error(self, procedure: str, *args: Any, **kwargs: Any) -> str:
+        with pytest.raises(WAMPError) as raised:
+            self.call(procedure, *args, **kwargs)
+        return raised.value.uri
+
+
+def test_sessions_are_counted_and_listed_by_role() -> None:
+    realm = Realm()
+    assert realm.call("session.count") == Outcome([3])
+    assert realm.call("session.count", ["staff"]) == Outcome([2])
+    assert realm.call("session.list", ["staff", "guest"]) == Outcome([[ALICE, BOB, CAROL]])
+    assert realm.call("session.list", []) == Outcome([[]])
+
+
+@pytest.mark.parametrize(
+    ("procedure", "args", "answer", "closed"),
+    [
+        ("kill", [BOB], (), [BOB]),
+        ("kill_by_authid", ["carol"], [[CAROL]], [CAROL]),
+        ("kill_by_authid", ["alice"], [[]], []),
+        ("kill_by_authrole", ["staff"], [1], [BOB]),
+        ("kill_all", [], [2], [BOB, CAROL]),
+    ],
+)
+def test_killing_closes_others_once_the_caller_is_answered(
+    procedure: str, args: list[Any], answer: Sequence[Any], closed: list[int]
+) -> None:
+    realm, silent = Realm(), procedure == "kill_all"
+    killed = Closing(closed, "wamp.close.killed", None, silent=silent)
+    assert realm.call(f"session.{procedure}", *args) == Outcome(answer, killed)
+    with_reason = realm.call(f"session.{procedure}", *args, reason="com.why", message="so")
+    assert with_reason == Outcome(answer, Closing(closed, "com.why", "so", silent=silent))
+
+
+def test_server_is_no_session_and_so_closes_all() -> None:
+    outcome = Realm().call("session.kill_all", caller=SERVER)
+    assert outcome.closing is not None
+    assert outcome.closing.session_ids == [ALICE, BOB, CAROL]
+
+
+def test_removed_callee_is_told_once_the_caller_is_answered() -> None:
+    realm = Realm()
+    shared = realm.dealer.registrations.add(BOB, "com.a", {"invoke": "first"})
+    realm.dealer.registrations.add(CAROL, "com.a", {"invoke": "first"})
+
+    outcome = realm.call("registration.remove_callee", shared.registration_id, BOB, "com.why")
+
+    revoked = Unregistered(0, {"registration": shared.registration_id, "reason": "com.why"})
+    assert outcome == Outcome(outgoing=[(BOB, revoked)])
+    assert list(shared.callees) == [CAROL]
+
+
+def test_own_and_clients_registrations_are_listed_together() -> None:
+    realm = Realm()
+    client = realm.dealer.registrations.add(BOB, "com.", {"match": "prefix"})
+
+    listed = {"exact": [201], "prefix": [client.registration_id], "wildcard": []}
+    assert realm.call("registration.list") == Outcome([listed])
+    assert realm.call("registration.match", "com.own") == Outcome([201])
+    assert realm.call("registration.match", "com.other") == Outcome([client.registration_id])
+    assert realm.call("registration.list_callees", 201) == Outcome([[SERVER]])
+    details = {"id": 201, "created": NOON, "uri": "com.own", "match": "exact", "invoke": "single"}
+    assert realm.call("registration.get", 201) == Outcome([details])
+
+
+def test_no_client_pattern_matches_what_is_the_routers() -> None:
+    realm = Realm()
+    realm.dealer.registrations.add(BOB, "", {"match": "prefix"})
+    assert realm.call("registration.match", "wamp.anything") == Outcome([None])
+
+
+def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:
+    realm = Realm()
+    add = realm.meta.find("wamp.session.add_testament")
+    with pytest.raises(WAMPError, match="no_such_session"):
+        add.compute(STRANGER, list, None, 10, 9, 100)
+    assert realm.testaments.take(STRANGER) == []
+
+    add.compute(ALICE, list, "detached", 10, 9, 100)
+    add.compute(ALICE, dict, None, 10, 9, 100)
+    realm.call("session.flush_testaments", scope="detached")
+    assert realm.testaments.take(ALICE) == [dict]
+
+
+@pytest.mark.parametrize(
+    ("procedure", "args", "uri"),
+    [
+        ("session.get", [STRANGER], "wamp.error.no_such_session"),
+        ("session.get", [SERVER], "wamp.error.no_such_session"),
+        ("session.kill", [ALICE], "wamp.error.no_such_session"),
+        ("session.kill", [STRANGER], "wamp.error.no_such_session"),
+        ("registration.get", [999], "wamp.error.no_such_registration"),
+        ("registration.remove_callee", [999, BOB], "wamp.error.no_such_registration"),
+        ("registration.remove_callee", [201, BOB], "wamp.error.no_such_session"),
+        ("registration.remove_callee", [201, SERVER], "wamp.error.no_such_session"),
+        ("subscription.get", [999], "wamp.error.no_such_subscription"),
+        ("subscription.lookup", ["com.a", {"match": "regex"}], "wamp.error.invalid_argument"),
+        ("registration.lookup", ["com.a", {"match": "regex"}], "wamp.error.invalid_argument"),
+        ("session.teleport", [], "wamp.error.no_such_procedure"),
+    ],
+)
+def test_what_there_is_not_is_an_error_of_its_own(procedure: str, args: list[Any], uri: str) -> None:
+    assert Realm().error(procedure, *args) == uri

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from wampasgi.protocol.messages import Event
+from wampasgi.router.stored_events import copied, store
+
+
+@dataclass
+class Details:
+    authid: str | None = None
+    authrole: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+SESSIONS = {1: Details("alice", "staff"), 2: Details("bob", "guest")}
+
+
+def test_copy_shares_nothing_that_can_change() -> None:
+    value: dict[str, Any] = {"list": [1, [2.5, None]], "tuple": (b"x", {"deep": True})}
+    copy, _ = copied(value)
+
+    value["list"].append("later")
+    value["list"][1].clear()
+    value["tuple"][1]["deep"] = False
+
+    assert copy == {"list": [1, [2.5, None]], "tuple": [b"x", {"deep": True}]}
+
+
+def test_depth_and_cycles_do_no_harm() -> None:
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+
+    assert len(copied(deep)[0]) == 1
+    copy, _ = copied(cycle)
+    assert copy["self"] is copy
+    assert copy is not cycle
+
+
+def test_size_grows_with_the_payload() -> None:
+    _, small = copied(["x"])
+    _, text = copied(["x" * 1000])
+    _, keys = copied([{"k" * 1000: 1}])
+    _, items = copied([[0.5] * 100])
+
+    assert small < 300
+    assert 1000 < text < small + 1100
+    assert 1000 < keys < small + 1500
+    assert 2400 < items < small + 4000
+
+
+@pytest.mark.parametrize(
+    ("options", "admitted"),
+    [
+        ({}, [1, 2, 9]),
+        ({"retain": True, "acknowledge": True}, [1, 2, 9]),
+        ({"eligible_authid": ["alice"]}, [1]),
+        ({"exclude_authrole": ["guest"], "exclude": [9]}, [1]),
+        ({"eligible": []}, []),
+    ],
+)
+def test_stored_event_admits_whom_its_lists_admit(options: dict[str, Any], admitted: list[int]) -> None:
+    event = store(Event(0, 5, {}, None, None), "t", options, excluded_id=None)
+    assert [session_id for session_id in (1, 2, 9) if event.admits(session_id, SESSIONS)] == admitted
+
+
+def test_stored_event_is_as_it_was_published() -> None:
+    args: list[Any] = [[1]]
+    kwargs: dict[str, Any] = {"a": {}}
+    details, eligible = {"publisher": 1}, ["alice"]
+    event = store(Event(0, 5, details, args, kwargs), "t", {"eligible_authid": eligible}, excluded_id=1)
+    args[0].append(2)
+    kwargs["a"]["b"] = 1
+    details.clear()
+    eligible.append("bob")
+
+    assert (event.args, event.kwargs, event.details) == ([[1]], {"a": {}}, {"publisher": 1})
+    assert event.lists == {"eligible_authid": frozenset({"alice"})}
+    assert event.details_for("exact") == {"publisher": 1}
+    assert event.details_for("prefix") == {"publisher": 1, "topic": "t"}
+
+
+def test_encoded_payload_and_lists_count_in_the_size() -> None:
+    bare = store(Event(0, 5, {}, None, None), "t", {}, excluded_id=None).size
+    encoded = store(Event(0, 5, {}, None, None, b"x" * 1000), "t", {}, excluded_id=None).size
+    listed = store(
+        Event(0, 5, {}, None, None), "t", {"exclude": list(range(10**9, 10**9 + 100))}, excluded_id=None
+    ).size
+
+    assert bare + 900 < encoded < bare + 1100
+    assert bare + 2800 < listed < bare + 15_000

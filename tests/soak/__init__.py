@@ -1,0 +1,1 @@
+"""Many sessions that behave badly, beside some that must not notice: `python -m tests.soak`."""

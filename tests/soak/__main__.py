@@ -1,0 +1,111 @@
+"""Load a server with all kinds of sessions, and look at what they leave behind."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.clients.server_process import ServerProcess, start_server
+from tests.soak.load import Load
+
+#: How much more memory there may be than after the warm-up.
+TOLERANCE = 0.10
+#: Seconds for the server to be done with sessions that have ended, the longest of its limits and some more.
+SETTLING = 20.0
+
+
+def main() -> int:
+    """Run the soak as the command line says; the exit code is 1 where anything is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120, help="how long, after a warm-up")
+    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument("--server", default="uvicorn-asyncio", help="as in tests/clients/server_process.py")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        server = start_server(options.server, "tests.soak.app:app", Path(folder))
+        try:
+            problems = soak(server, sessions=options.sessions, seconds=options.seconds)
+        finally:
+            server.kill()
+    for problem in problems:
+        print(f"WRONG: {problem}")
+    print("soak: " + (f"{len(problems)} problems" if problems else "nothing is left and nothing was lost"))
+    return 1 if problems else 0
+
+
+def soak(server: ServerProcess, *, sessions: int, seconds: float) -> list[str]:
+    """Run a warm-up and the round that counts; returns what is wrong after it."""
+    problems: list[str] = []
+    clean = state_of(server)
+    # As long as it takes until the queues of those that never read are full: memory is at its height then.
+    warm_up = min(seconds, 20)
+    before = run_round(server, "warm-up", sessions, warm_up, clean, problems)
+    after = run_round(server, "soak", sessions, seconds, before, problems)
+    if after["bytes"] > before["bytes"] * (1 + TOLERANCE):
+        problems.append(f"memory has grown from {_mib(before)} to {_mib(after)}")
+    slow = server.log.count("reads too slowly")
+    print(f"{slow} sessions were ended because they read too slowly")
+    if not slow:
+        problems.append("no session was ended for reading too slowly: the load is too small to tell")
+    problems += [
+        _first(server.log, unwanted) for unwanted in ("Traceback", "ERROR:") if unwanted in server.log
+    ]
+    started = time.monotonic()
+    if server.stop(20) not in (0, -15):
+        problems.append("the server did not end as it should at SIGTERM")
+    print(f"SIGTERM ended the server in {time.monotonic() - started:.1f} s")
+    return problems
+
+
+def run_round(
+    server: ServerProcess, name: str, sessions: int, seconds: float, clean: Any, problems: list[str]
+) -> Any:
+    """Run one round, wait until its sessions have gone, and return the server's state then."""
+    load = Load(server.url, sessions=sessions, seconds=seconds)
+    asyncio.run(load.run())
+    problems += [f"{name}: {failure}" for failure in load.failures]
+    deadline = time.monotonic() + SETTLING
+    state = state_of(server)
+    while (left := leftovers(state, clean)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        state = state_of(server)
+    problems += [f"{name}: {text}" for text in left]
+    done = ", ".join(f"{number} {what}" for what, number in sorted(load.done.items()))
+    print(f"{name}: {seconds:g} s, {sessions} sessions at a time: {done}; {_mib(state)}")
+    return state
+
+
+def leftovers(state: Any, clean: Any) -> list[str]:
+    """What is there that was not there before any session."""
+    left = [f"{number} {what} left" for what, number in state["left"].items() if number]
+    for kind, number in state["living"].items():
+        more = number - clean["living"].get(kind, 0)
+        if more > 0:
+            left.append(f"{more} {kind} left")
+    return left
+
+
+def state_of(server: ServerProcess) -> Any:
+    """What the server says of itself."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/state", timeout=SETTLING) as response:
+        return json.load(response)
+
+
+def _mib(state: Any) -> str:
+    return f"{state['bytes'] / 2**20:.1f} MiB"
+
+
+def _first(log: str, text: str) -> str:
+    start = log.index(text)
+    return f"{text} in the server's log: {log[start : start + 2000]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

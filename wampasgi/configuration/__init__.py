@@ -1,0 +1,1 @@
+"""The configuration of a realm, and the plan that is compiled from it."""

@@ -1,0 +1,1 @@
+"""One client as its realm sees it: session, identity, connection, and the wire side."""

@@ -1,0 +1,276 @@
+"""A WAMP session, as handlers see it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wampasgi.errors import (
+    AUTHENTICATION_FAILED,
+    CLOSE_REALM,
+    NO_SUCH_PROCEDURE,
+    ConnectionClosed,
+    WAMPError,
+)
+from wampasgi.logs import shown
+from wampasgi.peers.connection import Connection
+from wampasgi.peers.identity import AuthenticationDetails, Identity
+from wampasgi.protocol.ids import random_id
+from wampasgi.protocol.uris import check_uri
+
+if TYPE_CHECKING:
+    from wampasgi.peers.peer import Peer
+    from wampasgi.realm import Realm
+
+
+class Session:
+    """One client's session on a realm.
+
+    It is also a mutable mapping for whatever the application wants to remember of it:
+    ``session["name"] = name``. The realm itself has a session, too, for what the server does in its own
+    name; that one has no connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        realm: Realm,
+        realm_uri: str,
+        details: Mapping[str, Any],
+        connection: Connection | None,
+        peer: Peer | None,
+    ) -> None:
+        self._data: dict[str, Any] = {}
+        self._connection = connection
+        self._peer = peer
+        self._authentication: AuthenticationDetails | None = None
+        claimed = details.get("authid")
+        self._claimed_authid = claimed if isinstance(claimed, str) else None
+        #: The session id, random in 1..2^53.
+        self.id = random_id()
+        #: The realm that the session is on.
+        self.realm = realm
+        #: The realm URI that the client asked for; on the default realm it can be any.
+        self.realm_uri = realm_uri
+        #: HELLO.Details, as the client sent it.
+        self.details = details
+        #: What the authenticator made of the client: any object, None while there is none.
+        self.identity: Any = None
+
+    def __repr__(self) -> str:
+        realm, authid = shown(self.realm_uri), shown(self.authid)
+        return f"<Session {self.id} on realm {realm} authid={authid} role={self.authrole!r}>"
+
+    # Who it is
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that the session came over; raises RuntimeError for the realm's own session."""
+        if self._connection is None:
+            raise RuntimeError("the realm's own session has no connection: this call comes from the server")
+        return self._connection
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether an authenticator has accepted the session."""
+        return self._authentication is not None
+
+    @property
+    def authid(self) -> str | None:
+        """The authid: after authentication the proven one, before it the one that the client claims."""
+        if self._authentication is not None:
+            return self._authentication.authid
+        return self._claimed_authid
+
+    @property
+    def authmethods(self) -> Sequence[str]:
+        """The authentication methods that the client offered, in its order of preference."""
+        return tuple(self.details.get("authmethods") or ())
+
+    @property
+    def authentication(self) -> AuthenticationDetails:
+        """What authentication found; all None before it."""
+        return self._authentication or AuthenticationDetails()
+
+    @property
+    def authrole(self) -> str | None:
+        """The role that permissions are checked against."""
+        return self._authentication.authrole if self._authentication is not None else None
+
+    def claim_authid(self, authid: str) -> None:
+        """Replace the authid that the client claims by the form in which it is looked up.
+
+        For authenticators that normalise names, before they accept the session; it proves nothing.
+        """
+        self._claimed_authid = authid
+
+    async def mark_authenticated(
+        self,
+        identity: Any = None,
+        *,
+        authid: str | None = None,
+        authrole: str | None = None,
+        authmethod: str | None = None,
+        authprovider: str | None = None,
+        authextra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Accept the session; WELCOME follows when the authenticator returns.
+
+        ``identity`` is any object, kept as ``session.identity``; of an Identity its ``user`` is kept, and its
+        attributes are used where the keywords are not given. Where nothing names them, the authid is random
+        (what the client claims in HELLO is nothing that it has proven; give ``authid=session.authid`` if you
+        have verified it), the role ``"authenticated"`` and the method ``"custom"``. Calling it on an open
+        session changes its identity only.
+        """
+        self.accept(
+            identity,
+            authid=authid,
+            authrole=authrole,
+            authmethod=authmethod,
+            authprovider=authprovider,
+            authextra=authextra,
+        )
+
+    def accept(
+        self,
+        identity: Any = None,
+        *,
+        authid: str | None = None,
+        authrole: str | None = None,
+        authmethod: str | None = None,
+        authprovider: str | None = None,
+        authextra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """What ``mark_authenticated`` does, for authenticators that have nothing to wait for."""
+        attributes = identity if isinstance(identity, Identity) else Identity(identity)
+        self.identity = attributes.user if isinstance(identity, Identity) else identity
+        if self._peer is not None and self._peer.established:
+            return
+        found = self.authentication
+        self._authentication = AuthenticationDetails(
+            authid=authid or attributes.authid or found.authid or secrets.token_urlsafe(12),
+            authrole=authrole or attributes.authrole or "authenticated",
+            authmethod=authmethod or "custom",
+            authprovider=authprovider or "dynamic",
+            authextra=authextra if authextra is not None else attributes.authextra,
+        )
+
+    # Its end
+
+    @property
+    def is_open(self) -> bool:
+        """Whether WELCOME was sent and neither side has begun to close."""
+        return self._peer is not None and self._peer.established
+
+    @property
+    def dropped_messages(self) -> int:
+        """Messages that this client has lost because it reads too slowly. See ``Limits.overflow``."""
+        return 0 if self._peer is None else self._peer.dropped
+
+    async def abort(self, uri: str = AUTHENTICATION_FAILED, message: str | None = None) -> None:
+        """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message.
+
+        Raises ValueError for a reason that is no URI.
+        """
+        check_reason(uri)
+        if self._peer is None:
+            return
+        if self._peer.established:
+            self._peer.abort(uri, message)
+        else:
+            await self._peer.refuse(uri, message)
+
+    async def close(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
+        """Begin to close the session with GOODBYE.
+
+        Returns at once: the session ends when the client has answered, after ``Limits.close_timeout`` at the
+        latest. ``uri`` is the reason, ``message`` goes into Details.message. A session that is not open yet
+        is aborted. Raises ValueError for a reason that is no URI.
+        """
+        check_reason(uri)
+        if self._peer is None:
+            return
+        if self._peer.established:
+            self._peer.say_goodbye(uri, message)
+        else:
+            await self._peer.refuse(uri, message)
+
+    # Events
+
+    async def send_event(
+        self,
+        topic: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        details: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Send an EVENT of ``topic`` to this session alone.
+
+        From a topic's gatekeeper it is held until the client has its SUBSCRIBED. A slow client makes this
+        wait. A str or bytes given as ``args`` counts as one argument. Returns False, and sends nothing, where
+        the session isn't subscribed to exactly this topic; raises ConnectionClosed where it is over.
+        """
+        if self._peer is None:
+            return False
+        if self._peer.ending is not None:
+            raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
+        if self._peer.subscriptions is None:
+            return False
+        positional = [args] if isinstance(args, (str, bytes)) else list(args)
+        sent = self._peer.subscriptions.send_event(topic, positional, dict(kwargs or {}), dict(details or {}))
+        if sent:
+            await self._peer.uncongested()
+        return sent
+
+    # Calls
+
+    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a procedure that this very client has registered, and return its result.
+
+        ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
+        as with ``Realm.call``. Raises WAMPError for an ERROR: ``wamp.error.no_such_procedure`` where the
+        client has not registered it, ``wamp.error.timeout``, ``wamp.error.canceled`` when the session ends
+        meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
+        ``synchronize_requests=True`` handles another request of this session.
+        """
+        if self._peer is None or self._peer.router is None:
+            raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
+        if self._peer.ending is not None:
+            raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
+        return await self._peer.router.call_client(self.id, procedure, args, kwargs, timeout=timeout)
+
+    # Session data
+
+    def __getitem__(self, key: str) -> Any:
+        return self._data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._data[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._data[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bool__(self) -> bool:
+        # A session without data is a session all the same.
+        return True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value kept under ``key``, or ``default``."""
+        return self._data.get(key, default)
+
+
+def check_reason(uri: str) -> None:
+    """Raise ValueError for a reason to end a session that is no URI."""
+    if not check_uri(uri):
+        raise ValueError(f"{uri!r} is no URI: a session ends with a reason such as 'com.myapp.error.expired'")

@@ -1,0 +1,188 @@
+"""The event history of a realm: what was published to the topics that it is configured for.
+
+Spec: Advanced Profile, "Event History".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from wampasgi.protocol.timestamps import nanoseconds
+from wampasgi.router.matching import URIMap, covers, matcher
+from wampasgi.router.stored_events import StoredEvent
+
+if TYPE_CHECKING:
+    from wampasgi.types import Match
+
+#: What has these is not stored: who asks later has another session ID, and might get what is not for it.
+_SESSION_LISTS: Final = frozenset(["exclude", "eligible"])
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event with the time of its publication, RFC 3339, and its place among all that were stored."""
+
+    place: int
+    timestamp: str
+    event: StoredEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which events of a history are wanted, None being any.
+
+    The times are RFC 3339 timestamps that :func:`~wampasgi.timestamps.nanoseconds` can read. ``limit`` is how
+    many events are wanted at most, the first ones or, with ``reverse``, the last ones.
+    """
+
+    reverse: bool = False
+    limit: int | None = None
+    from_time: str | None = None
+    after_time: str | None = None
+    before_time: str | None = None
+    until_time: str | None = None
+    topic: str | None = None
+    from_publication: int | None = None
+    after_publication: int | None = None
+    before_publication: int | None = None
+    until_publication: int | None = None
+
+
+class EventHistory:
+    """Logs of the latest events, one for each topic or pattern of topics that was named.
+
+    ``now`` gives the time as an RFC 3339 timestamp. Each log takes about ``max_size`` bytes at most.
+    """
+
+    def __init__(self, *, now: Callable[[], str], max_size: int) -> None:
+        self._now = now
+        self._max_size = max_size
+        self._stored = 0
+        self._logs: URIMap[_Log] = URIMap()
+
+    def keeps(self, topic: str, match: Match) -> bool:
+        """Whether this very topic, or pattern of topics, has a log."""
+        return self._logs.get(match, topic) is not None
+
+    def keep(self, topic: str, match: Match, *, limit: int) -> None:
+        """Log the latest ``limit`` events of a topic or pattern that has no log yet, from now on."""
+        self._logs.add(match, topic, _Log(topic, match, limit))
+
+    def set_max_size(self, max_size: int) -> None:
+        """Change the bound on the size of each log, at once."""
+        self._max_size = max_size
+        for log in self._logs:
+            log.shrink(max_size)
+
+    def wants(self, topic: str, options: Mapping[str, Any]) -> bool:
+        """Whether a publication with these options of PUBLISH is to be stored."""
+        return (
+            len(self._logs) > 0
+            and (not options or _SESSION_LISTS.isdisjoint(options))
+            and bool(self._logs.matches(topic))
+        )
+
+    def store(self, event: StoredEvent) -> None:
+        """Log an event. One that is larger than a whole log may be is not stored."""
+        if event.size > self._max_size:
+            return
+        self._stored += 1
+        record = Record(self._stored, self._now(), event)
+        for log in self._logs.matches(event.topic):
+            log.append(record)
+            log.shrink(self._max_size)
+
+    def find(
+        self, topic: str, match: Match, filters: Filters, may_have: Callable[[StoredEvent], bool]
+    ) -> tuple[list[Record], bool]:
+        """Return the history of a subscription, as far as it is wanted and somebody may have it.
+
+        That is what was published to its topics and is in the logs whose topics include all of them; in the
+        order of publication, or the other way round with ``reverse``. The bool tells whether there is more
+        than the limit lets through.
+        """
+        logs = [log for log in self._logs if covers(log.match, log.topic, match, topic)]
+        is_match = matcher(match, topic)
+        place = attrgetter("place")
+        # What stands in several logs is the same record.
+        records = [
+            record
+            for _, same in groupby(merge(*[log.records for log in logs], key=place), key=place)
+            if is_match((record := next(same)).event.topic)
+        ]
+        wanted = [
+            record
+            for record in _within(records, filters)
+            if (filters.topic is None or record.event.topic == filters.topic) and may_have(record.event)
+        ]
+        if filters.reverse:
+            wanted.reverse()
+        limit = len(wanted) if filters.limit is None else filters.limit
+        return wanted[:limit], len(wanted) > limit
+
+
+class _Log:
+    """The latest records of one topic or pattern."""
+
+    __slots__ = ("_size", "match", "records", "topic")
+
+    def __init__(self, topic: str, match: Match, limit: int) -> None:
+        self.topic = topic
+        self.match = match
+        self.records: deque[Record] = deque(maxlen=limit)
+        self._size = 0
+
+    def append(self, record: Record) -> None:
+        if len(self.records) == self.records.maxlen:
+            self._size -= self.records[0].event.size
+        self.records.append(record)
+        self._size += record.event.size
+
+    def shrink(self, max_size: int) -> None:
+        while self._size > max_size:
+            self._size -= self.records.popleft().event.size
+
+
+def _within(records: list[Record], filters: Filters) -> Iterator[Record]:
+    """The records between the publications and times that the filters name.
+
+    A publication that is not among the records, because it is too old or of another topic, has none before
+    and none after it.
+    """
+    places = {record.event.publication_id: record.place for record in records}
+    conditions: list[Callable[[Record], bool]] = []
+    for bound, compare in _COMPARISONS.items():
+        publication_id, timestamp = (getattr(filters, f"{bound}_{of}") for of in ("publication", "time"))
+        if publication_id is not None:
+            if publication_id not in places:
+                return iter(())
+            conditions.append(_comparing_places(compare, places[publication_id]))
+        if timestamp is not None:
+            time = nanoseconds(timestamp)
+            assert time is not None
+            conditions.append(_comparing_times(compare, time))
+    return (record for record in records if all(condition(record) for condition in conditions))
+
+
+_Comparison = Callable[[int, int], bool]
+
+_COMPARISONS: Final[Mapping[str, _Comparison]] = {
+    "from": int.__ge__,
+    "after": int.__gt__,
+    "before": int.__lt__,
+    "until": int.__le__,
+}
+
+
+def _comparing_places(compare: _Comparison, place: int) -> Callable[[Record], bool]:
+    return lambda record: compare(record.place, place)
+
+
+def _comparing_times(compare: _Comparison, time: int) -> Callable[[Record], bool]:
+    return lambda record: compare(nanoseconds(record.timestamp) or 0, time)

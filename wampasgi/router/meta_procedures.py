@@ -1,0 +1,444 @@
+"""The router's own procedures, ``wamp.*``: what they take and what they answer, computed from its state.
+
+Nothing is awaited or sent here. An answer comes with what is to follow it: sessions to close, messages to
+send.
+Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API", "Session
+Testament", "Event History".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from wampasgi.errors import (
+    CLOSE_KILLED,
+    INVALID_ARGUMENT,
+    INVALID_URI,
+    NO_SUCH_PROCEDURE,
+    NO_SUCH_REGISTRATION,
+    NO_SUCH_SESSION,
+    NO_SUCH_SUBSCRIPTION,
+    WAMPError,
+)
+from wampasgi.protocol.options import PUBLISH_RULES, REGISTER_RULES, SUBSCRIBE_RULES, Rule
+from wampasgi.protocol.timestamps import nanoseconds
+from wampasgi.protocol.uris import MATCH_POLICIES, check_uri, is_reserved
+from wampasgi.router.broker import Broker, Subscription
+from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.event_history import Filters, Record
+from wampasgi.router.matching import specificity
+from wampasgi.router.meta_events import Lifecycle, MetaSession, session_details
+from wampasgi.router.meta_signatures import Parameter, Signature
+from wampasgi.router.registrations import Registration, Registrations, check_policies
+from wampasgi.router.testaments import SCOPES, Publish, Scope, Testaments
+
+if TYPE_CHECKING:
+    from wampasgi.types import Match
+
+_ID: Final = Rule(int, "an ID, an integer")
+_STR: Final = Rule(str, "a string")
+_URI: Final = Rule(str, "a URI, a string")
+_LIST: Final = Rule(list, "a list")
+_DICT: Final = Rule(
+    dict, "a dict with strings as keys", lambda value: all(type(name) is str for name in value)
+)
+_ROLES: Final = Rule(list, "a list of strings", lambda values: all(type(value) is str for value in values))
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Sessions to close with GOODBYE. ``silent`` publishes neither their leaving nor their testaments."""
+
+    session_ids: Sequence[int]
+    reason: str
+    message: str | None
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The results of a call, and what is to follow once it has been answered."""
+
+    args: Sequence[Any] = ()
+    closing: Closing | None = None
+    outgoing: Sequence[Outgoing] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MetaProcedure:
+    """One procedure of the router's own.
+
+    ``compute`` takes the session ID of the caller and the values of the parameters; it raises WAMPError.
+    """
+
+    signature: Signature
+    compute: Callable[..., Outcome]
+
+
+class MetaAPI:
+    """The router's own procedures by their URIs.
+
+    ``sessions`` are those that are attached to the realm, ``own`` are the registrations of the server
+    itself, ``subscriptions`` and ``registrations`` tell when they were created.
+    """
+
+    def __init__(
+        self,
+        *,
+        sessions: Mapping[int, MetaSession],
+        broker: Broker,
+        dealer: Dealer,
+        own: Registrations,
+        testaments: Testaments,
+        subscriptions: Lifecycle[Subscription],
+        registrations: Lifecycle[Registration],
+    ) -> None:
+        self.procedures: dict[str, MetaProcedure] = {
+            **_SessionProcedures(sessions).procedures,
+            **_TestamentProcedures(sessions, testaments).procedures,
+            **_RegistrationProcedures(sessions, dealer, own, registrations).procedures,
+            **_SubscriptionProcedures(broker, subscriptions).procedures,
+        }
+
+    def find(self, procedure: str) -> MetaProcedure:
+        """The procedure at a URI; raises WAMPError ``wamp.error.no_such_procedure``."""
+        found = self.procedures.get(procedure)
+        if found is None:
+            raise WAMPError(NO_SUCH_PROCEDURE, f"the router has no procedure {procedure!r}")
+        return found
+
+
+_FILTER: Final = Parameter("filter_authroles", _ROLES, required=False)
+_REASON: Final = (
+    # Of whatever type: what is no URI has an error of its own.
+    Parameter("reason", None, required=False, positional=False, keyword=True),
+    Parameter("message", _STR, required=False, positional=False, keyword=True),
+)
+
+
+class _SessionProcedures:
+    """Looking at sessions, and closing them."""
+
+    def __init__(self, sessions: Mapping[int, MetaSession]) -> None:
+        self._sessions = sessions
+        self.procedures = {
+            "wamp.session.count": MetaProcedure(Signature(_FILTER), self._count),
+            "wamp.session.list": MetaProcedure(Signature(_FILTER), self._list),
+            "wamp.session.get": MetaProcedure(Signature(Parameter("session", _ID)), self._get),
+            "wamp.session.kill": MetaProcedure(Signature(Parameter("session", _ID), *_REASON), self._kill),
+            "wamp.session.kill_by_authid": MetaProcedure(
+                Signature(Parameter("authid", _STR), *_REASON), self._kill_by_authid
+            ),
+            "wamp.session.kill_by_authrole": MetaProcedure(
+                Signature(Parameter("authrole", _STR), *_REASON), self._kill_by_authrole
+            ),
+            "wamp.session.kill_all": MetaProcedure(Signature(*_REASON), self._kill_all),
+        }
+
+    def _having(self, authroles: list[str] | None) -> list[int]:
+        if authroles is None:
+            return list(self._sessions)
+        wanted = frozenset(authroles)
+        return [session_id for session_id, session in self._sessions.items() if session.authrole in wanted]
+
+    def _count(self, caller_id: int, authroles: list[str] | None) -> Outcome:
+        return Outcome([len(self._having(authroles))])
+
+    def _list(self, caller_id: int, authroles: list[str] | None) -> Outcome:
+        return Outcome([self._having(authroles)])
+
+    def _get(self, caller_id: int, session_id: int) -> Outcome:
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise _no_such_session(session_id)
+        return Outcome([session_details(session_id, session)])
+
+    def _kill(self, caller_id: int, session_id: int, reason: object, message: str | None) -> Outcome:
+        valid_reason = _reason(reason)
+        if session_id == caller_id or session_id not in self._sessions:
+            raise _no_such_session(session_id)
+        return Outcome(closing=Closing([session_id], valid_reason, message))
+
+    def _kill_by_authid(self, caller_id: int, authid: str, reason: object, message: str | None) -> Outcome:
+        killed = self._others(caller_id, lambda session: session.authid == authid)
+        return Outcome([killed], Closing(killed, _reason(reason), message))
+
+    def _kill_by_authrole(
+        self, caller_id: int, authrole: str, reason: object, message: str | None
+    ) -> Outcome:
+        killed = self._others(caller_id, lambda session: session.authrole == authrole)
+        return Outcome([len(killed)], Closing(killed, _reason(reason), message))
+
+    def _kill_all(self, caller_id: int, reason: object, message: str | None) -> Outcome:
+        killed = self._others(caller_id, lambda session: True)
+        # Spec: "Closing all sessions in the realm will not generate session meta events or testament events".
+        return Outcome([len(killed)], Closing(killed, _reason(reason), message, silent=True))
+
+    def _others(self, caller_id: int, condition: Callable[[MetaSession], bool]) -> list[int]:
+        return [
+            session_id
+            for session_id, session in self._sessions.items()
+            if session_id != caller_id and condition(session)
+        ]
+
+
+def _by_policy(entries: Iterable[tuple[Match, int]]) -> dict[Match, list[int]]:
+    found: dict[Match, list[int]] = {policy: [] for policy in MATCH_POLICIES}
+    for match, entry_id in entries:
+        found[match].append(entry_id)
+    return found
+
+
+def _reason(reason: object) -> str:
+    if reason is None:
+        return CLOSE_KILLED
+    if type(reason) is not str or not check_uri(reason):
+        raise WAMPError(INVALID_URI, "argument 'reason': must be a valid URI that is not empty")
+    return reason
+
+
+def _no_such_session(session_id: int) -> WAMPError:
+    return WAMPError(NO_SUCH_SESSION, f"no other session with ID {session_id} is on this realm")
+
+
+_SCOPE: Final = Parameter(
+    "scope",
+    Rule(str, f"one of {', '.join(SCOPES)}", lambda value: value in SCOPES),
+    required=False,
+    positional=False,
+    keyword=True,
+)
+
+
+class _TestamentProcedures:
+    """What is to be published when the calling session ends.
+
+    Whether it may publish that is found out before ``wamp.session.add_testament`` is computed, which is
+    therefore given what publishes the testament.
+    """
+
+    def __init__(self, sessions: Mapping[int, MetaSession], testaments: Testaments) -> None:
+        self._sessions = sessions
+        self._testaments = testaments
+        add = Signature(
+            Parameter("topic", _URI),
+            Parameter("args", _LIST),
+            Parameter("kwargs", _DICT),
+            Parameter(
+                "publish_options",
+                _DICT,
+                required=False,
+                positional=False,
+                keyword=True,
+                attributes=PUBLISH_RULES,
+            ),
+            _SCOPE,
+        )
+        self.procedures = {
+            "wamp.session.add_testament": MetaProcedure(add, self._add),
+            "wamp.session.flush_testaments": MetaProcedure(Signature(_SCOPE), self._flush),
+        }
+
+    def _add(
+        self, caller_id: int, publish: Publish, scope: Scope | None, size: int, limit: int, max_size: int
+    ) -> Outcome:
+        if caller_id not in self._sessions:
+            raise _no_such_session(caller_id)
+        self._testaments.add(caller_id, scope or "destroyed", publish, size, limit=limit, max_size=max_size)
+        return Outcome()
+
+    def _flush(self, caller_id: int, scope: Scope | None) -> Outcome:
+        self._testaments.flush(caller_id, scope or "destroyed")
+        return Outcome()
+
+
+_REGISTRATION: Final = Signature(Parameter("registration", _ID))
+
+
+class _RegistrationProcedures:
+    """Looking at what is registered, by clients and by the server itself."""
+
+    def __init__(
+        self,
+        sessions: Mapping[int, MetaSession],
+        dealer: Dealer,
+        own: Registrations,
+        lifecycle: Lifecycle[Registration],
+    ) -> None:
+        self._sessions = sessions
+        self._dealer = dealer
+        self._own = own
+        self._lifecycle = lifecycle
+        look_up = Signature(
+            Parameter("procedure", _URI),
+            Parameter("options", _DICT, required=False, attributes=REGISTER_RULES),
+        )
+        remove = Signature(
+            Parameter("registration", _ID),
+            Parameter("session", _ID),
+            Parameter("reason", None, required=False, keyword=True),
+        )
+        self.procedures = {
+            "wamp.registration.list": MetaProcedure(Signature(), self._list),
+            "wamp.registration.lookup": MetaProcedure(look_up, self._lookup),
+            "wamp.registration.match": MetaProcedure(Signature(Parameter("procedure", _URI)), self._match),
+            "wamp.registration.get": MetaProcedure(_REGISTRATION, self._get),
+            "wamp.registration.list_callees": MetaProcedure(_REGISTRATION, self._list_callees),
+            "wamp.registration.count_callees": MetaProcedure(_REGISTRATION, self._count_callees),
+            "wamp.registration.remove_callee": MetaProcedure(remove, self._remove_callee),
+        }
+
+    def _find(self, registration_id: int) -> Registration:
+        found = self._own.by_id.get(registration_id) or self._dealer.registrations.by_id.get(registration_id)
+        if found is None:
+            raise WAMPError(NO_SUCH_REGISTRATION, f"there is no registration {registration_id} on this realm")
+        return found
+
+    def _list(self, caller_id: int) -> Outcome:
+        registrations = (*self._own.by_id.values(), *self._dealer.registrations.by_id.values())
+        return Outcome([_by_policy((entry.match, entry.registration_id) for entry in registrations)])
+
+    def _lookup(self, caller_id: int, procedure: str, options: Mapping[str, Any] | None) -> Outcome:
+        known = {name: value for name, value in (options or {}).items() if value is not None}
+        check_policies(known)
+        match: Match = known.get("match", "exact")
+        found = self._own.get(match, procedure) or self._dealer.registrations.get(match, procedure)
+        return Outcome([None if found is None else found.registration_id])
+
+    def _match(self, caller_id: int, procedure: str) -> Outcome:
+        if is_reserved(procedure):
+            # No pattern of others' reaches what is the router's.
+            best = self._own.get("exact", procedure)
+        else:
+            candidates = [self._dealer.registrations.best(procedure), self._own.best(procedure)]
+            best = max(
+                [candidate for candidate in candidates if candidate is not None],
+                key=lambda candidate: specificity(candidate.match, candidate.procedure),
+                default=None,
+            )
+        return Outcome([None if best is None else best.registration_id])
+
+    def _get(self, caller_id: int, registration_id: int) -> Outcome:
+        return Outcome([self._lifecycle.details(self._find(registration_id))])
+
+    def _list_callees(self, caller_id: int, registration_id: int) -> Outcome:
+        return Outcome([list(self._find(registration_id).callees)])
+
+    def _count_callees(self, caller_id: int, registration_id: int) -> Outcome:
+        return Outcome([len(self._find(registration_id).callees)])
+
+    def _remove_callee(
+        self, caller_id: int, registration_id: int, session_id: int, reason: object
+    ) -> Outcome:
+        """Not the specification's: a registration is taken away from a client, as Crossbar.io has it."""
+        valid_reason = None if reason is None else _reason(reason)
+        registration = self._find(registration_id)
+        if session_id not in registration.callees or session_id not in self._sessions:
+            raise WAMPError(
+                NO_SUCH_SESSION, f"no client with session ID {session_id} has registration {registration_id}"
+            )
+        return Outcome(outgoing=self._dealer.revoke(session_id, registration_id, valid_reason))
+
+
+_SUBSCRIPTION: Final = Signature(Parameter("subscription", _ID))
+
+
+class _SubscriptionProcedures:
+    """Looking at who has subscribed to what."""
+
+    def __init__(self, broker: Broker, lifecycle: Lifecycle[Subscription]) -> None:
+        self._broker = broker
+        self._lifecycle = lifecycle
+        look_up = Signature(
+            Parameter("topic", _URI),
+            Parameter("options", _DICT, required=False, attributes=SUBSCRIBE_RULES),
+        )
+        self.procedures = {
+            "wamp.subscription.list": MetaProcedure(Signature(), self._list),
+            "wamp.subscription.lookup": MetaProcedure(look_up, self._lookup),
+            "wamp.subscription.match": MetaProcedure(Signature(Parameter("topic", _URI)), self._match),
+            "wamp.subscription.get": MetaProcedure(_SUBSCRIPTION, self._get),
+            "wamp.subscription.list_subscribers": MetaProcedure(_SUBSCRIPTION, self._list_subscribers),
+            "wamp.subscription.count_subscribers": MetaProcedure(_SUBSCRIPTION, self._count_subscribers),
+            "wamp.subscription.get_events": MetaProcedure(_GET_EVENTS, self._get_events),
+        }
+
+    def _find(self, subscription_id: int) -> Subscription:
+        found = self._broker.subscriptions.get(subscription_id)
+        if found is None:
+            raise WAMPError(NO_SUCH_SUBSCRIPTION, f"there is no subscription {subscription_id} on this realm")
+        return found
+
+    def _list(self, caller_id: int) -> Outcome:
+        subscriptions = self._broker.subscriptions.values()
+        return Outcome([_by_policy((entry.match, entry.subscription_id) for entry in subscriptions)])
+
+    def _lookup(self, caller_id: int, topic: str, options: Mapping[str, Any] | None) -> Outcome:
+        asked: Match | None = (options or {}).get("match")
+        match: Match = "exact" if asked is None else asked
+        if match not in MATCH_POLICIES:
+            raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+        found = self._broker.get(topic, match)
+        return Outcome([None if found is None else found.subscription_id])
+
+    def _match(self, caller_id: int, topic: str) -> Outcome:
+        return Outcome([[found.subscription_id for found in self._broker.matches(topic)] or None])
+
+    def _get(self, caller_id: int, subscription_id: int) -> Outcome:
+        return Outcome([self._lifecycle.details(self._find(subscription_id))])
+
+    def _list_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
+        return Outcome([list(self._find(subscription_id).subscribers)])
+
+    def _count_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
+        return Outcome([len(self._find(subscription_id).subscribers)])
+
+    def _get_events(
+        self, caller_id: int, subscription_id: int, reverse: bool | None, *wanted_and_all: Any
+    ) -> Outcome:
+        """The events themselves are the positional results; ``more`` tells whether there are others.
+
+        The last argument is whether all events are given, whatever the publishers' lists say.
+        """
+        *wanted, everything = wanted_and_all
+        subscription = self._find(subscription_id)
+        filters = Filters(reverse=bool(reverse), **dict(zip(_FILTERS, wanted, strict=True)))
+        records, more = self._broker.events(None if everything else caller_id, subscription, filters)
+        return Outcome([_event_object(subscription, record) for record in records], kwargs={"more": more})
+
+
+_TIMESTAMP: Final = Rule(str, "a timestamp as of RFC 3339", lambda value: nanoseconds(value) is not None)
+_POSITIVE: Final = Rule(int, "a positive integer", lambda value: value > 0)
+
+#: The arguments of ``wamp.subscription.get_events`` that narrow the events down.
+_FILTERS: Final[Mapping[str, Rule]] = {
+    "limit": _POSITIVE,
+    **dict.fromkeys(["from_time", "after_time", "before_time", "until_time"], _TIMESTAMP),
+    "topic": Rule(str, "a URI", check_uri),
+    **dict.fromkeys(
+        ["from_publication", "after_publication", "before_publication", "until_publication"], _POSITIVE
+    ),
+}
+
+_GET_EVENTS: Final = Signature(
+    Parameter("subscription", _ID),
+    *[
+        Parameter(name, rule, required=False, positional=False, keyword=True)
+        for name, rule in {"reverse": Rule(bool, "a bool"), **_FILTERS}.items()
+    ],
+)
+
+
+def _event_object(subscription: Subscription, record: Record) -> dict[str, Any]:
+    event = record.event
+    payload = {"args": event.args, "kwargs": event.kwargs, "payload": event.payload}
+    return {
+        "timestamp": record.timestamp,
+        "subscription": subscription.subscription_id,
+        "publication": event.publication_id,
+        "details": event.details_for(subscription.match),
+        **{name: value for name, value in payload.items() if value is not None},
+    }

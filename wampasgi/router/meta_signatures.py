@@ -1,0 +1,122 @@
+"""What arguments the router's own procedures take, and the checking of those that came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Final
+
+from wampasgi.errors import InvalidArgument
+from wampasgi.protocol.options import Rule, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument of a procedure.
+
+    It is given by position, where ``positional``, or by name, where ``keyword``. One that is not ``required``
+    and is left out or null is None. ``rule`` None lets any
+    value through; ``attributes`` are what is known of those of a dict.
+    """
+
+    name: str
+    rule: Rule | None
+    required: bool = True
+    positional: bool = True
+    keyword: bool = False
+    attributes: Rules | None = None
+
+
+class Signature:
+    """The arguments of one procedure, positional ones first."""
+
+    __slots__ = ("_by_name", "_parameters", "_positional")
+
+    def __init__(self, *parameters: Parameter) -> None:
+        self._parameters = parameters
+        self._positional = [parameter for parameter in parameters if parameter.positional]
+        self._by_name = {parameter.name: parameter for parameter in parameters if parameter.keyword}
+
+    def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """Return the value of each parameter, in their order.
+
+        Raises InvalidArgument, ``wamp.error.invalid_argument``, which tells of each misfit which argument it
+        is and why.
+        """
+        given: dict[str, Any] = {}
+        found = chain(self._by_position(args, given), self._by_keyword(kwargs, given), self._checked(given))
+        misfits = list(islice(found, _SHOWN))
+        if misfits:
+            raise InvalidArgument(
+                "; ".join([_sentence(argument, reason) for argument, reason in misfits]),
+                errors=[{"argument": argument, "path": [], "reason": reason} for argument, reason in misfits],
+            )
+        return [given.get(parameter.name) for parameter in self._parameters]
+
+    def _by_position(self, args: Sequence[Any], given: dict[str, Any]) -> Iterator[_Misfit]:
+        for parameter, value in zip(self._positional, args, strict=False):
+            given[parameter.name] = value
+        most = len(self._positional)
+        if len(args) > most:
+            yield (
+                None,
+                f"takes {most or 'no'} positional argument{'' if most == 1 else 's'}, got {len(args)}",
+            )
+
+    def _by_keyword(self, kwargs: Mapping[str, Any], given: dict[str, Any]) -> Iterator[_Misfit]:
+        for name, value in kwargs.items():
+            if name in self._by_name and name in given:
+                yield name, "given both as a positional and as a keyword argument"
+            elif name in self._by_name:
+                given[name] = value
+            elif any(parameter.name == name for parameter in self._positional):
+                yield name, "takes a positional argument only"
+            else:
+                yield _shortened(name), "unexpected keyword argument"
+
+    def _checked(self, given: Mapping[str, Any]) -> Iterator[_Misfit]:
+        for parameter in self._parameters:
+            value = given.get(parameter.name)
+            if value is None and not parameter.required:
+                continue
+            if parameter.name not in given:
+                yield parameter.name, "missing argument"
+            elif (reason := _misfit(parameter.rule, value)) is not None:
+                yield parameter.name, reason
+            elif parameter.attributes is not None and value is not None:
+                yield from _misfitting_attributes(parameter.name, value, parameter.attributes)
+
+
+#: The argument, None where it has no name, and what is wrong with it.
+_Misfit = tuple[str | None, str]
+
+# Whoever sends nonsense need not get all of it back.
+_SHOWN: Final = 10
+_SHOWN_OF_NAME: Final = 100
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN_OF_NAME else f"{name[:_SHOWN_OF_NAME]}..."
+
+
+def _misfitting_attributes(name: str, value: Mapping[str, Any], attributes: Rules) -> Iterator[_Misfit]:
+    for attribute, rule in attributes.items():
+        found = value.get(attribute)
+        # Null is as if it were absent, as in the options of messages.
+        if found is not None and (reason := _misfit(rule, found)) is not None:
+            yield f"{name}.{attribute}", reason
+
+
+def _misfit(rule: Rule | None, value: object) -> str | None:
+    if rule is None:
+        return None
+    if type(value) is not rule.type:
+        return f"must be {rule.expected}, got {type(value).__name__}"
+    if rule.accepts is not None and not rule.accepts(value):
+        return f"must be {rule.expected}"
+    return None
+
+
+def _sentence(argument: str | None, reason: str) -> str:
+    return reason if argument is None else f"argument {argument!r}: {reason}"

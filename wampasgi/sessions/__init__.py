@@ -1,0 +1,1 @@
+"""Sessions while they are served: from HELLO to GOODBYE."""

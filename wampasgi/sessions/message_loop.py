@@ -1,0 +1,444 @@
+"""One open session: its message loop, with one method for each message that a client sends."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from wampasgi.adapters import TaskOwner
+from wampasgi.configuration.authorization import may_disclose, refusal
+from wampasgi.configuration.handlers import Procedure, Topic
+from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.errors import (
+    FEATURE_NOT_SUPPORTED,
+    GOODBYE_AND_OUT,
+    INVALID_ARGUMENT,
+    RUNTIME_ERROR,
+    TIMEOUT,
+    UNAVAILABLE,
+    InvalidURI,
+    RemoteProtocolError,
+    WAMPError,
+)
+from wampasgi.logs import about, escaped, logger_named
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
+from wampasgi.peers.transport import Disconnected
+from wampasgi.protocol.messages import (
+    Abort,
+    Call,
+    Cancel,
+    Error,
+    Goodbye,
+    Message,
+    Publish,
+    Register,
+    Subscribe,
+    Unregister,
+    Unsubscribe,
+    Yield,
+)
+from wampasgi.protocol.uris import is_reserved
+from wampasgi.router.broker import Subscription
+from wampasgi.router.permissions import Verdict
+from wampasgi.sessions.lifespan import LifespanHandlers
+from wampasgi.sessions.meta_calls import MetaCaller, MetaCalls
+from wampasgi.sessions.overflow import OverflowReports
+from wampasgi.sessions.own_calls import Calls
+from wampasgi.sessions.pacing import Pace
+from wampasgi.sessions.publications import Publications
+from wampasgi.sessions.routed_calls import RoutedCalls
+from wampasgi.sessions.subscriptions import Subscriptions, check_topic
+from wampasgi.types import Match
+
+logger = logger_named("wampasgi.session")
+
+
+class OpenSession:
+    """Serves one session from WELCOME to its end.
+
+    ``handlers`` own its lifespan handlers and gatekeepers, None where these have but one part; ``events`` own
+    the task that hands its publications to the server's own subscribers.
+    """
+
+    __slots__ = (
+        "_built",
+        "_calls",
+        "_event_handlers",
+        "_handlers",
+        "_meta_calls",
+        "_open_procedures",
+        "_overflows",
+        "_pace",
+        "_peer",
+        "_permissions",
+        "_provided",
+        "_publications",
+        "_requests",
+        "_routed",
+        "_routed_session",
+        "_session",
+        "_subscribing",
+        "_subscriptions",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        peer: Peer,
+        built: BuiltRealm,
+        handlers: TaskGroup | None,
+        events: TaskOwner,
+    ) -> None:
+        self._session = session
+        self._peer = peer
+        self._built = built
+        self._handlers = handlers
+        self._provided = built.provided_for(session)
+        self._open_procedures = built.open_procedures
+        self._permissions = built.authorization.permissions
+        self._subscriptions: Subscriptions | None = None
+        self._routed_session = built.joined.dealer.sessions[session.id]
+        self._subscribing: dict[int, None] = {}
+        self._meta_calls: MetaCalls | None = None
+        self._event_handlers = events
+        self._publications: Publications | None = None
+        self._overflows: OverflowReports | None = None
+        if built.overflow_handler is not None:
+            self._overflows = OverflowReports(built.overflow_handler, events, self._provided)
+            peer.on_overflow = self._overflows.add
+
+    async def run(self, requests: TaskOwner) -> None:
+        """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
+        timeout = self._built.limits.teardown_timeout
+        lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
+        try:
+            with self._peer.reading:
+                if not await lifespan.begin(self._handlers):
+                    self._peer.say_goodbye(RUNTIME_ERROR, "the session could not be started")
+                async with requests:
+                    self._requests = requests
+                    self._routed = RoutedCalls(
+                        self._session, self._peer, self._routed_session, self._built, requests, self._provided
+                    )
+                    self._calls = Calls(
+                        self._session,
+                        self._peer,
+                        requests,
+                        self._provided,
+                        limits=self._built.limits,
+                        debug=self._built.debug,
+                    )
+                    # The client is idle from here on: what it has sent meanwhile has not been read.
+                    self._pace = pace = Pace.of(self._peer, self._built.limits)
+                    try:
+                        await (self._read_messages() if pace is None else self._read_until_idle(pace))
+                    finally:
+                        # What is asked for while the handlers are cancelled would find no end.
+                        self._peer.leave()
+        finally:
+            self._peer.cut(GOODBYE_AND_OUT)
+            try:
+                with anyio.move_on_after(timeout, shield=True):
+                    if self._publications is not None:
+                        await self._publications.handled()
+                    if self._overflows is not None:
+                        await self._overflows.told()
+            finally:
+                # Nothing else ends these, not even a second cancellation by the server.
+                if self._subscriptions is not None:
+                    self._subscriptions.end()
+                lifespan.end()
+
+    async def _read_until_idle(self, pace: Pace) -> None:
+        with pace.scope as idle:
+            await self._read_messages()
+        if not idle.cancelled_caught:
+            return
+        if self._peer.ending is None:
+            text = f"no message within the limit idle_timeout of {self._built.limits.idle_timeout} s"
+            logger.info("%r is closed: %s", self._session, text, extra=about(self._session))
+            self._peer.say_goodbye(TIMEOUT, text)
+        # For the client's GOODBYE, which another bound is on.
+        self._pace = None
+        await self._read_messages()
+
+    async def _read_messages(self) -> None:
+        peer, on, pace = self._peer, self._on, self._pace
+        receive_event, read, turn = peer.receive_event, peer.read, peer.turn
+        while peer.ending is None or not peer.finished:
+            turn.left -= 1
+            if turn.left <= 0:
+                await checkpoint()
+                turn.begin()
+            try:
+                message = read(await receive_event()) if pace is None else await pace.receive()
+                # What comes after our GOODBYE and before the client's is ignored.
+                if peer.ending is None or message.code in (Goodbye.code, Abort.code):
+                    waiting = on[message.code](self, message)
+                    if waiting is not None:
+                        await (waiting if pace is None else pace.without_haste(waiting))
+            except InvalidURI as error:
+                if error.request_type is None or error.request_id is None:
+                    self._abort(error)
+                elif error.expects_answer:
+                    self._peer.send_error(
+                        error.request_type, error.request_id, WAMPError(error.uri, error.message)
+                    )
+            except RemoteProtocolError as error:
+                self._abort(error)
+            except Disconnected:
+                peer.cut(GOODBYE_AND_OUT, ended_by="client")
+            except Exception:
+                logger.exception(
+                    "%r is aborted: a message could not be handled", self._session, extra=about(self._session)
+                )
+                peer.abort(RUNTIME_ERROR)
+
+    def _abort(self, error: RemoteProtocolError) -> None:
+        logger.warning(
+            "%r broke the protocol and is aborted: %s",
+            self._session,
+            escaped(error.message),
+            extra=about(self._session),
+        )
+        self._peer.abort(error.uri, error.message)
+
+    # Calls
+
+    def _on_call(self, message: Call) -> Awaitable[None] | None:
+        calls, routed = self._calls, self._routed_session
+        procedure = self._open_procedures.get(message.procedure)
+        if (
+            procedure is None
+            or self._permissions.given
+            or message.options
+            or message.request_id in calls.running
+            or routed.calls
+            or routed.outrun
+            or self._subscribing
+        ):
+            return self._call(message)
+        # Nothing is left to ask about: this is how nearly all calls of the realm's own procedures go.
+        return calls.start(message, procedure)
+
+    def _call(self, message: Call) -> Awaitable[None] | None:
+        routed, options = self._routed, message.options
+        if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
+            routed.continues(message)
+        ):
+            return None
+        if self._is_in_flight(message):
+            return None
+        if options:
+            routed.check_announced(message)
+        procedure = self._built.find_procedure(message.procedure)
+        roles = None if procedure is None else procedure.roles
+        authorization = self._built.authorization
+        if roles is None and "disclose_me" not in options and authorization.silent:
+            return self._call_decided(message, procedure, None)
+        verdict = authorization.by_rules(self._session, "call", message.procedure, roles=roles)
+        if verdict is None and authorization.authorizer is not None:
+            return self._ask_and_call(message, procedure)
+        return self._call_decided(message, procedure, verdict)
+
+    async def _ask_and_call(self, message: Call, procedure: Procedure | None) -> None:
+        try:
+            verdict = await self._built.authorization.decide(
+                self._session, "call", message.procedure, message.options, self._provided
+            )
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+            return
+        waiting = self._call_decided(message, procedure, verdict)
+        if waiting is not None:
+            await waiting
+
+    def _call_decided(
+        self, message: Call, procedure: Procedure | None, verdict: Verdict | None
+    ) -> Awaitable[None] | None:
+        options = message.options
+        try:
+            if verdict is not None and not verdict.allowed:
+                raise refusal("call", message.procedure)
+            disclose = may_disclose(verdict, "call", message.procedure, options)
+            if procedure is None:
+                if is_reserved(message.procedure):
+                    return self._call_meta(message, verdict)
+                self._routed.call(message, verdict, disclose=disclose)
+                return None
+            if options.get("progress", False):
+                raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+            return None
+        if self._built.synchronize_requests:
+            return self._calls.run(message, procedure)
+        return self._calls.start(message, procedure)
+
+    async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
+        if self._meta_calls is None:
+            permit_testament = self._own_publications().permit_testament
+            caller = MetaCaller(self._session, self._built, permit_testament, self._permit_history)
+            self._meta_calls = MetaCalls(caller, self._peer)
+        try:
+            await self._meta_calls.answer(message, verdict)
+        except WAMPError as error:
+            self._routed.refuse(message, error)
+
+    def _on_cancel(self, message: Cancel) -> None:
+        if message.request_id in self._calls.running:
+            self._calls.cancel(message)
+        else:
+            self._routed.cancel(message)
+
+    # Publications
+
+    def _on_publish(self, message: Publish) -> Awaitable[None] | None:
+        return self._own_publications().publish(message)
+
+    def _own_publications(self) -> Publications:
+        """What the session publishes, made when it first does: many sessions never do."""
+        if self._publications is None:
+            self._publications = Publications(
+                self._session, self._peer, self._built, self._provided, self._event_handlers
+            )
+        return self._publications
+
+    # Subscriptions
+
+    def _own_subscriptions(self) -> Subscriptions:
+        """What the session has subscribed to, made when it first asks: many sessions never do."""
+        if self._subscriptions is None:
+            built = self._built
+            self._subscriptions = Subscriptions(
+                self._session,
+                self._peer,
+                built.joined.broker,
+                self._handlers,
+                self._provided,
+                retained_limit=built.limits.retained_per_subscribe,
+                teardown_timeout=built.limits.teardown_timeout,
+            )
+            self._peer.subscriptions = self._subscriptions
+        return self._subscriptions
+
+    async def _on_subscribe(self, message: Subscribe) -> None:
+        if self._is_in_flight(message):
+            return
+        match: Match = message.options.get("match", "exact")
+        try:
+            check_topic(message.topic, match)
+            limit = self._built.limits.subscriptions
+            own = self._own_subscriptions()
+            if len(own) >= limit and (match, message.topic) not in own:
+                raise WAMPError(
+                    UNAVAILABLE, f"this session has {limit} subscriptions, its limit subscriptions"
+                )
+            topic = await self._permit_subscription(message.topic, match, message.options)
+        except WAMPError as error:
+            self._peer.send_error(Subscribe.code, message.request_id, error)
+            return
+        at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
+        if self._built.synchronize_requests or topic is None or at_limit:
+            await self._own_subscriptions().subscribe(message, match, topic)
+            self._built.joined.report()
+        else:
+            self._subscribing[message.request_id] = None
+            self._requests.spawn(self._subscribe, message, match, topic)
+
+    async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
+        """Give the topic of the realm's own that is to be subscribed to; raises WAMPError."""
+        # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
+        topic = self._built.find_topic(uri) if match == "exact" else None
+        verdict = await self._built.authorization.decide(
+            self._session,
+            "subscribe",
+            uri,
+            options,
+            self._provided,
+            roles=None if topic is None else topic.roles,
+            match=match,
+        )
+        if not (verdict.allowed if verdict is not None else topic is not None):
+            raise refusal("subscribe", uri)
+        return topic
+
+    async def _permit_history(self, subscription: Subscription) -> None:
+        """Raise WAMPError where the session may not subscribe to what it asks the history of.
+
+        What a gatekeeper would say shows only when it runs, so its topic is for who has subscribed.
+        """
+        uri, match = subscription.topic, subscription.match
+        topic = await self._permit_subscription(uri, match, {})
+        if topic is not None and self._session.id not in subscription.subscribers:
+            raise refusal("subscribe", uri)
+
+    async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
+        try:
+            await self._own_subscriptions().subscribe(message, match, topic)
+            self._built.joined.report()
+        finally:
+            self._subscribing.pop(message.request_id, None)
+
+    def _on_unsubscribe(self, message: Unsubscribe) -> None:
+        try:
+            self._own_subscriptions().unsubscribe(message)
+        except WAMPError as error:
+            self._peer.send_error(Unsubscribe.code, message.request_id, error)
+        self._built.joined.report()
+
+    # Registrations and invocations
+
+    async def _on_register(self, message: Register) -> None:
+        try:
+            await self._routed.register(message)
+        except WAMPError as error:
+            self._peer.send_error(Register.code, message.request_id, error)
+
+    def _on_unregister(self, message: Unregister) -> None:
+        self._routed.unregister(message)
+
+    def _on_yield(self, message: Yield) -> None:
+        self._routed.yield_result(message)
+
+    def _on_error(self, message: Error) -> None:
+        self._routed.error(message)
+
+    # The end
+
+    def _on_goodbye(self, message: Goodbye) -> None:
+        self._peer.answer_goodbye(message.reason, GOODBYE_AND_OUT)
+
+    def _on_abort(self, message: Abort) -> None:
+        self._peer.cut(message.reason, ended_by="client")
+
+    # Answers
+
+    def _is_in_flight(self, message: Message) -> bool:
+        """Refuse a request whose id another one still has, and tell whether it was so."""
+        request_id: int = getattr(message, "request_id", 0)
+        if request_id not in self._calls.running and request_id not in self._subscribing:
+            return False
+        error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
+        self._peer.send_error(message.code, request_id, error)
+        return True
+
+    #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
+    _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {
+        Call.code: _on_call,
+        Cancel.code: _on_cancel,
+        Publish.code: _on_publish,
+        Subscribe.code: _on_subscribe,
+        Unsubscribe.code: _on_unsubscribe,
+        Register.code: _on_register,
+        Unregister.code: _on_unregister,
+        Yield.code: _on_yield,
+        Error.code: _on_error,
+        Goodbye.code: _on_goodbye,
+        Abort.code: _on_abort,
+    }

@@ -1,0 +1,112 @@
+"""Calls of the router's own procedures, ``wamp.*``, by clients and by the server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from wampasgi.configuration.authorization import refusal
+from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
+from wampasgi.injection.cancellation import within
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
+from wampasgi.protocol.messages import Call, Publish, Result
+from wampasgi.router.broker import Subscription
+from wampasgi.router.meta_procedures import Outcome
+from wampasgi.router.permissions import Verdict
+from wampasgi.router.stored_events import copied
+
+#: Whether a session may publish this, in a while: gives what does it. Raises WAMPError where it may not.
+Permit: TypeAlias = Callable[[Publish], Awaitable[Callable[[], object]]]
+
+
+#: Raises WAMPError where a session may not subscribe to what somebody else may have subscribed to.
+PermitListening: TypeAlias = Callable[[Subscription], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class MetaCaller:
+    """Who calls: a client's session, or the server's own, which needs no permission."""
+
+    session: Session
+    built: BuiltRealm
+    permit: Permit | None = None
+    permit_listening: PermitListening | None = None
+
+    async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
+        """Call a procedure that the session may call; raises WAMPError.
+
+        What the outcome brings about is for ``JoinedSessions.conclude``, once the caller has its answer.
+        """
+        found = self.built.joined.meta.find(procedure)
+        values = found.signature.read(args, kwargs)
+        check = _CHECKS.get(procedure)
+        if check is not None:
+            values = await check(self, values)
+        return found.compute(self.session.id, *values)
+
+
+#: What has to be awaited before a procedure is computed, such as an authorizer: gives the values to compute
+#: it with, which may be more than were sent. Raises WAMPError.
+Check: TypeAlias = Callable[[MetaCaller, list[Any]], Awaitable[list[Any]]]
+
+
+async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    topic, args, kwargs, publish_options, scope = values
+    if caller.permit is None:
+        raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
+    options = {name: value for name, value in (publish_options or {}).items() if value is not None}
+    publish = await caller.permit(Publish(0, options, topic, args, kwargs))
+    limits = caller.built.limits
+    _, size = copied([options, topic, args, kwargs], most=limits.testament_bytes)
+    return [publish, scope, size, limits.testaments, limits.testament_bytes]
+
+
+async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    """Who may not subscribe gets no history either, and the server gets all of it."""
+    subscription = caller.built.joined.broker.subscriptions.get(values[0])
+    if subscription is not None and caller.permit_listening is not None:
+        await caller.permit_listening(subscription)
+    return [*values, caller.permit_listening is None]
+
+
+_CHECKS: Final[Mapping[str, Check]] = {
+    "wamp.session.add_testament": _check_testament,
+    "wamp.subscription.get_events": _check_history,
+}
+
+
+class MetaCalls:
+    """The calls of the router's own procedures by one client, answered one after the other."""
+
+    __slots__ = ("_caller", "_joined", "_peer")
+
+    def __init__(self, caller: MetaCaller, peer: Peer) -> None:
+        self._caller = caller
+        self._peer = peer
+        self._joined = caller.built.joined
+
+    async def answer(self, message: Call, verdict: Verdict | None) -> None:
+        """Answer a call with RESULT, then let its consequences follow; raises WAMPError for ERROR.
+
+        What there is no procedure for is ``wamp.error.no_such_procedure`` also where no rule lets the session
+        call: which procedures the router has is no secret.
+        """
+        self._joined.meta.find(message.procedure)
+        if verdict is None or not verdict.allowed:
+            raise refusal("call", message.procedure)
+        options = message.options
+        if options.get("progress", False):
+            raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+        call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
+        timeout = options.get("timeout", 0) / 1000
+        outcome = await (within(timeout, call) if timeout else call)
+        result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
+        self._peer.counts.count_answer(result)
+        self._peer.send(result)
+        self._joined.conclude(outcome)
+        # Some look at all sessions or all that is kept, for one short message.
+        self._peer.turn.end()
+        await self._peer.uncongested()

@@ -1,0 +1,210 @@
+"""What one session publishes, to clients and to the server's own subscribers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import anyio
+
+from wampasgi.adapters import TaskOwner
+from wampasgi.configuration.authorization import may_disclose, refusal
+from wampasgi.configuration.handlers import Event, Subscriber
+from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.errors import INVALID_URI, WAMPError
+from wampasgi.limits import Limits
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
+from wampasgi.peers.turn import BURST
+from wampasgi.protocol.messages import Publish, Published
+from wampasgi.protocol.uris import check_uri, is_reserved
+from wampasgi.router.permissions import Verdict
+from wampasgi.router.publish_options import check_announced
+
+#: The server's own subscribers, the verdict on reaching clients, and whether the publisher is disclosed.
+_Permission: TypeAlias = tuple[list[Subscriber], Verdict | None, bool]
+
+
+class Publications:
+    """The publications of one session. ``owner`` owns the task in which the server's subscribers get them."""
+
+    __slots__ = ("_built", "_events", "_peer", "_provided", "_session")
+
+    def __init__(
+        self,
+        session: Session,
+        peer: Peer,
+        built: BuiltRealm,
+        provided: Mapping[str, Any],
+        owner: TaskOwner,
+    ) -> None:
+        self._session = session
+        self._peer = peer
+        self._built = built
+        self._provided = provided
+        self._events = EventQueue(owner, provided, built.limits)
+
+    def publish(self, message: Publish) -> Awaitable[None] | None:
+        """Serve PUBLISH; returns what is to be awaited before the next message is read.
+
+        Raises RemoteProtocolError for options that the client has not announced.
+        Spec: Basic Profile, "Publishing and Events".
+        """
+        topic, authorization = message.topic, self._built.authorization
+        if message.options:
+            check_announced(self._session, message.options)
+        verdict = authorization.by_rules(self._session, "publish", topic)
+        if verdict is None and authorization.authorizer is not None and not is_reserved(topic):
+            return self._ask_and_publish(message)
+        return self._publish(message, verdict)
+
+    async def permit_testament(self, message: Publish) -> Callable[[], object]:
+        """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
+        topic = message.topic
+        if not check_uri(topic, policy=self._peer.uri_check):
+            raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
+        check_announced(self._session, message.options)
+        verdict = None
+        if not is_reserved(topic):
+            verdict = await self._decide(message)
+        return partial(self._carry, message, self._permit(message, verdict))
+
+    async def handled(self) -> None:
+        """Wait until the server's own subscribers have handled all of them."""
+        await self._events.empty()
+
+    def _decide(self, message: Publish) -> Awaitable[Verdict | None]:
+        return self._built.authorization.decide(
+            self._session, "publish", message.topic, message.options, self._provided
+        )
+
+    async def _ask_and_publish(self, message: Publish) -> None:
+        try:
+            verdict = await self._decide(message)
+        except WAMPError as error:
+            self._refuse(message, error)
+            return
+        waiting = self._publish(message, verdict)
+        if waiting is not None:
+            await waiting
+
+    def _publish(self, message: Publish, verdict: Verdict | None) -> Awaitable[None] | None:
+        try:
+            permission = self._permit(message, verdict)
+        except WAMPError as error:
+            self._refuse(message, error)
+            return None
+        publication_id = self._carry(message, permission)
+        if message.options.get("acknowledge", False):
+            self._peer.send(Published(message.request_id, publication_id))
+        return self._events.room() if self._events.full else None
+
+    def _permit(self, message: Publish, verdict: Verdict | None) -> _Permission:
+        """How far the session may publish; raises WAMPError."""
+        topic = message.topic
+        if is_reserved(topic):
+            raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
+        role = self._session.authrole
+        subscribers = [
+            subscriber
+            for at_topic in self._built.subscribers.matches(topic)
+            for subscriber in at_topic
+            if subscriber.roles is None or role in subscriber.roles
+        ]
+        if not (subscribers if verdict is None else verdict.allowed):
+            raise refusal("publish", topic)
+        return subscribers, verdict, may_disclose(verdict, "publish", topic, message.options)
+
+    def _carry(self, message: Publish, permission: _Permission) -> int:
+        """Publish as far as was permitted, and return the publication id."""
+        subscribers, verdict, disclose = permission
+        joined = self._built.joined
+        publication = joined.broker.publish(
+            self._session.id,
+            message.topic,
+            message.options,
+            message.args,
+            message.kwargs,
+            payload=message.payload,
+            disclose=disclose,
+            # Where nobody has said that clients may reach each other, it is for the server alone.
+            only=None if verdict is not None else (joined.local.session_id,),
+        )
+        if joined.distribute(publication) > BURST:
+            self._peer.turn.end()
+        if subscribers:
+            event = Event(message.topic, message.args or (), message.kwargs or {}, publication.publication_id)
+            size = self._peer.turn.size_of(message)
+            for subscriber in subscribers:
+                self._events.put(subscriber, event, size)
+        return publication.publication_id
+
+    def _refuse(self, message: Publish, error: WAMPError) -> None:
+        if message.options.get("acknowledge", False):
+            self._peer.send_error(Publish.code, message.request_id, error)
+
+
+class EventQueue:
+    """The publications of one session that wait for the server's own subscribers, handled in order.
+
+    One task handles them as long as there are any. The session that published them owns it, and waits for
+    it when it ends.
+    """
+
+    __slots__ = ("_bytes", "_limits", "_owner", "_provided", "_room", "_waiting", "_working")
+
+    def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], limits: Limits) -> None:
+        self._owner = owner
+        self._provided = provided
+        self._limits = limits
+        # Of those that came in long messages, the one included that is being handled.
+        self._bytes = 0
+        # Made when there is something to wait, because most sessions publish nothing.
+        self._waiting: deque[tuple[Subscriber, Event, int]] | None = None
+        self._room: anyio.Event | None = None
+        self._working = False
+
+    def put(self, subscriber: Subscriber, event: Event, size: int) -> None:
+        """Let ``subscriber`` handle ``event`` after the ones before; ``size`` is that of a long message."""
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append((subscriber, event, size))
+        self._bytes += size
+        if not self._working:
+            self._working = True
+            self._owner.spawn(self._handle)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many events wait as may."""
+        limits = self._limits
+        return self._waiting is not None and (
+            len(self._waiting) >= limits.events_waiting or self._bytes > limits.requests_bytes
+        )
+
+    async def room(self) -> None:
+        """Wait while it is ``full``."""
+        while self.full:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def empty(self) -> None:
+        """Wait until all events are handled."""
+        while self._working:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def _handle(self) -> None:
+        try:
+            while self._waiting:
+                subscriber, event, size = self._waiting.popleft()
+                await subscriber.handle(event, self._provided, self._provided["session"])
+                self._bytes -= size
+                if self._room is not None:
+                    self._room.set()
+        finally:
+            self._working = False
+            if self._room is not None:
+                self._room.set()

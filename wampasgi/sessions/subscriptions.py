@@ -1,0 +1,238 @@
+"""The subscriptions of one session, and the gatekeepers that run around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup
+
+from wampasgi.configuration.handlers import Topic
+from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, WAMPError
+from wampasgi.logs import about, logger_named, shown
+from wampasgi.peers.encoded import EncodedMessage
+from wampasgi.peers.peer import Peer
+from wampasgi.peers.session import Session
+from wampasgi.protocol.ids import random_publication_id
+from wampasgi.protocol.messages import Error, Event, Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from wampasgi.protocol.uri_limits import check_components
+from wampasgi.protocol.uris import MATCH_POLICIES, check_uri
+from wampasgi.router.broker import Broker
+from wampasgi.sessions.lifespan import TwoPartHandler
+from wampasgi.types import Match
+
+logger = logger_named("wampasgi.router")
+
+
+def check_topic(uri: str, match: str) -> None:
+    """Raise WAMPError for a match policy that nobody knows, and for a pattern of too many components."""
+    if match not in MATCH_POLICIES:
+        raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
+    check_components(uri, match)
+
+
+#: Details, args and kwargs of an event.
+_Payload: TypeAlias = tuple[dict[str, Any], list[Any], dict[str, Any]]
+
+
+class _Subscription:
+    """One subscription of the session: asked for, then decided on."""
+
+    __slots__ = ("decided", "gatekeeper", "held_events", "id", "refusal")
+
+    def __init__(self) -> None:
+        self.decided = anyio.Event()
+        self.gatekeeper: TwoPartHandler | None = None
+        #: Events that the gatekeeper sends before the client can know the subscription's id.
+        self.held_events: list[_Payload] = []
+        self.id = 0
+        self.refusal: WAMPError | None = None
+
+
+class Subscriptions:
+    """What one session has subscribed to.
+
+    ``tasks`` own the gatekeepers that have a yield; they end with the subscription or the session.
+    ``retained_limit`` is how many retained events one SUBSCRIBE is sent at most.
+    """
+
+    __slots__ = (
+        "_broker",
+        "_by_id",
+        "_by_topic",
+        "_peer",
+        "_provided",
+        "_retained_limit",
+        "_session",
+        "_tasks",
+        "_teardown_timeout",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        peer: Peer,
+        broker: Broker,
+        tasks: TaskGroup | None,
+        provided: Mapping[str, Any],
+        *,
+        retained_limit: int,
+        teardown_timeout: float,
+    ) -> None:
+        self._retained_limit = retained_limit
+        self._session = session
+        self._peer = peer
+        self._broker = broker
+        self._tasks = tasks
+        self._provided = provided
+        self._teardown_timeout = teardown_timeout
+        self._by_topic: dict[tuple[Match, str], _Subscription] = {}
+        self._by_id: dict[int, tuple[Match, str]] = {}
+
+    def __len__(self) -> int:
+        """The subscriptions that the session has or has asked for."""
+        return len(self._by_topic)
+
+    def __contains__(self, key: tuple[Match, str]) -> bool:
+        """Whether the session has a subscription with this match policy and topic, or has asked for it."""
+        return key in self._by_topic
+
+    async def subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
+        """Subscribe, after the topic's gatekeeper where it has one, and answer.
+
+        Subscribing again answers the id that the session has. The retained events that the client asks for
+        follow the answer, and then what the gatekeeper has sent meanwhile.
+        Spec: Basic Profile, "Subscribing and Unsubscribing"; Advanced Profile, "Event Retention".
+        """
+        key = (match, message.topic)
+        subscription = self._by_topic.get(key)
+        if subscription is None:
+            subscription = self._by_topic[key] = _Subscription()
+            try:
+                await self._pass_gatekeeper(subscription, message.topic, topic)
+                if self._peer.ending is not None:
+                    # It has left the router, which must not hear of it again.
+                    if subscription.gatekeeper is not None:
+                        subscription.gatekeeper.end()
+                    raise WAMPError(CANCELED, "the session has ended meanwhile")
+            except WAMPError as error:
+                subscription.refusal = error
+                del self._by_topic[key]
+            else:
+                found = self._broker.subscribe(self._session.id, message.topic, match)
+                subscription.id = found.subscription_id
+                self._by_id[subscription.id] = key
+            finally:
+                subscription.decided.set()
+        else:
+            await subscription.decided.wait()
+        if subscription.refusal is not None:
+            refusal = subscription.refusal
+            answer = Error(
+                Subscribe.code, message.request_id, {}, refusal.uri, list(refusal.args), refusal.kwargs
+            )
+            self._peer.counts.count_answer(answer)
+            self._peer.send(answer)
+            return
+        self._peer.send(Subscribed(message.request_id, subscription.id))
+        asks_retained = message.options.get("get_retained", False)
+        if asks_retained:
+            self._send_retained(message.topic, match)
+        for payload in subscription.held_events:
+            self._send_event(subscription.id, payload)
+        subscription.held_events.clear()
+        if asks_retained:
+            # It may ask again, and again get a thousand events for one message.
+            self._peer.turn.end()
+            await self._peer.uncongested()
+
+    def unsubscribe(self, message: Unsubscribe) -> None:
+        """End a subscription and answer; its gatekeeper's second part runs meanwhile.
+
+        Raises WAMPError ``wamp.error.no_such_subscription`` for an id that is not the session's.
+        """
+        self._broker.unsubscribe(self._session.id, message.subscription_id)
+        self._end_one(message.subscription_id, Unsubscribed(message.request_id))
+
+    def revoke(self, subscription_id: int, reason: str | None) -> None:
+        """End a subscription that the session has; it is told if it announced that it understands that.
+
+        Spec: Advanced Profile, "Subscription Revocation".
+        """
+        self._end_one(subscription_id, self._broker.revoke(self._session.id, subscription_id, reason))
+
+    def _end_one(self, subscription_id: int, message: Unsubscribed | None) -> None:
+        subscription = self._by_topic.pop(self._by_id.pop(subscription_id))
+        if message is not None:
+            self._peer.send(message)
+        if subscription.gatekeeper is not None:
+            subscription.gatekeeper.end()
+
+    def send_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone; returns whether it is subscribed, or about to be."""
+        subscription = self._by_topic.get(("exact", topic))
+        if subscription is None:
+            return False
+        payload = (details, args, kwargs)
+        if subscription.id:
+            self._send_event(subscription.id, payload)
+        else:
+            subscription.held_events.append(payload)
+        return True
+
+    def _send_retained(self, topic: str, match: Match) -> None:
+        found = self._broker.find(self._session.id, topic, match)
+        # It may have ended again while this request waited for the gatekeeper.
+        if found is not None:
+            for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
+                self._peer.counts.events += 1
+                self._peer.send_event(EncodedMessage(event))
+
+    def _send_event(self, subscription_id: int, payload: _Payload) -> None:
+        self._peer.counts.events += 1
+        self._peer.send_event(EncodedMessage(Event(subscription_id, random_publication_id(), *payload)))
+
+    def end(self) -> None:
+        """Let all gatekeepers end, because the session does."""
+        for subscription in self._by_topic.values():
+            if subscription.gatekeeper is not None:
+                subscription.gatekeeper.end()
+        self._by_topic.clear()
+        self._by_id.clear()
+
+    async def _pass_gatekeeper(
+        self, subscription: _Subscription, topic_uri: str, topic: Topic | None
+    ) -> None:
+        """Run the gatekeeper's first part; raises WAMPError where it refuses or fails."""
+        if topic is None:
+            return
+        provided = {**self._provided, "topic_uri": topic_uri}
+        failure: Exception | None = None
+        if topic.plan.kind == "async_generator":
+            gatekeeper = TwoPartHandler(topic.plan, provided, teardown_timeout=self._teardown_timeout)
+            subscription.gatekeeper = gatekeeper
+            assert self._tasks is not None
+            self._tasks.start_soon(gatekeeper.run)
+            await gatekeeper.begun.wait()
+            failure = gatekeeper.failure
+        else:
+            try:
+                await topic.plan.call(provided)
+            except Exception as error:  # noqa: BLE001 - looked at below
+                failure = error
+        if isinstance(failure, WAMPError) and check_uri(failure.uri):
+            raise failure
+        if failure is None:
+            return
+        logger.error(
+            "gatekeeper %s failed for topic %s and %r",
+            topic.plan.name,
+            shown(topic_uri),
+            self._session,
+            exc_info=failure,
+            extra=about(self._session, topic_uri),
+        )
+        raise WAMPError(RUNTIME_ERROR) from failure

@@ -1,0 +1,1 @@
+"""Transports: kinds of connections that carry WAMP messages."""
