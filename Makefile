@@ -2,21 +2,21 @@ PYTHON ?= python3
 VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# What `make run` serves, and the call that it suggests to try on it: a realm, a procedure, its arguments.
+# The app that `make run` serves, and the call that it suggests: a realm, a procedure and its arguments.
 APP ?= examples.two_realms:app
 TRY ?= default math.add 2 3
-# `make bench BENCH="--quick --case echo"` measures a part.
+# `make bench BENCH="--quick --case echo"` runs a single case.
 BENCH ?=
-# `make soak SOAK="--seconds 600 --sessions 1000"` loads more, for longer.
+# `make soak SOAK="--seconds 600 --sessions 1000"` runs longer, with a higher load.
 SOAK ?=
-# Seconds for each target of `make fuzz`; FUZZ=session is one of them.
+# The seconds per target of `make fuzz`. FUZZ=session selects one target.
 FUZZ_SECONDS ?= 60
 FUZZ ?=
-# `make test TESTS=tests/router` runs a part, without the limit on coverage.
+# `make test TESTS=tests/router` runs some of the tests, and does not check the coverage.
 TESTS ?=
 
 BIN := $(VENV)/bin
-# One marker for each set of packages; a change of pyproject.toml makes both outdated.
+# One marker file per set of packages. A change to pyproject.toml makes both outdated.
 RUNNABLE := $(VENV)/.installed-standard
 TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
@@ -26,21 +26,21 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
-	@echo "make chat     serve a chat with rooms, on a page, at the same address"
-	@echo "make test     lint, types and tests with coverage"
-	@echo "make lint     ruff"
-	@echo "make types    mypy"
-	@echo "make format   sort imports and format"
-	@echo "make bench    what it does in a second, beside a bare ASGI app; BENCH=--help lists the options"
-	@echo "make soak     two minutes of 500 sessions that behave badly, and what they leave behind"
-	@echo "make fuzz     bytes and messages that nobody has thought of, for FUZZ_SECONDS=$(FUZZ_SECONDS) a target"
-	@echo "make clean    remove $(VENV) and what the tools wrote"
-	@echo "PYTHON=python3.12 chooses the interpreter of $(VENV); it must be 3.11 or newer"
+	@echo "make chat     serve a chat page at the same address"
+	@echo "make test     run the linter, the type checker, and the tests with coverage"
+	@echo "make lint     run ruff, and check the version in the changelog"
+	@echo "make types    run mypy"
+	@echo "make format   sort imports and format the code"
+	@echo "make bench    measure performance, compared with a bare ASGI app; BENCH=--help lists the options"
+	@echo "make soak     run 500 sessions, most of them misbehaving, for two minutes, and check for leaks"
+	@echo "make fuzz     feed mutated frames and messages to the app; FUZZ_SECONDS=$(FUZZ_SECONDS) is the time per target"
+	@echo "make clean    remove $(VENV) and generated files"
+	@echo "PYTHON=python3.12 selects the interpreter for $(VENV), Python 3.11 or newer"
 
 run: $(RUNNABLE)
 	@echo
-	@echo "    $(APP) on ws://$(HOST):$(PORT)/ , Ctrl-C ends it"
-	@echo "    call it from another terminal, here:"
+	@echo "    Serving $(APP) on ws://$(HOST):$(PORT)/ , press Ctrl-C to stop."
+	@echo "    To call it, run this in another terminal, in the same directory:"
 	@echo
 	@echo "    $(BIN)/python examples/call.py ws://$(HOST):$(PORT)/ $(TRY)"
 	@echo
@@ -48,7 +48,8 @@ run: $(RUNNABLE)
 
 chat: $(RUNNABLE)
 	@echo
-	@echo "    a chat on http://$(HOST):$(PORT)/ , open it in two windows; Ctrl-C ends it"
+	@echo "    Serving a chat on http://$(HOST):$(PORT)/ , press Ctrl-C to stop."
+	@echo "    Open it in two browser windows."
 	@echo
 	@exec $(BIN)/python -m uvicorn examples.chat.app:app --host $(HOST) --port $(PORT)
 
@@ -73,7 +74,7 @@ format: $(TESTABLE)
 
 bench: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[bench]'
-	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks to compare with cannot be installed."
+	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks for the comparison cannot be installed."
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(TESTABLE)
@@ -81,7 +82,7 @@ soak: $(TESTABLE)
 
 fuzz: $(TESTABLE)
 	@$(PIP_INSTALL) --editable '.[fuzz]' || { \
-		echo "atheris cannot be installed for $$($(BIN)/python --version): it has wheels for some Pythons on Linux only." >&2; \
+		echo "atheris cannot be installed for $$($(BIN)/python --version): its wheels cover Linux and some Python versions only." >&2; \
 		exit 1; }
 	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
@@ -92,8 +93,8 @@ clean:
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		found=$$($(PYTHON) --version 2>/dev/null || echo missing); \
-		echo "wampasgi needs Python 3.11 or newer, and $(PYTHON) is $$found." >&2; \
-		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+		echo "wampasgi needs Python 3.11 or newer, but $(PYTHON) is $$found." >&2; \
+		echo "Select another interpreter: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
 		exit 1; }
 	@echo "== environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
