@@ -224,3 +224,11 @@ def test_list_that_stands_twice_in_a_message_is_written_twice() -> None:
     twice = [1]
 
     assert CBOR.encode([twice, twice]) == b"\x82\x81\x01\x81\x01"
+
+
+@pytest.mark.parametrize("tag", [b"\xc0", b"\xc1", b"\xc2", b"\xd8\x20", b"\xd8\x25", b"\xd9\x03\xec"])
+def test_tag_without_a_value_after_a_message_is_a_violation(tag: bytes) -> None:
+    serializer = CBORSerializer()
+
+    with pytest.raises(RemoteProtocolError, match="malformed CBOR"):
+        serializer.decode(serializer.encode([1]) + tag)

@@ -42,9 +42,10 @@ _PLAIN: Final = (
 # The first bytes that MessagePack writes of bytes.
 _BYTES: Final = (0xC4, 0xC5, 0xC6)
 
-# loads ignores what follows the first value: see the pair in the MessagePack serializer. Nine bytes again.
+# loads ignores data after the first value: see the pair in the MessagePack serializer. The end is a list,
+# because a tag that the client sends last would be read as the tag of the end, and no tag takes a list.
 _PAIR = b"\x82"
-_END = secrets.randbits(63) | 1 << 63
+_END = [secrets.randbits(63) | 1 << 63]
 _END_ENCODED = cbor2.dumps(_END)
 
 # The pair is one level, and JSON writes no more than 254.
