@@ -28,7 +28,7 @@ help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
 	@echo "make chat     serve a chat page at the same address"
 	@echo "make test     run the linter, the type checker, and the tests with coverage"
-	@echo "make lint     run ruff, and check the version in the changelog"
+	@echo "make lint     run ruff"
 	@echo "make types    run mypy"
 	@echo "make format   sort imports and format the code"
 	@echo "make bench    measure performance, compared with a bare ASGI app; BENCH=--help lists the options"

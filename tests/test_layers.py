@@ -281,19 +281,16 @@ def test_every_module_has_a_layer(package: Sources) -> None:
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.xfail(reason="the router and the transport still hold peers")
 def test_imports_point_downwards(package: Sources) -> None:
     problems = wrong_imports(package)
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.xfail(reason="the router and the transport still hold peers")
 def test_no_modules_import_each_other(package: Sources) -> None:
     problems = circles(package)
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.xfail(reason="the router and the transport still hold peers")
 def test_synchronous_layers_have_no_async_code(package: Sources) -> None:
     problems = async_code(package)
     assert not problems, "\n".join(problems)

@@ -22,7 +22,8 @@ from wampasgi.peers.session import Session, check_reason
 from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
-from wampasgi.sessions.opening import WebSocketDispatcher
+from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.websocket import WebSocketEndpoint
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
@@ -87,13 +88,10 @@ class Application(ConfiguresRealm):
         )
         if self._default_realm is not None:
             self._default_realm.attach(self._context)
-        self._dispatcher = WebSocketDispatcher(
-            self._find_realm,
-            subprotocols=self._subprotocols,
-            limits=limits,
-            uri_check=uri_check,
-            check_request_ids=check_request_ids,
+        opener = SessionOpener(
+            self._find_realm, limits=limits, uri_check=uri_check, check_request_ids=check_request_ids
         )
+        self._websockets = WebSocketEndpoint(opener, subprotocols=self._subprotocols)
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._stack: ASGIApp = self._dispatch
@@ -255,13 +253,13 @@ class Application(ConfiguresRealm):
         Done at startup, or before the first session where the server runs no lifespan.
         """
         for realm in self._all_realms():
-            realm.build()
+            realm.plan()
 
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
             self.check()
-            return self._dispatcher(scope, receive, send)
+            return self._websockets(scope, receive, send)
         if scope["type"] == "http":
             return self._explain(scope, receive, send)
         if scope["type"] == "lifespan":
@@ -306,11 +304,10 @@ class Application(ConfiguresRealm):
 
     async def _close_at(self, shutdown: Shutdown) -> None:
         await shutdown.signalled.wait()
-        joined = [realm.build().joined for realm in self._all_realms()]
         with anyio.move_on_after(_GOODBYE_TIME):
-            for sessions in joined:
-                sessions.say_goodbye(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
-            for sessions in joined:
-                await sessions.written()
+            for realm in self._all_realms():
+                realm.say_goodbye(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+            for realm in self._all_realms():
+                await realm.flushed()
         shutdown.pass_on()
         await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from wampasgi.peers.session import Session
 
 #: Seconds in which warnings and errors of one kind are counted together.
 INTERVAL: Final = 10.0
@@ -23,6 +21,18 @@ LINES_OF_ALL: Final = 100
 _SHOWN: Final = 60
 _KINDS: Final = 1000
 _MESSAGE: Final = 500
+
+
+class LoggedSession(Protocol):
+    """The attributes of a session that log records name."""
+
+    @property
+    def id(self) -> int:
+        """The session ID."""
+
+    @property
+    def realm_uri(self) -> str:
+        """The realm URI that the client asked for."""
 
 
 def shown(text: str | None) -> str:
@@ -37,7 +47,7 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def about(session: Session | None, uri: str | None = None) -> dict[str, Any]:
+def about(session: LoggedSession | None, uri: str | None = None) -> dict[str, Any]:
     """The fields of a log record: ``extra=about(session, uri)``."""
     if session is None:
         return fields(None, None, uri)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from wampasgi.errors import CANCELED
-from wampasgi.protocol.messages import Call, Error, Message, Result
-
 #: Numbers by name, in groups: ``metrics["calls"]["results"]``.
 Metrics: TypeAlias = dict[str, dict[str, int]]
 
@@ -48,16 +45,3 @@ class Counts:
         #: Of serialized messages, without the frames of WebSocket around them.
         self.bytes_received = 0
         self.bytes_sent = 0
-
-    def count_answer(self, message: Message) -> None:
-        """Count what answers a client's request, if it does."""
-        if isinstance(message, Result):
-            if not message.details.get("progress", False):
-                self.results += 1
-        elif isinstance(message, Error):
-            if message.request_type != Call.code:
-                self.other_errors += 1
-            elif message.error == CANCELED:
-                self.canceled += 1
-            else:
-                self.call_errors += 1

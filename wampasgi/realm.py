@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 import anyio
-from anyio.lowlevel import checkpoint
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
@@ -15,15 +15,15 @@ from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.plan import (
-    BuiltRealm,
-    read_authenticators,
-    read_overflow_handler,
-    read_procedure,
-    read_procedures,
-    read_rpc_handler,
-    read_subscribers,
-    read_subscription_handler,
-    read_topics,
+    RealmPlan,
+    compile_authenticators,
+    compile_overflow_handler,
+    compile_procedure,
+    compile_procedures,
+    compile_rpc_handler,
+    compile_subscribers,
+    compile_subscription_handler,
+    compile_topics,
 )
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
@@ -41,16 +41,18 @@ from wampasgi.injection.results import RPCErrorResult, unwrap
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
 from wampasgi.peers.session import Session
+from wampasgi.protocol.ids import random_id
 from wampasgi.protocol.uris import check_uri, is_reserved, require_pattern
 from wampasgi.router.permissions import roles_of
 from wampasgi.router.publish_options import check_server_options
-from wampasgi.router.router import JoinedSessions
+from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
 from wampasgi.serializers import MSGPACK
 from wampasgi.sessions.endpoint import SessionEndpoint
 from wampasgi.sessions.lifespan import LifespanHandlers
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
+from wampasgi.sessions.server_session import ServerSession
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 
 
@@ -95,17 +97,19 @@ class Realm(ConfiguresRealm):
         self.uri = uri
         self._allow_anonymous = allow_anonymous
         self._context: ApplicationContext | None = None
-        self._built: BuiltRealm | None = None
-        self._stack: ASGIApp | None = None
-        self._server_session = Session(realm=self, realm_uri=uri, details={}, connection=None, peer=None)
-        self._joined = JoinedSessions(
-            self._server_session, private_registrations=client_procedures == "session"
+        self._plan: RealmPlan | None = None
+        self._router: Router[Session] = Router(
+            now=utc_now, private_registrations=client_procedures == "session"
         )
+        own_session = Session(
+            session_id=random_id(), realm=self, realm_uri=uri, details={}, connection=None, peer=None
+        )
+        self._server = ServerSession(own_session, self._router)
         self._settings = RealmSettings(
             middleware=middleware,
             limits=limits,
-            changed=self._forget_built,
-            keep_history=self._joined.keep_history,
+            changed=self._forget_plan,
+            keep_history=self._router.keep_history,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
 
@@ -125,7 +129,7 @@ class Realm(ConfiguresRealm):
     @property
     def sessions(self) -> Mapping[int, Session]:
         """The open sessions by session id, as they are now."""
-        return self._joined
+        return self._router.sessions
 
     def metrics(self) -> Metrics:
         """What the realm has done so far, in numbers: ``metrics["calls"]["results"]``.
@@ -136,7 +140,7 @@ class Realm(ConfiguresRealm):
         client read too slowly, and the messages ``dropped``. ``bytes`` of serialized messages: ``received``,
         ``sent``. ``router``: ``subscriptions`` and ``registrations`` of clients now.
         """
-        return self._joined.metrics()
+        return self._router.metrics()
 
     # Serving
 
@@ -147,11 +151,10 @@ class Realm(ConfiguresRealm):
                 f"realm {self.uri!r} serves sessions, not the ASGI scope type {scope['type']!r}: "
                 f"serve an application that it is added to, Application([realm])"
             )
-        built = self.build()
-        assert self._stack is not None
-        if built.early_lifespan_handlers:
-            return _serve_around(self._stack, built, scope, receive, send)
-        return self._stack(scope, receive, send)
+        plan: RealmPlan = scope["wamp.plan"]
+        if plan.early_lifespan_handlers:
+            return _serve_around(plan, scope, receive, send)
+        return plan.app(scope, receive, send)
 
     # Calls and publications of the server's
 
@@ -166,20 +169,14 @@ class Realm(ConfiguresRealm):
         An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
         serialized then raises UnserializableValue. A wrong topic or option raises ValueError.
         """
-        self._require_context()
+        plan = self.plan()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is no valid URI")
         options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
-        broker = self._joined.broker
-        if broker.stores(topic, options):
+        if self._router.broker.stores(topic, options):
             # The objects may change later, and one that no client can be sent would spoil a whole history.
             payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
-        publication = broker.publish(None, topic, options, *payload)
-        self._joined.distribute(publication)
-        # One turn of the event loop for the writers: a loop of publications must not fill the queues of
-        # subscribers that read as fast as they can.
-        await checkpoint()
-        return publication.publication_id
+        return await self._server.publish(plan, topic, options, *payload)
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm's own, one that a client has registered or one of the meta API.
@@ -189,24 +186,35 @@ class Realm(ConfiguresRealm):
         WAMPError for an ERROR, ``wamp.error.timeout`` and ``wamp.error.no_such_procedure`` among them, and
         what the handler raises. A call that is given up is cancelled at the client that handles it.
         """
-        built = self.build()
-        found = built.find_procedure(procedure)
-        if found is None and is_reserved(procedure):
-            caller = MetaCaller(self._server_session, built)
+        plan = self.plan()
+        found = plan.answering(procedure)
+        if is_reserved(procedure):
+            caller = MetaCaller(self._server.session, plan)
             outcome = await within(timeout, caller.call(procedure, args, kwargs))
-            self._joined.conclude(outcome)
+            self._router.conclude(outcome)
             return unwrap(outcome.args, outcome.kwargs)
-        if found is None:
-            return await self._joined.caller.call(procedure, args, kwargs, timeout=timeout)
-        session = self._server_session
+        if not isinstance(found, Procedure):
+            return await self._server.call(procedure, args, kwargs, timeout=timeout)
+        session = self._server.session
         request = None
         if found.wants_request:
             request = RPCRequest(id=0, session=session, uri=procedure, args=args, kwargs=kwargs)
-        provided = built.provided_for(session)
-        result = await within(timeout, found.invoke(request, args, kwargs, provided, None))
+        result = await within(timeout, found.invoke(request, args, kwargs, plan.provided_for(session), None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
+
+    async def call_session(
+        self,
+        session_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        timeout: float | None,
+    ) -> Any:
+        """Call a procedure that one session has registered; ``Session.call`` is the way to write it."""
+        return await self._server.call(procedure, args, kwargs, timeout=timeout, only=session_id)
 
     def subscribe(
         self,
@@ -230,13 +238,13 @@ class Realm(ConfiguresRealm):
             topic, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
         )
         plan = self._injection().read(handler, {"event": Event}, takes_payload=True)
-        built = self.build()
+        realm_plan = self.plan()
         return LocalSubscription(
             events,
             Subscriber(plan, None),
-            built.provided_for(self._server_session),
-            async_support=built.async_support,
-            teardown_timeout=built.limits.teardown_timeout,
+            realm_plan.provided_for(self._server.session),
+            async_support=realm_plan.async_support,
+            teardown_timeout=realm_plan.limits.teardown_timeout,
         )
 
     def events(
@@ -255,7 +263,7 @@ class Realm(ConfiguresRealm):
         slow, and ``Events.dropped`` how many were. Raises ConfigurationError for what cannot be.
         """
         return Events(
-            self._joined.local,
+            self._server.subscriptions,
             topic,
             match,
             buffer=buffer,
@@ -277,25 +285,27 @@ class Realm(ConfiguresRealm):
         ``wamp.error.procedure_already_exists`` where a client has registered it.
         """
         route = Route(uri, match, handler, roles_of(roles))
-        built = self.build()
-        if match != "regex" and self._joined.dealer.registrations.get(match, uri) is not None:
-            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
-        taken = built.own_procedure(match, uri)
+        plan = self.plan()
+        taken = plan.own_procedure(match, uri)
         if taken is not None:
             raise ConfigurationError(f"{route} of {describe(handler)} is taken by {taken.plan.description}")
-        timeout = built.limits.handler_timeout
-        self._procedures_at_run_time.add(route, read_procedure(route, self._injection(), timeout))
-        self._joined.offer(built.offered())
+        if match != "regex" and self._router.dealer.registrations.get(match, uri) is not None:
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
+        procedure = compile_procedure(route, self._injection(), plan.limits.handler_timeout)
+        self._procedures_at_run_time.add(route, procedure)
+        if match != "regex":
+            self._server.offer([(match, uri)])
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``; calls that are being handled go on.
 
-        Raises WAMPError ``wamp.error.no_such_registration`` where there is none.
+        Raises WAMPError ``wamp.error.no_such_registration`` if there is none.
         """
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
-        self._joined.offer(self.build().offered())
+        if match != "regex":
+            self._server.withdraw(match, uri)
 
     def revoke_registration(
         self, procedure: str, *, match: Match = "exact", reason: str | None = None
@@ -307,7 +317,7 @@ class Realm(ConfiguresRealm):
         Spec: Advanced Profile, "Registration Revocation".
         """
         require_pattern(f"revoke_registration({procedure!r})", procedure, match)
-        return self._joined.revoke_registration(procedure, match, reason)
+        return self._router.revoke_registration(procedure, match, reason)
 
     def revoke_subscription(
         self,
@@ -330,7 +340,7 @@ class Realm(ConfiguresRealm):
                 f"revoke_subscription({topic!r}): session is {session!r}, it must be a Session: "
                 "realm.sessions has them by session id"
             )
-        return self._joined.revoke_subscription(topic, match, None if session is None else session.id, reason)
+        return self._router.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
         """Forget the retained events of a topic, or of all topics that match a pattern.
@@ -339,7 +349,7 @@ class Realm(ConfiguresRealm):
         Spec: Advanced Profile, "Event Retention".
         """
         require_pattern(f"clear_retained({topic!r})", topic, match)
-        return self._joined.retained.clear(topic, match)
+        return self._router.retained.clear(topic, match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.
@@ -347,11 +357,22 @@ class Realm(ConfiguresRealm):
         The bound is ``Limits.close_timeout`` for the clients' answers and ``Limits.teardown_timeout`` for
         what the handlers have to end.
         """
-        limits = self.build().limits
-        for session in list(self._joined.values()):
+        limits = self.plan().limits
+        closing = list(self.sessions.values())
+        for session in closing:
             await session.close(uri, message)
         with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
-            await self._joined.emptied()
+            for session in closing:
+                await session.wait_closed()
+
+    def say_goodbye(self, uri: str, message: str | None = None) -> None:
+        """Begin to close all sessions with GOODBYE; never waits."""
+        self._router.say_goodbye(uri, message)
+
+    async def flushed(self) -> None:
+        """Wait until all that was sent to the sessions is written; a client that never reads delays it."""
+        for session in list(self.sessions.values()):
+            await session.flushed()
 
     # Building
 
@@ -363,20 +384,21 @@ class Realm(ConfiguresRealm):
             )
         self._context = context
 
-    def build(self) -> BuiltRealm:
-        """Read the configuration, unless that was done since it last changed.
+    def plan(self) -> RealmPlan:
+        """Return the compiled configuration, compiled anew if it has changed.
 
-        Raises ConfigurationError for a handler that has a parameter nothing can fill.
+        Open sessions keep the plan that they have. Raises ConfigurationError for a handler that has a
+        parameter nothing can fill.
         """
-        if self._built is None:
-            self._built = self._read_settings()
-            self._joined.set_limits(self._built.limits)
-            self._stack = self._middleware_stack(self._built)
-            self._joined.offer(self._built.offered())
-        return self._built
+        if self._plan is None:
+            self._plan = plan = self._compile()
+            self._router.set_limits(plan.limits)
+            self._server.offer(plan.offered())
+            self._server.subscribe_handlers(plan.subscribers)
+        return self._plan
 
-    def _forget_built(self) -> None:
-        self._built = None
+    def _forget_plan(self) -> None:
+        self._plan = None
 
     def _require_context(self) -> ApplicationContext:
         if self._context is None:
@@ -390,38 +412,41 @@ class Realm(ConfiguresRealm):
         provided = {"session": Session, "realm": Realm, "app": type(context.app)}
         return Injection(provided, self._settings.default_args)
 
-    def _read_settings(self) -> BuiltRealm:
+    def _compile(self) -> RealmPlan:
         context, settings, injection = self._require_context(), self._settings, self._injection()
         limits = settings.limits or context.limits
         authorizer = settings.authorizer and injection.read(
             settings.authorizer, {"action": None, "uri": None, "options": None}
         )
-        return BuiltRealm(
+        return RealmPlan(
+            app=self._middleware_stack(injection),
             provided={"realm": self, "app": context.app},
             limits=limits,
             async_support=context.async_support,
             synchronize_requests=context.synchronize_requests,
             debug=context.debug,
-            authorization=Authorization(settings.permissions, authorizer, cache=settings.cache_authorizer),
-            procedures=read_procedures(settings, injection, limits.handler_timeout),
+            authorization=Authorization(
+                settings.permissions.copy(), authorizer, cache=settings.cache_authorizer
+            ),
+            procedures=compile_procedures(settings, injection, limits.handler_timeout),
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=read_rpc_handler(settings, injection, limits.handler_timeout),
-            topics=read_topics(settings, injection),
-            topic_for_all=read_subscription_handler(settings, injection),
-            subscribers=read_subscribers(settings, injection),
+            procedure_for_all=compile_rpc_handler(settings, injection, limits.handler_timeout),
+            topics=compile_topics(settings, injection),
+            topic_for_all=compile_subscription_handler(settings, injection),
+            subscribers=compile_subscribers(settings, injection),
             lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
             early_lifespan_handlers=tuple(
                 injection.read(handler) for handler in settings.early_lifespan_handlers
             ),
-            overflow_handler=read_overflow_handler(settings, injection),
-            joined=self._joined,
+            overflow_handler=compile_overflow_handler(settings, injection),
+            router=self._router,
         )
 
-    def _middleware_stack(self, built: BuiltRealm) -> ASGIApp:
-        app: ASGIApp = SessionEndpoint(self.build)
+    def _middleware_stack(self, injection: Injection) -> ASGIApp:
+        app: ASGIApp = SessionEndpoint(self._server)
         app = GateMiddleware(app)
-        authenticators = read_authenticators(
-            self._settings, self._injection(), allow_anonymous=self._allow_anonymous
+        authenticators = compile_authenticators(
+            self._settings, injection, allow_anonymous=self._allow_anonymous
         )
         for authenticator in reversed(authenticators):
             app = authenticator.cls(app, *authenticator.args, **authenticator.kwargs)
@@ -430,20 +455,23 @@ class Realm(ConfiguresRealm):
         return app
 
 
-async def _serve_around(
-    stack: ASGIApp, built: BuiltRealm, scope: Scope, receive: Receive, send: Send
-) -> None:
+def utc_now() -> str:
+    """Return the time as RFC 3339 text, with milliseconds, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def _serve_around(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a session with the lifespan handlers that begin before it is authenticated."""
     lifespan = LifespanHandlers(
-        built.early_lifespan_handlers,
-        built.provided_for(scope["wamp.session"]),
-        teardown_timeout=built.limits.teardown_timeout,
+        plan.early_lifespan_handlers,
+        plan.provided_for(scope["wamp.session"]),
+        teardown_timeout=plan.limits.teardown_timeout,
     )
     failure: Exception | None = None
     async with anyio.create_task_group() as handlers:
         try:
             if await lifespan.begin(handlers):
-                await stack(scope, receive, send)
+                await plan.app(scope, receive, send)
             else:
                 await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
         except Exception as error:  # noqa: BLE001 - raised again below

@@ -31,7 +31,7 @@ def plan(function: Callable[..., Any]) -> HandlerPlan:
 
 
 async def session_of(role: str | None, identity: object = None) -> Session:
-    session = Session(realm=Realm("r"), realm_uri="r", details={}, connection=None, peer=None)
+    session = Session(session_id=1, realm=Realm("r"), realm_uri="r", details={}, connection=None, peer=None)
     if role is not None:
         await session.mark_authenticated(identity, authrole=role)
     return session

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from wampasgi import RPCRouteSet, TopicRouteSet
-from wampasgi.configuration.routes import Route, RouteMatch, RouteTable, precedence
+from wampasgi.configuration.routes import Route, RouteTable
 
 
 async def one() -> None: ...
@@ -75,13 +75,13 @@ def test_removed_route_answers_no_more() -> None:
     assert list(table) == ["other"]
 
 
-def test_precedence_is_the_order_in_which_routes_are_tried() -> None:
-    tried: list[tuple[RouteMatch, str]] = [
-        ("exact", "a.b"),
-        ("prefix", "a."),
-        ("prefix", ""),
-        ("wildcard", "a."),
-        ("wildcard", ".b"),
-        ("regex", ".*"),
-    ]
-    assert sorted(tried, key=lambda route: precedence(*route), reverse=True) == tried
+def test_regular_expressions_are_found_alone_as_they_were_added() -> None:
+    table: RouteTable[str] = RouteTable()
+    table.add(Route("a.b", "exact", one), "exact")
+    table.add(Route("a\\..*", "regex", one), "first")
+    table.add(Route(".*", "regex", two), "second")
+
+    assert table.find("a.b") == "exact"
+    assert table.find_by_regex("a.b") == "first"
+    assert table.find_by_regex("b") == "second"
+    assert table.get("regex", ".*") == "second"

@@ -398,7 +398,10 @@ def test_misfit_of_an_argument_that_two_read_is_told_once() -> None:
 @pytest.mark.parametrize(
     ("annotation", "reason"),
     [
-        (Payload, "Unable to generate pydantic-core schema for <class 'wampasgi.injection.arguments.Payload'>$"),
+        (
+            Payload,
+            "Unable to generate pydantic-core schema for <class 'wampasgi.injection.arguments.Payload'>$",
+        ),
         (list[Payload], "Unable to generate pydantic-core schema"),
         (Unfinished, "is not fully defined"),
         (Annotated[str, Field(pattern="(")], "Error building"),

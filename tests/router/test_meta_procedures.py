@@ -17,7 +17,6 @@ from wampasgi.router.broker import Broker
 from wampasgi.router.dealer import Dealer
 from wampasgi.router.meta_events import MetaEvents
 from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
-from wampasgi.router.registrations import Registrations
 
 ALICE, BOB, CAROL, SERVER, STRANGER = 11, 12, 13, 1, 99
 NOON = "2026-11-23T12:00:00.000Z"
@@ -52,29 +51,26 @@ class Realm:
             random_publication_id=itertools.count(5001).__next__,
             sessions=self.sessions,
         )
-        next_registration_id = SequentialIds(201).next
         self.dealer = Dealer(
-            next_registration_id=next_registration_id,
+            next_registration_id=SequentialIds(201).next,
             random_index=lambda count: 0,
             overloaded=lambda session_id: False,
         )
         for session_id, details in self.sessions.items():
             self.dealer.add_session(session_id, details)
-        self.own = Registrations(next_registration_id)
         self.testaments = testaments.Testaments()
         events = MetaEvents(is_heard=lambda topic: False, now=lambda: NOON)
         self.broker.observer = events.subscriptions
-        self.dealer.registrations.observer = self.own.observer = events.registrations
+        self.dealer.registrations.observer = events.registrations
         self.meta = MetaAPI(
             sessions=self.sessions,
             broker=self.broker,
             dealer=self.dealer,
-            own=self.own,
             testaments=self.testaments,
             subscriptions=events.subscriptions,
             registrations=events.registrations,
         )
-        self.own.add(SERVER, "com.own", {})
+        self.dealer.registrations.add(SERVER, "com.own", {}, of_realm=True)
 
     def call(self, procedure: str, *args: Any, caller: int = ALICE, **kwargs: Any) -> Outcome:
         found = self.meta.find(f"wamp.{procedure}")

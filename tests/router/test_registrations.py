@@ -17,8 +17,8 @@ URI = "com.myapp.procedure"
 ALICE, BOB, CAROL = 11, 12, 13
 
 
-def new_registrations(*, private: bool = False) -> Registrations:
-    return Registrations(SequentialIds().next, private=private)
+def new_registrations() -> Registrations:
+    return Registrations(SequentialIds().next)
 
 
 def nobody(session_id: int) -> bool:
@@ -186,11 +186,38 @@ def test_only_own_registrations_can_be_removed(session_id: int) -> None:
 
 
 def test_each_session_registers_a_uri_for_itself() -> None:
-    registrations = new_registrations(private=True)
+    registrations = new_registrations()
     for session_id in ALICE, BOB:
-        registrations.add(session_id, URI, {})
+        registrations.add(session_id, URI, {}, private=True)
     assert registrations.best(URI) is None
     for session_id in ALICE, BOB:
         assert registrations.best_of(session_id, URI) is not None
     assert registrations.best_of(CAROL, URI) is None
     assert refusal(registrations, ALICE) == PROCEDURE_ALREADY_EXISTS
+
+
+def test_private_registrations_answer_no_call_that_a_public_pattern_matches() -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, URI, {}, private=True)
+    public = registrations.add(BOB, URI[:-1], {"match": "prefix"})
+
+    assert registrations.best(URI) is public
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_private_and_public_registrations_do_not_share_a_uri(private: bool) -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, URI, {"invoke": "roundrobin"}, private=private)
+
+    with pytest.raises(WAMPError) as raised:
+        registrations.add(BOB, URI, {"invoke": "roundrobin"}, private=not private)
+    assert raised.value.uri == PROCEDURE_ALREADY_EXISTS
+
+
+def test_no_pattern_matches_the_procedures_of_the_router() -> None:
+    registrations = new_registrations()
+    registrations.add(ALICE, "", {"match": "prefix"})
+    own = registrations.add(BOB, "wamp.session.count", {}, of_realm=True)
+
+    assert registrations.best("wamp.session.count") is own
+    assert registrations.best("wamp.session.unknown") is None

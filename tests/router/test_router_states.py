@@ -6,7 +6,7 @@ import contextlib
 import weakref
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,13 +15,11 @@ from hypothesis.stateful import invariant, precondition, rule
 from tests.router.dealing import CALLEE_FEATURES, CALLER_FEATURES, Client, client
 from tests.router.test_dealer_states import PATTERNS, URIS, Model, Realm, someone_is_there
 from wampasgi.errors import WAMPError
-from wampasgi.peers.encoded import EncodedMessage
 from wampasgi.peers.identity import AuthenticationDetails
-from wampasgi.peers.peer import Peer
-from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Invocation, Message
 from wampasgi.router.dealer import Outgoing
-from wampasgi.router.router import JoinedSessions
+from wampasgi.router.interfaces import SharedEvent
+from wampasgi.router.router import Router
 from wampasgi.types import Match
 
 SERVER, WATCHER = 10**9, 10**9 + 1
@@ -65,7 +63,7 @@ class Subscriber(Model):
 class RecordingPeer:
     """Stands in for the wire side of a session, whose client may stop reading at any message."""
 
-    def __init__(self, machine: Router, session_id: int) -> None:
+    def __init__(self, machine: RouterMachine, session_id: int) -> None:
         self.machine = machine
         self.session_id = session_id
         self.overloaded = False
@@ -74,22 +72,19 @@ class RecordingPeer:
         #: The next INVOCATION is one that its serializer cannot carry.
         self.cannot_carry = False
         self.ended = False
-        # Set by JoinedSessions
-        self.router: JoinedSessions | None = None
-        #: As subscriber.
-        self.subscriptions = self
 
     def send(self, message: Message) -> None:
         if isinstance(message, Invocation) and self.cannot_carry:
             self.cannot_carry = False
-            assert self.router is not None
-            self.router.undeliverable(self.session_id, message.request_id, "no serializer carries this")
+            self.machine.router.undeliverable(
+                self.session_id, message.request_id, "no serializer carries this"
+            )
         elif self._takes():
             self.machine.take(self.session_id, message)
 
-    def send_event(self, message: EncodedMessage) -> None:
+    def send_event(self, event: SharedEvent) -> None:
         if self._takes():
-            self.machine.take_event(self.session_id, *message.raw[1:])
+            self.machine.take_event(self.session_id, *event.raw[1:])
 
     def _takes(self) -> bool:
         if self.ended:
@@ -103,37 +98,54 @@ class RecordingPeer:
             self.patience -= 1
         return True
 
-    def say_goodbye(self, reason: str, text: str | None) -> None:
+    def say_goodbye(self, reason: str, message: str | None = None) -> None:
         if not self.ended:
             self.end()
 
     def end(self) -> None:
         self.ended = True
         self.machine.forget(self.session_id)
-        assert self.router is not None
-        self.router.leaving(self.session_id)
+        self.machine.router.leaving(self.session_id)
 
-    def revoke(self, subscription_id: int, reason: str | None) -> None:
+    def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
         del self.machine.joined[self.session_id].subscriptions[subscription_id]
         self.machine.router.broker.unsubscribe(self.session_id, subscription_id)
 
 
+class SilentServer:
+    """Stands in for the realm's own session, which waits for no answer."""
+
+    overloaded = False
+
+    def send(self, message: Message) -> None:
+        assert not isinstance(message, Invocation)
+
+    def send_event(self, event: SharedEvent) -> None:
+        raise AssertionError("it has subscribed to nothing")
+
+    def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
+        raise AssertionError("it has subscribed to nothing")
+
+    def say_goodbye(self, reason: str, message: str | None = None) -> None:
+        raise AssertionError("the server does not end")
+
+
 class LastWill:
-    def __init__(self, machine: Router, session_id: int, number: int) -> None:
+    def __init__(self, machine: RouterMachine, session_id: int, number: int) -> None:
         self.machine, self.session_id, self.number = machine, session_id, number
 
     def __call__(self) -> None:
-        broker, args = self.machine.router.broker, [self.session_id, self.number]
-        self.machine.router.distribute(broker.publish(self.session_id, "com.testament", {}, args, None))
+        args = [self.session_id, self.number]
+        self.machine.router.publish(self.session_id, "com.testament", {}, args, None)
 
 
-class Router(Realm):
+class RouterMachine(Realm):
     joined: dict[int, Subscriber]  # type: ignore[assignment]
 
     def __init__(self) -> None:
         super().__init__()
-        server = cast("Session", Member(id=SERVER))
-        self.router = JoinedSessions(server)
+        self.router: Router[Member] = Router(now=lambda: "2026-11-23T12:00:00.000Z")
+        self.router.attach(SERVER, Member(id=SERVER), SilentServer())
         self.dealer = self.router.dealer
         self.servers = {SERVER, WATCHER}
         self.members: dict[int, Member] = {}
@@ -163,7 +175,7 @@ class Router(Realm):
         member.id = session_id
         self.members[session_id] = member
         self.peers[session_id] = RecordingPeer(self, session_id)
-        self.router.join(cast("Session", member), cast("Peer", self.peers[session_id]))
+        self.router.join(member, self.peers[session_id])
 
     def forget(self, session_id: int) -> None:
         model = self.joined.pop(session_id)
@@ -242,7 +254,7 @@ class Router(Realm):
     def session_is_over(self, data: st.DataObject) -> None:
         session_id = data.draw(st.sampled_from(self.ending), "session")
         self.ending.remove(session_id)
-        self.router.leave(cast("Session", self.members.pop(session_id)))
+        self.router.leave(self.members.pop(session_id).id)
 
     @rule(data=st.data())
     @someone_is_there
@@ -310,8 +322,7 @@ class Router(Realm):
             and not (chosen == "eligible" and session_id not in listed)
             and not (chosen == "exclude" and session_id in listed)
         ]
-        publication = self.router.broker.publish(publisher, topic, options, None, None)
-        self.router.distribute(publication)
+        publication = self.router.publish(publisher, topic, options, None, None)
         self.router.report()
         arrived = self.events[publication.publication_id]
         assert len(set(arrived)) == len(arrived)
@@ -399,8 +410,8 @@ class Router(Realm):
         self.what_ended_in_a_step_gets_nothing_after_it()
         self.meta_events_told_all_that_happened()
         for session_id in self.ending:
-            self.router.leave(cast("Session", self.members.pop(session_id)))
-        assert list(self.router) == [WATCHER]
+            self.router.leave(self.members.pop(session_id).id)
+        assert list(self.router.sessions) == [WATCHER]
         assert set(self.router.broker.subscriptions) == self.watched
         assert not self.dealer.registrations.by_id
         assert not self.dealer.sessions[SERVER].calls
@@ -411,5 +422,5 @@ class Router(Realm):
         super().teardown()
 
 
-TestRouter = Router.TestCase
+TestRouter = RouterMachine.TestCase
 TestRouter.settings = settings(max_examples=80, stateful_step_count=50)

@@ -192,7 +192,9 @@ async def test_history_is_for_who_may_call_for_it_and_may_subscribe() -> None:
         await websocket.join()
         closed_id, open_id = await lookup(websocket, "t"), await lookup(websocket, "open")
         may_not_call = await refused(websocket, open_id)
-        app.allow(GET_EVENTS, "call")
+    app.allow(GET_EVENTS, "call")
+    async with connect(app) as websocket:
+        await websocket.join()
         may_not_subscribe = await refused(websocket, closed_id)
         assert await get_events(websocket, open_id) == []
 

@@ -26,7 +26,7 @@ from wampasgi import (
 )
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.router.broker import Broker
-from wampasgi.sessions.listening import LocalSubscriptions
+from wampasgi.sessions.listening import ServerSubscriptions
 
 pytestmark = pytest.mark.anyio
 
@@ -203,7 +203,7 @@ async def test_all_who_listen_get_each_event_and_cannot_alter_it_for_others() ->
 async def test_server_is_one_subscriber_of_the_broker_while_anybody_listens() -> None:
     broker = Broker(next_subscription_id=SequentialIds().next, random_publication_id=lambda: 1, sessions={})
     changes: list[int] = []
-    local = LocalSubscriptions(7, broker, changed=lambda: changes.append(len(broker.subscriptions)))
+    local = ServerSubscriptions(7, broker, changed=lambda: changes.append(len(broker.subscriptions)))
 
     def listen(topic: str = "t") -> Events:
         return Events(local, topic, "exact", buffer=1, when_full="drop_oldest")
@@ -217,6 +217,19 @@ async def test_server_is_one_subscriber_of_the_broker_while_anybody_listens() ->
         assert subscribers() == {"t": [7]}
     assert subscribers() == {}
     assert changes == [1, 1, 2, 1, 0]
+
+
+async def test_server_stays_subscribed_to_the_topics_of_its_handlers() -> None:
+    broker = Broker(next_subscription_id=SequentialIds().next, random_publication_id=lambda: 1, sessions={})
+    local = ServerSubscriptions(7, broker, changed=lambda: None)
+    local.keep("t", "exact")
+
+    async with Events(local, "t", "exact", buffer=1, when_full="drop_oldest"):
+        pass
+
+    [subscription] = broker.subscriptions.values()
+    assert list(subscription.subscribers) == [7]
+    assert local.handled(subscription.subscription_id) is subscription
 
 
 async def test_white_and_blacklists_count_for_the_server_as_for_any_subscriber() -> None:

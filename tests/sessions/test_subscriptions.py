@@ -601,7 +601,7 @@ async def test_publication_that_only_a_subscriber_of_the_server_permits_reaches_
         await app.publish("news", "true")
         event = await reader.receive()
 
-    assert handled == ["fake"]
+    assert handled == ["fake", "true"]
     assert event[4] == ["true"]
 
 

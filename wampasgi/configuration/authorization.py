@@ -47,15 +47,14 @@ class Authorization:
             raise ConfigurationError(
                 f"{authorizer.description} is an async generator function: an authorizer has to return a bool"
             )
-        #: The rules; there may be more of them at any time.
-        self.permissions = permissions
+        self._permissions = permissions
         self.authorizer = authorizer
         self._answers = _Answers() if cache else None
 
     @property
     def silent(self) -> bool:
         """Whether there are neither rules nor an authorizer, so that defaults decide alone."""
-        return self.authorizer is None and not self.permissions.given
+        return self.authorizer is None and not self._permissions.given
 
     def by_rules(
         self,
@@ -67,7 +66,7 @@ class Authorization:
         match: Match = "exact",
     ) -> Verdict | None:
         """What ``decide`` gives without asking the authorizer, None where no rule speaks."""
-        verdict = self.permissions.verdict(action, uri, session.authrole, match=match)
+        verdict = self._permissions.verdict(action, uri, session.authrole, match=match)
         if roles is None:
             return verdict
         if session.authrole not in roles:

@@ -1,4 +1,4 @@
-"""Events for the server's own subscribers."""
+"""The compiled handlers of a realm: procedures, topics with their gatekeepers, and subscribers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logger_named("wampasgi.router")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A publication, as the server's own subscribers and the test client see it."""
+    """An event, as handlers, ``Realm.events`` and the test client get it."""
 
     #: The topic that was published to.
     topic: str
@@ -31,10 +31,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A handler of the server's own for the events of a topic or a pattern of topics."""
+    """A handler of events: of a topic, or of a pattern of topics.
+
+    ``roles`` are those whose publications it gets, None for all.
+    """
 
     plan: HandlerPlan
     roles: frozenset[str] | None
+
+    def takes_from(self, role: str | None) -> bool:
+        """Return whether the handler gets what clients with this role publish."""
+        return self.roles is None or role in self.roles
 
     async def handle(self, event: Event, provided: Mapping[str, Any], source: object) -> None:
         """Run the handler for one event; what it raises is logged, for nobody waits for an answer.
@@ -63,14 +70,13 @@ class Subscriber:
 
 
 class Procedure:
-    """A procedure of the realm's own: what runs when its URI is called, and who may call it.
+    """A procedure of the realm's own: the handler that answers its URIs, and the roles that may call it.
 
-    ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest. ``route`` says what it
-    answers; None is every call. ``timeout`` is how long a client's call may take, in seconds.
+    ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest. ``route`` has the URIs;
+    without one the procedure answers every call. ``timeout`` bounds a client's call, in seconds.
     """
 
     __slots__ = (
-        "first",
         "is_plain",
         "plan",
         "request_name",
@@ -93,8 +99,6 @@ class Procedure:
         self.plan = plan
         self.timeout = timeout
         self.route = route
-        #: Whether nothing else can come before it at a URI that it answers.
-        self.first = route is not None and route.match == "exact"
         self.roles = roles
         self.request_name = request_name
         #: Whether the handler asks for the RPCRequest; most do not.

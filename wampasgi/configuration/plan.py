@@ -1,10 +1,10 @@
-"""What a realm's configuration comes to: plans and tables, ready to serve sessions."""
+"""The compiled configuration of a realm: every handler has its plan, and every table is ready to serve."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.middleware import Middleware
 
@@ -19,7 +19,7 @@ from wampasgi.auth import (
 )
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
-from wampasgi.configuration.routes import Route, RouteMatch, RouteTable, precedence
+from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import RealmSettings
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import UserFunction
@@ -27,21 +27,26 @@ from wampasgi.injection.plan import HandlerPlan, Injection, describe
 from wampasgi.limits import Limits
 from wampasgi.peers.session import Session
 from wampasgi.protocol.uris import is_reserved
-from wampasgi.router.matching import URIMap
-from wampasgi.router.router import JoinedSessions
+from wampasgi.router.registrations import Registration
+from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
-from wampasgi.types import Match
+from wampasgi.types import ASGIApp, Match
+
+#: The ``@subscriber`` handlers of each match policy and topic.
+Subscribers: TypeAlias = Mapping[tuple[Match, str], tuple[Subscriber, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltRealm:
-    """A realm whose configuration has been read: every handler has its plan.
+class RealmPlan:
+    """The compiled configuration of a realm. A session gets one when it opens, and keeps it for life.
 
-    ``provided`` are the arguments that every handler of the realm can get; a session adds itself.
-    ``procedures_at_run_time`` is the realm's, and the same in whatever is built of its configuration.
-    ``procedure_for_all`` and ``topic_for_all`` are the custom handlers that replace the routes.
+    ``app`` is the realm's middleware stack around the session endpoint. ``provided`` are the arguments that
+    every handler of the realm can get; a session adds itself. ``procedures_at_run_time`` are those of
+    ``Realm.register``, the same table in every plan of a realm. ``procedure_for_all`` and ``topic_for_all``
+    are the custom handlers that replace the routes.
     """
 
+    app: ASGIApp
     provided: Mapping[str, Any]
     limits: Limits
     async_support: AsyncSupport | None
@@ -53,102 +58,107 @@ class BuiltRealm:
     procedure_for_all: Procedure | None
     topics: RouteTable[Topic]
     topic_for_all: Topic | None
-    subscribers: URIMap[list[Subscriber]]
+    subscribers: Subscribers
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     overflow_handler: HandlerPlan | None
-    joined: JoinedSessions
+    router: Router[Session]
     #: Whether a session can have handlers that run beside it: lifespan handlers, or gatekeepers with a yield.
     has_two_part_handlers: bool = field(init=False)
-    #: Those at exact URIs that everybody may call as long as there are no rules.
+    #: The procedures at exact URIs that everybody may call: a cache of ``answering`` for nearly all calls.
     open_procedures: Mapping[str, Procedure] = field(init=False)
 
     def __post_init__(self) -> None:
-        found: dict[str, Procedure] = {}
-        if not (self.procedure_for_all or self.synchronize_requests or self.authorization.authorizer):
-            for procedure in self.procedures:
-                if procedure.route is not None and procedure.first and procedure.roles is None:
-                    found[procedure.route.uri] = procedure
-        object.__setattr__(self, "open_procedures", found)
+        object.__setattr__(self, "open_procedures", self._open_procedures())
         topics = [*self.topics, *([self.topic_for_all] if self.topic_for_all is not None else [])]
         two_parts = any(topic.plan.kind == "async_generator" for topic in topics)
         object.__setattr__(self, "has_two_part_handlers", two_parts or bool(self.lifespan_handlers))
 
+    def _open_procedures(self) -> dict[str, Procedure]:
+        if self.procedure_for_all or self.synchronize_requests or not self.authorization.silent:
+            return {}
+        return {
+            procedure.route.uri: procedure
+            for procedure in self.procedures
+            if procedure.route is not None and procedure.route.match == "exact" and procedure.roles is None
+        }
+
     def provided_for(self, session: Session) -> dict[str, Any]:
-        """The framework's own arguments for handlers of one session."""
+        """Return the framework's own arguments for the handlers of one session."""
         return {**self.provided, "session": session}
 
-    def find_procedure(self, uri: str) -> Procedure | None:
-        """The realm's own procedure that a call of this URI goes to.
+    def answering(self, uri: str) -> Procedure | Registration | None:
+        """Return who answers a call of this URI: a procedure of the realm's own, or clients.
 
-        None where there is none, and where what a client has registered comes first by the specification's
-        order: exact, then the longest prefix, then the best wildcard; a regular expression comes last. What
-        is the router's is nobody else's, whatever the pattern.
+        Of the registrations that match, the best one counts, whoever has registered it. If the realm has, but
+        only after this plan was compiled, nobody answers. Regular expressions come last, because WAMP has
+        none, and reach none of the router's own URIs.
         Spec: Advanced Profile, "Calls matching multiple registrations".
         """
-        found = self.procedure_for_all or self.procedures.find(uri)
-        if found is not None and found.first:
-            return found
-        if is_reserved(uri):
-            return None
-        if self.procedure_for_all is not None:
+        reserved = is_reserved(uri)
+        if self.procedure_for_all is not None and not reserved:
             return self.procedure_for_all
-        at_run_time = self.procedures_at_run_time.find(uri)
-        if found is at_run_time is None:
+        registration = self.router.dealer.registrations.best(uri)
+        if registration is not None:
+            if registration.of_realm:
+                return self._own(registration.match, registration.procedure)
+            return registration
+        if reserved:
             return None
-        candidates = [candidate for candidate in (found, at_run_time) if candidate is not None]
-        own = max(candidates, key=_precedence, default=None)
-        registration = self.joined.dealer.registrations.best(uri)
-        if own is None or registration is None:
-            return own
-        return own if _precedence(own) > precedence(registration.match, registration.procedure) else None
+        return self.procedures.find_by_regex(uri) or self.procedures_at_run_time.find_by_regex(uri)
 
     def own_procedure(self, match: RouteMatch, uri: str) -> Procedure | None:
-        """What exactly this URI, or pattern of URIs, is of the realm's own procedures, None for nothing."""
-        return (
-            self.procedure_for_all
-            or self.procedures.get(match, uri)
-            or self.procedures_at_run_time.get(match, uri)
-        )
+        """Return the realm's own procedure that holds exactly this URI or pattern, if there is one."""
+        return self.procedure_for_all or self._own(match, uri)
+
+    def _own(self, match: RouteMatch, uri: str) -> Procedure | None:
+        return self.procedures.get(match, uri) or self.procedures_at_run_time.get(match, uri)
 
     def offered(self) -> Iterator[tuple[Match, str]]:
-        """The realm's own procedures that a match policy and a URI describe; regular expressions are none."""
+        """Give match policy and URI of the configured procedures, as far as WAMP can describe them."""
         if self.procedure_for_all is not None:
             return
-        for procedure in (*self.procedures, *self.procedures_at_run_time):
+        for procedure in self.procedures:
             if procedure.route is not None and procedure.route.match != "regex":
                 yield procedure.route.match, procedure.route.uri
 
     def find_topic(self, uri: str) -> Topic | None:
-        """The realm's own topic at a URI."""
+        """Return the realm's own topic at a URI, if there is one."""
         return self.topic_for_all or self.topics.find(uri)
 
+    def permitting_subscribers(self, topic: str, role: str | None) -> bool:
+        """Return whether a ``@subscriber`` handler permits a client with this role to publish to a topic."""
+        # Most realms have none, and then nothing is looked up.
+        return bool(self.subscribers) and any(
+            subscriber.takes_from(role)
+            for subscription in self.router.broker.matches(topic)
+            for subscriber in self.subscribers.get((subscription.match, subscription.topic), ())
+        )
 
-def _precedence(procedure: Procedure) -> tuple[int, tuple[int, ...]]:
-    assert procedure.route is not None
-    return precedence(procedure.route.match, procedure.route.uri)
+
+# Compiling the settings
 
 
-def read_procedures(
+def compile_procedures(
     settings: RealmSettings, injection: Injection, timeout: float | None
 ) -> RouteTable[Procedure]:
-    """The procedures of a realm's own; ``timeout`` bounds the calls of clients, in seconds."""
+    """Compile the procedures of the realm; ``timeout`` bounds the calls of clients, in seconds."""
     table: RouteTable[Procedure] = RouteTable()
     for route in settings.procedures:
-        table.add(route, read_procedure(route, injection, timeout))
+        table.add(route, compile_procedure(route, injection, timeout))
     return table
 
 
-def read_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
-    """One of them."""
+def compile_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
+    """Compile one procedure."""
     plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
     return Procedure(plan, route.roles, route=route, timeout=timeout)
 
 
-def read_rpc_handler(
+def compile_rpc_handler(
     settings: RealmSettings, injection: Injection, timeout: float | None
 ) -> Procedure | None:
-    """The one handler that answers every call, if there is one."""
+    """Compile the one handler that answers every call, if there is one."""
     if settings.rpc_handler is None:
         return None
     parameters = UserFunction.read(settings.rpc_handler).parameters
@@ -160,46 +170,48 @@ def read_rpc_handler(
     return Procedure(plan, None, request_name=first, timeout=timeout)
 
 
-def read_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
-    """The topics of a realm's own, with their gatekeepers."""
+def compile_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
+    """Compile the topics of the realm, with their gatekeepers."""
     table: RouteTable[Topic] = RouteTable()
     for route in settings.topics:
         table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
     return table
 
 
-def read_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:
-    """What is told of clients that read too slowly, if there is something."""
-    if settings.overflow_handler is None:
-        return None
-    return check_overflow_handler(injection.read(settings.overflow_handler, {"dropped": None}))
-
-
-def read_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
-    """The one gatekeeper of every topic, if there is one."""
+def compile_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
+    """Compile the one gatekeeper of every topic, if there is one."""
     if settings.subscription_handler is None:
         return None
     return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
 
 
-def read_subscribers(settings: RealmSettings, injection: Injection) -> URIMap[list[Subscriber]]:
-    """The handlers of the server's own for events that clients publish."""
-    table: URIMap[list[Subscriber]] = URIMap()
+def compile_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:
+    """Compile the ``on_overflow`` handler, if there is one.
+
+    Raises ConfigurationError for an async generator function, which has nothing to yield here.
+    """
+    if settings.overflow_handler is None:
+        return None
+    plan = injection.read(settings.overflow_handler, {"dropped": None})
+    if plan.kind == "async_generator":
+        raise ConfigurationError(f"{plan.description} is an async generator function: it must not yield")
+    return plan
+
+
+def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscribers:
+    """Compile the handlers of events."""
+    found: dict[tuple[Match, str], tuple[Subscriber, ...]] = {}
     for match, route in settings.subscribers:
         plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
-        subscriber = Subscriber(plan, route.roles)
-        at_topic = table.get(match, route.uri)
-        if at_topic is None:
-            table.add(match, route.uri, [subscriber])
-        else:
-            at_topic.append(subscriber)
-    return table
+        key = match, route.uri
+        found[key] = (*found.get(key, ()), Subscriber(plan, route.roles))
+    return found
 
 
-def read_authenticators(
+def compile_authenticators(
     settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
 ) -> list[Middleware]:
-    """What finds out who a session is, outermost first; the gate stops whom none of them has let in."""
+    """Compile the authenticators, outermost first; the gate inside aborts sessions that none accepts."""
     if settings.authentication_handler is not None:
         if settings.transport_authenticators or settings.challenge_methods or allow_anonymous:
             raise ConfigurationError(
@@ -221,10 +233,3 @@ def read_authenticators(
     if methods:
         stack.append(Middleware(ChallengeMiddleware, methods=methods))
     return stack
-
-
-def check_overflow_handler(plan: HandlerPlan) -> HandlerPlan:
-    """Raise ConfigurationError for an async generator function, which has nothing to yield here."""
-    if plan.kind == "async_generator":
-        raise ConfigurationError(f"{plan.description} is an async generator function: it must not yield")
-    return plan

@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, overload
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.plan import describe
 from wampasgi.protocol.uris import is_reserved, require_pattern
-from wampasgi.router.matching import URIMap, specificity
+from wampasgi.router.matching import URIMap
 from wampasgi.router.permissions import roles_of
 from wampasgi.types import Handler
 
@@ -172,6 +172,10 @@ class RouteTable(Generic[T]):
         found = self._by_uri.best(uri)
         if found is not None:
             return found[1]
+        return self.find_by_regex(uri)
+
+    def find_by_regex(self, uri: str) -> T | None:
+        """Return what the first regular expression that matches this URI stands for."""
         for pattern, _, value in self._by_regex:
             if pattern.fullmatch(uri):
                 return value
@@ -196,11 +200,6 @@ class RouteTable(Generic[T]):
             yield value
         for _, _, value in self._by_regex:
             yield value
-
-
-def precedence(match: RouteMatch, uri: str) -> tuple[int, tuple[int, ...]]:
-    """A sort key by which the greatest of the routes and registrations that match one URI answers it."""
-    return (-1, ()) if match == "regex" else specificity(match, uri)
 
 
 def _taken(route: Route, other: Route) -> ConfigurationError:

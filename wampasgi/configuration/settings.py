@@ -291,6 +291,7 @@ class ConfiguresRealm(ABC):
         Of several rules that match, the most specific decides.
         """
         self.settings.permissions.allow(uri, *actions, match=match, role=role, disclose=disclose)
+        self.settings.changed()
 
     def allow_all(self) -> None:
         """Allow everybody everything, for a realm whose clients are trusted.
@@ -298,6 +299,7 @@ class ConfiguresRealm(ABC):
         More specific rules still count.
         """
         self.settings.permissions.allow_all()
+        self.settings.changed()
 
     @overload
     def authorizer(self, handler: H) -> H: ...

@@ -10,15 +10,14 @@ import anyio
 
 from wampasgi.adapters import is_being_cancelled
 from wampasgi.errors import TIMEOUT, WAMPError
-from wampasgi.logs import about, logger_named
-from wampasgi.peers.session import Session
+from wampasgi.logs import LoggedSession, about, logger_named
 
 logger = logger_named("wampasgi.session")
 
 T = TypeVar("T")
 
 
-def log_failure(name: str, session: Session | None, error: BaseException) -> None:
+def log_failure(name: str, session: LoggedSession | None, error: BaseException) -> None:
     """Log an error of a handler that nobody waits for any more."""
     logger.error(
         "%s failed while it was cancelled, of %r", name, session, exc_info=error, extra=about(session)
@@ -38,7 +37,7 @@ def checked(error: CancelledError, name: str) -> BaseException:
 
 
 def without_errors(
-    group: BaseExceptionGroup[BaseException], name: str, session: Session | None
+    group: BaseExceptionGroup[BaseException], name: str, session: LoggedSession | None
 ) -> BaseExceptionGroup[BaseException]:
     """Take the errors out of a group that has cancellation in it, too, and log them.
 

@@ -1,9 +1,9 @@
-"""The wire side of a session: validated messages in, bounded messages out, and how it ends."""
+"""The wire side of a session: validated messages in, bounded messages out, and its end."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -11,21 +11,21 @@ import anyio
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.errors import (
+    CANCELED,
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
     InvalidURI,
-    RemoteProtocolError,
     UnserializableValue,
     WAMPError,
 )
 from wampasgi.limits import Limits
 from wampasgi.logs import escaped, fields, logger_named, shown
 from wampasgi.metrics import Counts
-from wampasgi.peers.encoded import EncodedMessage
+from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
+from wampasgi.peers.message_stream import MessageStream
 from wampasgi.peers.outbound import DroppingOutbound, Outbound
 from wampasgi.peers.transport import Disconnected, size_on_wire
 from wampasgi.peers.turn import Turn
-from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import (
     MESSAGE_NAMES,
     Abort,
@@ -35,114 +35,101 @@ from wampasgi.protocol.messages import (
     Hello,
     Invocation,
     Message,
-    Publish,
-    Register,
     Result,
-    Subscribe,
-    Unregister,
-    Unsubscribe,
 )
 from wampasgi.protocol.parsing import parse
+from wampasgi.protocol.requests import SEQUENTIAL, RequestSequence
 from wampasgi.protocol.states import STAYING, Direction, SessionState, next_state
 from wampasgi.protocol.uri_limits import check_uri_length
-from wampasgi.router.interfaces import OwnSubscriptions, Router
-from wampasgi.transports.websocket import WebSocketTransport
+from wampasgi.router.interfaces import SharedEvent
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 
 logger = logger_named("wampasgi.session")
 
 _ESTABLISHED: Final = SessionState.ESTABLISHED
-
-#: Requests whose ids are one sequence for each client. Spec: Basic Profile, "IDs".
-_SEQUENTIAL_REQUESTS = frozenset(
-    message.code for message in (Publish, Subscribe, Unsubscribe, Call, Register, Unregister)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a session ended: the reason URI, which side began, and whether GOODBYE went both ways."""
-
-    reason: str
-    ended_by: Literal["client", "server"]
-    orderly: bool = False
+_RESULT, _CALL = Result.code, Call.code
+_ANSWERS: Final = (Result.code, Error.code)
 
 
 class Peer:
     """One client's side of a WAMP session, from HELLO to its end.
 
-    ``attach`` names the ASGI callables to use: those that the middleware of a realm left. As long as they
-    are the transport's own, messages pass without a dict around them.
+    ``handshake`` is the cancel scope that bounds the time to WELCOME, and ``counts`` are the counters of the
+    realm. ``attach`` sets the ASGI callables to use: those that the middleware of a realm left. As long as
+    they are the stream's own, messages pass without a dict around them.
     """
 
     __slots__ = (
-        "_asking",
+        "_answer_scope",
         "_decode_directly",
         "_encode_directly",
-        "_left",
-        "_next_request_id",
+        "_ended",
+        "_joined",
         "_outbound",
+        "_request_ids",
+        "_router",
         "_send",
         "_serializer",
+        "_served",
         "_state",
-        "_transport",
-        "_uri_check",
+        "_stream",
         "counts",
         "dropped",
         "ending",
         "handshake",
         "limits",
-        "on_overflow",
         "reading",
         "realm_uri",
         "receive_event",
-        "router",
         "session_id",
-        "subscriptions",
         "turn",
+        "uri_check",
     )
 
     def __init__(
         self,
-        transport: WebSocketTransport,
+        stream: MessageStream,
         *,
+        session_id: int,
+        realm_uri: str,
+        router: JoinedRouter,
         limits: Limits,
         counts: Counts,
+        handshake: anyio.CancelScope,
         uri_check: URICheck = "loose",
         check_request_ids: bool = False,
     ) -> None:
-        self._transport = transport
-        self._serializer = transport.subprotocol.serializer
-        self._uri_check: URICheck = uri_check
-        self._next_request_id = SequentialIds() if check_request_ids else None
-        self._state = SessionState.CLOSED
+        self._stream = stream
+        self._serializer = stream.subprotocol.serializer
+        self._router = router
+        self._request_ids = RequestSequence() if check_request_ids else None
+        # HELLO was read to find the realm.
+        self._state = SessionState.ESTABLISHING
         self._outbound: Outbound | None = None
-        # Of the wait for the answer to CHALLENGE.
-        self._asking: anyio.CancelScope | None = None
-        self.attach(transport.receive, transport.send)
+        self._served: ServedSession | None = None
+        # Whether the session is a member of the router.
+        self._joined = False
+        # Around the wait for the answer to CHALLENGE.
+        self._answer_scope: anyio.CancelScope | None = None
+        self._ended: anyio.Event | None = None
+        #: The session ID, and the realm URI that the client asked for.
+        self.session_id = session_id
+        self.realm_uri = realm_uri
         self.limits = limits
-        #: Those of the realm, once it is known.
         self.counts = counts
+        #: The rules that topics and procedures are held to.
+        self.uri_check: URICheck = uri_check
         #: Messages that this client has lost because it reads too slowly.
         self.dropped = 0
         #: How the session ended; None as long as it hasn't.
         self.ending: Ending | None = None
-        #: Bounds the time from HELLO to WELCOME.
-        self.handshake = anyio.CancelScope()
+        #: Bounds the time to WELCOME.
+        self.handshake = handshake
         #: Cancelled, or given a deadline, to make the session stop reading.
         self.reading = anyio.CancelScope()
-        #: Called with the number of messages that the client has lost, once for each stretch of losing them.
-        self.on_overflow: Callable[[int], None] | None = None
-        #: What the session has subscribed to, once it is open.
-        self.subscriptions: OwnSubscriptions | None = None
-        #: The router that the session has joined, and the id that it has there.
-        self.router: Router | None = None
-        self.session_id = 0
-        #: The realm URI that the client asked for.
-        self.realm_uri: str | None = None
-        self._left = False
-        #: How much of what the client has sent is handled before others have their turn.
+        #: Counts the messages of the client that are handled before other sessions have their turn.
         self.turn = Turn()
+        self.attach(stream.receive, stream.send)
 
     def __str__(self) -> str:
         return f"session {self.session_id} on realm {shown(self.realm_uri)}"
@@ -153,99 +140,87 @@ class Peer:
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
         self._send = send
-        self._encode_directly = send == self._transport.send
-        # The messages of a batch come one by one from the transport alone.
-        self._decode_directly = receive == self._transport.receive and not self._transport.subprotocol.batched
-        #: What gives the next event; it is for ``read``.
-        self.receive_event = self._transport.receive_event if self._decode_directly else receive
-
-    @property
-    def uri_check(self) -> URICheck:
-        """The rules that topics and procedures are held to."""
-        return self._uri_check
+        self._encode_directly = send == self._stream.send
+        # The messages of a batch come one by one from the stream's ``receive`` alone.
+        self._decode_directly = receive == self._stream.receive and not self._stream.subprotocol.batched
+        #: Waits for the next event, which is for ``read``.
+        self.receive_event = self._stream.receive_event if self._decode_directly else receive
 
     @property
     def finished(self) -> bool:
-        """Nothing more is to be read: GOODBYE went both ways, or the session was aborted or lost."""
+        """Whether nothing more is to be read: GOODBYE went both ways, or the session was aborted or lost."""
         return self._state is SessionState.FAILED or (self.ending is not None and self.ending.orderly)
 
     @property
     def established(self) -> bool:
-        """WELCOME was sent and neither side has begun to close."""
+        """Whether WELCOME was sent and neither side has begun to close."""
         return self._state is _ESTABLISHED
+
+    @property
+    def opened(self) -> bool:
+        """Whether the session has been open; it may have ended since."""
+        return self._served is not None
 
     # Reading
 
     async def receive(self) -> Message:
-        """The next message, as ``read`` gives it."""
+        """Wait for the next message and return it, as ``read`` does."""
         return self.read(await self.receive_event())
 
     def read(self, event: ASGIEvent) -> Message:
-        """The message of an event from ``receive_event``, valid and allowed in the session's state.
+        """Return the message of an event from ``receive_event``, valid and allowed in the session's state.
 
         Raises Disconnected at the end of the connection, InvalidURI for a request with an incorrect URI and
         RemoteProtocolError for everything else that the specification does not allow.
         """
         if self._decode_directly:
-            raw = self._transport.decode(event)
+            raw = self._stream.decode(event)
         elif event["type"] == "wamp.message":
             raw = event["message"]
         else:
             raise Disconnected(event.get("code", 1005))
         try:
-            message = parse(raw, self._uri_check)
-            if self._transport.long_size:
+            message = parse(raw, self.uri_check)
+            if self._stream.long_size:
                 self._check_long(message)
         except InvalidURI as error:
-            # Where the message has no place in this state, that is what is wrong with it. HELLO alone is no
-            # request.
+            # If the message has no place in this state, that is the violation to report.
             self._advance(error.request_type or Hello.code, error)
             raise
-        if (
-            self._state is not _ESTABLISHED
-            or message.code not in STAYING
-            or self._next_request_id is not None
-        ):
+        if self._state is not _ESTABLISHED or message.code not in STAYING or self._request_ids is not None:
             self._advance(message.code, message)
         return message
 
     def _check_long(self, message: Message) -> None:
-        self.turn.took_long(message, self._transport.long_size)
-        self._transport.long_size = 0
+        self.turn.took_long(message, self._stream.long_size)
+        self._stream.long_size = 0
         if self.limits.uri_length is not None:
             check_uri_length(message, self.limits.uri_length)
 
     def _advance(self, code: int, received: Message | InvalidURI) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)
-        if self._next_request_id is None or code not in _SEQUENTIAL_REQUESTS:
+        if self._request_ids is None or code not in SEQUENTIAL:
             return
-        if (
-            isinstance(received, Call)
-            and self.router is not None
-            and self.router.may_continue(self.session_id, received)
-        ):
+        if isinstance(received, Call) and self._router.may_continue(self.session_id, received):
             return
-        expected = self._next_request_id.next()
-        request_id = getattr(received, "request_id", None)
-        if request_id != expected:
-            raise RemoteProtocolError(f"request id {request_id} is out of sequence: {expected} comes next")
+        self._request_ids.check(getattr(received, "request_id", None))
 
     # Before the session is open
 
     async def send_now(self, message: Message) -> None:
-        """Send a message of the handshake and wait until it is written; ``ending`` may be set meanwhile."""
+        """Send a message of the handshake and wait until it is written. ``ending`` may be set meanwhile."""
         state = next_state(self._state, Direction.SENT, message.code)
         await self._send({"type": "wamp.message", "message": message.to_list()})
         if self.ending is None:
             self._state = state
 
     async def answer(self) -> Message | None:
-        """The client's answer to CHALLENGE; None where the session was refused meanwhile."""
+        """Wait for the client's answer to CHALLENGE; return None if the session was refused meanwhile."""
         try:
-            with anyio.CancelScope() as self._asking:
+            with anyio.CancelScope() as self._answer_scope:
                 return await self.receive()
         finally:
-            self._asking = None
+            self._answer_scope = None
         return None
 
     async def refuse(self, reason: str, text: str | None = None) -> None:
@@ -253,23 +228,29 @@ class Peer:
         if self.ending is None:
             self.counts.aborted += 1
             self.ending = Ending(reason, "server")
-            if self._asking is not None:
-                self._asking.cancel()
+            if self._answer_scope is not None:
+                self._answer_scope.cancel()
             self._state = next_state(self._state, Direction.SENT, Abort.code)
             await self._send({"type": "wamp.message", "message": Abort(_details(text), reason).to_list()})
 
     # While the session is open
 
-    def open(self, owner: TaskOwner) -> None:
-        """From now on, after WELCOME, queue what is sent; ``owner`` owns the tasks that write."""
+    def open(self, owner: TaskOwner, served: ServedSession) -> None:
+        """Open the session after WELCOME: messages are queued from now on, and can be sent at any time.
+
+        ``owner`` owns the tasks that write them.
+        """
         limits = self.limits
-        self._transport.set_limits(limits)
+        self._served = served
+        self._joined = True
+        self.handshake.deadline = math.inf
+        self._stream.set_limits(limits)
         make: Callable[..., Outbound] = Outbound
         if limits.overflow == "drop_oldest_events":
             make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)
         self._outbound = make(
-            self._transport.write if self._encode_directly else self._write_events,
-            self._transport.write_one if self._encode_directly else self._write_event,
+            self._stream.write if self._encode_directly else self._write_events,
+            self._stream.write_one if self._encode_directly else self._write_event,
             owner,
             max_messages=limits.outbound_messages,
             max_size=limits.outbound_bytes,
@@ -281,17 +262,34 @@ class Peer:
         self.send_raw(message.to_list())
 
     def send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
-        """Answer a request of the client's with ERROR, and count it."""
-        answer = Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
-        self.counts.count_answer(answer)
-        self.send(answer)
+        """Answer a request of the client with ERROR."""
+        self.send_raw(Error.answering(request_type, request_id, error).to_list())
 
-    def send_raw(self, raw: RawMessage, *, last: bool = False) -> None:
-        """Queue a message that stands as it goes out."""
+    def send_raw(self, raw: RawMessage) -> None:
+        """Queue a message as it stands on the wire."""
+        if self._outbound is None:
+            return
+        if raw[0] in _ANSWERS:
+            self._count_answer(raw)
+        self._queue(raw)
+
+    def _count_answer(self, raw: RawMessage) -> None:
+        counts = self.counts
+        if raw[0] == _RESULT:
+            if not raw[2].get("progress", False):
+                counts.results += 1
+        elif raw[1] != _CALL:
+            counts.other_errors += 1
+        elif raw[4] == CANCELED:
+            counts.canceled += 1
+        else:
+            counts.call_errors += 1
+
+    def _queue(self, raw: RawMessage, *, last: bool = False) -> None:
         outbound = self._outbound
         if outbound is None:
             return
-        # What middleware is to see waits as it is, and nobody knows its size.
+        # Messages that a middleware is to see wait as they are, and their size is unknown.
         item: Any = raw
         size = 0
         if self._encode_directly:
@@ -300,7 +298,7 @@ class Peer:
             except UnserializableValue as error:
                 replacement = self._report_unserializable(raw, error)
                 if replacement is not None:
-                    self.send_raw(replacement)
+                    self._queue(replacement)
                 return
             size = len(item) if item.isascii() else size_on_wire(item)
         if last:
@@ -308,35 +306,48 @@ class Peer:
         else:
             outbound.put(item, size)
 
-    def send_event(self, message: EncodedMessage) -> None:
+    def send_event(self, event: SharedEvent) -> None:
         """Queue an EVENT, which other peers may get, too."""
         outbound = self._outbound
         if outbound is None:
             return
+        self.counts.events += 1
         if not self._encode_directly:
-            outbound.put_event(message.raw, 0)
+            outbound.put_event(event.raw, 0)
             return
-        found = message.encoded.get(self._serializer.name)
+        name = self._serializer.name
+        found = event.encodings.get(name)
         if found is None:
-            if self._serializer.name in message.encoded:
+            if name in event.encodings:
+                # Another peer with this serializer has logged that it cannot carry the event.
                 return
             try:
-                found = message.encode(self._serializer)
+                encoded = self._serializer.encode(event.raw)
             except UnserializableValue as error:
-                # Others with this serializer would say the same.
-                message.encoded[self._serializer.name] = None
-                self._report_unserializable(message.raw, error)
+                event.encodings[name] = None
+                self._report_unserializable(event.raw, error)
                 return
-        encoded, size = found
-        outbound.put_event(encoded, size)
+            found = event.encodings[name] = encoded, size_on_wire(encoded)
+        outbound.put_event(*found)
+
+    def send_topic_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone if it is subscribed to the topic; return whether it is."""
+        return self._served is not None and self._served.send_event(topic, args, kwargs, details)
+
+    def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
+        """Take a subscription away from the session."""
+        if self._served is not None:
+            self._served.revoke_subscription(subscription_id, reason)
 
     @property
     def overloaded(self) -> bool:
-        """Whether so much waits for this peer that it had better not be called."""
+        """Whether the queue of this peer is so full that it gets no more invocations for now."""
         return self._outbound is not None and self._outbound.half_full
 
     async def uncongested(self) -> None:
-        """Wait while messages wait for a peer that reads slowly."""
+        """Wait as long as the client reads more slowly than it is sent messages."""
         if self._outbound is not None and self._outbound.congested:
             await self._outbound.drained()
 
@@ -362,7 +373,7 @@ class Peer:
                 return
 
     def _report_unserializable(self, raw: RawMessage, error: UnserializableValue) -> RawMessage | None:
-        """Log it, and return what is to be sent in its place."""
+        """Log a message that cannot be serialized, and return the message to send in its place."""
         code = raw[0]
         logger.error(
             "%s %s cannot be serialized for %s: %s",
@@ -372,8 +383,8 @@ class Peer:
             escaped(str(error)),
             extra=self._about(),
         )
-        if code == Invocation.code and self.router is not None:
-            self.router.undeliverable(self.session_id, raw[1], f"the callee cannot be sent this: {error}")
+        if code == Invocation.code:
+            self._router.undeliverable(self.session_id, raw[1], f"the callee cannot be sent this: {error}")
         if code == Result.code and not raw[2].get("progress", False):
             return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
         if code == Error.code:
@@ -423,23 +434,34 @@ class Peer:
         self.reading.cancel()
 
     def leave(self) -> None:
-        """Leave the router: nobody is to ask this client for anything any more."""
-        if self.router is not None and not self._left:
-            self._left = True
-            self.router.leaving(self.session_id)
+        """Leave the router: the session gets no more events, calls and answers."""
+        if self._joined:
+            self._joined = False
+            self._router.leaving(self.session_id)
+
+    def end(self) -> None:
+        """Tell everybody who waits for the end that the session is over."""
+        if self._ended is not None:
+            self._ended.set()
+
+    async def wait_ended(self) -> None:
+        """Wait for the end of an open session."""
+        if self._ended is None:
+            self._ended = anyio.Event()
+        await self._ended.wait()
 
     async def written(self) -> None:
-        """Wait until what was sent is written."""
+        """Wait until all that was sent is written."""
         if self._outbound is not None:
             await self._outbound.drained()
 
     async def flush(self) -> None:
-        """Wait until what was sent is written, for ``close_timeout`` at most."""
+        """Wait until all that was sent is written, for ``close_timeout`` at most."""
         with anyio.move_on_after(self.limits.close_timeout, shield=True):
             await self.written()
 
     def _send_last(self, message: Message) -> None:
-        self.send_raw(message.to_list(), last=True)
+        self._queue(message.to_list(), last=True)
 
     def _overflow(self, lost: int, in_stretch: int) -> None:
         logger.warning(
@@ -464,8 +486,8 @@ class Peer:
 
     def _report_dropped(self, dropped: int) -> None:
         self.counts.overflows += 1
-        if self.on_overflow is not None:
-            self.on_overflow(dropped)
+        if self._served is not None:
+            self._served.lost(dropped)
 
 
 def _details(text: str | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from wampasgi.errors import (
     AUTHENTICATION_FAILED,
@@ -16,12 +16,43 @@ from wampasgi.errors import (
 from wampasgi.logs import shown
 from wampasgi.peers.connection import Connection
 from wampasgi.peers.identity import AuthenticationDetails, Identity
-from wampasgi.protocol.ids import random_id
+from wampasgi.peers.peer import Peer
 from wampasgi.protocol.uris import check_uri
 
-if TYPE_CHECKING:
-    from wampasgi.peers.peer import Peer
-    from wampasgi.realm import Realm
+
+class SessionRealm(Protocol):
+    """The realm of a session, as far as a session needs it; a handler's parameter ``realm`` has all of it."""
+
+    @property
+    def uri(self) -> str:
+        """The realm URI."""
+
+    @property
+    def app(self) -> Any:
+        """The application that the realm was added to."""
+
+    @property
+    def sessions(self) -> Mapping[int, Session]:
+        """The open sessions by session ID."""
+
+    async def publish(
+        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> int:
+        """Publish an event on the realm; see Realm.publish."""
+
+    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a procedure of the realm; see Realm.call."""
+
+    async def call_session(
+        self,
+        session_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        timeout: float | None,
+    ) -> Any:
+        """Call a procedure that this one session has registered; see Session.call."""
 
 
 class Session:
@@ -35,7 +66,8 @@ class Session:
     def __init__(
         self,
         *,
-        realm: Realm,
+        session_id: int,
+        realm: SessionRealm,
         realm_uri: str,
         details: Mapping[str, Any],
         connection: Connection | None,
@@ -48,7 +80,7 @@ class Session:
         claimed = details.get("authid")
         self._claimed_authid = claimed if isinstance(claimed, str) else None
         #: The session id, random in 1..2^53.
-        self.id = random_id()
+        self.id = session_id
         #: The realm that the session is on.
         self.realm = realm
         #: The realm URI that the client asked for; on the default realm it can be any.
@@ -196,6 +228,16 @@ class Session:
         else:
             await self._peer.refuse(uri, message)
 
+    async def wait_closed(self) -> None:
+        """Wait until the session has ended, its handlers included; returns at once if it never was open."""
+        if self._peer is not None and self.realm.sessions.get(self.id) is self:
+            await self._peer.wait_ended()
+
+    async def flushed(self) -> None:
+        """Wait until all that was sent to the client is written. A client that never reads makes it wait."""
+        if self._peer is not None:
+            await self._peer.written()
+
     # Events
 
     async def send_event(
@@ -216,10 +258,8 @@ class Session:
             return False
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        if self._peer.subscriptions is None:
-            return False
         positional = [args] if isinstance(args, (str, bytes)) else list(args)
-        sent = self._peer.subscriptions.send_event(topic, positional, dict(kwargs or {}), dict(details or {}))
+        sent = self._peer.send_topic_event(topic, positional, dict(kwargs or {}), dict(details or {}))
         if sent:
             await self._peer.uncongested()
         return sent
@@ -235,11 +275,11 @@ class Session:
         meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
         ``synchronize_requests=True`` handles another request of this session.
         """
-        if self._peer is None or self._peer.router is None:
+        if self._peer is None or not self._peer.opened:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self._peer.router.call_client(self.id, procedure, args, kwargs, timeout=timeout)
+        return await self.realm.call_session(self.id, procedure, args, kwargs, timeout=timeout)
 
     # Session data
 

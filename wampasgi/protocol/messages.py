@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, TypeAlias
 
+from wampasgi.errors import WAMPError
 from wampasgi.types import RawMessage
 
 #: What Options of PUBLISH, CALL and YIELD say about the payload itself, in today's terms (``ppt_``) and in
@@ -139,6 +140,11 @@ class Error:
     error: str
     args: list[Any] | None = None
     kwargs: dict[str, Any] | None = None
+
+    @classmethod
+    def answering(cls, request_type: int, request_id: int, error: WAMPError) -> Error:
+        """Make the answer to a request that has failed with ``error``."""
+        return cls(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
 
     def to_list(self) -> RawMessage:
         """Return the message as it stands on the wire."""

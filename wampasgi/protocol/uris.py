@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wampasgi.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from wampasgi.types import Match, URICheck
+from wampasgi.types import Match, URICheck
 
 #: The match policies, as ``options.match`` of SUBSCRIBE and REGISTER names them.
 MATCH_POLICIES: Final[tuple[Match, ...]] = ("exact", "prefix", "wildcard")

@@ -7,23 +7,21 @@ Spec: Basic Profile, "Publish and Subscribe"; Advanced Profile, "Advanced PubSub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.protocol.features import announced
 from wampasgi.protocol.messages import Event, Unsubscribed
+from wampasgi.router.event_history import EventHistory, Filters, Record
 from wampasgi.router.interfaces import Observer, SessionDetails
 from wampasgi.router.matching import URIMap
 from wampasgi.router.publish_options import conditions, event_details, select
+from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.stored_events import StoredEvent, store
-
-if TYPE_CHECKING:
-    from wampasgi.router.event_history import EventHistory, Filters, Record
-    from wampasgi.router.retained_events import RetainedEvents
-    from wampasgi.types import Match
+from wampasgi.types import Match
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +58,11 @@ class Publication:
     publication_id: int
     deliveries: list[Delivery]
 
+    @property
+    def events(self) -> int:
+        """The number of EVENTs, over all recipients."""
+        return sum([len(delivery.recipients) for delivery in self.deliveries])
+
 
 class Broker:
     """The subscriptions of one realm.
@@ -90,11 +93,21 @@ class Broker:
         self._by_id: dict[int, Subscription] = {}
         # For each session that has a subscription: these, by ID.
         self._by_session: dict[int, dict[int, Subscription]] = {}
+        self._kept: list[Subscription] = []
 
     @property
     def subscriptions(self) -> Mapping[int, Subscription]:
         """All subscriptions by ID, oldest first, as a read-only view of the present state."""
         return MappingProxyType(self._by_id)
+
+    @property
+    def kept(self) -> Sequence[Subscription]:
+        """The subscriptions that stay without subscribers, oldest first."""
+        return tuple(self._kept)
+
+    def of_session(self, session_id: int) -> Mapping[int, Subscription]:
+        """Return the subscriptions of one session by ID, oldest first."""
+        return MappingProxyType(self._by_session.get(session_id, {}))
 
     def find(self, session_id: int, topic: str, match: Match) -> Subscription | None:
         """Return the subscription of a session to a topic under a match policy, None where it has none."""
@@ -140,7 +153,9 @@ class Broker:
             subscription = self._add(topic, match)
             if self.observer is not None:
                 self.observer.kept(subscription)
-        subscription.kept = True
+        if not subscription.kept:
+            subscription.kept = True
+            self._kept.append(subscription)
         return subscription
 
     def _add(self, topic: str, match: Match) -> Subscription:

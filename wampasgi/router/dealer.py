@@ -44,7 +44,7 @@ from wampasgi.router.call_options import (
 )
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.invocations import PendingCall, RoutedSession
-from wampasgi.router.registrations import Callee, Registrations
+from wampasgi.router.registrations import Callee, Registration, Registrations
 
 #: A message and the session ID of its recipient.
 Outgoing: TypeAlias = tuple[int, Message]
@@ -69,14 +69,20 @@ class Dealer:
     ) -> None:
         self._random_index = random_index
         self._overloaded = overloaded
+        self._private_registrations = private_registrations
         self._sessions: dict[int, RoutedSession] = {}
-        #: Who offers what.
-        self.registrations = Registrations(next_registration_id, private=private_registrations)
+        #: The procedures and their callees.
+        self.registrations = Registrations(next_registration_id)
 
     @property
     def sessions(self) -> Mapping[int, RoutedSession]:
         """What is known of each session, by session ID."""
         return self._sessions
+
+    @property
+    def private_registrations(self) -> bool:
+        """Whether each session registers for itself alone."""
+        return self._private_registrations
 
     def add_session(self, session_id: int, peer: SessionDetails) -> RoutedSession:
         """Let a session take part."""
@@ -117,9 +123,11 @@ class Dealer:
         if session_id not in self._sessions:
             return []
         try:
-            registration = self.registrations.add(session_id, message.procedure, message.options)
+            registration = self.registrations.add(
+                session_id, message.procedure, message.options, private=self._private_registrations
+            )
         except WAMPError as error:
-            return [(session_id, _answer(Register.code, message.request_id, error))]
+            return [(session_id, Error.answering(Register.code, message.request_id, error))]
         return [(session_id, Registered(message.request_id, registration.registration_id))]
 
     def unregister(self, session_id: int, message: Unregister) -> list[Outgoing]:
@@ -133,7 +141,7 @@ class Dealer:
         try:
             self.registrations.remove(session_id, message.registration_id)
         except WAMPError as error:
-            return [(session_id, _answer(Unregister.code, message.request_id, error))]
+            return [(session_id, Error.answering(Unregister.code, message.request_id, error))]
         return [(session_id, Unregistered(message.request_id))]
 
     def revoke(self, session_id: int, registration_id: int, reason: str | None = None) -> list[Outgoing]:
@@ -158,14 +166,16 @@ class Dealer:
         message: Call,
         *,
         now: float,
+        registration: Registration | None = None,
         disclose: bool = False,
         only: int | None = None,
     ) -> list[Outgoing]:
         """Route a call, or continue one that has begun with the same request ID.
 
-        ``now`` is the present on the clock of :meth:`expire`, in seconds. ``disclose`` tells the callee who
-        calls: whether the caller asked and whether it may is decided before. ``only`` names the one session
-        whose registrations count.
+        ``now`` is the present on the clock of :meth:`expire`, in seconds. ``registration`` is the one that
+        answers the call, if it has been looked up already. ``disclose`` tells the callee who calls: whether
+        the caller asked and whether it may is decided before. ``only`` names the one session whose
+        registrations count.
 
         INVOCATION for the callee, or ERROR for the caller: ``wamp.error.no_such_procedure``,
         ``wamp.error.no_available_callee`` where all callees are at their limit or overloaded, and
@@ -184,10 +194,10 @@ class Dealer:
             return []
         if message.options:
             check_announced(caller, message)
-        if only is None:
-            registration = self.registrations.best(message.procedure)
-        else:
+        if only is not None:
             registration = self.registrations.best_of(only, message.procedure)
+        elif registration is None:
+            registration = self.registrations.best(message.procedure)
         if registration is None:
             of_whom = "this realm has" if only is None else "that session has registered"
             unknown = WAMPError(NO_SUCH_PROCEDURE, f"{of_whom} no procedure {message.procedure!r}")
@@ -232,7 +242,7 @@ class Dealer:
         if pending.complete or pending.message.procedure != message.procedure:
             # Refused by itself: many clients do not keep to the one sequence of ids.
             error = WAMPError(INVALID_ARGUMENT, f"request id {message.request_id} is still in flight")
-            return [(pending.caller.session_id, _answer(Call.code, message.request_id, error))]
+            return [(pending.caller.session_id, Error.answering(Call.code, message.request_id, error))]
         pending.complete = not message.options.get("progress", False)
         pending.continued = True
         assert pending.callee is not None
@@ -350,7 +360,7 @@ class Dealer:
         """The caller could not read this payload: both sides are told."""
         assert pending.callee is not None
         refusal = WAMPError(FEATURE_NOT_SUPPORTED, "the caller has not announced payload_passthru_mode")
-        answer = (pending.callee.session_id, _answer(Yield.code, message.request_id, refusal))
+        answer = (pending.callee.session_id, Error.answering(Yield.code, message.request_id, refusal))
         error = _error(pending, refusal)
         if message.options.get("progress", False):
             return [answer, error, *self._end_early(pending, interrupt=True)]
@@ -398,7 +408,7 @@ def refuse_call(caller: RoutedSession, message: Call, error: WAMPError) -> Outgo
     """Answer a call that reaches nobody with ERROR; what may still come of it will be discarded."""
     if message.options.get("progress", False):
         caller.remember_outrun(message)
-    return caller.session_id, _answer(Call.code, message.request_id, error)
+    return caller.session_id, Error.answering(Call.code, message.request_id, error)
 
 
 def _invocation(pending: PendingCall, message: Call) -> Outgoing:
@@ -430,8 +440,4 @@ def _remember_outrun(pending: PendingCall) -> None:
 
 
 def _error(pending: PendingCall, error: WAMPError) -> Outgoing:
-    return pending.caller.session_id, _answer(Call.code, pending.message.request_id, error)
-
-
-def _answer(request_type: int, request_id: int, error: WAMPError) -> Error:
-    return Error(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
+    return pending.caller.session_id, Error.answering(Call.code, pending.message.request_id, error)

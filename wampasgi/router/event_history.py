@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from wampasgi.protocol.timestamps import nanoseconds
 from wampasgi.router.matching import URIMap, covers, matcher
 from wampasgi.router.stored_events import StoredEvent
-
-if TYPE_CHECKING:
-    from wampasgi.types import Match
+from wampasgi.types import Match
 
 #: What has these is not stored: who asks later has another session ID, and might get what is not for it.
 _SESSION_LISTS: Final = frozenset(["exclude", "eligible"])

@@ -9,34 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from wampasgi.protocol.uris import is_reserved
 from wampasgi.router.broker import Subscription
-from wampasgi.router.interfaces import Authenticated
+from wampasgi.router.interfaces import MetaSession
 from wampasgi.router.registrations import Registration
 
 T = TypeVar("T")
-
-
-class Authentication(Protocol):
-    """How a session was authenticated."""
-
-    @property
-    def authmethod(self) -> str | None:
-        """The method that was used."""
-
-    @property
-    def authprovider(self) -> str | None:
-        """Who performed it."""
-
-
-class MetaSession(Authenticated, Protocol):
-    """What is told of a session."""
-
-    @property
-    def authentication(self) -> Authentication:
-        """How it was authenticated."""
 
 
 def session_details(session_id: int, session: MetaSession) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from wampasgi.errors import (
     CLOSE_KILLED,
@@ -24,18 +24,16 @@ from wampasgi.errors import (
 )
 from wampasgi.protocol.options import PUBLISH_RULES, REGISTER_RULES, SUBSCRIBE_RULES, Rule
 from wampasgi.protocol.timestamps import nanoseconds
-from wampasgi.protocol.uris import MATCH_POLICIES, check_uri, is_reserved
+from wampasgi.protocol.uris import MATCH_POLICIES, check_uri
 from wampasgi.router.broker import Broker, Subscription
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.event_history import Filters, Record
-from wampasgi.router.matching import specificity
-from wampasgi.router.meta_events import Lifecycle, MetaSession, session_details
+from wampasgi.router.interfaces import MetaSession
+from wampasgi.router.meta_events import Lifecycle, session_details
 from wampasgi.router.meta_signatures import Parameter, Signature
-from wampasgi.router.registrations import Registration, Registrations, check_policies
+from wampasgi.router.registrations import Registration, check_policies
 from wampasgi.router.testaments import SCOPES, Publish, Scope, Testaments
-
-if TYPE_CHECKING:
-    from wampasgi.types import Match
+from wampasgi.types import Match
 
 _ID: Final = Rule(int, "an ID, an integer")
 _STR: Final = Rule(str, "a string")
@@ -81,8 +79,8 @@ class MetaProcedure:
 class MetaAPI:
     """The router's own procedures by their URIs.
 
-    ``sessions`` are those that are attached to the realm, ``own`` are the registrations of the server
-    itself, ``subscriptions`` and ``registrations`` tell when they were created.
+    ``sessions`` are the clients' sessions that have not begun to end; ``subscriptions`` and
+    ``registrations`` know when each entry was created.
     """
 
     def __init__(
@@ -91,7 +89,6 @@ class MetaAPI:
         sessions: Mapping[int, MetaSession],
         broker: Broker,
         dealer: Dealer,
-        own: Registrations,
         testaments: Testaments,
         subscriptions: Lifecycle[Subscription],
         registrations: Lifecycle[Registration],
@@ -99,7 +96,7 @@ class MetaAPI:
         self.procedures: dict[str, MetaProcedure] = {
             **_SessionProcedures(sessions).procedures,
             **_TestamentProcedures(sessions, testaments).procedures,
-            **_RegistrationProcedures(sessions, dealer, own, registrations).procedures,
+            **_RegistrationProcedures(sessions, dealer, registrations).procedures,
             **_SubscriptionProcedures(broker, subscriptions).procedures,
         }
 
@@ -265,12 +262,11 @@ class _RegistrationProcedures:
         self,
         sessions: Mapping[int, MetaSession],
         dealer: Dealer,
-        own: Registrations,
         lifecycle: Lifecycle[Registration],
     ) -> None:
         self._sessions = sessions
         self._dealer = dealer
-        self._own = own
+        self._registrations = dealer.registrations
         self._lifecycle = lifecycle
         look_up = Signature(
             Parameter("procedure", _URI),
@@ -292,33 +288,24 @@ class _RegistrationProcedures:
         }
 
     def _find(self, registration_id: int) -> Registration:
-        found = self._own.by_id.get(registration_id) or self._dealer.registrations.by_id.get(registration_id)
+        found = self._registrations.by_id.get(registration_id)
         if found is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"there is no registration {registration_id} on this realm")
         return found
 
     def _list(self, caller_id: int) -> Outcome:
-        registrations = (*self._own.by_id.values(), *self._dealer.registrations.by_id.values())
-        return Outcome([_by_policy((entry.match, entry.registration_id) for entry in registrations)])
+        found = self._registrations.by_id.values()
+        return Outcome([_by_policy((entry.match, entry.registration_id) for entry in found)])
 
     def _lookup(self, caller_id: int, procedure: str, options: Mapping[str, Any] | None) -> Outcome:
         known = {name: value for name, value in (options or {}).items() if value is not None}
         check_policies(known)
         match: Match = known.get("match", "exact")
-        found = self._own.get(match, procedure) or self._dealer.registrations.get(match, procedure)
+        found = self._registrations.get(match, procedure)
         return Outcome([None if found is None else found.registration_id])
 
     def _match(self, caller_id: int, procedure: str) -> Outcome:
-        if is_reserved(procedure):
-            # No pattern of others' reaches what is the router's.
-            best = self._own.get("exact", procedure)
-        else:
-            candidates = [self._dealer.registrations.best(procedure), self._own.best(procedure)]
-            best = max(
-                [candidate for candidate in candidates if candidate is not None],
-                key=lambda candidate: specificity(candidate.match, candidate.procedure),
-                default=None,
-            )
+        best = self._registrations.best(procedure)
         return Outcome([None if best is None else best.registration_id])
 
     def _get(self, caller_id: int, registration_id: int) -> Outcome:

@@ -74,6 +74,8 @@ class Permissions:
         self._application: dict[Action, URIMap[_Grant]] = {action: URIMap() for action in ACTIONS}
         self._reserved: dict[Action, URIMap[_Grant]] = {action: URIMap() for action in ACTIONS}
         self._fallback: Verdict | None = None
+        # The rules as they were given, for copies.
+        self._rules: list[tuple[str, tuple[Action, ...], Match, frozenset[str] | None, bool]] = []
         #: Whether there is any rule.
         self.given = False
 
@@ -95,6 +97,7 @@ class Permissions:
         """
         _check_rule(uri, actions, match)
         roles = roles_of(role, f"allow({uri!r}): role")
+        self._rules.append((uri, actions, match, roles, disclose))
         self.given = True
         rules = self._reserved if is_reserved(uri) else self._application
         for action in actions:
@@ -111,6 +114,15 @@ class Permissions:
         """
         self._fallback = _EVERYTHING
         self.given = True
+
+    def copy(self) -> Permissions:
+        """Return the same rules, to which others can be added."""
+        copied = Permissions()
+        for uri, actions, match, roles, disclose in self._rules:
+            copied.allow(uri, *actions, match=match, role=roles, disclose=disclose)
+        if self._fallback is not None:
+            copied.allow_all()
+        return copied
 
     def verdict(
         self, action: Action, uri: str, role: str | None, *, match: Match = "exact"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from wampasgi.errors import (
     INVALID_ARGUMENT,
@@ -17,12 +17,10 @@ from wampasgi.errors import (
     PROCEDURE_ALREADY_EXISTS,
     WAMPError,
 )
-from wampasgi.protocol.uris import MATCH_POLICIES
+from wampasgi.protocol.uris import MATCH_POLICIES, is_reserved
 from wampasgi.router.interfaces import Observer
 from wampasgi.router.matching import URIMap
-
-if TYPE_CHECKING:
-    from wampasgi.types import Match
+from wampasgi.types import Match
 
 #: How a callee is chosen among those that share a registration, ``options.invoke`` of REGISTER.
 InvokePolicy: TypeAlias = Literal["single", "first", "last", "random", "roundrobin"]
@@ -62,6 +60,10 @@ class Registration:
     procedure: str
     match: Match
     invoke: InvokePolicy
+    #: Each callee registers for itself alone: calls reach it only if they are for this very session.
+    private: bool = False
+    #: The realm itself has registered it; the handler is in the plan of each session.
+    of_realm: bool = False
     callees: dict[int, Callee] = field(default_factory=dict)
 
     def pick(self, unfit: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
@@ -91,17 +93,15 @@ class Registration:
 
 
 class Registrations:
-    """The registrations of one realm.
+    """The registrations of one realm: those of the realm's own procedures and those of clients.
 
-    With ``private``, every session registers for itself alone: the same URI as any other one, under whatever
-    policy. A URI and match policy still have one ID for all. ``observer`` can be given at any time.
+    ``observer`` can be given at any time.
     """
 
     observer: Observer[Registration] | None = None
 
-    def __init__(self, next_registration_id: Callable[[], int], *, private: bool = False) -> None:
+    def __init__(self, next_registration_id: Callable[[], int]) -> None:
         self._next_registration_id = next_registration_id
-        self.private = private
         self._by_procedure: URIMap[Registration] = URIMap()
         self._by_id: dict[int, Registration] = {}
         # For each session that has a registration: these, by ID.
@@ -121,14 +121,21 @@ class Registrations:
         return self._by_procedure.get(match, procedure)
 
     def best(self, procedure: str) -> Registration | None:
-        """The one registration that a call is routed to, None where none matches.
+        """Return the one registration that answers a call, or None if none matches.
 
+        Private registrations answer no such call. A URI that begins with ``wamp.`` is the router's, so no
+        pattern matches it.
         Spec: Advanced Profile, "Calls matching multiple registrations".
         """
-        return None if self.private else self._by_procedure.best(procedure)
+        if is_reserved(procedure):
+            return self._by_procedure.get("exact", procedure)
+        best = self._by_procedure.best(procedure)
+        if best is None or not best.private:
+            return best
+        return next((found for found in self._by_procedure.matches(procedure) if not found.private), None)
 
     def best_of(self, session_id: int, procedure: str) -> Registration | None:
-        """The registration, among those of one session, that a call for this session is routed to."""
+        """Return the best of one session's own registrations, for a call that is for this session alone."""
         own = self._by_session.get(session_id)
         if not own:
             return None
@@ -136,25 +143,38 @@ class Registrations:
             (found for found in self._by_procedure.matches(procedure) if session_id in found.callees), None
         )
 
-    def add(self, session_id: int, procedure: str, options: Mapping[str, Any]) -> Registration:
-        """Register a session for a procedure with its REGISTER.Options, their types checked.
+    def add(
+        self,
+        session_id: int,
+        procedure: str,
+        options: Mapping[str, Any],
+        *,
+        private: bool = False,
+        of_realm: bool = False,
+    ) -> Registration:
+        """Register a session for a procedure with its REGISTER.Options, whose types have been checked.
 
-        Raises WAMPError: ``wamp.error.procedure_already_exists`` where the session has it already, where it
-        is held by one callee alone, and where the policy differs from that of the first callee;
-        ``wamp.error.invalid_argument`` for a policy that nobody knows.
+        With ``private`` the session registers for itself alone: other sessions can register the same URI,
+        under whatever policy, and share only its ID. ``of_realm`` is for the realm's own session.
+
+        Raises WAMPError: ``wamp.error.procedure_already_exists`` if the session has registered it before, if
+        one callee holds it alone, or if the policy differs from that of the first callee;
+        ``wamp.error.invalid_argument`` for an unknown policy.
         """
         check_policies(options)
         match: Match = options.get("match", "exact")
         invoke: InvokePolicy = options.get("invoke", "single")
         registration = self._by_procedure.get(match, procedure)
         if registration is None:
-            registration = Registration(self._next_registration_id(), procedure, match, invoke)
+            registration = Registration(
+                self._next_registration_id(), procedure, match, invoke, private, of_realm
+            )
             self._by_procedure.add(match, procedure, registration)
             self._by_id[registration.registration_id] = registration
             if self.observer is not None:
                 self.observer.created(session_id, registration)
         else:
-            self._check_shared(registration, session_id, invoke)
+            self._check_shared(registration, session_id, invoke, private=private)
         registration.callees[session_id] = Callee(
             session_id,
             options.get("concurrency", 0),
@@ -166,13 +186,15 @@ class Registrations:
             self.observer.added(session_id, registration)
         return registration
 
-    def _check_shared(self, registration: Registration, session_id: int, invoke: InvokePolicy) -> None:
+    def _check_shared(
+        self, registration: Registration, session_id: int, invoke: InvokePolicy, *, private: bool
+    ) -> None:
         uri = registration.procedure
         if session_id in registration.callees:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"this session has registered {uri!r} already")
-        if self.private:
+        if private and registration.private:
             return
-        if registration.invoke == "single":
+        if registration.invoke == "single" or registration.private or private:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {uri!r} is registered already")
         if registration.invoke != invoke:
             raise WAMPError(

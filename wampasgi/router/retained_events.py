@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wampasgi.router.matching import matcher
 from wampasgi.router.stored_events import StoredEvent
-
-if TYPE_CHECKING:
-    from wampasgi.types import Match
+from wampasgi.types import Match
 
 #: How many events with a limited audience are retained of one topic, beside one that everybody may have.
 LIMITED_PER_TOPIC: Final = 10

@@ -1,70 +1,56 @@
-"""The sessions that have joined a realm, and carrying to them what its broker and dealer decide."""
+"""The router of one realm: broker, dealer, sessions and stored events, behind one entry point.
+
+Nothing here waits. Sessions join with a :class:`Recipient`, and the router sends to it; whether that is a
+client's connection or the server itself makes no difference here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
 from random import randrange
-from typing import Any, Final
-
-import anyio
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts, Metrics
-from wampasgi.peers.encoded import EncodedMessage
-from wampasgi.peers.peer import Peer
-from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import SequentialIds, random_publication_id
-from wampasgi.protocol.messages import Call, Error, Result
-from wampasgi.protocol.uris import is_reserved
+from wampasgi.protocol.messages import Call
 from wampasgi.router.admission import Admission
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.event_history import EventHistory
+from wampasgi.router.interfaces import JoinedSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.meta_events import MetaEvents
 from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
-from wampasgi.router.registrations import Registrations
 from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.testaments import Testaments
-from wampasgi.sessions.listening import LocalSubscriptions
-from wampasgi.sessions.server_session import ServerCaller
 from wampasgi.types import Match
 
-
-def utc_now() -> str:
-    """The time as an RFC 3339 string, with milliseconds, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+S = TypeVar("S", bound=JoinedSession)
 
 
-_ANSWERS: Final = frozenset((Result.code, Error.code))
+class Router(Generic[S]):
+    """The router of one realm.
 
-
-class JoinedSessions(Mapping[int, Session]):
-    """The open sessions of one realm by session id, with its broker and its dealer.
-
-    ``server`` is the realm's own session, which calls and subscribes in the server's name. With
-    ``private_registrations`` each session registers for itself alone. ``now`` gives the time, RFC 3339, for
-    the meta API and the event history.
+    With ``private_registrations`` each client registers for itself alone. ``now`` gives the time as RFC 3339
+    text, for the meta API and the event history.
     """
 
-    def __init__(
-        self, server: Session, *, private_registrations: bool = False, now: Callable[[], str] = utc_now
-    ) -> None:
-        self._sessions: dict[int, Session] = {}
-        # Those of the sessions that have not begun to end.
-        self._attached: dict[int, Session] = {}
-        self._peers: dict[int, Peer] = {}
-        # Nobody is told of the end of these.
+    def __init__(self, *, now: Callable[[], str], private_registrations: bool = False) -> None:
+        self._sessions: dict[int, S] = {}
+        # The sessions that have not begun to end.
+        self._attached: dict[int, S] = {}
+        # Of all members: clients, and the realm's own session.
+        self._recipients: dict[int, Recipient] = {}
+        # No meta event and no testament is published when one of these ends.
         self._silenced: set[int] = set()
         self._reporting = False
-        self._emptied: anyio.Event | None = None
-        #: What has happened on the realm so far.
+        #: Counters of what has happened on the realm.
         self.counts = Counts()
-        #: Counts the sessions that are to join or have joined.
+        #: Counts the sessions that have joined, and those that are being opened.
         self.admission = Admission()
         limits = Limits()
-        #: The events that publishers want retained, and those that the realm keeps by itself.
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
         self.history = EventHistory(now=now, max_size=limits.history_bytes)
         self.broker = Broker(
@@ -73,72 +59,65 @@ class JoinedSessions(Mapping[int, Session]):
             sessions=self._sessions,
             retained=self.retained,
         )
-        #: What the server itself has subscribed to.
-        self.local = LocalSubscriptions(server.id, self.broker, changed=self.report)
-        next_registration_id = SequentialIds().next
         self.dealer = Dealer(
-            next_registration_id=next_registration_id,
+            next_registration_id=SequentialIds().next,
             random_index=randrange,
-            overloaded=lambda session_id: self._peers[session_id].overloaded,
+            overloaded=lambda session_id: self._recipients[session_id].overloaded,
             private_registrations=private_registrations,
         )
-        self.dealer.add_session(server.id, server)
-        #: Calls clients' procedures in the server's name.
-        self.caller = ServerCaller(server.id, self.dealer, self.deliver)
-        #: What the server itself offers, for the meta API.
-        self._own = Registrations(next_registration_id)
         self._testaments = Testaments()
         self._events = MetaEvents(is_heard=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
-        self.dealer.registrations.observer = self._own.observer = self._events.registrations
+        self.dealer.registrations.observer = self._events.registrations
         #: The router's own procedures.
         self.meta = MetaAPI(
             sessions=self._attached,
             broker=self.broker,
             dealer=self.dealer,
-            own=self._own,
             testaments=self._testaments,
             subscriptions=self._events.subscriptions,
             registrations=self._events.registrations,
         )
-        for procedure in self.meta.procedures:
-            self._own.add(server.id, procedure, {})
 
-    def __getitem__(self, session_id: int) -> Session:
-        return self._sessions[session_id]
+    @property
+    def sessions(self) -> Mapping[int, S]:
+        """The open sessions of clients by session ID, as a read-only view of the present state."""
+        return MappingProxyType(self._sessions)
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._sessions)
-
-    def __len__(self) -> int:
-        return len(self._sessions)
+    # Configuration
 
     def set_limits(self, limits: Limits) -> None:
-        """Bound what the realm keeps by its limits."""
+        """Set the bounds on stored events."""
         self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
         self.history.set_max_size(limits.history_bytes)
 
     def keep_history(self, topic: str, match: Match, limit: int) -> None:
-        """Keep the latest events of a topic or pattern; raises ConfigurationError where they are kept."""
+        """Store the latest events of a topic or pattern; raises ConfigurationError for a second time."""
         if self.history.keeps(topic, match):
             raise ConfigurationError(f"keep_history({topic!r}, match={match!r}) was called before")
         self.history.keep(topic, match, limit=limit)
         self.broker.keep(topic, match)
-        # Only from now on is every publication looked at.
+        # A broker without a history need not look at every publication.
         self.broker.history = self.history
 
-    def join(self, session: Session, peer: Peer) -> None:
-        """Deliver to ``session`` from now on."""
+    # Members
+
+    def attach(self, session_id: int, session: SessionDetails, recipient: Recipient) -> None:
+        """Add the realm's own session: a member that can do what clients can, and is listed nowhere."""
+        self._recipients[session_id] = recipient
+        self.dealer.add_session(session_id, session)
+
+    def join(self, session: S, recipient: Recipient) -> None:
+        """Add the session of a client, and deliver to it from now on."""
         self._sessions[session.id] = self._attached[session.id] = session
-        self._peers[session.id] = peer
+        self._recipients[session.id] = recipient
         self.counts.joined += 1
         self.dealer.add_session(session.id, session)
-        peer.session_id, peer.router = session.id, self
         self._events.joined(session.id, session)
         self.report()
 
     def leaving(self, session_id: int) -> None:
-        """End subscriptions, registrations and calls of a session that is about to end; nobody need wait."""
+        """End the subscriptions, registrations and calls of a session that begins to end."""
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
         self.deliver(self.dealer.remove_session(session_id))
@@ -149,100 +128,66 @@ class JoinedSessions(Mapping[int, Session]):
             self._events.left(session_id, leaving)
         self.report()
 
+    def leave(self, session_id: int) -> None:
+        """Remove a session for good."""
+        self.leaving(session_id)
+        self._silenced.discard(session_id)
+        del self._sessions[session_id]
+        del self._recipients[session_id]
+
+    def say_goodbye(self, reason: str, message: str | None) -> None:
+        """Begin to close the sessions of all clients."""
+        for session_id in list(self._sessions):
+            self._recipients[session_id].say_goodbye(reason, message)
+
+    # Calls
+
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
-        """Answer the caller of an INVOCATION that cannot be sent."""
+        """Answer the caller of an INVOCATION that cannot be serialized for its callee."""
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
 
     def may_continue(self, session_id: int, call: Call) -> bool:
-        """Whether a CALL with an id that was there before can be part of a progressive call."""
+        """Return whether a CALL whose request ID was used before can be part of a progressive call."""
         session = self.dealer.sessions.get(session_id)
         return session is not None and session.may_continue(call)
 
-    async def call_client(
+    def deliver(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send what the dealer decided."""
+        for session_id, message in outgoing:
+            self._recipients[session_id].send(message)
+
+    # Publications
+
+    def publish(
         self,
-        session_id: int,
-        procedure: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
+        publisher_id: int | None,
+        topic: str,
+        options: Mapping[str, Any],
+        args: list[Any] | None,
+        kwargs: dict[str, Any] | None,
         *,
-        timeout: float | None,
-    ) -> Any:
-        """Call a procedure that this very session has registered, in the server's name."""
-        return await self.caller.call(procedure, args, kwargs, timeout=timeout, only=session_id)
+        payload: bytes | None = None,
+        disclose: bool = False,
+        only: Collection[int] | None = None,
+    ) -> Publication:
+        """Publish an event and send it to all its recipients; see :meth:`Broker.publish`."""
+        publication = self.broker.publish(
+            publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose, only=only
+        )
+        self.counts.publications += 1
+        recipients = self._recipients
+        for delivery in publication.deliveries:
+            event = SharedEvent(delivery.event, publisher_id)
+            for session_id in delivery.recipients:
+                recipients[session_id].send_event(event)
+        return publication
 
-    def leave(self, session: Session) -> None:
-        """Forget a session and all its subscriptions and registrations."""
-        self.leaving(session.id)
-        self._silenced.discard(session.id)
-        del self._sessions[session.id]
-        del self._peers[session.id]
-        if not self._sessions and self._emptied is not None:
-            self._emptied.set()
-            self._emptied = None
-
-    def say_goodbye(self, reason: str, text: str | None) -> None:
-        """Begin to close all sessions that have not begun to end; never waits."""
-        for peer in list(self._peers.values()):
-            peer.say_goodbye(reason, text)
-
-    async def written(self) -> None:
-        """Wait until every session has been written what it was sent; one may never read it."""
-        for peer in list(self._peers.values()):
-            await peer.written()
-
-    async def emptied(self) -> None:
-        """Wait until no session is left."""
-        if self._sessions:
-            if self._emptied is None:
-                self._emptied = anyio.Event()
-            await self._emptied.wait()
-
-    def revoke_registration(self, procedure: str, match: Match, reason: str | None) -> int:
-        """Take a procedure away from all its callees, and return how many they were."""
-        registration = self.dealer.registrations.get(match, procedure)
-        callees = [] if registration is None else list(registration.callees)
-        for session_id in callees:
-            assert registration is not None
-            self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
-        self.report()
-        return len(callees)
-
-    def revoke_subscription(
-        self, topic: str, match: Match, session_id: int | None, reason: str | None
-    ) -> int:
-        """Take a subscription away from one session or from all clients, and return how many had it."""
-        subscription = self.broker.get(topic, match)
-        subscribers = [] if subscription is None else list(subscription.subscribers)
-        revoked = [
-            subscriber
-            for subscriber in subscribers
-            # The server keeps what it listens to itself.
-            if subscriber != self.local.session_id and session_id in (None, subscriber)
-        ]
-        for subscriber in revoked:
-            assert subscription is not None
-            own = self._peers[subscriber].subscriptions
-            assert own is not None, "it has this subscription"
-            own.revoke(subscription.subscription_id, reason)
-        self.report()
-        return len(revoked)
-
-    def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
-        """Let the meta API show these as the server's own procedures, beside the router's."""
-        wanted = dict.fromkeys(procedures)
-        present = [own for own in self._own.by_id.values() if not is_reserved(own.procedure)]
-        for own in present:
-            if wanted.pop((own.match, own.procedure), wanted) is wanted:
-                self._own.remove(self.caller.session_id, own.registration_id)
-        for match, procedure in wanted:
-            self._own.add(self.caller.session_id, procedure, {"match": match})
-        self.report()
+    # The meta API
 
     def report(self) -> None:
-        """Publish the meta events of what has happened, once those who brought it about have their answers.
+        """Publish the meta events that are due; call it once the session that caused them has its answer.
 
-        Never waits. What is brought about by publishing them, such as the end of a session that reads too
-        slowly, is reported after them.
+        Publishing them can cause more, such as the end of a session that reads too slowly. These follow.
         """
         if self._reporting:
             return
@@ -251,12 +196,12 @@ class JoinedSessions(Mapping[int, Session]):
             while events := self._events.take():
                 for event in events:
                     options = {} if event.not_to is None else {"exclude": [event.not_to]}
-                    self.distribute(self.broker.publish(None, event.topic, options, event.args, None))
+                    self.publish(None, event.topic, options, event.args, None)
         finally:
             self._reporting = False
 
     def conclude(self, outcome: Outcome) -> None:
-        """Let what follows from a call of a meta procedure happen, once its caller has the answer."""
+        """Carry out the consequences of a meta procedure's call, once the caller has its answer."""
         self.deliver(outcome.outgoing)
         self.report()
         if outcome.closing is not None:
@@ -266,40 +211,43 @@ class JoinedSessions(Mapping[int, Session]):
         if closing.silent:
             self._silenced.update(closing.session_ids)
         for session_id in closing.session_ids:
-            self._peers[session_id].say_goodbye(closing.reason, closing.message)
+            self._recipients[session_id].say_goodbye(closing.reason, closing.message)
 
-    def deliver(self, outgoing: Iterable[Outgoing]) -> None:
-        """Send what the dealer decided; never waits."""
-        for session_id, message in outgoing:
-            if session_id == self.caller.session_id:
-                self.caller.send(message)
-            else:
-                if message.code in _ANSWERS:
-                    self.counts.count_answer(message)
-                self._peers[session_id].send(message)
+    # Revocation
 
-    def distribute(self, publication: Publication) -> int:
-        """Send a publication to all who the broker decided are to receive it; returns how many events it is.
+    def revoke_registration(self, procedure: str, match: Match, reason: str | None) -> int:
+        """Take a procedure away from all clients that registered it, and return their number."""
+        registration = self.dealer.registrations.get(match, procedure)
+        if registration is None:
+            return 0
+        revoked = [session_id for session_id in registration.callees if session_id in self._sessions]
+        for session_id in revoked:
+            self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
+        self.report()
+        return len(revoked)
 
-        Never waits for a subscriber. An event is encoded once for each serializer among them.
-        """
-        server_id, counts = self.local.session_id, self.counts
-        counts.publications += 1
-        before = counts.events
-        for delivery in publication.deliveries:
-            recipients = delivery.recipients
-            if delivery.event.subscription_id in self.local and server_id in recipients:
-                self.local.take(delivery.event)
-                recipients = [session_id for session_id in recipients if session_id != server_id]
-            counts.events += len(recipients)
-            event = EncodedMessage(delivery.event)
-            for session_id in recipients:
-                self._peers[session_id].send_event(event)
-        return counts.events - before
+    def revoke_subscription(
+        self, topic: str, match: Match, session_id: int | None, reason: str | None
+    ) -> int:
+        """Take a subscription away from one client or from all; return the number of clients."""
+        subscription = self.broker.get(topic, match)
+        if subscription is None:
+            return 0
+        revoked = [
+            subscriber
+            for subscriber in subscription.subscribers
+            if subscriber in self._sessions and session_id in (None, subscriber)
+        ]
+        for subscriber in revoked:
+            self._recipients[subscriber].revoke_subscription(subscription.subscription_id, reason)
+        self.report()
+        return len(revoked)
+
+    # Metrics
 
     def metrics(self) -> Metrics:
-        """See Realm.metrics."""
-        counts, registrations = self.counts, self.dealer.registrations
+        """Return the counters of the realm, in groups; see ``Realm.metrics``."""
+        counts = self.counts
         return {
             "sessions": {
                 "open": len(self._sessions),
@@ -318,7 +266,27 @@ class JoinedSessions(Mapping[int, Session]):
             "overflows": {"stretches": counts.overflows, "dropped": counts.dropped},
             "bytes": {"received": counts.bytes_received, "sent": counts.bytes_sent},
             "router": {
-                "subscriptions": len(self.broker.subscriptions),
-                "registrations": len(registrations.by_id),
+                "subscriptions": self._client_subscriptions(),
+                "registrations": self._client_registrations(),
             },
         }
+
+    def _own_members(self) -> list[int]:
+        return [session_id for session_id in self._recipients if session_id not in self._sessions]
+
+    def _client_subscriptions(self) -> int:
+        # Only these can be without a client among the subscribers.
+        candidates = {subscription.subscription_id: subscription for subscription in self.broker.kept}
+        for session_id in self._own_members():
+            candidates.update(self.broker.of_session(session_id))
+        without = [
+            subscription
+            for subscription in candidates.values()
+            if self._sessions.keys().isdisjoint(subscription.subscribers)
+        ]
+        return len(self.broker.subscriptions) - len(without)
+
+    def _client_registrations(self) -> int:
+        registrations = self.dealer.registrations
+        own = sum(len(registrations.of_session(session_id)) for session_id in self._own_members())
+        return len(registrations.by_id) - own

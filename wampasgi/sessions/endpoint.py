@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import anyio
 
 from wampasgi.adapters import support_for_running_loop
-from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.configuration.plan import RealmPlan
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.features import welcome_roles
 from wampasgi.protocol.messages import Welcome
-from wampasgi.sessions.message_loop import OpenSession
+from wampasgi.sessions.message_loop import MessageLoop
+from wampasgi.sessions.server_session import ServerSession
 from wampasgi.types import Receive, Scope, Send
 
 
 class SessionEndpoint:
-    """Serves the sessions that authentication, or the lack of it, has let in."""
+    """Serves the sessions that the authenticators have accepted.
 
-    def __init__(self, built: Callable[[], BuiltRealm]) -> None:
-        self._built = built
+    ``server`` is the realm's own session.
+    """
+
+    def __init__(self, server: ServerSession) -> None:
+        self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send WELCOME, serve the session, and return when everything it started has ended."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
-        built = self._built()
-        support = support_for_running_loop(built.async_support)
+        plan: RealmPlan = scope["wamp.plan"]
+        support = support_for_running_loop(plan.async_support)
         peer.attach(receive, send)
         await peer.send_now(Welcome(session.id, _welcome_details(session)))
         if peer.ending is not None:
             # It was refused while WELCOME was written.
             return
-        peer.handshake.deadline = math.inf
-        # The writers end last: what the handlers say in their teardown is still written.
+        # The writers end last: what the handlers send in their teardown is still written.
         async with support.task_owner() as writers:
-            peer.open(writers)
-            built.joined.join(session, peer)
+            loop = MessageLoop(session, peer, plan, self._server, writers)
+            peer.open(writers, loop)
+            plan.router.join(session, peer)
             try:
-                if built.has_two_part_handlers:
+                if plan.has_two_part_handlers:
                     async with anyio.create_task_group() as handlers:
-                        opened = OpenSession(session, peer, built, handlers, writers)
-                        await opened.run(support.task_owner())
+                        await loop.run(support.task_owner(), handlers)
                 else:
-                    # A task group takes a tenth of what an idle session does.
-                    await OpenSession(session, peer, built, None, writers).run(support.task_owner())
+                    # A task group takes a tenth of the memory of an idle session.
+                    await loop.run(support.task_owner(), None)
             finally:
-                built.joined.leave(session)
+                plan.router.leave(session.id)
+                peer.end()
                 await peer.flush()
 
 

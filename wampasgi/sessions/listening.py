@@ -1,6 +1,6 @@
-"""Events inside the process: what is published on a realm, for the server's own code at run time.
+"""Events for code of the server: ``Realm.events`` and ``Realm.subscribe``, and the subscriptions they need.
 
-The server is one subscriber of the broker's, whatever number of its tasks listen.
+The realm's own session is one subscriber of the broker's, however many tasks listen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.logs import fields, logger_named
 from wampasgi.protocol import messages
 from wampasgi.protocol.uris import require_pattern
-from wampasgi.router.broker import Broker
+from wampasgi.router.broker import Broker, Subscription
 from wampasgi.types import Match
 
 logger = logger_named("wampasgi.router")
@@ -29,28 +29,36 @@ logger = logger_named("wampasgi.router")
 WhenFull: TypeAlias = Literal["drop_oldest", "drop_newest"]
 
 
-class LocalSubscriptions:
-    """What the server itself has subscribed to: it is one subscriber of the broker's.
+class ServerSubscriptions:
+    """The subscriptions of the realm's own session, which is one subscriber of the broker's.
 
-    ``session_id`` is that of the realm's own session. The server subscribes to a topic with its first
-    listener and unsubscribes with the last; ``changed`` is called after either.
+    ``session_id`` is that of the realm's own session. It subscribes to a topic with the first listener and
+    unsubscribes with the last, unless handlers keep the subscription. ``changed`` is called after either.
     """
 
-    __slots__ = ("_broker", "_changed", "_listeners", "session_id")
+    __slots__ = ("_broker", "_by_id", "_changed", "_handled", "_listeners", "session_id")
 
     def __init__(self, session_id: int, broker: Broker, *, changed: Callable[[], None]) -> None:
         self.session_id = session_id
         self._broker = broker
         self._changed = changed
+        self._by_id: dict[int, Subscription] = {}
         self._listeners: dict[int, list[Events]] = {}
+        # Subscriptions that have handlers.
+        self._handled: set[int] = set()
 
-    def __contains__(self, subscription_id: int) -> bool:
-        """Whether the server has this subscription."""
-        return subscription_id in self._listeners
+    def keep(self, topic: str, match: Match) -> None:
+        """Subscribe for handlers: for good."""
+        self._handled.add(self._subscribe(topic, match).subscription_id)
+        self._changed()
+
+    def handled(self, subscription_id: int) -> Subscription | None:
+        """Return the subscription if it has handlers."""
+        return self._by_id[subscription_id] if subscription_id in self._handled else None
 
     def add(self, events: Events) -> int:
-        """Put what matches into ``events`` from now on, and return the subscription's id."""
-        subscription = self._broker.subscribe(self.session_id, events.topic, events.match)
+        """Put events of its topic into ``events`` from now on; return the subscription ID."""
+        subscription = self._subscribe(events.topic, events.match)
         self._listeners.setdefault(subscription.subscription_id, []).append(events)
         if events.get_retained:
             for message in self._broker.retained_events(self.session_id, subscription, most=events.buffer):
@@ -59,20 +67,28 @@ class LocalSubscriptions:
         return subscription.subscription_id
 
     def remove(self, subscription_id: int, events: Events) -> None:
-        """Put nothing more into ``events``."""
+        """Put no more events into ``events``."""
         listeners = self._listeners[subscription_id]
         listeners.remove(events)
         if not listeners:
             del self._listeners[subscription_id]
-            self._broker.unsubscribe(self.session_id, subscription_id)
-            self._changed()
+            if subscription_id not in self._handled:
+                del self._by_id[subscription_id]
+                self._broker.unsubscribe(self.session_id, subscription_id)
+                self._changed()
 
-    def take(self, message: messages.Event) -> None:
-        """Hand an EVENT that the broker has for the server to all who listen; never waits."""
-        listeners = self._listeners[message.subscription_id]
-        event = _read(message, listeners[0].topic)
-        for events in listeners:
+    def take(self, message: messages.Event) -> Event:
+        """Put an EVENT into all listeners of its subscription, and return it as handlers get it."""
+        subscription_id = message.subscription_id
+        event = _read(message, self._by_id[subscription_id].topic)
+        for events in self._listeners.get(subscription_id, ()):
             events.put(event)
+        return event
+
+    def _subscribe(self, topic: str, match: Match) -> Subscription:
+        subscription = self._broker.subscribe(self.session_id, topic, match)
+        self._by_id[subscription.subscription_id] = subscription
+        return subscription
 
 
 def _read(message: messages.Event, topic: str) -> Event:
@@ -107,7 +123,7 @@ class Events:
 
     def __init__(
         self,
-        subscriptions: LocalSubscriptions,
+        subscriptions: ServerSubscriptions,
         topic: str,
         match: Match,
         *,

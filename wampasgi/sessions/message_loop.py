@@ -1,4 +1,4 @@
-"""One open session: its message loop, with one method for each message that a client sends."""
+"""The message loop of an open session, with one method for each message that a client sends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
 from wampasgi.configuration.handlers import Procedure, Topic
-from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
     FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
@@ -45,103 +45,105 @@ from wampasgi.protocol.messages import (
 from wampasgi.protocol.uris import is_reserved
 from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
+from wampasgi.router.registrations import Registration
+from wampasgi.sessions.in_flight import CallsInFlight
 from wampasgi.sessions.lifespan import LifespanHandlers
 from wampasgi.sessions.meta_calls import MetaCaller, MetaCalls
 from wampasgi.sessions.overflow import OverflowReports
-from wampasgi.sessions.own_calls import Calls
+from wampasgi.sessions.own_calls import OwnCalls
 from wampasgi.sessions.pacing import Pace
 from wampasgi.sessions.publications import Publications
 from wampasgi.sessions.routed_calls import RoutedCalls
+from wampasgi.sessions.server_session import ServerSession
 from wampasgi.sessions.subscriptions import Subscriptions, check_topic
 from wampasgi.types import Match
 
 logger = logger_named("wampasgi.session")
 
 
-class OpenSession:
+class MessageLoop:
     """Serves one session from WELCOME to its end.
 
-    ``handlers`` own its lifespan handlers and gatekeepers, None where these have but one part; ``events`` own
-    the task that hands its publications to the server's own subscribers.
+    ``plan`` is the session's for life, and ``server`` the realm's own session. ``writers`` own the tasks that
+    write, and the one that runs the realm's own handlers of events.
     """
 
     __slots__ = (
-        "_built",
         "_calls",
-        "_event_handlers",
         "_handlers",
+        "_in_flight",
         "_meta_calls",
         "_open_procedures",
         "_overflows",
         "_pace",
         "_peer",
-        "_permissions",
+        "_plan",
         "_provided",
         "_publications",
         "_requests",
         "_routed",
         "_routed_session",
+        "_server",
         "_session",
         "_subscribing",
         "_subscriptions",
+        "_writers",
     )
 
     def __init__(
         self,
         session: Session,
         peer: Peer,
-        built: BuiltRealm,
-        handlers: TaskGroup | None,
-        events: TaskOwner,
+        plan: RealmPlan,
+        server: ServerSession,
+        writers: TaskOwner,
     ) -> None:
         self._session = session
         self._peer = peer
-        self._built = built
-        self._handlers = handlers
-        self._provided = built.provided_for(session)
-        self._open_procedures = built.open_procedures
-        self._permissions = built.authorization.permissions
+        self._plan = plan
+        self._server = server
+        self._writers = writers
+        self._provided = plan.provided_for(session)
+        self._open_procedures = plan.open_procedures
         self._subscriptions: Subscriptions | None = None
-        self._routed_session = built.joined.dealer.sessions[session.id]
         self._subscribing: dict[int, None] = {}
         self._meta_calls: MetaCalls | None = None
-        self._event_handlers = events
         self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
-        if built.overflow_handler is not None:
-            self._overflows = OverflowReports(built.overflow_handler, events, self._provided)
-            peer.on_overflow = self._overflows.add
+        if plan.overflow_handler is not None:
+            self._overflows = OverflowReports(plan.overflow_handler, writers, self._provided)
 
-    async def run(self, requests: TaskOwner) -> None:
-        """Serve the session; ``requests`` own the tasks that are cancelled when it ends."""
-        timeout = self._built.limits.teardown_timeout
-        lifespan = LifespanHandlers(self._built.lifespan_handlers, self._provided, teardown_timeout=timeout)
+    async def run(self, requests: TaskOwner, handlers: TaskGroup | None) -> None:
+        """Serve the session.
+
+        ``requests`` own the tasks that are cancelled when it ends, ``handlers`` the lifespan handlers and
+        gatekeepers; they are None if the plan has none with two parts.
+        """
+        self._handlers = handlers
+        plan, peer = self._plan, self._peer
+        timeout = plan.limits.teardown_timeout
+        lifespan = LifespanHandlers(plan.lifespan_handlers, self._provided, teardown_timeout=timeout)
         try:
-            with self._peer.reading:
-                if not await lifespan.begin(self._handlers):
-                    self._peer.say_goodbye(RUNTIME_ERROR, "the session could not be started")
+            with peer.reading:
+                self._routed_session = routed = plan.router.dealer.sessions[self._session.id]
+                if not await lifespan.begin(handlers):
+                    peer.say_goodbye(RUNTIME_ERROR, "the session could not be started")
                 async with requests:
                     self._requests = requests
-                    self._routed = RoutedCalls(
-                        self._session, self._peer, self._routed_session, self._built, requests, self._provided
+                    self._in_flight = in_flight = CallsInFlight(
+                        peer, plan.router, routed, requests, plan.limits
                     )
-                    self._calls = Calls(
-                        self._session,
-                        self._peer,
-                        requests,
-                        self._provided,
-                        limits=self._built.limits,
-                        debug=self._built.debug,
-                    )
-                    # The client is idle from here on: what it has sent meanwhile has not been read.
-                    self._pace = pace = Pace.of(self._peer, self._built.limits)
+                    self._routed = RoutedCalls(self._session, routed, in_flight, plan, self._provided)
+                    self._calls = OwnCalls(self._session, peer, in_flight, requests, plan, self._provided)
+                    # The idle time begins here: the messages that came meanwhile have not been read.
+                    self._pace = pace = Pace.of(peer, plan.limits)
                     try:
                         await (self._read_messages() if pace is None else self._read_until_idle(pace))
                     finally:
-                        # What is asked for while the handlers are cancelled would find no end.
-                        self._peer.leave()
+                        # A call to this client while its handlers are cancelled would never end.
+                        peer.leave()
         finally:
-            self._peer.cut(GOODBYE_AND_OUT)
+            peer.cut(GOODBYE_AND_OUT)
             try:
                 with anyio.move_on_after(timeout, shield=True):
                     if self._publications is not None:
@@ -150,9 +152,33 @@ class OpenSession:
                         await self._overflows.told()
             finally:
                 # Nothing else ends these, not even a second cancellation by the server.
+                if self._publications is not None:
+                    self._publications.end()
                 if self._subscriptions is not None:
                     self._subscriptions.end()
                 lifespan.end()
+
+    # For the peer
+
+    def send_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone if it is subscribed to the topic; return whether it is."""
+        return self._subscriptions is not None and self._subscriptions.send_event(
+            topic, args, kwargs, details
+        )
+
+    def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
+        """Take a subscription away from the session."""
+        assert self._subscriptions is not None, "it has this subscription"
+        self._subscriptions.revoke(subscription_id, reason)
+
+    def lost(self, dropped: int) -> None:
+        """Report the messages that the client has lost in one stretch of reading too slowly."""
+        if self._overflows is not None:
+            self._overflows.add(dropped)
+
+    # Reading
 
     async def _read_until_idle(self, pace: Pace) -> None:
         with pace.scope as idle:
@@ -160,7 +186,7 @@ class OpenSession:
         if not idle.cancelled_caught:
             return
         if self._peer.ending is None:
-            text = f"no message within the limit idle_timeout of {self._built.limits.idle_timeout} s"
+            text = f"no message within the limit idle_timeout of {self._plan.limits.idle_timeout} s"
             logger.info("%r is closed: %s", self._session, text, extra=about(self._session))
             self._peer.say_goodbye(TIMEOUT, text)
         # For the client's GOODBYE, which another bound is on.
@@ -211,20 +237,19 @@ class OpenSession:
     # Calls
 
     def _on_call(self, message: Call) -> Awaitable[None] | None:
-        calls, routed = self._calls, self._routed_session
+        routed = self._routed_session
         procedure = self._open_procedures.get(message.procedure)
         if (
             procedure is None
-            or self._permissions.given
             or message.options
-            or message.request_id in calls.running
+            or message.request_id in self._in_flight.own
             or routed.calls
             or routed.outrun
             or self._subscribing
         ):
             return self._call(message)
-        # Nothing is left to ask about: this is how nearly all calls of the realm's own procedures go.
-        return calls.start(message, procedure)
+        # There is nothing left to check: nearly all calls of the realm's own procedures go this way.
+        return self._calls.start(message, procedure)
 
     def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
@@ -236,54 +261,55 @@ class OpenSession:
             return None
         if options:
             routed.check_announced(message)
-        procedure = self._built.find_procedure(message.procedure)
-        roles = None if procedure is None else procedure.roles
-        authorization = self._built.authorization
+        answering = self._plan.answering(message.procedure)
+        roles = answering.roles if isinstance(answering, Procedure) else None
+        authorization = self._plan.authorization
         if roles is None and "disclose_me" not in options and authorization.silent:
-            return self._call_decided(message, procedure, None)
+            return self._call_decided(message, answering, None)
         verdict = authorization.by_rules(self._session, "call", message.procedure, roles=roles)
         if verdict is None and authorization.authorizer is not None:
-            return self._ask_and_call(message, procedure)
-        return self._call_decided(message, procedure, verdict)
+            return self._ask_and_call(message)
+        return self._call_decided(message, answering, verdict)
 
-    async def _ask_and_call(self, message: Call, procedure: Procedure | None) -> None:
+    async def _ask_and_call(self, message: Call) -> None:
         try:
-            verdict = await self._built.authorization.decide(
+            verdict = await self._plan.authorization.decide(
                 self._session, "call", message.procedure, message.options, self._provided
             )
         except WAMPError as error:
             self._routed.refuse(message, error)
             return
-        waiting = self._call_decided(message, procedure, verdict)
+        # Looked up again, because registrations may have changed meanwhile.
+        waiting = self._call_decided(message, self._plan.answering(message.procedure), verdict)
         if waiting is not None:
             await waiting
 
     def _call_decided(
-        self, message: Call, procedure: Procedure | None, verdict: Verdict | None
+        self, message: Call, answering: Procedure | Registration | None, verdict: Verdict | None
     ) -> Awaitable[None] | None:
         options = message.options
         try:
             if verdict is not None and not verdict.allowed:
                 raise refusal("call", message.procedure)
             disclose = may_disclose(verdict, "call", message.procedure, options)
-            if procedure is None:
+            if not isinstance(answering, Procedure):
                 if is_reserved(message.procedure):
                     return self._call_meta(message, verdict)
-                self._routed.call(message, verdict, disclose=disclose)
+                self._routed.call(message, answering, verdict, disclose=disclose)
                 return None
             if options.get("progress", False):
                 raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
         except WAMPError as error:
             self._routed.refuse(message, error)
             return None
-        if self._built.synchronize_requests:
-            return self._calls.run(message, procedure)
-        return self._calls.start(message, procedure)
+        if self._plan.synchronize_requests:
+            return self._calls.run(message, answering)
+        return self._calls.start(message, answering)
 
     async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
         if self._meta_calls is None:
             permit_testament = self._own_publications().permit_testament
-            caller = MetaCaller(self._session, self._built, permit_testament, self._permit_history)
+            caller = MetaCaller(self._session, self._plan, permit_testament, self._permit_history)
             self._meta_calls = MetaCalls(caller, self._peer)
         try:
             await self._meta_calls.answer(message, verdict)
@@ -291,10 +317,7 @@ class OpenSession:
             self._routed.refuse(message, error)
 
     def _on_cancel(self, message: Cancel) -> None:
-        if message.request_id in self._calls.running:
-            self._calls.cancel(message)
-        else:
-            self._routed.cancel(message)
+        self._in_flight.cancel(message)
 
     # Publications
 
@@ -302,29 +325,28 @@ class OpenSession:
         return self._own_publications().publish(message)
 
     def _own_publications(self) -> Publications:
-        """What the session publishes, made when it first does: many sessions never do."""
+        """Return the publications of the session, made for the first one: many sessions publish nothing."""
         if self._publications is None:
             self._publications = Publications(
-                self._session, self._peer, self._built, self._provided, self._event_handlers
+                self._session, self._peer, self._plan, self._server, self._provided, self._writers
             )
         return self._publications
 
     # Subscriptions
 
     def _own_subscriptions(self) -> Subscriptions:
-        """What the session has subscribed to, made when it first asks: many sessions never do."""
+        """Return the subscriptions of the session, made for the first one: many sessions have none."""
         if self._subscriptions is None:
-            built = self._built
+            plan = self._plan
             self._subscriptions = Subscriptions(
                 self._session,
                 self._peer,
-                built.joined.broker,
+                plan.router.broker,
                 self._handlers,
                 self._provided,
-                retained_limit=built.limits.retained_per_subscribe,
-                teardown_timeout=built.limits.teardown_timeout,
+                retained_limit=plan.limits.retained_per_subscribe,
+                teardown_timeout=plan.limits.teardown_timeout,
             )
-            self._peer.subscriptions = self._subscriptions
         return self._subscriptions
 
     async def _on_subscribe(self, message: Subscribe) -> None:
@@ -333,7 +355,7 @@ class OpenSession:
         match: Match = message.options.get("match", "exact")
         try:
             check_topic(message.topic, match)
-            limit = self._built.limits.subscriptions
+            limit = self._plan.limits.subscriptions
             own = self._own_subscriptions()
             if len(own) >= limit and (match, message.topic) not in own:
                 raise WAMPError(
@@ -343,19 +365,19 @@ class OpenSession:
         except WAMPError as error:
             self._peer.send_error(Subscribe.code, message.request_id, error)
             return
-        at_limit = len(self._subscribing) >= self._built.limits.requests_in_flight
-        if self._built.synchronize_requests or topic is None or at_limit:
+        at_limit = len(self._subscribing) >= self._plan.limits.requests_in_flight
+        if self._plan.synchronize_requests or topic is None or at_limit:
             await self._own_subscriptions().subscribe(message, match, topic)
-            self._built.joined.report()
+            self._plan.router.report()
         else:
             self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
 
     async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
-        """Give the topic of the realm's own that is to be subscribed to; raises WAMPError."""
+        """Return the realm's own topic that is to be subscribed to, if it is one; raises WAMPError."""
         # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
-        topic = self._built.find_topic(uri) if match == "exact" else None
-        verdict = await self._built.authorization.decide(
+        topic = self._plan.find_topic(uri) if match == "exact" else None
+        verdict = await self._plan.authorization.decide(
             self._session,
             "subscribe",
             uri,
@@ -369,9 +391,9 @@ class OpenSession:
         return topic
 
     async def _permit_history(self, subscription: Subscription) -> None:
-        """Raise WAMPError where the session may not subscribe to what it asks the history of.
+        """Raise WAMPError if the session may not subscribe to the subscription whose history it asks for.
 
-        What a gatekeeper would say shows only when it runs, so its topic is for who has subscribed.
+        Only running a gatekeeper shows its answer, so the history of its topic is for subscribers alone.
         """
         uri, match = subscription.topic, subscription.match
         topic = await self._permit_subscription(uri, match, {})
@@ -381,7 +403,7 @@ class OpenSession:
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._own_subscriptions().subscribe(message, match, topic)
-            self._built.joined.report()
+            self._plan.router.report()
         finally:
             self._subscribing.pop(message.request_id, None)
 
@@ -390,7 +412,7 @@ class OpenSession:
             self._own_subscriptions().unsubscribe(message)
         except WAMPError as error:
             self._peer.send_error(Unsubscribe.code, message.request_id, error)
-        self._built.joined.report()
+        self._plan.router.report()
 
     # Registrations and invocations
 
@@ -420,15 +442,15 @@ class OpenSession:
     # Answers
 
     def _is_in_flight(self, message: Message) -> bool:
-        """Refuse a request whose id another one still has, and tell whether it was so."""
+        """Refuse a request whose ID is that of another request in flight; return whether it was."""
         request_id: int = getattr(message, "request_id", 0)
-        if request_id not in self._calls.running and request_id not in self._subscribing:
+        if request_id not in self._in_flight.own and request_id not in self._subscribing:
             return False
         error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
         self._peer.send_error(message.code, request_id, error)
         return True
 
-    #: What serves a message, by its code; it returns what is to be awaited before the next one is read.
+    #: The method for each message, by its code; it returns what is to be awaited before the next is read.
     _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {
         Call.code: _on_call,
         Cancel.code: _on_cancel,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from wampasgi.configuration.authorization import refusal
-from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
 from wampasgi.injection.cancellation import within
 from wampasgi.peers.peer import Peer
@@ -18,29 +18,28 @@ from wampasgi.router.meta_procedures import Outcome
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.stored_events import copied
 
-#: Whether a session may publish this, in a while: gives what does it. Raises WAMPError where it may not.
+#: Checks whether a session may publish this later, and returns the function that does; raises WAMPError.
 Permit: TypeAlias = Callable[[Publish], Awaitable[Callable[[], object]]]
 
-
-#: Raises WAMPError where a session may not subscribe to what somebody else may have subscribed to.
+#: Raises WAMPError if a session may not subscribe to an existing subscription.
 PermitListening: TypeAlias = Callable[[Subscription], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class MetaCaller:
-    """Who calls: a client's session, or the server's own, which needs no permission."""
+    """The caller: a client's session, or the server's own, which needs no permission."""
 
     session: Session
-    built: BuiltRealm
+    plan: RealmPlan
     permit: Permit | None = None
     permit_listening: PermitListening | None = None
 
     async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
         """Call a procedure that the session may call; raises WAMPError.
 
-        What the outcome brings about is for ``JoinedSessions.conclude``, once the caller has its answer.
+        ``Router.conclude`` carries out the consequences of the outcome, once the caller has its answer.
         """
-        found = self.built.joined.meta.find(procedure)
+        found = self.plan.router.meta.find(procedure)
         values = found.signature.read(args, kwargs)
         check = _CHECKS.get(procedure)
         if check is not None:
@@ -48,8 +47,8 @@ class MetaCaller:
         return found.compute(self.session.id, *values)
 
 
-#: What has to be awaited before a procedure is computed, such as an authorizer: gives the values to compute
-#: it with, which may be more than were sent. Raises WAMPError.
+#: Awaits whatever a procedure needs before it is computed, such as an authorizer, and returns the values to
+#: compute it with, which may be more than were sent. Raises WAMPError.
 Check: TypeAlias = Callable[[MetaCaller, list[Any]], Awaitable[list[Any]]]
 
 
@@ -59,14 +58,14 @@ async def _check_testament(caller: MetaCaller, values: list[Any]) -> list[Any]:
         raise WAMPError(NO_SUCH_SESSION, "the server's own session does not end, so it has no testaments")
     options = {name: value for name, value in (publish_options or {}).items() if value is not None}
     publish = await caller.permit(Publish(0, options, topic, args, kwargs))
-    limits = caller.built.limits
+    limits = caller.plan.limits
     _, size = copied([options, topic, args, kwargs], most=limits.testament_bytes)
     return [publish, scope, size, limits.testaments, limits.testament_bytes]
 
 
 async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:
-    """Who may not subscribe gets no history either, and the server gets all of it."""
-    subscription = caller.built.joined.broker.subscriptions.get(values[0])
+    """Give the history only to sessions that may subscribe; the server gets all of it."""
+    subscription = caller.plan.router.broker.subscriptions.get(values[0])
     if subscription is not None and caller.permit_listening is not None:
         await caller.permit_listening(subscription)
     return [*values, caller.permit_listening is None]
@@ -81,20 +80,20 @@ _CHECKS: Final[Mapping[str, Check]] = {
 class MetaCalls:
     """The calls of the router's own procedures by one client, answered one after the other."""
 
-    __slots__ = ("_caller", "_joined", "_peer")
+    __slots__ = ("_caller", "_peer", "_router")
 
     def __init__(self, caller: MetaCaller, peer: Peer) -> None:
         self._caller = caller
         self._peer = peer
-        self._joined = caller.built.joined
+        self._router = caller.plan.router
 
     async def answer(self, message: Call, verdict: Verdict | None) -> None:
         """Answer a call with RESULT, then let its consequences follow; raises WAMPError for ERROR.
 
-        What there is no procedure for is ``wamp.error.no_such_procedure`` also where no rule lets the session
-        call: which procedures the router has is no secret.
+        An unknown procedure is ``wamp.error.no_such_procedure`` even if no rule allows the session to call
+        it: the router's procedures are no secret.
         """
-        self._joined.meta.find(message.procedure)
+        self._router.meta.find(message.procedure)
         if verdict is None or not verdict.allowed:
             raise refusal("call", message.procedure)
         options = message.options
@@ -104,9 +103,8 @@ class MetaCalls:
         timeout = options.get("timeout", 0) / 1000
         outcome = await (within(timeout, call) if timeout else call)
         result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
-        self._peer.counts.count_answer(result)
         self._peer.send(result)
-        self._joined.conclude(outcome)
-        # Some look at all sessions or all that is kept, for one short message.
+        self._router.conclude(outcome)
+        # Some of them look at all sessions or at all stored events, for one short message.
         self._peer.turn.end()
         await self._peer.uncongested()

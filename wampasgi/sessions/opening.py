@@ -1,210 +1,279 @@
-"""From a WebSocket's opening request to the realm: subprotocol, HELLO, and HELLO again after GOODBYE."""
+"""From a connection to the sessions of a realm: HELLO, and HELLO again after GOODBYE, for any transport."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import anyio
 
+from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
     NO_SUCH_REALM,
-    PAYLOAD_SIZE_EXCEEDED,
-    PROTOCOL_VIOLATION,
     RUNTIME_ERROR,
     SYSTEM_SHUTDOWN,
     TIMEOUT,
     UNAVAILABLE,
+    InvalidURI,
     RemoteProtocolError,
 )
 from wampasgi.limits import Limits
 from wampasgi.logs import escaped, fields, logger_named, shown
 from wampasgi.metrics import Counts
 from wampasgi.peers.connection import Connection
+from wampasgi.peers.interfaces import Ending
+from wampasgi.peers.message_stream import MessageStream
 from wampasgi.peers.peer import Peer
-from wampasgi.peers.session import Session
-from wampasgi.peers.transport import Disconnected
+from wampasgi.peers.session import Session, SessionRealm
+from wampasgi.peers.transport import Disconnected, Transport
+from wampasgi.protocol.ids import random_id
 from wampasgi.protocol.messages import Abort, Hello
-from wampasgi.realm import Realm
-from wampasgi.serializers import Subprotocol, negotiate
-from wampasgi.transports.websocket import WebSocketTransport
+from wampasgi.protocol.parsing import parse
+from wampasgi.protocol.states import Direction, SessionState, next_state
+from wampasgi.protocol.uri_limits import check_uri_length
+from wampasgi.router.admission import Admission
+from wampasgi.serializers import Subprotocol
 from wampasgi.types import Receive, Scope, Send, URICheck
 
 logger = logger_named("wampasgi.session")
 
-#: WebSocket close codes (RFC 6455, section 7.4.1) for the reasons that are not a normal end.
-_NORMAL = 1000
-_CLOSE_CODES = {
-    SYSTEM_SHUTDOWN: 1001,
-    PROTOCOL_VIOLATION: 1002,
-    PAYLOAD_SIZE_EXCEEDED: 1009,
-    RUNTIME_ERROR: 1011,
-}
+
+class ServedRealm(SessionRealm, Protocol):
+    """A realm that sessions can be opened on."""
+
+    def plan(self) -> RealmPlan:
+        """Return the compiled configuration; raises ConfigurationError."""
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one session, as an ASGI app of scope type ``wamp``."""
 
 
-class WebSocketDispatcher:
-    """Accepts WebSockets that speak WAMP and hands each session to its realm.
+class _Refusal(Exception):
+    """HELLO is answered with ABORT; ``text`` goes into Details.message."""
 
-    ``find_realm`` gives the realm for the URI that a client names in HELLO, or None. ``subprotocols`` are
-    those to choose from, by name.
+    def __init__(self, reason: str, text: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.text = text
+
+
+class SessionOpener:
+    """Serves connections: reads HELLO and hands each session to its realm.
+
+    ``find_realm`` returns the realm for the URI that a client names in HELLO, or None.
     """
 
     def __init__(
         self,
-        find_realm: Callable[[str], Realm | None],
+        find_realm: Callable[[str], ServedRealm | None],
         *,
-        subprotocols: Mapping[str, Subprotocol],
         limits: Limits,
         uri_check: URICheck,
         check_request_ids: bool,
     ) -> None:
         self._find_realm = find_realm
-        self._subprotocols = subprotocols
         self._limits = limits
-        # Of those who never name a realm that there is.
+        # Of clients that never name a realm that exists.
         self._counts = Counts()
         self._uri_check: URICheck = uri_check
         self._check_request_ids = check_request_ids
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket, session after session, until it is closed."""
-        await receive()  # websocket.connect
-        offered = scope.get("subprotocols") or []
-        subprotocol = negotiate(offered, self._subprotocols)
-        if subprotocol is None:
-            await self._refuse(scope, send, offered)
-            return
-        await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        transport = WebSocketTransport(receive, send, subprotocol, self._counts)
-        while await self._serve_session(scope, transport):
-            pass
+    async def serve(self, scope: Scope, transport: Transport, subprotocol: Subprotocol) -> None:
+        """Serve one connection, session after session, and close it."""
+        stream = MessageStream(transport, subprotocol, self._counts)
+        while True:
+            opening = _Opening(self, scope, stream)
+            refusal = await opening.serve()
+            if not opening.ended_with_goodbye:
+                await opening.close(refusal)
+                return
+            if transport.closed:
+                return
 
-    async def _refuse(self, scope: Scope, send: Send, offered: list[str]) -> None:
-        spoken = ", ".join(self._subprotocols)
-        logger.warning(
-            "WebSocket handshake from %s refused: it offers the subprotocols [%s], this server speaks [%s]",
-            scope.get("client"),
-            escaped(", ".join(offered)),
-            spoken,
-            extra=fields(None, None),
-        )
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send(
-                {
-                    "type": "websocket.close",
-                    "code": _CLOSE_CODES[PROTOCOL_VIOLATION],
-                    "reason": "no common subprotocol",
-                }
-            )
-            return
-        body = f"This is a WAMP endpoint: offer one of the WebSocket subprotocols {spoken}.\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8")]
-        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
+    async def read_hello(self, stream: MessageStream) -> Hello | Abort:
+        """Read the first message of a session: HELLO, or the ABORT of a client that gives up.
 
-    async def _serve_session(self, scope: Scope, transport: WebSocketTransport) -> bool:
-        """Serve one session from HELLO on; returns whether another may follow on the same WebSocket."""
-        transport.set_limits(self._limits, handshake=True)
-        peer = Peer(
-            transport,
-            limits=self._limits,
-            counts=self._counts,
+        Raises Disconnected, and RemoteProtocolError for anything else.
+        """
+        event = await stream.receive()
+        if event["type"] != "wamp.message":
+            raise Disconnected(event["code"])
+        try:
+            message = parse(event["message"], self._uri_check)
+            size, stream.long_size = stream.long_size, 0
+            if size and self._limits.uri_length is not None:
+                check_uri_length(message, self._limits.uri_length)
+        except InvalidURI as error:
+            # If the message has no place before HELLO, that is the violation to report.
+            _check_first(error.request_type or Hello.code)
+            raise
+        _check_first(message.code)
+        assert isinstance(message, Hello | Abort), "the state table lets nothing else through"
+        return message
+
+    def find_realm(self, uri: str) -> ServedRealm:
+        """Return the realm of a URI; raises a refusal if there is none."""
+        realm = self._find_realm(uri)
+        if realm is None:
+            raise _Refusal(NO_SUCH_REALM, f"there is no realm {uri!r}")
+        return realm
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that hold until the realm is known."""
+        return self._limits
+
+    def new_peer(
+        self, stream: MessageStream, realm_uri: str, plan: RealmPlan, handshake: anyio.CancelScope
+    ) -> Peer:
+        """Make the peer of a session whose HELLO was read."""
+        return Peer(
+            stream,
+            session_id=random_id(),
+            realm_uri=realm_uri,
+            router=plan.router,
+            limits=plan.limits,
+            counts=plan.router.counts,
+            handshake=handshake,
             uri_check=self._uri_check,
             check_request_ids=self._check_request_ids,
         )
-        refusal = await self._run_session(scope, transport, peer)
-        ending = peer.ending
-        if ending is not None and ending.orderly and ending.reason != SYSTEM_SHUTDOWN:
-            return not transport.closed
-        # A peer that does not read must not keep us here.
-        with anyio.move_on_after(peer.limits.close_timeout):
-            if refusal is not None:
-                await peer.refuse(*refusal)
-            reason = peer.ending.reason if peer.ending is not None else RUNTIME_ERROR
-            await transport.close(_CLOSE_CODES.get(reason, _NORMAL), reason)
-        return False
 
-    async def _run_session(
-        self, scope: Scope, transport: WebSocketTransport, peer: Peer
-    ) -> tuple[str, str | None] | None:
-        """Run a session; returns reason and text of the ABORT that is due where it failed to open."""
-        client = scope.get("client")
+
+def _check_first(code: int) -> None:
+    next_state(SessionState.CLOSED, Direction.RECEIVED, code)
+
+
+class _Opening:
+    """One session of a connection, from HELLO to its end."""
+
+    __slots__ = ("_client", "_handshake", "_opener", "_peer", "_reason", "_scope", "_stream")
+
+    def __init__(self, opener: SessionOpener, scope: Scope, stream: MessageStream) -> None:
+        self._opener = opener
+        self._scope = scope
+        self._stream = stream
+        self._client: Sequence[Any] | None = scope.get("client")
+        self._handshake = anyio.CancelScope()
+        # Known once HELLO has named a realm.
+        self._peer: Peer | None = None
+        # The reason of a client that gives up with ABORT instead of HELLO.
+        self._reason: str | None = None
+
+    @property
+    def _ending(self) -> Ending | None:
+        return None if self._peer is None else self._peer.ending
+
+    @property
+    def ended_with_goodbye(self) -> bool:
+        """Whether the client may open another session on the same connection."""
+        ending = self._ending
+        return ending is not None and ending.orderly and ending.reason != SYSTEM_SHUTDOWN
+
+    async def close(self, refusal: _Refusal | None) -> None:
+        """Send ABORT if the session was refused, and close the connection."""
+        limits = self._opener.limits if self._peer is None else self._peer.limits
+        # A client that does not read must not keep us here.
+        with anyio.move_on_after(limits.close_timeout):
+            if refusal is not None:
+                await self._refuse(refusal)
+            await self._stream.transport.close(self._close_reason(refusal))
+
+    def _close_reason(self, refusal: _Refusal | None) -> str:
+        if self._ending is not None:
+            return self._ending.reason
+        if refusal is not None:
+            return refusal.reason
+        return RUNTIME_ERROR if self._reason is None else self._reason
+
+    async def _refuse(self, refusal: _Refusal) -> None:
+        if self._peer is not None:
+            await self._peer.refuse(refusal.reason, refusal.text)
+            return
+        details = {} if refusal.text is None else {"message": refusal.text}
+        message = Abort(details, refusal.reason).to_list()
+        await self._stream.send({"type": "wamp.message", "message": message})
+
+    async def serve(self) -> _Refusal | None:
+        """Serve the session; return the refusal that is due if it could not be opened."""
+        timeout = self._opener.limits.handshake_timeout
+        self._stream.set_limits(self._opener.limits, handshake=True)
         try:
-            with peer.handshake:
-                peer.handshake.deadline = anyio.current_time() + self._limits.handshake_timeout
-                opened = await self._open(scope, transport, peer)
+            with self._handshake:
+                self._handshake.deadline = anyio.current_time() + timeout
+                opened = await self._open()
                 if opened is not None:
-                    realm, session_scope = opened
+                    realm, scope, admission = opened
                     try:
-                        await realm(session_scope, transport.receive, transport.send)
+                        await realm(scope, self._stream.receive, self._stream.send)
                     finally:
-                        realm.build().joined.admission.leave(client)
+                        admission.leave(self._client)
+        except _Refusal as refusal:
+            return refusal
         except RemoteProtocolError as error:
             logger.warning(
                 "a client from %s broke the protocol: %s",
-                client,
+                self._client,
                 escaped(error.message),
                 extra=fields(None, None),
             )
-            return error.uri, error.message
+            return _Refusal(error.uri, error.message)
         except Disconnected:
             return None
         except Exception:
-            logger.exception("a session from %s could not be served", client, extra=fields(None, None))
-            # The realm's middleware may be what failed.
-            peer.attach(transport.receive, transport.send)
-            return RUNTIME_ERROR, None
-        if peer.handshake.cancelled_caught:
+            logger.exception("a session from %s could not be served", self._client, extra=fields(None, None))
+            if self._peer is not None:
+                # The realm's middleware may be what failed.
+                self._peer.attach(self._stream.receive, self._stream.send)
+            return _Refusal(RUNTIME_ERROR)
+        if self._handshake.cancelled_caught:
             logger.warning(
-                "a client from %s did not open a session in time", client, extra=fields(None, None)
+                "a client from %s did not open a session in time", self._client, extra=fields(None, None)
             )
-            return (
-                TIMEOUT,
-                f"no session within the limit handshake_timeout of {self._limits.handshake_timeout} s",
-            )
+            return _Refusal(TIMEOUT, f"no session within the limit handshake_timeout of {timeout} s")
         return None
 
-    async def _open(
-        self, scope: Scope, transport: WebSocketTransport, peer: Peer
-    ) -> tuple[Realm, Scope] | None:
-        """Read HELLO; returns the realm that it names and the scope for it, None where it is over."""
-        hello = await peer.receive()
+    async def _open(self) -> tuple[ServedRealm, Scope, Admission] | None:
+        """Read HELLO; return its realm, the scope for it, and the counter that the session is to leave."""
+        hello = await self._opener.read_hello(self._stream)
         if isinstance(hello, Abort):
-            peer.cut(hello.reason, ended_by="client")
+            self._reason = hello.reason
             return None
-        assert isinstance(hello, Hello), "the state table lets nothing else through"
-        realm = self._find_realm(hello.realm)
-        if realm is None:
-            await peer.refuse(NO_SUCH_REALM, f"there is no realm {hello.realm!r}")
-            return None
-        session_scope: Scope = {
-            **scope,
+        realm = self._opener.find_realm(hello.realm)
+        plan = realm.plan()
+        stream, admission = self._stream, plan.router.admission
+        stream.counts = plan.router.counts
+        stream.set_limits(plan.limits, handshake=True)
+        refused = admission.enter(self._client, plan.limits)
+        if refused is not None:
+            logger.warning(
+                "a client from %s is refused on realm %s: %s",
+                self._client,
+                shown(hello.realm),
+                refused,
+                extra=fields(None, hello.realm),
+            )
+            stream.counts.aborted += 1
+            raise _Refusal(UNAVAILABLE, refused)
+        self._peer = self._opener.new_peer(stream, hello.realm, plan, self._handshake)
+        return realm, self._session_scope(realm, plan, self._peer, hello), admission
+
+    def _session_scope(self, realm: ServedRealm, plan: RealmPlan, peer: Peer, hello: Hello) -> Scope:
+        scope: Scope = {
+            **self._scope,
             "type": "wamp",
             "wamp.realm": hello.realm,
             "wamp.hello": hello.details,
-            "wamp.subprotocol": transport.subprotocol.name,
+            "wamp.subprotocol": self._stream.subprotocol.name,
             "wamp.peer": peer,
+            "wamp.plan": plan,
         }
-        session_scope["wamp.session"] = Session(
+        scope["wamp.session"] = Session(
+            session_id=peer.session_id,
             realm=realm,
             realm_uri=hello.realm,
             details=hello.details,
-            connection=Connection(session_scope),
+            connection=Connection(scope),
             peer=peer,
         )
-        built = realm.build()
-        peer.realm_uri = hello.realm
-        peer.limits = built.limits
-        peer.counts = transport.counts = built.joined.counts
-        transport.set_limits(peer.limits, handshake=True)
-        refusal = built.joined.admission.enter(scope.get("client"), built.limits)
-        if refusal is not None:
-            logger.warning(
-                "a client from %s is refused on realm %s: %s",
-                scope.get("client"),
-                shown(hello.realm),
-                refusal,
-                extra=fields(None, hello.realm),
-            )
-            await peer.refuse(UNAVAILABLE, refusal)
-            return None
-        return realm, session_scope
+        return scope

@@ -1,4 +1,4 @@
-"""What one session publishes, to clients and to the server's own subscribers."""
+"""The publications of one session, and the queue of its events for the realm's own handlers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
 from wampasgi.configuration.handlers import Event, Subscriber
-from wampasgi.configuration.plan import BuiltRealm
+from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import INVALID_URI, WAMPError
 from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
@@ -20,39 +20,49 @@ from wampasgi.peers.session import Session
 from wampasgi.peers.turn import BURST
 from wampasgi.protocol.messages import Publish, Published
 from wampasgi.protocol.uris import check_uri, is_reserved
+from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.publish_options import check_announced
+from wampasgi.sessions.server_session import ServerSession
 
-#: The server's own subscribers, the verdict on reaching clients, and whether the publisher is disclosed.
-_Permission: TypeAlias = tuple[list[Subscriber], Verdict | None, bool]
+#: The verdict of the rules, None if no rule speaks, and whether the publisher is disclosed.
+_Permission: TypeAlias = tuple[Verdict | None, bool]
 
 
 class Publications:
-    """The publications of one session. ``owner`` owns the task in which the server's subscribers get them."""
+    """The publications of one session, to clients and to the realm's own handlers.
 
-    __slots__ = ("_built", "_events", "_peer", "_provided", "_session")
+    ``owner`` owns the task that runs the handlers. The session's own handlers come from its plan.
+    """
+
+    __slots__ = ("_events", "_peer", "_plan", "_provided", "_server", "_session", "_size")
 
     def __init__(
         self,
         session: Session,
         peer: Peer,
-        built: BuiltRealm,
+        plan: RealmPlan,
+        server: ServerSession,
         provided: Mapping[str, Any],
         owner: TaskOwner,
     ) -> None:
         self._session = session
         self._peer = peer
-        self._built = built
+        self._plan = plan
+        self._server = server
         self._provided = provided
-        self._events = EventQueue(owner, provided, built.limits)
+        self._events = EventQueue(owner, provided, plan.limits)
+        # Of the publication that is being carried out, if its message was long.
+        self._size = 0
+        server.add_publisher(session.id, self._handle)
 
     def publish(self, message: Publish) -> Awaitable[None] | None:
-        """Serve PUBLISH; returns what is to be awaited before the next message is read.
+        """Serve PUBLISH; return what is to be awaited before the next message is read.
 
         Raises RemoteProtocolError for options that the client has not announced.
         Spec: Basic Profile, "Publishing and Events".
         """
-        topic, authorization = message.topic, self._built.authorization
+        topic, authorization = message.topic, self._plan.authorization
         if message.options:
             check_announced(self._session, message.options)
         verdict = authorization.by_rules(self._session, "publish", topic)
@@ -61,7 +71,7 @@ class Publications:
         return self._publish(message, verdict)
 
     async def permit_testament(self, message: Publish) -> Callable[[], object]:
-        """Give what publishes this at the end of the session, as far as the session may; raises WAMPError."""
+        """Return the function that publishes this at the end of the session; raises WAMPError."""
         topic = message.topic
         if not check_uri(topic, policy=self._peer.uri_check):
             raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
@@ -72,11 +82,15 @@ class Publications:
         return partial(self._carry, message, self._permit(message, verdict))
 
     async def handled(self) -> None:
-        """Wait until the server's own subscribers have handled all of them."""
+        """Wait until the realm's own handlers are done with all of them."""
         await self._events.empty()
 
+    def end(self) -> None:
+        """Publish nothing more, because the session has ended."""
+        self._server.remove_publisher(self._session.id)
+
     def _decide(self, message: Publish) -> Awaitable[Verdict | None]:
-        return self._built.authorization.decide(
+        return self._plan.authorization.decide(
             self._session, "publish", message.topic, message.options, self._provided
         )
 
@@ -102,26 +116,23 @@ class Publications:
         return self._events.room() if self._events.full else None
 
     def _permit(self, message: Publish, verdict: Verdict | None) -> _Permission:
-        """How far the session may publish; raises WAMPError."""
+        """Return how far the session may publish; raises WAMPError."""
         topic = message.topic
         if is_reserved(topic):
             raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
-        role = self._session.authrole
-        subscribers = [
-            subscriber
-            for at_topic in self._built.subscribers.matches(topic)
-            for subscriber in at_topic
-            if subscriber.roles is None or role in subscriber.roles
-        ]
-        if not (subscribers if verdict is None else verdict.allowed):
+        if verdict is None:
+            allowed = self._plan.permitting_subscribers(topic, self._session.authrole)
+        else:
+            allowed = verdict.allowed
+        if not allowed:
             raise refusal("publish", topic)
-        return subscribers, verdict, may_disclose(verdict, "publish", topic, message.options)
+        return verdict, may_disclose(verdict, "publish", topic, message.options)
 
     def _carry(self, message: Publish, permission: _Permission) -> int:
-        """Publish as far as was permitted, and return the publication id."""
-        subscribers, verdict, disclose = permission
-        joined = self._built.joined
-        publication = joined.broker.publish(
+        """Publish as far as was permitted, and return the publication ID."""
+        verdict, disclose = permission
+        self._size = self._peer.turn.size_of(message)
+        publication = self._plan.router.publish(
             self._session.id,
             message.topic,
             message.options,
@@ -129,17 +140,19 @@ class Publications:
             message.kwargs,
             payload=message.payload,
             disclose=disclose,
-            # Where nobody has said that clients may reach each other, it is for the server alone.
-            only=None if verdict is not None else (joined.local.session_id,),
+            # If no rule says that clients may reach each other, it is for the server alone.
+            only=None if verdict is not None else (self._server.id,),
         )
-        if joined.distribute(publication) > BURST:
+        if publication.events > BURST:
             self._peer.turn.end()
-        if subscribers:
-            event = Event(message.topic, message.args or (), message.kwargs or {}, publication.publication_id)
-            size = self._peer.turn.size_of(message)
-            for subscriber in subscribers:
-                self._events.put(subscriber, event, size)
         return publication.publication_id
+
+    def _handle(self, subscription: Subscription, event: Event) -> None:
+        """Let the handlers of one subscription of the realm's own have an event of this session."""
+        role = self._session.authrole
+        for subscriber in self._plan.subscribers.get((subscription.match, subscription.topic), ()):
+            if subscriber.takes_from(role):
+                self._events.put(subscriber, event, self._size)
 
     def _refuse(self, message: Publish, error: WAMPError) -> None:
         if message.options.get("acknowledge", False):
@@ -147,10 +160,10 @@ class Publications:
 
 
 class EventQueue:
-    """The publications of one session that wait for the server's own subscribers, handled in order.
+    """The events of one session that wait for the realm's own handlers, which get them in order.
 
-    One task handles them as long as there are any. The session that published them owns it, and waits for
-    it when it ends.
+    One task runs the handlers as long as there are events. The session that published them owns it, and waits
+    for it at its end.
     """
 
     __slots__ = ("_bytes", "_limits", "_owner", "_provided", "_room", "_waiting", "_working")
@@ -159,15 +172,15 @@ class EventQueue:
         self._owner = owner
         self._provided = provided
         self._limits = limits
-        # Of those that came in long messages, the one included that is being handled.
+        # Of the events that came in long messages, including the one that is being handled.
         self._bytes = 0
-        # Made when there is something to wait, because most sessions publish nothing.
+        # Made for the first event, because most sessions publish nothing.
         self._waiting: deque[tuple[Subscriber, Event, int]] | None = None
         self._room: anyio.Event | None = None
         self._working = False
 
     def put(self, subscriber: Subscriber, event: Event, size: int) -> None:
-        """Let ``subscriber`` handle ``event`` after the ones before; ``size`` is that of a long message."""
+        """Add an event for ``subscriber``; ``size`` is that of a long message, else 0."""
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append((subscriber, event, size))
@@ -178,14 +191,14 @@ class EventQueue:
 
     @property
     def full(self) -> bool:
-        """Whether as many events wait as may."""
+        """Whether the queue is at its limits."""
         limits = self._limits
         return self._waiting is not None and (
             len(self._waiting) >= limits.events_waiting or self._bytes > limits.requests_bytes
         )
 
     async def room(self) -> None:
-        """Wait while it is ``full``."""
+        """Wait as long as it is ``full``."""
         while self.full:
             self._room = anyio.Event()
             await self._room.wait()

@@ -1,21 +1,33 @@
-"""The server as a caller of what clients have registered."""
+"""The realm's own session: a member of the router that calls, offers procedures, publishes and subscribes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
-from wampasgi.errors import TIMEOUT, WAMPError
+from wampasgi.configuration.handlers import Event
+from wampasgi.configuration.plan import RealmPlan
+from wampasgi.errors import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS, TIMEOUT, WAMPError
 from wampasgi.injection.results import unwrap
+from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import SequentialIds
-from wampasgi.protocol.messages import Call, Cancel, Error, Message, Result
-from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.protocol.messages import Call, Cancel, Error, Invocation, Message, Result
+from wampasgi.protocol.uris import is_reserved
+from wampasgi.router.broker import Subscription
+from wampasgi.router.interfaces import SharedEvent
+from wampasgi.router.router import Router
+from wampasgi.sessions.listening import ServerSubscriptions
+from wampasgi.types import Match
+
+#: Gives an event to the handlers of one of the realm's own subscriptions.
+HandleEvent: TypeAlias = Callable[[Subscription, Event], None]
 
 
 class _Answer:
-    """What a call waits for."""
+    """The answer that a call waits for."""
 
     __slots__ = ("arrived", "message")
 
@@ -24,20 +36,71 @@ class _Answer:
         self.message: Result | Error | None = None
 
 
-class ServerCaller:
-    """Makes calls in the server's own name, as one more session of the dealer.
+class ServerSession:
+    """The realm's own session as a recipient of the router's.
 
-    ``deliver`` sends what the dealer returns.
+    It has registered the realm's procedures and those of the router, and has subscribed to the topics of
+    ``@subscriber`` handlers. ``session`` is what handlers see of it.
     """
 
-    __slots__ = ("_dealer", "_deliver", "_ids", "_waiting", "session_id")
+    #: A recipient whose queue is never full: it handles everything at once.
+    overloaded = False
 
-    def __init__(self, session_id: int, dealer: Dealer, deliver: Callable[[list[Outgoing]], None]) -> None:
-        self.session_id = session_id
-        self._dealer = dealer
-        self._deliver = deliver
+    def __init__(self, session: Session, router: Router[Session]) -> None:
+        self.session = session
+        self.id = session.id
+        self._router = router
         self._ids = SequentialIds()
         self._waiting: dict[int, _Answer] = {}
+        # The sessions whose publications have handlers of their own plan, by session ID.
+        self._publishers: dict[int, HandleEvent] = {}
+        # The events of the publication that the server is making, for its handlers.
+        self._published: list[tuple[Subscription, Event]] = []
+        router.attach(session.id, session, self)
+        #: The subscriptions of the session.
+        self.subscriptions = ServerSubscriptions(session.id, router.broker, changed=router.report)
+        for procedure in router.meta.procedures:
+            router.dealer.registrations.add(session.id, procedure, {}, of_realm=True)
+
+    # As a recipient
+
+    def send(self, message: Message) -> None:
+        """Take the answer to a call, or refuse an INVOCATION.
+
+        The handlers of a session's plan answer its calls without an INVOCATION. So one comes only for a
+        procedure that was configured after the calling session had opened.
+        """
+        if isinstance(message, Invocation):
+            unknown = WAMPError(NO_SUCH_PROCEDURE, "this procedure was added after the session was opened")
+            answer = Error.answering(Invocation.code, message.request_id, unknown)
+            self._router.deliver(self._router.dealer.error(self.id, answer))
+        elif isinstance(message, Result | Error):
+            waiting = self._waiting.get(message.request_id)
+            # Nobody waits for the rest of a call that was given up.
+            if waiting is not None:
+                waiting.message = message
+                waiting.arrived.set()
+
+    def send_event(self, event: SharedEvent) -> None:
+        """Take an EVENT for listeners and handlers."""
+        received = self.subscriptions.take(event.message)
+        subscription = self.subscriptions.handled(event.message.subscription_id)
+        # Handlers get no meta events: there may be no task that could run them.
+        if subscription is None or is_reserved(received.topic):
+            return
+        handle = self._publishers.get(event.publisher_id or 0)
+        if handle is None:
+            self._published.append((subscription, received))
+        else:
+            handle(subscription, received)
+
+    def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
+        """Do nothing: the realm's own subscriptions are not revoked."""
+
+    def say_goodbye(self, reason: str, message: str | None = None) -> None:
+        """Do nothing: the session lasts as long as its realm."""
+
+    # As caller
 
     async def call(
         self,
@@ -51,19 +114,20 @@ class ServerCaller:
         """Call a client's procedure and return its result, as ``Realm.call`` does.
 
         ``only`` is the session whose registrations count. A call that is given up, after ``timeout`` seconds
-        or because the task that waits is cancelled, is cancelled at its callee, too.
+        or because the waiting task is cancelled, is cancelled at its callee, too.
         """
         request_id = self._ids.next()
         answer = self._waiting[request_id] = _Answer()
         call = Call(request_id, {}, procedure, list(args), dict(kwargs))
+        dealer, deliver = self._router.dealer, self._router.deliver
         try:
-            self._deliver(self._dealer.call(self.session_id, call, now=0, only=only))
+            deliver(dealer.call(self.id, call, now=0, only=only))
             with anyio.move_on_after(timeout):
                 await answer.arrived.wait()
         finally:
             del self._waiting[request_id]
             if answer.message is None:
-                self._deliver(self._dealer.cancel(self.session_id, Cancel(request_id, {})))
+                deliver(dealer.cancel(self.id, Cancel(request_id, {})))
         message = answer.message
         if message is None:
             raise WAMPError(TIMEOUT, f"the call gave no result within {timeout} s")
@@ -71,10 +135,55 @@ class ServerCaller:
             raise WAMPError(message.error, *(message.args or ()), **(message.kwargs or {}))
         return unwrap(message.args or (), message.kwargs or {})
 
-    def send(self, message: Message) -> None:
-        """Take what the dealer answers; nobody waits for the rest of a call that was given up."""
-        assert isinstance(message, Result | Error)
-        answer = self._waiting.get(message.request_id)
-        if answer is not None:
-            answer.message = message
-            answer.arrived.set()
+    # As callee
+
+    def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
+        """Register procedures of the realm; those that clients have registered are revoked."""
+        registrations = self._router.dealer.registrations
+        for match, procedure in procedures:
+            registration = registrations.get(match, procedure)
+            if registration is not None:
+                if self.id in registration.callees:
+                    continue
+                self._router.revoke_registration(procedure, match, PROCEDURE_ALREADY_EXISTS)
+            registrations.add(self.id, procedure, {"match": match}, of_realm=True)
+        self._router.report()
+
+    def withdraw(self, match: Match, procedure: str) -> None:
+        """Unregister a procedure of the realm."""
+        registration = self._router.dealer.registrations.get(match, procedure)
+        assert registration is not None, "it was offered"
+        self._router.dealer.registrations.remove(self.id, registration.registration_id)
+        self._router.report()
+
+    # As publisher
+
+    async def publish(
+        self, plan: RealmPlan, topic: str, options: Mapping[str, Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> int:
+        """Publish an event, run the realm's own handlers for it, and return the publication ID."""
+        publication = self._router.publish(None, topic, options, args, kwargs)
+        published, self._published = self._published, []
+        # One turn of the event loop for the writers: a loop of publications must not fill the queues of
+        # subscribers that read as fast as they can.
+        await checkpoint()
+        provided = plan.provided_for(self.session) if published else {}
+        for subscription, event in published:
+            for subscriber in plan.subscribers.get((subscription.match, subscription.topic), ()):
+                await subscriber.handle(event, provided, self.session)
+        return publication.publication_id
+
+    # As subscriber
+
+    def subscribe_handlers(self, topics: Iterable[tuple[Match, str]]) -> None:
+        """Subscribe to the topics of ``@subscriber`` handlers."""
+        for match, topic in topics:
+            self.subscriptions.keep(topic, match)
+
+    def add_publisher(self, session_id: int, handle: HandleEvent) -> None:
+        """Give the events of a session's publications to ``handle`` from now on."""
+        self._publishers[session_id] = handle
+
+    def remove_publisher(self, session_id: int) -> None:
+        """Forget the publisher, whose session has ended."""
+        self._publishers.pop(session_id, None)

@@ -11,14 +11,14 @@ from anyio.abc import TaskGroup
 from wampasgi.configuration.handlers import Topic
 from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, WAMPError
 from wampasgi.logs import about, logger_named, shown
-from wampasgi.peers.encoded import EncodedMessage
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import random_publication_id
-from wampasgi.protocol.messages import Error, Event, Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from wampasgi.protocol.messages import Event, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 from wampasgi.protocol.uri_limits import check_components
 from wampasgi.protocol.uris import MATCH_POLICIES, check_uri
 from wampasgi.router.broker import Broker
+from wampasgi.router.interfaces import SharedEvent
 from wampasgi.sessions.lifespan import TwoPartHandler
 from wampasgi.types import Match
 
@@ -128,12 +128,7 @@ class Subscriptions:
         else:
             await subscription.decided.wait()
         if subscription.refusal is not None:
-            refusal = subscription.refusal
-            answer = Error(
-                Subscribe.code, message.request_id, {}, refusal.uri, list(refusal.args), refusal.kwargs
-            )
-            self._peer.counts.count_answer(answer)
-            self._peer.send(answer)
+            self._peer.send_error(Subscribe.code, message.request_id, subscription.refusal)
             return
         self._peer.send(Subscribed(message.request_id, subscription.id))
         asks_retained = message.options.get("get_retained", False)
@@ -188,12 +183,10 @@ class Subscriptions:
         # It may have ended again while this request waited for the gatekeeper.
         if found is not None:
             for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
-                self._peer.counts.events += 1
-                self._peer.send_event(EncodedMessage(event))
+                self._peer.send_event(SharedEvent(event))
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> None:
-        self._peer.counts.events += 1
-        self._peer.send_event(EncodedMessage(Event(subscription_id, random_publication_id(), *payload)))
+        self._peer.send_event(SharedEvent(Event(subscription_id, random_publication_id(), *payload)))
 
     def end(self) -> None:
         """Let all gatekeepers end, because the session does."""

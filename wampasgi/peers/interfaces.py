@@ -1,0 +1,45 @@
+"""The interfaces between a peer and the objects around it, and the way in which its session ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from wampasgi.protocol.messages import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended: the reason URI, the side that began, and whether GOODBYE went both ways."""
+
+    reason: str
+    ended_by: Literal["client", "server"]
+    orderly: bool = False
+
+
+class JoinedRouter(Protocol):
+    """The router of the realm, as far as a peer needs it."""
+
+    def leaving(self, session_id: int) -> None:
+        """End the subscriptions, registrations and calls of a session that begins to end."""
+
+    def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
+        """Answer the caller of an INVOCATION that cannot be serialized, with ``text`` as the reason."""
+
+    def may_continue(self, session_id: int, call: Call) -> bool:
+        """Return whether a CALL whose request ID was used before can be part of a progressive call."""
+
+
+class ServedSession(Protocol):
+    """An open session that is being served, as far as its peer needs it."""
+
+    def send_event(
+        self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
+    ) -> bool:
+        """Send an event to this session alone if it is subscribed to the topic; return whether it is."""
+
+    def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
+        """Take a subscription away from the session."""
+
+    def lost(self, dropped: int) -> None:
+        """Report the messages that the client has lost in one stretch of reading too slowly."""

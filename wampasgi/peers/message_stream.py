@@ -1,0 +1,172 @@
+"""WAMP messages on a transport: serialization, batches and the limits on what is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
+from wampasgi.limits import Limits
+from wampasgi.metrics import Counts
+from wampasgi.peers.transport import Data, Disconnected, Transport, size_on_wire
+from wampasgi.serializers import Subprotocol, check_nesting
+from wampasgi.types import ASGIEvent, RawMessage
+
+
+class MessageStream:
+    """Reads and writes the messages of one connection, session after session.
+
+    ``receive`` and ``send`` are the ASGI callables of the inner contract, for scope type ``wamp``.
+    ``receive_event`` with ``decode``, and ``write_one`` and ``write``, do the same without a dict around each
+    message.
+    """
+
+    __slots__ = (
+        "_batched",
+        "_data",
+        "_decode",
+        "_handshake_size",
+        "_harmless_length",
+        "_limits",
+        "_waiting",
+        "_write_one",
+        "counts",
+        "long_size",
+        "receive_event",
+        "subprotocol",
+        "transport",
+    )
+
+    def __init__(self, transport: Transport, subprotocol: Subprotocol, counts: Counts) -> None:
+        self.transport = transport
+        self.subprotocol = subprotocol
+        #: The counters of the bytes that are read and written.
+        self.counts = counts
+        #: Waits for the next event of the transport, which is for ``decode``.
+        self.receive_event = transport.receive_event
+        self._data = transport.data
+        self._write_one = transport.write_one
+        self._decode = subprotocol.serializer.decode
+        self._batched = subprotocol.batched
+        # The messages of a batch that are still to be read, the last one first. Each is decoded in its turn,
+        # because a batch can hold hundreds of thousands.
+        self._waiting: list[Data] = []
+        self._limits: Limits | None = None
+        # The largest HELLO or AUTHENTICATE, as long as these are what comes.
+        self._handshake_size = sys.maxsize
+        self._harmless_length: float = sys.maxsize
+        #: The bytes of the last message if it is so long that it may break a limit; the reader resets it.
+        self.long_size = 0
+
+    def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
+        """Hold messages to ``message_size``, ``nesting_depth`` and ``uri_length`` from now on.
+
+        During the ``handshake`` each message is held to ``handshake_size``, too.
+        """
+        self._limits = limits
+        self._handshake_size = limits.handshake_size if handshake else sys.maxsize
+        # A message that is no longer than this cannot break any of them: no character takes more than four
+        # bytes, and each level takes one character at least. So most messages cost one comparison.
+        most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
+        # As many of these as may wait stay below ``requests_bytes``, too.
+        lengths = (
+            min(limits.message_size, self._handshake_size) // 4,
+            limits.nesting_depth,
+            limits.uri_length,
+            limits.requests_bytes // most,
+        )
+        self._harmless_length = min(length for length in lengths if length is not None)
+
+    # Reading
+
+    def decode(self, event: Any) -> object:
+        """Return the message, or the first message of a batch, of an event; it is not validated yet.
+
+        Raises Disconnected at the end of the connection and RemoteProtocolError for data that is of the
+        wrong kind, too large, or malformed.
+        """
+        data = self._data(event)
+        length = len(data)
+        # Asking whether a text is ASCII costs nothing, and its length is its size then.
+        self.counts.bytes_received += length if type(data) is bytes or data.isascii() else size_on_wire(data)
+        if length <= self._harmless_length and not self._batched:
+            return self._decode(data)
+        if length > self._harmless_length:
+            self._check_size(data)
+        self._waiting = list(reversed(self.subprotocol.split(data)))
+        return self._next()
+
+    def _check_size(self, data: Data) -> None:
+        assert self._limits is not None, "without limits no length is too long"
+        most = self._limits.message_size
+        if 4 * len(data) > most and size_on_wire(data) > most:
+            raise _too_large("WebSocket message", size_on_wire(data), "message_size", most)
+
+    def _decode_long(self, data: Data) -> object:
+        self.long_size = size_on_wire(data)
+        if self.long_size > self._handshake_size:
+            raise _too_large("message before WELCOME", self.long_size, "handshake_size", self._handshake_size)
+        message = self._decode(data)
+        depth = None if self._limits is None else self._limits.nesting_depth
+        if depth is not None and len(data) > depth:
+            check_nesting(message, depth)
+        return message
+
+    def _next(self) -> object:
+        data = self._waiting.pop()
+        return self._decode(data) if len(data) <= self._harmless_length else self._decode_long(data)
+
+    # Writing
+
+    def write_one(self, encoded: Data, size: int) -> Awaitable[None]:
+        """Return what sends one serialized message when it is awaited.
+
+        That raises one of ``GONE`` if the client has gone. Nearly all messages go out this way, so it is not
+        a coroutine of its own.
+        """
+        if self._batched:
+            encoded = self.subprotocol.frame((encoded,))
+            size = size_on_wire(encoded)
+        self.counts.bytes_sent += size
+        return self._write_one(encoded)
+
+    async def write(self, encoded: Sequence[Data], size: int) -> None:
+        """Send serialized messages of ``size`` bytes in all; a batched subprotocol packs them together."""
+        if self.transport.closed:
+            return
+        if self._batched:
+            encoded = (self.subprotocol.frame(encoded),)
+            size = size_on_wire(encoded[0])
+        self.counts.bytes_sent += size
+        await self.transport.write(encoded)
+
+    # The inner ASGI contract
+
+    async def receive(self) -> ASGIEvent:
+        """ASGI ``receive``: return a ``wamp.message`` or ``wamp.disconnect`` event."""
+        try:
+            message = self._next() if self._waiting else self.decode(await self.receive_event())
+            return {"type": "wamp.message", "message": message}
+        except Disconnected as disconnected:
+            return {"type": "wamp.disconnect", "code": disconnected.code}
+
+    async def send(self, event: ASGIEvent) -> None:
+        """ASGI ``send``: take a ``wamp.message`` or ``wamp.close`` event."""
+        if event["type"] == "wamp.message":
+            message: RawMessage = event["message"]
+            encoded = self.subprotocol.serializer.encode(message)
+            await self.write((encoded,), size_on_wire(encoded))
+        elif event["type"] == "wamp.close":
+            await self.transport.close(event.get("reason", ""), code=event.get("code", 1000))
+        else:
+            raise ValueError(
+                f"send() got an event of type {event['type']!r}: a wamp scope takes "
+                f"'wamp.message' and 'wamp.close'"
+            )
+
+
+def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"a {what} of {size} bytes is over the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
+    )
