@@ -1,7 +1,7 @@
-"""One login for HTTP and WAMP: Starlette's signed session cookie says who a WebSocket belongs to.
+"""Share one login between HTTP and WAMP through Starlette's signed session cookie.
 
-Serve it with ``SESSION_KEY=... uvicorn examples.cookie_session:site``; WAMP clients connect to
-``ws://127.0.0.1:8000/ws`` and send the cookie that ``POST /login`` has set. Needs itsdangerous.
+Serve it with ``SESSION_KEY=... uvicorn examples.cookie_session:site``. WAMP clients connect to
+``ws://127.0.0.1:8000/ws`` and send the cookie that ``POST /login`` has set. Requires itsdangerous.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wampasgi import Application, Identity, Session, WAMPRoute
 
 passwords = {"alice": "secret-of-alice"}
 
-#: Browsers send cookies with the WebSockets of any site, so those of others are kept out here.
+#: A browser sends the cookie with a WebSocket that any site opens, so other origins are rejected.
 ORIGINS = {"http://127.0.0.1:8000", "https://shop.example.com"}
 
 wamp = Application()
@@ -66,7 +66,7 @@ site = Starlette(
         Route("/logout", log_out, methods=["POST"]),
         WAMPRoute("/ws", wamp),
     ],
-    # Around both, so that the WebSocket has the session, too.
+    # The middleware wraps both, so that the WebSocket has the session as well.
     middleware=[
         Middleware(SessionMiddleware, secret_key=os.environ.get("SESSION_KEY") or secrets.token_urlsafe(32))
     ],

@@ -1,8 +1,8 @@
-"""Users in a database that FastAPI and WAMP share: HTTP registers them, WAMP-CRA lets them in.
+"""Share a database of users between FastAPI and WAMP: register over HTTP, log in by WAMP-CRA.
 
-The database has no password, but the key that is derived from it. Serve it with
-``USERS_DB=users.sqlite uvicorn examples.database_users:api``; WAMP clients connect to
-``ws://127.0.0.1:8000/ws``. Needs aiosqlite.
+The database does not store passwords, only keys that are derived from them. Serve it with
+``USERS_DB=users.sqlite uvicorn examples.database_users:api``. WAMP clients connect to
+``ws://127.0.0.1:8000/ws``. Requires aiosqlite.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def connect() -> AsyncIterator[aiosqlite.Connection]:
         yield database
 
 
-# One dependency for the handlers of both, each of which looks for its own.
+# One annotation serves both frameworks: each one looks for its own ``Depends``.
 Database = Annotated[aiosqlite.Connection, fastapi.Depends(connect), wampasgi.Depends(connect)]
 
 
@@ -94,14 +94,14 @@ async def requirement(user: User) -> CRAAuthRequirement | None:
 
 
 async def identity(user: User) -> Identity | None:
-    """Who has proven to know the password; None denies who is locked out."""
+    """Return the identity of a user who has proven the password, or None if the account is locked."""
     return Identity(user=user["name"]) if user is not None and user["active"] else None
 
 
 wamp.set_cra_handlers(
     requirement,
     identity,
-    # Nobody learns from a challenge which names are taken.
+    # A challenge must not reveal which names exist.
     unknown=CRAAuthRequirement("-", "member", "users", salt=secrets.token_hex(16), iterations=ITERATIONS),
 )
 

@@ -1,6 +1,6 @@
-"""A FastAPI application whose HTTP handlers push to the subscribers of a topic.
+"""Publish events to WAMP subscribers from the HTTP handlers of a FastAPI application.
 
-Serve it with ``uvicorn examples.fastapi_app:api``; WAMP clients connect to ``ws://127.0.0.1:8000/ws``.
+Serve it with ``uvicorn examples.fastapi_app:api``. WAMP clients connect to ``ws://127.0.0.1:8000/ws``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def get_orders() -> dict[UUID, Order]:
     return orders
 
 
-# One dependency for the handlers of both, each of which looks for its own.
+# One annotation serves both frameworks: each one looks for its own ``Depends``.
 Orders = Annotated[dict[UUID, Order], fastapi.Depends(get_orders), wampasgi.Depends(get_orders)]
 
 wamp = wampasgi.Application()

@@ -1,7 +1,7 @@
-"""Tickets that are JSON Web Tokens: HTTP gives them out, and WAMP lets in who has one.
+"""Authenticate by JSON Web Tokens: HTTP issues them, and WAMP accepts them as tickets.
 
-Serve it with ``JWT_KEY=... uvicorn examples.jwt_ticket:api``, the key being 32 random characters or more;
-WAMP clients connect to ``ws://127.0.0.1:8000/ws``. Needs PyJWT.
+Serve it with ``JWT_KEY=... uvicorn examples.jwt_ticket:api``. The key needs at least 32 random characters.
+WAMP clients connect to ``ws://127.0.0.1:8000/ws``. Requires PyJWT.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def check_token(ticket: str) -> Identity | None:
         )
     except jwt.InvalidTokenError:
         return None
-    # Who the client is says the token, whatever it claims in HELLO.
+    # The token names the client, whatever authid HELLO claims.
     return Identity(user=claims, authid=claims["sub"], authrole=claims["role"])
 
 

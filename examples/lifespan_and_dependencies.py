@@ -1,4 +1,4 @@
-"""What lives as long as the application, as a session and as a call, and how handlers get it."""
+"""Provide handlers with values that live as long as the application, a session, or a call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from wampasgi import Application, Depends, Session
 
 
-# As long as the application: what is yielded is in `session.connection.state`.
+# Lives as long as the application. The yielded values are in `session.connection.state`.
 @asynccontextmanager
 async def lifespan(app: Application) -> AsyncIterator[dict[str, Any]]:
     with TemporaryDirectory() as folder:
@@ -26,7 +26,7 @@ app = Application(lifespan=lifespan)
 app.set_default_arg("metrics", {"sessions": 0})
 
 
-# As long as a session.
+# Lives as long as a session.
 async def count_session(metrics: dict[str, int]) -> AsyncIterator[None]:
     metrics["sessions"] += 1
     yield
@@ -36,9 +36,9 @@ async def count_session(metrics: dict[str, int]) -> AsyncIterator[None]:
 app.add_session_lifespan_handler(count_session)
 
 
-# As long as a call: committed when the call succeeds, rolled back when it fails.
+# Lives as long as a call. Commits if the call succeeds, and rolls back if it fails.
 def transaction(session: Session) -> Iterator[sqlite3.Connection]:
-    # The dependency and the handler run in worker threads, not always in the same.
+    # The dependency and the handler run in worker threads, possibly in different ones.
     connect = sqlite3.connect(session.connection.state.database, check_same_thread=False)
     with closing(connect) as database, database:
         yield database

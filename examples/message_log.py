@@ -1,4 +1,4 @@
-"""A realm's own ASGI middleware that logs every message of its sessions, both ways."""
+"""Log every message of a realm's sessions, in both directions, with ASGI middleware."""
 
 from __future__ import annotations
 

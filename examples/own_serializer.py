@@ -1,4 +1,4 @@
-"""A serializer of one's own: JSON, compressed, in binary messages, as ``wamp.2.json-zlib``."""
+"""Add a serializer: compressed JSON in binary messages, as ``wamp.2.json-zlib``."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class CompressedJSON:
 
     def decode(self, data: str | bytes) -> object:
         assert isinstance(data, bytes)
-        # A client may send a megabyte of zeros in a thousand bytes, and a gigabyte in a million.
+        # A thousand compressed bytes can expand to a megabyte, and a million to a gigabyte.
         decompressor = zlib.decompressobj()
         text = decompressor.decompress(data, LONGEST)
         if not decompressor.eof or decompressor.unused_data:
-            raise ValueError(f"it is cut short, goes on after its end or is longer than {LONGEST} bytes")
+            raise ValueError(f"the data is truncated, has trailing bytes, or expands to over {LONGEST} bytes")
         return JSON.decode(text.decode())
 
 

@@ -1,4 +1,4 @@
-"""A procedure that reports its progress and can fail half way."""
+"""Report the progress of a procedure, which can fail halfway."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def import_contacts(
     emails: set[str] = set()
     for done, contact in enumerate(contacts, 1):
         if contact.email in emails:
-            # Anything but a progress report is final: the generator is closed here.
+            # Any value except a progress report is final: the generator is closed here.
             yield RPCErrorResult("com.example.duplicate", [contact.email], {"imported": len(emails)})
         emails.add(contact.email)
         yield RPCProgressReport([done, len(contacts)])

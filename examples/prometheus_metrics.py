@@ -1,7 +1,7 @@
-"""What a WAMP app has done so far, for Prometheus to collect from ``/metrics``.
+"""Export the metrics of a WAMP application to Prometheus at ``/metrics``.
 
-Serve it with ``uvicorn examples.prometheus_metrics:app``; WAMP clients connect to ``ws://127.0.0.1:8000/ws``.
-It needs the package prometheus-client.
+Serve it with ``uvicorn examples.prometheus_metrics:app``. WAMP clients connect to ``ws://127.0.0.1:8000/ws``.
+Requires prometheus-client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def add(a: float, b: float) -> float:
     return a + b
 
 
-# What goes up and down; all the rest only grows.
+# These values go up and down. All others only grow.
 GAUGES = {
     ("sessions", "open"),
     ("sessions", "opening"),
@@ -37,7 +37,7 @@ GAUGES = {
 
 
 class WAMPCollector(Collector):
-    """Reads the metrics when Prometheus asks for them; nothing is kept up to date meanwhile."""
+    """Collect the metrics when Prometheus requests them, without any work in between."""
 
     def __init__(self, app: Application) -> None:
         self._app = app

@@ -1,6 +1,6 @@
-"""Two realms behind one socket: anybody joins the default realm, ``admins`` asks for a ticket.
+"""Serve two realms on one endpoint: the default realm is open, and ``admins`` requires a ticket.
 
-Serve it with ``uvicorn examples.two_realms:app``; ``make run`` does.
+Serve it with ``make run``, or with ``uvicorn examples.two_realms:app``.
 """
 
 from __future__ import annotations

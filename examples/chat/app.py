@@ -1,7 +1,7 @@
-"""A chat with rooms: a page of one file, and the realm behind it.
+"""Serve a chat with rooms: a page in a single file, and the realm that it connects to.
 
-Serve it with ``make chat``, or ``uvicorn examples.chat.app:app``, and open http://127.0.0.1:8000/ in two
-windows.
+Serve it with ``make chat``, or with ``uvicorn examples.chat.app:app``, and open http://127.0.0.1:8000/ in
+two windows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ ROOMS = ("lobby", "games", "music")
 chat = Realm("chat")
 wamp = Application([chat], allow_default_realm=False, limits=Limits(message_size=16 * 1024))
 
-# People publish to the rooms themselves. The router adds who they are, so nobody can borrow another's name.
+# Clients publish to the rooms directly. The router adds their authids, so nobody can use another name.
 for room in ROOMS:
     chat.allow(f"chat.room.{room}", "publish", "subscribe", disclose=True)
     chat.keep_history(f"chat.room.{room}", limit=100)
 
-# What the page needs of the meta API, and no more: others end sessions, or tell who is where.
+# The page needs only this part of the meta API. The rest can close sessions and locate people.
 for procedure in ("session.get", "subscription.get_events", "subscription.list_subscribers"):
     chat.allow(f"wamp.{procedure}", "call")
 for event in ("on_subscribe", "on_unsubscribe"):
@@ -40,10 +40,10 @@ async def rooms() -> list[list[str]]:
 
 
 async def enter(session: Session) -> None:
-    """Let in whoever has a name that nobody uses; among people who know each other that will do."""
+    """Admit a client with a valid, unused name. This is enough among people who know each other."""
     name = (session.authid or "").strip()
     if not 0 < len(name) <= 30:
-        await session.abort("chat.error.bad_name", "A name has 1 to 30 characters.")
+        await session.abort("chat.error.bad_name", "A name must have 1 to 30 characters.")
     elif any(other.authid == name for other in chat.sessions.values()):
         await session.abort("chat.error.name_taken", f"Somebody here is called {name} already.")
     else:
