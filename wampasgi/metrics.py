@@ -21,6 +21,7 @@ class Counts:
         "events",
         "joined",
         "other_errors",
+        "own_events",
         "overflows",
         "publications",
         "results",
@@ -36,9 +37,10 @@ class Counts:
         self.canceled = 0
         #: ERRORs for requests other than calls.
         self.other_errors = 0
-        #: Publications that the broker was given, and the EVENTs that they and the server sent.
+        #: Publications, the EVENTs that were sent, and those among them that the realm itself received.
         self.publications = 0
         self.events = 0
+        self.own_events = 0
         #: How often a client read too slowly, and the messages that it lost.
         self.overflows = 0
         self.dropped = 0

@@ -311,24 +311,30 @@ class Peer:
         outbound = self._outbound
         if outbound is None:
             return
-        self.counts.events += 1
         if not self._encode_directly:
             outbound.put_event(event.raw, 0)
             return
-        name = self._serializer.name
-        found = event.encodings.get(name)
+        found = event.encodings.get(self._serializer.name)
         if found is None:
-            if name in event.encodings:
-                # Another peer with this serializer has logged that it cannot carry the event.
+            found = self._encode_event(event)
+            if found is None:
                 return
-            try:
-                encoded = self._serializer.encode(event.raw)
-            except UnserializableValue as error:
-                event.encodings[name] = None
-                self._report_unserializable(event.raw, error)
-                return
-            found = event.encodings[name] = encoded, size_on_wire(encoded)
-        outbound.put_event(*found)
+        encoded, size = found
+        outbound.put_event(encoded, size)
+
+    def _encode_event(self, event: SharedEvent) -> tuple[str | bytes, int] | None:
+        name = self._serializer.name
+        if name in event.encodings:
+            # Another peer with this serializer has logged that it cannot carry the event.
+            return None
+        try:
+            encoded = self._serializer.encode(event.raw)
+        except UnserializableValue as error:
+            event.encodings[name] = None
+            self._report_unserializable(event.raw, error)
+            return None
+        found = event.encodings[name] = encoded, size_on_wire(encoded)
+        return found
 
     def send_topic_event(
         self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]

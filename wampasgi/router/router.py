@@ -178,6 +178,7 @@ class Router(Generic[S]):
         recipients = self._recipients
         for delivery in publication.deliveries:
             event = SharedEvent(delivery.event, publisher_id)
+            self.counts.events += len(delivery.recipients)
             for session_id in delivery.recipients:
                 recipients[session_id].send_event(event)
         return publication
@@ -262,7 +263,7 @@ class Router(Generic[S]):
                 "canceled": counts.canceled,
             },
             "errors": {"sent": counts.call_errors + counts.canceled + counts.other_errors},
-            "events": {"published": counts.publications, "sent": counts.events},
+            "events": {"published": counts.publications, "sent": counts.events - counts.own_events},
             "overflows": {"stretches": counts.overflows, "dropped": counts.dropped},
             "bytes": {"received": counts.bytes_received, "sent": counts.bytes_sent},
             "router": {

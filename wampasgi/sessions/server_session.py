@@ -83,6 +83,7 @@ class ServerSession:
 
     def send_event(self, event: SharedEvent) -> None:
         """Take an EVENT for listeners and handlers."""
+        self._router.counts.own_events += 1
         received = self.subscriptions.take(event.message)
         subscription = self.subscriptions.handled(event.message.subscription_id)
         # Handlers get no meta events: there may be no task that could run them.

@@ -183,9 +183,11 @@ class Subscriptions:
         # It may have ended again while this request waited for the gatekeeper.
         if found is not None:
             for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
+                self._peer.counts.events += 1
                 self._peer.send_event(SharedEvent(event))
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> None:
+        self._peer.counts.events += 1
         self._peer.send_event(SharedEvent(Event(subscription_id, random_publication_id(), *payload)))
 
     def end(self) -> None:
