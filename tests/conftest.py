@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -58,3 +59,14 @@ def no_failure_is_only_logged(request: pytest.FixtureRequest) -> Iterator[None]:
         for record in failures.records:
             assert record.exc_info is not None
             pytest.fail(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail tests that would be skipped in CI: there everything that tests need is installed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} would be skipped, which CI does not allow: {reason}"
+    return report
