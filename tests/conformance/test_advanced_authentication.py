@@ -22,28 +22,27 @@ from tests.auth.peers import (
     public_key,
     wire,
 )
-from tests.conformance.clients import (
+from tests.conformance.vocabulary import asyncio_only
+from tests.specification import (
     ABORT,
     AUTHENTICATE,
-    BASIC_ROLES,
+    AUTHENTICATION_FAILED,
     CALL,
     CHALLENGE,
     GOODBYE,
     HELLO,
+    ISO_8601_UTC,
     MAX_ID,
-    PROTOCOL_VIOLATION,
+    NO_MATCHING_AUTH_METHOD,
     SUBSCRIBE,
     WELCOME,
-    assert_aborted,
-    asyncio_only,
 )
+from tests.wamp_client import BASIC
 from wampasgi import Application, Realm
 
 pytestmark = pytest.mark.anyio
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-NO_MATCHING = "wamp.error.no_matching_auth_method"
-AUTHENTICATION_FAILED = "wamp.error.authentication_failed"
 
 
 def office_of(method: str) -> Application:
@@ -78,7 +77,7 @@ async def test_authentication_that_fails_must_be_answered_with_abort(method: Met
     async with wire(method.app()) as on:
         answer = await authenticate(on, method.client(authid, "wrong"))
         assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
-        await on.websocket.closed()
+        await on.closed()
 
 
 @asyncio_only
@@ -90,7 +89,7 @@ async def test_client_that_offers_no_method_of_the_realm_is_aborted(
     details = {} if authmethods is None else {"authmethods": authmethods}
     async with wire(method.app()) as on:
         answer = await on.hello(**{**method.client("joe").hello(), "authmethods": None, **details})
-        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING)
+        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
 @asyncio_only
@@ -108,7 +107,7 @@ async def test_router_skips_forward_to_a_method_that_it_can_perform(method: Meth
 @pytest.mark.parametrize(
     "message",
     [
-        [HELLO, "office", {"roles": BASIC_ROLES}],
+        [HELLO, "office", BASIC],
         [WELCOME, 1, {}],
         [GOODBYE, {}, "wamp.close.close_realm"],
         [CALL, 1, {}, "whoami"],
@@ -128,7 +127,7 @@ async def test_anything_but_a_valid_authenticate_after_challenge_is_a_protocol_e
     async with wire(method.app()) as on:
         await on.hello(**method.client("joe").hello())
         await on.send(*message)
-        await assert_aborted(on.websocket, PROTOCOL_VIOLATION)
+        await on.expect_abort()
 
 
 @every_method
@@ -136,7 +135,7 @@ async def test_abort_of_a_challenged_client_is_never_replied_to(method: Method) 
     async with wire(method.app()) as on:
         await on.hello(**method.client("joe").hello())
         await on.send(ABORT, {}, "com.myapp.no")
-        await on.websocket.closed()
+        await on.closed()
 
 
 @every_method
@@ -147,7 +146,7 @@ async def test_challenge_is_answered_once(method: Method) -> None:
         answer = client.answer(challenge[2])
         assert (await on.ask(AUTHENTICATE, *answer))[0] == WELCOME
         await on.send(AUTHENTICATE, *answer)
-        await assert_aborted(on.websocket)
+        await on.expect_abort()
 
 
 @asyncio_only
@@ -155,8 +154,8 @@ async def test_challenge_is_answered_once(method: Method) -> None:
 async def test_answer_that_is_not_sent_in_due_time_is_aborted(method: Method) -> None:
     async with wire(method.app(handshake_timeout=0.3)) as on:
         assert (await on.hello(**method.client("joe").hello()))[0] == CHALLENGE
-        assert (await on.receive())[0] == ABORT
-        await on.websocket.closed()
+        await on.expect(ABORT)
+        await on.closed()
 
 
 @asyncio_only
@@ -181,8 +180,8 @@ async def test_answer_to_an_earlier_challenge_is_worth_nothing(method: Method) -
 )
 async def test_attributes_of_authentication_have_their_types(details: dict[str, Any]) -> None:
     async with wire(office_of("ticket")) as on:
-        await on.send(HELLO, "office", {"roles": BASIC_ROLES, **details})
-        await assert_aborted(on.websocket)
+        await on.send(HELLO, "office", {**BASIC, **details})
+        await on.expect_abort()
 
 
 # Ticket
@@ -214,13 +213,13 @@ async def test_cra_challenge_must_be_a_json_object_with_seven_members() -> None:
         "session",
     }
     assert challenge["authmethod"] == "wampcra"
-    # What the session will be let in as.
+    # The identity that the session will get.
     assert challenge["session"] == welcome[1]
     for name in "authid", "authrole", "authprovider":
         assert challenge[name] == welcome[2][name]
     assert isinstance(challenge["nonce"], str)
     assert len(challenge["nonce"]) >= 16
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", challenge["timestamp"])
+    assert re.fullmatch(ISO_8601_UTC, challenge["timestamp"])
     age = datetime.now(UTC) - datetime.fromisoformat(challenge["timestamp"])
     assert timedelta(minutes=-1) < age < timedelta(minutes=1)
 
@@ -240,7 +239,7 @@ async def test_authid_must_be_provided_for_methods_that_look_it_up(method: str) 
         hello = METHODS[method].client("joe").hello()
         del hello["authid"]
         answer = await on.hello(**hello)
-        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING)
+        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
 async def test_session_id_of_a_challenge_is_an_id() -> None:
@@ -355,7 +354,7 @@ async def test_public_key_is_required(pubkey: object) -> None:
     async with wire(office_of("cryptosign")) as on:
         hello = CryptosignClient("joe").hello()
         answer = await on.hello(**{**hello, "authextra": {"pubkey": pubkey}})
-        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING)
+        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
 @asyncio_only
