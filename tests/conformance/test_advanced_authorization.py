@@ -24,7 +24,7 @@ ACTIONS: dict[str, list[Any]] = {
 @asyncio_only
 @pytest.mark.parametrize("allowed", ACTIONS)
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_each_action_on_a_uri_is_allowed_or_denied_by_itself(allowed: str, action: str) -> None:
+async def test_each_action_on_a_uri_is_allowed_or_denied_separately(allowed: str, action: str) -> None:
     app = Application()
 
     @app.authorizer
@@ -54,7 +54,7 @@ async def test_pattern_that_matches_more_than_is_allowed_is_denied(match: str) -
             assert await client.request_error(code, {"match": match}, pattern) == NOT_AUTHORIZED
 
 
-async def test_subscriber_keeps_receiving_what_it_was_allowed_to() -> None:
+async def test_subscriber_receives_events_for_a_topic_that_it_was_allowed_to_subscribe_to() -> None:
     app = Application()
     app.allow(TOPIC, "subscribe", "publish")
     async with clients(app, BASIC, BASIC) as [publisher, subscriber]:

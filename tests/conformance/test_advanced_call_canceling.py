@@ -108,7 +108,7 @@ async def test_cancel_of_an_unknown_or_finished_call_is_not_answered(options: di
         await caller.expect_nothing()
 
 
-async def test_cancel_reaches_only_calls_of_the_session_that_sends_it() -> None:
+async def test_cancel_only_affects_calls_of_the_session_that_sends_it() -> None:
     async with clients(open_app(), CANCELING, CANCELING, CANCELING) as [caller, callee, other]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {}, PROCEDURE)
@@ -128,7 +128,7 @@ async def test_cancel_without_a_mode_ends_the_call_too() -> None:
 
 @asyncio_only
 @pytest.mark.parametrize("mode", ["KILL", "abort", "", 1, True, ["kill"]], ids=str)
-async def test_mode_is_one_of_the_three(mode: object) -> None:
+async def test_mode_must_be_one_of_the_three(mode: object) -> None:
     async with clients(open_app(), CANCELING) as [caller]:
         await caller.send(CANCEL, 1, {"mode": mode})
         await caller.expect_abort()
@@ -145,7 +145,7 @@ async def test_call_is_answered_once_however_often_it_is_canceled() -> None:
         await caller.expect_nothing()
 
 
-async def test_caller_that_waits_for_a_killed_callee_is_told_when_that_leaves() -> None:
+async def test_caller_that_waits_for_a_killed_callee_gets_canceled_when_the_callee_leaves() -> None:
     async with pending_call(CANCELING, CANCELING) as [caller, callee]:
         await caller.send(CANCEL, 1, {"mode": "kill"})
         await callee.expect(INTERRUPT)
@@ -157,7 +157,7 @@ async def test_caller_that_waits_for_a_killed_callee_is_told_when_that_leaves() 
 
 
 @pytest.mark.parametrize("mode", [*MODES, None])
-async def test_call_of_a_servers_procedure_is_canceled_in_every_mode(mode: str | None) -> None:
+async def test_call_to_a_procedure_of_the_server_is_canceled_in_every_mode(mode: str | None) -> None:
     app = open_app()
     started, release, ended = anyio.Event(), anyio.Event(), anyio.Event()
     outcome: list[str] = []
@@ -187,7 +187,7 @@ async def test_call_of_a_servers_procedure_is_canceled_in_every_mode(mode: str |
     assert outcome == ["finished" if mode == "skip" else "interrupted"]
 
 
-async def test_kill_of_a_servers_procedure_is_answered_when_its_handler_has_ended() -> None:
+async def test_kill_of_a_call_to_the_server_is_answered_when_the_handler_has_ended() -> None:
     app = open_app()
     started, cleaned = anyio.Event(), anyio.Event()
 
@@ -209,7 +209,7 @@ async def test_kill_of_a_servers_procedure_is_answered_when_its_handler_has_ende
         await caller.expect_error(CALL, 1, CANCELED)
 
 
-async def test_no_progress_follows_the_error_of_a_canceled_servers_procedure() -> None:
+async def test_no_progress_follows_the_error_for_a_canceled_call_to_the_server() -> None:
     app = open_app()
 
     @app.procedure(PROCEDURE)

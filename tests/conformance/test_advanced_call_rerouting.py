@@ -27,7 +27,7 @@ async def test_single_responds_with_no_available_callee() -> None:
     # Of three callees; with roundrobin the first one has answered a call before.
     [("roundrobin", [1, 2, 0]), ("first", [0, 1, 2]), ("last", [2, 1, 0])],
 )
-async def test_call_is_rerouted_by_the_rule_of_its_policy(policy: str, order: list[int]) -> None:
+async def test_call_is_rerouted_by_the_policy_of_its_registration(policy: str, order: list[int]) -> None:
     async with clients(open_app(), *[REROUTE] * 4) as [caller, *callees]:
         for callee in callees:
             await callee.register(PROCEDURE, invoke=policy)

@@ -29,7 +29,7 @@ CANCELING = announcing("call_canceling")
 FORWARDING = announcing("call_timeout", "call_canceling")
 
 
-async def test_timeout_interrupts_a_callee_with_call_canceling_as_killnowait() -> None:
+async def test_timeout_acts_as_killnowait_on_a_callee_with_call_canceling() -> None:
     async with clients(open_app(), BASIC, CANCELING) as [caller, callee]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {"timeout": 5}, PROCEDURE)
@@ -42,7 +42,7 @@ async def test_timeout_interrupts_a_callee_with_call_canceling_as_killnowait() -
         await caller.expect_nothing()
 
 
-async def test_timeout_leaves_a_callee_without_call_canceling_alone_as_skip() -> None:
+async def test_timeout_acts_as_skip_on_a_callee_without_call_canceling() -> None:
     async with pending_call(BASIC, BASIC, timeout=5) as [caller, callee]:
         await caller.expect_error(CALL, 1, TIMEOUT)
         await callee.expect_nothing()
@@ -68,7 +68,7 @@ async def test_result_in_time_is_not_followed_by_a_timeout() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"timeout": 0}], ids=str)
-async def test_timeouts_are_deactivated_by_0_or_no_timeout(options: dict[str, Any]) -> None:
+async def test_call_with_timeout_0_or_without_a_timeout_never_times_out(options: dict[str, Any]) -> None:
     async with clients(open_app(), BASIC, FORWARDING) as [caller, callee]:
         await callee.register(PROCEDURE, forward_timeout=True)
         await caller.send(CALL, 1, options, PROCEDURE)
@@ -81,13 +81,13 @@ async def test_timeouts_are_deactivated_by_0_or_no_timeout(options: dict[str, An
 
 @asyncio_only
 @pytest.mark.parametrize("timeout", [-1, 0.5, "100", True, [1]], ids=str)
-async def test_timeout_is_a_non_negative_integer(timeout: object) -> None:
+async def test_timeout_must_be_a_non_negative_integer(timeout: object) -> None:
     async with clients(open_app(), BASIC) as [caller]:
         await caller.send(CALL, 1, {"timeout": timeout}, PROCEDURE)
         await caller.expect_abort()
 
 
-async def test_timeout_is_forwarded_to_a_callee_that_registered_so() -> None:
+async def test_timeout_is_forwarded_to_a_callee_that_registered_with_forward_timeout() -> None:
     async with clients(open_app(), BASIC, FORWARDING) as [caller, callee]:
         await callee.register(PROCEDURE, forward_timeout=True)
         await caller.send(CALL, 1, {"timeout": 5}, PROCEDURE)
@@ -106,7 +106,7 @@ async def test_timeout_is_forwarded_to_a_callee_that_registered_so() -> None:
     [(FORWARDING, {}), (FORWARDING, {"forward_timeout": False}), (CANCELING, {"forward_timeout": True})],
     ids=["not asked for", "refused", "not announced"],
 )
-async def test_timeout_is_the_dealers_where_it_is_not_forwarded(
+async def test_dealer_enforces_a_timeout_that_it_does_not_forward(
     callee_details: dict[str, Any], options: dict[str, Any]
 ) -> None:
     async with clients(open_app(), BASIC, callee_details) as [caller, callee]:
@@ -117,7 +117,7 @@ async def test_timeout_is_the_dealers_where_it_is_not_forwarded(
 
 
 @asyncio_only
-async def test_timeout_of_a_progressive_call_is_the_time_between_its_results() -> None:
+async def test_timeout_of_a_progressive_call_is_the_time_between_results() -> None:
     features = announcing("progressive_call_results", "call_canceling")
     async with pending_call(features, features, timeout=600, receive_progress=True) as [caller, callee]:
         for _ in range(3):
@@ -129,9 +129,7 @@ async def test_timeout_of_a_progressive_call_is_the_time_between_its_results() -
         await callee.expect(INTERRUPT)
 
 
-async def test_timeout_is_the_dealers_again_where_a_call_is_rerouted_to_a_callee_that_does_not_keep_it() -> (
-    None
-):
+async def test_dealer_enforces_the_timeout_of_a_call_rerouted_to_a_callee_that_does_not() -> None:
     async with clients(open_app(), BASIC, FORWARDING, CANCELING) as [caller, enforcing, other]:
         await enforcing.register(PROCEDURE, invoke="first", forward_timeout=True)
         await other.register(PROCEDURE, invoke="first")
@@ -143,7 +141,7 @@ async def test_timeout_is_the_dealers_again_where_a_call_is_rerouted_to_a_callee
         assert await other.receive() == [INTERRUPT, 1, {"mode": "killnowait"}]
 
 
-async def test_procedure_of_the_server_times_out_and_is_cancelled() -> None:
+async def test_procedure_of_the_server_is_cancelled_when_it_times_out() -> None:
     app = open_app()
     cancelled = anyio.Event()
 
@@ -160,7 +158,7 @@ async def test_procedure_of_the_server_times_out_and_is_cancelled() -> None:
 
 
 @asyncio_only
-async def test_timeout_of_a_servers_procedure_is_the_time_between_its_results_too() -> None:
+async def test_timeout_of_a_progressive_call_to_the_server_is_the_time_between_results() -> None:
     app = open_app()
 
     @app.procedure(PROCEDURE)

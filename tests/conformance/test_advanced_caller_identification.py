@@ -41,7 +41,7 @@ def identity_of(client: WAMPClient, role: str) -> dict[str, Any]:
     }
 
 
-async def test_caller_that_asks_for_it_must_be_disclosed_with_its_session_id() -> None:
+async def test_caller_that_requests_disclosure_must_be_disclosed_with_its_session_id() -> None:
     async with clients(open_app(), FEATURES, FEATURES) as [caller, callee]:
         registration_id = await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {"disclose_me": True}, PROCEDURE, ["Hello, world!"])
@@ -73,13 +73,13 @@ async def test_callee_may_request_the_disclosure_of_its_callers() -> None:
         assert (await callee.expect(INVOCATION))[3] == identity_of(caller, "caller")
 
 
-async def test_callee_that_may_not_know_its_callers_cannot_register_so() -> None:
+async def test_callee_that_may_not_know_its_callers_cannot_request_their_disclosure() -> None:
     async with clients(discreet_router(), FEATURES) as [callee]:
         error = await callee.request_error(REGISTER, {"disclose_caller": True}, PROCEDURE)
         assert error == "wamp.error.option_not_allowed"
 
 
-async def test_publisher_that_asks_for_it_is_disclosed_with_its_session_id() -> None:
+async def test_publisher_that_requests_disclosure_is_disclosed_with_its_session_id() -> None:
     async with clients(open_app(), FEATURES, BASIC) as [publisher, subscriber]:
         subscription_id = await subscriber.subscribe(TOPIC)
         await publisher.send(PUBLISH, 1, {"disclose_me": True}, TOPIC, ["Hello, world!"])
@@ -101,7 +101,7 @@ async def test_broker_may_deny_a_publishers_request_to_disclose_its_identity() -
         await publisher.publish(TOPIC, disclose_me=False)
 
 
-async def test_disclosed_caller_is_named_in_every_part_of_a_progressive_call() -> None:
+async def test_every_invocation_of_a_progressive_call_discloses_the_caller() -> None:
     features = announcing("progressive_call_invocations", "call_canceling", "caller_identification")
     async with clients(open_app(), features, features) as [caller, callee]:
         await callee.register(PROCEDURE)

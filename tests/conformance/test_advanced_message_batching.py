@@ -105,7 +105,7 @@ async def test_single_message_is_a_batch_of_length_1(batch: Format) -> None:
 
 
 @batched
-async def test_several_messages_in_one_websocket_message_are_taken_in_order(batch: Format) -> None:
+async def test_messages_of_a_batch_are_handled_in_order(batch: Format) -> None:
     async with accepted(BatchedClient(batch)) as client:
         await client.send_batch(
             [HELLO, "realm", BASIC],

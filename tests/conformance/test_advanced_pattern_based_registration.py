@@ -45,7 +45,7 @@ async def check_routing(registered: dict[str, str], calls: dict[str, str | None]
 
 
 @asyncio_only
-async def test_prefix_matches_whatever_begins_with_it() -> None:
+async def test_prefix_matches_every_uri_that_begins_with_it() -> None:
     prefix = "com.myapp.myobject1"
     calls = {
         "com.myapp.myobject1.myprocedure1": prefix,
@@ -73,7 +73,7 @@ async def test_wildcard_matches_exactly_one_component() -> None:
 
 
 @asyncio_only
-async def test_exact_registration_matches_nothing_else() -> None:
+async def test_exact_registration_matches_no_other_uri() -> None:
     calls = {"com.myapp": "com.myapp", "com.myapp.a": None, "com.myap": None, "com.Myapp": None}
     await check_routing({"com.myapp": "exact"}, calls)
 
@@ -168,7 +168,7 @@ async def test_subset_of_a_pattern_cannot_be_unregistered() -> None:
         ("wildcard", "com..#", False),
     ],
 )
-async def test_empty_components_are_allowed_where_they_denote_a_pattern(
+async def test_empty_components_are_allowed_if_they_denote_a_pattern(
     match: str, uri: str, valid: bool
 ) -> None:
     async with clients(open_app(), PATTERNS) as [client]:

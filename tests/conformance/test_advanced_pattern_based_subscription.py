@@ -30,7 +30,7 @@ async def received_topics(match: str, pattern: str, topics: list[str]) -> list[s
 
 
 @asyncio_only
-async def test_prefix_matches_whatever_begins_with_it() -> None:
+async def test_prefix_matches_every_uri_that_begins_with_it() -> None:
     matching = [
         "com.myapp.topic.emergency.11",
         "com.myapp.topic.emergency-low",
@@ -50,12 +50,12 @@ async def test_wildcard_matches_exactly_one_component() -> None:
 
 
 @asyncio_only
-async def test_pattern_without_an_empty_component_still_names_the_topic() -> None:
+async def test_event_for_a_wildcard_without_empty_components_also_has_its_topic() -> None:
     assert await received_topics("wildcard", "com.myapp", ["com.myapp", "com.myapp.a"]) == ["com.myapp"]
 
 
 @asyncio_only
-async def test_exact_is_the_default_and_matches_nothing_else() -> None:
+async def test_exact_subscription_matches_no_other_topic() -> None:
     assert await received_topics("exact", "com.myapp", ["com.myapp", "com.myapp.a", "com.myap"]) == [
         "com.myapp"
     ]
@@ -79,7 +79,7 @@ async def test_event_is_delivered_for_each_matching_subscription_as_the_same_pub
     assert sorted(event[3].get("topic", "") for event in events) == ["", *["com.myapp.a"] * 3]
 
 
-async def test_all_subscribers_of_one_subscription_are_given_the_same_id() -> None:
+async def test_all_subscribers_of_a_subscription_get_the_same_id() -> None:
     async with clients(open_app(), PATTERNS, PATTERNS) as [one, other]:
         for match in "exact", "prefix", "wildcard":
             subscription_id = await one.subscribe("com.myapp", match=match)

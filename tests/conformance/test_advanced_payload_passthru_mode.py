@@ -49,7 +49,7 @@ async def test_attributes_and_payload_are_forwarded_untouched(attributes: dict[s
         assert await caller.receive() == [ERROR, CALL, 25472, attributes, "com.myapp.error", PAYLOAD]
 
 
-async def test_passthru_goes_with_progressive_results() -> None:
+async def test_passthru_can_be_combined_with_progressive_results() -> None:
     async with clients(open_app(), PASSTHRU, PASSTHRU) as [caller, callee]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {**ENCRYPTED, "receive_progress": True}, PROCEDURE, PAYLOAD)
@@ -58,7 +58,7 @@ async def test_passthru_goes_with_progressive_results() -> None:
         assert await caller.receive() == [RESULT, 1, {**ENCRYPTED, "progress": True}, PAYLOAD]
 
 
-async def test_caller_that_has_not_announced_it_is_aborted() -> None:
+async def test_caller_that_has_not_announced_the_feature_is_aborted() -> None:
     async with clients(open_app(), BASIC, PASSTHRU) as [caller, callee]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 1, CUSTOM, PROCEDURE, PAYLOAD)
@@ -66,14 +66,14 @@ async def test_caller_that_has_not_announced_it_is_aborted() -> None:
         await callee.expect_nothing()
 
 
-async def test_callee_that_does_not_support_it_is_feature_not_supported() -> None:
+async def test_call_fails_with_feature_not_supported_if_the_callee_does_not_support_it() -> None:
     async with clients(open_app(), PASSTHRU, BASIC) as [caller, callee]:
         await callee.register(PROCEDURE)
         assert await caller.request_error(CALL, CUSTOM, PROCEDURE) == FEATURE_NOT_SUPPORTED
         await callee.expect_nothing()
 
 
-async def test_callee_that_yields_without_having_announced_it_is_aborted() -> None:
+async def test_callee_that_yields_without_having_announced_the_feature_is_aborted() -> None:
     async with pending_call(PASSTHRU, BASIC) as [caller, callee]:
         await callee.send(YIELD, 1, CUSTOM, PAYLOAD)
         await callee.expect_abort()
@@ -81,7 +81,7 @@ async def test_callee_that_yields_without_having_announced_it_is_aborted() -> No
 
 
 @pytest.mark.parametrize("progress", [False, True])
-async def test_callee_is_told_that_the_caller_does_not_support_it(
+async def test_yield_fails_with_feature_not_supported_if_the_caller_does_not_support_it(
     progress: bool,
 ) -> None:
     caller_details = announcing("progressive_call_results")
@@ -97,7 +97,7 @@ async def test_callee_is_told_that_the_caller_does_not_support_it(
 
 
 @pytest.mark.parametrize("options", [{"ppt_scheme": ""}, {"ppt_serializer": "cbor"}], ids=str)
-async def test_passthru_is_recognized_by_a_scheme_that_is_not_empty(options: dict[str, Any]) -> None:
+async def test_passthru_is_recognized_by_a_non_empty_scheme(options: dict[str, Any]) -> None:
     # With neither side announcing the feature, passthru mode would abort the caller.
     async with pending_call(BASIC, BASIC, **options):
         pass
@@ -106,7 +106,7 @@ async def test_passthru_is_recognized_by_a_scheme_that_is_not_empty(options: dic
 @asyncio_only
 @pytest.mark.parametrize("name", ENCRYPTED)
 @pytest.mark.parametrize("wrong", [5, ["text"], {}], ids=str)
-async def test_attributes_are_strings(name: str, wrong: object) -> None:
+async def test_attributes_must_be_strings(name: str, wrong: object) -> None:
     attributes = {**ENCRYPTED, name: wrong}
     for answer in [YIELD, 1, attributes], [ERROR, INVOCATION, 1, attributes, "com.myapp.error"]:
         async with pending_call(PASSTHRU, PASSTHRU) as [caller, callee]:

@@ -51,7 +51,7 @@ async def test_progress_false_needs_no_announcement() -> None:
     [BASIC, announcing("progressive_call_invocations"), announcing("call_canceling")],
     ids=["basic", "without call_canceling", "without progressive_call_invocations"],
 )
-async def test_callee_that_does_not_support_it_is_feature_not_supported(
+async def test_call_fails_with_feature_not_supported_if_the_callee_does_not_support_it(
     callee_details: dict[str, Any],
 ) -> None:
     async with clients(open_app(), PARTS, callee_details) as [caller, callee]:
@@ -66,9 +66,7 @@ async def test_callee_that_does_not_support_it_is_feature_not_supported(
 
 
 @pytest.mark.parametrize("spelling", ["call_canceling", "call_cancelling"])
-async def test_callee_may_spell_call_canceling_as_the_section_on_progressive_calls_does(
-    spelling: str,
-) -> None:
+async def test_callee_may_use_either_spelling_of_call_canceling(spelling: str) -> None:
     callee_details = announcing("progressive_call_invocations", spelling)
     async with clients(open_app(), PARTS, callee_details) as [caller, callee]:
         await callee.register(PROCEDURE)
@@ -76,7 +74,7 @@ async def test_callee_may_spell_call_canceling_as_the_section_on_progressive_cal
         assert (await callee.expect(INVOCATION))[3] == MORE
 
 
-async def test_parts_of_a_call_have_one_request_id_on_both_sides() -> None:
+async def test_parts_of_a_call_share_one_request_id_on_both_sides() -> None:
     async with clients(open_app(), PARTS, PARTS) as [caller, callee]:
         registration_id = await callee.register(PROCEDURE)
         await caller.send(CALL, 77245, MORE, PROCEDURE, [50.450001, 30.523333])
@@ -90,7 +88,7 @@ async def test_parts_of_a_call_have_one_request_id_on_both_sides() -> None:
         assert await caller.receive() == [RESULT, 77245, {}, ["done"]]
 
 
-async def test_last_part_may_say_progress_false() -> None:
+async def test_last_part_may_have_progress_false() -> None:
     async with clients(open_app(), PARTS, PARTS) as [caller, callee]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 1, MORE, PROCEDURE)
@@ -116,13 +114,13 @@ async def test_all_parts_go_to_the_callee_that_got_the_first(policy: str) -> Non
             assert await caller.receive() == [RESULT, request_id, {}]
 
 
-async def test_callee_is_interrupted_when_the_caller_leaves_between_the_parts() -> None:
+async def test_callee_is_interrupted_when_the_caller_leaves_between_parts() -> None:
     async with pending_call(PARTS, PARTS, **MORE) as [caller, callee]:
         await caller.leave()
         assert await callee.receive() == [INTERRUPT, 1, {"mode": "killnowait"}]
 
 
-async def test_caller_gets_canceled_when_the_callee_leaves_between_the_parts() -> None:
+async def test_caller_gets_canceled_when_the_callee_leaves_between_parts() -> None:
     async with pending_call(PARTS, PARTS, **MORE) as [caller, callee]:
         await callee.disconnect()
         await caller.expect_error(CALL, 1, CANCELED)
@@ -141,7 +139,7 @@ async def test_caller_gets_canceled_when_the_callee_leaves_between_the_parts() -
     ids=["yield", "error", "unavailable"],
 )
 @pytest.mark.parametrize("checked", [True, False])
-async def test_part_that_comes_after_the_call_was_completed_must_be_discarded(
+async def test_part_that_arrives_after_the_call_has_ended_must_be_discarded(
     answer: list[Any], code: int, checked: bool
 ) -> None:
     async with clients(open_app(check_request_ids=checked), PARTS, PARTS) as [caller, callee]:
@@ -159,7 +157,7 @@ async def test_part_that_comes_after_the_call_was_completed_must_be_discarded(
         assert callee.arrived() == 0
 
 
-async def test_part_that_comes_after_the_call_was_canceled_is_discarded() -> None:
+async def test_part_that_arrives_after_the_call_was_canceled_is_discarded() -> None:
     async with pending_call(PARTS, PARTS, **MORE) as [caller, callee]:
         await caller.send(CANCEL, 1, {"mode": "killnowait"})
         await caller.expect_error(CALL, 1, CANCELED)
@@ -172,7 +170,7 @@ async def test_part_that_comes_after_the_call_was_canceled_is_discarded() -> Non
 # Verification of CALL request IDs
 
 
-async def test_parts_are_no_new_requests_in_the_sequence_of_ids() -> None:
+async def test_further_parts_do_not_count_in_the_sequence_of_request_ids() -> None:
     async with clients(open_app(check_request_ids=True), PARTS, PARTS) as [caller, callee]:
         await callee.register("foo")
         await callee.register("bar")
@@ -199,7 +197,7 @@ async def test_parts_are_no_new_requests_in_the_sequence_of_ids() -> None:
     ],
     ids=str,
 )
-async def test_gap_or_an_id_of_no_progressive_call_is_a_protocol_violation_where_ids_are_checked(
+async def test_gap_or_an_id_of_no_progressive_call_is_a_protocol_violation_if_ids_are_checked(
     calls: list[list[Any]],
 ) -> None:
     async with clients(open_app(check_request_ids=True), PARTS, PARTS) as [caller, callee]:
@@ -214,7 +212,7 @@ async def test_gap_or_an_id_of_no_progressive_call_is_a_protocol_violation_where
 # With progressive results and options
 
 
-async def test_two_way_stream() -> None:
+async def test_call_may_stream_in_both_directions() -> None:
     async with clients(open_app(), PARTS, PARTS) as [caller, callee]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 9, {"progress": True, "receive_progress": True}, PROCEDURE)
@@ -260,7 +258,7 @@ async def test_options_of_further_parts_must_be_ignored() -> None:
         ]
 
 
-async def test_procedure_of_the_server_does_not_support_it() -> None:
+async def test_procedures_of_the_server_do_not_support_it() -> None:
     app = open_app()
 
     @app.procedure(PROCEDURE)

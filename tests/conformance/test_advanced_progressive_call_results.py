@@ -65,7 +65,7 @@ async def test_callee_is_not_required_to_produce_progressive_results() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"receive_progress": False}], ids=str)
-async def test_caller_that_did_not_ask_gets_the_final_result_alone(
+async def test_caller_that_did_not_ask_for_progress_gets_only_the_final_result(
     options: dict[str, Any],
 ) -> None:
     async with clients(open_app(), PROGRESS, PROGRESS) as [caller, callee]:
@@ -107,7 +107,7 @@ async def test_progress_may_only_be_sent_while_the_invocation_is_ongoing(
         await caller.expect_nothing()
 
 
-async def test_callee_is_interrupted_when_the_caller_leaves_in_between() -> None:
+async def test_callee_is_interrupted_when_the_caller_leaves_between_results() -> None:
     async with pending_call(PROGRESS, PROGRESS, **RECEIVE_PROGRESS) as [caller, callee]:
         await callee.send(YIELD, 1, MORE)
         await caller.expect(RESULT)
@@ -119,7 +119,7 @@ async def test_callee_is_interrupted_when_the_caller_leaves_in_between() -> None
         await callee.expect_nothing()
 
 
-async def test_caller_gets_canceled_when_the_callee_leaves_in_between() -> None:
+async def test_caller_gets_canceled_when_the_callee_leaves_between_results() -> None:
     async with pending_call(PROGRESS, PROGRESS, **RECEIVE_PROGRESS) as [caller, callee]:
         await callee.send(YIELD, 1, MORE)
         await caller.expect(RESULT)
@@ -127,7 +127,7 @@ async def test_caller_gets_canceled_when_the_callee_leaves_in_between() -> None:
         await caller.expect_error(CALL, 1, CANCELED)
 
 
-async def test_results_of_different_calls_are_kept_apart() -> None:
+async def test_results_of_different_calls_are_not_mixed_up() -> None:
     async with clients(open_app(), PROGRESS, PROGRESS) as [caller, callee]:
         await callee.register(PROCEDURE)
         for request_id in 5, 6:
@@ -147,7 +147,7 @@ async def test_results_of_different_calls_are_kept_apart() -> None:
 
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
-async def test_procedure_of_the_server_gives_progress_and_one_final_answer(asks: bool, fails: bool) -> None:
+async def test_procedure_of_the_server_sends_progress_and_one_final_answer(asks: bool, fails: bool) -> None:
     app = open_app()
 
     @app.procedure(PROCEDURE)

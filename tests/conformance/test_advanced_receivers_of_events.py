@@ -42,7 +42,7 @@ async def test_publisher_that_is_not_subscribed_receives_nothing() -> None:
         await publisher.expect_nothing()
 
 
-async def test_acknowledgment_of_a_publication_that_its_publisher_receives() -> None:
+async def test_publisher_receives_an_acknowledgment_and_the_event_of_the_same_publication() -> None:
     async with clients(open_app(), BASIC) as [publisher]:
         await publisher.subscribe(TOPIC)
         await publisher.send(PUBLISH, 1, {"exclude_me": False, "acknowledge": True}, TOPIC)
@@ -117,7 +117,7 @@ async def test_subscriber_receives_an_event_if_and_only_if_all_conditions_hold(
 
 
 @asyncio_only
-async def test_lists_may_name_sessions_that_do_not_exist() -> None:
+async def test_lists_may_contain_sessions_that_do_not_exist() -> None:
     async with subscribers() as people:
         options = {"eligible": [people[1].id, MAX_ID], "exclude": [MAX_ID - 1]}
         await people[0].send(PUBLISH, 1, options, TOPIC)

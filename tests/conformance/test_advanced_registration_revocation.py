@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 REVOCATION = announcing("registration_revocation")
 
 
-async def test_callee_is_told_which_registration_was_revoked_and_why() -> None:
+async def test_callee_gets_the_registration_and_the_reason_of_a_revocation() -> None:
     app = open_app()
     async with clients(app, REVOCATION) as [callee]:
         registration_id = await callee.register(PROCEDURE)
@@ -44,7 +44,7 @@ async def test_reason_of_a_revocation_is_optional() -> None:
 
 
 @pytest.mark.parametrize("supported", [False, True], ids=["basic", "revocation"])
-async def test_unregistered_must_not_be_sent_to_a_callee_that_does_not_support_it(supported: bool) -> None:
+async def test_unregistered_must_only_be_sent_to_a_callee_that_supports_it(supported: bool) -> None:
     app = open_app()
     async with clients(app, BASIC, REVOCATION if supported else BASIC) as [caller, callee]:
         registration_id = await callee.register(PROCEDURE)

@@ -38,7 +38,7 @@ async def answering_callee(caller: WAMPClient, callees: list[WAMPClient], reques
 
 @asyncio_only
 @pytest.mark.parametrize(("first", "second"), list(itertools.product([None, *POLICIES], repeat=2)), ids=str)
-async def test_policy_of_the_first_registration_decides_about_further_ones(
+async def test_further_callees_must_register_with_the_policy_of_the_first(
     first: str | None, second: str | None
 ) -> None:
     options: list[dict[str, Any]] = [
@@ -53,7 +53,7 @@ async def test_policy_of_the_first_registration_decides_about_further_ones(
             await other.expect_error(REGISTER, 1, PROCEDURE_ALREADY_EXISTS)
 
 
-async def test_policy_is_free_again_when_the_last_registration_has_gone() -> None:
+async def test_another_policy_may_be_used_when_the_last_callee_has_unregistered() -> None:
     async with clients(open_app(), SHARED, SHARED) as [one, other]:
         registration_id = await one.register(PROCEDURE, invoke="first")
         await one.request(UNREGISTER, registration_id)
@@ -78,7 +78,7 @@ async def test_callees_are_picked_by_the_policy(policy: str, order: list[int]) -
         assert [await answering_callee(caller, callees, n) for n in range(1, len(order) + 1)] == order
 
 
-async def test_random_picks_every_callee_sooner_or_later() -> None:
+async def test_random_eventually_picks_every_callee() -> None:
     async with clients(open_app(), *[SHARED] * 3) as [caller, *callees]:
         for callee in callees:
             await callee.register(PROCEDURE, invoke="random")
@@ -88,7 +88,7 @@ async def test_random_picks_every_callee_sooner_or_later() -> None:
 
 
 @pytest.mark.parametrize(("policy", "leaves", "takes_over"), [("first", 0, 1), ("last", 2, 1)])
-async def test_stand_by_takes_over_when_a_callee_leaves(policy: str, leaves: int, takes_over: int) -> None:
+async def test_standby_takes_over_when_a_callee_leaves(policy: str, leaves: int, takes_over: int) -> None:
     async with clients(open_app(), *[SHARED] * 4) as [caller, *callees]:
         for callee in callees:
             await callee.register(PROCEDURE, invoke=policy)
@@ -99,7 +99,7 @@ async def test_stand_by_takes_over_when_a_callee_leaves(policy: str, leaves: int
         assert staying[await answering_callee(caller, staying, 2)] is callees[takes_over]
 
 
-async def test_procedure_exists_as_long_as_one_callee_is_left() -> None:
+async def test_procedure_exists_while_one_callee_is_left() -> None:
     async with clients(open_app(), *[SHARED] * 3) as [caller, one, other]:
         ids = [await callee.register(PROCEDURE, invoke="roundrobin") for callee in (one, other)]
         await one.request(UNREGISTER, ids[0])

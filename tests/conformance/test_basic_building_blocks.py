@@ -74,7 +74,7 @@ async def test_components_must_not_be_empty_or_contain_dots_hashes_or_white_spac
 
 @asyncio_only
 @pytest.mark.parametrize("code", REQUESTS)
-async def test_components_may_contain_everything_else(code: int) -> None:
+async def test_components_may_contain_all_other_characters(code: int) -> None:
     async with clients(open_app(), BASIC) as [client]:
         for uri in VALID:
             answer = await client.request(code, REQUESTS[code], uri)
@@ -100,7 +100,7 @@ async def test_uris_must_be_strings(code: int, uri: object) -> None:
         await client.expect_abort()
 
 
-async def test_incorrect_uri_of_an_unacknowledged_publication_is_not_answered() -> None:
+async def test_unacknowledged_publication_to_an_invalid_uri_is_not_answered() -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send(PUBLISH, 1, {}, "not a uri")
         await client.expect_nothing()
@@ -130,13 +130,13 @@ async def test_application_uris_must_not_use_wamp_as_the_first_component(uri: st
 
 @asyncio_only
 @pytest.mark.parametrize("uri", ["wampum", "wampum.a", "com.wamp", "com.wamp.a", "WAMP.a"])
-async def test_uris_that_only_resemble_the_reserved_ones_are_the_applications(uri: str) -> None:
+async def test_applications_may_use_uris_that_only_resemble_reserved_ones(uri: str) -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.register(uri)
         await client.publish(uri)
 
 
-async def test_pattern_of_a_client_takes_no_call_of_a_reserved_uri() -> None:
+async def test_calls_to_reserved_uris_are_not_routed_to_patterns_of_clients() -> None:
     async with clients(open_app(), BASIC, BASIC) as [caller, callee]:
         await callee.register("wam", match="prefix")
         await callee.register("", match="prefix")
@@ -169,13 +169,13 @@ INVALID_IDS: list[object] = [0, -1, MAX_ID + 1, 2**63, 1.0, 1.5, True, "1", None
     ],
     ids=str,
 )
-async def test_ids_are_integers_from_1_to_2_to_the_53(message: list[Any], bad: object) -> None:
+async def test_ids_are_integers_from_1_to_2_to_the_power_of_53(message: list[Any], bad: object) -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send(*[bad if element == "ID" else element for element in message])
         await client.expect_abort()
 
 
-async def test_ids_may_be_as_great_as_2_to_the_53() -> None:
+async def test_ids_may_be_as_great_as_2_to_the_power_of_53() -> None:
     async with clients(open_app(), BASIC) as [client]:
         assert (await client.ask(SUBSCRIBE, MAX_ID, {}, TOPIC))[:2] == [SUBSCRIBED, MAX_ID]
         assert await client.request_error(UNSUBSCRIBE, MAX_ID) == NO_SUCH_SUBSCRIPTION
@@ -190,7 +190,7 @@ async def test_publication_ids_are_random_over_the_complete_range() -> None:
     assert min(ids) < MAX_ID // 2 < max(ids)
 
 
-async def test_router_scope_ids_are_ids() -> None:
+async def test_subscription_and_registration_ids_are_valid_ids() -> None:
     async with clients(open_app(), BASIC) as [client]:
         assert 1 <= await client.subscribe(TOPIC) <= MAX_ID
         assert 1 <= await client.register(PROCEDURE) <= MAX_ID
@@ -223,7 +223,7 @@ async def test_invocation_ids_are_incremented_by_1_beginning_with_1_for_each_cal
     ],
     ids=str,
 )
-async def test_non_sequential_request_id_is_a_protocol_error_where_ids_are_checked(
+async def test_non_sequential_request_id_is_a_protocol_error_if_ids_are_checked(
     messages: list[list[Any]],
 ) -> None:
     async with clients(open_app(check_request_ids=True), BASIC) as [client]:
@@ -255,7 +255,7 @@ BINARY = ["wamp.2.msgpack", "wamp.2.cbor"]
 
 
 @pytest.mark.parametrize("subprotocol", BINARY)
-async def test_binary_subprotocols_send_binary_messages_only(subprotocol: str) -> None:
+async def test_binary_subprotocols_send_only_binary_messages(subprotocol: str) -> None:
     async with connect(open_app(), subprotocols=[subprotocol]) as client:
         await client.join()
         await client.send(CALL, 1, {}, "nobody")
@@ -292,7 +292,7 @@ async def test_json_is_sent_as_text_in_utf_8() -> None:
 @asyncio_only
 @pytest.mark.parametrize("subprotocol", BINARY)
 @pytest.mark.parametrize("frame", [b"", b"\xc1", b"\x93\x01", b"\xff\xff\xff"], ids=str)
-async def test_error_of_binary_decoding_is_a_protocol_error(subprotocol: str, frame: bytes) -> None:
+async def test_undecodable_binary_message_is_a_protocol_error(subprotocol: str, frame: bytes) -> None:
     async with connect(open_app(), subprotocols=[subprotocol]) as client:
         await client.send_frame(frame)
         await client.expect_abort()
@@ -303,7 +303,9 @@ async def test_error_of_binary_decoding_is_a_protocol_error(subprotocol: str, fr
 @pytest.mark.parametrize(
     "message", [[CALL, 1, {5: 1}, "a"], [CALL, 1, {}, "a", [], {5: 1}], [CALL, 1, {}, b"a"]], ids=str
 )
-async def test_dicts_have_strings_as_keys_and_uris_are_no_bytes(subprotocol: str, message: list[Any]) -> None:
+async def test_keys_of_dicts_and_uris_must_be_strings_not_integers_or_bytes(
+    subprotocol: str, message: list[Any]
+) -> None:
     async with connect(open_app(), subprotocols=[subprotocol]) as client:
         await client.join()
         if subprotocol == "wamp.2.msgpack":
@@ -313,7 +315,7 @@ async def test_dicts_have_strings_as_keys_and_uris_are_no_bytes(subprotocol: str
         await client.expect_abort()
 
 
-async def test_components_using_different_serializations_connect_to_each_other() -> None:
+async def test_clients_with_different_serializers_can_communicate() -> None:
     app = open_app()
     payload = {"null": None, "float": 1.5, "list": [1, "zwei", True], "nested": {"a": {"b": -1}}}
     async with (
@@ -346,7 +348,7 @@ async def test_components_using_different_serializations_connect_to_each_other()
         (["chat", "wamp.2.json"], "wamp.2.json"),
     ],
 )
-async def test_protocol_is_negotiated_as_a_websocket_subprotocol(offered: list[str], chosen: str) -> None:
+async def test_serializer_is_negotiated_as_a_websocket_subprotocol(offered: list[str], chosen: str) -> None:
     async with open_websocket(Application(), subprotocols=offered) as client:
         accepted = await client.receive_event()
 
@@ -449,7 +451,7 @@ async def test_incompatible_or_undecodable_message_is_a_protocol_error(frame: st
         await client.expect_abort()
 
 
-async def test_offending_session_is_disposed_of_at_once() -> None:
+async def test_offending_session_is_removed_at_once() -> None:
     async with clients(open_app(), BASIC, BASIC, BASIC) as [offender, caller, publisher]:
         await offender.subscribe(TOPIC)
         await offender.register(PROCEDURE)
@@ -466,7 +468,7 @@ async def test_offending_session_is_disposed_of_at_once() -> None:
         await publisher.publish(TOPIC)
 
 
-async def test_connection_is_dropped_after_a_protocol_error() -> None:
+async def test_connection_is_closed_after_a_protocol_error() -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send_frame("[]")
         await client.expect(ABORT)

@@ -82,7 +82,7 @@ WRONG: dict[type, list[object]] = {
     ],
     ids=str,
 )
-async def test_types_of_elements_are_uniquely_defined(code: int, position: int, wrong: object) -> None:
+async def test_each_element_of_a_message_has_one_type(code: int, position: int, wrong: object) -> None:
     message = list(WHOLE[code])
     message[position] = wrong
     async with clients(open_app(), BASIC) as [client]:
@@ -138,7 +138,7 @@ async def test_integers_must_not_be_used_instead_of_bools(message: list[Any], wr
     ],
     ids=str,
 )
-async def test_known_attributes_have_the_type_that_the_specification_gives_them(message: list[Any]) -> None:
+async def test_known_attributes_must_have_the_type_that_the_specification_defines(message: list[Any]) -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
         await client.expect_abort()
@@ -176,7 +176,7 @@ async def test_unknown_attributes_must_be_ignored() -> None:
         await other.expect(GOODBYE)
 
 
-async def test_attribute_of_one_message_is_unknown_in_another() -> None:
+async def test_attributes_of_one_message_are_ignored_in_another() -> None:
     async with clients(open_app(), BASIC) as [client]:
         options = {"match": 7, "invoke": 7, "mode": 7, "timeout": "text", "progress": 1}
         await client.publish(TOPIC, **options)
@@ -198,7 +198,7 @@ NOTHING: tuple[Any, ...] = ()
     ],
     ids=str,
 )
-async def test_empty_arguments_are_avoided_in_every_message(
+async def test_empty_arguments_are_left_out_of_every_message(
     sent: tuple[Any, ...], received: tuple[Any, ...]
 ) -> None:
     async with clients(open_app(), BASIC, BASIC) as [one, other]:

@@ -60,7 +60,7 @@ async def test_subscribing_again_is_answered_with_the_existing_subscription() ->
         await subscriber.expect_nothing()
 
 
-async def test_one_unsubscribe_ends_a_subscription_that_was_asked_for_twice() -> None:
+async def test_one_unsubscribe_ends_a_subscription_that_was_requested_twice() -> None:
     async with clients(open_app(), BASIC, BASIC) as [publisher, subscriber]:
         subscription_id = await subscriber.subscribe(TOPIC)
         await subscriber.subscribe(TOPIC)
@@ -86,7 +86,7 @@ async def test_unsubscribed_session_receives_no_more_events_and_others_still_do(
         await leaving.expect_nothing()
 
 
-async def test_unsubscribe_of_an_unknown_or_another_sessions_subscription_is_an_error() -> None:
+async def test_unsubscribe_fails_for_an_unknown_subscription_or_that_of_another_session() -> None:
     async with clients(open_app(), BASIC, BASIC) as [one, other]:
         subscription_id = await one.subscribe(TOPIC)
         for unknown in subscription_id, subscription_id + 1000:
@@ -95,7 +95,7 @@ async def test_unsubscribe_of_an_unknown_or_another_sessions_subscription_is_an_
         await one.expect(EVENT)
 
 
-async def test_subscription_ends_with_the_session() -> None:
+async def test_subscription_ends_with_its_session() -> None:
     async with clients(open_app(), BASIC, BASIC) as [publisher, subscriber]:
         subscription_id = await subscriber.subscribe(TOPIC)
         await subscriber.leave()
@@ -126,7 +126,7 @@ async def test_publication_is_unacknowledged_by_default(options: dict[str, Any])
 
 
 @pytest.mark.parametrize("options", [{}, {"acknowledge": False}], ids=str)
-async def test_unacknowledged_publication_is_not_answered_even_where_it_fails(
+async def test_unacknowledged_publication_is_not_answered_even_if_it_fails(
     options: dict[str, Any],
 ) -> None:
     async with clients(Application(), BASIC) as [client]:
@@ -166,7 +166,7 @@ async def test_publisher_never_receives_its_own_event() -> None:
         await publisher.expect_nothing()
 
 
-async def test_event_goes_to_all_subscribers_of_the_topic_and_nobody_else() -> None:
+async def test_event_is_sent_to_all_subscribers_of_the_topic_and_to_nobody_else() -> None:
     async with clients(open_app(), *[BASIC] * 5) as [publisher, one, other, third, stranger]:
         for client in one, other, third:
             await client.subscribe(TOPIC)

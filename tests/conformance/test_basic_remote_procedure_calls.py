@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 # Registering and unregistering
 
 
-async def test_procedure_that_is_registered_cannot_be_registered_again() -> None:
+async def test_registered_procedure_cannot_be_registered_again() -> None:
     async with clients(open_app(), BASIC, BASIC) as [one, other]:
         await one.register(PROCEDURE)
         for client in one, other:
@@ -65,7 +65,7 @@ async def test_unregistered_procedure_can_be_registered_by_another() -> None:
         await other.register(PROCEDURE)
 
 
-async def test_unregister_of_an_unknown_or_another_sessions_registration_is_an_error() -> None:
+async def test_unregister_fails_for_an_unknown_registration_or_that_of_another_session() -> None:
     async with clients(open_app(), BASIC, BASIC) as [one, other]:
         registration_id = await one.register(PROCEDURE)
         for unknown in registration_id, registration_id + 1000:
@@ -74,7 +74,7 @@ async def test_unregister_of_an_unknown_or_another_sessions_registration_is_an_e
         assert await one.request_error(UNREGISTER, registration_id) == NO_SUCH_REGISTRATION
 
 
-async def test_invocation_that_runs_is_answered_after_unregister_too() -> None:
+async def test_pending_invocation_can_be_answered_after_unregister() -> None:
     async with clients(open_app(), BASIC, BASIC) as [caller, callee]:
         registration_id = await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {}, PROCEDURE)
@@ -85,7 +85,7 @@ async def test_invocation_that_runs_is_answered_after_unregister_too() -> None:
         assert await caller.receive() == [RESULT, 1, {}, ["done"]]
 
 
-async def test_registration_ends_with_the_session() -> None:
+async def test_registration_ends_with_its_session() -> None:
     async with clients(open_app(), BASIC, BASIC) as [caller, callee]:
         registration_id = await callee.register(PROCEDURE)
         await callee.leave()
@@ -152,7 +152,7 @@ async def test_call_that_is_not_allowed_is_answered_with_not_authorized() -> Non
         await callee.expect_nothing()
 
 
-async def test_more_than_one_call_may_be_outstanding() -> None:
+async def test_caller_may_have_several_calls_outstanding() -> None:
     async with clients(open_app(), BASIC, BASIC) as [caller, callee]:
         await callee.register(PROCEDURE)
         for request_id in 1, 2, 3:
@@ -206,7 +206,7 @@ each_way_to_leave = pytest.mark.parametrize("how", ["goodbye", "disconnect", "vi
 
 
 @each_way_to_leave
-async def test_callee_is_interrupted_when_the_caller_leaves_and_must_not_respond(how: str) -> None:
+async def test_callee_is_interrupted_when_the_caller_leaves(how: str) -> None:
     async with pending_call(BASIC, announcing("call_canceling")) as [caller, callee]:
         await leave(caller, how)
         assert await callee.receive() == [INTERRUPT, 1, {"mode": "killnowait"}]
@@ -224,7 +224,7 @@ async def test_callee_without_call_canceling_must_not_be_interrupted_when_the_ca
         await callee.expect_nothing()
 
 
-async def test_yield_of_a_caller_that_has_left_is_not_sent_to_its_next_session() -> None:
+async def test_result_for_a_caller_that_has_left_is_not_sent_to_its_next_session() -> None:
     async with pending_call() as [caller, callee]:
         await caller.leave()
         await caller.join()

@@ -78,7 +78,7 @@ async def test_router_replies_to_hello_with_welcome() -> None:
     assert isinstance(welcome[2], dict)
 
 
-async def test_session_must_be_a_random_id() -> None:
+async def test_session_id_must_be_random() -> None:
     async with clients(open_app(), BASIC) as [client]:
         ids = []
         for _ in range(40):
@@ -100,7 +100,7 @@ async def test_second_hello_closes_the_session() -> None:
 
 
 @asyncio_only
-async def test_second_hello_is_a_protocol_error_whatever_realm_it_names() -> None:
+async def test_second_hello_is_a_protocol_error_even_if_its_realm_is_invalid() -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send(HELLO, "not a uri", BASIC)
         await client.expect_abort()
@@ -108,7 +108,7 @@ async def test_second_hello_is_a_protocol_error_whatever_realm_it_names() -> Non
 
 @asyncio_only
 @pytest.mark.parametrize("role", ALL_ROLES)
-async def test_client_may_support_one_role_alone(role: str) -> None:
+async def test_client_may_support_a_single_role(role: str) -> None:
     async with connect(open_app()) as client:
         await client.join(roles={role: {}})
 
@@ -169,7 +169,7 @@ async def test_unknown_roles_features_and_details_of_hello_must_be_ignored(detai
     ],
     ids=str,
 )
-async def test_hello_of_another_form_is_aborted(message: list[Any]) -> None:
+async def test_malformed_hello_is_aborted(message: list[Any]) -> None:
     async with connect(open_app()) as client:
         await client.send(*message)
         await client.expect_abort()
@@ -177,13 +177,13 @@ async def test_hello_of_another_form_is_aborted(message: list[Any]) -> None:
 
 @asyncio_only
 @pytest.mark.parametrize("realm", ["", ".", "a..b", "a.", ".a", "a b", "a#b", "a.b\n"])
-async def test_hello_with_an_incorrect_realm_is_aborted_with_invalid_uri(realm: str) -> None:
+async def test_hello_with_an_invalid_realm_is_aborted_with_invalid_uri(realm: str) -> None:
     async with connect(open_app()) as client:
         await client.send(HELLO, realm, BASIC)
         await client.expect_abort(INVALID_URI)
 
 
-async def test_realm_that_does_not_exist_is_denied_with_abort() -> None:
+async def test_hello_for_a_realm_that_does_not_exist_is_aborted() -> None:
     app = Application([Realm("com.myapp")], allow_default_realm=False)
     async with connect(app) as client:
         await client.send(HELLO, "com.other", BASIC)
@@ -228,7 +228,7 @@ async def test_welcome_discloses_the_implementation_in_use() -> None:
 
 
 @pytest.mark.parametrize("payload", [[], [["text"]], [["text"], {"more": 1}]], ids=str)
-async def test_abort_of_the_client_is_never_replied_to(payload: list[Any]) -> None:
+async def test_abort_from_the_client_is_never_replied_to(payload: list[Any]) -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send(ABORT, {"message": "The client has failed."}, "com.myapp.error", *payload)
         # The next event is the close of the WebSocket, not a message.
@@ -289,13 +289,13 @@ async def test_goodbye_must_be_replied_to_with_goodbye_and_out(reason: str) -> N
     ],
     ids=str,
 )
-async def test_goodbye_of_another_form_is_a_protocol_error(message: list[Any]) -> None:
+async def test_malformed_goodbye_is_a_protocol_error(message: list[Any]) -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
         await client.expect_abort()
 
 
-async def test_session_ends_with_goodbye_and_so_do_subscriptions_and_registrations() -> None:
+async def test_goodbye_ends_the_session_with_its_subscriptions_and_registrations() -> None:
     async with clients(open_app(), BASIC, BASIC) as [leaving, other]:
         await leaving.subscribe(TOPIC)
         await leaving.register(PROCEDURE)
@@ -307,7 +307,7 @@ async def test_session_ends_with_goodbye_and_so_do_subscriptions_and_registratio
         await leaving.expect_nothing()
 
 
-async def test_second_goodbye_comes_before_a_session_was_established() -> None:
+async def test_second_goodbye_is_a_protocol_error_because_no_session_is_established() -> None:
     async with clients(open_app(), BASIC) as [client]:
         await client.leave()
         await client.send(GOODBYE, {}, CLOSE_REALM)
@@ -352,7 +352,7 @@ async def close_by_router(client: WAMPClient) -> None:
     ]
 
 
-async def test_goodbye_of_the_router_is_not_answered_twice() -> None:
+async def test_router_does_not_reply_to_the_answer_to_its_goodbye() -> None:
     async with clients(closing_router(), BASIC) as [client]:
         await close_by_router(client)
         await client.send(GOODBYE, {}, GOODBYE_AND_OUT)
@@ -373,7 +373,7 @@ async def test_goodbye_of_the_router_is_not_answered_twice() -> None:
     ],
     ids=str,
 )
-async def test_all_but_goodbye_is_ignored_after_goodbye_was_sent(message: list[Any]) -> None:
+async def test_router_that_has_sent_goodbye_ignores_all_messages_but_goodbye(message: list[Any]) -> None:
     async with clients(closing_router(), BASIC, BASIC) as [client, other]:
         await other.subscribe(TOPIC)
         await close_by_router(client)

@@ -46,9 +46,7 @@ pytestmark = pytest.mark.anyio
     ],
     ids=str,
 )
-async def test_request_that_fails_is_answered_with_the_error_predefined_for_it(
-    message: list[Any], error: str
-) -> None:
+async def test_failed_request_is_answered_with_the_predefined_error(message: list[Any], error: str) -> None:
     app = open_app()
 
     @app.procedure("com.myapp.add")
@@ -74,7 +72,7 @@ async def test_request_that_fails_is_answered_with_the_error_predefined_for_it(
     ids=str,
 )
 @pytest.mark.parametrize("fails", [False, True])
-async def test_authorization_is_refused_or_has_failed_itself(message: list[Any], fails: bool) -> None:
+async def test_error_tells_a_refusal_from_a_failed_authorization(message: list[Any], fails: bool) -> None:
     app = Application()
     may_register = True
 
@@ -95,13 +93,13 @@ async def test_authorization_is_refused_or_has_failed_itself(message: list[Any],
         assert "database" not in str(answer)
 
 
-async def test_message_over_the_size_limit_is_payload_size_exceeded() -> None:
+async def test_message_over_the_size_limit_is_aborted_with_payload_size_exceeded() -> None:
     async with clients(open_app(limits=Limits(message_size=1000)), BASIC) as [client]:
         await client.send(PUBLISH, 1, {}, TOPIC, ["x" * 1000])
         await client.expect_abort("wamp.error.payload_size_exceeded")
 
 
-async def test_router_that_shuts_down_says_system_shutdown() -> None:
+async def test_router_that_shuts_down_closes_sessions_with_system_shutdown() -> None:
     app = open_app()
     stop = anyio.Event()
 
@@ -119,7 +117,7 @@ async def test_router_that_shuts_down_says_system_shutdown() -> None:
     assert goodbye[2] == "wamp.close.system_shutdown"
 
 
-async def test_session_closed_by_the_application_says_close_realm() -> None:
+async def test_application_closes_a_session_with_close_realm() -> None:
     app = open_app()
 
     @app.procedure("leave")
@@ -130,7 +128,7 @@ async def test_session_closed_by_the_application_says_close_realm() -> None:
         assert await client.ask(CALL, 1, {}, "leave") == [GOODBYE, {}, "wamp.close.close_realm"]
 
 
-async def test_abort_for_a_protocol_violation_says_more_in_its_details() -> None:
+async def test_abort_for_a_protocol_violation_has_a_message_in_its_details() -> None:
     async with clients(open_app(), BASIC) as [client]:
         answer = await client.ask(CALL, 1)
 
@@ -138,7 +136,7 @@ async def test_abort_for_a_protocol_violation_says_more_in_its_details() -> None
     assert "CALL" in answer[1]["message"]
 
 
-async def test_realm_that_does_not_exist_is_no_such_realm() -> None:
+async def test_hello_for_a_realm_that_does_not_exist_is_aborted_with_no_such_realm() -> None:
     async with connect(Application(allow_default_realm=False)) as client:
         await client.send(HELLO, "com.nowhere", BASIC)
         await client.expect_abort("wamp.error.no_such_realm")
@@ -146,7 +144,7 @@ async def test_realm_that_does_not_exist_is_no_such_realm() -> None:
 
 @asyncio_only
 @pytest.mark.parametrize("uri", ["not a uri", "", "a..b", "a#b"])
-async def test_errors_and_reasons_of_the_server_are_uris(uri: str) -> None:
+async def test_server_procedure_that_uses_an_invalid_uri_as_error_or_reason_fails(uri: str) -> None:
     app = open_app()
 
     @app.procedure("raise")
