@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 from hypothesis import strategies as st
 
-from tests.websocket import WebSocket, connect
+from tests.specification import ABORT, CALL, ERROR, RESULT
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, Event, Limits, Realm, RPCProgressReport, RPCResult, Session
 from wampasgi.errors import UnserializableValue
 from wampasgi.protocol.parsing import parse
@@ -19,7 +20,6 @@ from wampasgi.types import RawMessage
 
 #: What a router sends: WELCOME, ABORT, CHALLENGE, GOODBYE, ERROR, PUBLISHED and so on.
 FROM_ROUTER = {2, 3, 4, 6, 8, 17, 33, 35, 36, 50, 65, 67, 68, 69}
-ABORT, GOODBYE, ERROR, CALL, RESULT = 3, 6, 8, 48, 50
 RUNTIME_ERROR = "wamp.error.runtime_error"
 #: A request ID that no hostile message uses.
 PROBE = 9999
@@ -125,7 +125,7 @@ async def attack(app: Application, subprotocol: str, frames: list[str | bytes]) 
     return answers
 
 
-async def _answers(hostile: WebSocket, subprotocol: str) -> list[RawMessage]:
+async def _answers(hostile: WAMPClient, subprotocol: str) -> list[RawMessage]:
     """What comes until the connection is closed or the probe answered, every message a router's."""
     codec = SUBPROTOCOLS[subprotocol]
     probe = codec.frame([codec.serializer.encode([CALL, PROBE, {}, "math.add", [2, 3]])])
@@ -150,7 +150,7 @@ async def _answers(hostile: WebSocket, subprotocol: str) -> list[RawMessage]:
                 return answers
 
 
-async def _check_victim(victim: WebSocket) -> None:
+async def _check_victim(victim: WAMPClient) -> None:
     """Each of its calls has got one answer, now that who may have been called has gone."""
     await victim.send(CALL, PROBE, {}, "math.add", [2, 3])
     finals: list[int] = []

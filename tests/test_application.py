@@ -11,7 +11,7 @@ import pytest
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
-from tests.websocket import connect
+from tests.wamp_client import connect
 from wampasgi import (
     AnyioAsyncSupport,
     Application,

@@ -12,12 +12,11 @@ import anyio
 import pytest
 from starlette.middleware import Middleware
 
-from tests.websocket import ALL_ROLES, connect
+from tests.specification import ABORT, CALL, ERROR, GOODBYE, HELLO, PUBLISH, REGISTER, RESULT, SUBSCRIBE
+from tests.wamp_client import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
 from wampasgi.router.admission import Admission
 from wampasgi.types import ASGIApp, Receive, Scope, Send
-
-HELLO, ABORT, GOODBYE, ERROR, PUBLISH, SUBSCRIBE, CALL, RESULT, REGISTER = 1, 3, 6, 8, 16, 32, 48, 50, 64
 
 NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
 OPTIONAL = {

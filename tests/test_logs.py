@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.websocket import connect
+from tests.specification import CALL, SUBSCRIBE
+from tests.wamp_client import connect
 from wampasgi import Application, Limits
 from wampasgi.logs import INTERVAL, LINES_OF_ALL, LINES_OF_ONE, FloodFilter, escaped, fields, shown
-
-SUBSCRIBE, SUBSCRIBED, CALL, ERROR, PUBLISH = 32, 33, 48, 8, 16
 
 # Texts
 

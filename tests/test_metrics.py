@@ -8,15 +8,24 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import ALL_ROLES, connect
+from tests.specification import (
+    ABORT,
+    CALL,
+    CANCEL,
+    ERROR,
+    EVENT,
+    HELLO,
+    PUBLISH,
+    REGISTER,
+    RESULT,
+    SUBSCRIBE,
+    YIELD,
+)
+from tests.wamp_client import ALL_ROLES, connect
 from wampasgi import Application, Limits, Realm, RPCProgressReport, Session, WAMPError
 from wampasgi.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
-
-HELLO, ABORT, GOODBYE, ERROR, SUBSCRIBE, EVENT = 1, 3, 6, 8, 32, 36
-PUBLISH, CALL, CANCEL, RESULT = 16, 48, 49, 50
-REGISTER, INVOCATION, YIELD = 64, 68, 70
 
 
 def numbers(app: Application) -> Metrics:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 from starlette.middleware import Middleware
 
-from tests.websocket import connect
+from tests.wamp_client import connect
 from wampasgi import (
     Application,
     ConfigurationError,

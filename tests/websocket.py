@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
-
-ALL_ROLES: dict[str, Any] = {"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}}
 
 #: Longer than anything here takes; a test that hangs fails with what it waited for.
 PATIENCE = 5.0
 
 
 class WebSocket:
-    """The client's end. Messages are lists; frames are JSON text unless sent as they are."""
+    """The client's end, in frames and in the ASGI events that carry them."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, buffer_size: float = math.inf) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        subprotocols: Iterable[str] = ("wamp.2.json",),
+        buffer_size: float = math.inf,
+        **scope: Any,
+    ) -> None:
         self._app = app
-        self._scope = scope
+        self._scope: Scope = {
+            "type": "websocket",
+            "asgi": {"version": "3.0"},
+            "path": "/",
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"host", b"testserver")],
+            "client": ("192.0.2.1", 50000),
+            "server": ("testserver", 80),
+            "scheme": "ws",
+            "subprotocols": list(subprotocols),
+            **scope,
+        }
         self._to_app, self._app_receives = anyio.create_memory_object_stream[ASGIEvent](math.inf)
         self._app_sends, self._from_app = anyio.create_memory_object_stream[ASGIEvent](buffer_size)
         #: Set when the app has returned.
@@ -54,25 +70,6 @@ class WebSocket:
         key = "text" if isinstance(data, str) else "bytes"
         await self.send_event({"type": "websocket.receive", key: data})
 
-    async def send(self, *message: Any) -> None:
-        await self.send_frame(json.dumps(message))
-
-    async def receive(self) -> list[Any]:
-        event = await self.receive_event()
-        assert event["type"] == "websocket.send", f"expected a message, got {event}"
-        message: list[Any] = json.loads(event["text"])
-        return message
-
-    async def ask(self, *message: Any) -> list[Any]:
-        await self.send(*message)
-        return await self.receive()
-
-    async def join(self, realm: str = "default", **details: Any) -> list[Any]:
-        """Say HELLO and return WELCOME."""
-        answer = await self.ask(1, realm, {"roles": ALL_ROLES, **details})
-        assert answer[0] == 2, f"expected WELCOME, got {answer}"
-        return answer
-
     async def disconnect(self, code: int = 1006) -> None:
         await self.send_event({"type": "websocket.disconnect", "code": code})
 
@@ -87,40 +84,19 @@ class WebSocket:
             await self.served.wait()
 
 
+W = TypeVar("W", bound=WebSocket)
+
+
 @asynccontextmanager
-async def connect(
-    app: ASGIApp,
-    *,
-    subprotocols: Iterable[str] = ("wamp.2.json",),
-    buffer_size: float = math.inf,
-    **scope: Any,
-) -> AsyncIterator[WebSocket]:
-    """Open a WebSocket and take its ``websocket.accept``."""
-    async with open_websocket(app, subprotocols=subprotocols, buffer_size=buffer_size, **scope) as websocket:
-        accepted = await websocket.receive_event()
-        assert accepted["type"] == "websocket.accept", f"expected an accept, got {accepted}"
+async def open_websocket(app: ASGIApp, **scope: Any) -> AsyncIterator[WebSocket]:
+    """Open a WebSocket; the first event is the app's answer."""
+    async with opened(WebSocket(app, **scope)) as websocket:
         yield websocket
 
 
 @asynccontextmanager
-async def open_websocket(
-    app: ASGIApp, *, subprotocols: Iterable[str], buffer_size: float = math.inf, **scope: Any
-) -> AsyncIterator[WebSocket]:
+async def opened(websocket: W) -> AsyncIterator[W]:
     """Send ``websocket.connect``; on leaving, disconnect and wait for the app to return."""
-    full_scope: Scope = {
-        "type": "websocket",
-        "asgi": {"version": "3.0"},
-        "path": "/",
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"host", b"testserver")],
-        "client": ("192.0.2.1", 50000),
-        "server": ("testserver", 80),
-        "scheme": "ws",
-        "subprotocols": list(subprotocols),
-        **scope,
-    }
-    websocket = WebSocket(app, full_scope, buffer_size)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(websocket.run)
         await websocket.send_event({"type": "websocket.connect"})

@@ -21,8 +21,8 @@ class Counts:
         "events",
         "joined",
         "other_errors",
-        "own_events",
         "overflows",
+        "own_events",
         "publications",
         "results",
     )

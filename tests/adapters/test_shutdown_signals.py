@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from tests.websocket import connect
+from tests.wamp_client import connect
 from wampasgi import Application, Limits
 
 pytestmark = pytest.mark.anyio

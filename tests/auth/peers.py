@@ -8,18 +8,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import ormsgpack
 from argon2.low_level import Type, hash_secret_raw
 from nacl.signing import SigningKey
 
-from tests.websocket import WebSocket, connect
+from tests.specification import AUTHENTICATE, AUTHORIZATION_DENIED, CHALLENGE, HELLO
+from tests.wamp_client import WAMPClient, accepted
 from wampasgi import (
     Application,
     CRAAuthRequirement,
@@ -33,38 +32,13 @@ from wampasgi import (
     scram_credential,
 )
 
-HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, CALL = 1, 2, 3, 4, 5, 48
-AUTHENTICATION_FAILED = "wamp.error.authentication_failed"
-AUTHORIZATION_DENIED = "wamp.error.authorization_denied"
-NO_MATCHING_AUTH_METHOD = "wamp.error.no_matching_auth_method"
-PROTOCOL_VIOLATION = "wamp.error.protocol_violation"
-
 SECRET = "correct horse battery staple"
 #: joe may come in, denied may not though he knows the secret, and for broken the handlers raise.
 USERS = ("joe", "denied", "broken")
 
 
-class Wire:
-    """Messages as lists, both ways, in the format of the subprotocol."""
-
-    def __init__(self, websocket: WebSocket, *, binary: bool) -> None:
-        self.websocket = websocket
-        self._binary = binary
-
-    async def send(self, *message: Any) -> None:
-        encoded = ormsgpack.packb(message) if self._binary else json.dumps(message)
-        await self.websocket.send_frame(encoded)
-
-    async def receive(self) -> list[Any]:
-        event = await self.websocket.receive_event()
-        assert event["type"] == "websocket.send", f"expected a message, got {event}"
-        data = event["bytes"] if self._binary else event["text"]
-        message: list[Any] = ormsgpack.unpackb(data) if self._binary else json.loads(data)
-        return message
-
-    async def ask(self, *message: Any) -> list[Any]:
-        await self.send(*message)
-        return await self.receive()
+class Wire(WAMPClient):
+    """A client of the realm `office`."""
 
     async def hello(self, **details: Any) -> list[Any]:
         """Say HELLO and return what the router answers."""
@@ -74,8 +48,8 @@ class Wire:
 @asynccontextmanager
 async def wire(app: Application, subprotocol: str = "wamp.2.json", **scope: Any) -> AsyncIterator[Wire]:
     """Connect to an application."""
-    async with connect(app, subprotocols=[subprotocol], **scope) as websocket:
-        yield Wire(websocket, binary=subprotocol != "wamp.2.json")
+    async with accepted(Wire(app, subprotocols=[subprotocol], **scope)) as client:
+        yield client
 
 
 class Client(Protocol):

@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 from starlette.middleware import Middleware
 
-from tests.auth.peers import (
-    ABORT,
-    CHALLENGE,
-    NO_MATCHING_AUTH_METHOD,
-    WELCOME,
-    use_ticket,
-    wire,
-)
+from tests.auth.peers import use_ticket, wire
+from tests.specification import ABORT, CHALLENGE, NO_MATCHING_AUTH_METHOD, WELCOME
 from wampasgi import Application, Realm, Session
 from wampasgi.auth import AnonymousMiddleware, TransportAuthenticationMiddleware
 

@@ -13,18 +13,8 @@ import pytest
 from autobahn.wamp.auth import AuthScram, derive_scram_credential
 from autobahn.wamp.types import Challenge
 
-from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATE,
-    AUTHENTICATION_FAILED,
-    SECRET,
-    WELCOME,
-    SCRAMClient,
-    authenticate,
-    find_identity,
-    find_pbkdf2_credential,
-    wire,
-)
+from tests.auth.peers import SECRET, SCRAMClient, authenticate, find_identity, find_pbkdf2_credential, wire
+from tests.specification import ABORT, AUTHENTICATE, AUTHENTICATION_FAILED, WELCOME
 from wampasgi import Application, Realm, SCRAMCredential, Session
 from wampasgi.auth.autobahn_scram import AutobahnSCRAMMethod, autobahn_scram_credential
 

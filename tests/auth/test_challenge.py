@@ -10,14 +10,7 @@ import pytest
 from starlette.middleware import Middleware
 
 from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATE,
-    AUTHENTICATION_FAILED,
-    AUTHORIZATION_DENIED,
-    CHALLENGE,
-    NO_MATCHING_AUTH_METHOD,
     SECRET,
-    WELCOME,
     CRAClient,
     check_ticket,
     find_identity,
@@ -27,6 +20,15 @@ from tests.auth.peers import (
     use_scram_pbkdf2,
     use_ticket,
     wire,
+)
+from tests.specification import (
+    ABORT,
+    AUTHENTICATE,
+    AUTHENTICATION_FAILED,
+    AUTHORIZATION_DENIED,
+    CHALLENGE,
+    NO_MATCHING_AUTH_METHOD,
+    WELCOME,
 )
 from wampasgi import Application, Identity, Realm, Session, WAMPError
 from wampasgi.auth import Accepted, ChallengeMethod, ChallengeMiddleware, CRAMethod, TicketMethod, Unsuitable
@@ -70,7 +72,7 @@ async def test_client_that_offers_no_method_of_the_realm_is_aborted(authmethods:
     async with wire(app) as client:
         details = {} if authmethods is None else {"authmethods": authmethods}
         answer = await client.hello(authid="joe", **details)
-        await client.websocket.closed()
+        await client.closed()
 
     assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
@@ -263,4 +265,4 @@ async def test_session_that_the_applications_middleware_refused_is_not_challenge
     realm.set_ticket_authenticator(check_ticket)
     async with wire(app) as client:
         assert await client.hello(authmethods=["ticket"], authid="joe") == [ABORT, {}, "com.example.go_away"]
-        await client.websocket.closed()
+        await client.closed()

@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 
 from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATE,
-    AUTHENTICATION_FAILED,
-    CHALLENGE,
     SECRET,
-    WELCOME,
     CRAClient,
     authenticate,
     find_identity,
@@ -20,6 +15,7 @@ from tests.auth.peers import (
     find_salted_requirement,
     wire,
 )
+from tests.specification import ABORT, AUTHENTICATE, AUTHENTICATION_FAILED, CHALLENGE, WELCOME
 from wampasgi import Application, CRAAuthRequirement, Identity, Realm, Session, derive_key
 from wampasgi.auth import CRAMethod
 

@@ -7,19 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATE,
-    AUTHENTICATION_FAILED,
-    CHALLENGE,
-    WELCOME,
-    CryptosignClient,
-    authenticate,
-    find_identity,
-    find_keys,
-    public_key,
-    wire,
-)
+from tests.auth.peers import CryptosignClient, authenticate, find_identity, find_keys, public_key, wire
+from tests.specification import ABORT, AUTHENTICATE, AUTHENTICATION_FAILED, CHALLENGE, WELCOME
 from wampasgi import Application, ConfigurationError, Realm, Session
 
 

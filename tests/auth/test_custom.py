@@ -6,14 +6,8 @@ from typing import Any
 import pytest
 from starlette.middleware import Middleware
 
-from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATION_FAILED,
-    AUTHORIZATION_DENIED,
-    WELCOME,
-    use_ticket,
-    wire,
-)
+from tests.auth.peers import use_ticket, wire
+from tests.specification import ABORT, AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, WELCOME
 from wampasgi import Application, ConfigurationError, Identity, Realm, Session, WAMPError
 from wampasgi.auth import CustomAuthenticationMiddleware
 
@@ -118,7 +112,7 @@ async def test_session_that_the_handler_does_not_accept_is_aborted(
     app = club()
     async with wire(app) as client:
         assert await client.hello(authid=authid) == [ABORT, message, reason]
-        await client.websocket.closed()
+        await client.closed()
 
 
 async def test_handler_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:

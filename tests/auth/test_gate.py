@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from starlette.middleware import Middleware
 
-from tests.auth.peers import ABORT, WELCOME, wire
+from tests.auth.peers import wire
+from tests.specification import ABORT, WELCOME
 from wampasgi import Application, Realm, Session
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
@@ -27,6 +28,6 @@ async def test_session_that_was_aborted_does_not_come_through() -> None:
     app = Application([Realm("office", middleware=[Middleware(Doorkeeper)])])
     async with wire(app) as client:
         assert await client.hello(authid="burglar") == [ABORT, {}, "com.example.burglar"]
-        await client.websocket.closed()
+        await client.closed()
     async with wire(app) as client:
         assert (await client.hello(authid="guest"))[0] == WELCOME

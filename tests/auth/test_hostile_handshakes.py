@@ -11,21 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.auth.peers import (
+from tests.auth.peers import METHODS, PROOFS, Method, SCRAMClient, authenticate, wire
+from tests.specification import (
     ABORT,
     AUTHENTICATE,
     AUTHENTICATION_FAILED,
     CALL,
     CHALLENGE,
-    METHODS,
     NO_MATCHING_AUTH_METHOD,
-    PROOFS,
     PROTOCOL_VIOLATION,
     WELCOME,
-    Method,
-    SCRAMClient,
-    authenticate,
-    wire,
 )
 
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -114,7 +109,7 @@ async def test_other_message_than_authenticate_is_a_protocol_violation(
     async with wire(method.app()) as connection:
         await connection.hello(**method.client("joe").hello())
         answer = await connection.ask(*message)
-        await connection.websocket.closed()
+        await connection.closed()
 
     assert (answer[0], answer[2]) == (ABORT, PROTOCOL_VIOLATION)
 
@@ -129,7 +124,7 @@ async def test_second_try_on_the_same_challenge_is_not_looked_at(method: Method)
         await connection.send(AUTHENTICATE, *client.answer(challenge[2]))
 
         assert await connection.receive() == FAILED
-        await connection.websocket.closed()
+        await connection.closed()
 
 
 @pytest.mark.anyio
@@ -138,7 +133,7 @@ async def test_client_that_goes_silent_after_challenge_is_dropped(method: Method
     async with wire(method.app(handshake_timeout=0.05)) as connection:
         challenge = await connection.hello(**method.client("joe").hello())
         answer = await connection.receive()
-        await connection.websocket.closed()
+        await connection.closed()
 
     assert challenge[0] == CHALLENGE
     assert (answer[0], answer[2]) == (ABORT, "wamp.error.timeout")
@@ -148,7 +143,7 @@ async def test_client_that_goes_silent_after_challenge_is_dropped(method: Method
 async def test_client_that_says_nothing_at_all_is_dropped() -> None:
     async with wire(METHODS["ticket"].app(handshake_timeout=0.05)) as connection:
         answer = await connection.receive()
-        await connection.websocket.closed()
+        await connection.closed()
 
     assert (answer[0], answer[2]) == (ABORT, "wamp.error.timeout")
 
@@ -162,11 +157,11 @@ async def test_client_that_aborts_or_disappears_leaves_nothing_behind(
     async with wire(app) as connection:
         await connection.hello(**method.client("joe").hello())
         await connection.send(ABORT, {}, "wamp.error.cannot_authenticate")
-        await connection.websocket.closed()
+        await connection.closed()
     async with wire(app) as connection:
         await connection.hello(**method.client("joe").hello())
-        await connection.websocket.disconnect()
-        await connection.websocket.wait_served()
+        await connection.disconnect()
+        await connection.wait_served()
 
     assert not app.realms["office"].sessions
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -264,11 +259,11 @@ async def shake_hands(method: Method, hello: dict[str, Any], answer: list[Any]) 
         await connection.send(1, "office", hello)
         await connection.send(*answer)
         while True:
-            event = await connection.websocket.receive_event()
+            event = await connection.receive_event()
             if event["type"] == "websocket.close":
                 break
             codes.append(json.loads(event["text"])[0])
-        await connection.websocket.wait_served()
+        await connection.wait_served()
         assert not app.realms["office"].sessions
     return codes
 

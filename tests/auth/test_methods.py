@@ -7,20 +7,15 @@ import logging
 import pytest
 from starlette.middleware import Middleware
 
-from tests.auth.peers import (
+from tests.auth.peers import METHODS, PROOFS, SECRET, Method, authenticate, wire
+from tests.specification import (
     ABORT,
     AUTHENTICATE,
     AUTHENTICATION_FAILED,
     AUTHORIZATION_DENIED,
     CALL,
     CHALLENGE,
-    METHODS,
-    PROOFS,
-    SECRET,
     WELCOME,
-    Method,
-    authenticate,
-    wire,
 )
 from wampasgi import Application, Realm
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
@@ -57,7 +52,7 @@ async def test_wrong_secret_and_unknown_user_get_the_same_answer(method: Method,
     for client in method.client("joe", "wrong"), method.client("nobody"), method.client("nobody", "wrong"):
         async with wire(app, subprotocol) as connection:
             answers.append(await authenticate(connection, client))
-            await connection.websocket.closed()
+            await connection.closed()
 
     assert answers == [[ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]] * 3
 

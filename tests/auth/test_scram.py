@@ -9,20 +9,16 @@ from typing import Any
 import pytest
 
 from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATE,
-    AUTHENTICATION_FAILED,
-    CHALLENGE,
     METHODS,
     PBKDF2,
     SECRET,
-    WELCOME,
     SCRAMClient,
     authenticate,
     find_identity,
     find_pbkdf2_credential,
     wire,
 )
+from tests.specification import ABORT, AUTHENTICATE, AUTHENTICATION_FAILED, CHALLENGE, WELCOME
 from wampasgi import Application, Realm, SCRAMCredential, Session, scram_credential
 from wampasgi.protocol.challenges import KDF
 

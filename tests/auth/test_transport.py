@@ -8,16 +8,8 @@ import anyio
 import pytest
 from starlette.middleware import Middleware
 
-from tests.auth.peers import (
-    ABORT,
-    AUTHENTICATION_FAILED,
-    AUTHORIZATION_DENIED,
-    CHALLENGE,
-    SECRET,
-    WELCOME,
-    use_ticket,
-    wire,
-)
+from tests.auth.peers import SECRET, use_ticket, wire
+from tests.specification import ABORT, AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, CHALLENGE, WELCOME
 from wampasgi import Application, ConfigurationError, Identity, Limits, Realm, Session, WAMPError
 from wampasgi.auth import TransportAuthenticationMiddleware
 from wampasgi.injection.dependencies import Depends
@@ -153,7 +145,7 @@ async def test_authenticator_that_aborts_ends_it(and_returns: str | None) -> Non
     realm.add_transport_authenticator(by_header)
     async with wire(Application([realm]), headers=[(b"x-user", b"bob")]) as client:
         answer = await client.hello()
-        await client.websocket.closed()
+        await client.closed()
 
     assert answer == [ABORT, {"message": "come back tomorrow"}, "com.example.closed_today"]
 
@@ -167,7 +159,7 @@ async def test_authenticator_that_hangs_is_given_up_with_the_handshake() -> None
     realm.add_transport_authenticator(hang)
     async with wire(Application([realm], limits=Limits(handshake_timeout=0.05))) as client:
         answer = await client.hello()
-        await client.websocket.closed()
+        await client.closed()
 
     assert (answer[0], answer[2]) == (ABORT, "wamp.error.timeout")
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.auth.peers import (
-    SECRET,
-    find_identity,
-    use_cra,
-    use_cryptosign,
-    use_salted_cra,
-    use_ticket,
-)
+from tests.auth.peers import SECRET, find_identity, use_cra, use_cryptosign, use_salted_cra, use_ticket
 from wampasgi import Application, Realm, SCRAMCredential, Session
 from wampasgi.auth.autobahn_scram import AutobahnSCRAMMethod, autobahn_scram_credential
 

@@ -15,10 +15,9 @@ from anyio import from_thread
 
 from tests.clients.server_process import ServerProcess, start_server
 from tests.clients.wire_client import TIMEOUT, WireClient
+from tests.specification import CALL, INVOCATION, REGISTER, RESULT, SUBSCRIBE, YIELD
 from wampasgi import Application, WAMPError
 from wampasgi.testing import TestClient
-
-CALL, RESULT, SUBSCRIBE, REGISTER, INVOCATION, YIELD = 48, 50, 32, 64, 68, 70
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "hypercorn-trio"])

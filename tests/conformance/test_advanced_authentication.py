@@ -22,28 +22,27 @@ from tests.auth.peers import (
     public_key,
     wire,
 )
-from tests.conformance.clients import (
+from tests.conformance.vocabulary import asyncio_only
+from tests.specification import (
     ABORT,
     AUTHENTICATE,
-    BASIC_ROLES,
+    AUTHENTICATION_FAILED,
     CALL,
     CHALLENGE,
     GOODBYE,
     HELLO,
+    ISO_8601_UTC,
     MAX_ID,
-    PROTOCOL_VIOLATION,
+    NO_MATCHING_AUTH_METHOD,
     SUBSCRIBE,
     WELCOME,
-    assert_aborted,
-    asyncio_only,
 )
+from tests.wamp_client import BASIC
 from wampasgi import Application, Realm
 
 pytestmark = pytest.mark.anyio
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-NO_MATCHING = "wamp.error.no_matching_auth_method"
-AUTHENTICATION_FAILED = "wamp.error.authentication_failed"
 
 
 def office_of(method: str) -> Application:
@@ -54,7 +53,7 @@ def office_of(method: str) -> Application:
 
 
 @every_method
-async def test_router_sends_challenge_then_welcome_with_the_authentication_that_is_active(
+async def test_router_sends_challenge_then_welcome_with_the_active_authentication(
     method: Method,
 ) -> None:
     client = method.client("joe")
@@ -74,11 +73,11 @@ async def test_router_sends_challenge_then_welcome_with_the_authentication_that_
 
 @every_method
 @pytest.mark.parametrize("authid", ["joe", "stranger"])
-async def test_authentication_that_fails_must_be_answered_with_abort(method: Method, authid: str) -> None:
+async def test_failed_authentication_must_be_answered_with_abort(method: Method, authid: str) -> None:
     async with wire(method.app()) as on:
         answer = await authenticate(on, method.client(authid, "wrong"))
         assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
-        await on.websocket.closed()
+        await on.closed()
 
 
 @asyncio_only
@@ -90,7 +89,7 @@ async def test_client_that_offers_no_method_of_the_realm_is_aborted(
     details = {} if authmethods is None else {"authmethods": authmethods}
     async with wire(method.app()) as on:
         answer = await on.hello(**{**method.client("joe").hello(), "authmethods": None, **details})
-        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING)
+        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
 @asyncio_only
@@ -108,7 +107,7 @@ async def test_router_skips_forward_to_a_method_that_it_can_perform(method: Meth
 @pytest.mark.parametrize(
     "message",
     [
-        [HELLO, "office", {"roles": BASIC_ROLES}],
+        [HELLO, "office", BASIC],
         [WELCOME, 1, {}],
         [GOODBYE, {}, "wamp.close.close_realm"],
         [CALL, 1, {}, "whoami"],
@@ -128,40 +127,40 @@ async def test_anything_but_a_valid_authenticate_after_challenge_is_a_protocol_e
     async with wire(method.app()) as on:
         await on.hello(**method.client("joe").hello())
         await on.send(*message)
-        await assert_aborted(on.websocket, PROTOCOL_VIOLATION)
+        await on.expect_abort()
 
 
 @every_method
-async def test_abort_of_a_challenged_client_is_never_replied_to(method: Method) -> None:
+async def test_abort_from_a_challenged_client_is_never_replied_to(method: Method) -> None:
     async with wire(method.app()) as on:
         await on.hello(**method.client("joe").hello())
         await on.send(ABORT, {}, "com.myapp.no")
-        await on.websocket.closed()
+        await on.closed()
 
 
 @every_method
-async def test_challenge_is_answered_once(method: Method) -> None:
+async def test_challenge_can_only_be_answered_once(method: Method) -> None:
     client = method.client("joe")
     async with wire(method.app()) as on:
         challenge = await on.hello(**client.hello())
         answer = client.answer(challenge[2])
         assert (await on.ask(AUTHENTICATE, *answer))[0] == WELCOME
         await on.send(AUTHENTICATE, *answer)
-        await assert_aborted(on.websocket)
+        await on.expect_abort()
 
 
 @asyncio_only
 @every_method
-async def test_answer_that_is_not_sent_in_due_time_is_aborted(method: Method) -> None:
+async def test_client_that_does_not_answer_in_time_is_aborted(method: Method) -> None:
     async with wire(method.app(handshake_timeout=0.3)) as on:
         assert (await on.hello(**method.client("joe").hello()))[0] == CHALLENGE
-        assert (await on.receive())[0] == ABORT
-        await on.websocket.closed()
+        await on.expect(ABORT)
+        await on.closed()
 
 
 @asyncio_only
 @pytest.mark.parametrize("method", PROOFS.values(), ids=list(PROOFS))
-async def test_answer_to_an_earlier_challenge_is_worth_nothing(method: Method) -> None:
+async def test_answer_to_an_earlier_challenge_is_rejected(method: Method) -> None:
     client = method.client("joe")
     app = method.app()
     async with wire(app) as on:
@@ -179,16 +178,16 @@ async def test_answer_to_an_earlier_challenge_is_worth_nothing(method: Method) -
     [{"authmethods": "ticket"}, {"authmethods": [1]}, {"authid": 5}, {"authextra": []}],
     ids=str,
 )
-async def test_attributes_of_authentication_have_their_types(details: dict[str, Any]) -> None:
+async def test_authentication_attributes_must_have_the_right_type(details: dict[str, Any]) -> None:
     async with wire(office_of("ticket")) as on:
-        await on.send(HELLO, "office", {"roles": BASIC_ROLES, **details})
-        await assert_aborted(on.websocket)
+        await on.send(HELLO, "office", {**BASIC, **details})
+        await on.expect_abort()
 
 
 # Ticket
 
 
-async def test_challenge_for_a_ticket_says_nothing() -> None:
+async def test_ticket_challenge_has_no_details() -> None:
     async with wire(office_of("ticket")) as on:
         assert await on.hello(**TicketClient("joe").hello()) == [CHALLENGE, "ticket", {}]
 
@@ -214,18 +213,18 @@ async def test_cra_challenge_must_be_a_json_object_with_seven_members() -> None:
         "session",
     }
     assert challenge["authmethod"] == "wampcra"
-    # What the session will be let in as.
+    # The identity that the session will get.
     assert challenge["session"] == welcome[1]
     for name in "authid", "authrole", "authprovider":
         assert challenge[name] == welcome[2][name]
     assert isinstance(challenge["nonce"], str)
     assert len(challenge["nonce"]) >= 16
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", challenge["timestamp"])
+    assert re.fullmatch(ISO_8601_UTC, challenge["timestamp"])
     age = datetime.now(UTC) - datetime.fromisoformat(challenge["timestamp"])
     assert timedelta(minutes=-1) < age < timedelta(minutes=1)
 
 
-async def test_salted_cra_challenge_has_the_parameters_of_the_key_derivation() -> None:
+async def test_salted_cra_challenge_has_the_key_derivation_parameters() -> None:
     async with wire(office_of("wampcra salted")) as on:
         extra = (await on.hello(**CRAClient("joe").hello()))[2]
 
@@ -240,10 +239,10 @@ async def test_authid_must_be_provided_for_methods_that_look_it_up(method: str) 
         hello = METHODS[method].client("joe").hello()
         del hello["authid"]
         answer = await on.hello(**hello)
-        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING)
+        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
-async def test_session_id_of_a_challenge_is_an_id() -> None:
+async def test_session_id_in_a_challenge_is_a_valid_id() -> None:
     async with wire(office_of("wampcra")) as on:
         extra = (await on.hello(**CRAClient("joe").hello()))[2]
 
@@ -253,7 +252,7 @@ async def test_session_id_of_a_challenge_is_an_id() -> None:
 # WAMP-SCRAM
 
 
-async def test_scram_challenge_has_the_members_that_the_specification_names() -> None:
+async def test_scram_challenge_has_the_members_that_the_specification_lists() -> None:
     client = SCRAMClient("joe")
     async with wire(office_of("wamp-scram pbkdf2")) as on:
         extra = (await on.hello(**client.hello()))[2]
@@ -265,7 +264,7 @@ async def test_scram_challenge_has_the_members_that_the_specification_names() ->
     assert (extra["kdf"], extra["iterations"], extra["memory"]) == ("pbkdf2", 50, None)
 
 
-async def test_argon2_challenge_has_its_memory_cost() -> None:
+async def test_argon2_challenge_states_its_memory_cost() -> None:
     async with wire(office_of("wamp-scram argon2id13")) as on:
         extra = (await on.hello(**SCRAMClient("joe").hello()))[2]
 
@@ -282,7 +281,7 @@ async def test_welcome_has_the_signature_of_a_server_that_knows_the_user() -> No
 
 @asyncio_only
 @pytest.mark.parametrize("binding", ["tls-unique", "tls-server-end-point", "morse", 5], ids=str)
-async def test_channel_binding_that_is_not_supported_must_be_aborted(binding: object) -> None:
+async def test_unsupported_channel_binding_must_be_aborted(binding: object) -> None:
     async with wire(office_of("wamp-scram pbkdf2")) as on:
         hello = SCRAMClient("joe").hello()
         hello["authextra"]["channel_binding"] = binding
@@ -300,7 +299,7 @@ async def test_channel_binding_that_is_not_supported_must_be_aborted(binding: ob
     ],
     ids=str,
 )
-async def test_server_shall_check_what_stands_beside_the_proof(changed: dict[str, Any]) -> None:
+async def test_server_checks_the_attributes_that_are_sent_with_the_proof(changed: dict[str, Any]) -> None:
     client = SCRAMClient("joe")
     async with wire(office_of("wamp-scram pbkdf2")) as on:
         challenge = await on.hello(**client.hello())
@@ -309,7 +308,7 @@ async def test_server_shall_check_what_stands_beside_the_proof(changed: dict[str
         assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
 
 
-async def test_mock_challenge_has_the_same_salt_for_an_authid_each_time() -> None:
+async def test_mock_challenge_always_has_the_same_salt_for_an_authid() -> None:
     app = office_of("wamp-scram pbkdf2")
     salts = []
     for authid in "stranger", "stranger", "another":
@@ -336,7 +335,7 @@ async def test_cryptosign_challenge_is_32_random_octets_in_hex() -> None:
 
 
 @asyncio_only
-async def test_public_key_is_the_authid_of_a_client_that_provides_none() -> None:
+async def test_public_key_becomes_the_authid_of_a_client_that_provides_none() -> None:
     realm = Realm("office")
     realm.set_cryptosign_handlers(lambda session: [public_key("joe")], lambda session: "joe")
     client = CryptosignClient("joe")
@@ -355,11 +354,11 @@ async def test_public_key_is_required(pubkey: object) -> None:
     async with wire(office_of("cryptosign")) as on:
         hello = CryptosignClient("joe").hello()
         answer = await on.hello(**{**hello, "authextra": {"pubkey": pubkey}})
-        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING)
+        assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
 @asyncio_only
-async def test_signature_must_stand_before_the_message_that_was_signed() -> None:
+async def test_signature_must_precede_the_signed_message() -> None:
     client = CryptosignClient("joe")
     async with wire(office_of("cryptosign")) as on:
         challenge = await on.hello(**client.hello())
@@ -370,7 +369,7 @@ async def test_signature_must_stand_before_the_message_that_was_signed() -> None
         assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
 
 
-async def test_channel_binding_that_is_not_offered_is_left_out_of_the_cryptosign_challenge() -> None:
+async def test_unsupported_channel_binding_is_left_out_of_the_cryptosign_challenge() -> None:
     client = CryptosignClient("joe")
     async with wire(office_of("cryptosign")) as on:
         hello = client.hello()

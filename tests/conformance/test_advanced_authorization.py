@@ -6,21 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.clients import (
-    CALL,
-    INVOCATION,
-    PROCEDURE,
-    PUBLISH,
-    REGISTER,
-    SUBSCRIBE,
-    TOPIC,
-    assert_error,
-    assert_nothing_came,
-    asyncio_only,
-    basic_clients,
-    register,
-    subscribe,
-)
+from tests.conformance.vocabulary import PROCEDURE, TOPIC, asyncio_only
+from tests.specification import CALL, INVOCATION, NOT_AUTHORIZED, PUBLISH, REGISTER, SUBSCRIBE
+from tests.wamp_client import BASIC, clients
 from wampasgi import Application
 
 pytestmark = pytest.mark.anyio
@@ -36,22 +24,21 @@ ACTIONS: dict[str, list[Any]] = {
 @asyncio_only
 @pytest.mark.parametrize("allowed", ACTIONS)
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_each_action_on_a_uri_is_allowed_or_denied_by_itself(allowed: str, action: str) -> None:
+async def test_each_action_on_a_uri_is_allowed_or_denied_separately(allowed: str, action: str) -> None:
     app = Application()
 
     @app.authorizer
     async def may(action: str, uri: str) -> bool:
         return action == allowed or (action == "register" and uri == PROCEDURE)
 
-    async with basic_clients(2, app) as [client, callee]:
-        await register(callee)
+    async with clients(app, BASIC, BASIC) as [client, callee]:
+        await callee.register(PROCEDURE)
         await client.send(*ACTIONS[action])
         if action != allowed:
-            answer = await client.receive()
-            assert_error(answer, ACTIONS[action][0], 1, "wamp.error.not_authorized")
-            await assert_nothing_came(callee)
+            await client.expect_error(ACTIONS[action][0], 1, NOT_AUTHORIZED)
+            await callee.expect_nothing()
         elif action == "call":
-            assert (await callee.receive())[0] == INVOCATION
+            await callee.expect(INVOCATION)
         else:
             assert (await client.receive())[:2] == [ACTIONS[action][0] + 1, 1]
 
@@ -61,17 +48,16 @@ async def test_each_action_on_a_uri_is_allowed_or_denied_by_itself(allowed: str,
 async def test_pattern_that_matches_more_than_is_allowed_is_denied(match: str) -> None:
     app = Application()
     app.allow("com.myapp.", "subscribe", "register", match="prefix")
-    async with basic_clients(1, app) as [client]:
+    async with clients(app, BASIC) as [client]:
         pattern = "com." if match == "prefix" else "com..a"
         for code in SUBSCRIBE, REGISTER:
-            answer = await client.ask(code, 1, {"match": match}, pattern)
-            assert_error(answer, code, 1, "wamp.error.not_authorized")
+            assert await client.request_error(code, {"match": match}, pattern) == NOT_AUTHORIZED
 
 
-async def test_subscriber_keeps_receiving_what_it_was_allowed_to() -> None:
+async def test_subscriber_receives_events_for_a_topic_that_it_was_allowed_to_subscribe_to() -> None:
     app = Application()
     app.allow(TOPIC, "subscribe", "publish")
-    async with basic_clients(2, app) as [publisher, subscriber]:
-        subscription_id = await subscribe(subscriber)
+    async with clients(app, BASIC, BASIC) as [publisher, subscriber]:
+        subscription_id = await subscriber.subscribe(TOPIC)
         await publisher.send(PUBLISH, 1, {}, TOPIC)
         assert (await subscriber.receive())[1] == subscription_id

@@ -8,85 +8,61 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conformance.clients import (
-    BASIC_ROLES,
-    CALL,
-    CANCEL,
-    CANCELED,
-    ERROR,
-    INTERRUPT,
-    INVOCATION,
-    PROCEDURE,
-    RESULT,
-    YIELD,
-    assert_aborted,
-    assert_error,
-    assert_nothing_came,
-    asyncio_only,
-    joined,
-    open_router,
-    register,
-    roles,
-)
-from tests.websocket import WebSocket
+from tests.conformance.vocabulary import PROCEDURE, asyncio_only, pending_call
+from tests.specification import CALL, CANCEL, CANCELED, ERROR, INTERRUPT, INVOCATION, RESULT, YIELD
+from tests.wamp_client import BASIC, announcing, clients, open_app
 from wampasgi import RPCProgressReport
 
 pytestmark = pytest.mark.anyio
 
-CANCELING = roles("call_canceling")
+CANCELING = announcing("call_canceling")
 MODES = ["skip", "kill", "killnowait"]
 
 
-async def call(caller: WebSocket, callee: WebSocket, request_id: int = 1, **options: Any) -> int:
-    """Call, and return the invocation's ID."""
-    await caller.send(CALL, request_id, options, PROCEDURE)
-    invocation = await callee.receive()
-    assert invocation[0] == INVOCATION
-    invocation_id: int = invocation[1]
-    return invocation_id
-
-
-async def test_skip_answers_the_caller_at_once_and_leaves_the_callee_alone() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
-        assert_error(await caller.ask(CANCEL, 1, {"mode": "skip"}), CALL, 1, CANCELED)
-        await assert_nothing_came(callee)
-        await callee.send(YIELD, invocation_id, {}, ["late"])
-        await assert_nothing_came(callee, caller)
+@pytest.mark.parametrize(
+    ("mode", "callee_details"),
+    [("skip", CANCELING), *((mode, BASIC) for mode in MODES)],
+    ids=["skip", *(f"{mode} without call_canceling" for mode in MODES)],
+)
+async def test_callee_is_left_alone_with_skip_or_if_it_does_not_support_canceling(
+    mode: str, callee_details: dict[str, Any]
+) -> None:
+    async with pending_call(CANCELING, callee_details) as [caller, callee]:
+        await caller.send(CANCEL, 1, {"mode": mode})
+        await caller.expect_error(CALL, 1, CANCELED)
+        await callee.expect_nothing()
+        await callee.send(YIELD, 1, {}, ["late"])
+        await callee.expect_nothing()
+        await caller.expect_nothing()
 
 
 async def test_kill_interrupts_the_callee_and_the_caller_gets_its_error() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
+    async with pending_call(CANCELING, CANCELING) as [caller, callee]:
         await caller.send(CANCEL, 1, {"mode": "kill"})
-        assert await callee.receive() == [INTERRUPT, invocation_id, {"mode": "kill"}]
-        # Not before the callee has responded.
-        await assert_nothing_came(caller)
-        await callee.send(ERROR, INVOCATION, invocation_id, {}, CANCELED, ["cleaned up"])
+        assert await callee.receive() == [INTERRUPT, 1, {"mode": "kill"}]
+        # The caller gets no answer before the callee has responded.
+        await caller.expect_nothing()
+        await callee.send(ERROR, INVOCATION, 1, {}, CANCELED, ["cleaned up"])
         assert await caller.receive() == [ERROR, CALL, 1, {}, CANCELED, ["cleaned up"]]
 
 
 async def test_kill_gives_the_caller_the_result_of_a_callee_that_finishes_first() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
+    async with pending_call(CANCELING, CANCELING) as [caller, callee]:
         await caller.send(CANCEL, 1, {"mode": "kill"})
-        await callee.receive()
-        await callee.send(YIELD, invocation_id, {}, ["done"])
+        await callee.expect(INTERRUPT)
+        await callee.send(YIELD, 1, {}, ["done"])
         assert await caller.receive() == [RESULT, 1, {}, ["done"]]
-        # The callee also answers the interrupt, which came too late: nobody is told.
-        await callee.send(ERROR, INVOCATION, invocation_id, {}, CANCELED)
-        await assert_nothing_came(callee, caller)
+        # The callee also answers the interrupt, which came too late. Nobody gets this answer.
+        await callee.send(ERROR, INVOCATION, 1, {}, CANCELED)
+        await callee.expect_nothing()
+        await caller.expect_nothing()
 
 
 async def test_killnowait_answers_the_caller_at_once_and_interrupts_the_callee() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
-        assert_error(await caller.ask(CANCEL, 1, {"mode": "killnowait"}), CALL, 1, CANCELED)
-        assert await callee.receive() == [INTERRUPT, invocation_id, {"mode": "killnowait"}]
+    async with pending_call(CANCELING, CANCELING) as [caller, callee]:
+        await caller.send(CANCEL, 1, {"mode": "killnowait"})
+        await caller.expect_error(CALL, 1, CANCELED)
+        assert await callee.receive() == [INTERRUPT, 1, {"mode": "killnowait"}]
 
 
 @pytest.mark.parametrize("mode", ["skip", "killnowait"])
@@ -103,96 +79,86 @@ async def test_killnowait_answers_the_caller_at_once_and_interrupts_the_callee()
 async def test_responses_of_the_callee_are_discarded_after_skip_and_killnowait(
     mode: str, answers: list[list[Any]]
 ) -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
-        await caller.ask(CANCEL, 1, {"mode": mode})
+    async with pending_call(CANCELING, CANCELING) as [caller, callee]:
+        await caller.send(CANCEL, 1, {"mode": mode})
+        await caller.expect(ERROR)
         if mode == "killnowait":
-            await callee.receive()
+            await callee.expect(INTERRUPT)
         for code, *rest in answers:
             head = [ERROR, INVOCATION] if code == ERROR else [YIELD]
-            await callee.send(*head, invocation_id, *rest)
-        await assert_nothing_came(callee, caller)
-        # The callee is called again as if nothing had been.
-        assert await call(caller, callee, 2) == invocation_id + 1
-
-
-@pytest.mark.parametrize("mode", MODES)
-async def test_callee_without_call_canceling_makes_every_mode_skip(mode: str) -> None:
-    async with joined(open_router(), CANCELING, BASIC_ROLES) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
-        assert_error(await caller.ask(CANCEL, 1, {"mode": mode}), CALL, 1, CANCELED)
-        await assert_nothing_came(callee)
-        await callee.send(YIELD, invocation_id, {}, ["late"])
-        await assert_nothing_came(callee, caller)
+            await callee.send(*head, 1, *rest)
+        await callee.expect_nothing()
+        await caller.expect_nothing()
+        # The callee can be called again.
+        await caller.send(CALL, 2, {}, PROCEDURE)
+        assert (await callee.expect(INVOCATION))[1] == 2
 
 
 @asyncio_only
 @pytest.mark.parametrize("options", [{}, *({"mode": mode} for mode in MODES)], ids=str)
 async def test_cancel_of_an_unknown_or_finished_call_is_not_answered(options: dict[str, Any]) -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
+    async with clients(open_app(), CANCELING, CANCELING) as [caller, callee]:
         await caller.send(CANCEL, 1, options)
-        await register(callee)
-        await callee.send(YIELD, await call(caller, callee), {})
+        await callee.register(PROCEDURE)
+        await caller.send(CALL, 1, {}, PROCEDURE)
+        await callee.answer_invocation()
         assert await caller.receive() == [RESULT, 1, {}]
         await caller.send(CANCEL, 1, options)
-        await assert_nothing_came(callee, caller)
+        await callee.expect_nothing()
+        await caller.expect_nothing()
 
 
-async def test_cancel_reaches_only_calls_of_the_session_that_sends_it() -> None:
-    async with joined(open_router(), CANCELING, CANCELING, CANCELING) as [caller, callee, other]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
+async def test_cancel_only_affects_calls_of_the_session_that_sends_it() -> None:
+    async with clients(open_app(), CANCELING, CANCELING, CANCELING) as [caller, callee, other]:
+        await callee.register(PROCEDURE)
+        await caller.send(CALL, 1, {}, PROCEDURE)
+        await callee.expect(INVOCATION)
         await other.send(CANCEL, 1, {"mode": "kill"})
-        await assert_nothing_came(other, callee)
-        await callee.send(YIELD, invocation_id, {})
+        await other.expect_nothing()
+        await callee.expect_nothing()
+        await callee.send(YIELD, 1, {})
         assert await caller.receive() == [RESULT, 1, {}]
 
 
 async def test_cancel_without_a_mode_ends_the_call_too() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        await call(caller, callee)
-        assert_error(await caller.ask(CANCEL, 1, {}), CALL, 1, CANCELED)
+    async with pending_call(CANCELING, CANCELING) as [caller, _]:
+        await caller.send(CANCEL, 1, {})
+        await caller.expect_error(CALL, 1, CANCELED)
 
 
 @asyncio_only
 @pytest.mark.parametrize("mode", ["KILL", "abort", "", 1, True, ["kill"]], ids=str)
-async def test_mode_is_one_of_the_three(mode: object) -> None:
-    async with joined(open_router(), CANCELING) as [caller]:
+async def test_mode_must_be_one_of_the_three(mode: object) -> None:
+    async with clients(open_app(), CANCELING) as [caller]:
         await caller.send(CANCEL, 1, {"mode": mode})
-        await assert_aborted(caller)
+        await caller.expect_abort()
 
 
 async def test_call_is_answered_once_however_often_it_is_canceled() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        invocation_id = await call(caller, callee)
+    async with pending_call(CANCELING, CANCELING) as [caller, callee]:
         for mode in "kill", "kill", "killnowait", "skip", "kill":
             await caller.send(CANCEL, 1, {"mode": mode})
-        assert_error(await caller.receive(), CALL, 1, CANCELED)
-        assert (await callee.receive())[0] == INTERRUPT
-        await callee.send(ERROR, INVOCATION, invocation_id, {}, CANCELED)
-        await assert_nothing_came(callee, caller)
+        await caller.expect_error(CALL, 1, CANCELED)
+        await callee.expect(INTERRUPT)
+        await callee.send(ERROR, INVOCATION, 1, {}, CANCELED)
+        await callee.expect_nothing()
+        await caller.expect_nothing()
 
 
-async def test_caller_that_waits_for_a_killed_callee_is_told_when_that_leaves() -> None:
-    async with joined(open_router(), CANCELING, CANCELING) as [caller, callee]:
-        await register(callee)
-        await call(caller, callee)
+async def test_caller_that_waits_for_a_killed_callee_gets_canceled_when_the_callee_leaves() -> None:
+    async with pending_call(CANCELING, CANCELING) as [caller, callee]:
         await caller.send(CANCEL, 1, {"mode": "kill"})
-        await callee.receive()
+        await callee.expect(INTERRUPT)
         await callee.disconnect()
-        assert_error(await caller.receive(), CALL, 1, CANCELED)
+        await caller.expect_error(CALL, 1, CANCELED)
 
 
-# Procedures of the server, whose callee is the router itself
+# Procedures of the server, for which the router is the callee
 
 
 @pytest.mark.parametrize("mode", [*MODES, None])
-async def test_call_of_a_servers_procedure_is_canceled_in_every_mode(mode: str | None) -> None:
-    app = open_router()
+async def test_call_to_a_procedure_of_the_server_is_canceled_in_every_mode(mode: str | None) -> None:
+    app = open_app()
     started, release, ended = anyio.Event(), anyio.Event(), anyio.Event()
     outcome: list[str] = []
 
@@ -209,19 +175,20 @@ async def test_call_of_a_servers_procedure_is_canceled_in_every_mode(mode: str |
             ended.set()
         return "late"
 
-    async with joined(app, CANCELING) as [caller]:
+    async with clients(app, CANCELING) as [caller]:
         await caller.send(CALL, 1, {}, PROCEDURE)
         await started.wait()
-        assert_error(await caller.ask(CANCEL, 1, {"mode": mode} if mode else {}), CALL, 1, CANCELED)
+        await caller.send(CANCEL, 1, {"mode": mode} if mode else {})
+        await caller.expect_error(CALL, 1, CANCELED)
         release.set()
         await ended.wait()
-        await assert_nothing_came(caller)
+        await caller.expect_nothing()
 
     assert outcome == ["finished" if mode == "skip" else "interrupted"]
 
 
-async def test_kill_of_a_servers_procedure_is_answered_when_its_handler_has_ended() -> None:
-    app = open_router()
+async def test_kill_of_a_call_to_the_server_is_answered_when_the_handler_has_ended() -> None:
+    app = open_app()
     started, cleaned = anyio.Event(), anyio.Event()
 
     @app.procedure(PROCEDURE)
@@ -233,17 +200,17 @@ async def test_kill_of_a_servers_procedure_is_answered_when_its_handler_has_ende
             with anyio.CancelScope(shield=True):
                 await cleaned.wait()
 
-    async with joined(app, CANCELING) as [caller]:
+    async with clients(app, CANCELING) as [caller]:
         await caller.send(CALL, 1, {}, PROCEDURE)
         await started.wait()
         await caller.send(CANCEL, 1, {"mode": "kill"})
-        await assert_nothing_came(caller)
+        await caller.expect_nothing()
         cleaned.set()
-        assert_error(await caller.receive(), CALL, 1, CANCELED)
+        await caller.expect_error(CALL, 1, CANCELED)
 
 
-async def test_no_progress_follows_the_error_of_a_canceled_servers_procedure() -> None:
-    app = open_router()
+async def test_no_progress_follows_the_error_for_a_canceled_call_to_the_server() -> None:
+    app = open_app()
 
     @app.procedure(PROCEDURE)
     async def work() -> AsyncIterator[RPCProgressReport]:
@@ -251,11 +218,11 @@ async def test_no_progress_follows_the_error_of_a_canceled_servers_procedure() -
             yield RPCProgressReport(["more"])
             await anyio.lowlevel.checkpoint()
 
-    async with joined(app, CANCELING) as [caller]:
+    async with clients(app, CANCELING) as [caller]:
         await caller.send(CALL, 1, {"receive_progress": True}, PROCEDURE)
         assert (await caller.receive())[2] == {"progress": True}
         await caller.send(CANCEL, 1, {"mode": "killnowait"})
         while (answer := await caller.receive())[0] == RESULT:
             pass
-        assert_error(answer, CALL, 1, CANCELED)
-        await assert_nothing_came(caller)
+        assert answer[:5] == [ERROR, CALL, 1, {}, CANCELED]
+        await caller.expect_nothing()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.clients import GOODBYE, asyncio_only, open_router
-from tests.websocket import connect
+from tests.conformance.vocabulary import asyncio_only
+from tests.wamp_client import connect, open_app
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
         ("dealer", "progressive_call_invocations"),
         ("dealer", "call_timeout"),
         ("dealer", "call_canceling"),
-        # So spelled where progressive call invocations require it.
+        # The spelling in the section on progressive call invocations.
         ("dealer", "call_cancelling"),
         ("dealer", "caller_identification"),
         ("dealer", "call_reroute"),
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.anyio
     ],
 )
 async def test_support_for_advanced_features_must_be_announced(role: str, feature: str) -> None:
-    async with connect(open_router()) as client:
-        assert (await client.join())[2]["roles"][role]["features"][feature] is True
-        # In each session of a connection.
-        await client.ask(GOODBYE, {}, "wamp.close.close_realm")
-        assert (await client.join())[2]["roles"][role]["features"][feature] is True
+    async with connect(open_app()) as client:
+        for _ in "first session", "next session on the same connection":
+            await client.join()
+            assert client.details["roles"][role]["features"][feature] is True
+            await client.leave()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,9 @@ import cbor2
 import ormsgpack
 import pytest
 
-from tests.conformance.clients import (
+from tests.conformance.vocabulary import TOPIC, asyncio_only
+from tests.specification import (
     ABORT,
-    BASIC_ROLES,
     CALL,
     ERROR,
     HELLO,
@@ -24,19 +23,16 @@ from tests.conformance.clients import (
     PUBLISHED,
     SUBSCRIBE,
     SUBSCRIBED,
-    TOPIC,
     WELCOME,
-    asyncio_only,
-    open_router,
 )
-from tests.websocket import WebSocket, connect
+from tests.wamp_client import BASIC, WAMPClient, accepted, open_app
 
 pytestmark = pytest.mark.anyio
 
 
 @dataclass(frozen=True)
 class Format:
-    """A batched subprotocol, from the specification's text."""
+    """A batched subprotocol, written from the specification."""
 
     name: str
     encode: Callable[[Any], bytes]
@@ -75,18 +71,23 @@ FORMATS = [
 batched = pytest.mark.parametrize("batch", FORMATS, ids=lambda batch: batch.name)
 
 
-class Client:
-    def __init__(self, websocket: WebSocket, batch: Format) -> None:
-        self.websocket = websocket
+class BatchedClient(WAMPClient):
+    """A client that sends and receives batches."""
+
+    def __init__(self, batch: Format) -> None:
+        super().__init__(open_app(), subprotocols=[batch.name])
         self.batch = batch
         self._received: list[Any] = []
 
-    async def send(self, *messages: Any) -> None:
-        await self.websocket.send_frame(self.batch.frame(*messages))
+    async def send(self, *message: Any) -> None:
+        await self.send_batch(message)
+
+    async def send_batch(self, *messages: Any) -> None:
+        await self.send_frame(self.batch.frame(*messages))
 
     async def receive(self) -> Any:
         if not self._received:
-            event = await self.websocket.receive_event()
+            event = await self.receive_event()
             assert event["type"] == "websocket.send", event
             frame = event.get("bytes" if self.batch.binary else "text")
             self._received = self.batch.messages(frame)
@@ -94,31 +95,25 @@ class Client:
         return self._received.pop(0)
 
 
-@asynccontextmanager
-async def client(batch: Format) -> AsyncIterator[Client]:
-    async with connect(open_router(), subprotocols=[batch.name]) as websocket:
-        yield Client(websocket, batch)
-
-
 @batched
 async def test_single_message_is_a_batch_of_length_1(batch: Format) -> None:
-    async with client(batch) as one:
-        await one.send([HELLO, "realm", {"roles": BASIC_ROLES}])
-        assert (await one.receive())[0] == WELCOME
-        await one.send([SUBSCRIBE, 1, {}, TOPIC])
-        assert (await one.receive())[:2] == [SUBSCRIBED, 1]
+    async with accepted(BatchedClient(batch)) as client:
+        await client.send_batch([HELLO, "realm", BASIC])
+        await client.expect(WELCOME)
+        await client.send_batch([SUBSCRIBE, 1, {}, TOPIC])
+        assert (await client.receive())[:2] == [SUBSCRIBED, 1]
 
 
 @batched
-async def test_several_messages_in_one_websocket_message_are_taken_in_order(batch: Format) -> None:
-    async with client(batch) as one:
-        await one.send(
-            [HELLO, "realm", {"roles": BASIC_ROLES}],
+async def test_messages_of_a_batch_are_handled_in_order(batch: Format) -> None:
+    async with accepted(BatchedClient(batch)) as client:
+        await client.send_batch(
+            [HELLO, "realm", BASIC],
             [SUBSCRIBE, 1, {}, TOPIC],
             [PUBLISH, 2, {"acknowledge": True}, TOPIC, ["x" * 70000, "\u65e5"]],
             [CALL, 3, {}, "nobody"],
         )
-        assert [(await one.receive())[0] for _ in range(4)] == [WELCOME, SUBSCRIBED, PUBLISHED, ERROR]
+        assert [(await client.receive())[0] for _ in range(4)] == [WELCOME, SUBSCRIBED, PUBLISHED, ERROR]
 
 
 def illegal(batch: Format) -> dict[str, str | bytes]:
@@ -151,13 +146,12 @@ def illegal(batch: Format) -> dict[str, str | bytes]:
     [pytest.param(batch, name, id=f"{batch.name} {name}") for batch in FORMATS for name in illegal(batch)],
 )
 async def test_empty_or_malformed_batch_must_fail_the_transport(batch: Format, name: str) -> None:
-    async with client(batch) as one:
-        await one.send([HELLO, "realm", {"roles": BASIC_ROLES}])
-        await one.receive()
-        await one.websocket.send_frame(illegal(batch)[name])
-        answer = await one.receive()
-        # What came before the malformed part may have been answered.
+    async with accepted(BatchedClient(batch)) as client:
+        await client.join()
+        await client.send_frame(illegal(batch)[name])
+        answer = await client.receive()
+        # The message before the malformed part may have been answered.
         if answer[0] == SUBSCRIBED:
-            answer = await one.receive()
+            answer = await client.receive()
         assert (answer[0], answer[2]) == (ABORT, PROTOCOL_VIOLATION)
-        assert (await one.websocket.closed())["code"] == 1002
+        assert (await client.closed())["code"] == 1002

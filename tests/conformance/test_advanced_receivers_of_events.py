@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.conformance.clients import (
-    EVENT,
-    PUBLISH,
-    PUBLISHED,
-    TOPIC,
-    assert_nothing_came,
-    asyncio_only,
-    basic_clients,
-    subscribe,
-)
-from tests.websocket import WebSocket, connect
-from wampasgi import Application, Realm, Session
+from tests.conformance.vocabulary import TOPIC, asyncio_only
+from tests.specification import EVENT, MAX_ID, PUBLISH, PUBLISHED
+from tests.wamp_client import BASIC, WAMPClient, clients, open_app, trusting_app
 
 pytestmark = pytest.mark.anyio
 
@@ -27,68 +18,54 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_publisher_receives_its_event_with_exclude_me_false() -> None:
-    async with basic_clients(2) as [publisher, other]:
-        subscription_id = await subscribe(publisher)
-        await subscribe(other)
+    async with clients(open_app(), BASIC, BASIC) as [publisher, other]:
+        subscription_id = await publisher.subscribe(TOPIC)
+        await other.subscribe(TOPIC)
         await publisher.send(PUBLISH, 1, {"exclude_me": False}, TOPIC, ["Hello, world!"])
         for client in publisher, other:
             event = await client.receive()
             assert (event[:2], event[4]) == ([EVENT, subscription_id], ["Hello, world!"])
-        await assert_nothing_came(publisher)
+        await publisher.expect_nothing()
 
 
 @pytest.mark.parametrize("options", [{}, {"exclude_me": True}], ids=str)
 async def test_publisher_is_excluded_by_default(options: dict[str, Any]) -> None:
-    async with basic_clients(1) as [publisher]:
-        await subscribe(publisher)
+    async with clients(open_app(), BASIC) as [publisher]:
+        await publisher.subscribe(TOPIC)
         await publisher.send(PUBLISH, 1, options, TOPIC)
-        await assert_nothing_came(publisher)
+        await publisher.expect_nothing()
 
 
 async def test_publisher_that_is_not_subscribed_receives_nothing() -> None:
-    async with basic_clients(1) as [publisher]:
+    async with clients(open_app(), BASIC) as [publisher]:
         await publisher.send(PUBLISH, 1, {"exclude_me": False}, TOPIC)
-        await assert_nothing_came(publisher)
+        await publisher.expect_nothing()
 
 
-async def test_acknowledgment_of_a_publication_that_its_publisher_receives() -> None:
-    async with basic_clients(1) as [publisher]:
-        await subscribe(publisher)
+async def test_publisher_receives_an_acknowledgment_and_the_event_of_the_same_publication() -> None:
+    async with clients(open_app(), BASIC) as [publisher]:
+        await publisher.subscribe(TOPIC)
         await publisher.send(PUBLISH, 1, {"exclude_me": False, "acknowledge": True}, TOPIC)
-        answers = {message[0]: message for message in [await publisher.receive() for _ in range(2)]}
+        messages = [await publisher.receive() for _ in range(2)]
 
-    assert answers[PUBLISHED][2] == answers[EVENT][2]
+    publication_ids = {message[0]: message[2] for message in messages}
+    assert publication_ids[PUBLISHED] == publication_ids[EVENT]
 
 
 # Black- and whitelisting
 
-#: authid and authrole of the subscribers; the publisher is the first one.
-PEOPLE = [("ann", "manager"), ("bob", "manager"), ("bob", "staff"), ("eve", "staff")]
+#: Indexes into these people tell who a list names and who receives an event. The first one publishes.
+PEOPLE = ["ann/manager", "bob/manager", "bob/staff", "eve/staff"]
 
 
 @asynccontextmanager
-async def office() -> AsyncIterator[tuple[list[WebSocket], list[int]]]:
-    """A client for each of the people, all subscribed, and their session IDs."""
-    realm = Realm("office")
-    realm.allow_all()
+async def subscribers() -> AsyncIterator[list[WAMPClient]]:
+    """A client for each of the people, all subscribed."""
+    async with clients(trusting_app(), *PEOPLE) as people:
+        for client in people:
+            await client.subscribe(TOPIC)
+        yield people
 
-    @realm.set_authentication_handler
-    async def authenticate(session: Session) -> None:
-        authid, authrole = session.details["who"]
-        await session.mark_authenticated(authid=authid, authrole=authrole)
-
-    app = Application([realm])
-    async with AsyncExitStack() as stack:
-        clients, ids = [], []
-        for who in PEOPLE:
-            client = await stack.enter_async_context(connect(app))
-            ids.append((await client.join("office", who=who))[1])
-            await subscribe(client)
-            clients.append(client)
-        yield clients, ids
-
-
-ME = 0
 
 CASES: list[tuple[dict[str, Any], list[int]]] = [
     ({}, [1, 2, 3]),
@@ -123,25 +100,27 @@ CASES: list[tuple[dict[str, Any], list[int]]] = [
 async def test_subscriber_receives_an_event_if_and_only_if_all_conditions_hold(
     options: dict[str, Any], receivers: list[int]
 ) -> None:
-    async with office() as (clients, ids):
-        listed = {
-            name: [ids[index] for index in value] if name in ("exclude", "eligible") else value
+    async with subscribers() as people:
+        options = {
+            name: [people[index].id for index in value] if name in ("exclude", "eligible") else value
             for name, value in options.items()
         }
-        await clients[ME].send(PUBLISH, 1, listed, TOPIC)
+        await people[0].send(PUBLISH, 1, options, TOPIC)
         received = []
-        for index, client in enumerate(clients):
+        for index, client in enumerate(people):
             if index in receivers:
-                assert (await client.receive())[0] == EVENT
+                await client.expect(EVENT)
                 received.append(index)
-            await assert_nothing_came(client)
+            await client.expect_nothing()
 
     assert received == receivers
 
 
 @asyncio_only
-async def test_lists_may_name_sessions_that_do_not_exist() -> None:
-    async with office() as (clients, ids):
-        await clients[ME].send(PUBLISH, 1, {"eligible": [ids[1], 2**53], "exclude": [2**53 - 1]}, TOPIC)
-        assert (await clients[1].receive())[0] == EVENT
-        await assert_nothing_came(*clients)
+async def test_lists_may_contain_sessions_that_do_not_exist() -> None:
+    async with subscribers() as people:
+        options = {"eligible": [people[1].id, MAX_ID], "exclude": [MAX_ID - 1]}
+        await people[0].send(PUBLISH, 1, options, TOPIC)
+        await people[1].expect(EVENT)
+        for client in people:
+            await client.expect_nothing()

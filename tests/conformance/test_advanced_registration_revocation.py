@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.clients import (
-    BASIC_ROLES,
+from tests.conformance.vocabulary import PROCEDURE
+from tests.specification import (
     CALL,
+    INVOCATION,
     NO_SUCH_PROCEDURE,
-    PROCEDURE,
+    NO_SUCH_REGISTRATION,
     RESULT,
     UNREGISTER,
     UNREGISTERED,
     YIELD,
-    assert_error,
-    assert_nothing_came,
-    joined,
-    open_router,
-    register,
-    roles,
 )
+from tests.wamp_client import BASIC, announcing, clients, open_app
 
 pytestmark = pytest.mark.anyio
 
-REVOCATION = roles("registration_revocation")
+REVOCATION = announcing("registration_revocation")
 
 
-async def test_callee_is_told_which_registration_was_revoked_and_why() -> None:
-    app = open_router()
-    async with joined(app, REVOCATION) as [callee]:
-        registration_id = await register(callee)
+async def test_callee_gets_the_registration_and_the_reason_of_a_revocation() -> None:
+    app = open_app()
+    async with clients(app, REVOCATION) as [callee]:
+        registration_id = await callee.register(PROCEDURE)
         app.revoke_registration(PROCEDURE, reason="moving endpoint to other callee")
 
         assert await callee.receive() == [
@@ -40,29 +36,27 @@ async def test_callee_is_told_which_registration_was_revoked_and_why() -> None:
 
 
 async def test_reason_of_a_revocation_is_optional() -> None:
-    app = open_router()
-    async with joined(app, REVOCATION) as [callee]:
-        registration_id = await register(callee)
+    app = open_app()
+    async with clients(app, REVOCATION) as [callee]:
+        registration_id = await callee.register(PROCEDURE)
         app.revoke_registration(PROCEDURE)
         assert await callee.receive() == [UNREGISTERED, 0, {"registration": registration_id}]
 
 
-@pytest.mark.parametrize("callee_roles", [BASIC_ROLES, REVOCATION], ids=["basic", "revocation"])
-async def test_unregistered_must_not_be_sent_to_a_callee_that_does_not_support_it(
-    callee_roles: dict[str, object],
-) -> None:
-    app = open_router()
-    async with joined(app, BASIC_ROLES, callee_roles) as [caller, callee]:
-        registration_id = await register(callee)
+@pytest.mark.parametrize("supported", [False, True], ids=["basic", "revocation"])
+async def test_unregistered_must_only_be_sent_to_a_callee_that_supports_it(supported: bool) -> None:
+    app = open_app()
+    async with clients(app, BASIC, REVOCATION if supported else BASIC) as [caller, callee]:
+        registration_id = await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {}, PROCEDURE)
-        await callee.receive()
+        await callee.expect(INVOCATION)
         app.revoke_registration(PROCEDURE)
-        if callee_roles is REVOCATION:
-            assert (await callee.receive())[0] == UNREGISTERED
-        await assert_nothing_came(callee)
-        assert_error(await caller.ask(CALL, 2, {}, PROCEDURE), CALL, 2, NO_SUCH_PROCEDURE)
-        answer = await callee.ask(UNREGISTER, 1, registration_id)
-        assert_error(answer, UNREGISTER, 1, "wamp.error.no_such_registration")
-        # What was called before is answered.
+        if supported:
+            await callee.expect(UNREGISTERED)
+        await callee.expect_nothing()
+        await caller.send(CALL, 2, {}, PROCEDURE)
+        await caller.expect_error(CALL, 2, NO_SUCH_PROCEDURE)
+        assert await callee.request_error(UNREGISTER, registration_id) == NO_SUCH_REGISTRATION
+        # The callee can still answer the call from before.
         await callee.send(YIELD, 1, {})
         assert await caller.receive() == [RESULT, 1, {}]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-import cbor2
 import ormsgpack
 import pytest
 
-from tests.conformance.clients import (
+from tests.conformance.vocabulary import MESSAGES_OF_ROUTERS, PROCEDURE, TOPIC, asyncio_only, pending_call
+from tests.specification import (
     ABORT,
-    BASIC_ROLES,
+    AUTHENTICATE,
     CALL,
     CANCEL,
     CANCELED,
@@ -23,28 +22,20 @@ from tests.conformance.clients import (
     INVOCATION,
     MAX_ID,
     NO_SUCH_PROCEDURE,
-    PROCEDURE,
-    PROTOCOL_VIOLATION,
+    NO_SUCH_SUBSCRIPTION,
     PUBLISH,
-    PUBLISHED,
     REGISTER,
-    REGISTERED,
+    RESULT,
     SUBSCRIBE,
     SUBSCRIBED,
-    TOPIC,
     UNREGISTER,
+    UNREGISTERED,
     UNSUBSCRIBE,
+    UNSUBSCRIBED,
     YIELD,
-    assert_aborted,
-    assert_error,
-    assert_nothing_came,
-    asyncio_only,
-    basic_clients,
-    open_router,
-    register,
-    subscribe,
 )
-from tests.websocket import WebSocket, connect, open_websocket
+from tests.wamp_client import BASIC, FORMATS, clients, connect, open_app
+from tests.websocket import open_websocket
 from wampasgi import Application
 
 pytestmark = pytest.mark.anyio
@@ -76,27 +67,26 @@ REQUESTS: dict[int, dict[str, Any]] = {CALL: {}, SUBSCRIBE: {}, REGISTER: {}, PU
 @asyncio_only
 @pytest.mark.parametrize("code", REQUESTS)
 async def test_components_must_not_be_empty_or_contain_dots_hashes_or_white_space(code: int) -> None:
-    async with basic_clients(1) as [client]:
-        for request_id, uri in enumerate(INVALID, 1):
-            answer = await client.ask(code, request_id, REQUESTS[code], uri)
-            assert_error(answer, code, request_id, INVALID_URI)
+    async with clients(open_app(), BASIC) as [client]:
+        for uri in INVALID:
+            assert await client.request_error(code, REQUESTS[code], uri) == INVALID_URI
 
 
 @asyncio_only
 @pytest.mark.parametrize("code", REQUESTS)
-async def test_components_may_contain_everything_else(code: int) -> None:
-    async with basic_clients(1) as [client]:
-        for request_id, uri in enumerate(VALID, 1):
-            answer = await client.ask(code, request_id, REQUESTS[code], uri)
+async def test_components_may_contain_all_other_characters(code: int) -> None:
+    async with clients(open_app(), BASIC) as [client]:
+        for uri in VALID:
+            answer = await client.request(code, REQUESTS[code], uri)
             assert answer[0] == code + 1 or answer[4] == NO_SUCH_PROCEDURE, answer
 
 
 @asyncio_only
 @pytest.mark.parametrize("code", REQUESTS)
 async def test_strict_uris_contain_only_lower_case_letters_digits_and_underscores(code: int) -> None:
-    async with basic_clients(1, open_router(uri_check="strict")) as [client]:
-        for request_id, uri in enumerate([*VALID, *INVALID], 1):
-            answer = await client.ask(code, request_id, REQUESTS[code], uri)
+    async with clients(open_app(uri_check="strict"), BASIC) as [client]:
+        for uri in [*VALID, *INVALID]:
+            answer = await client.request(code, REQUESTS[code], uri)
             allowed = uri in ("com.myapp.mytopic1", "a", "1.2.3", "_._")
             assert (answer[0] != ERROR or answer[4] != INVALID_URI) is allowed, uri
 
@@ -105,25 +95,25 @@ async def test_strict_uris_contain_only_lower_case_letters_digits_and_underscore
 @pytest.mark.parametrize("code", REQUESTS)
 @pytest.mark.parametrize("uri", [5, None, ["a"], {"a": 1}, True], ids=str)
 async def test_uris_must_be_strings(code: int, uri: object) -> None:
-    async with basic_clients(1) as [client]:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(code, 1, {}, uri)
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
-async def test_incorrect_uri_of_an_unacknowledged_publication_is_not_answered() -> None:
-    async with basic_clients(1) as [client]:
+async def test_unacknowledged_publication_to_an_invalid_uri_is_not_answered() -> None:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(PUBLISH, 1, {}, "not a uri")
-        await assert_nothing_came(client)
+        await client.expect_nothing()
 
 
 async def test_topics_procedures_and_errors_form_a_single_namespace() -> None:
-    async with basic_clients(2) as [one, other]:
-        await subscribe(one, PROCEDURE)
-        await register(one, PROCEDURE)
+    async with clients(open_app(), BASIC, BASIC) as [one, other]:
+        await one.subscribe(PROCEDURE)
+        await one.register(PROCEDURE)
         await other.send(PUBLISH, 1, {}, PROCEDURE)
-        assert (await one.receive())[0] == EVENT
+        await one.expect(EVENT)
         await other.send(CALL, 2, {}, PROCEDURE)
-        assert (await one.receive())[0] == INVOCATION
+        await one.expect(INVOCATION)
         await one.send(ERROR, INVOCATION, 1, {}, PROCEDURE)
         assert await other.receive() == [ERROR, CALL, 2, {}, PROCEDURE]
 
@@ -131,37 +121,37 @@ async def test_topics_procedures_and_errors_form_a_single_namespace() -> None:
 @asyncio_only
 @pytest.mark.parametrize("uri", ["wamp", "wamp.myapp", "wamp.error.not_authorized", "wamp.session.on_join"])
 async def test_application_uris_must_not_use_wamp_as_the_first_component(uri: str) -> None:
-    async with basic_clients(1) as [client]:
-        assert_error(await client.ask(REGISTER, 1, {}, uri), REGISTER, 1, INVALID_URI)
-        assert_error(await client.ask(PUBLISH, 2, {"acknowledge": True}, uri), PUBLISH, 2, INVALID_URI)
+    async with clients(open_app(), BASIC) as [client]:
+        assert await client.request_error(REGISTER, {}, uri) == INVALID_URI
+        assert await client.request_error(PUBLISH, {"acknowledge": True}, uri) == INVALID_URI
         await client.send(PUBLISH, 3, {}, uri)
-        await assert_nothing_came(client)
+        await client.expect_nothing()
 
 
 @asyncio_only
 @pytest.mark.parametrize("uri", ["wampum", "wampum.a", "com.wamp", "com.wamp.a", "WAMP.a"])
-async def test_uris_that_only_resemble_the_reserved_ones_are_the_applications(uri: str) -> None:
-    async with basic_clients(1) as [client]:
-        assert (await client.ask(REGISTER, 1, {}, uri))[0] == REGISTERED
-        assert (await client.ask(PUBLISH, 2, {"acknowledge": True}, uri))[0] == PUBLISHED
+async def test_applications_may_use_uris_that_only_resemble_reserved_ones(uri: str) -> None:
+    async with clients(open_app(), BASIC) as [client]:
+        await client.register(uri)
+        await client.publish(uri)
 
 
-async def test_pattern_of_a_client_takes_no_call_of_a_reserved_uri() -> None:
-    async with basic_clients(2) as [caller, callee]:
-        await register(callee, "wam", match="prefix")
-        await register(callee, "", 101, match="prefix")
-        await register(callee, "..", 102, match="wildcard")
-        assert_error(await caller.ask(CALL, 1, {}, "wamp.no.such"), CALL, 1, NO_SUCH_PROCEDURE)
-        await assert_nothing_came(callee)
+async def test_calls_to_reserved_uris_are_not_routed_to_patterns_of_clients() -> None:
+    async with clients(open_app(), BASIC, BASIC) as [caller, callee]:
+        await callee.register("wam", match="prefix")
+        await callee.register("", match="prefix")
+        await callee.register("..", match="wildcard")
+        assert await caller.request_error(CALL, {}, "wamp.no.such") == NO_SUCH_PROCEDURE
+        await callee.expect_nothing()
 
 
 # IDs
 
-NO_IDS: list[object] = [0, -1, MAX_ID + 1, 2**63, 1.0, 1.5, True, "1", None, [1], {}]
+INVALID_IDS: list[object] = [0, -1, MAX_ID + 1, 2**63, 1.0, 1.5, True, "1", None, [1], {}]
 
 
 @asyncio_only
-@pytest.mark.parametrize("bad", NO_IDS, ids=str)
+@pytest.mark.parametrize("bad", INVALID_IDS, ids=str)
 @pytest.mark.parametrize(
     "message",
     [
@@ -179,43 +169,42 @@ NO_IDS: list[object] = [0, -1, MAX_ID + 1, 2**63, 1.0, 1.5, True, "1", None, [1]
     ],
     ids=str,
 )
-async def test_ids_are_integers_from_1_to_2_to_the_53(message: list[Any], bad: object) -> None:
-    async with basic_clients(1) as [client]:
+async def test_ids_are_integers_from_1_to_2_to_the_power_of_53(message: list[Any], bad: object) -> None:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(*[bad if element == "ID" else element for element in message])
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
-async def test_ids_may_be_as_great_as_2_to_the_53() -> None:
-    async with basic_clients(1) as [client]:
+async def test_ids_may_be_as_great_as_2_to_the_power_of_53() -> None:
+    async with clients(open_app(), BASIC) as [client]:
         assert (await client.ask(SUBSCRIBE, MAX_ID, {}, TOPIC))[:2] == [SUBSCRIBED, MAX_ID]
-        answer = await client.ask(UNSUBSCRIBE, 1, MAX_ID)
-        assert_error(answer, UNSUBSCRIBE, 1, "wamp.error.no_such_subscription")
+        assert await client.request_error(UNSUBSCRIBE, MAX_ID) == NO_SUCH_SUBSCRIPTION
 
 
 async def test_publication_ids_are_random_over_the_complete_range() -> None:
-    async with basic_clients(1) as [client]:
-        ids = [(await client.ask(PUBLISH, n, {"acknowledge": True}, TOPIC))[2] for n in range(1, 41)]
+    async with clients(open_app(), BASIC) as [client]:
+        ids = [await client.publish(TOPIC) for _ in range(40)]
 
     assert all(type(publication_id) is int and 1 <= publication_id <= MAX_ID for publication_id in ids)
     assert len(set(ids)) == len(ids)
     assert min(ids) < MAX_ID // 2 < max(ids)
 
 
-async def test_router_scope_ids_are_ids() -> None:
-    async with basic_clients(1) as [client]:
-        assert 1 <= await subscribe(client) <= MAX_ID
-        assert 1 <= await register(client) <= MAX_ID
+async def test_subscription_and_registration_ids_are_valid_ids() -> None:
+    async with clients(open_app(), BASIC) as [client]:
+        assert 1 <= await client.subscribe(TOPIC) <= MAX_ID
+        assert 1 <= await client.register(PROCEDURE) <= MAX_ID
 
 
 async def test_invocation_ids_are_incremented_by_1_beginning_with_1_for_each_callee() -> None:
-    async with basic_clients(3) as [caller, one, other]:
+    async with clients(open_app(), BASIC, BASIC, BASIC) as [caller, one, other]:
         for client, procedure in (one, "a.one"), (one, "b.one"), (other, "a.other"):
-            await register(client, procedure)
+            await client.register(procedure)
         for request_id, procedure in enumerate(["a.one", "a.other", "b.one", "a.one", "a.other"], 7):
             await caller.send(CALL, request_id, {}, procedure)
 
-        assert [(await one.receive())[1] for _ in range(3)] == [1, 2, 3]
-        assert [(await other.receive())[1] for _ in range(2)] == [1, 2]
+        assert [(await one.expect(INVOCATION))[1] for _ in range(3)] == [1, 2, 3]
+        assert [(await other.expect(INVOCATION))[1] for _ in range(2)] == [1, 2]
 
 
 @asyncio_only
@@ -234,80 +223,64 @@ async def test_invocation_ids_are_incremented_by_1_beginning_with_1_for_each_cal
     ],
     ids=str,
 )
-async def test_non_sequential_request_id_is_a_protocol_error_where_ids_are_checked(
+async def test_non_sequential_request_id_is_a_protocol_error_if_ids_are_checked(
     messages: list[list[Any]],
 ) -> None:
-    async with basic_clients(1, open_router(check_request_ids=True)) as [client]:
+    async with clients(open_app(check_request_ids=True), BASIC) as [client]:
         for message in messages[:-1]:
             await client.ask(*message)
         await client.send(*messages[-1])
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
 async def test_all_requests_of_a_client_share_one_sequence() -> None:
-    async with basic_clients(2, open_router(check_request_ids=True)) as [client, other]:
+    async with clients(open_app(check_request_ids=True), BASIC, BASIC) as [client, other]:
         subscription_id = (await client.ask(SUBSCRIBE, 1, {}, TOPIC))[2]
         registration_id = (await client.ask(REGISTER, 2, {}, PROCEDURE))[2]
         await client.send(PUBLISH, 3, {}, TOPIC)
         await other.send(CALL, 1, {}, PROCEDURE)
-        assert (await client.receive())[0] == INVOCATION
-        # These have mirrored IDs, not ones of the sequence.
+        await client.expect(INVOCATION)
+        # The IDs of these messages are those of other requests and do not count in the sequence.
         await client.send(YIELD, 1, {})
         await client.send(CANCEL, 17, {})
-        assert_error(await client.ask(CALL, 4, {}, "nobody"), CALL, 4, NO_SUCH_PROCEDURE)
-        assert await client.ask(UNSUBSCRIBE, 5, subscription_id) == [35, 5]
-        assert await client.ask(UNREGISTER, 6, registration_id) == [67, 6]
+        await client.send(CALL, 4, {}, "nobody")
+        await client.expect_error(CALL, 4, NO_SUCH_PROCEDURE)
+        assert await client.ask(UNSUBSCRIBE, 5, subscription_id) == [UNSUBSCRIBED, 5]
+        assert await client.ask(UNREGISTER, 6, registration_id) == [UNREGISTERED, 6]
 
 
 # Serializers and transports
 
-Encode = Callable[[Any], bytes]
-
-BINARY: dict[str, tuple[Encode, Callable[[bytes], Any]]] = {
-    "wamp.2.msgpack": (ormsgpack.packb, ormsgpack.unpackb),
-    "wamp.2.cbor": (cbor2.dumps, cbor2.loads),
-}
-
-
-async def receive_binary(client: WebSocket, subprotocol: str) -> Any:
-    event = await client.receive_event()
-    assert event["type"] == "websocket.send"
-    assert event.get("text") is None
-    return BINARY[subprotocol][1](event["bytes"])
-
-
-async def send_binary(client: WebSocket, subprotocol: str, *message: Any) -> None:
-    await client.send_frame(BINARY[subprotocol][0](list(message)))
+BINARY = ["wamp.2.msgpack", "wamp.2.cbor"]
 
 
 @pytest.mark.parametrize("subprotocol", BINARY)
-async def test_binary_subprotocols_send_binary_messages_only(subprotocol: str) -> None:
-    async with connect(open_router(), subprotocols=[subprotocol]) as client:
-        await send_binary(client, subprotocol, HELLO, "realm", {"roles": BASIC_ROLES})
-        assert (await receive_binary(client, subprotocol))[0] == 2
-        await send_binary(client, subprotocol, CALL, 1, {}, "nobody")
-        assert (await receive_binary(client, subprotocol))[4] == NO_SUCH_PROCEDURE
+async def test_binary_subprotocols_send_only_binary_messages(subprotocol: str) -> None:
+    async with connect(open_app(), subprotocols=[subprotocol]) as client:
+        await client.join()
+        await client.send(CALL, 1, {}, "nobody")
+        event = await client.receive_event()
+
+    assert event.get("text") is None
+    assert FORMATS[subprotocol].decode(event["bytes"])[4] == NO_SUCH_PROCEDURE
 
 
 @asyncio_only
 @pytest.mark.parametrize("subprotocol", BINARY)
 async def test_text_message_on_a_binary_subprotocol_is_a_protocol_error(subprotocol: str) -> None:
-    async with connect(open_router(), subprotocols=[subprotocol]) as client:
-        await client.send(HELLO, "realm", {"roles": BASIC_ROLES})
-        answer = await receive_binary(client, subprotocol)
-        await client.closed()
-
-    assert (answer[0], answer[2]) == (ABORT, PROTOCOL_VIOLATION)
+    async with connect(open_app(), subprotocols=[subprotocol]) as client:
+        await client.send_frame(json.dumps([HELLO, "realm", BASIC]))
+        await client.expect_abort()
 
 
 async def test_binary_message_on_the_json_subprotocol_is_a_protocol_error() -> None:
-    async with connect(open_router()) as client:
-        await client.send_frame(json.dumps([HELLO, "realm", {"roles": BASIC_ROLES}]).encode())
-        await assert_aborted(client)
+    async with connect(open_app()) as client:
+        await client.send_frame(json.dumps([HELLO, "realm", BASIC]).encode())
+        await client.expect_abort()
 
 
 async def test_json_is_sent_as_text_in_utf_8() -> None:
-    async with connect(open_router()) as client:
+    async with connect(open_app()) as client:
         await client.join()
         await client.send(CALL, 1, {}, "com.myapp.日本")
         event = await client.receive_event()
@@ -319,13 +292,10 @@ async def test_json_is_sent_as_text_in_utf_8() -> None:
 @asyncio_only
 @pytest.mark.parametrize("subprotocol", BINARY)
 @pytest.mark.parametrize("frame", [b"", b"\xc1", b"\x93\x01", b"\xff\xff\xff"], ids=str)
-async def test_error_of_binary_decoding_is_a_protocol_error(subprotocol: str, frame: bytes) -> None:
-    async with connect(open_router(), subprotocols=[subprotocol]) as client:
+async def test_undecodable_binary_message_is_a_protocol_error(subprotocol: str, frame: bytes) -> None:
+    async with connect(open_app(), subprotocols=[subprotocol]) as client:
         await client.send_frame(frame)
-        answer = await receive_binary(client, subprotocol)
-        await client.closed()
-
-    assert (answer[0], answer[2]) == (ABORT, PROTOCOL_VIOLATION)
+        await client.expect_abort()
 
 
 @asyncio_only
@@ -333,39 +303,38 @@ async def test_error_of_binary_decoding_is_a_protocol_error(subprotocol: str, fr
 @pytest.mark.parametrize(
     "message", [[CALL, 1, {5: 1}, "a"], [CALL, 1, {}, "a", [], {5: 1}], [CALL, 1, {}, b"a"]], ids=str
 )
-async def test_dicts_have_strings_as_keys_and_uris_are_no_bytes(subprotocol: str, message: list[Any]) -> None:
-    async with connect(open_router(), subprotocols=[subprotocol]) as client:
-        await send_binary(client, subprotocol, HELLO, "realm", {"roles": BASIC_ROLES})
-        await receive_binary(client, subprotocol)
-        pack = {"option": ormsgpack.OPT_NON_STR_KEYS} if subprotocol == "wamp.2.msgpack" else {}
-        await client.send_frame(BINARY[subprotocol][0](message, **pack))
-        answer = await receive_binary(client, subprotocol)
+async def test_keys_of_dicts_and_uris_must_be_strings_not_integers_or_bytes(
+    subprotocol: str, message: list[Any]
+) -> None:
+    async with connect(open_app(), subprotocols=[subprotocol]) as client:
+        await client.join()
+        if subprotocol == "wamp.2.msgpack":
+            await client.send_frame(ormsgpack.packb(message, option=ormsgpack.OPT_NON_STR_KEYS))
+        else:
+            await client.send(*message)
+        await client.expect_abort()
 
-    assert (answer[0], answer[2]) == (ABORT, PROTOCOL_VIOLATION)
 
-
-async def test_components_using_different_serializations_connect_to_each_other() -> None:
-    app = open_router()
+async def test_clients_with_different_serializers_can_communicate() -> None:
+    app = open_app()
     payload = {"null": None, "float": 1.5, "list": [1, "zwei", True], "nested": {"a": {"b": -1}}}
     async with (
         connect(app) as json_client,
         connect(app, subprotocols=["wamp.2.msgpack"]) as msgpack_client,
         connect(app, subprotocols=["wamp.2.cbor"]) as cbor_client,
     ):
-        await json_client.join()
-        for client, subprotocol in (msgpack_client, "wamp.2.msgpack"), (cbor_client, "wamp.2.cbor"):
-            await send_binary(client, subprotocol, HELLO, "default", {"roles": BASIC_ROLES})
-            await receive_binary(client, subprotocol)
-            await send_binary(client, subprotocol, SUBSCRIBE, 1, {}, TOPIC)
-            await receive_binary(client, subprotocol)
+        for client in json_client, msgpack_client, cbor_client:
+            await client.join()
+        for client in msgpack_client, cbor_client:
+            await client.subscribe(TOPIC)
         await json_client.send(PUBLISH, 1, {}, TOPIC, [payload])
-        for client, subprotocol in (msgpack_client, "wamp.2.msgpack"), (cbor_client, "wamp.2.cbor"):
-            assert (await receive_binary(client, subprotocol))[4] == [payload]
-        await subscribe(json_client)
-        await send_binary(cbor_client, "wamp.2.cbor", PUBLISH, 2, {}, TOPIC, [b"\x00\xff"])
+        for client in msgpack_client, cbor_client:
+            assert await client.event() == [payload]
+        await json_client.subscribe(TOPIC)
+        await cbor_client.send(PUBLISH, 2, {}, TOPIC, [b"\x00\xff"])
         # Appendix "Binary conversion of JSON strings": U+0000 and Base64.
-        assert (await json_client.receive())[4] == ["\x00AP8="]
-        assert (await receive_binary(msgpack_client, "wamp.2.msgpack"))[4] == [b"\x00\xff"]
+        assert await json_client.event() == ["\x00AP8="]
+        assert await msgpack_client.event() == [b"\x00\xff"]
 
 
 @asyncio_only
@@ -379,7 +348,7 @@ async def test_components_using_different_serializations_connect_to_each_other()
         (["chat", "wamp.2.json"], "wamp.2.json"),
     ],
 )
-async def test_protocol_is_negotiated_as_a_websocket_subprotocol(offered: list[str], chosen: str) -> None:
+async def test_serializer_is_negotiated_as_a_websocket_subprotocol(offered: list[str], chosen: str) -> None:
     async with open_websocket(Application(), subprotocols=offered) as client:
         accepted = await client.receive_event()
 
@@ -398,28 +367,12 @@ async def test_websocket_without_a_wamp_subprotocol_is_not_accepted(offered: lis
 
 @asyncio_only
 @pytest.mark.parametrize(
-    "message",
-    [
-        [2, 1, {}],
-        [HELLO, "default", {"roles": BASIC_ROLES}],
-        [4, "ticket", {}],
-        [5, "secret", {}],
-        [PUBLISHED, 1, 1],
-        [SUBSCRIBED, 1, 1],
-        [35, 1],
-        [EVENT, 1, 1, {}],
-        [50, 1, {}],
-        [REGISTERED, 1, 1],
-        [67, 1],
-        [INVOCATION, 1, 1, {}],
-        [69, 1, {}],
-    ],
-    ids=str,
+    "message", [*MESSAGES_OF_ROUTERS, [HELLO, "default", BASIC], [AUTHENTICATE, "secret", {}]], ids=str
 )
 async def test_message_that_no_client_sends_in_a_session_is_a_protocol_error(message: list[Any]) -> None:
-    async with basic_clients(1) as [client]:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
 @asyncio_only
@@ -427,46 +380,37 @@ async def test_message_that_no_client_sends_in_a_session_is_a_protocol_error(mes
     "request_type", [0, 1, 8, 16, 32, 34, 48, 49, 64, 66, 69, 70, 4711, "68", 68.0, None]
 )
 async def test_error_with_an_invalid_request_type_is_a_protocol_error(request_type: object) -> None:
-    async with basic_clients(2) as [caller, callee]:
-        await register(callee)
-        await caller.send(CALL, 1, {}, PROCEDURE)
-        await callee.receive()
+    async with pending_call() as [_, callee]:
         await callee.send(ERROR, request_type, 1, {}, "com.myapp.error")
-        await assert_aborted(callee)
+        await callee.expect_abort()
 
 
 @asyncio_only
 @pytest.mark.parametrize("answer", [[YIELD, 2, {}], [ERROR, INVOCATION, 2, {}, "com.myapp.error"]], ids=str)
 async def test_answer_with_an_invalid_invocation_id_is_a_protocol_error(answer: list[Any]) -> None:
-    async with basic_clients(2) as [caller, callee]:
-        await register(callee)
-        await caller.send(CALL, 1, {}, PROCEDURE)
-        await callee.receive()
+    async with pending_call() as [_, callee]:
         await callee.send(*answer)
-        await assert_aborted(callee)
+        await callee.expect_abort()
 
 
 async def test_second_yield_for_an_invocation_is_a_protocol_error() -> None:
-    async with basic_clients(2) as [caller, callee]:
-        await register(callee)
-        await caller.send(CALL, 1, {}, PROCEDURE)
-        await callee.receive()
+    async with pending_call() as [caller, callee]:
         await callee.send(YIELD, 1, {})
         await callee.send(YIELD, 1, {})
-        await assert_aborted(callee)
-        assert (await caller.receive())[0] == 50
-        await assert_nothing_came(caller)
+        await callee.expect_abort()
+        await caller.expect(RESULT)
+        await caller.expect_nothing()
 
 
 async def test_yield_for_the_invocation_of_another_callee_is_a_protocol_error() -> None:
-    async with basic_clients(3) as [caller, callee, thief]:
-        await register(callee)
+    async with clients(open_app(), BASIC, BASIC, BASIC) as [caller, callee, thief]:
+        await callee.register(PROCEDURE)
         await caller.send(CALL, 1, {}, PROCEDURE)
-        invocation_id = (await callee.receive())[1]
+        invocation_id = (await callee.expect(INVOCATION))[1]
         await thief.send(YIELD, invocation_id, {}, ["stolen"])
-        await assert_aborted(thief)
+        await thief.expect_abort()
         await callee.send(YIELD, invocation_id, {}, ["own"])
-        assert await caller.receive() == [50, 1, {}, ["own"]]
+        assert await caller.receive() == [RESULT, 1, {}, ["own"]]
 
 
 @asyncio_only
@@ -502,31 +446,32 @@ async def test_yield_for_the_invocation_of_another_callee_is_a_protocol_error() 
     ],
 )
 async def test_incompatible_or_undecodable_message_is_a_protocol_error(frame: str) -> None:
-    async with basic_clients(1) as [client]:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send_frame(frame)
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
-async def test_offending_session_is_disposed_of_at_once() -> None:
-    async with basic_clients(3) as [offender, caller, publisher]:
-        await subscribe(offender)
-        await register(offender)
+async def test_offending_session_is_removed_at_once() -> None:
+    async with clients(open_app(), BASIC, BASIC, BASIC) as [offender, caller, publisher]:
+        await offender.subscribe(TOPIC)
+        await offender.register(PROCEDURE)
         await caller.send(CALL, 1, {}, PROCEDURE)
-        assert (await offender.receive())[0] == INVOCATION
+        await offender.expect(INVOCATION)
         await offender.send_frame("[]")
-        details = await assert_aborted(offender)
+        details = await offender.expect_abort()
         assert isinstance(details["message"], str)
 
-        assert_error(await caller.receive(), CALL, 1, CANCELED)
-        assert_error(await caller.ask(CALL, 2, {}, PROCEDURE), CALL, 2, NO_SUCH_PROCEDURE)
-        await register(caller)
-        await publisher.ask(PUBLISH, 1, {"acknowledge": True}, TOPIC)
+        await caller.expect_error(CALL, 1, CANCELED)
+        await caller.send(CALL, 2, {}, PROCEDURE)
+        await caller.expect_error(CALL, 2, NO_SUCH_PROCEDURE)
+        await caller.register(PROCEDURE)
+        await publisher.publish(TOPIC)
 
 
-async def test_connection_is_dropped_after_a_protocol_error() -> None:
-    async with basic_clients(1) as [client]:
+async def test_connection_is_closed_after_a_protocol_error() -> None:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send_frame("[]")
-        await client.receive()
+        await client.expect(ABORT)
 
         assert (await client.closed())["code"] == 1002
         await client.wait_served()

@@ -6,31 +6,25 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.clients import (
+from tests.conformance.vocabulary import PROCEDURE, TOPIC, asyncio_only, pending_call
+from tests.specification import (
     ABORT,
     CALL,
     CANCEL,
+    CLOSE_REALM,
     ERROR,
     EVENT,
+    GOODBYE,
     INVOCATION,
-    PROCEDURE,
     PUBLISH,
-    PUBLISHED,
     REGISTER,
-    REGISTERED,
     RESULT,
     SUBSCRIBE,
-    SUBSCRIBED,
-    TOPIC,
     UNREGISTER,
     UNSUBSCRIBE,
     YIELD,
-    assert_aborted,
-    asyncio_only,
-    basic_clients,
-    register,
-    subscribe,
 )
+from tests.wamp_client import BASIC, clients, open_app
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +47,7 @@ MALFORMED = [
     *[message[:length] for message in WHOLE.values() for length in range(1, len(message))],
     *[[*message, {}] for message in WHOLE.values()],
 ]
-# Without Arguments and ArgumentsKw a message is whole.
+# Arguments and ArgumentsKw may be left out.
 MALFORMED = [
     message
     for message in MALFORMED
@@ -64,9 +58,9 @@ MALFORMED = [
 @asyncio_only
 @pytest.mark.parametrize("message", MALFORMED, ids=str)
 async def test_number_of_elements_is_fixed_for_each_message_type(message: list[Any]) -> None:
-    async with basic_clients(1) as [client]:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
 WRONG: dict[type, list[object]] = {
@@ -88,12 +82,12 @@ WRONG: dict[type, list[object]] = {
     ],
     ids=str,
 )
-async def test_types_of_elements_are_uniquely_defined(code: int, position: int, wrong: object) -> None:
+async def test_each_element_of_a_message_has_one_type(code: int, position: int, wrong: object) -> None:
     message = list(WHOLE[code])
     message[position] = wrong
-    async with basic_clients(1) as [client]:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
 @asyncio_only
@@ -114,13 +108,10 @@ async def test_types_of_elements_are_uniquely_defined(code: int, position: int, 
     ids=str,
 )
 async def test_integers_must_not_be_used_instead_of_bools(message: list[Any], wrong: object) -> None:
-    async with basic_clients(2) as [caller, callee]:
-        await register(callee, "com.myapp.other")
-        await caller.send(CALL, 1, {}, "com.myapp.other")
-        await callee.receive()
+    async with pending_call() as [_, callee]:
         attributes = {name: wrong for element in message if isinstance(element, dict) for name in element}
         await callee.send(*[attributes if isinstance(element, dict) else element for element in message])
-        await assert_aborted(callee)
+        await callee.expect_abort()
 
 
 @asyncio_only
@@ -147,13 +138,13 @@ async def test_integers_must_not_be_used_instead_of_bools(message: list[Any], wr
     ],
     ids=str,
 )
-async def test_known_attributes_have_the_type_that_the_specification_gives_them(message: list[Any]) -> None:
-    async with basic_clients(1) as [client]:
+async def test_known_attributes_must_have_the_type_that_the_specification_defines(message: list[Any]) -> None:
+    async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
-        await assert_aborted(client)
+        await client.expect_abort()
 
 
-#: Of other messages, of other implementations, and of no form that the specification knows.
+#: Attributes of other messages and of other implementations, and names that the specification does not allow.
 UNKNOWN: dict[str, Any] = {
     "no_such_attribute": 1,
     "_custom_attribute": {"a": [None]},
@@ -167,30 +158,28 @@ UNKNOWN: dict[str, Any] = {
 
 
 async def test_unknown_attributes_must_be_ignored() -> None:
-    async with basic_clients(2) as [client, other]:
-        answer = await client.ask(SUBSCRIBE, 1, UNKNOWN, TOPIC)
-        assert answer[0] == SUBSCRIBED
-        assert (await client.ask(REGISTER, 2, UNKNOWN, PROCEDURE))[0] == REGISTERED
-        published = await other.ask(PUBLISH, 1, {**UNKNOWN, "acknowledge": True}, TOPIC, [1])
-        assert published[0] == PUBLISHED
-        assert await client.receive() == [EVENT, answer[2], published[2], {}, [1]]
+    async with clients(open_app(), BASIC, BASIC) as [client, other]:
+        subscription_id = await client.subscribe(TOPIC, **UNKNOWN)
+        await client.register(PROCEDURE, **UNKNOWN)
+        publication_id = await other.publish(TOPIC, 1, **UNKNOWN)
+        assert await client.receive() == [EVENT, subscription_id, publication_id, {}, [1]]
         await other.send(CALL, 2, UNKNOWN, PROCEDURE)
-        invocation = await client.receive()
-        assert (invocation[0], invocation[3]) == (INVOCATION, {})
+        assert (await client.expect(INVOCATION))[3] == {}
         await client.send(YIELD, 1, UNKNOWN)
         assert await other.receive() == [RESULT, 2, {}]
         await other.send(CALL, 3, {}, PROCEDURE)
-        await client.receive()
+        await client.expect(INVOCATION)
         await client.send(ERROR, INVOCATION, 2, UNKNOWN, "com.myapp.error")
         assert await other.receive() == [ERROR, CALL, 3, {}, "com.myapp.error"]
         await other.send(CANCEL, 3, UNKNOWN)
-        assert (await other.ask(6, UNKNOWN, "wamp.close.close_realm"))[0] == 6
+        await other.send(GOODBYE, UNKNOWN, CLOSE_REALM)
+        await other.expect(GOODBYE)
 
 
-async def test_attribute_of_one_message_is_unknown_in_another() -> None:
-    async with basic_clients(1) as [client]:
+async def test_attributes_of_one_message_are_ignored_in_another() -> None:
+    async with clients(open_app(), BASIC) as [client]:
         options = {"match": 7, "invoke": 7, "mode": 7, "timeout": "text", "progress": 1}
-        assert (await client.ask(PUBLISH, 1, {"acknowledge": True, **options}, TOPIC))[0] == PUBLISHED
+        await client.publish(TOPIC, **options)
 
 
 NOTHING: tuple[Any, ...] = ()
@@ -209,12 +198,12 @@ NOTHING: tuple[Any, ...] = ()
     ],
     ids=str,
 )
-async def test_empty_arguments_are_avoided_in_every_message(
+async def test_empty_arguments_are_left_out_of_every_message(
     sent: tuple[Any, ...], received: tuple[Any, ...]
 ) -> None:
-    async with basic_clients(2) as [one, other]:
-        await subscribe(other)
-        registration_id = await register(other)
+    async with clients(open_app(), BASIC, BASIC) as [one, other]:
+        await other.subscribe(TOPIC)
+        registration_id = await other.register(PROCEDURE)
         await one.send(PUBLISH, 1, {}, TOPIC, *sent)
         assert (await other.receive())[3:] == [{}, *received]
         await one.send(CALL, 2, {}, PROCEDURE, *sent)
@@ -222,6 +211,6 @@ async def test_empty_arguments_are_avoided_in_every_message(
         await other.send(YIELD, 1, {}, *sent)
         assert await one.receive() == [RESULT, 2, {}, *received]
         await one.send(CALL, 3, {}, PROCEDURE)
-        await other.receive()
+        await other.expect(INVOCATION)
         await other.send(ERROR, INVOCATION, 2, {}, "com.myapp.error", *sent)
         assert await one.receive() == [ERROR, CALL, 3, {}, "com.myapp.error", *received]

@@ -1,4 +1,4 @@
-"""Basic Profile, "Basic Profile URIs": a situation for each predefined one."""
+"""Basic Profile, "Basic Profile URIs": a situation for each predefined URI."""
 
 from __future__ import annotations
 
@@ -7,28 +7,21 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conformance.clients import (
+from tests.conformance.vocabulary import PROCEDURE, TOPIC, asyncio_only
+from tests.specification import (
     ABORT,
-    BASIC_ROLES,
     CALL,
     ERROR,
     GOODBYE,
     HELLO,
-    PROCEDURE,
     PUBLISH,
     REGISTER,
+    RESULT,
     SUBSCRIBE,
-    TOPIC,
     UNREGISTER,
     UNSUBSCRIBE,
-    assert_aborted,
-    assert_error,
-    asyncio_only,
-    basic_clients,
-    open_router,
-    register,
 )
-from tests.websocket import connect
+from tests.wamp_client import BASIC, clients, connect, open_app
 from wampasgi import Application, Limits, RPCErrorResult, Session, SubscribeError, WAMPError
 
 pytestmark = pytest.mark.anyio
@@ -53,19 +46,18 @@ pytestmark = pytest.mark.anyio
     ],
     ids=str,
 )
-async def test_request_that_fails_is_answered_with_the_error_predefined_for_it(
-    message: list[Any], error: str
-) -> None:
-    app = open_router()
+async def test_failed_request_is_answered_with_the_predefined_error(message: list[Any], error: str) -> None:
+    app = open_app()
 
     @app.procedure("com.myapp.add")
     async def add(a: int, b: int) -> int:
         return a + b
 
-    async with basic_clients(1, app) as [client]:
-        assert_error(await client.ask(*message), message[0], 1, error)
-        # Only the request has failed.
-        assert await client.ask(CALL, 2, {}, "com.myapp.add", [2, 3]) == [50, 2, {}, [5]]
+    async with clients(app, BASIC) as [client]:
+        await client.send(*message)
+        await client.expect_error(message[0], 1, error)
+        # Only the request has failed, not the session.
+        assert await client.ask(CALL, 2, {}, "com.myapp.add", [2, 3]) == [RESULT, 2, {}, [5]]
 
 
 @asyncio_only
@@ -80,7 +72,7 @@ async def test_request_that_fails_is_answered_with_the_error_predefined_for_it(
     ids=str,
 )
 @pytest.mark.parametrize("fails", [False, True])
-async def test_authorization_is_refused_or_has_failed_itself(message: list[Any], fails: bool) -> None:
+async def test_error_tells_a_refusal_from_a_failed_authorization(message: list[Any], fails: bool) -> None:
     app = Application()
     may_register = True
 
@@ -92,75 +84,75 @@ async def test_authorization_is_refused_or_has_failed_itself(message: list[Any],
             raise RuntimeError("the database is down")
         return False
 
-    async with basic_clients(2, app) as [client, callee]:
-        await register(callee)
+    async with clients(app, BASIC, BASIC) as [client, callee]:
+        await callee.register(PROCEDURE)
         may_register = False
         error = "wamp.error.authorization_failed" if fails else "wamp.error.not_authorized"
-        answer = await client.ask(*message)
-        assert_error(answer, message[0], 1, error)
+        await client.send(*message)
+        answer = await client.expect_error(message[0], 1, error)
         assert "database" not in str(answer)
 
 
-async def test_message_over_the_size_limit_is_payload_size_exceeded() -> None:
-    async with basic_clients(1, open_router(limits=Limits(message_size=1000))) as [client]:
+async def test_message_over_the_size_limit_is_aborted_with_payload_size_exceeded() -> None:
+    async with clients(open_app(limits=Limits(message_size=1000)), BASIC) as [client]:
         await client.send(PUBLISH, 1, {}, TOPIC, ["x" * 1000])
-        await assert_aborted(client, "wamp.error.payload_size_exceeded")
+        await client.expect_abort("wamp.error.payload_size_exceeded")
 
 
-async def test_router_that_shuts_down_says_system_shutdown() -> None:
-    app = open_router()
+async def test_router_that_shuts_down_closes_sessions_with_system_shutdown() -> None:
+    app = open_app()
     stop = anyio.Event()
 
     async def serve() -> None:
         async with app.lifespan():
             await stop.wait()
 
-    async with anyio.create_task_group() as tasks, basic_clients(1, app) as [client]:
+    async with anyio.create_task_group() as tasks, clients(app, BASIC) as [client]:
         tasks.start_soon(serve)
         stop.set()
-        goodbye = await client.receive()
+        goodbye = await client.expect(GOODBYE)
         await client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
         await client.closed()
 
-    assert (goodbye[0], goodbye[2]) == (GOODBYE, "wamp.close.system_shutdown")
+    assert goodbye[2] == "wamp.close.system_shutdown"
 
 
-async def test_session_closed_by_the_application_says_close_realm() -> None:
-    app = open_router()
+async def test_application_closes_a_session_with_close_realm() -> None:
+    app = open_app()
 
     @app.procedure("leave")
     async def leave(session: Session) -> None:
         await session.close()
 
-    async with basic_clients(1, app) as [client]:
+    async with clients(app, BASIC) as [client]:
         assert await client.ask(CALL, 1, {}, "leave") == [GOODBYE, {}, "wamp.close.close_realm"]
 
 
-async def test_abort_for_a_protocol_violation_says_more_in_its_details() -> None:
-    async with basic_clients(1) as [client]:
+async def test_abort_for_a_protocol_violation_has_a_message_in_its_details() -> None:
+    async with clients(open_app(), BASIC) as [client]:
         answer = await client.ask(CALL, 1)
 
     assert answer == [ABORT, {"message": answer[1]["message"]}, "wamp.error.protocol_violation"]
     assert "CALL" in answer[1]["message"]
 
 
-async def test_realm_that_does_not_exist_is_no_such_realm() -> None:
+async def test_hello_for_a_realm_that_does_not_exist_is_aborted_with_no_such_realm() -> None:
     async with connect(Application(allow_default_realm=False)) as client:
-        await client.send(HELLO, "com.nowhere", {"roles": BASIC_ROLES})
-        await assert_aborted(client, "wamp.error.no_such_realm")
+        await client.send(HELLO, "com.nowhere", BASIC)
+        await client.expect_abort("wamp.error.no_such_realm")
 
 
 @asyncio_only
 @pytest.mark.parametrize("uri", ["not a uri", "", "a..b", "a#b"])
-async def test_errors_and_reasons_of_the_server_are_uris(uri: str) -> None:
-    app = open_router()
+async def test_server_procedure_that_uses_an_invalid_uri_as_error_or_reason_fails(uri: str) -> None:
+    app = open_app()
 
     @app.procedure("raise")
-    async def fail() -> None:
+    async def raise_error() -> None:
         raise WAMPError(uri, "text")
 
     @app.procedure("return")
-    async def give() -> RPCErrorResult:
+    async def return_error() -> RPCErrorResult:
         return RPCErrorResult(uri, ["text"])
 
     @app.procedure("close")
@@ -175,7 +167,7 @@ async def test_errors_and_reasons_of_the_server_are_uris(uri: str) -> None:
     async def gatekeeper() -> None:
         raise SubscribeError(uri)
 
-    async with basic_clients(1, app) as [client]:
+    async with clients(app, BASIC) as [client]:
         for request_id, procedure in enumerate(["raise", "return", "close", "abort"], 1):
             answer = await client.ask(CALL, request_id, {}, procedure)
             assert answer == [ERROR, CALL, request_id, {}, "wamp.error.runtime_error"]

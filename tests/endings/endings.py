@@ -23,7 +23,8 @@ from tests.endings.moments import (
     QueueWaits,
     WelcomeIsSent,
 )
-from tests.endings.stage import ABORT, CALL, ERROR, GOODBYE, NEWS, RESULT, Stage
+from tests.endings.stage import NEWS, Stage
+from tests.specification import ABORT, CALL, ERROR, GOODBYE, RESULT
 from wampasgi import Session
 
 OUT, CLOSED, KILLED = "wamp.close.goodbye_and_out", "wamp.close.close_realm", "wamp.close.killed"

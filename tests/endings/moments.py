@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 import anyio
 from anyio.lowlevel import checkpoint
 
-from tests.endings.stage import CALL, GOODBYE, NEWS, OWN_PROCEDURE, REGISTER, ROLES, SUBJECT, SUBSCRIBE, Stage
+from tests.endings.stage import NEWS, OWN_PROCEDURE, ROLES, SUBJECT, Stage
+from tests.specification import CALL, CHALLENGE, GOODBYE, INVOCATION, REGISTER, SUBSCRIBE
 from wampasgi import Depends, Identity, RPCProgressReport, Session
 
-EVENT, INVOCATION, CHALLENGE = 36, 68, 4
 PROCEDURE, TOPIC = "com.example.procedure", "com.example.topic"
 
 

@@ -12,12 +12,10 @@ from typing import Any, Literal
 import anyio
 from anyio.abc import TaskGroup
 
-from tests.websocket import WebSocket, connect
+from tests.specification import CALL, EVENT, GOODBYE, REGISTER, RESULT, SUBSCRIBE
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, Identity, Limits, Session
 from wampasgi.types import ASGIEvent, Receive, Scope, Send
-
-ABORT, GOODBYE, ERROR, SUBSCRIBE, EVENT = 3, 6, 8, 32, 36
-CALL, RESULT, REGISTER = 48, 50, 64
 
 SUBJECT = "subject"
 NEWS, GUARDED, OWN_PROCEDURE = "com.example.news", "com.example.guarded", "com.example.client.own"
@@ -90,8 +88,8 @@ class Stage:
         self.runs_in_a_task_of_its_own = False
         self.shut_down = anyio.Event()
         self.tasks: TaskGroup
-        self.websocket: WebSocket
-        self.partner: WebSocket
+        self.websocket: WAMPClient
+        self.partner: WAMPClient
         #: What the client got after the moment, in order, without EVENTs.
         self.messages: list[list[Any]] = []
         #: What the partner got.

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import ALL_ROLES, connect
+from tests.wamp_client import ALL_ROLES, connect
 from wampasgi import Application, Identity, Session
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.websocket import ALL_ROLES
+from tests.wamp_client import ALL_ROLES
 from wampasgi import Application
 from wampasgi.peers.turn import BURST
 from wampasgi.serializers import SUBPROTOCOLS

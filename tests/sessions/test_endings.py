@@ -17,7 +17,8 @@ from tests.endings.endings import (
     why_not,
 )
 from tests.endings.moments import MOMENTS, CalleeIsAsked, InSecondPart, Moment
-from tests.endings.stage import ABORT, CALL, ERROR, GOODBYE, ROLES, Stage
+from tests.endings.stage import ROLES, Stage
+from tests.specification import ABORT, CALL, ERROR, GOODBYE
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.websocket import WebSocket, connect
+from tests.specification import CALL, ERROR, PUBLISH, PUBLISHED, RESULT, SUBSCRIBE
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCResult, WAMPError
 from wampasgi.errors import UnserializableValue
 from wampasgi.protocol.timestamps import nanoseconds
@@ -17,7 +18,6 @@ from wampasgi.types import Match
 
 pytestmark = pytest.mark.anyio
 
-CALL, RESULT, ERROR, SUBSCRIBE, PUBLISH, PUBLISHED = 48, 50, 8, 32, 16, 17
 GET_EVENTS, LOOKUP = "wamp.subscription.get_events", "wamp.subscription.lookup"
 
 
@@ -27,14 +27,14 @@ def open_app(**settings: Any) -> Application:
     return app
 
 
-async def lookup(websocket: WebSocket, topic: str, match: Match = "exact") -> int:
+async def lookup(websocket: WAMPClient, topic: str, match: Match = "exact") -> int:
     answer = await websocket.ask(CALL, 901, {}, LOOKUP, [topic, {"match": match}])
     assert answer[0] == RESULT, f"expected RESULT, got {answer}"
     subscription_id: int = answer[3][0]
     return subscription_id
 
 
-async def get_events(websocket: WebSocket, subscription_id: int, **filters: Any) -> list[dict[str, Any]]:
+async def get_events(websocket: WAMPClient, subscription_id: int, **filters: Any) -> list[dict[str, Any]]:
     answer = await websocket.ask(CALL, 902, {}, GET_EVENTS, [subscription_id], filters)
     assert answer[0] == RESULT, f"expected RESULT, got {answer}"
     events: list[dict[str, Any]] = answer[3]
@@ -48,13 +48,13 @@ async def server_events(app: Application) -> list[dict[str, Any]]:
     return list(result.args)
 
 
-async def refused(websocket: WebSocket, *args: Any, **filters: Any) -> list[Any]:
+async def refused(websocket: WAMPClient, *args: Any, **filters: Any) -> list[Any]:
     answer = await websocket.ask(CALL, 903, {}, GET_EVENTS, list(args), filters)
     assert answer[0] == ERROR, f"expected ERROR, got {answer}"
     return answer[4:]
 
 
-async def publish(websocket: WebSocket, topic: str, *args: Any, **options: Any) -> int:
+async def publish(websocket: WAMPClient, topic: str, *args: Any, **options: Any) -> int:
     answer = await websocket.ask(PUBLISH, 904, {"acknowledge": True, **options}, topic, args)
     assert answer[0] == PUBLISHED, f"expected PUBLISHED, got {answer}"
     publication_id: int = answer[2]

@@ -10,19 +10,19 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.websocket import WebSocket, connect
+from tests.specification import EVENT, PUBLISH, SUBSCRIBE
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application
 
 pytestmark = pytest.mark.anyio
 
-SUBSCRIBE, PUBLISH, EVENT = 32, 16, 36
 COUNT = 40
 
 
 class Subscriber:
     """A client that reads frames of one or of several messages, and keeps them."""
 
-    def __init__(self, websocket: WebSocket) -> None:
+    def __init__(self, websocket: WAMPClient) -> None:
         self.websocket = websocket
         self.messages: list[list[Any]] = []
 
@@ -57,7 +57,7 @@ async def slower_for_earlier_ones(action: str, options: Mapping[str, Any]) -> bo
     return True
 
 
-async def publish(websocket: WebSocket, number: int, **options: Any) -> None:
+async def publish(websocket: WAMPClient, number: int, **options: Any) -> None:
     # The first ones are the slowest to be authorized, and any handling side by side would show.
     await websocket.send(PUBLISH, number, {"x_turns": COUNT - number, **options}, "t", [number])
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.websocket import ALL_ROLES, connect
+from tests.wamp_client import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, Session
 from wampasgi.injection.plan import Injection
 from wampasgi.sessions.lifespan import TwoPartHandler

@@ -12,7 +12,9 @@ import anyio
 import ormsgpack
 import pytest
 
-from tests.websocket import PATIENCE, WebSocket, connect
+from tests.specification import PUBLISH, SUBSCRIBE
+from tests.wamp_client import WAMPClient, connect
+from tests.websocket import PATIENCE
 from wampasgi import (
     Application,
     ConfigurationError,
@@ -30,17 +32,15 @@ from wampasgi.sessions.listening import ServerSubscriptions
 
 pytestmark = pytest.mark.anyio
 
-PUBLISH, SUBSCRIBE = 16, 32
-
 
 @asynccontextmanager
-async def joined(app: Application, realm: str = "default") -> AsyncIterator[WebSocket]:
+async def joined(app: Application, realm: str = "default") -> AsyncIterator[WAMPClient]:
     async with connect(app) as websocket:
         await websocket.join(realm)
         yield websocket
 
 
-async def publish(websocket: WebSocket, request_id: int, topic: str, *args: Any, **options: Any) -> int:
+async def publish(websocket: WAMPClient, request_id: int, topic: str, *args: Any, **options: Any) -> int:
     answer = await websocket.ask(PUBLISH, request_id, {"acknowledge": True, **options}, topic, list(args))
     assert answer[0] == 17, answer
     publication_id: int = answer[2]

@@ -10,16 +10,25 @@ import anyio
 import pytest
 from starlette.middleware import Middleware
 
-from tests.websocket import ALL_ROLES, PassesOn, connect, open_websocket
+from tests.specification import (
+    ABORT,
+    CALL,
+    ERROR,
+    GOODBYE,
+    HELLO,
+    PUBLISH,
+    RESULT,
+    SUBSCRIBE,
+    SUBSCRIBED,
+    WELCOME,
+)
+from tests.wamp_client import ALL_ROLES, connect
+from tests.websocket import PassesOn, open_websocket
 from wampasgi import Application, Limits, Realm, Session
 from wampasgi.protocol.ids import MAX_ID
 from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
-
-CALL, CANCEL, RESULT, ERROR = 48, 49, 50, 8
-SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, PUBLISH, PUBLISHED, EVENT = 32, 33, 34, 16, 17, 36
-HELLO, WELCOME, ABORT, GOODBYE = 1, 2, 3, 6
 
 
 def violation(text: str) -> list[Any]:

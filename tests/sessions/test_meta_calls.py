@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.joined_clients import (
-    CALL,
-    CANCEL,
-    GOODBYE,
-    RESULT,
-    clients,
-    error_of,
-    open_app,
-    who_it_says_it_is,
-)
+from tests.specification import CALL, CANCEL, GOODBYE, RESULT
+from tests.wamp_client import clients, trust_hello, trusting_app
 from wampasgi import Application, Realm, Session, WAMPError
 
 pytestmark = pytest.mark.anyio
@@ -28,22 +20,22 @@ async def test_meta_procedures_are_closed_by_default() -> None:
     app = Application()
     app.allow("com.", "call", match="prefix")
     async with clients(app, "ann") as [ann]:
-        assert await error_of(ann, "wamp.session.count") == "wamp.error.not_authorized"
+        assert await ann.call_error("wamp.session.count") == "wamp.error.not_authorized"
 
 
 @pytest.mark.parametrize("match", ["exact", "prefix"])
 async def test_rule_opens_meta_procedures_for_one_role(match: Any) -> None:
     app = Application()
-    app.add_transport_authenticator(who_it_says_it_is)
+    app.add_transport_authenticator(trust_hello)
     app.allow("wamp.session.count" if match == "exact" else "wamp.", "call", match=match, role="admin")
     async with clients(app, "ann/admin", "bob/user") as [ann, bob]:
         assert await ann.call("wamp.session.count") == 2
-        assert await error_of(bob, "wamp.session.count") == "wamp.error.not_authorized"
+        assert await bob.call_error("wamp.session.count") == "wamp.error.not_authorized"
 
 
 async def test_authorizer_opens_meta_procedures() -> None:
     app = Application()
-    app.add_transport_authenticator(who_it_says_it_is)
+    app.add_transport_authenticator(trust_hello)
 
     @app.authorizer
     async def may(session: Session, action: str, uri: str) -> bool:
@@ -51,21 +43,21 @@ async def test_authorizer_opens_meta_procedures() -> None:
 
     async with clients(app, "ann", "bob") as [ann, bob]:
         assert await ann.call("wamp.session.count") == 2
-        assert await error_of(ann, "wamp.session.list") == "wamp.error.not_authorized"
-        assert await error_of(bob, "wamp.session.count") == "wamp.error.not_authorized"
+        assert await ann.call_error("wamp.session.list") == "wamp.error.not_authorized"
+        assert await bob.call_error("wamp.session.count") == "wamp.error.not_authorized"
 
 
-@pytest.mark.parametrize("app", [Application(), open_app()])
+@pytest.mark.parametrize("app", [Application(), trusting_app()])
 async def test_unknown_meta_procedure_is_no_such_procedure(app: Application) -> None:
     async with clients(app, "ann") as [ann]:
-        assert await error_of(ann, "wamp.session.levitate") == "wamp.error.no_such_procedure"
+        assert await ann.call_error("wamp.session.levitate") == "wamp.error.no_such_procedure"
 
 
 async def test_unknown_meta_procedure_is_refused_where_a_rule_refuses() -> None:
     app = Application()
     app.allow("wamp.", "call", match="prefix", role="admin")
     async with clients(app, "ann") as [ann]:
-        assert await error_of(ann, "wamp.session.levitate") == "wamp.error.not_authorized"
+        assert await ann.call_error("wamp.session.levitate") == "wamp.error.not_authorized"
 
 
 async def test_server_calls_meta_procedures_without_any_permission() -> None:
@@ -79,7 +71,7 @@ async def test_server_calls_meta_procedures_without_any_permission() -> None:
 
 
 async def test_pattern_of_the_realm_does_not_answer_for_the_router() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("", match="prefix")
     async def everything() -> str:
@@ -91,12 +83,12 @@ async def test_pattern_of_the_realm_does_not_answer_for_the_router() -> None:
 
     async with clients(app, "ann") as [ann]:
         assert await ann.call("wamp.session.count") == 1
-        assert await error_of(ann, "wamp.levitate") == "wamp.error.no_such_procedure"
+        assert await ann.call_error("wamp.levitate") == "wamp.error.no_such_procedure"
         assert await ann.call("com.levitate") == "the realm"
 
 
 async def test_handler_for_every_call_does_not_answer_for_the_router() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.set_rpc_handler
     async def everything(request: Any) -> str:
@@ -113,31 +105,31 @@ async def test_handler_for_every_call_does_not_answer_for_the_router() -> None:
 
 
 async def test_meta_procedure_takes_no_call_in_parts() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         features = {"progressive_call_invocations": True, "call_canceling": True}
         await ann.send(GOODBYE, {}, "wamp.close.normal")
         await ann.receive()
-        await ann.websocket.join(roles={"caller": {"features": features}})
-        answer = await ann.websocket.ask(CALL, 1, {"progress": True}, "wamp.session.count")
+        await ann.join(roles={"caller": {"features": features}})
+        answer = await ann.ask(CALL, 1, {"progress": True}, "wamp.session.count")
         assert answer[4] == "wamp.error.feature_not_supported"
         # What else comes of this call is discarded.
         await ann.send(CALL, 1, {"progress": True}, "wamp.session.count")
-        assert await ann.websocket.ask(CALL, 2, {}, "wamp.session.count") == [RESULT, 2, {}, [1]]
+        assert await ann.ask(CALL, 2, {}, "wamp.session.count") == [RESULT, 2, {}, [1]]
 
 
 async def test_options_of_a_call_change_nothing_for_a_meta_procedure() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         options = {"timeout": 1000, "receive_progress": True, "disclose_me": True}
-        assert (await ann.ask(CALL, options, "wamp.session.count"))[3] == [1]
+        assert (await ann.request(CALL, options, "wamp.session.count"))[3] == [1]
         await ann.send(CANCEL, 1, {"mode": "kill"})
-        assert (await ann.ask(CALL, {}, "wamp.session.count"))[3] == [1]
+        assert (await ann.request(CALL, {}, "wamp.session.count"))[3] == [1]
 
 
 async def test_meta_call_may_not_disclose_where_no_rule_permits_it() -> None:
     app = Application()
     app.allow("wamp.", "call", match="prefix")
     async with clients(app, "ann") as [ann]:
-        answer = await ann.ask(CALL, {"disclose_me": True}, "wamp.session.count")
+        answer = await ann.request(CALL, {"disclose_me": True}, "wamp.session.count")
         assert answer[4] == "wamp.error.option_disallowed.disclose_me"
 
 
@@ -206,13 +198,13 @@ async def test_meta_call_may_not_disclose_where_no_rule_permits_it() -> None:
 async def test_arguments_that_do_not_fit_are_invalid(
     procedure: str, args: list[Any], kwargs: dict[str, Any]
 ) -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        assert await error_of(ann, procedure, *args, **kwargs) == "wamp.error.invalid_argument"
+    async with clients(trusting_app(), "ann") as [ann]:
+        assert await ann.call_error(procedure, *args, **kwargs) == "wamp.error.invalid_argument"
 
 
 async def test_invalid_argument_says_which_argument_and_why() -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        answer = await ann.ask(CALL, {}, "wamp.session.get", ["1"])
+    async with clients(trusting_app(), "ann") as [ann]:
+        answer = await ann.request(CALL, {}, "wamp.session.get", ["1"])
 
         reason = "must be an ID, an integer, got str"
         errors = [{"argument": "session", "path": [], "reason": reason}]
@@ -227,7 +219,7 @@ async def test_invalid_argument_says_which_argument_and_why() -> None:
 
 
 async def test_count_is_the_number_of_sessions_attached_to_the_realm() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         assert await ann.call("wamp.session.count") == 1
         async with clients(app, "bob", "cid"):
@@ -236,7 +228,7 @@ async def test_count_is_the_number_of_sessions_attached_to_the_realm() -> None:
 
 
 async def test_count_of_roles_counts_sessions_with_a_role_from_the_list() -> None:
-    async with clients(open_app(), "ann/admin", "bob/user", "cid/user", "dan/guest") as [ann, *_]:
+    async with clients(trusting_app(), "ann/admin", "bob/user", "cid/user", "dan/guest") as [ann, *_]:
         assert await ann.call("wamp.session.count", ["user"]) == 2
         assert await ann.call("wamp.session.count", ["user", "guest"]) == 3
         assert await ann.call("wamp.session.count", ["nobody"]) == 0
@@ -245,14 +237,14 @@ async def test_count_of_roles_counts_sessions_with_a_role_from_the_list() -> Non
 
 
 async def test_list_has_the_ids_of_all_sessions_or_of_those_with_a_role() -> None:
-    async with clients(open_app(), "ann/admin", "bob/user", "cid/user") as [ann, bob, cid]:
+    async with clients(trusting_app(), "ann/admin", "bob/user", "cid/user") as [ann, bob, cid]:
         assert sorted(await ann.call("wamp.session.list")) == sorted([ann.id, bob.id, cid.id])
         assert sorted(await ann.call("wamp.session.list", ["user"])) == sorted([bob.id, cid.id])
         assert await ann.call("wamp.session.list", ["nobody"]) == []
 
 
 async def test_get_tells_what_welcome_told() -> None:
-    async with clients(open_app(), "ann/admin", "bob/user") as [ann, bob]:
+    async with clients(trusting_app(), "ann/admin", "bob/user") as [ann, bob]:
         details = await ann.call("wamp.session.get", bob.id)
 
         names = ("authid", "authrole", "authmethod", "authprovider")
@@ -262,18 +254,18 @@ async def test_get_tells_what_welcome_told() -> None:
 
 @pytest.mark.parametrize("session_id", [1, 0, -1, 2**53 + 1])
 async def test_get_of_an_unknown_session_is_no_such_session(session_id: int) -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        assert await error_of(ann, "wamp.session.get", session_id) == "wamp.error.no_such_session"
+    async with clients(trusting_app(), "ann") as [ann]:
+        assert await ann.call_error("wamp.session.get", session_id) == "wamp.error.no_such_session"
 
 
 async def test_sessions_of_another_realm_are_not_seen() -> None:
-    app = open_app()
+    app = trusting_app()
     other = wampasgi_realm("other")
     app.add_realm(other)
     async with clients(app, "ann") as [ann], clients(app, "bob", realm="other") as [bob]:
         assert await ann.call("wamp.session.list") == [ann.id]
-        assert await error_of(ann, "wamp.session.get", bob.id) == "wamp.error.no_such_session"
-        assert await error_of(ann, "wamp.session.kill", bob.id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.get", bob.id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.kill", bob.id) == "wamp.error.no_such_session"
         assert await ann.call("wamp.session.kill_all") == 0
         assert await bob.call("wamp.session.count") == 1
 
@@ -288,33 +280,33 @@ def wampasgi_realm(uri: str) -> Realm:
 
 
 async def test_killed_session_gets_goodbye_with_reason_and_message() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         assert await ann.call("wamp.session.kill", bob.id, reason="com.example.go", message="off") is None
 
         assert await bob.receive() == [GOODBYE, {"message": "off"}, "com.example.go"]
 
 
 async def test_killed_session_is_told_the_default_reason_and_no_message() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         await ann.call("wamp.session.kill", bob.id)
 
         assert await bob.receive() == [GOODBYE, {}, "wamp.close.killed"]
 
 
 async def test_killed_session_is_attached_no_more() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         await ann.call("wamp.session.kill", bob.id)
 
         # Bob has not answered GOODBYE, and need not.
         assert await ann.call("wamp.session.list") == [ann.id]
-        assert await error_of(ann, "wamp.session.get", bob.id) == "wamp.error.no_such_session"
-        assert await error_of(ann, "wamp.session.kill", bob.id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.get", bob.id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.kill", bob.id) == "wamp.error.no_such_session"
 
 
 async def test_own_session_cannot_be_killed() -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        assert await error_of(ann, "wamp.session.kill", ann.id) == "wamp.error.no_such_session"
-        assert await error_of(ann, "wamp.session.kill", 12345) == "wamp.error.no_such_session"
+    async with clients(trusting_app(), "ann") as [ann]:
+        assert await ann.call_error("wamp.session.kill", ann.id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.kill", 12345) == "wamp.error.no_such_session"
         assert await ann.call("wamp.session.count") == 1
 
 
@@ -331,13 +323,13 @@ async def test_own_session_cannot_be_killed() -> None:
 async def test_reason_that_is_no_uri_is_invalid_and_nobody_is_killed(
     procedure: str, args: list[Any], reason: Any
 ) -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, _]:
-        assert await error_of(ann, procedure, *args, reason=reason) == "wamp.error.invalid_uri"
+    async with clients(trusting_app(), "ann", "bob") as [ann, _]:
+        assert await ann.call_error(procedure, *args, reason=reason) == "wamp.error.invalid_uri"
         assert await ann.call("wamp.session.count") == 2
 
 
 async def test_kill_by_authid_closes_all_sessions_of_it_but_the_callers() -> None:
-    async with clients(open_app(), "ann", "ann", "ann", "bob") as [ann, second, third, _]:
+    async with clients(trusting_app(), "ann", "ann", "ann", "bob") as [ann, second, third, _]:
         killed = await ann.call("wamp.session.kill_by_authid", "ann", reason="com.example.go", message="off")
 
         assert sorted(killed) == sorted([second.id, third.id])
@@ -348,7 +340,8 @@ async def test_kill_by_authid_closes_all_sessions_of_it_but_the_callers() -> Non
 
 
 async def test_kill_by_authrole_closes_all_sessions_of_it_but_the_callers() -> None:
-    async with clients(open_app(), "ann/user", "bob/user", "cid/user", "dan/admin") as [ann, bob, cid, dan]:
+    people = "ann/user", "bob/user", "cid/user", "dan/admin"
+    async with clients(trusting_app(), *people) as [ann, bob, cid, dan]:
         assert await ann.call("wamp.session.kill_by_authrole", "user") == 2
 
         for client in bob, cid:
@@ -358,7 +351,7 @@ async def test_kill_by_authrole_closes_all_sessions_of_it_but_the_callers() -> N
 
 
 async def test_kill_all_closes_all_sessions_but_the_callers() -> None:
-    async with clients(open_app(), "ann", "bob", "cid") as [ann, bob, cid]:
+    async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         assert await ann.call("wamp.session.kill_all", message="off") == 2
 
         for client in bob, cid:
@@ -368,7 +361,7 @@ async def test_kill_all_closes_all_sessions_but_the_callers() -> None:
 
 
 async def test_server_can_kill_all_sessions() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann", "bob") as [ann, bob]:
         assert await app.call("wamp.session.kill_all", reason="com.example.maintenance") == 2
         for client in ann, bob:
@@ -379,7 +372,7 @@ async def test_server_can_kill_all_sessions() -> None:
 
 
 async def test_meta_apis_are_announced_on_the_roles_that_the_specification_names() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         roles = ann.details["roles"]
         announced = {
             (role, feature)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.joined_clients import (
+from tests.specification import (
     CALL,
     ERROR,
     EVENT,
@@ -25,11 +25,8 @@ from tests.joined_clients import (
     UNREGISTERED,
     UNSUBSCRIBE,
     UNSUBSCRIBED,
-    Client,
-    clients,
-    open_app,
-    who_it_says_it_is,
 )
+from tests.wamp_client import WAMPClient, clients, trust_hello, trusting_app
 from wampasgi import Application, Limits, Realm
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +38,7 @@ SUBSCRIPTIONS = [f"wamp.subscription.on_{what}" for what in ("create", "subscrib
 class Watcher:
     """A client that has subscribed to meta events, and what each of its subscriptions is to."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: WAMPClient) -> None:
         self.client = client
         self._topics: dict[int, str] = {}
 
@@ -59,12 +56,11 @@ class Watcher:
     async def next(self) -> tuple[Any, ...]:
         return self.read(await self.client.receive())
 
-    async def hears_nothing_more(self) -> None:
-        """An answer comes, and nothing was sent before it."""
-        assert (await self.client.ask(PUBLISH, {"acknowledge": True}, "com.example.nothing"))[0] == 17
+    async def expect_nothing(self) -> None:
+        await self.client.expect_nothing()
 
 
-async def watching(client: Client, *topics: str) -> Watcher:
+async def watching(client: WAMPClient, *topics: str) -> Watcher:
     watcher = Watcher(client)
     await watcher.watch(*topics)
     return watcher
@@ -74,7 +70,7 @@ async def watching(client: Client, *topics: str) -> Watcher:
 
 
 async def test_on_join_tells_of_the_session_that_joined() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_join")
         async with clients(app, "bob/user") as [bob]:
@@ -82,49 +78,49 @@ async def test_on_join_tells_of_the_session_that_joined() -> None:
             details = {"session": bob.id, **{name: bob.details[name] for name in names}}
             assert await watcher.next() == ("on_join", details)
             assert (details["authid"], details["authrole"]) == ("bob", "user")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_on_leave_tells_session_authid_and_authrole() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_leave")
         async with clients(app, "bob/user") as [bob]:
             pass
         assert await watcher.next() == ("on_leave", bob.id, "bob", "user")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
-async def leave_by_goodbye(bob: Client, app: Application) -> None:
+async def leave_by_goodbye(bob: WAMPClient, app: Application) -> None:
     await bob.send(GOODBYE, {}, "wamp.close.normal")
     assert (await bob.receive())[0] == GOODBYE
 
 
-async def leave_by_abort(bob: Client, app: Application) -> None:
+async def leave_by_abort(bob: WAMPClient, app: Application) -> None:
     await bob.send(3, {}, "wamp.close.normal")
 
 
-async def leave_by_losing_the_connection(bob: Client, app: Application) -> None:
+async def leave_by_losing_the_connection(bob: WAMPClient, app: Application) -> None:
     await bob.disconnect()
 
 
-async def leave_by_breaking_the_protocol(bob: Client, app: Application) -> None:
+async def leave_by_breaking_the_protocol(bob: WAMPClient, app: Application) -> None:
     await bob.send(2, 1, {})
     assert (await bob.receive())[0] == 3
 
 
-async def leave_by_being_closed(bob: Client, app: Application) -> None:
+async def leave_by_being_closed(bob: WAMPClient, app: Application) -> None:
     await app.default_realm.sessions[bob.id].close()
     assert (await bob.receive())[0] == GOODBYE
     await bob.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
 
 
-async def leave_by_being_aborted(bob: Client, app: Application) -> None:
+async def leave_by_being_aborted(bob: WAMPClient, app: Application) -> None:
     await app.default_realm.sessions[bob.id].abort("com.example.abort")
     assert (await bob.receive())[0] == 3
 
 
-async def leave_by_being_killed(bob: Client, app: Application) -> None:
+async def leave_by_being_killed(bob: WAMPClient, app: Application) -> None:
     await app.call("wamp.session.kill", bob.id)
     assert (await bob.receive())[0] == GOODBYE
     await bob.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
@@ -143,17 +139,17 @@ WAYS_TO_LEAVE = [
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 async def test_on_leave_comes_once_whichever_way_a_session_ends(leave: Any) -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_leave")
         async with clients(app, "bob") as [bob]:
             await leave(bob, app)
             assert await watcher.next() == ("on_leave", bob.id, "bob", "user")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_sessions_closed_at_shutdown_are_told_of_while_somebody_listens() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann", "bob") as [ann, bob]:
         watcher = await watching(bob, "wamp.session.on_leave")
         for session in list(app.default_realm.sessions.values()):
@@ -164,7 +160,7 @@ async def test_sessions_closed_at_shutdown_are_told_of_while_somebody_listens() 
 
 
 async def test_on_leave_comes_once_where_the_server_cancels_the_session() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_leave", "com.last_words")
         with anyio.CancelScope() as server:
@@ -175,20 +171,20 @@ async def test_on_leave_comes_once_where_the_server_cancels_the_session() -> Non
         assert server.cancelled_caught
         assert await watcher.next() == ("last_words", "bye")
         assert await watcher.next() == ("on_leave", bob.id, "bob", "user")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_caller_of_kill_has_the_result_before_the_event() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, "wamp.session.on_leave")
 
-        assert (await ann.ask(CALL, {}, "wamp.session.kill", [bob.id]))[0] == RESULT
+        assert (await ann.request(CALL, {}, "wamp.session.kill", [bob.id]))[0] == RESULT
 
         assert await watcher.next() == ("on_leave", bob.id, "bob", "user")
 
 
 async def test_kill_all_generates_no_session_meta_events() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann", "bob", "cid") as [ann, bob, cid]:
         watcher = await watching(ann, "wamp.session.on_leave")
         also_watching = await watching(cid, "wamp.session.on_leave")
@@ -198,7 +194,7 @@ async def test_kill_all_generates_no_session_meta_events() -> None:
         for client in bob, also_watching.client:
             assert (await client.receive())[0] == GOODBYE
             await client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
         # Whoever joins and leaves after that is told of.
         async with clients(app, "dan") as [dan]:
             pass
@@ -206,7 +202,7 @@ async def test_kill_all_generates_no_session_meta_events() -> None:
 
 
 async def test_session_meta_events_stay_on_their_realm() -> None:
-    app = open_app()
+    app = trusting_app()
     other = Realm("other")
     other.allow_all()
     app.add_realm(other)
@@ -216,11 +212,11 @@ async def test_session_meta_events_stay_on_their_realm() -> None:
         async with clients(app, "bob", realm="other") as [bob]:
             await bob.subscribe("com.a")
             await bob.register("com.a")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_server_is_no_session_that_joins() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own")
     async def own() -> None: ...
@@ -228,14 +224,14 @@ async def test_server_is_no_session_that_joins() -> None:
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_join", "wamp.session.on_leave")
         await app.call("com.own")
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 # Subscriptions
 
 
 async def test_subscription_is_created_before_a_session_is_added_to_it() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
 
         subscription_id = await bob.subscribe("com.a", match="prefix")
@@ -246,11 +242,11 @@ async def test_subscription_is_created_before_a_session_is_added_to_it() -> None
         assert (details["id"], details["uri"], details["match"]) == (subscription_id, "com.a", "prefix")
         assert await watcher.next() == ("on_subscribe", bob.id, subscription_id)
         assert details == await ann.call("wamp.subscription.get", subscription_id)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_second_subscriber_creates_nothing_and_subscribing_again_adds_nobody() -> None:
-    async with clients(open_app(), "ann", "bob", "cid") as [ann, bob, cid]:
+    async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         subscription_id = await bob.subscribe("com.a")
         watcher = await watching(ann, *SUBSCRIPTIONS)
 
@@ -258,39 +254,39 @@ async def test_second_subscriber_creates_nothing_and_subscribing_again_adds_nobo
         await bob.subscribe("com.a")
 
         assert await watcher.next() == ("on_subscribe", cid.id, subscription_id)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_session_is_removed_before_its_subscription_is_deleted() -> None:
-    async with clients(open_app(), "ann", "bob", "cid") as [ann, bob, cid]:
+    async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         subscription_id = await bob.subscribe("com.a")
         await cid.subscribe("com.a")
         watcher = await watching(ann, *SUBSCRIPTIONS)
 
-        await cid.ask(UNSUBSCRIBE, subscription_id)
+        await cid.request(UNSUBSCRIBE, subscription_id)
         assert await watcher.next() == ("on_unsubscribe", cid.id, subscription_id)
-        await bob.ask(UNSUBSCRIBE, subscription_id)
+        await bob.request(UNSUBSCRIBE, subscription_id)
 
         assert await watcher.next() == ("on_unsubscribe", bob.id, subscription_id)
         assert await watcher.next() == ("on_delete", bob.id, subscription_id)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_acting_session_is_told_of_its_own_subscription_after_its_answer() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
 
-        answer = await ann.ask(SUBSCRIBE, {}, "com.a")
+        answer = await ann.request(SUBSCRIBE, {}, "com.a")
         assert answer[0] == SUBSCRIBED
         assert (await watcher.next())[:2] == ("on_create", ann.id)
         assert await watcher.next() == ("on_subscribe", ann.id, answer[2])
-        assert (await ann.ask(UNSUBSCRIBE, answer[2]))[0] == UNSUBSCRIBED
+        assert (await ann.request(UNSUBSCRIBE, answer[2]))[0] == UNSUBSCRIBED
         assert await watcher.next() == ("on_unsubscribe", ann.id, answer[2])
         assert await watcher.next() == ("on_delete", ann.id, answer[2])
 
 
 async def test_answer_comes_first_where_a_gatekeeper_lets_the_session_in() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.topic("com.a")
     async def gatekeeper() -> AsyncIterator[None]:
@@ -298,21 +294,21 @@ async def test_answer_comes_first_where_a_gatekeeper_lets_the_session_in() -> No
 
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
-        answer = await ann.ask(SUBSCRIBE, {}, "com.a")
+        answer = await ann.request(SUBSCRIBE, {}, "com.a")
         assert answer[0] == SUBSCRIBED
         assert (await watcher.next())[0] == "on_create"
         assert await watcher.next() == ("on_subscribe", ann.id, answer[2])
 
 
 async def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topics() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
         on_join = await ann.subscribe("wamp.session.on_join")
         everything = await ann.subscribe("wamp.", match="prefix")
         for subscription_id in on_join, everything:
-            await ann.ask(UNSUBSCRIBE, subscription_id)
-        await watcher.hears_nothing_more()
+            await ann.request(UNSUBSCRIBE, subscription_id)
+        await watcher.expect_nothing()
 
         # Others are.
         on_leave = await bob.subscribe("wamp.session.on_leave")
@@ -322,20 +318,19 @@ async def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topic
 
 async def test_refused_subscription_is_not_told_of() -> None:
     app = Application()
-    app.add_transport_authenticator(who_it_says_it_is)
+    app.add_transport_authenticator(trust_hello)
     app.allow("wamp.", "subscribe", match="prefix", role="admin")
-    app.allow("com.", "publish", match="prefix")
     async with clients(app, "ann/admin", "bob") as [ann, bob]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
-        assert (await bob.ask(SUBSCRIBE, {}, "com.a"))[0] == ERROR
-        await watcher.hears_nothing_more()
+        assert (await bob.request(SUBSCRIBE, {}, "com.a"))[0] == ERROR
+        await watcher.expect_nothing()
 
 
 # Registrations
 
 
 async def test_registration_is_created_before_a_session_is_added_to_it() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, *REGISTRATIONS)
 
         registration_id = await bob.register("com.a", match="prefix", invoke="random")
@@ -347,51 +342,51 @@ async def test_registration_is_created_before_a_session_is_added_to_it() -> None
         assert (details["match"], details["invoke"]) == ("prefix", "random")
         assert await watcher.next() == ("on_register", bob.id, registration_id)
         assert details == await ann.call("wamp.registration.get", registration_id)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_second_callee_creates_nothing() -> None:
-    async with clients(open_app(), "ann", "bob", "cid") as [ann, bob, cid]:
+    async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         registration_id = await bob.register("com.a", invoke="first")
         watcher = await watching(ann, *REGISTRATIONS)
 
         await cid.register("com.a", invoke="first")
-        assert (await bob.ask(REGISTER, {"invoke": "last"}, "com.a"))[0] == ERROR
+        assert (await bob.request(REGISTER, {"invoke": "last"}, "com.a"))[0] == ERROR
 
         assert await watcher.next() == ("on_register", cid.id, registration_id)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_session_is_removed_before_its_registration_is_deleted() -> None:
-    async with clients(open_app(), "ann", "bob", "cid") as [ann, bob, cid]:
+    async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         registration_id = await bob.register("com.a", invoke="first")
         await cid.register("com.a", invoke="first")
         watcher = await watching(ann, *REGISTRATIONS)
 
-        await bob.ask(UNREGISTER, registration_id)
+        await bob.request(UNREGISTER, registration_id)
         assert await watcher.next() == ("on_unregister", bob.id, registration_id)
-        await cid.ask(UNREGISTER, registration_id)
+        await cid.request(UNREGISTER, registration_id)
 
         assert await watcher.next() == ("on_unregister", cid.id, registration_id)
         assert await watcher.next() == ("on_delete", cid.id, registration_id)
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_acting_session_is_told_of_its_own_registration_after_its_answer() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         watcher = await watching(ann, *REGISTRATIONS)
 
-        answer = await ann.ask(REGISTER, {}, "com.a")
+        answer = await ann.request(REGISTER, {}, "com.a")
         assert answer[0] == REGISTERED
         assert (await watcher.next())[:2] == ("on_create", ann.id)
         assert await watcher.next() == ("on_register", ann.id, answer[2])
-        assert (await ann.ask(UNREGISTER, answer[2]))[0] == UNREGISTERED
+        assert (await ann.request(UNREGISTER, answer[2]))[0] == UNREGISTERED
         assert await watcher.next() == ("on_unregister", ann.id, answer[2])
         assert await watcher.next() == ("on_delete", ann.id, answer[2])
 
 
 async def test_revoked_registration_is_told_of() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann", "bob", "cid") as [ann, bob, cid]:
         registration_id = await bob.register("com.a", invoke="first")
         await cid.register("com.a", invoke="first")
@@ -405,7 +400,7 @@ async def test_revoked_registration_is_told_of() -> None:
 
 
 async def test_removed_callee_is_told_of_after_the_result() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         registration_id = await bob.register("com.a")
         watcher = await watching(ann, *REGISTRATIONS)
 
@@ -416,7 +411,7 @@ async def test_removed_callee_is_told_of_after_the_result() -> None:
 
 
 async def test_procedures_that_the_server_adds_at_run_time_are_told_of() -> None:
-    app = open_app()
+    app = trusting_app()
 
     async def own() -> None: ...
 
@@ -437,7 +432,7 @@ async def test_procedures_that_the_server_adds_at_run_time_are_told_of() -> None
 
 
 async def test_leaving_session_is_removed_from_all_it_had_and_then_has_left() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         async with clients(app, "bob") as [bob]:
             kept = await ann.subscribe("com.kept")
@@ -453,11 +448,11 @@ async def test_leaving_session_is_removed_from_all_it_had_and_then_has_left() ->
             ("on_delete", bob.id, registration_id),
             ("on_leave", bob.id, "bob", "user"),
         ]
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
 
 
 async def test_session_that_a_gatekeeper_lets_in_after_its_end_is_not_told_of() -> None:
-    app = open_app()
+    app = trusting_app()
     asked, released, ended = anyio.Event(), anyio.Event(), anyio.Event()
 
     @app.topic("com.slow")
@@ -477,13 +472,13 @@ async def test_session_that_a_gatekeeper_lets_in_after_its_end_is_not_told_of() 
         with anyio.fail_after(5):
             await ended.wait()
 
-        await watcher.hears_nothing_more()
+        await watcher.expect_nothing()
         assert await ann.call("wamp.subscription.list") == before
         assert (await bob.receive())[0] == GOODBYE
 
 
 async def test_watcher_that_reads_too_slowly_is_ended_and_told_of_in_turn() -> None:
-    app = open_app(limits=Limits(outbound_messages=8))
+    app = trusting_app(limits=Limits(outbound_messages=8))
     async with clients(app, "ann") as [ann], clients(app, "bob", buffer_size=0) as [bob]:
         await bob.send(SUBSCRIBE, 1, {"match": "prefix"}, "wamp.registration.")
         await bob.receive()
@@ -499,8 +494,8 @@ async def test_watcher_that_reads_too_slowly_is_ended_and_told_of_in_turn() -> N
         heard.append(await watcher.next())
         assert [event[0] for event in heard].count("on_register") == 10
         assert ("on_leave", bob.id, "bob", "user") in heard
-        await watcher.hears_nothing_more()
-        while (await bob.websocket.receive_event())["type"] != "websocket.close":
+        await watcher.expect_nothing()
+        while (await bob.receive_event())["type"] != "websocket.close":
             continue
 
 
@@ -512,24 +507,24 @@ async def test_meta_topics_are_closed_by_default() -> None:
     app.allow("", "subscribe", match="prefix")
     async with clients(app, "ann") as [ann]:
         for topic in "wamp.session.on_join", *REGISTRATIONS, *SUBSCRIPTIONS:
-            answer = await ann.ask(SUBSCRIBE, {}, topic)
+            answer = await ann.request(SUBSCRIBE, {}, topic)
             assert answer[4] == "wamp.error.not_authorized"
 
 
 async def test_rule_opens_meta_topics_for_one_role() -> None:
     app = Application()
-    app.add_transport_authenticator(who_it_says_it_is)
+    app.add_transport_authenticator(trust_hello)
     app.allow("wamp.session.", "subscribe", match="prefix", role="admin")
     async with clients(app, "ann/admin", "bob") as [ann, bob]:
-        assert (await bob.ask(SUBSCRIBE, {}, "wamp.session.on_join"))[4] == "wamp.error.not_authorized"
-        assert (await ann.ask(SUBSCRIBE, {}, REGISTRATIONS[0]))[4] == "wamp.error.not_authorized"
+        assert (await bob.request(SUBSCRIBE, {}, "wamp.session.on_join"))[4] == "wamp.error.not_authorized"
+        assert (await ann.request(SUBSCRIBE, {}, REGISTRATIONS[0]))[4] == "wamp.error.not_authorized"
         await ann.subscribe("wamp.session.on_join")
         async with clients(app, "cid") as [cid]:
             assert (await ann.event())[0]["session"] == cid.id
 
 
 async def test_pattern_subscriber_is_told_which_meta_event_it_is() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         subscription_id = await ann.subscribe("wamp.session.", match="prefix")
         async with clients(app, "bob"):
@@ -540,6 +535,6 @@ async def test_pattern_subscriber_is_told_which_meta_event_it_is() -> None:
 
 
 async def test_clients_cannot_publish_meta_events() -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        answer = await ann.ask(PUBLISH, {"acknowledge": True}, "wamp.session.on_join")
+    async with clients(trusting_app(), "ann") as [ann]:
+        answer = await ann.request(PUBLISH, {"acknowledge": True}, "wamp.session.on_join")
         assert answer[4] == "wamp.error.invalid_uri"

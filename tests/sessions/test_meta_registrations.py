@@ -7,16 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.joined_clients import (
-    ISO_8601_UTC,
-    REGISTER,
-    UNREGISTER,
-    UNREGISTERED,
-    clients,
-    error_of,
-    open_app,
-)
-from tests.websocket import connect
+from tests.specification import ISO_8601_UTC, UNREGISTER, UNREGISTERED
+from tests.wamp_client import announcing, clients, trusting_app
 from wampasgi import Application, Realm
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_registrations_are_listed_by_match_policy() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         before = await ann.call("wamp.registration.list")
         exact = [await ann.register("com.a"), await ann.register("com.b")]
         prefix = await ann.register("com.", match="prefix")
@@ -41,7 +33,7 @@ async def test_registrations_are_listed_by_match_policy() -> None:
 
 
 async def test_lookup_finds_a_registration_under_its_match_policy_only() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         exact = await ann.register("com.a")
         prefix = await ann.register("com.a", match="prefix")
         wildcard = await ann.register("com..x", match="wildcard", invoke="roundrobin")
@@ -61,7 +53,7 @@ async def test_lookup_finds_a_registration_under_its_match_policy_only() -> None
 
 
 async def test_match_finds_the_registration_that_a_call_reaches() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         exact = await ann.register("com.a.x")
         short = await ann.register("com.", match="prefix")
         long = await ann.register("com.b.", match="prefix")
@@ -73,7 +65,7 @@ async def test_match_finds_the_registration_that_a_call_reaches() -> None:
 
 
 async def test_get_tells_the_details_of_a_registration() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         registration_id = await ann.register("com.", match="prefix", invoke="roundrobin")
 
         details = await ann.call("wamp.registration.get", registration_id)
@@ -85,7 +77,7 @@ async def test_get_tells_the_details_of_a_registration() -> None:
 
 
 async def test_callees_of_a_registration_are_listed_and_counted() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         registration_id = await ann.register("com.a", invoke="first")
         assert await bob.register("com.a", invoke="first") == registration_id
 
@@ -97,22 +89,20 @@ async def test_callees_of_a_registration_are_listed_and_counted() -> None:
 
 @pytest.mark.parametrize("name", ["get", "list_callees", "count_callees"])
 async def test_unknown_registration_is_no_such_registration(name: str) -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         registration_id = await ann.register("com.a")
-        await ann.ask(UNREGISTER, registration_id)
+        await ann.request(UNREGISTER, registration_id)
 
-        uri = await error_of(ann, f"wamp.registration.{name}", registration_id)
+        uri = await ann.call_error(f"wamp.registration.{name}", registration_id)
         assert uri == "wamp.error.no_such_registration"
 
 
 async def test_callee_can_be_removed_from_a_registration() -> None:
-    app = open_app()
-    async with clients(app, "ann") as [ann], connect(app) as bob:
-        roles = {"callee": {"features": {"registration_revocation": True}}}
-        bob_id = (await bob.join(roles=roles))[1]
-        registration_id = (await bob.ask(REGISTER, 1, {}, "com.a"))[2]
+    revocable = announcing("registration_revocation")
+    async with clients(trusting_app(), "ann", revocable) as [ann, bob]:
+        registration_id = await bob.register("com.a")
 
-        args = registration_id, bob_id, "com.example.maintenance"
+        args = registration_id, bob.id, "com.example.maintenance"
         assert await ann.call("wamp.registration.remove_callee", *args) is None
 
         revoked = {"registration": registration_id, "reason": "com.example.maintenance"}
@@ -121,7 +111,7 @@ async def test_callee_can_be_removed_from_a_registration() -> None:
 
 
 async def test_callee_that_is_none_cannot_be_removed() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own")
     async def own() -> None: ...
@@ -129,23 +119,23 @@ async def test_callee_that_is_none_cannot_be_removed() -> None:
     async with clients(app, "ann", "bob") as [ann, bob]:
         registration_id = await ann.register("com.a")
         remove = "wamp.registration.remove_callee"
-        assert await error_of(bob, remove, 10**6, ann.id) == "wamp.error.no_such_registration"
-        assert await error_of(bob, remove, registration_id, bob.id) == "wamp.error.no_such_session"
-        assert await error_of(bob, remove, registration_id, ann.id, "") == "wamp.error.invalid_uri"
+        assert await bob.call_error(remove, 10**6, ann.id) == "wamp.error.no_such_registration"
+        assert await bob.call_error(remove, registration_id, bob.id) == "wamp.error.no_such_session"
+        assert await bob.call_error(remove, registration_id, ann.id, "") == "wamp.error.invalid_uri"
         # What the server offers, no client takes away.
         own_id = await bob.call("wamp.registration.lookup", "com.own")
         [server_id] = await bob.call("wamp.registration.list_callees", own_id)
-        assert await error_of(bob, remove, own_id, server_id) == "wamp.error.no_such_session"
+        assert await bob.call_error(remove, own_id, server_id) == "wamp.error.no_such_session"
         assert await bob.call("wamp.registration.count_callees", registration_id) == 1
         assert await bob.call(remove, registration_id, ann.id, reason="com.example.reason") is None
-        assert await error_of(bob, remove, registration_id, ann.id) == "wamp.error.no_such_registration"
+        assert await bob.call_error(remove, registration_id, ann.id) == "wamp.error.no_such_registration"
 
 
 # The server's own procedures are registrations, too
 
 
 async def test_procedures_of_the_server_are_registrations_of_one_session() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own")
     async def own() -> str:
@@ -175,7 +165,7 @@ async def test_procedures_of_the_server_are_registrations_of_one_session() -> No
 
 
 async def test_ids_of_the_servers_registrations_stay_and_are_nobody_elses() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own")
     async def own() -> None: ...
@@ -198,7 +188,7 @@ async def test_ids_of_the_servers_registrations_stay_and_are_nobody_elses() -> N
 
 
 async def test_match_prefers_whichever_a_call_would_reach() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own.", match="prefix")
     async def own() -> str:
@@ -217,7 +207,7 @@ async def test_match_prefers_whichever_a_call_would_reach() -> None:
 
 
 async def test_regular_expressions_are_no_registrations() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.*", match="regex")
     async def own() -> str:
@@ -230,7 +220,7 @@ async def test_regular_expressions_are_no_registrations() -> None:
 
 
 async def test_meta_procedures_are_registered_on_the_realm() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         found = await ann.call("wamp.registration.match", "wamp.session.count")
 
         assert found == await ann.call("wamp.registration.lookup", "wamp.session.count")

@@ -6,14 +6,8 @@ import re
 
 import pytest
 
-from tests.joined_clients import (
-    CALL,
-    ISO_8601_UTC,
-    UNSUBSCRIBE,
-    clients,
-    error_of,
-    open_app,
-)
+from tests.specification import CALL, ISO_8601_UTC, UNSUBSCRIBE
+from tests.wamp_client import clients, trusting_app
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_subscriptions_are_listed_by_match_policy() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         assert await ann.call("wamp.subscription.list") == {"exact": [], "prefix": [], "wildcard": []}
         exact = [await ann.subscribe("com.a"), await bob.subscribe("com.b")]
         prefix = await ann.subscribe("com.", match="prefix")
@@ -36,7 +30,7 @@ async def test_subscriptions_are_listed_by_match_policy() -> None:
 
 
 async def test_lookup_finds_a_subscription_under_its_match_policy_only() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         exact = await ann.subscribe("com.a")
         prefix = await ann.subscribe("com.a", match="prefix")
 
@@ -49,7 +43,7 @@ async def test_lookup_finds_a_subscription_under_its_match_policy_only() -> None
 
 
 async def test_match_lists_all_subscriptions_that_an_event_goes_to() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         exact = await ann.subscribe("com.a.x")
         prefix = await bob.subscribe("com.", match="prefix")
         wildcard = await ann.subscribe("com..x", match="wildcard")
@@ -59,14 +53,14 @@ async def test_match_lists_all_subscriptions_that_an_event_goes_to() -> None:
 
 
 async def test_match_is_null_where_nobody_has_subscribed() -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        answer = await ann.ask(CALL, {}, "wamp.subscription.match", ["com.a"])
+    async with clients(trusting_app(), "ann") as [ann]:
+        answer = await ann.request(CALL, {}, "wamp.subscription.match", ["com.a"])
 
         assert answer[3] == [None]
 
 
 async def test_get_tells_the_details_of_a_subscription() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         subscription_id = await ann.subscribe("com..x", match="wildcard")
 
         details = await ann.call("wamp.subscription.get", subscription_id)
@@ -76,7 +70,7 @@ async def test_get_tells_the_details_of_a_subscription() -> None:
 
 
 async def test_subscribers_of_a_subscription_are_listed_and_counted() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         subscription_id = await ann.subscribe("com.a")
         await bob.subscribe("com.a")
 
@@ -88,9 +82,9 @@ async def test_subscribers_of_a_subscription_are_listed_and_counted() -> None:
 
 @pytest.mark.parametrize("name", ["get", "list_subscribers", "count_subscribers"])
 async def test_unknown_subscription_is_no_such_subscription(name: str) -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         subscription_id = await ann.subscribe("com.a")
-        await ann.ask(UNSUBSCRIBE, subscription_id)
+        await ann.request(UNSUBSCRIBE, subscription_id)
 
-        uri = await error_of(ann, f"wamp.subscription.{name}", subscription_id)
+        uri = await ann.call_error(f"wamp.subscription.{name}", subscription_id)
         assert uri == "wamp.error.no_such_subscription"

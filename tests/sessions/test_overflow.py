@@ -9,13 +9,12 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.websocket import WebSocket, connect
+from tests.specification import ABORT, CALL, EVENT, RESULT, SUBSCRIBE
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport, Session
 from wampasgi.limits import OverflowPolicy
 
 anyio_test = pytest.mark.anyio
-
-ABORT, GOODBYE, SUBSCRIBE, EVENT, CALL, RESULT = 3, 6, 32, 36, 48, 50
 
 
 def news_app(overflow: OverflowPolicy, **limits: Any) -> Application:
@@ -29,7 +28,7 @@ def news_app(overflow: OverflowPolicy, **limits: Any) -> Application:
     return app
 
 
-async def subscribed(websocket: WebSocket) -> None:
+async def subscribed(websocket: WAMPClient) -> None:
     await websocket.join()
     await websocket.ask(SUBSCRIBE, 1, {}, "news")
 

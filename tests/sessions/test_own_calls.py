@@ -14,7 +14,8 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from tests.websocket import WebSocket, connect
+from tests.specification import CALL, CANCEL, ERROR, RESULT
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import (
     Application,
     Limits,
@@ -30,11 +31,9 @@ from wampasgi import (
 
 pytestmark = pytest.mark.anyio
 
-CALL, CANCEL, RESULT, ERROR = 48, 49, 50, 8
-
 
 async def call(
-    websocket: WebSocket, procedure: str, *args: Any, options: Any = None, **kwargs: Any
+    websocket: WAMPClient, procedure: str, *args: Any, options: Any = None, **kwargs: Any
 ) -> list[Any]:
     """Call and return the answer, without the request it belongs to."""
     answer = await websocket.ask(CALL, 1, options or {}, procedure, list(args), kwargs)

@@ -9,12 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import connect
+from tests.specification import CALL, GOODBYE, RESULT
+from tests.wamp_client import connect
 from wampasgi import Application, Limits, Session
 
 pytestmark = pytest.mark.anyio
-
-GOODBYE, CALL, RESULT = 6, 48, 50
 
 
 def echo_app(**options: Any) -> Application:

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import WebSocket, connect
+from tests.specification import EVENT, PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, Limits, Realm, Session
 
 pytestmark = pytest.mark.anyio
 
-SUBSCRIBE, SUBSCRIBED, PUBLISH, PUBLISHED, EVENT = 32, 33, 16, 17, 36
 RETAINED = {"retained": True}
 
 
@@ -23,14 +23,14 @@ def open_app(**settings: Any) -> Application:
     return app
 
 
-async def subscribe(websocket: WebSocket, topic: str, request_id: int = 1, **options: Any) -> int:
+async def subscribe(websocket: WAMPClient, topic: str, request_id: int = 1, **options: Any) -> int:
     answer = await websocket.ask(SUBSCRIBE, request_id, options, topic)
     assert answer[0] == SUBSCRIBED, f"expected SUBSCRIBED, got {answer}"
     subscription_id: int = answer[2]
     return subscription_id
 
 
-async def publish(websocket: WebSocket, topic: str, *args: Any, request_id: int = 1, **options: Any) -> int:
+async def publish(websocket: WAMPClient, topic: str, *args: Any, request_id: int = 1, **options: Any) -> int:
     answer = await websocket.ask(PUBLISH, request_id, {"acknowledge": True, **options}, topic, args)
     assert answer[0] == PUBLISHED, f"expected PUBLISHED, got {answer}"
     publication_id: int = answer[2]

@@ -8,17 +8,17 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import WebSocket, connect
+from tests.specification import EVENT, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, Session
 
 pytestmark = pytest.mark.anyio
 
-GOODBYE, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, EVENT = 6, 32, 33, 34, 35, 36
 REVOCABLE: dict[str, Any] = {"roles": {"subscriber": {"features": {"subscription_revocation": True}}}}
 NOT_REVOCABLE: dict[str, Any] = {"roles": {"subscriber": {}}}
 
 
-async def subscribe(websocket: WebSocket, topic: str, request_id: int = 1, match: str = "exact") -> int:
+async def subscribe(websocket: WAMPClient, topic: str, request_id: int = 1, match: str = "exact") -> int:
     answer = await websocket.ask(SUBSCRIBE, request_id, {"match": match}, topic)
     assert answer[0] == SUBSCRIBED, f"expected SUBSCRIBED, got {answer}"
     subscription_id: int = answer[2]

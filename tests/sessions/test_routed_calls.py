@@ -10,7 +10,23 @@ import anyio
 import pytest
 from starlette.middleware import Middleware
 
-from tests.websocket import PassesOn, WebSocket, connect
+from tests.specification import (
+    ABORT,
+    CALL,
+    CANCEL,
+    ERROR,
+    GOODBYE,
+    INTERRUPT,
+    INVOCATION,
+    REGISTER,
+    REGISTERED,
+    RESULT,
+    UNREGISTER,
+    UNREGISTERED,
+    YIELD,
+)
+from tests.wamp_client import WAMPClient, connect
+from tests.websocket import PassesOn
 from wampasgi import (
     Application,
     ConfigurationError,
@@ -26,9 +42,6 @@ from wampasgi.types import ASGIApp
 
 pytestmark = pytest.mark.anyio
 
-ABORT, GOODBYE, ERROR = 3, 6, 8
-CALL, CANCEL, RESULT, REGISTER, REGISTERED = 48, 49, 50, 64, 65
-UNREGISTER, UNREGISTERED, INVOCATION, INTERRUPT, YIELD = 66, 67, 68, 69, 70
 
 FEATURES = dict.fromkeys(
     [
@@ -46,7 +59,7 @@ PROCEDURE = "com.myapp.procedure"
 
 
 @asynccontextmanager
-async def joined(app: ASGIApp, count: int, realm: str = "default") -> AsyncIterator[list[WebSocket]]:
+async def joined(app: ASGIApp, count: int, realm: str = "default") -> AsyncIterator[list[WAMPClient]]:
     """So many clients that have joined and announced everything."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(app)) for _ in range(count)]
@@ -55,7 +68,7 @@ async def joined(app: ASGIApp, count: int, realm: str = "default") -> AsyncItera
         yield clients
 
 
-async def register(client: WebSocket, procedure: str = PROCEDURE, **options: Any) -> int:
+async def register(client: WAMPClient, procedure: str = PROCEDURE, **options: Any) -> int:
     answer = await client.ask(REGISTER, 1000, options, procedure)
     assert answer[:2] == [REGISTERED, 1000], answer
     registration_id: int = answer[2]
@@ -618,7 +631,7 @@ async def test_progress_that_cannot_be_sent_is_no_final_answer() -> None:
 # From the server to a client
 
 
-async def answer(callee: WebSocket, *message: Any) -> None:
+async def answer(callee: WAMPClient, *message: Any) -> None:
     """Answer the next invocation with a message that lacks its ID: ``YIELD, {}, [1]``."""
     code, *rest = message
     invocation = await callee.receive()

@@ -8,17 +8,26 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import WebSocket, connect
+from tests.specification import (
+    CALL,
+    ERROR,
+    EVENT,
+    PUBLISH,
+    PUBLISHED,
+    RESULT,
+    SUBSCRIBE,
+    SUBSCRIBED,
+    UNSUBSCRIBE,
+    UNSUBSCRIBED,
+)
+from tests.wamp_client import WAMPClient, connect
 from wampasgi import Application, Event, Limits, Realm, Session, SubscribeError, TopicRouteSet
 from wampasgi.protocol.ids import MAX_ID
 
 pytestmark = pytest.mark.anyio
 
-CALL, RESULT, ERROR = 48, 50, 8
-SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, PUBLISH, PUBLISHED, EVENT = 32, 33, 34, 35, 16, 17, 36
 
-
-async def subscribe(websocket: WebSocket, topic: str, request_id: int = 1, **options: Any) -> int:
+async def subscribe(websocket: WAMPClient, topic: str, request_id: int = 1, **options: Any) -> int:
     answer = await websocket.ask(SUBSCRIBE, request_id, options, topic)
     assert answer[0] == SUBSCRIBED, f"expected SUBSCRIBED, got {answer}"
     subscription_id: int = answer[2]

@@ -7,17 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.joined_clients import (
-    EVENT,
-    GOODBYE,
-    PUBLISH,
-    Client,
-    clients,
-    error_of,
-    open_app,
-    who_it_says_it_is,
-)
 from tests.sessions.test_meta_events import WAYS_TO_LEAVE
+from tests.specification import CALL, EVENT, GOODBYE
+from tests.wamp_client import WAMPClient, clients, trust_hello, trusting_app
 from wampasgi import Application, Event, Limits, Session, WAMPError
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +18,7 @@ ADD, FLUSH = "wamp.session.add_testament", "wamp.session.flush_testaments"
 TOPIC = "com.myapp.mytopic"
 
 
-async def hears_nothing_more(client: Client) -> None:
-    """An answer comes, and nothing was sent before it."""
-    assert (await client.ask(PUBLISH, {"acknowledge": True}, "com.example.nothing"))[0] == 17
-
-
-async def events(client: Client, count: int) -> list[Any]:
+async def events(client: WAMPClient, count: int) -> list[Any]:
     return [(await client.event())[0] for _ in range(count)]
 
 
@@ -39,32 +26,32 @@ async def events(client: Client, count: int) -> list[Any]:
 
 
 async def test_testament_is_published_when_its_session_ends() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         subscription_id = await ann.subscribe(TOPIC)
         async with clients(app, "bob") as [bob]:
             assert await bob.call(ADD, TOPIC, ["Seeya!"], {"my_name": "app1"}) is None
-            await hears_nothing_more(ann)
+            await ann.expect_nothing()
         message = await ann.receive()
         assert message[:2] == [EVENT, subscription_id]
         assert message[3:] == [{}, ["Seeya!"], {"my_name": "app1"}]
-        await hears_nothing_more(ann)
+        await ann.expect_nothing()
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 async def test_testament_is_published_once_whichever_way_a_session_ends(leave: Any) -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
         async with clients(app, "bob") as [bob]:
             await bob.call(ADD, TOPIC, ["Seeya!"], {})
             await leave(bob, app)
             assert await ann.event() == ["Seeya!"]
-        await hears_nothing_more(ann)
+        await ann.expect_nothing()
 
 
 async def test_testaments_are_published_in_order_and_the_detached_ones_first() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
         async with clients(app, "bob") as [bob]:
@@ -76,7 +63,7 @@ async def test_testaments_are_published_in_order_and_the_detached_ones_first() -
 
 
 async def test_testament_comes_before_the_news_that_its_session_has_left() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe("wamp.session.on_leave")
         await ann.subscribe(TOPIC)
@@ -87,7 +74,7 @@ async def test_testament_comes_before_the_news_that_its_session_has_left() -> No
 
 
 async def test_kill_all_generates_no_testament_events() -> None:
-    async with clients(open_app(), "ann", "bob") as [ann, bob]:
+    async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         await ann.subscribe(TOPIC)
         await bob.call(ADD, TOPIC, ["Seeya!"], {})
 
@@ -95,11 +82,11 @@ async def test_kill_all_generates_no_testament_events() -> None:
 
         assert (await bob.receive())[0] == GOODBYE
         await bob.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
-        await hears_nothing_more(ann)
+        await ann.expect_nothing()
 
 
 async def test_next_session_on_the_connection_has_no_testaments_of_the_last() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
         async with clients(app, "bob") as [bob]:
@@ -107,8 +94,8 @@ async def test_next_session_on_the_connection_has_no_testaments_of_the_last() ->
             await bob.send(GOODBYE, {}, "wamp.close.normal")
             await bob.receive()
             assert await ann.event() == ["Seeya!"]
-            await bob.websocket.join()
-        await hears_nothing_more(ann)
+            await bob.join()
+        await ann.expect_nothing()
 
 
 # Flushing
@@ -124,7 +111,7 @@ async def test_next_session_on_the_connection_has_no_testaments_of_the_last() ->
     ],
 )
 async def test_flushing_removes_the_testaments_of_one_scope(kwargs: dict[str, Any], left: list[str]) -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
         async with clients(app, "bob") as [bob]:
@@ -132,11 +119,11 @@ async def test_flushing_removes_the_testaments_of_one_scope(kwargs: dict[str, An
             await bob.call(ADD, TOPIC, ["detached"], {}, scope="detached")
             assert await bob.call(FLUSH, **kwargs) is None
         assert await events(ann, len(left)) == left
-        await hears_nothing_more(ann)
+        await ann.expect_nothing()
 
 
 async def test_flushing_removes_nobody_elses_testaments() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
         async with clients(app, "bob") as [bob]:
@@ -146,7 +133,7 @@ async def test_flushing_removes_nobody_elses_testaments() -> None:
 
 
 async def test_flushing_nothing_is_no_error() -> None:
-    async with clients(open_app(), "ann") as [ann]:
+    async with clients(trusting_app(), "ann") as [ann]:
         assert await ann.call(FLUSH) is None
         assert await ann.call(FLUSH, scope="detached") is None
 
@@ -155,7 +142,7 @@ async def test_flushing_nothing_is_no_error() -> None:
 
 
 async def test_publish_options_of_a_testament_are_honoured() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann/admin", "cid/user", "dan/admin") as [ann, cid, dan]:
         for client in ann, cid, dan:
             await client.subscribe(TOPIC)
@@ -169,8 +156,8 @@ async def test_publish_options_of_a_testament_are_honoured() -> None:
             "publisher_authid": "bob",
             "publisher_authrole": "user",
         }
-        await hears_nothing_more(cid)
-        await hears_nothing_more(dan)
+        await cid.expect_nothing()
+        await dan.expect_nothing()
 
 
 async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
@@ -179,7 +166,7 @@ async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
     app.allow("com.", "publish", match="prefix")
     async with clients(app, "ann") as [ann]:
         options = {"disclose_me": True}
-        uri = await error_of(ann, ADD, TOPIC, [], {}, publish_options=options)
+        uri = await ann.call_error(ADD, TOPIC, [], {}, publish_options=options)
         assert uri == "wamp.error.option_disallowed.disclose_me"
 
 
@@ -188,27 +175,27 @@ async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
 
 @pytest.mark.parametrize("topic", ["", "com..topic", "not a uri", "wamp.session.on_join"])
 async def test_topic_of_a_testament_is_a_valid_uri_that_is_not_the_routers(topic: str) -> None:
-    async with clients(open_app(), "ann") as [ann]:
-        assert await error_of(ann, ADD, topic, [], {}) == "wamp.error.invalid_uri"
+    async with clients(trusting_app(), "ann") as [ann]:
+        assert await ann.call_error(ADD, topic, [], {}) == "wamp.error.invalid_uri"
 
 
 async def test_topic_of_a_testament_is_held_to_the_rules_of_the_application() -> None:
-    async with clients(open_app(uri_check="strict"), "ann") as [ann]:
-        assert await error_of(ann, ADD, "com.MyApp", [], {}) == "wamp.error.invalid_uri"
+    async with clients(trusting_app(uri_check="strict"), "ann") as [ann]:
+        assert await ann.call_error(ADD, "com.MyApp", [], {}) == "wamp.error.invalid_uri"
         assert await ann.call(ADD, "com.myapp", [], {}) is None
 
 
 async def test_testament_needs_the_permission_to_publish() -> None:
     app = Application()
-    app.add_transport_authenticator(who_it_says_it_is)
+    app.add_transport_authenticator(trust_hello)
     app.allow("wamp.", "call", match="prefix")
     app.allow("com.", "subscribe", match="prefix")
     app.allow("com.allowed", "publish", role="user")
     async with clients(app, "ann/admin") as [ann]:
         await ann.subscribe("com.", match="prefix")
         async with clients(app, "bob/user") as [bob]:
-            assert await error_of(ann, ADD, "com.allowed", [], {}) == "wamp.error.not_authorized"
-            assert await error_of(bob, ADD, "com.other", [], {}) == "wamp.error.not_authorized"
+            assert await ann.call_error(ADD, "com.allowed", [], {}) == "wamp.error.not_authorized"
+            assert await bob.call_error(ADD, "com.other", [], {}) == "wamp.error.not_authorized"
             assert await bob.call(ADD, "com.allowed", ["Seeya!"], {}) is None
         assert await ann.event() == ["Seeya!"]
 
@@ -224,7 +211,7 @@ async def test_authorizer_is_asked_whether_a_session_may_publish_its_testament()
 
     async with clients(app, "ann") as [ann]:
         assert await ann.call(ADD, TOPIC, [], {}, publish_options={"exclude_me": True}) is None
-        assert await error_of(ann, ADD, "com.forbidden", [], {}) == "wamp.error.not_authorized"
+        assert await ann.call_error(ADD, "com.forbidden", [], {}) == "wamp.error.not_authorized"
     assert asked == [
         ("call", ADD, {}),
         ("publish", TOPIC, {"exclude_me": True}),
@@ -243,12 +230,12 @@ async def test_timeout_of_the_call_bounds_the_authorizer() -> None:
         return True
 
     async with clients(app, "ann") as [ann]:
-        answer = await ann.ask(48, {"timeout": 1}, ADD, [TOPIC, [], {}])
+        answer = await ann.request(CALL, {"timeout": 1}, ADD, [TOPIC, [], {}])
         assert answer[4] == "wamp.error.timeout"
 
 
 async def test_sessions_testaments_are_bounded() -> None:
-    async with clients(open_app(limits=Limits(testaments=2)), "ann") as [ann]:
+    async with clients(trusting_app(limits=Limits(testaments=2)), "ann") as [ann]:
         await ann.call(ADD, TOPIC, [], {})
         await ann.call(ADD, TOPIC, [], {}, scope="detached")
 
@@ -262,7 +249,7 @@ async def test_sessions_testaments_are_bounded() -> None:
 
 
 async def test_memory_of_a_sessions_testaments_is_bounded() -> None:
-    async with clients(open_app(limits=Limits(testament_bytes=10_000)), "ann") as [ann]:
+    async with clients(trusting_app(limits=Limits(testament_bytes=10_000)), "ann") as [ann]:
         await ann.call(ADD, TOPIC, ["x" * 5000], {})
         with pytest.raises(WAMPError) as raised:
             await ann.call(ADD, TOPIC, ["x" * 5000], {})
@@ -291,7 +278,7 @@ async def test_server_has_no_testaments() -> None:
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 async def test_subscriber_of_the_server_gets_testaments_as_it_gets_publications(leave: Any) -> None:
     app = Application()
-    app.add_transport_authenticator(who_it_says_it_is)
+    app.add_transport_authenticator(trust_hello)
     app.allow("wamp.", "call", match="prefix")
     got = []
 
