@@ -99,8 +99,8 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ([], "must be a dict with strings as keys, got list"),
         (None, "got NoneType"),
         ("{}", "got str"),
-        ({1: 2}, "got a dict with other content"),
-        ({"roles": {}, None: 2}, "got a dict with other content"),
+        ({1: 2}, "got a dict with invalid content"),
+        ({"roles": {}, None: 2}, "got a dict with invalid content"),
     ],
     "list": [
         ({}, "must be a list, got dict"),
@@ -498,7 +498,7 @@ def test_known_attribute_of_wrong_type_or_range_is_a_violation(attribute: str) -
         (
             "PUBLISH.Options.exclude",
             [0],
-            "PUBLISH.Options.exclude must be a list of session IDs, got a list with other content",
+            "PUBLISH.Options.exclude must be a list of session IDs, got a list with invalid content",
         ),
         (
             "CALL.Options.timeout",
@@ -537,8 +537,11 @@ def test_hello_announces_one_role_or_more(roles: dict[str, Any]) -> None:
     [
         ({}, "HELLO.Details.roles must be a dict with strings as keys, got NoneType"),
         ({"roles": ["caller"]}, "HELLO.Details.roles must be a dict"),
-        ({"roles": {}}, "HELLO.Details.roles must have one or more of publisher, subscriber, caller, callee"),
-        ({"roles": {"broker": {}}}, "HELLO.Details.roles must have one or more of"),
+        (
+            {"roles": {}},
+            "HELLO.Details.roles must contain at least one of publisher, subscriber, caller, callee",
+        ),
+        ({"roles": {"broker": {}}}, "HELLO.Details.roles must contain at least one of"),
         ({"roles": {"caller": True}}, "HELLO.Details.roles.caller must be a dict"),
         ({"roles": {"callee": {}, "caller": None}}, "HELLO.Details.roles.caller must be a dict"),
         ({"roles": {"caller": {"features": []}}}, "HELLO.Details.roles.caller.features must be a dict"),

@@ -153,7 +153,7 @@ def test_second_authenticate_is_a_violation() -> None:
 
 
 def test_challenge_is_answered_with_authenticate_alone() -> None:
-    with pytest.raises(RemoteProtocolError, match="AUTHENTICATE has to answer CHALLENGE"):
+    with pytest.raises(RemoteProtocolError, match="CHALLENGE must be answered with AUTHENTICATE"):
         walk("received CALL", state=SessionState.CHALLENGING)
 
 
