@@ -95,8 +95,8 @@ def test_cbor2_that_is_too_old_counts_as_missing(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("serializers", "text"),
     [
-        ([], "there is no serializer, so no client could connect"),
-        (["yaml"], "there is no serializer 'yaml': name 'json', 'msgpack' or 'cbor'"),
+        ([], "the list of serializers is empty, so no client could connect"),
+        (["yaml"], "unknown serializer 'yaml': use 'json', 'msgpack', 'cbor' or a serializer object"),
         ([JSON, "json"], "two serializers are named 'json'"),
         ([Text("json"), JSON], "two serializers are named 'json'"),
         ([json], "needs the attribute 'name', of type str"),
@@ -105,7 +105,7 @@ def test_cbor2_that_is_too_old_counts_as_missing(monkeypatch: pytest.MonkeyPatch
         ([Unmade()], "needs the method 'encode'"),
         ([Text("my format")], "letters, digits"),
         ([Text("")], "letters, digits"),
-        ([Text("json.batched")], r"must not end with '\.batched'"),
+        ([Text("json.batched")], r"no suffix '\.batched'"),
     ],
 )
 def test_serializers_that_cannot_be_are_refused(serializers: Any, text: str) -> None:
@@ -121,7 +121,7 @@ def test_own_serializer_goes_there_and_back() -> None:
 
 
 def test_what_an_own_serializer_raises_on_writing_is_an_unserializable_value() -> None:
-    with pytest.raises(UnserializableValue, match=r"text cannot carry the message: .*not JSON serializable"):
+    with pytest.raises(UnserializableValue, match=r"^text cannot serialize the message: .*not JSON "):
         own(Text()).encode([object()])
 
 
@@ -146,10 +146,10 @@ def test_errors_of_the_framework_that_an_own_serializer_raises_stay(
 
 @pytest.mark.parametrize(("binary", "data"), [(False, b"[]"), (True, "[]")])
 def test_own_serializer_gets_only_the_kind_that_it_takes(binary: bool, data: str | bytes) -> None:
-    with pytest.raises(RemoteProtocolError, match=r"text messages are (binary|text), this one is "):
+    with pytest.raises(RemoteProtocolError, match=r"text messages must be (binary|text), got (binary|text)"):
         own(Text(binary=binary)).decode(data)
 
 
 def test_own_serializer_must_write_the_kind_that_it_says() -> None:
-    with pytest.raises(UnserializableValue, match="'text' returned str: its messages are bytes"):
+    with pytest.raises(UnserializableValue, match="'text' must return bytes, got str"):
         own(Text(binary=True)).encode([1])

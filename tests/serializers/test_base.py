@@ -231,7 +231,7 @@ def test_value_that_cannot_be_carried_is_reported_with_its_type(
     with pytest.raises(UnserializableValue, match=text) as raised:
         serializer.encode([50, 1, {}, [value]])
 
-    assert "cannot carry the message" in str(raised.value)
+    assert "cannot serialize the message" in str(raised.value)
 
 
 @EACH

@@ -33,25 +33,25 @@ def test_binary_batch_splits_into_what_was_joined(frames: list[bytes]) -> None:
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_empty_batch_is_not_sent(binary: bool) -> None:
-    with pytest.raises(LocalProtocolError, match="one message or more"):
+    with pytest.raises(LocalProtocolError, match="at least one message"):
         join([], binary=binary)
 
 
 @pytest.mark.parametrize(
     ("data", "binary", "text"),
     [
-        ("", False, "one message or more"),
-        (b"", True, "one message or more"),
+        ("", False, "at least one message"),
+        (b"", True, "at least one message"),
         ("[1]", False, "must end with a record separator"),
         ("[1]\x1e[2]", False, "must end with a record separator"),
-        (b"\0", True, "ends within the message, or its length, at byte 0"),
-        (b"\0\0\0", True, "at byte 0"),
-        (b"\0\0\0\x02\x90", True, "at byte 0"),
-        (b"\xff\xff\xff\xff\x90", True, "at byte 0"),
-        (b"\0\0\0\x01\x90\0\0", True, "at byte 5"),
-        (b"\0\0\0\x01\x90\0\0\0\x02\x90", True, "at byte 5"),
-        ("[1]\x1e", True, "binary, this one is text"),
-        (b"[1]\x1e", False, "text, this one is binary"),
+        (b"\0", True, "the message at byte 0 is incomplete"),
+        (b"\0\0\0", True, "at byte 0 is incomplete"),
+        (b"\0\0\0\x02\x90", True, "at byte 0 is incomplete"),
+        (b"\xff\xff\xff\xff\x90", True, "at byte 0 is incomplete"),
+        (b"\0\0\0\x01\x90\0\0", True, "at byte 5 is incomplete"),
+        (b"\0\0\0\x01\x90\0\0\0\x02\x90", True, "at byte 5 is incomplete"),
+        ("[1]\x1e", True, "must be binary, got text"),
+        (b"[1]\x1e", False, "must be text, got binary"),
     ],
 )
 def test_malformed_batch_is_a_violation(data: str | bytes, binary: bool, text: str) -> None:

@@ -50,7 +50,7 @@ def test_whatever_is_cut_short_is_a_violation(
 
 
 def test_text_websocket_message_is_a_violation(serializer: Serializer, name: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=f"{name} messages are binary"):
+    with pytest.raises(RemoteProtocolError, match=f"{name} messages must be binary"):
         serializer.decode("[]")
 
 

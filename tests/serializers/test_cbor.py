@@ -185,7 +185,7 @@ def test_every_other_tag_is_a_violation(item: str, tag: int) -> None:
         CBOR.decode(message(item))
 
     assert str(raised.value).startswith("malformed CBOR: ")
-    assert f"tag {tag} is nothing that WAMP has" in str(raised.value)
+    assert f"tag {tag} is not supported" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_every_other_tag_is_a_violation(item: str, tag: int) -> None:
     ["c001", "c16161", "c180", "c201", "c249010000000000000000", "c26161", "d82001", "d8254100", "d8406161"],
 )
 def test_tag_of_a_wrong_value_is_a_violation(item: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=r"malformed CBOR: tag [0-9]+ takes "):
+    with pytest.raises(RemoteProtocolError, match=r"malformed CBOR: tag [0-9]+ requires "):
         CBOR.decode(message(item))
 
 
