@@ -57,7 +57,7 @@ def test_unknown_overflow_policy_is_refused() -> None:
 
 
 def test_nesting_depth_that_no_hello_could_keep_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"Limits\.nesting_depth is 4: it must be 5 at least"):
+    with pytest.raises(ConfigurationError, match=r"Limits\.nesting_depth is 4: it must be at least 5"):
         Limits(nesting_depth=4)
 
 

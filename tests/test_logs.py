@@ -23,7 +23,7 @@ SUBSCRIBE, SUBSCRIBED, CALL, ERROR, PUBLISH = 32, 33, 48, 8, 16
         (None, "None"),
         ("com.app", "'com.app'"),
         ("a\nERROR forged", r"'a\nERROR forged'"),
-        ("x" * 61, f"'{'x' * 60}' and more"),
+        ("x" * 61, f"'{'x' * 60}'... (truncated)"),
     ],
 )
 def test_name_is_shown_in_quotes_and_shortened(text: str | None, expected: str) -> None:
@@ -35,7 +35,7 @@ def test_name_is_shown_in_quotes_and_shortened(text: str | None, expected: str) 
     [
         ("it is 'wrong'", "it is 'wrong'"),
         ("a\r\nb\x1b[31m\u2028", r"a\r\nb\x1b[31m" + r"\u2028"),
-        ("é" * 501, "é" * 500 + " and more"),
+        ("é" * 501, "é" * 500 + "... (truncated)"),
     ],
 )
 def test_sentence_stays_on_one_line(text: str, expected: str) -> None:
@@ -74,7 +74,7 @@ def test_one_session_is_logged_so_often_in_an_interval_and_the_next_line_says_wh
     log.clock.now = INTERVAL - 0.1
     assert log.write("%s is wrong", 1) is None
     log.clock.now = INTERVAL
-    assert log.write("%s is wrong", 2) == "2 is wrong (6 lines like this one were left out before it)"
+    assert log.write("%s is wrong", 2) == "2 is wrong (6 similar lines were dropped before this one)"
     assert log.write("%s is wrong", 3) == "3 is wrong"
 
 
@@ -83,7 +83,7 @@ def test_sessions_do_not_silence_each_other_until_there_are_many() -> None:
 
     for _ in range(LINES_OF_ONE + 1):
         log.write("wrong", session=1)
-    assert log.write("wrong", session=2) == "wrong (1 lines like this one were left out before it)"
+    assert log.write("wrong", session=2) == "wrong (1 similar lines were dropped before this one)"
     written = [log.write("wrong", session=session) for session in range(3, 1000)]
     assert sum(line is not None for line in written) == LINES_OF_ALL - LINES_OF_ONE - 1
 

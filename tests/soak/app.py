@@ -84,7 +84,7 @@ def resident_bytes() -> int:
 
 
 #: What stays: a counter for each text that was logged, and what starts tasks, one for the event loop.
-_LASTING = ("wampasgi.logs._Lines", "wampasgi.adapters.asyncio._NextTurn")
+_LASTING = ("wampasgi.logs._LineCounts", "wampasgi.adapters.asyncio._NextTurn")
 
 
 def living() -> dict[str, int]:
