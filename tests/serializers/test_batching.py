@@ -8,12 +8,12 @@ from wampasgi.errors import LocalProtocolError, RemoteProtocolError
 from wampasgi.serializers.batching import join, split
 
 
-def test_text_messages_each_end_with_a_record_separator() -> None:
+def test_text_messages_end_with_a_record_separator() -> None:
     assert join(["[1]", "[2]"], binary=False) == "[1]\x1e[2]\x1e"
     assert join(["[1]"], binary=False) == "[1]\x1e"
 
 
-def test_binary_messages_each_begin_with_their_length() -> None:
+def test_binary_messages_begin_with_their_length() -> None:
     assert join([b"\x91\x01", b"\xc0" * 258], binary=True) == (
         b"\x00\x00\x00\x02\x91\x01\x00\x00\x01\x02" + b"\xc0" * 258
     )
@@ -21,18 +21,18 @@ def test_binary_messages_each_begin_with_their_length() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_characters="\x1e")), min_size=1))
-def test_text_batch_splits_into_what_was_joined(frames: list[str]) -> None:
+def test_text_batch_is_split_into_its_messages(frames: list[str]) -> None:
     assert split(join(frames, binary=False), binary=False) == frames
 
 
 @settings(deadline=None)
 @given(st.lists(st.binary(), min_size=1))
-def test_binary_batch_splits_into_what_was_joined(frames: list[bytes]) -> None:
+def test_binary_batch_is_split_into_its_messages(frames: list[bytes]) -> None:
     assert split(join(frames, binary=True), binary=True) == frames
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_empty_batch_is_not_sent(binary: bool) -> None:
+def test_empty_batch_cannot_be_sent(binary: bool) -> None:
     with pytest.raises(LocalProtocolError, match="at least one message"):
         join([], binary=binary)
 
