@@ -1,4 +1,4 @@
-"""The log: what its lines say, and how many there are."""
+"""The content and the rate limit of log records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wampasgi.logs import INTERVAL, LINES_OF_ALL, LINES_OF_ONE, FloodFilter, esc
 
 SUBSCRIBE, SUBSCRIBED, CALL, ERROR, PUBLISH = 32, 33, 48, 8, 16
 
-# Texts
+# Quoting
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ SUBSCRIBE, SUBSCRIBED, CALL, ERROR, PUBLISH = 32, 33, 48, 8, 16
         ("x" * 61, f"'{'x' * 60}'... (truncated)"),
     ],
 )
-def test_name_is_shown_in_quotes_and_shortened(text: str | None, expected: str) -> None:
+def test_name_is_quoted_escaped_and_truncated(text: str | None, expected: str) -> None:
     assert shown(text) == expected
 
 
@@ -38,7 +38,7 @@ def test_name_is_shown_in_quotes_and_shortened(text: str | None, expected: str) 
         ("é" * 501, "é" * 500 + "... (truncated)"),
     ],
 )
-def test_sentence_stays_on_one_line(text: str, expected: str) -> None:
+def test_sentence_is_escaped_to_one_line_and_truncated(text: str, expected: str) -> None:
     assert escaped(text) == expected
 
 
@@ -54,7 +54,7 @@ class Clock:
 
 
 class Log:
-    """What a filter lets through of a logger."""
+    """A logger with a filter and a clock."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -66,7 +66,7 @@ class Log:
         return record.getMessage() if self.filter.filter(record) else None
 
 
-def test_one_session_is_logged_so_often_in_an_interval_and_the_next_line_says_what_is_missing() -> None:
+def test_lines_of_one_session_are_limited_and_the_next_line_reports_the_dropped_ones() -> None:
     log = Log()
 
     lines = [log.write("%s is wrong", number) for number in range(LINES_OF_ONE + 5)]
@@ -78,7 +78,7 @@ def test_one_session_is_logged_so_often_in_an_interval_and_the_next_line_says_wh
     assert log.write("%s is wrong", 3) == "3 is wrong"
 
 
-def test_sessions_do_not_silence_each_other_until_there_are_many() -> None:
+def test_sessions_have_separate_limits_below_a_total_limit() -> None:
     log = Log()
 
     for _ in range(LINES_OF_ONE + 1):
@@ -88,7 +88,7 @@ def test_sessions_do_not_silence_each_other_until_there_are_many() -> None:
     assert sum(line is not None for line in written) == LINES_OF_ALL - LINES_OF_ONE - 1
 
 
-def test_kinds_of_lines_are_counted_each_for_itself() -> None:
+def test_kinds_of_lines_have_separate_limits() -> None:
     log = Log()
 
     for _ in range(LINES_OF_ONE + 1):
@@ -96,18 +96,18 @@ def test_kinds_of_lines_are_counted_each_for_itself() -> None:
     assert log.write("also wrong") == "also wrong"
 
 
-def test_texts_that_are_all_different_take_no_more_memory_than_some() -> None:
+def test_memory_for_different_texts_is_bounded() -> None:
     log = Log()
 
     for number in range(2000):
         for _ in range(LINES_OF_ONE):
             assert log.write(f"wrong {number}") is not None
         assert log.write(f"wrong {number}") is None
-    # What was left out of the first ones is forgotten.
+    # The count of the first kind was discarded.
     assert log.write("wrong 0") == "wrong 0"
 
 
-def test_lines_that_one_has_to_ask_for_are_all_there() -> None:
+def test_lines_below_warning_are_not_limited() -> None:
     log = Log()
 
     assert all(log.write("joined", level=logging.INFO) for _ in range(LINES_OF_ONE + 1))
@@ -143,7 +143,7 @@ async def test_failed_procedure_is_logged_with_session_realm_and_uri(
 
 
 @pytest.mark.anyio
-async def test_client_that_fails_over_and_over_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_cannot_flood_the_log_with_failing_calls(caplog: pytest.LogCaptureFixture) -> None:
     app = Application()
 
     @app.procedure("fail")
@@ -159,7 +159,7 @@ async def test_client_that_fails_over_and_over_fills_no_log(caplog: pytest.LogCa
 
 
 @pytest.mark.anyio
-async def test_event_that_no_subscriber_can_be_sent_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_event_that_cannot_be_serialized_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     app = Application()
     app.allow_all()
 
@@ -176,7 +176,7 @@ async def test_event_that_no_subscriber_can_be_sent_is_logged_once(caplog: pytes
 
 
 @pytest.mark.anyio
-async def test_lines_of_lifespan_handlers_and_slow_readers_say_whose(
+async def test_lines_about_lifespan_handlers_and_slow_readers_name_the_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application(limits=Limits(outbound_messages=5, close_timeout=0.05))
@@ -202,7 +202,7 @@ async def test_lines_of_lifespan_handlers_and_slow_readers_say_whose(
 
 
 @pytest.mark.anyio
-async def test_what_clients_send_forges_no_lines(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_data_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     async with connect(Application()) as websocket:
         await websocket.send_frame('[48, 1, {}, "x\\nERROR forged"]')
         await websocket.receive()
