@@ -1,4 +1,4 @@
-"""What hostile clients send, and an app that must survive it: for the tests and for `fuzz/`."""
+"""Messages and frames of hostile clients, and an app to attack, for tests and for `tests.fuzz`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wampasgi.protocol.parsing import parse
 from wampasgi.serializers import SUBPROTOCOLS, Subprotocol
 from wampasgi.types import RawMessage
 
-#: What a router sends: WELCOME, ABORT, CHALLENGE, GOODBYE, ERROR, PUBLISHED and so on.
+#: The type codes of messages that a router sends: WELCOME, ABORT, CHALLENGE, GOODBYE, ERROR and so on.
 FROM_ROUTER = {2, 3, 4, 6, 8, 17, 33, 35, 36, 50, 65, 67, 68, 69}
 RUNTIME_ERROR = "wamp.error.runtime_error"
 #: A request ID that no hostile message uses.
@@ -26,7 +26,7 @@ PROBE = 9999
 
 
 def new_app() -> Application:
-    """An app that lets everybody do everything; the realm `tickets` asks for one first."""
+    """Return an app that permits everything to all clients. Its realm `tickets` requires a ticket."""
     app = Application(limits=Limits(close_timeout=0.05))
     app.allow_all()
     tickets = Realm("tickets")
@@ -64,21 +64,21 @@ def new_app() -> Application:
 
 
 class _Errors(logging.Handler):
-    """Keeps what the framework logs as an error of its own or of the application's."""
+    """Collects the errors that the framework logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        # What one client may send in MessagePack, another may have no way to read in JSON.
+        # JSON does not support all values that another client may send in MessagePack.
         if "cannot be serialized" not in record.getMessage():
             self.texts.append(logging.Formatter().format(record))
 
 
 @contextmanager
 def no_errors_logged() -> Iterator[None]:
-    """Fail if anything is logged as an error: no client can bring that about."""
+    """Fail if an error is logged, because clients must not be able to cause one."""
     log, errors = logging.getLogger("wampasgi"), _Errors()
     propagate = log.propagate
     log.addHandler(errors)
@@ -92,10 +92,10 @@ def no_errors_logged() -> Iterator[None]:
 
 
 async def attack(app: Application, subprotocol: str, frames: list[str | bytes]) -> list[RawMessage]:
-    """Send frames and then a call, and return what was answered before the end or the call's result.
+    """Send frames and then a call, and return the answers up to the call's result or the end of the session.
 
-    Beside it a well-behaved session calls and is called. Fails if anything is answered that should not be,
-    and if anything is left of the session.
+    Meanwhile a well-behaved session makes and receives calls. Fails if an answer is not allowed or if the
+    hostile session leaves tasks, registrations or subscriptions behind.
     """
     tasks, subscriptions = len(anyio.get_running_tasks()), await app.call("wamp.subscription.list")
     with no_errors_logged():
@@ -126,7 +126,7 @@ async def attack(app: Application, subprotocol: str, frames: list[str | bytes]) 
 
 
 async def _answers(hostile: WAMPClient, subprotocol: str) -> list[RawMessage]:
-    """What comes until the connection is closed or the probe answered, every message a router's."""
+    """Return the messages until the connection closes or the probe is answered. Checks every message."""
     codec = SUBPROTOCOLS[subprotocol]
     probe = codec.frame([codec.serializer.encode([CALL, PROBE, {}, "math.add", [2, 3]])])
     await hostile.send_frame(probe)
@@ -137,7 +137,7 @@ async def _answers(hostile: WAMPClient, subprotocol: str) -> list[RawMessage]:
         if event["type"] == "websocket.close":
             return answers
         assert event["type"] == "websocket.send", event
-        assert not aborted, f"after ABORT came {event}"
+        assert not aborted, f"received {event} after ABORT"
         for message in codec.messages(event.get("text") or event.get("bytes") or b""):
             assert isinstance(message, list)
             parse(message)
@@ -151,7 +151,7 @@ async def _answers(hostile: WAMPClient, subprotocol: str) -> list[RawMessage]:
 
 
 async def _check_victim(victim: WAMPClient) -> None:
-    """Each of its calls has got one answer, now that who may have been called has gone."""
+    """Check that each call of the victim has exactly one answer, now that the hostile callee is gone."""
     await victim.send(CALL, PROBE, {}, "math.add", [2, 3])
     finals: list[int] = []
     while True:
@@ -162,7 +162,7 @@ async def _check_victim(victim: WAMPClient) -> None:
             assert message[3] == [5]
             if len(finals) == 3:
                 break
-            # What the victim answered itself comes after the probe.
+            # Answers to calls that the victim itself handled arrive after the probe.
             await victim.send(CALL, PROBE, {}, "math.add", [2, 3])
         elif message[0] == ERROR:
             finals.append(message[2])
@@ -221,7 +221,7 @@ ARGS = st.lists(JUNK, max_size=3)
 KWARGS = st.dictionaries(st.text(max_size=5), JUNK, max_size=2)
 PAYLOAD = st.sampled_from([[], [ARGS], [ARGS, KWARGS]])
 
-#: What follows the message type code.
+#: Message type code to the elements after it.
 FIELDS: dict[int, list[st.SearchStrategy[Any]]] = {
     1: [st.sampled_from(["default", "tickets"]), OPTIONS],
     2: [IDS, OPTIONS],
@@ -241,13 +241,13 @@ FIELDS: dict[int, list[st.SearchStrategy[Any]]] = {
     68: [IDS, IDS, OPTIONS],
     70: [IDS, OPTIONS, ARGS, KWARGS],
 }
-#: What ends no session by itself, to come more often.
+#: Type codes of messages that do not end a session, weighted.
 REQUESTS = [16, 32, 34, 48, 48, 49, 64, 64, 66, 70, 70, 8]
 
 
 @st.composite
 def messages(draw: st.DrawFn, codes: st.SearchStrategy[int]) -> list[Any]:
-    """A message of a type, all its fields right, or one of them wrong, missing or too many."""
+    """Generate a valid message, or one with an invalid, missing or extra element."""
     code = draw(codes)
     message = [code, *map(draw, FIELDS[code])]
     damage = draw(st.integers(0, 19))
@@ -273,7 +273,7 @@ HELLO = [1, "default", {"roles": {"caller": {"features": FEATURES}, "callee": {"
 
 
 def frames_of(subprotocol: Subprotocol, sent: list[Any]) -> list[str | bytes]:
-    """The frames of messages, without those that the format cannot carry."""
+    """Return the frames of messages, without messages that the format does not support."""
     frames = []
     for message in sent:
         try:
@@ -285,7 +285,7 @@ def frames_of(subprotocol: Subprotocol, sent: list[Any]) -> list[str | bytes]:
 
 @st.composite
 def damaged_frames(draw: st.DrawFn, subprotocol: Subprotocol) -> str | bytes:
-    """A frame of a message of which some bytes were lost, added or changed."""
+    """Generate the frame of a message with some bytes removed, added or changed."""
     frames = frames_of(subprotocol, [draw(OF_ANY_TYPE)]) or [""]
     data = bytearray(frames[0].encode() if isinstance(frames[0], str) else frames[0])
     for _ in range(draw(st.integers(1, 3))):
@@ -295,6 +295,6 @@ def damaged_frames(draw: st.DrawFn, subprotocol: Subprotocol) -> str | bytes:
 
 
 def any_frames(subprotocol: Subprotocol) -> st.SearchStrategy[list[str | bytes]]:
-    """Frames of which hardly any is a message, after HELLO."""
+    """Generate HELLO and then frames that are mostly not valid messages."""
     begun = frames_of(subprotocol, [HELLO])
     return st.lists(damaged_frames(subprotocol) | st.binary() | st.text(), max_size=3).map(begun.__add__)

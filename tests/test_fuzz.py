@@ -1,4 +1,4 @@
-"""The parts of the fuzzing that need no fuzzer."""
+"""The parts of the fuzzing tool that do not need a fuzzer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_fuzzing_without_atheris_says_so() -> None:
-    # As if it were not installed, also where it is.
+def test_fuzzing_without_atheris_prints_an_error() -> None:
+    # Simulates a missing atheris even if it is installed.
     code = (
         "import sys, runpy; sys.modules['atheris'] = None; "
         "runpy.run_module('tests.fuzz', run_name='__main__')"

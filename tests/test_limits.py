@@ -1,4 +1,4 @@
-"""Limits, and what a client is answered that passes one."""
+"""Limits, and the answers to clients that exceed them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ OPTIONAL = {
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, -1, "10", math.nan, True])
-def test_limit_that_is_no_number_above_zero_is_refused_by_name(name: str, value: Any) -> None:
+def test_limit_must_be_a_number_above_zero(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"Limits\.{name} is {value!r}"):
         Limits(**{name: value})
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_none_turns_off_those_limits_that_can_be_off(name: str) -> None:
+def test_none_turns_off_the_optional_limits(name: str) -> None:
     none: dict[str, Any] = {name: None}
     if name in OPTIONAL:
         assert getattr(Limits(**none), name) is None
@@ -55,12 +55,12 @@ def test_unknown_overflow_policy_is_refused() -> None:
         Limits(overflow=policy)
 
 
-def test_nesting_depth_that_no_hello_could_keep_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"Limits\.nesting_depth is 4: it must be 5 at least"):
+def test_nesting_depth_below_that_of_hello_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"Limits\.nesting_depth is 4: it must be at least 5"):
         Limits(nesting_depth=4)
 
 
-def test_limits_are_values() -> None:
+def test_limits_are_compared_by_value() -> None:
     assert Limits(message_size=5) == Limits(message_size=5)
     assert Limits() != Limits(message_size=5)
 
@@ -69,7 +69,7 @@ def test_limits_are_values() -> None:
 
 
 @pytest.mark.anyio
-async def test_session_over_the_realms_limit_is_aborted_and_gets_in_when_there_is_room() -> None:
+async def test_session_over_the_limit_is_aborted_and_can_join_when_another_leaves() -> None:
     app = Application([Realm("small", limits=Limits(sessions=1))])
 
     async with connect(app) as second:
@@ -87,7 +87,7 @@ async def test_session_over_the_realms_limit_is_aborted_and_gets_in_when_there_i
 
 
 @pytest.mark.anyio
-async def test_session_that_is_still_to_prove_who_it_is_counts() -> None:
+async def test_session_that_is_authenticating_counts_toward_the_limit() -> None:
     app = Application(limits=Limits(sessions=1))
 
     async def identify(ticket: str) -> None:
@@ -102,7 +102,7 @@ async def test_session_that_is_still_to_prove_who_it_is_counts() -> None:
 
 
 @pytest.mark.anyio
-async def test_sessions_of_one_address_are_limited_and_those_without_one_are_not() -> None:
+async def test_sessions_per_address_are_limited_except_without_an_address() -> None:
     app = Application(limits=Limits(sessions_per_address=1))
     local: list[Any] = [("198.51.100.1", 1), ("198.51.100.2", 1), None, None, ("", 0), ("", 0)]
 
@@ -145,7 +145,7 @@ async def test_sessions_of_one_address_are_limited_and_those_without_one_are_not
         ("no:address", "no:other", False),
     ],
 )
-def test_addresses_that_one_client_has_count_as_one(first: str, second: str, same: bool) -> None:
+def test_addresses_of_one_client_count_as_one(first: str, second: str, same: bool) -> None:
     admission = Admission()
     limits = Limits(sessions_per_address=1)
     assert admission.enter((first, 1), limits) is None
@@ -159,16 +159,16 @@ def test_addresses_that_one_client_has_count_as_one(first: str, second: str, sam
 
 
 class Unchanged:
-    """Middleware that makes messages take the longer way."""
+    """Middleware that disables the fast path for messages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def receive_on() -> Any:
+        async def receive_unchanged() -> Any:
             return await receive()
 
-        await self.app(scope, receive_on, send)
+        await self.app(scope, receive_unchanged, send)
 
 
 @pytest.mark.anyio
@@ -182,7 +182,7 @@ class Unchanged:
         ([REGISTER, 1, {}], "procedure"),
     ],
 )
-async def test_request_with_too_long_a_uri_is_refused(
+async def test_request_with_too_long_uri_is_refused(
     message: list[Any], field: str, middleware: list[Middleware]
 ) -> None:
     app = Application([Realm("r", middleware=middleware, limits=Limits(uri_length=50))])
@@ -201,7 +201,7 @@ async def test_request_with_too_long_a_uri_is_refused(
 
 
 @pytest.mark.anyio
-async def test_too_long_a_topic_of_a_publication_without_acknowledgement_is_dropped() -> None:
+async def test_unacknowledged_publication_with_too_long_topic_is_dropped() -> None:
     app = Application(limits=Limits(uri_length=50))
 
     async with connect(app) as websocket:
@@ -213,7 +213,7 @@ async def test_too_long_a_topic_of_a_publication_without_acknowledgement_is_drop
 
 
 @pytest.mark.anyio
-async def test_hello_with_too_long_a_realm_is_aborted() -> None:
+async def test_hello_with_too_long_realm_is_aborted() -> None:
     async with connect(Application()) as websocket:
         answer = await websocket.ask(HELLO, "r" * 1025, {"roles": ALL_ROLES})
 
@@ -222,7 +222,7 @@ async def test_hello_with_too_long_a_realm_is_aborted() -> None:
 
 
 @pytest.mark.anyio
-async def test_uris_of_a_realm_without_that_limit_are_as_long_as_they_like() -> None:
+async def test_uri_length_of_none_allows_long_uris() -> None:
     async with connect(Application(limits=Limits(uri_length=None))) as websocket:
         await websocket.join()
         answer = await websocket.ask(CALL, 1, {}, "u" * 5000)
@@ -231,7 +231,7 @@ async def test_uris_of_a_realm_without_that_limit_are_as_long_as_they_like() -> 
 
 
 @pytest.mark.anyio
-async def test_hello_that_is_too_large_to_be_kept_aborts_the_session() -> None:
+async def test_hello_over_the_handshake_size_aborts_the_session() -> None:
     app = Application(limits=Limits(handshake_size=1000))
     details = {"roles": ALL_ROLES, "authextra": {"x": "y" * 1000}}
     size = len(json.dumps([HELLO, "r", details]))
@@ -245,7 +245,7 @@ async def test_hello_that_is_too_large_to_be_kept_aborts_the_session() -> None:
 
 
 @pytest.mark.anyio
-async def test_limit_on_the_handshake_ends_with_it_and_holds_for_the_next() -> None:
+async def test_handshake_size_applies_only_to_handshakes_including_later_ones() -> None:
     app = Application(limits=Limits(handshake_size=1000))
 
     @app.procedure("length")
@@ -261,7 +261,7 @@ async def test_limit_on_the_handshake_ends_with_it_and_holds_for_the_next() -> N
 
 
 @pytest.mark.anyio
-async def test_limit_on_the_handshake_is_none_on_what_follows_it_in_its_batch() -> None:
+async def test_handshake_size_does_not_apply_to_messages_after_hello_in_a_batch() -> None:
     app = Application(limits=Limits(handshake_size=1000))
     batch = [[HELLO, "r", {"roles": ALL_ROLES}], [CALL, 1, {}, "nobody", ["x" * 5000]]]
 
@@ -273,7 +273,7 @@ async def test_limit_on_the_handshake_is_none_on_what_follows_it_in_its_batch() 
 
 
 @pytest.mark.anyio
-async def test_answer_to_a_challenge_is_held_to_the_limit_on_the_handshake() -> None:
+async def test_handshake_size_applies_to_authenticate() -> None:
     realm = Realm("r", limits=Limits(handshake_size=2000))
     realm.set_ticket_authenticator(lambda ticket: None)
 
@@ -286,7 +286,7 @@ async def test_answer_to_a_challenge_is_held_to_the_limit_on_the_handshake() -> 
 
 
 @pytest.mark.anyio
-async def test_every_message_of_a_batch_is_held_to_the_limits() -> None:
+async def test_limits_apply_to_every_message_of_a_batch() -> None:
     app = Application(limits=Limits(uri_length=50))
 
     async with connect(app, subprotocols=["wamp.2.json.batched"]) as websocket:
@@ -305,7 +305,7 @@ async def test_every_message_of_a_batch_is_held_to_the_limits() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("subprotocol", ["wamp.2.json", "wamp.2.json.batched"])
-async def test_message_that_is_nested_too_deeply_aborts_the_session(subprotocol: str) -> None:
+async def test_too_deeply_nested_message_aborts_the_session(subprotocol: str) -> None:
     app = Application(limits=Limits(nesting_depth=10))
     end = "\x1e" if subprotocol.endswith("batched") else ""
 
@@ -326,7 +326,7 @@ async def test_message_that_is_nested_too_deeply_aborts_the_session(subprotocol:
 
 
 @pytest.mark.anyio
-async def test_handler_that_takes_too_long_is_cancelled_and_the_caller_told() -> None:
+async def test_handler_over_its_timeout_is_cancelled_and_the_caller_gets_an_error() -> None:
     app = Application(limits=Limits(handler_timeout=0.02))
     cancelled = anyio.Event()
 
@@ -356,7 +356,7 @@ async def test_handler_that_takes_too_long_is_cancelled_and_the_caller_told() ->
 
 
 @pytest.mark.anyio
-async def test_handler_timeout_is_the_time_between_two_progressive_results() -> None:
+async def test_handler_timeout_restarts_with_every_progressive_result() -> None:
     app = Application(limits=Limits(handler_timeout=0.3))
 
     @app.procedure("steps")
@@ -375,7 +375,7 @@ async def test_handler_timeout_is_the_time_between_two_progressive_results() -> 
 
 
 @pytest.mark.anyio
-async def test_server_itself_may_wait_for_a_procedure_as_long_as_it_likes() -> None:
+async def test_handler_timeout_does_not_apply_to_in_process_calls() -> None:
     app = Application(limits=Limits(handler_timeout=0.01))
 
     @app.procedure("slow")
@@ -387,7 +387,7 @@ async def test_server_itself_may_wait_for_a_procedure_as_long_as_it_likes() -> N
 
 
 @pytest.mark.anyio
-async def test_handler_timeout_holds_for_the_one_handler_of_all_calls() -> None:
+async def test_handler_timeout_applies_to_the_rpc_handler() -> None:
     app = Application(limits=Limits(handler_timeout=0.01))
 
     async def answer(request: Any) -> None:

@@ -1,4 +1,4 @@
-"""The log: what its lines say, and how many there are."""
+"""The content and the rate limit of log records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.wamp_client import connect
 from wampasgi import Application, Limits
 from wampasgi.logs import INTERVAL, LINES_OF_ALL, LINES_OF_ONE, FloodFilter, escaped, fields, shown
 
-# Texts
+# Quoting
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from wampasgi.logs import INTERVAL, LINES_OF_ALL, LINES_OF_ONE, FloodFilter, esc
         (None, "None"),
         ("com.app", "'com.app'"),
         ("a\nERROR forged", r"'a\nERROR forged'"),
-        ("x" * 61, f"'{'x' * 60}' and more"),
+        ("x" * 61, f"'{'x' * 60}'... (truncated)"),
     ],
 )
-def test_name_is_shown_in_quotes_and_shortened(text: str | None, expected: str) -> None:
+def test_name_is_quoted_escaped_and_truncated(text: str | None, expected: str) -> None:
     assert shown(text) == expected
 
 
@@ -34,10 +34,10 @@ def test_name_is_shown_in_quotes_and_shortened(text: str | None, expected: str) 
     [
         ("it is 'wrong'", "it is 'wrong'"),
         ("a\r\nb\x1b[31m\u2028", r"a\r\nb\x1b[31m" + r"\u2028"),
-        ("é" * 501, "é" * 500 + " and more"),
+        ("é" * 501, "é" * 500 + "... (truncated)"),
     ],
 )
-def test_sentence_stays_on_one_line(text: str, expected: str) -> None:
+def test_sentence_is_escaped_to_one_line_and_truncated(text: str, expected: str) -> None:
     assert escaped(text) == expected
 
 
@@ -53,7 +53,7 @@ class Clock:
 
 
 class Log:
-    """What a filter lets through of a logger."""
+    """A logger with a filter and a clock."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -65,7 +65,7 @@ class Log:
         return record.getMessage() if self.filter.filter(record) else None
 
 
-def test_one_session_is_logged_so_often_in_an_interval_and_the_next_line_says_what_is_missing() -> None:
+def test_lines_of_one_session_are_limited_and_the_next_line_reports_the_dropped_ones() -> None:
     log = Log()
 
     lines = [log.write("%s is wrong", number) for number in range(LINES_OF_ONE + 5)]
@@ -73,21 +73,21 @@ def test_one_session_is_logged_so_often_in_an_interval_and_the_next_line_says_wh
     log.clock.now = INTERVAL - 0.1
     assert log.write("%s is wrong", 1) is None
     log.clock.now = INTERVAL
-    assert log.write("%s is wrong", 2) == "2 is wrong (6 lines like this one were left out before it)"
+    assert log.write("%s is wrong", 2) == "2 is wrong (6 similar lines were dropped before this one)"
     assert log.write("%s is wrong", 3) == "3 is wrong"
 
 
-def test_sessions_do_not_silence_each_other_until_there_are_many() -> None:
+def test_sessions_have_separate_limits_below_a_total_limit() -> None:
     log = Log()
 
     for _ in range(LINES_OF_ONE + 1):
         log.write("wrong", session=1)
-    assert log.write("wrong", session=2) == "wrong (1 lines like this one were left out before it)"
+    assert log.write("wrong", session=2) == "wrong (1 similar lines were dropped before this one)"
     written = [log.write("wrong", session=session) for session in range(3, 1000)]
     assert sum(line is not None for line in written) == LINES_OF_ALL - LINES_OF_ONE - 1
 
 
-def test_kinds_of_lines_are_counted_each_for_itself() -> None:
+def test_kinds_of_lines_have_separate_limits() -> None:
     log = Log()
 
     for _ in range(LINES_OF_ONE + 1):
@@ -95,18 +95,18 @@ def test_kinds_of_lines_are_counted_each_for_itself() -> None:
     assert log.write("also wrong") == "also wrong"
 
 
-def test_texts_that_are_all_different_take_no_more_memory_than_some() -> None:
+def test_memory_for_different_texts_is_bounded() -> None:
     log = Log()
 
     for number in range(2000):
         for _ in range(LINES_OF_ONE):
             assert log.write(f"wrong {number}") is not None
         assert log.write(f"wrong {number}") is None
-    # What was left out of the first ones is forgotten.
+    # The count of the first kind was discarded.
     assert log.write("wrong 0") == "wrong 0"
 
 
-def test_lines_that_one_has_to_ask_for_are_all_there() -> None:
+def test_lines_below_warning_are_not_limited() -> None:
     log = Log()
 
     assert all(log.write("joined", level=logging.INFO) for _ in range(LINES_OF_ONE + 1))
@@ -142,7 +142,7 @@ async def test_failed_procedure_is_logged_with_session_realm_and_uri(
 
 
 @pytest.mark.anyio
-async def test_client_that_fails_over_and_over_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_cannot_flood_the_log_with_failing_calls(caplog: pytest.LogCaptureFixture) -> None:
     app = Application()
 
     @app.procedure("fail")
@@ -158,7 +158,7 @@ async def test_client_that_fails_over_and_over_fills_no_log(caplog: pytest.LogCa
 
 
 @pytest.mark.anyio
-async def test_event_that_no_subscriber_can_be_sent_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_event_that_cannot_be_serialized_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     app = Application()
     app.allow_all()
 
@@ -175,7 +175,7 @@ async def test_event_that_no_subscriber_can_be_sent_is_logged_once(caplog: pytes
 
 
 @pytest.mark.anyio
-async def test_lines_of_lifespan_handlers_and_slow_readers_say_whose(
+async def test_lines_about_lifespan_handlers_and_slow_readers_name_the_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application(limits=Limits(outbound_messages=5, close_timeout=0.05))
@@ -201,7 +201,7 @@ async def test_lines_of_lifespan_handlers_and_slow_readers_say_whose(
 
 
 @pytest.mark.anyio
-async def test_what_clients_send_forges_no_lines(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_data_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     async with connect(Application()) as websocket:
         await websocket.send_frame('[48, 1, {}, "x\\nERROR forged"]')
         await websocket.receive()

@@ -1,4 +1,4 @@
-"""The numbers that an application gives of itself."""
+"""The metrics of an application."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from wampasgi.metrics import Metrics
 pytestmark = pytest.mark.anyio
 
 
-def numbers(app: Application) -> Metrics:
+def default_metrics(app: Application) -> Metrics:
     return app.metrics()["default"]
 
 
-async def test_realms_are_counted_each_for_itself() -> None:
+async def test_realms_have_separate_counters() -> None:
     app = Application([Realm("admins"), Realm("default")])
 
     async with connect(app) as admin, connect(app) as other:
@@ -47,7 +47,7 @@ async def test_realms_are_counted_each_for_itself() -> None:
     }
 
 
-async def test_application_without_a_default_realm_counts_its_realms() -> None:
+async def test_metrics_without_a_default_realm_have_only_the_named_realms() -> None:
     assert list(Application([Realm("r")], allow_default_realm=False).metrics()) == ["r"]
 
 
@@ -61,11 +61,11 @@ async def test_sessions_are_counted_from_hello_to_their_end() -> None:
     hello = [HELLO, "r", {"roles": ALL_ROLES, "authmethods": ["ticket"], "authid": "joe"}]
     async with connect(app) as one, connect(app) as other, connect(app) as third:
         await one.ask(*hello)
-        assert numbers(app)["sessions"]["opening"] == 1
+        assert default_metrics(app)["sessions"]["opening"] == 1
         await one.ask(5, "right", {})
         await other.ask(*hello)
         await third.ask(*hello)
-        assert numbers(app)["sessions"] == {
+        assert default_metrics(app)["sessions"] == {
             "open": 1,
             "opening": 1,
             "joined": 1,
@@ -78,10 +78,16 @@ async def test_sessions_are_counted_from_hello_to_their_end() -> None:
         assert (await one.receive())[0] == ABORT
         await one.closed()
 
-    assert numbers(app)["sessions"] == {"open": 0, "opening": 0, "joined": 1, "refused": 1, "aborted": 3}
+    assert default_metrics(app)["sessions"] == {
+        "open": 0,
+        "opening": 0,
+        "joined": 1,
+        "refused": 1,
+        "aborted": 3,
+    }
 
 
-async def test_calls_are_counted_by_how_they_end() -> None:
+async def test_calls_are_counted_by_outcome() -> None:
     app = Application()
 
     @app.procedure("echo")
@@ -108,13 +114,13 @@ async def test_calls_are_counted_by_how_they_end() -> None:
             await anyio.wait_all_tasks_blocked()
             await websocket.ask(CANCEL, request_id, {"mode": mode})
         await websocket.ask(SUBSCRIBE, 9, {}, "forbidden")
-        metrics = numbers(app)
+        metrics = default_metrics(app)
 
     assert metrics["calls"] == {"results": 3, "errors": 2, "canceled": 3}
     assert metrics["errors"] == {"sent": 6}
 
 
-async def test_calls_between_clients_and_their_events_are_counted() -> None:
+async def test_calls_and_events_between_clients_are_counted() -> None:
     app = Application()
     app.allow_all()
 
@@ -135,15 +141,15 @@ async def test_calls_between_clients_and_their_events_are_counted() -> None:
         await app.publish("com.app.done")
         assert (await caller.receive())[0] == EVENT
         await caller.ask(PUBLISH, 3, {"acknowledge": True}, "com.app.done")
-        metrics = numbers(app)
+        metrics = default_metrics(app)
 
     assert metrics["calls"] == {"results": 1, "errors": 0, "canceled": 0}
     assert metrics["events"] == {"published": 2, "sent": 3}
     assert metrics["router"] == {"subscriptions": 1, "registrations": 1}
-    assert numbers(app)["router"] == {"subscriptions": 0, "registrations": 0}
+    assert default_metrics(app)["router"] == {"subscriptions": 0, "registrations": 0}
 
 
-async def test_calls_of_the_routers_own_procedures_are_counted() -> None:
+async def test_calls_of_meta_procedures_are_counted() -> None:
     app = Application()
     app.allow("wamp.session.count", "call")
 
@@ -152,10 +158,10 @@ async def test_calls_of_the_routers_own_procedures_are_counted() -> None:
         assert await websocket.ask(CALL, 1, {}, "wamp.session.count") == [RESULT, 1, {}, [1]]
         assert (await websocket.ask(CALL, 2, {}, "wamp.session.list"))[0] == ERROR
 
-    assert numbers(app)["calls"] == {"results": 1, "errors": 1, "canceled": 0}
+    assert default_metrics(app)["calls"] == {"results": 1, "errors": 1, "canceled": 0}
 
 
-async def test_events_to_one_session_alone_are_counted() -> None:
+async def test_events_sent_to_a_single_session_are_counted() -> None:
     app = Application()
 
     @app.topic("mine")
@@ -167,11 +173,11 @@ async def test_events_to_one_session_alone_are_counted() -> None:
         await websocket.ask(SUBSCRIBE, 1, {}, "mine")
         assert (await websocket.receive())[0] == EVENT
 
-    assert numbers(app)["events"] == {"published": 0, "sent": 1}
+    assert default_metrics(app)["events"] == {"published": 0, "sent": 1}
 
 
 @pytest.mark.parametrize("subprotocol", ["wamp.2.json", "wamp.2.json.batched"])
-async def test_bytes_are_those_of_the_serialized_messages(subprotocol: str) -> None:
+async def test_bytes_count_serialized_messages(subprotocol: str) -> None:
     app = Application()
     end = "\x1e" if subprotocol.endswith("batched") else ""
 
@@ -182,13 +188,13 @@ async def test_bytes_are_those_of_the_serialized_messages(subprotocol: str) -> N
     async with connect(app, subprotocols=[subprotocol]) as websocket:
         await websocket.send_frame(json.dumps([HELLO, "r", {"roles": ALL_ROLES}]) + end)
         await websocket.receive_event()
-        before = numbers(app)["bytes"]
+        before = default_metrics(app)["bytes"]
         frames = [json.dumps([CALL, 1, {}, "echo", [text]], ensure_ascii=False) + end for text in ("x", "é")]
         received = 0
         for frame in frames:
             await websocket.send_frame(frame)
             received += len((await websocket.receive_event())["text"].encode())
-        after = numbers(app)["bytes"]
+        after = default_metrics(app)["bytes"]
 
     assert after["received"] - before["received"] == sum(len(frame.encode()) for frame in frames)
     assert after["sent"] - before["sent"] == received

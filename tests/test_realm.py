@@ -430,9 +430,9 @@ def realm_of_two_applications() -> None:
         (lambda: Realm("r").procedure("a", roles=())(handler), r"roles is \(\)"),
         (lambda: Realm("r").procedure("a", roles=5)(handler), "roles is 5"),  # type: ignore[arg-type]
         (lambda: Realm("r").revoke_registration("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
-        (lambda: Realm("r").revoke_subscription("a."), "'a.' is no valid URI for match='exact'"),
+        (lambda: Realm("r").revoke_subscription("a."), "'a.' is not a valid URI for match='exact'"),
         (lambda: Realm("r").clear_retained("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
-        (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is no valid URI"),
+        (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is not a valid URI"),
         (lambda: Realm("r").procedure("wamp.mine")(handler), "are the router's"),
         (lambda: Realm("r").procedure("(", match="regex")(handler), "the regular expression is wrong"),
         (lambda: Realm("r").procedure("a")(5), "must be a function"),  # type: ignore[type-var]

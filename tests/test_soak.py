@@ -1,4 +1,4 @@
-"""Runs the soak for a moment: to see that it works, not what it finds."""
+"""A short run of the soak test, to check the test itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.clients.server_process import start_server
 from tests.soak.__main__ import leftovers, run_round, state_of
 
 
-def test_soak_begins_where_it_ends(tmp_path: Path) -> None:
+def test_short_soak_leaves_nothing_behind(tmp_path: Path) -> None:
     server = start_server("uvicorn-asyncio", "tests.soak.app:app", tmp_path)
     try:
         problems: list[str] = []
@@ -21,7 +21,7 @@ def test_soak_begins_where_it_ends(tmp_path: Path) -> None:
     assert "Traceback" not in server.log
 
 
-def test_leftovers_are_what_was_not_there_before() -> None:
+def test_leftovers_are_objects_that_did_not_exist_before() -> None:
     before = {"living": {"asyncio.Task": 2, "wampasgi.realm.Realm": 1}}
     after = {
         "left": {"sessions": 0, "subscriptions": 3},

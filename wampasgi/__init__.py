@@ -1,4 +1,4 @@
-"""wampasgi serves WAMP v2 from an ASGI app: typed RPC and push over one WebSocket."""
+"""WAMP v2 for ASGI: typed RPC and server push over one WebSocket."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""Every exception of the package, and the one table of the WAMP URIs that the specification defines.
+"""The exceptions of the package and the URIs that the WAMP specification defines.
 
-The tree::
+The exception tree::
 
-    WAMPError               raised by a handler it becomes an ERROR; of a call that failed it came from one
-      SubscribeError        raised by a topic's gatekeeper: the subscription is refused
-      InvalidArgument       a payload that does not fit the handler's parameters
+    WAMPError               an ERROR: handlers raise it to send one, calls raise it when they receive one
+      SubscribeError        raised by a topic's gatekeeper to refuse a subscription
+      InvalidArgument       the payload does not match the handler's parameters
     ProtocolError
-      LocalProtocolError    we tried to send it: our bug, or a value no serializer can carry
-        UnserializableValue
-      RemoteProtocolError   the peer sent it: ABORT with wamp.error.protocol_violation
-        InvalidURI          a request with an incorrect URI: ERROR wamp.error.invalid_uri for that request
-    ConnectionClosed        the session is over: reason URI, and which side closed
-    ConfigurationError      at registration or start-up, never during a session
+      LocalProtocolError    we tried to send an invalid message: a bug on our side
+        UnserializableValue a value that the serializer does not support
+      RemoteProtocolError   the peer sent an invalid message: ABORT with wamp.error.protocol_violation
+        InvalidURI          a request with an invalid URI: ERROR with wamp.error.invalid_uri
+    ConnectionClosed        the session is over, with the reason URI and the side that closed it
+    ConfigurationError      raised at registration or start-up, never during a session
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ UNAVAILABLE: Final = "wamp.error.unavailable"
 NO_AVAILABLE_CALLEE: Final = "wamp.error.no_available_callee"
 FEATURE_NOT_SUPPORTED: Final = "wamp.error.feature_not_supported"
 
-# Not the specification's, but what its implementations answer for a handler that failed.
+# Not in the specification, but common among implementations for an exception in a handler.
 RUNTIME_ERROR: Final = "wamp.error.runtime_error"
 
 
 class WAMPError(Exception):
     """A WAMP error: an error URI with a payload.
 
-    Raise it in a handler to answer the caller with exactly this ERROR; a local call or a test client
-    raises it for the ERROR it got.
+    Raise it in a handler to answer the request with this ERROR. In-process calls and test clients raise it
+    when they receive an ERROR.
 
-    ``uri`` is the error URI, ``args`` the positional and ``kwargs`` the keyword payload.
+    ``uri`` is the error URI, ``args`` the positional payload and ``kwargs`` the keyword payload.
     """
 
     def __init__(self, uri: str, /, *args: Any, **kwargs: Any) -> None:
@@ -79,7 +79,7 @@ class WAMPError(Exception):
         return f"{self.uri}: {', '.join(payload)}" if payload else self.uri
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # BaseException would call the class with ``args`` alone, without the URI.
+        # BaseException would call the class with only ``args``, without the URI.
         return (_rebuild_wamp_error, (type(self), self.uri, self.args, self.kwargs))
 
 
@@ -92,16 +92,16 @@ def _rebuild_wamp_error(
 
 
 class SubscribeError(WAMPError):
-    """Raised by a topic's gatekeeper to refuse a subscription; the subscriber gets this ERROR."""
+    """An error that a topic's gatekeeper raises to refuse a subscription. The subscriber gets this ERROR."""
 
     def __init__(self, uri: str = NOT_AUTHORIZED, /, *args: Any, **kwargs: Any) -> None:
         super().__init__(uri, *args, **kwargs)
 
 
 class InvalidArgument(WAMPError):
-    """A payload that does not fit the parameters of the handler: ``wamp.error.invalid_argument``.
+    """A payload that does not match the handler's parameters: ``wamp.error.invalid_argument``.
 
-    ``kwargs["errors"]`` lists every misfit as ``{"argument": name, "reason": text, ...}``.
+    ``kwargs["errors"]`` lists the invalid arguments as ``{"argument": name, "reason": text, ...}``.
     """
 
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
@@ -113,15 +113,15 @@ class ProtocolError(Exception):
 
 
 class LocalProtocolError(ProtocolError):
-    """This side tried to send what the protocol does not allow."""
+    """A message from this side that the protocol does not allow."""
 
 
 class UnserializableValue(LocalProtocolError):
-    """A value that the session's serializer cannot carry."""
+    """A value that the session's serializer does not support."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent what the protocol does not allow; its session is aborted with ``uri``.
+    """A message from the peer that the protocol does not allow. Its session is aborted with ``uri``.
 
     Spec: Basic Profile, "Protocol Errors".
     """
@@ -135,9 +135,9 @@ class RemoteProtocolError(ProtocolError):
 class InvalidURI(RemoteProtocolError):
     """A message whose URI breaks the URI rules.
 
-    Where it is a request, only that request is refused: ``request_type`` and ``request_id`` name it.
-    Both are None where no ERROR can be sent, as for HELLO. A PUBLISH that is not to be acknowledged has
-    ``expects_answer`` False.
+    If it is a request, only that request is refused: ``request_type`` and ``request_id`` identify it. Both
+    are None if the message cannot be answered with ERROR, as for HELLO. ``expects_answer`` is False for a
+    PUBLISH without acknowledgement.
     Spec: Basic Profile, "Incorrect URIs".
     """
 
@@ -156,9 +156,9 @@ class InvalidURI(RemoteProtocolError):
 
 
 class ConnectionClosed(ConnectionError):
-    """The session or its connection is over, so nothing more can be sent or awaited on it.
+    """The end of a session or its connection. Nothing more can be sent or received on it.
 
-    ``reason`` is the closing URI; ``closed_by`` tells which side began: ``"client"`` or ``"server"``.
+    ``reason`` is the closing URI, ``closed_by`` the side that started to close: ``"client"`` or ``"server"``.
     """
 
     def __init__(self, reason: str, *, closed_by: Literal["client", "server"]) -> None:
@@ -168,4 +168,4 @@ class ConnectionClosed(ConnectionError):
 
 
 class ConfigurationError(ValueError):
-    """The application is put together wrongly; raised at registration or start-up, with what to do."""
+    """A mistake in the setup of the application, raised at registration or start-up with a hint to fix it."""

@@ -1,15 +1,15 @@
-"""What a realm has done so far, in numbers."""
+"""The counters of a realm."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-#: Numbers by name, in groups: ``metrics["calls"]["results"]``.
+#: Group to name to value: ``metrics["calls"]["results"]``.
 Metrics: TypeAlias = dict[str, dict[str, int]]
 
 
 class Counts:
-    """The counters of one realm: attributes that whoever does the work adds to."""
+    """The counters of one realm. The code that does the work increments the attributes."""
 
     __slots__ = (
         "aborted",
@@ -28,22 +28,22 @@ class Counts:
     )
 
     def __init__(self) -> None:
-        #: Sessions that got WELCOME, and those that got ABORT, before it or after.
+        #: Sessions that got WELCOME, and sessions that got ABORT before or after WELCOME.
         self.joined = 0
         self.aborted = 0
-        #: How the calls of clients ended, whoever answered them.
+        #: Clients' calls by outcome, for procedures of the server and of other clients.
         self.results = 0
         self.call_errors = 0
         self.canceled = 0
         #: ERRORs for requests other than calls.
         self.other_errors = 0
-        #: Publications, the EVENTs that were sent, and those among them that the realm itself received.
+        #: Publications, all EVENTs that were sent, and those of them that the realm itself received.
         self.publications = 0
         self.events = 0
         self.own_events = 0
-        #: How often a client read too slowly, and the messages that it lost.
+        #: Overflows of send queues, and the messages that were dropped because of them.
         self.overflows = 0
         self.dropped = 0
-        #: Of serialized messages, without the frames of WebSocket around them.
+        #: Bytes of serialized messages, without WebSocket framing.
         self.bytes_received = 0
         self.bytes_sent = 0

@@ -1,4 +1,4 @@
-"""Type aliases of ASGI and of handlers; nothing here runs."""
+"""Type aliases for ASGI, messages and handlers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Match: TypeAlias = Literal["exact", "prefix", "wildcard"]
 Action: TypeAlias = Literal["call", "register", "publish", "subscribe"]
 URICheck: TypeAlias = Literal["loose", "strict"]
 
-#: A WAMP message as it stands on the wire: ``[code, ...]``.
+#: A WAMP message as the list that is serialized: ``[code, ...]``.
 RawMessage: TypeAlias = list[Any]
 
-#: A user's function: coroutine function, async generator function or plain function.
+#: A function of the application: a coroutine function, an async generator function or a plain function.
 Handler: TypeAlias = Callable[..., Any]

@@ -1,1 +1,1 @@
-"""Bytes and messages that nobody has thought of: `python -m tests.fuzz`."""
+"""Fuzzing with random bytes and messages: `python -m tests.fuzz`."""

@@ -7,17 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: What fuzzing has come to know, kept from run to run, and the inputs that failed.
-KEPT = Path(".fuzz")
-#: Seconds that one input may take, and bytes that it may have.
+#: The folder for the corpora, which are reused by later runs, and for failing inputs.
+OUTPUT = Path(".fuzz")
+#: The limits for one input: seconds and bytes.
 TIMEOUT, MAX_LENGTH = 20, 4096
 
 
 def main() -> int:
-    """Fuzz as the command line says; the exit code is 1 where an input fails, or nothing can be fuzzed."""
+    """Run the command line. Returns 1 if an input fails or fuzzing is impossible, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", help="all by default: each subprotocol, session and frames")
-    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("targets", nargs="*", help="subprotocols, session, frames; default: all")
+    parser.add_argument("--seconds", type=int, default=60, help="duration for each target")
     options = parser.parse_args()
     try:
         from tests.fuzz.targets import TARGETS, seeds
@@ -26,22 +26,22 @@ def main() -> int:
             raise
         print(
             f"atheris is not installed for Python {sys.version.split()[0]}: pip install 'wampasgi[fuzz]' "
-            "(it has wheels for Linux, and not for every Python)",
+            "(wheels are available for Linux and some Python versions)",
             file=sys.stderr,
         )
         return 1
     unknown = set(options.targets) - set(TARGETS)
     if unknown:
-        parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
+        parser.error(f"unknown target {', '.join(sorted(unknown))}: choose from {', '.join(TARGETS)}")
     wanted = options.targets or list(TARGETS)
     failed = [name for name in wanted if not fuzz(name, options.seconds, seeds(name))]
-    print(f"fuzz: {', '.join(failed)} failed, see above and {KEPT}" if failed else "fuzz: nothing found")
+    print(f"fuzz: {', '.join(failed)} failed, see above and {OUTPUT}" if failed else "fuzz: no failures")
     return 1 if failed else 0
 
 
 def fuzz(name: str, seconds: int, seeds: list[bytes]) -> bool:
-    """Fuzz one target in a process of its own; returns whether nothing was found."""
-    corpus = KEPT / name
+    """Fuzz one target in a separate process and return whether all inputs passed."""
+    corpus = OUTPUT / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
@@ -50,9 +50,9 @@ def fuzz(name: str, seconds: int, seeds: list[bytes]) -> bool:
         f"-max_total_time={seconds}",
         f"-timeout={TIMEOUT}",
         f"-max_len={MAX_LENGTH}",
-        # Long inputs from the start: short ones choose hardly anything.
+        # Use long inputs from the start, because short ones make too few choices.
         "-len_control=0",
-        f"-artifact_prefix={KEPT}/{name}-",
+        f"-artifact_prefix={OUTPUT}/{name}-",
         "-verbosity=0",
         "-print_final_stats=1",
     ]

@@ -1,4 +1,4 @@
-"""What is fuzzed: `python -m tests.fuzz.targets NAME` with the options of libFuzzer."""
+"""The fuzzing targets: `python -m tests.fuzz.targets NAME` with the options of libFuzzer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import atheris
 
-# It says of each module that it instruments it.
+# atheris prints a line for each module that it instruments.
 with redirect_stderr(io.StringIO()), atheris.instrument_imports(include=["wampasgi"]):
     from wampasgi.errors import RemoteProtocolError, UnserializableValue
     from wampasgi.protocol.parsing import parse
@@ -26,7 +26,7 @@ from tests.hostile import HELLO, MESSAGES, NAMES, any_frames, attack, frames_of,
 
 
 def read_frame(subprotocol: Subprotocol, data: bytes) -> None:
-    """A frame is refused, or its messages can be written again in every format."""
+    """Check that a frame is refused or that its messages can be encoded in every format."""
     frame = data if subprotocol.serializer.binary else data.decode(errors="replace")
     try:
         messages = subprotocol.messages(frame)
@@ -41,31 +41,31 @@ def read_frame(subprotocol: Subprotocol, data: bytes) -> None:
             try:
                 other.serializer.encode(raw)
             except UnserializableValue as error:
-                # The one exception: a string that JSON takes for binary data.
-                if other.serializer.name != "json" or "\0" not in repr_of_strings(raw):
-                    raise AssertionError(f"{other.name} cannot carry {raw!r}: {error}") from error
+                # The only exception is a string that JSON would read as binary data.
+                if other.serializer.name != "json" or "\0" not in join_strings(raw):
+                    raise AssertionError(f"{other.name} cannot serialize {raw!r}: {error}") from error
 
 
-def repr_of_strings(value: Any) -> str:
-    """All strings in a message, one after the other."""
+def join_strings(value: Any) -> str:
+    """Return the concatenation of all strings in a message."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return "".join(map(repr_of_strings, [*value, *value.values()]))
-    return "".join(map(repr_of_strings, value)) if isinstance(value, list) else ""
+        return "".join(map(join_strings, [*value, *value.values()]))
+    return "".join(map(join_strings, value)) if isinstance(value, list) else ""
 
 
 @settings(deadline=None, database=None)
 @given(before=st.sampled_from([[HELLO], [HELLO], []]), sent=MESSAGES, name=NAMES)
 def session(before: list[Any], sent: list[Any], name: str) -> None:
-    """Messages in any order are answered, or abort the session."""
+    """Check that messages in any order are answered or abort the session."""
     anyio.run(attack, new_app(), name, frames_of(SUBPROTOCOLS[name], before + sent))
 
 
 @settings(deadline=None, database=None)
 @given(name=NAMES, data=st.data())
 def frames(name: str, data: st.DataObject) -> None:
-    """Damaged frames abort the session, or are messages."""
+    """Check that damaged frames abort the session or are valid messages."""
     anyio.run(attack, new_app(), name, data.draw(any_frames(SUBPROTOCOLS[name])))
 
 
@@ -92,7 +92,7 @@ _SAMPLES: list[list[Any]] = [
 
 
 def seeds(name: str) -> list[bytes]:
-    """What a target begins with: messages, or enough bytes to choose messages by."""
+    """Return the initial inputs of a target: frames, or random bytes that hypothesis draws from."""
     subprotocol = SUBPROTOCOLS.get(f"wamp.2.{name}")
     if subprotocol is None:
         chance = random.Random(name)

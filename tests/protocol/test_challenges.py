@@ -44,7 +44,7 @@ CHALLENGE = cra_challenge(
 # WAMP-CRA
 
 
-def test_cra_challenge_has_all_that_the_specification_asks_for() -> None:
+def test_cra_challenge_has_the_fields_of_the_specification() -> None:
     assert json.loads(CHALLENGE) == {
         "authid": "peter",
         "authrole": "user",
@@ -68,7 +68,7 @@ def test_cra_signature_is_hmac_sha256_in_base64() -> None:
 @pytest.mark.parametrize(
     ("iterations", "key"),
     [
-        # RFC 7914, section 11, cut to 32 octets.
+        # RFC 7914, section 11, truncated to 32 octets.
         (1, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"),
         (80000, "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"),
     ],
@@ -79,11 +79,11 @@ def test_derived_key_is_pbkdf2_with_sha256_in_base64(iterations: int, key: str) 
     assert base64.b64decode(derive_key(password, salt, iterations, 32)).hex() == key
 
 
-def test_derived_key_has_the_length_that_is_asked_for() -> None:
+def test_derived_key_has_the_requested_length() -> None:
     assert len(base64.b64decode(derive_key("secret", "salt", keylen=20))) == 20
 
 
-def test_cra_signature_of_the_right_key_and_challenge_is_accepted() -> None:
+def test_valid_cra_signature_is_accepted() -> None:
     assert verify_cra(CHALLENGE, cra_signature("secret", CHALLENGE), "secret")
 
 
@@ -98,14 +98,14 @@ def test_cra_signature_of_the_right_key_and_challenge_is_accepted() -> None:
         "\u20ac",
         "\ud800",
     ],
-    ids=["other key", "other challenge", "cut", "longer", "empty", "not ascii", "surrogate"],
+    ids=["other key", "other challenge", "truncated", "too long", "empty", "not ASCII", "surrogate"],
 )
-def test_other_cra_signature_is_refused(signature: str) -> None:
+def test_invalid_cra_signature_is_refused(signature: str) -> None:
     assert not verify_cra(CHALLENGE, signature, "secret")
 
 
 @pytest.mark.parametrize("model", ["0123456789abcdef", "c2FsdCBvZiBzb21lYm9keQ==", "NaCl"])
-def test_mock_salt_looks_like_a_salt_and_is_stable(model: str) -> None:
+def test_mock_salt_looks_like_its_model_and_is_stable(model: str) -> None:
     salt = mock_salt(model, b"key", "nobody")
 
     assert len(salt) == len(model)
@@ -131,7 +131,7 @@ RFC_7677_SALTED = salted_password(
 )
 
 
-def test_scram_keeps_to_the_vector_of_rfc_7677() -> None:
+def test_scram_matches_the_vector_of_rfc_7677() -> None:
     stored_key, server_key = scram_keys(RFC_7677_SALTED)
 
     assert scram_client_proof(RFC_7677_SALTED, RFC_7677) == RFC_7677_PROOF
@@ -146,7 +146,7 @@ def test_scram_keeps_to_the_vector_of_rfc_7677() -> None:
         RFC_7677_PROOF[:-4],
         RFC_7677_PROOF[:-1],
         RFC_7677_PROOF.replace("V", "W"),
-        # Other text for the same octets: the last two bits of Q are not used.
+        # Different text for the same octets: the last two bits of Q are unused.
         RFC_7677_PROOF.replace("Q=", "R="),
         RFC_7677_PROOF + "AAAA",
         " " + RFC_7677_PROOF,
@@ -155,7 +155,7 @@ def test_scram_keeps_to_the_vector_of_rfc_7677() -> None:
         RFC_7677_SIGNATURE,
     ],
 )
-def test_other_scram_proof_is_refused(proof: str) -> None:
+def test_invalid_scram_proof_is_refused(proof: str) -> None:
     stored_key, _ = scram_keys(RFC_7677_SALTED)
 
     assert not verify_scram(RFC_7677, proof, stored_key)
@@ -186,7 +186,7 @@ def test_scram_auth_message_escapes_the_authid() -> None:
     assert exchange.auth_message == "n=a=3Db=2Cc,r=n,r=nm,s=s,i=1,c=biws,r=nm"
 
 
-def test_argon2id_keeps_to_a_vector_of_its_reference_implementation() -> None:
+def test_argon2id_matches_a_vector_of_the_reference_implementation() -> None:
     # test.c: version 0x13, t=2, m=2^16, p=1, "password", "somesalt"
     expected = "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"
 
@@ -195,7 +195,7 @@ def test_argon2id_keeps_to_a_vector_of_its_reference_implementation() -> None:
     assert salted.hex() == expected
 
 
-def test_password_is_normalised_before_it_is_salted() -> None:
+def test_password_is_normalized_before_it_is_salted() -> None:
     def salted(password: str) -> bytes:
         return salted_password(password, kdf="pbkdf2", salt=b"salt", iterations=1)
 
@@ -205,19 +205,19 @@ def test_password_is_normalised_before_it_is_salted() -> None:
 @pytest.mark.parametrize(
     ("kdf", "iterations", "memory", "problem"),
     [
-        ("argon2id13", 1, None, "needs its memory cost"),
-        ("argon2id13", 1, 1, "does not take iterations=1, memory=1 KiB and a salt of 4 octets"),
+        ("argon2id13", 1, None, "needs a memory cost"),
+        ("argon2id13", 1, 1, "does not support iterations=1, memory=1 KiB and a salt of 4 octets"),
         ("argon2id-13", 1, 64, "unknown key derivation function 'argon2id-13'"),
         ("pbkdf2", 1, 64, "only argon2id13 has a memory cost"),
         ("pbkdf2", 0, None, "iteration"),
     ],
 )
-def test_wrong_costs_are_refused(kdf: KDF, iterations: int, memory: int | None, problem: str) -> None:
+def test_invalid_costs_are_refused(kdf: KDF, iterations: int, memory: int | None, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         salted_password("password", kdf=kdf, salt=b"salt", iterations=iterations, memory=memory)
 
 
-def test_argon2_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_argon2_raises_an_error_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "argon2.low_level", None)
 
     with pytest.raises(ConfigurationError, match=r"install wampasgi\[scram\]"):
@@ -234,7 +234,7 @@ MODEL = SCRAMCredential(
 )
 
 
-def test_repr_of_a_credential_shows_no_key() -> None:
+def test_repr_of_a_credential_omits_the_keys() -> None:
     assert "c3RvcmVk" not in repr(MODEL)
     assert "c2VydmVy" not in repr(MODEL)
 
@@ -316,23 +316,23 @@ def test_cryptosign_accepts_the_vectors_of_the_specification(
         (CRYPTOSIGN[0][1], CRYPTOSIGN[0][2][:128], CRYPTOSIGN[0][0]),
         (CRYPTOSIGN[0][1], CRYPTOSIGN[0][2][:-2] + "fe", CRYPTOSIGN[0][0]),
         (CRYPTOSIGN[0][1], "00" + CRYPTOSIGN[0][2][2:], CRYPTOSIGN[0][0]),
-        # The signature of the first key, and behind it the challenge that the second was asked for.
+        # The signature of the first challenge, followed by the second challenge.
         (CRYPTOSIGN[1][1], CRYPTOSIGN[0][2][:128] + CRYPTOSIGN[1][1], CRYPTOSIGN[0][0]),
         (CRYPTOSIGN[0][1], "", CRYPTOSIGN[0][0]),
         (CRYPTOSIGN[0][1], "\u20ac" * 192, CRYPTOSIGN[0][0]),
     ],
 )
-def test_cryptosign_refuses_everything_else(challenge: str, signature: str, key: str) -> None:
+def test_cryptosign_refuses_invalid_signatures(challenge: str, signature: str, key: str) -> None:
     assert not cryptosign_verifier()(challenge, signature, public_key(key))
 
 
-def test_cryptosign_takes_hex_in_upper_case() -> None:
+def test_cryptosign_accepts_upper_case_hex() -> None:
     private_key, challenge, signature = CRYPTOSIGN[0]
 
     assert cryptosign_verifier()(challenge, signature.upper(), public_key(private_key))
 
 
-def test_pynacl_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pynacl_raises_an_error_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nacl.signing", None)
 
     with pytest.raises(ConfigurationError, match=r"install wampasgi\[cryptosign\]"):
@@ -368,7 +368,7 @@ def test_public_key_is_32_octets_in_hex(text: object, expected: bool) -> None:
         ("USER", "USER"),
         ("\u00aa", "a"),
         ("\u2168", "IX"),
-        # Spaces other than ASCII's become one.
+        # Non-ASCII spaces become ASCII spaces.
         ("a\u00a0b\u3000c", "a b c"),
         ("\u0627\u0628", "\u0627\u0628"),
         ("\u06271\u0628", "\u06271\u0628"),
@@ -376,7 +376,7 @@ def test_public_key_is_32_octets_in_hex(text: object, expected: bool) -> None:
         ("caf\u0065\u0301", "caf\u00e9"),
     ],
 )
-def test_saslprep_normalises(text: str, prepared: str) -> None:
+def test_saslprep_normalizes_text(text: str, prepared: str) -> None:
     assert saslprep(text) == prepared
 
 
@@ -386,7 +386,7 @@ def test_saslprep_normalises(text: str, prepared: str) -> None:
         # RFC 4013, section 3.
         ("\u0007", r"U\+0007"),
         ("\u06271", "begin and end right-to-left"),
-        ("\u0627a\u0628", "mix right-to-left and left-to-right"),
+        ("\u0627a\u0628", "mixes right-to-left and left-to-right"),
         ("secret\u0080", r"U\+0080"),
         ("\ue000", r"U\+E000"),
         ("\ud800", r"U\+D800"),
@@ -397,14 +397,14 @@ def test_saslprep_normalises(text: str, prepared: str) -> None:
         ("\ufdd0", r"U\+FDD0"),
     ],
 )
-def test_saslprep_refuses_and_does_not_quote_the_password(text: str, problem: str) -> None:
+def test_saslprep_error_names_the_character_but_not_the_password(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
         saslprep(text)
 
     assert "secret" not in str(refused.value)
 
 
-def test_saslprep_takes_unassigned_characters_only_in_what_is_looked_up() -> None:
+def test_saslprep_allows_unassigned_characters_only_in_lookups() -> None:
     rocket = "\U0001f680"
 
     assert saslprep(rocket, stored=False) == rocket
@@ -413,7 +413,7 @@ def test_saslprep_takes_unassigned_characters_only_in_what_is_looked_up() -> Non
 
 
 @given(st.text())
-def test_saslprep_of_what_it_has_prepared_changes_nothing(text: str) -> None:
+def test_saslprep_is_idempotent(text: str) -> None:
     try:
         prepared = saslprep(text)
     except ValueError:
@@ -422,7 +422,7 @@ def test_saslprep_of_what_it_has_prepared_changes_nothing(text: str) -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_checks_raise_nothing(challenge: str, answer: str, key: str) -> None:
+def test_checks_never_raise(challenge: str, answer: str, key: str) -> None:
     stored_key, _ = scram_keys(b"salted")
 
     assert not cryptosign_verifier()(challenge, answer, key)

@@ -20,7 +20,7 @@ def test_router_announces_both_roles_with_their_features() -> None:
     assert roles["dealer"]["features"]["call_canceling"] is True
 
 
-def test_protocol_page_lists_the_features_that_are_announced() -> None:
+def test_protocol_page_lists_the_announced_features() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
 
     listed = {role: set(names) for role, names in feature_rows(page)}
@@ -32,7 +32,7 @@ def feature_rows(page: str) -> list[tuple[str, list[str]]]:
     return [(role, re.findall(r"`(\w+)`", cell)) for role, cell in rows]
 
 
-def test_roles_of_one_welcome_can_be_changed_without_effect_on_the_next() -> None:
+def test_changing_the_roles_of_one_welcome_does_not_affect_the_next() -> None:
     roles = welcome_roles()
     roles["broker"]["features"]["publisher_exclusion"] = False
     del roles["dealer"]
@@ -56,11 +56,9 @@ def test_roles_of_one_welcome_can_be_changed_without_effect_on_the_next() -> Non
         ),
     ],
 )
-def test_features_of_a_callee_are_those_that_it_announced_and_can_use(
-    roles: dict[str, Any], features: set[str]
-) -> None:
+def test_callee_features_are_the_announced_and_usable_ones(roles: dict[str, Any], features: set[str]) -> None:
     assert announced({"roles": roles}, "callee") == features
 
 
-def test_client_without_roles_has_announced_nothing() -> None:
+def test_client_without_roles_announces_no_features() -> None:
     assert announced({}, "caller") == frozenset()

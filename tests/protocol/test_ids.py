@@ -13,7 +13,7 @@ def test_integers_from_1_to_2_to_the_53_are_ids(value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, MAX_ID + 1, True, False, 1.0, "1", None, [1], 10**400])
-def test_nothing_else_is_an_id(value: object) -> None:
+def test_other_values_are_not_ids(value: object) -> None:
     assert not is_id(value)
 
 
@@ -23,7 +23,7 @@ def test_random_ids_cover_the_whole_range(draw: Callable[[], int]) -> None:
 
     assert all(is_id(value) for value in drawn)
     assert len(set(drawn)) == 400
-    # 400 draws miss one of these quarters once in 10^50 runs.
+    # The probability that 400 draws miss one of these quarters is 10^-50.
     assert {(value - 1) * 4 // MAX_ID for value in drawn} == {0, 1, 2, 3}
 
 
@@ -40,7 +40,7 @@ def test_random_ids_reach_both_ends_of_the_range(
     assert (least, draw()) == (1, MAX_ID)
 
 
-def test_sequential_ids_begin_with_1_and_grow_by_1() -> None:
+def test_sequential_ids_start_at_1_and_increase_by_1() -> None:
     ids = SequentialIds()
 
     assert [ids.next() for _ in range(3)] == [1, 2, 3]
@@ -52,7 +52,7 @@ def test_sequential_ids_wrap_to_1_after_the_greatest_id() -> None:
     assert [ids.next() for _ in range(4)] == [MAX_ID - 1, MAX_ID, 1, 2]
 
 
-def test_each_counter_counts_for_itself() -> None:
+def test_counters_are_independent() -> None:
     one, other = SequentialIds(), SequentialIds()
     one.next()
 

@@ -7,7 +7,7 @@ import pytest
 from wampasgi.protocol import messages
 from wampasgi.protocol.messages import MESSAGE_NAMES, MESSAGES, Message
 
-# Of each message: one with all that it can hold, and the list for it.
+# For each type, a message with all its fields and the corresponding list.
 WHOLE: list[tuple[Message, list[Any]]] = [
     (messages.Hello("realm1", {"roles": {"caller": {}}}), [1, "realm1", {"roles": {"caller": {}}}]),
     (messages.Welcome(9129137332, {"roles": {"broker": {}}}), [2, 9129137332, {"roles": {"broker": {}}}]),
@@ -61,7 +61,7 @@ WHOLE: list[tuple[Message, list[Any]]] = [
     (messages.Yield(7, {"progress": True}, [1], {"a": 2}), [70, 7, {"progress": True}, [1], {"a": 2}]),
 ]
 
-# Those with an application payload, as a function of it.
+# The types with an application payload: class, the other fields, and the list without the payload.
 WITH_PAYLOAD: list[tuple[type[Any], list[Any], list[Any]]] = [
     (messages.Abort, [{}, "com.bad"], [3, {}, "com.bad"]),
     (messages.Error, [48, 7, {}, "com.bad"], [8, 48, 7, {}, "com.bad"]),
@@ -81,7 +81,7 @@ def name_of(value: object) -> str | None:
 
 
 @pytest.mark.parametrize(("message", "raw"), WHOLE, ids=name_of)
-def test_message_becomes_the_list_of_the_specification(message: Message, raw: list[Any]) -> None:
+def test_message_is_converted_to_the_list_of_the_specification(message: Message, raw: list[Any]) -> None:
     assert message.to_list() == raw
 
 
@@ -90,7 +90,7 @@ def test_examples_cover_every_message() -> None:
 
 
 @pytest.mark.parametrize(("message", "raw"), WHOLE, ids=name_of)
-def test_code_and_name_belong_to_the_class(message: Message, raw: list[Any]) -> None:
+def test_type_code_and_name_map_to_the_class(message: Message, raw: list[Any]) -> None:
     assert message.code == raw[0]
     assert MESSAGES[raw[0]] is type(message)
     assert MESSAGE_NAMES[raw[0]] == type(message).__name__.upper()
@@ -111,7 +111,7 @@ def test_code_and_name_belong_to_the_class(message: Message, raw: list[Any]) -> 
         ([1], {"a": 1}, [[1], {"a": 1}]),
     ],
 )
-def test_empty_payload_is_not_sent(
+def test_empty_payload_is_omitted(
     cls: type[Any],
     fields: list[Any],
     head: list[Any],
@@ -124,7 +124,7 @@ def test_empty_payload_is_not_sent(
 
 
 @pytest.mark.parametrize(("cls", "fields", "head"), WITH_PAYLOAD, ids=name_of)
-def test_payload_is_absent_unless_given(cls: type[Any], fields: list[Any], head: list[Any]) -> None:
+def test_payload_is_absent_by_default(cls: type[Any], fields: list[Any], head: list[Any]) -> None:
     message = cls(*fields)
 
     assert (message.args, message.kwargs) == (None, None)
@@ -132,7 +132,7 @@ def test_payload_is_absent_unless_given(cls: type[Any], fields: list[Any], head:
 
 
 @pytest.mark.parametrize("payload", [b"\x82\xa5", b""])
-def test_encoded_payload_stands_in_the_place_of_arguments(payload: bytes) -> None:
+def test_encoded_payload_replaces_the_arguments(payload: bytes) -> None:
     algorithm = {"enc_algo": "cryptobox"}
 
     published = messages.Publish(7, algorithm, "com.t", payload=payload)
@@ -142,7 +142,7 @@ def test_encoded_payload_stands_in_the_place_of_arguments(payload: bytes) -> Non
     assert delivered.to_list() == [36, 8, 9, algorithm, payload]
 
 
-def test_list_holds_the_payload_itself_uncopied() -> None:
+def test_list_contains_the_payload_without_copying_it() -> None:
     args, kwargs = [{"large": "payload"}], {"a": 1}
 
     raw = messages.Event(8, 9, {}, args, kwargs).to_list()
@@ -151,17 +151,17 @@ def test_list_holds_the_payload_itself_uncopied() -> None:
     assert raw[5] is kwargs
 
 
-def test_two_messages_with_the_same_fields_are_equal() -> None:
+def test_messages_with_equal_fields_are_equal() -> None:
     assert messages.Subscribed(7, 8) == messages.Subscribed(7, 8)
     assert messages.Subscribed(7, 8) != messages.Subscribed(7, 9)
     other: Message = messages.Registered(7, 8)
     assert messages.Subscribed(7, 8) != other
 
 
-def test_messages_take_no_other_attributes() -> None:
+def test_messages_have_no_other_attributes() -> None:
     with pytest.raises(AttributeError):
         messages.Subscribed(7, 8).subscripton_id = 9  # type: ignore[attr-defined]
 
 
-def test_secret_of_authenticate_is_not_in_its_repr() -> None:
+def test_repr_of_authenticate_omits_the_signature() -> None:
     assert "hunter2" not in repr(messages.Authenticate("hunter2", {}))

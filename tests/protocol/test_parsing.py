@@ -14,7 +14,7 @@ from wampasgi.protocol.parsing import parse
 
 ROLES = {"roles": {"subscriber": {}, "callee": {"features": {"progressive_call_results": True}}}}
 
-# A valid list of each message, as long as it may be.
+# A valid list for each type, with all optional elements.
 VALID: dict[str, list[Any]] = {
     "HELLO": [1, "realm1", ROLES],
     "WELCOME": [2, 9129137332, {"roles": {"broker": {}}}],
@@ -42,7 +42,7 @@ VALID: dict[str, list[Any]] = {
     "YIELD": [70, 7, {}, [1], {"a": 2}],
 }
 
-# What stands at each place: the names are the specification's.
+# The name of each element in the specification and its kind.
 FIELDS: dict[str, str] = {
     "HELLO": "Realm:uri Details:dict",
     "WELCOME": "Session:id Details:dict",
@@ -70,7 +70,7 @@ FIELDS: dict[str, str] = {
     "YIELD": "Request:id Options:dict Arguments:list ArgumentsKw:dict",
 }
 
-# What each type of field must not be, and what the text says about it.
+# Invalid values for each kind of element, and a part of the error message.
 WRONG: dict[str, list[tuple[Any, str]]] = {
     "id": [
         (0, "must be an ID, an integer from 1 to 2^53, got 0"),
@@ -99,8 +99,8 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ([], "must be a dict with strings as keys, got list"),
         (None, "got NoneType"),
         ("{}", "got str"),
-        ({1: 2}, "got a dict with other content"),
-        ({"roles": {}, None: 2}, "got a dict with other content"),
+        ({1: 2}, "got a dict with invalid content"),
+        ({"roles": {}, None: 2}, "got a dict with invalid content"),
     ],
     "list": [
         ({}, "must be a list, got dict"),
@@ -142,7 +142,7 @@ def refused(raw: object, **options: Any) -> RemoteProtocolError:
     return raised.value
 
 
-# What is valid
+# Valid messages
 
 
 @pytest.mark.parametrize("name", VALID)
@@ -160,7 +160,7 @@ def test_examples_cover_every_message() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in VALID if SHORTEST[name] < len(VALID[name])])
-def test_payload_may_be_left_out(name: str) -> None:
+def test_payload_may_be_omitted(name: str) -> None:
     whole, shortest = VALID[name], SHORTEST[name]
 
     messages_of_each_length: list[Any] = [parse(whole[:length]) for length in range(shortest, shortest + 3)]
@@ -194,7 +194,7 @@ def test_payload_may_be_left_out(name: str) -> None:
         (VALID["YIELD"], messages.Yield(request_id=7, options={}, args=[1], kwargs={"a": 2})),
     ],
 )
-def test_fields_stand_where_the_specification_has_them(raw: list[Any], message: Message) -> None:
+def test_fields_have_the_positions_of_the_specification(raw: list[Any], message: Message) -> None:
     assert parse(raw) == message
 
 
@@ -210,7 +210,7 @@ def test_payload_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize("request_type", [16, 32, 34, 48, 64, 66, 68])
-def test_error_answers_every_request_that_can_fail(request_type: int) -> None:
+def test_error_may_answer_every_request_that_can_fail(request_type: int) -> None:
     message = parse([8, request_type, 7, {}, "com.bad"])
 
     assert message == messages.Error(request_type, 7, {}, "com.bad")
@@ -218,7 +218,7 @@ def test_error_answers_every_request_that_can_fail(request_type: int) -> None:
 
 @pytest.mark.parametrize("number", [1, MAX_ID])
 @pytest.mark.parametrize("name", ["CALL", "PUBLISH", "YIELD", "SUBSCRIBE"])
-def test_ids_reach_from_1_to_2_to_the_53(name: str, number: int) -> None:
+def test_ids_from_1_to_2_to_the_53_are_accepted(name: str, number: int) -> None:
     message: Any = parse([VALID[name][0], number, *VALID[name][2:]])
 
     assert message.request_id == number
@@ -233,7 +233,7 @@ def test_unknown_attributes_are_ignored(name: str) -> None:
     assert parse(raw).to_list() == raw
 
 
-# Lists that are no message
+# Values that are not messages
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_unknown_attributes_are_ignored(name: str) -> None:
         ([10**4000], "there is no message type with code an integer of 13288 bits"),
     ],
 )
-def test_what_is_no_message_is_a_violation(raw: object, text: str) -> None:
+def test_value_that_is_not_a_message_is_a_violation(raw: object, text: str) -> None:
     error = refused(raw)
 
     assert type(error) is RemoteProtocolError
@@ -265,7 +265,7 @@ def test_what_is_no_message_is_a_violation(raw: object, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_number_of_elements_is_exact(name: str) -> None:
+def test_wrong_number_of_elements_is_a_violation(name: str) -> None:
     raw, shortest = VALID[name], SHORTEST[name]
 
     too_short, too_long = refused(raw[: shortest - 1]), refused([*raw, {}])
@@ -278,7 +278,7 @@ def test_number_of_elements_is_exact(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "place", "field", "value", "text"), wrong_fields())
-def test_field_of_wrong_type_or_range_is_named(
+def test_error_names_the_field_of_wrong_type_or_range(
     name: str, place: int, field: str, value: object, text: str
 ) -> None:
     raw = list(VALID[name])
@@ -292,7 +292,7 @@ def test_field_of_wrong_type_or_range_is_named(
     assert error.uri == PROTOCOL_VIOLATION
 
 
-def test_texts_do_not_repeat_long_values() -> None:
+def test_errors_truncate_long_values() -> None:
     secret = "s" * 10_000
 
     for raw in ([49, 7, {"mode": secret}], [48, 7, {}, secret + " "], [6, {}, "#" + secret]):
@@ -309,7 +309,7 @@ def test_texts_do_not_repeat_long_values() -> None:
     ("name", "field"),
     [("PUBLISH", "Topic"), ("SUBSCRIBE", "Topic"), ("CALL", "Procedure"), ("REGISTER", "Procedure")],
 )
-def test_incorrect_uri_refuses_that_request_only(name: str, field: str, uri: str) -> None:
+def test_invalid_uri_refuses_only_that_request(name: str, field: str, uri: str) -> None:
     code = VALID[name][0]
 
     error = refused([code, 23, {}, uri])
@@ -331,7 +331,7 @@ def test_strict_policy_applies_to_requests(name: str) -> None:
     assert "by the strict rules, got 'com.myApp'" in error.message
 
 
-def test_incorrect_realm_names_no_request() -> None:
+def test_error_for_an_invalid_realm_names_no_request() -> None:
     for uri, policy in (("my realm", "loose"), ("", "loose"), ("myRealm", "strict")):
         error = refused([1, uri, ROLES], uri_check=policy)
 
@@ -348,7 +348,7 @@ def test_incorrect_realm_names_no_request() -> None:
         ([8, 68, 7, {}, "not a uri"], "ERROR.Error"),
     ],
 )
-def test_incorrect_reason_or_error_is_a_violation(raw: list[Any], field: str) -> None:
+def test_invalid_reason_or_error_uri_is_a_violation(raw: list[Any], field: str) -> None:
     error = refused(raw)
 
     assert type(error) is RemoteProtocolError
@@ -356,7 +356,7 @@ def test_incorrect_reason_or_error_is_a_violation(raw: list[Any], field: str) ->
 
 
 @pytest.mark.parametrize("raw", [[3, {}, "com.myApp"], [6, {}, "com.myApp"], [8, 68, 7, {}, "com.myApp"]])
-def test_reasons_and_errors_are_held_to_the_loose_rules_alone(raw: list[Any]) -> None:
+def test_reasons_and_error_uris_only_follow_the_loose_rules(raw: list[Any]) -> None:
     assert parse(raw, uri_check="strict").to_list() == raw
 
 
@@ -373,14 +373,16 @@ def test_reasons_and_errors_are_held_to_the_loose_rules_alone(raw: list[Any]) ->
         ({"match": "wildcard"}, "com..t", True),
         ({"match": "wildcard"}, "..", True),
         ({"match": "wildcard"}, "com. .t", False),
-        # nobody knows this one: who answers it says so
+        # An unknown match policy is refused later, not by the parser.
         ({"match": "regex"}, "com..t", True),
         ({"match": "regex"}, "com.t", True),
         ({"match": "regex"}, "com.^[a-z]#", False),
     ],
 )
 @pytest.mark.parametrize("code", [32, 64])
-def test_empty_components_are_for_patterns(code: int, options: dict[str, Any], uri: str, valid: bool) -> None:
+def test_empty_components_are_only_valid_in_patterns(
+    code: int, options: dict[str, Any], uri: str, valid: bool
+) -> None:
     if valid:
         assert parse([code, 7, options, uri]).to_list() == [code, 7, options, uri]
     else:
@@ -390,11 +392,11 @@ def test_empty_components_are_for_patterns(code: int, options: dict[str, Any], u
 
 
 @pytest.mark.parametrize("code", [16, 48])
-def test_publish_and_call_take_no_patterns(code: int) -> None:
+def test_publish_and_call_refuse_patterns(code: int) -> None:
     assert isinstance(refused([code, 7, {"match": "wildcard"}, "com..t"]), InvalidURI)
 
 
-def test_a_wrong_type_is_reported_before_an_incorrect_uri() -> None:
+def test_wrong_type_is_reported_before_an_invalid_uri() -> None:
     for raw in ([48, 0, {}, "com..p"], [48, 7, {"timeout": -1}, "com..p"], [48, 7, {}, "com..p", {}]):
         assert type(refused(raw)) is RemoteProtocolError
 
@@ -467,7 +469,7 @@ def with_attribute(attribute: str, value: object) -> list[Any]:
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
-def test_attribute_that_is_null_is_as_if_it_were_not_there(attribute: str) -> None:
+def test_known_attribute_that_is_null_counts_as_absent(attribute: str) -> None:
     absent = with_attribute(attribute, None)
     for element in absent:
         if isinstance(element, dict):
@@ -477,7 +479,7 @@ def test_attribute_that_is_null_is_as_if_it_were_not_there(attribute: str) -> No
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
-def test_known_attribute_takes_values_of_its_type(attribute: str) -> None:
+def test_known_attribute_accepts_values_of_its_type(attribute: str) -> None:
     for value in ATTRIBUTES[attribute][0]:
         raw = with_attribute(attribute, value)
         assert parse(raw).to_list() == raw
@@ -498,7 +500,7 @@ def test_known_attribute_of_wrong_type_or_range_is_a_violation(attribute: str) -
         (
             "PUBLISH.Options.exclude",
             [0],
-            "PUBLISH.Options.exclude must be a list of session IDs, got a list with other content",
+            "PUBLISH.Options.exclude must be a list of session IDs, got a list with invalid content",
         ),
         (
             "CALL.Options.timeout",
@@ -512,7 +514,7 @@ def test_known_attribute_of_wrong_type_or_range_is_a_violation(attribute: str) -
         ),
     ],
 )
-def test_texts_say_what_an_attribute_must_be(attribute: str, value: object, text: str) -> None:
+def test_error_describes_the_expected_and_the_actual_value(attribute: str, value: object, text: str) -> None:
     assert refused(with_attribute(attribute, value)).message == text
 
 
@@ -526,7 +528,7 @@ def test_texts_say_what_an_attribute_must_be(attribute: str, value: object, text
         {"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}},
     ],
 )
-def test_hello_announces_one_role_or_more(roles: dict[str, Any]) -> None:
+def test_hello_with_at_least_one_role_is_accepted(roles: dict[str, Any]) -> None:
     message = parse([1, "realm1", {"roles": roles}])
 
     assert message == messages.Hello("realm1", {"roles": roles})
@@ -537,25 +539,28 @@ def test_hello_announces_one_role_or_more(roles: dict[str, Any]) -> None:
     [
         ({}, "HELLO.Details.roles must be a dict with strings as keys, got NoneType"),
         ({"roles": ["caller"]}, "HELLO.Details.roles must be a dict"),
-        ({"roles": {}}, "HELLO.Details.roles must have one or more of publisher, subscriber, caller, callee"),
-        ({"roles": {"broker": {}}}, "HELLO.Details.roles must have one or more of"),
+        (
+            {"roles": {}},
+            "HELLO.Details.roles must contain at least one of publisher, subscriber, caller, callee",
+        ),
+        ({"roles": {"broker": {}}}, "HELLO.Details.roles must contain at least one of"),
         ({"roles": {"caller": True}}, "HELLO.Details.roles.caller must be a dict"),
         ({"roles": {"callee": {}, "caller": None}}, "HELLO.Details.roles.caller must be a dict"),
         ({"roles": {"caller": {"features": []}}}, "HELLO.Details.roles.caller.features must be a dict"),
     ],
 )
-def test_hello_with_wrong_roles_is_a_violation(details: dict[str, Any], text: str) -> None:
+def test_hello_with_invalid_roles_is_a_violation(details: dict[str, Any], text: str) -> None:
     error = refused([1, "realm1", details])
 
     assert type(error) is RemoteProtocolError
     assert error.message.startswith(text)
 
 
-# Payloads that the publisher has encoded
+# Payloads encoded by the publisher
 
 
 @pytest.mark.parametrize(("name", "place"), [("PUBLISH", 2), ("EVENT", 3)])
-def test_encoded_payload_needs_its_algorithm(name: str, place: int) -> None:
+def test_encoded_payload_requires_its_algorithm(name: str, place: int) -> None:
     raw = [*VALID[name][:4], b"\x82"]
     assert refused(raw).message == f"{name}.Arguments must be a list, got bytes"
 
@@ -567,19 +572,19 @@ def test_encoded_payload_needs_its_algorithm(name: str, place: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "place"), [("PUBLISH", 2), ("EVENT", 3)])
-def test_encoded_payload_stands_alone(name: str, place: int) -> None:
+def test_encoded_payload_must_be_the_last_element(name: str, place: int) -> None:
     raw = [*VALID[name][:4], b"\x82", {}]
     raw[place] = {"enc_algo": "cryptobox"}
 
     assert refused(raw).message == f"{name}.Arguments must be a list, got bytes"
 
 
-def test_encoded_payload_with_wrong_options_is_a_violation() -> None:
+def test_encoded_payload_with_invalid_options_is_a_violation() -> None:
     assert "PUBLISH.Arguments" in refused([16, 7, None, "com.t", b"\x82"]).message
     assert "enc_algo" in refused([16, 7, {"enc_algo": 5}, "com.t", b"\x82"]).message
 
 
-# Whatever a peer may send
+# Random data
 
 VALUES = st.recursive(
     st.none()
@@ -617,7 +622,7 @@ def test_random_values_are_parsed_or_refused(raw: object) -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from([*VALID]), st.data())
-def test_one_changed_field_is_parsed_or_refused(name: str, data: st.DataObject) -> None:
+def test_message_with_one_random_field_is_parsed_or_refused(name: str, data: st.DataObject) -> None:
     raw = list(VALID[name])
     raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(VALUES)
     try:
@@ -628,7 +633,7 @@ def test_one_changed_field_is_parsed_or_refused(name: str, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("reason", [{}, {"reason": "moved"}])
-def test_revocation_is_an_answer_to_a_request_that_nobody_made(reason: dict[str, Any]) -> None:
+def test_revocation_has_request_id_0_and_details(reason: dict[str, Any]) -> None:
     details: dict[str, Any] = {"registration": 8, **reason}
     assert parse([67, 0, details]) == messages.Unregistered(0, details)
     details = {"subscription": 8, **reason}

@@ -38,7 +38,7 @@ NOT_ESTABLISHED = (SessionState.CLOSED, SessionState.ESTABLISHING, SessionState.
 
 
 def walk(*steps: str, state: SessionState = SessionState.CLOSED) -> SessionState:
-    """Follow steps such as ``"received HELLO"``."""
+    """Return the state after steps such as ``"received HELLO"``."""
     for step in steps:
         direction, message = step.split()
         state = next_state(state, Direction[direction.upper()], CODES[message])
@@ -74,9 +74,9 @@ def walk(*steps: str, state: SessionState = SessionState.CLOSED) -> SessionState
             ["received HELLO", "sent WELCOME", "received GOODBYE", "sent GOODBYE", "received HELLO"],
             "ESTABLISHING",
         ),
-        # given up before it began
+        # the client gives up before HELLO
         (["received ABORT"], "CLOSED"),
-        # what is malformed before HELLO
+        # an invalid message before HELLO
         (["sent ABORT"], "FAILED"),
     ],
     ids=lambda value: ", ".join(value) if isinstance(value, list) else value,
@@ -86,22 +86,22 @@ def test_lifecycle_follows_the_state_chart(steps: list[str], end: str) -> None:
 
 
 @pytest.mark.parametrize("message", CLIENT_MESSAGES)
-def test_established_session_receives_what_clients_send(message: str) -> None:
+def test_established_session_accepts_client_messages(message: str) -> None:
     assert walk(f"received {message}", state=SessionState.ESTABLISHED) is SessionState.ESTABLISHED
 
 
 @pytest.mark.parametrize("message", ROUTER_MESSAGES)
-def test_established_session_sends_what_routers_send(message: str) -> None:
+def test_established_session_sends_router_messages(message: str) -> None:
     assert walk(f"sent {message}", state=SessionState.ESTABLISHED) is SessionState.ESTABLISHED
 
 
 @pytest.mark.parametrize("message", sorted({*ALL_MESSAGES} - {*CLIENT_MESSAGES, "GOODBYE", "ABORT"}))
-def test_established_session_receives_nothing_else(message: str) -> None:
+def test_established_session_refuses_other_messages(message: str) -> None:
     with pytest.raises(RemoteProtocolError, match=f"^received {message} "):
         walk(f"received {message}", state=SessionState.ESTABLISHED)
 
 
-# The list of the specification, "Protocol Errors", as far as it is about the session's state.
+# The cases in the specification, "Protocol Errors", that concern the state of the session.
 @pytest.mark.parametrize("message", ["WELCOME", "HELLO", "CHALLENGE"])
 def test_opening_messages_after_the_session_was_established_are_violations(message: str) -> None:
     with pytest.raises(RemoteProtocolError, match=f"^received {message} after the session was established$"):
@@ -152,13 +152,13 @@ def test_second_authenticate_is_a_violation() -> None:
         walk("received AUTHENTICATE", state=state)
 
 
-def test_challenge_is_answered_with_authenticate_alone() -> None:
-    with pytest.raises(RemoteProtocolError, match="AUTHENTICATE has to answer CHALLENGE"):
+def test_only_authenticate_answers_challenge() -> None:
+    with pytest.raises(RemoteProtocolError, match="CHALLENGE must be answered with AUTHENTICATE"):
         walk("received CALL", state=SessionState.CHALLENGING)
 
 
 @pytest.mark.parametrize("message", sorted({*ALL_MESSAGES} - {"ABORT"}))
-def test_nothing_but_abort_is_received_after_goodbye(message: str) -> None:
+def test_only_abort_is_accepted_after_goodbye(message: str) -> None:
     with pytest.raises(RemoteProtocolError, match=f"^received {message} after GOODBYE$"):
         walk(f"received {message}", state=SessionState.CLOSING)
 
@@ -189,12 +189,12 @@ def test_everything_is_ignored_after_the_session_was_aborted(message: str) -> No
         ("FAILED", "EVENT"),
     ],
 )
-def test_sending_what_is_not_allowed_is_our_own_error(state: str, message: str) -> None:
+def test_sending_a_message_that_is_not_allowed_is_a_local_error(state: str, message: str) -> None:
     with pytest.raises(LocalProtocolError, match=f"{message} must not be sent while the session is {state}"):
         walk(f"sent {message}", state=SessionState[state])
 
 
-def test_every_state_has_an_answer_for_every_message() -> None:
+def test_every_message_is_handled_in_every_state() -> None:
     for state, direction, code in itertools.product(SessionState, Direction, MESSAGES):
         mistake = RemoteProtocolError if direction is Direction.RECEIVED else LocalProtocolError
         try:

@@ -24,7 +24,7 @@ from wampasgi.protocol.timestamps import nanoseconds
         ("1990-12-31T23:59:60Z", 662688000 * 10**9),
     ],
 )
-def test_timestamp_is_read(timestamp: str, expected: int) -> None:
+def test_valid_timestamp_is_parsed(timestamp: str, expected: int) -> None:
     assert nanoseconds(timestamp) == expected
 
 
@@ -55,7 +55,7 @@ def test_timestamp_is_read(timestamp: str, expected: int) -> None:
         "\uff12026-11-23T10:00:00Z",
     ],
 )
-def test_what_is_no_timestamp_is_none(text: str) -> None:
+def test_invalid_timestamp_is_none(text: str) -> None:
     assert nanoseconds(text) is None
 
 
@@ -64,7 +64,7 @@ def test_what_is_no_timestamp_is_none(text: str) -> None:
     st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
     st.integers(-14 * 60, 14 * 60),
 )
-def test_timestamps_are_read_as_the_standard_library_reads_them(naive: datetime, minutes: int) -> None:
+def test_timestamps_are_parsed_as_by_the_standard_library(naive: datetime, minutes: int) -> None:
     moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
     assert nanoseconds(moment.isoformat()) == elapsed // timedelta(microseconds=1) * 1000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wampasgi.protocol.uris import MATCH_POLICIES, VALID_URIS, check_pattern, check_uri, is_reserved
 from wampasgi.types import Match, URICheck
 
-# The expressions that the specification prints.
+# The regular expressions in the specification.
 SPECIFICATION = {
     ("loose", False): r"^([^\s\.#]+\.)*([^\s\.#]+)$",
     ("loose", True): r"^(([^\s\.#]+\.)|\.)*([^\s\.#]+)?$",
@@ -44,7 +44,7 @@ POLICIES: tuple[URICheck, ...] = ("loose", "strict")
         ("com.topic#1", False, False),
     ],
 )
-def test_uris_without_empty_components(uri: str, loose: bool, strict: bool) -> None:
+def test_uri_without_empty_components_is_checked_by_policy(uri: str, loose: bool, strict: bool) -> None:
     assert check_uri(uri) is loose
     assert check_uri(uri, policy="loose") is loose
     assert check_uri(uri, policy="strict") is strict
@@ -66,7 +66,7 @@ def test_uris_without_empty_components(uri: str, loose: bool, strict: bool) -> N
         ("com..\n", False),
     ],
 )
-def test_uris_with_empty_components(uri: str, valid: bool, policy: URICheck) -> None:
+def test_empty_components_are_accepted_if_allowed(uri: str, valid: bool, policy: URICheck) -> None:
     assert check_uri(uri, policy=policy, allow_empty_components=True) is valid
 
 
@@ -74,11 +74,11 @@ def test_uris_with_empty_components(uri: str, valid: bool, policy: URICheck) -> 
 @pytest.mark.parametrize("allow_empty", [False, True])
 @settings(deadline=None)
 @given(uri=st.text(st.sampled_from("ab.Z_0# \n-é\u2003"), max_size=12))
-def test_uris_are_those_that_the_specification_describes(
+def test_uri_check_agrees_with_the_expressions_of_the_specification(
     policy: Literal["loose", "strict"], allow_empty: bool, uri: str
 ) -> None:
     expression = SPECIFICATION[policy, allow_empty]
-    # Its `$` also matches before a newline, which is white space that the text forbids.
+    # `$` also matches before a trailing newline, but the specification forbids white space.
     expected = re.match(expression, uri) is not None and not uri.endswith("\n")
 
     assert check_uri(uri, policy=policy, allow_empty_components=allow_empty) is expected
@@ -101,12 +101,12 @@ def test_uris_are_those_that_the_specification_describes(
         ("com.\n", False, False, False),
     ],
 )
-def test_patterns_of_each_match_policy(
+def test_pattern_is_checked_by_match_policy(
     uri: str, exact: bool, prefix: bool, wildcard: bool, policy: URICheck
 ) -> None:
-    verdicts = [check_pattern(uri, match, policy) for match in MATCH_POLICIES]
+    results = [check_pattern(uri, match, policy) for match in MATCH_POLICIES]
 
-    assert verdicts == [exact, prefix, wildcard]
+    assert results == [exact, prefix, wildcard]
 
 
 @pytest.mark.parametrize("match", MATCH_POLICIES)
@@ -116,7 +116,7 @@ def test_strict_patterns_have_strict_components(match: Match) -> None:
 
 
 @pytest.mark.parametrize("length", [255, 256, 100_000])
-def test_long_uris_are_checked_each_time(length: int) -> None:
+def test_long_uris_are_checked_correctly_each_time(length: int) -> None:
     valid, invalid = "a" * length, "a" * (length - 1) + " "
 
     assert [check_uri(valid), check_uri(valid)] == [True, True]
@@ -125,20 +125,20 @@ def test_long_uris_are_checked_each_time(length: int) -> None:
 
 @pytest.mark.parametrize("uri", ["a." * 200_000 + "#", "a" * 400_000 + "#", "." * 400_000 + "#"])
 def test_hostile_uris_are_refused_in_linear_time(uri: str) -> None:
-    # Quadratic time would be minutes: more than the test run allows.
+    # Quadratic time would exceed the timeout of the test run.
     assert not check_uri(uri)
     assert not check_uri(uri, allow_empty_components=True)
     assert not check_pattern(uri, "prefix")
 
 
-def test_what_is_remembered_is_bounded_whatever_peers_send() -> None:
+def test_cache_of_checked_uris_is_bounded() -> None:
     for number in range(10_000):
         assert check_uri(f"com.myapp.flood{number}")
         assert check_uri("x" * 256 + str(number))
 
-    remembered = VALID_URIS["loose"]
-    assert len(remembered) <= 4096
-    assert max(map(len, remembered)) <= 255
+    cached = VALID_URIS["loose"]
+    assert len(cached) <= 4096
+    assert max(map(len, cached)) <= 255
     assert check_uri("com.myapp.flood0")
 
 

@@ -20,7 +20,9 @@ from wampasgi.serializers.cbor import CBORSerializer
 
 CBOR = CBORSerializer()
 
-EACH = pytest.mark.parametrize("serializer", [JSON, MSGPACK, CBOR], ids=lambda serializer: serializer.name)
+EACH_SERIALIZER = pytest.mark.parametrize(
+    "serializer", [JSON, MSGPACK, CBOR], ids=lambda serializer: serializer.name
+)
 
 Point = namedtuple("Point", ["x", "y"])
 
@@ -49,7 +51,7 @@ class Measurement:
 
 
 @dataclass(slots=True)
-class HalfMade:
+class UnsetSlot:
     value: int = field(init=False)
 
 
@@ -80,11 +82,11 @@ class Names(RootModel[list[str]]):
     pass
 
 
-class Unheard:
+class Unsupported:
     pass
 
 
-class Sneaky(dict[str, Any]):
+class DictSubclass(dict[str, Any]):
     pass
 
 
@@ -105,7 +107,7 @@ ANN_PLAIN = {
 }
 
 
-@EACH
+@EACH_SERIALIZER
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -136,7 +138,7 @@ ANN_PLAIN = {
         (frozenset({b"x"}), [b"x"]),
         (deque([1, {2}]), [1, [2]]),
         (OrderedDict(a=1), {"a": 1}),
-        (Sneaky(a=1), {"a": 1}),
+        (DictSubclass(a=1), {"a": 1}),
         (MappingProxyType({"a": b"x"}), {"a": b"x"}),
         (Line(Point(0, 0), Point(1, 2), 5), {"start": [0, 0], "end": [1, 2]}),
         (
@@ -160,7 +162,7 @@ ANN_PLAIN = {
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_values_arrive_alike_with_every_serializer(
+def test_all_serializers_convert_values_alike(
     serializer: Serializer, value: object, expected: object
 ) -> None:
     assert roundtrip(serializer, value) == expected
@@ -199,19 +201,19 @@ def deep(levels: int) -> list[Any]:
     return value
 
 
-@EACH
+@EACH_SERIALIZER
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (Unheard(), "Unheard"),
+        (Unsupported(), "Unsupported"),
         (object(), "object"),
-        (Unheard, "type"),
-        ([{"a": Unheard()}], "Unheard"),
-        ({Unheard()}, "Unheard"),
+        (Unsupported, "type"),
+        ([{"a": Unsupported()}], "Unsupported"),
+        ({Unsupported()}, "Unsupported"),
         (ValueError("an exception"), "ValueError"),
         (Broken(), "Broken"),
         (Failing(), "Failing"),
-        (HalfMade(), "HalfMade"),
+        (UnsetSlot(), "UnsetSlot"),
         (2**64, "Integer exceeds 64-bit range"),
         (-(2**63) - 1, "Integer exceeds 64-bit range"),
         ("\ud800", "surrogates"),
@@ -225,17 +227,17 @@ def deep(levels: int) -> list[Any]:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_value_that_cannot_be_carried_is_reported_with_its_type(
+def test_unsupported_value_is_reported_with_its_type(
     serializer: Serializer, value: object, text: str
 ) -> None:
     with pytest.raises(UnserializableValue, match=text) as raised:
         serializer.encode([50, 1, {}, [value]])
 
-    assert "cannot carry the message" in str(raised.value)
+    assert "cannot serialize the message" in str(raised.value)
 
 
-@EACH
-def test_what_a_value_raised_itself_is_the_cause(serializer: Serializer) -> None:
+@EACH_SERIALIZER
+def test_exception_of_a_value_is_the_cause_of_the_error(serializer: Serializer) -> None:
     with pytest.raises(UnserializableValue) as raised:
         serializer.encode([50, 1, {}, [Broken()]])
 
@@ -245,12 +247,12 @@ def test_what_a_value_raised_itself_is_the_cause(serializer: Serializer) -> None
     assert "the model's own mistake" in str(own_error)
 
 
-def test_plain_refuses_what_nothing_knows_with_a_type_error() -> None:
-    with pytest.raises(TypeError, match="Unheard"):
-        plain(Unheard())
+def test_plain_raises_type_error_for_an_unsupported_type() -> None:
+    with pytest.raises(TypeError, match="Unsupported"):
+        plain(Unsupported())
 
 
-def test_plain_makes_bytes_of_their_subclasses() -> None:
+def test_plain_converts_subclasses_of_bytes_to_bytes() -> None:
     class Token(bytes):
         pass
 
@@ -260,15 +262,15 @@ def test_plain_makes_bytes_of_their_subclasses() -> None:
     assert roundtrip(CBOR, Token(b"x")) == b"x"
 
 
-@EACH
-def test_message_as_deep_as_codecs_write_is_read(serializer: Serializer) -> None:
+@EACH_SERIALIZER
+def test_message_at_the_maximum_depth_is_decoded(serializer: Serializer) -> None:
     message = [48, 1, {}, "com.p", deep(240)]
 
     assert serializer.decode(serializer.encode(message)) == message
 
 
-@EACH
-def test_wide_message_is_not_taken_for_a_deep_one(serializer: Serializer) -> None:
+@EACH_SERIALIZER
+def test_wide_message_does_not_count_as_deeply_nested(serializer: Serializer) -> None:
     message = [
         48,
         1,
@@ -282,7 +284,7 @@ def test_wide_message_is_not_taken_for_a_deep_one(serializer: Serializer) -> Non
 
 
 @pytest.mark.parametrize("depth", [5, 100, 255])
-def test_nesting_is_measured_to_the_level(depth: int) -> None:
+def test_nesting_limit_is_exact(depth: int) -> None:
     value: Any = 1
     for level in range(depth):
         value = {"a": value} if level % 2 else [value]
@@ -292,5 +294,5 @@ def test_nesting_is_measured_to_the_level(depth: int) -> None:
         check_nesting([value], depth)
 
 
-def test_nesting_of_what_no_codec_carries_is_measured() -> None:
+def test_nesting_check_ignores_unsupported_values() -> None:
     check_nesting([object(), {1: 2}, 2**70], 5)

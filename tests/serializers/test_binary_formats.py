@@ -1,4 +1,4 @@
-"""What holds for MessagePack and CBOR alike."""
+"""Tests of MessagePack and CBOR."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ pytestmark = pytest.mark.parametrize(
 
 @settings(deadline=None)
 @given(value=VALUES)
-def test_what_is_encoded_decodes_to_the_same(serializer: Serializer, name: str, value: object) -> None:
+def test_values_roundtrip(serializer: Serializer, name: str, value: object) -> None:
     assert serializer.decode(serializer.encode([value])) == [value]
 
 
 @settings(deadline=None)
 @given(value=VALUES, rest=st.binary(min_size=1, max_size=12))
-def test_whatever_follows_a_message_is_a_violation(
-    serializer: Serializer, name: str, value: object, rest: bytes
-) -> None:
+def test_trailing_data_is_a_violation(serializer: Serializer, name: str, value: object, rest: bytes) -> None:
     data: Any = serializer.encode([value])
 
     with pytest.raises(RemoteProtocolError, match=f"malformed {name}"):
@@ -40,7 +38,7 @@ def test_whatever_follows_a_message_is_a_violation(
 
 @settings(deadline=None)
 @given(value=VALUES, draw=st.data())
-def test_whatever_is_cut_short_is_a_violation(
+def test_truncated_data_is_a_violation(
     serializer: Serializer, name: str, value: object, draw: st.DataObject
 ) -> None:
     data = serializer.encode([value])
@@ -50,22 +48,22 @@ def test_whatever_is_cut_short_is_a_violation(
 
 
 def test_text_websocket_message_is_a_violation(serializer: Serializer, name: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=f"{name} messages are binary"):
+    with pytest.raises(RemoteProtocolError, match=f"{name} messages must be binary"):
         serializer.decode("[]")
 
 
 @pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
-def test_servers_may_hand_over_any_bytes(serializer: Serializer, name: str, make: Any) -> None:
+def test_all_types_of_bytes_are_decoded(serializer: Serializer, name: str, make: Any) -> None:
     data = serializer.encode([48, 1, {}, "com.p", [b"x" * 500]])
 
     assert serializer.decode(make(data)) == [48, 1, {}, "com.p", [b"x" * 500]]
 
 
-def test_strings_that_begin_with_u0000_are_carried(serializer: Serializer, name: str) -> None:
+def test_strings_that_begin_with_u0000_roundtrip(serializer: Serializer, name: str) -> None:
     assert serializer.decode(serializer.encode(["\0text", "\0YQ=="])) == ["\0text", "\0YQ=="]
 
 
-def test_all_floats_are_carried(serializer: Serializer, name: str) -> None:
+def test_nan_and_infinity_roundtrip(serializer: Serializer, name: str) -> None:
     decoded: Any = serializer.decode(serializer.encode([float("nan"), float("inf")]))
 
     assert math.isnan(decoded[0])

@@ -19,7 +19,7 @@ def test_messages_are_bytes() -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=60) | VALUES.map(lambda value: ormsgpack.packb([value])[:-1]))
-def test_random_bytes_are_read_or_refused(data: bytes) -> None:
+def test_random_bytes_are_decoded_or_refused(data: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         decoded = MSGPACK.decode(data)
         MSGPACK.encode([decoded])
@@ -74,12 +74,12 @@ def test_malformed_bytes_are_a_violation(data: bytes) -> None:
     ],
     ids=lambda data: data[:8].hex(),
 )
-def test_nesting_that_could_not_be_sent_on_is_a_violation(data: bytes) -> None:
+def test_nesting_that_could_not_be_encoded_again_is_a_violation(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="nested too deeply"):
         MSGPACK.decode(data)
 
 
-def test_undefined_of_javascript_clients_is_read_as_none() -> None:
+def test_undefined_of_javascript_clients_is_decoded_to_none() -> None:
     assert MSGPACK.decode(b"\x93\x20\x01\x81\xa5match\xd4\x00\x00") == [32, 1, {"match": None}]
 
 

@@ -39,13 +39,13 @@ def test_each_serializer_has_a_plain_and_a_batched_subprotocol() -> None:
         ([], None),
     ],
 )
-def test_order_of_the_client_decides(offered: Sequence[str], chosen: str | None) -> None:
+def test_first_known_subprotocol_of_the_client_is_chosen(offered: Sequence[str], chosen: str | None) -> None:
     subprotocol = negotiate(offered)
 
     assert (subprotocol.name if subprotocol else None) == chosen
 
 
-def test_only_what_is_available_is_chosen() -> None:
+def test_only_available_subprotocols_are_chosen() -> None:
     subprotocol = negotiate(["wamp.2.json", "wamp.2.msgpack"], subprotocols([MSGPACK]))
 
     assert subprotocol is not None
@@ -53,7 +53,7 @@ def test_only_what_is_available_is_chosen() -> None:
 
 
 @pytest.mark.parametrize("name", SUBPROTOCOLS)
-def test_one_message_goes_there_and_back(name: str) -> None:
+def test_single_message_roundtrips(name: str) -> None:
     subprotocol = SUBPROTOCOLS[name]
 
     data = subprotocol.frame([subprotocol.serializer.encode(FIRST)])
@@ -63,7 +63,7 @@ def test_one_message_goes_there_and_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"])
-def test_batch_holds_messages_in_order(name: str) -> None:
+def test_batch_keeps_the_order_of_messages(name: str) -> None:
     subprotocol = SUBPROTOCOLS[name]
     encode = subprotocol.serializer.encode
 
@@ -74,7 +74,7 @@ def test_batch_holds_messages_in_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["wamp.2.json", "wamp.2.msgpack", "wamp.2.cbor"])
 @pytest.mark.parametrize("number", [0, 2])
-def test_without_batches_messages_go_one_by_one(name: str, number: int) -> None:
+def test_subprotocol_without_batching_frames_exactly_one_message(name: str, number: int) -> None:
     subprotocol = SUBPROTOCOLS[name]
 
     with pytest.raises(LocalProtocolError, match=f"one message at a time, got {number}"):

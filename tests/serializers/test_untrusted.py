@@ -1,4 +1,4 @@
-"""What a peer declares must not cost memory that it does not send."""
+"""Memory that peers can make the serializers allocate."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.serializers import SUBPROTOCOLS
 
-# Codecs make room for a few items of each list before they read them, on no more than a thousand levels.
-ROOM = 1024 * 1024
+# Codecs allocate memory for a few items per list in advance, on at most a thousand levels.
+MAX_MEMORY = 1024 * 1024
 
 
 def peak_of(subprotocol: str, data: str | bytes) -> int:
-    """The most memory, in bytes, that was taken to read ``data``."""
+    """Return the peak memory for decoding ``data``, in bytes."""
     tracemalloc.start()
     try:
         SUBPROTOCOLS[subprotocol].messages(data)
@@ -24,7 +24,7 @@ def peak_of(subprotocol: str, data: str | bytes) -> int:
 
 
 def peak_of_refusal(subprotocol: str, data: str | bytes) -> int:
-    """The most memory, in bytes, that was taken to refuse ``data``."""
+    """Return the peak memory for refusing ``data``, in bytes."""
     tracemalloc.start()
     try:
         with pytest.raises(RemoteProtocolError):
@@ -60,11 +60,11 @@ def peak_of_refusal(subprotocol: str, data: str | bytes) -> int:
     ],
     ids=lambda value: value if isinstance(value, str) else value[:10].hex(),
 )
-def test_declared_lengths_take_no_memory(subprotocol: str, data: str | bytes) -> None:
-    assert peak_of_refusal(subprotocol, data) < ROOM
+def test_declared_lengths_do_not_allocate_memory(subprotocol: str, data: str | bytes) -> None:
+    assert peak_of_refusal(subprotocol, data) < MAX_MEMORY
 
 
-# An empty container is one byte on the wire and about eighty in memory.
+# An empty container takes one byte when serialized and about eighty in memory.
 @pytest.mark.parametrize(
     ("subprotocol", "data"),
     [
@@ -77,5 +77,5 @@ def test_declared_lengths_take_no_memory(subprotocol: str, data: str | bytes) ->
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 20 else None,
 )
-def test_what_is_read_takes_a_small_multiple_of_the_frame(subprotocol: str, data: str | bytes) -> None:
+def test_decoded_data_takes_a_small_multiple_of_the_frame_size(subprotocol: str, data: str | bytes) -> None:
     assert peak_of(subprotocol, data) < 128 * len(data)

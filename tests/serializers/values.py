@@ -1,4 +1,4 @@
-"""Values that all binary formats carry as they are."""
+"""Values that all binary formats preserve exactly."""
 
 from __future__ import annotations
 

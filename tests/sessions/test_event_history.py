@@ -357,8 +357,8 @@ async def test_encoded_payload_is_in_the_history_as_it_came() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"topic": "no topic"}, "no valid URI"),
-        ({"topic": "com..a"}, "no valid URI"),
+        ({"topic": "no topic"}, "not a valid URI"),
+        ({"topic": "com..a"}, "not a valid URI"),
         ({"topic": "t", "match": "regex"}, "match is 'regex', it must be one of"),
         ({"topic": "t", "limit": 0}, "limit is 0"),
         ({"topic": "t", "limit": 1.5}, "limit is 1.5"),

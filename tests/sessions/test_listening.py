@@ -324,7 +324,7 @@ async def test_reader_that_is_a_little_too_slow_is_logged_once(caplog: pytest.Lo
     ("topic", "options", "complaint"),
     [
         ("t", {"match": "regex"}, "match is 'regex'"),
-        ("no topic", {}, "no valid URI"),
+        ("no topic", {}, "not a valid URI"),
         ("t", {"buffer": 0}, "buffer is 0"),
         ("t", {"buffer": math.inf}, "buffer is inf"),
         ("t", {"when_full": "block"}, "when_full is 'block'"),

@@ -178,7 +178,7 @@ async def test_checked_request_ids_must_be_one_sequence_from_one() -> None:
         await websocket.ask(CALL, 3, {}, "bad uri")
         answer = await websocket.ask(CALL, 5, {}, "nothing")
 
-    assert answer == violation("request id 5 is out of sequence: 4 comes next")
+    assert answer == violation("request ID 5 is out of sequence, expected 4")
 
 
 async def test_request_id_still_in_flight_is_refused_for_that_request_alone() -> None:

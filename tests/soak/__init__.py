@@ -1,1 +1,1 @@
-"""Many sessions that behave badly, beside some that must not notice: `python -m tests.soak`."""
+"""A soak test with misbehaving sessions and healthy ones that must not notice: `python -m tests.soak`."""

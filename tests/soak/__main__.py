@@ -1,4 +1,4 @@
-"""Load a server with all kinds of sessions, and look at what they leave behind."""
+"""Load a server with all kinds of sessions and check that they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from typing import Any
 from tests.clients.server_process import ServerProcess, start_server
 from tests.soak.load import Load
 
-#: How much more memory there may be than after the warm-up.
+#: The allowed growth of memory after the warm-up, as a fraction.
 TOLERANCE = 0.10
-#: Seconds for the server to be done with sessions that have ended, the longest of its limits and some more.
+#: Seconds for the server to clean up ended sessions: longer than all timeouts of its limits.
 SETTLING = 20.0
 
 
 def main() -> int:
-    """Run the soak as the command line says; the exit code is 1 where anything is wrong."""
+    """Run the command line. Returns 1 if there are problems, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120, help="how long, after a warm-up")
+    parser.add_argument("--seconds", type=float, default=120, help="duration after the warm-up")
     parser.add_argument("--sessions", type=int, default=500)
-    parser.add_argument("--server", default="uvicorn-asyncio", help="as in tests/clients/server_process.py")
+    parser.add_argument(
+        "--server", default="uvicorn-asyncio", help="a server of tests/clients/server_process.py"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = start_server(options.server, "tests.soak.app:app", Path(folder))
@@ -35,31 +37,31 @@ def main() -> int:
         finally:
             server.kill()
     for problem in problems:
-        print(f"WRONG: {problem}")
-    print("soak: " + (f"{len(problems)} problems" if problems else "nothing is left and nothing was lost"))
+        print(f"PROBLEM: {problem}")
+    print("soak: " + (f"{len(problems)} problems" if problems else "no problems"))
     return 1 if problems else 0
 
 
 def soak(server: ServerProcess, *, sessions: int, seconds: float) -> list[str]:
-    """Run a warm-up and the round that counts; returns what is wrong after it."""
+    """Run a warm-up and the measured round, and return the problems."""
     problems: list[str] = []
     clean = state_of(server)
-    # As long as it takes until the queues of those that never read are full: memory is at its height then.
+    # Long enough to fill the queues of sessions that never read, which is when memory use peaks.
     warm_up = min(seconds, 20)
     before = run_round(server, "warm-up", sessions, warm_up, clean, problems)
     after = run_round(server, "soak", sessions, seconds, before, problems)
     if after["bytes"] > before["bytes"] * (1 + TOLERANCE):
-        problems.append(f"memory has grown from {_mib(before)} to {_mib(after)}")
+        problems.append(f"memory grew from {_mib(before)} to {_mib(after)}")
     slow = server.log.count("reads too slowly")
     print(f"{slow} sessions were ended because they read too slowly")
     if not slow:
-        problems.append("no session was ended for reading too slowly: the load is too small to tell")
+        problems.append("no session was ended for reading too slowly: the load is too small for the test")
     problems += [
         _first(server.log, unwanted) for unwanted in ("Traceback", "ERROR:") if unwanted in server.log
     ]
     started = time.monotonic()
     if server.stop(20) not in (0, -15):
-        problems.append("the server did not end as it should at SIGTERM")
+        problems.append("the server did not exit cleanly after SIGTERM")
     print(f"SIGTERM ended the server in {time.monotonic() - started:.1f} s")
     return problems
 
@@ -67,7 +69,7 @@ def soak(server: ServerProcess, *, sessions: int, seconds: float) -> list[str]:
 def run_round(
     server: ServerProcess, name: str, sessions: int, seconds: float, clean: Any, problems: list[str]
 ) -> Any:
-    """Run one round, wait until its sessions have gone, and return the server's state then."""
+    """Run one round, wait until its sessions are gone, and return the state of the server."""
     load = Load(server.url, sessions=sessions, seconds=seconds)
     asyncio.run(load.run())
     problems += [f"{name}: {failure}" for failure in load.failures]
@@ -83,7 +85,7 @@ def run_round(
 
 
 def leftovers(state: Any, clean: Any) -> list[str]:
-    """What is there that was not there before any session."""
+    """Describe the objects that did not exist before the round."""
     left = [f"{number} {what} left" for what, number in state["left"].items() if number]
     for kind, number in state["living"].items():
         more = number - clean["living"].get(kind, 0)
@@ -93,7 +95,7 @@ def leftovers(state: Any, clean: Any) -> list[str]:
 
 
 def state_of(server: ServerProcess) -> Any:
-    """What the server says of itself."""
+    """Return the state that the server reports."""
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/state", timeout=SETTLING) as response:
         return json.load(response)
 

@@ -1,4 +1,4 @@
-"""What is served, and a page that tells what is left: `/state`."""
+"""The app under test, with a page that reports remaining objects: `/state`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ wamp = Application(
     limits=Limits(outbound_messages=5000, outbound_bytes=512 * 1024, close_timeout=2, handshake_timeout=3)
 )
 wamp.allow_all()
-#: Sessions and gatekeepers whose second part has not run yet, and events that clients published.
+#: Lifespan handlers and gatekeepers before their teardown, and events from clients that were handled.
 counts = Counter({"sessions begun": 0, "gatekeepers begun": 0, "events handled": 0})
 
 
@@ -74,7 +74,7 @@ async def on_event(event: Event, *args: Any) -> None:
 
 
 def resident_bytes() -> int:
-    """The memory that the process has now, of what it has freed as little as can be."""
+    """Return the resident memory of the process after releasing freed memory."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -83,12 +83,12 @@ def resident_bytes() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-#: What stays: a counter for each text that was logged, and what starts tasks, one for the event loop.
-_LASTING = ("wampasgi.logs._Lines", "wampasgi.adapters.asyncio._NextTurn")
+#: Objects that remain by design: a counter per logged text, and one task starter per event loop.
+_LASTING = ("wampasgi.logs._LineCounts", "wampasgi.adapters.asyncio._NextTurn")
 
 
 def living() -> dict[str, int]:
-    """How many objects of the framework's types there are, and tasks and timers."""
+    """Count the tasks, the timers and the objects of the framework's types."""
     found = Counter[str]()
     for thing in gc.get_objects():
         kind = type(thing)
@@ -103,7 +103,7 @@ def living() -> dict[str, int]:
 
 
 async def state(request: Request) -> JSONResponse:
-    """What there is now; sessions, subscriptions, registrations and begun handlers should be none."""
+    """Report the current state. Without sessions, all numbers under `left` should be 0."""
     size = resident_bytes()
     realm = wamp.default_realm
     registrations = await realm.call("wamp.registration.list")

@@ -1,4 +1,4 @@
-"""One WAMP session over picows, which can do what it likes."""
+"""A WAMP client on picows that is free to misbehave."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Ended(Exception):
 
 
 class Client(picows.WSListener):
-    """A session. What is no answer to a request goes to ``on_other``, a second answer among it."""
+    """A session. All messages but first answers to requests go to ``on_other``."""
 
     transport: picows.WSTransport
 
     def __init__(self, on_other: Callable[[Client, list[Any]], None]) -> None:
         self._on_other = on_other
-        self._asked: dict[int, asyncio.Future[list[Any]]] = {}
+        self._pending: dict[int, asyncio.Future[list[Any]]] = {}
         self._joined: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.next_request_id = count(1).__next__
         self.ended = asyncio.Event()
 
-    # What picows calls
+    # Callbacks of picows
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self.transport = transport
@@ -52,7 +52,7 @@ class Client(picows.WSListener):
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         self.ended.set()
-        for waiting in self._asked.values():
+        for waiting in self._pending.values():
             _end(waiting)
         _end(self._joined)
 
@@ -63,13 +63,13 @@ class Client(picows.WSListener):
             return
         if code not in (EVENT, INVOCATION, ABORT, GOODBYE):
             progress = code == RESULT and message[2].get("progress")
-            waiting = None if progress else self._asked.pop(message[2 if code == ERROR else 1], None)
+            waiting = None if progress else self._pending.pop(message[2 if code == ERROR else 1], None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
                 return
         self._on_other(self, message)
 
-    # What a client does
+    # Actions of the client
 
     async def connect(self, url: str, **options: Any) -> None:
         """Open the WebSocket."""
@@ -79,12 +79,12 @@ class Client(picows.WSListener):
         )
 
     async def join(self, authid: str) -> int:
-        """Open the session and return its ID; raises Ended."""
+        """Open the session and return its ID. Raises Ended if the connection closes first."""
         self.send(HELLO, "default", {"roles": ROLES, "authid": authid})
         return await self._joined
 
     def send(self, *message: Any) -> None:
-        """Send a message, if the connection is still there."""
+        """Send a message if the connection is still open."""
         self.send_text(orjson.dumps(message))
 
     def send_text(self, text: bytes) -> None:
@@ -92,9 +92,9 @@ class Client(picows.WSListener):
             self.transport.send(picows.WSMsgType.TEXT, text)
 
     def request(self, code: int, *rest: Any) -> asyncio.Future[list[Any]]:
-        """Send a request; its answer comes, or Ended."""
+        """Send a request and return a future for its answer, which raises Ended if there is none."""
         request_id = self.next_request_id()
-        answer = self._asked[request_id] = asyncio.get_running_loop().create_future()
+        answer = self._pending[request_id] = asyncio.get_running_loop().create_future()
         if self.ended.is_set():
             _end(answer)
         self.send(code, request_id, *rest)
@@ -104,12 +104,12 @@ class Client(picows.WSListener):
 def _end(waiting: asyncio.Future[Any]) -> None:
     if not waiting.done():
         waiting.set_exception(Ended())
-        # Not everybody waits for the answers to what it has asked.
+        # Mark the exception as retrieved, because not every request is awaited.
         waiting.exception()
 
 
 def small_socket(url: Any) -> socket.socket:
-    """A socket that takes little that nobody reads."""
+    """Return a socket with a small receive buffer."""
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)

@@ -1,4 +1,4 @@
-"""The sessions: healthy ones, visitors that break off at any moment, and some that never read."""
+"""The sessions: healthy ones, visitors that disconnect at any moment, and ones that never read."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ from tests.soak.client import (
     small_socket,
 )
 
-#: Seconds that what must come may take; the machine may be busy with other things.
-PATIENCE = 30.0
-#: What those that never read are sent, and seconds between two: some 600 kB/s, however slow the rest is.
+#: Timeout in seconds for expected messages. It is long because the machine may be busy.
+TIMEOUT = 30.0
+#: The payload for sessions that never read, and the seconds between two: about 600 kB/s in any case.
 LARGE = "x" * 32_000
 CHATTER_INTERVAL = 0.05
 PUBLISHERS = 10
 
 
 class Load:
-    """One round of ``seconds`` with a number of sessions. ``failures`` says what healthy sessions lost."""
+    """One round with a number of sessions. ``failures`` describes what healthy sessions lost."""
 
     def __init__(self, url: str, *, sessions: int, seconds: float) -> None:
         self._url = url
         self._seconds = seconds
         self._healthy_count = max(2, sessions // 5)
-        self._deaf_count = max(1, sessions // 10)
-        self._visitor_count = sessions - self._healthy_count - self._deaf_count
+        self._non_reader_count = max(1, sessions // 10)
+        self._visitor_count = sessions - self._healthy_count - self._non_reader_count
         self._healthy: list[Healthy] = []
         self._over = asyncio.Event()
         self.failures: list[str] = []
         self.done: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Let all sessions do what they do, and end them."""
+        """Run all sessions for the whole round and end them."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._healthy_count):
                 healthy = Healthy(self, number)
                 self._healthy.append(healthy)
                 await healthy.begin(self._url, min(PUBLISHERS, self._healthy_count))
             working = [tasks.create_task(healthy.work(self._over)) for healthy in self._healthy]
-            tasks.create_task(self._again_and_again(self._chatter))
-            for _ in range(self._deaf_count):
-                tasks.create_task(self._again_and_again(self._never_read))
+            tasks.create_task(self._repeat(self._chatter))
+            for _ in range(self._non_reader_count):
+                tasks.create_task(self._repeat(self._never_read))
             for _ in range(self._visitor_count):
-                tasks.create_task(self._again_and_again(self._visit))
+                tasks.create_task(self._repeat(self._visit))
             await asyncio.sleep(self._seconds)
             self._over.set()
             await asyncio.wait(working)
@@ -76,17 +76,19 @@ class Load:
             self.failures.append(text)
 
     async def _check_events(self) -> None:
-        """Every number that was published reaches every healthy session."""
+        """Check that every healthy session received every published number."""
         published = {healthy.number: healthy.published for healthy in self._healthy if healthy.published}
         for healthy in self._healthy:
-            for _ in range(int(PATIENCE / 0.05)):
+            for _ in range(int(TIMEOUT / 0.05)):
                 if healthy.received == published or healthy.client.ended.is_set():
                     break
                 await asyncio.sleep(0.05)
             if healthy.received != published:
-                self.fail(f"session {healthy.number} got events {healthy.received} of {published}")
+                self.fail(
+                    f"session {healthy.number} received events {healthy.received}, expected {published}"
+                )
 
-    async def _again_and_again(self, act: Callable[[], Any]) -> None:
+    async def _repeat(self, act: Callable[[], Any]) -> None:
         while not self._over.is_set():
             try:
                 await act()
@@ -94,14 +96,14 @@ class Load:
                 self.done["connections lost"] += 1
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, but not longer than the round takes."""
+        """Sleep, but not beyond the end of the round."""
         try:
             async with asyncio.timeout(seconds):
                 await self._over.wait()
         except TimeoutError:
             pass
 
-    # Those that never read
+    # Sessions that never read
 
     async def _chatter(self) -> None:
         client = Client(lambda client, message: None)
@@ -125,13 +127,13 @@ class Load:
 
     async def _leave(self, client: Client) -> None:
         client.transport.send_close()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await client.ended.wait()
 
     # Visitors
 
     async def _visit(self) -> None:
-        client = Client(self._answer_or_not)
+        client = Client(self._answer_sometimes)
         await client.connect(self._url)
         try:
             if random.random() > 0.05:
@@ -145,7 +147,7 @@ class Load:
         finally:
             await self._end(client)
 
-    def _answer_or_not(self, client: Client, message: list[Any]) -> None:
+    def _answer_sometimes(self, client: Client, message: list[Any]) -> None:
         if message[0] == INVOCATION:
             chance = random.random()
             if chance < 0.5:
@@ -192,7 +194,7 @@ class Load:
         match random.randrange(4):
             case 0:
                 client.send(GOODBYE, {}, "wamp.close.normal")
-                # We are asked to close the WebSocket ourselves, as another session could follow.
+                # The client must close the WebSocket, because another session could follow on it.
                 await asyncio.sleep(0.01)
                 client.transport.send_close()
             case 1:
@@ -209,14 +211,14 @@ class Load:
 
 
 class Healthy:
-    """A session that calls, is called, publishes and listens, and that must lose nothing."""
+    """A session that makes and receives calls, publishes and subscribes, and must lose no message."""
 
     def __init__(self, load: Load, number: int) -> None:
         self._load = load
         self.number = number
         self.client = Client(self._on_other)
         self.published = 0
-        #: The last number of each publisher.
+        #: Publisher to its last number.
         self.received: dict[int, int] = {}
         self._leaving = False
 
@@ -248,13 +250,13 @@ class Healthy:
 
     async def _expect(self, code: int, awaited: asyncio.Future[list[Any]], args: object = None) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 answer = await awaited
         except TimeoutError:
-            self._load.fail(f"session {self.number} had no answer for {PATIENCE} s")
+            self._load.fail(f"session {self.number} got no answer within {TIMEOUT} s")
             return
         if answer[0] != code or (args is not None and answer[3] != args):
-            self._load.fail(f"session {self.number} got {answer}, not {code} with {args}")
+            self._load.fail(f"session {self.number} got {answer}, expected {code} with {args}")
         self._load.done["healthy sessions' answers"] += 1
 
     def _on_other(self, client: Client, message: list[Any]) -> None:
@@ -277,5 +279,5 @@ class Healthy:
         self.client.send(GOODBYE, {}, "wamp.close.normal")
         await asyncio.sleep(0.01)
         self.client.transport.send_close()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await self.client.ended.wait()

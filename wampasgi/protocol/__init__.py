@@ -1,1 +1,1 @@
-"""The WAMP protocol without I/O: messages, their rules, IDs, URIs, session states and challenges."""
+"""The WAMP protocol without I/O: messages and their validation, IDs, URIs, session states, challenges."""

@@ -1,7 +1,7 @@
-"""The proofs of the challenge-response authentication methods, as pure functions.
+"""Challenges and proofs of the challenge-response authentication methods, as pure functions.
 
-Nonces, timestamps and salts are passed in. What a client sent is compared in constant time, and whatever it
-sent, a check answers True or False and raises nothing.
+Nonces, timestamps and salts are passed in. Checks compare a client's response in constant time. They return
+True or False for any response and never raise.
 
 Spec: Advanced Profile, "Challenge Response Authentication" (WAMP-CRA), "Salted Challenge Response
 Authentication" (WAMP-SCRAM, with RFC 5802 and RFC 7677), "Cryptosign-based Authentication"; RFC 4013
@@ -26,7 +26,7 @@ from wampasgi.errors import ConfigurationError
 
 KDF: TypeAlias = Literal["argon2id13", "pbkdf2"]
 
-#: Octets of a SHA-256 digest, and of every key of SCRAM.
+#: The length in octets of a SHA-256 digest and of every SCRAM key.
 KEY_LENGTH: Final = 32
 
 # WAMP-CRA
@@ -35,9 +35,9 @@ KEY_LENGTH: Final = 32
 def cra_challenge(
     *, session_id: int, authid: str, authrole: str, authprovider: str, nonce: str, timestamp: str
 ) -> str:
-    """Make the text that a client of WAMP-CRA signs: a JSON object with all that it will be let in as.
+    """Return the challenge that a WAMP-CRA client signs: a JSON object with the identity it will get.
 
-    ``nonce`` is random text that is used once, ``timestamp`` the time in UTC as ISO 8601 has it.
+    ``nonce`` is random text that is used only once, ``timestamp`` the time in UTC in ISO 8601 format.
     """
     return json.dumps(
         {
@@ -53,23 +53,23 @@ def cra_challenge(
 
 
 def derive_key(secret: str, salt: str, iterations: int = 1000, keylen: int = 32) -> str:
-    """Derive the key that the server of a salted WAMP-CRA stores instead of the secret, as base64 text.
+    """Derive the key that the server stores instead of the secret for salted WAMP-CRA, as base64 text.
 
-    ``keylen`` is in octets. This is PBKDF2 with HMAC-SHA256 and what the client computes from its password
-    and the salt, iterations and keylen in CHALLENGE. Spec: "WAMP-CRA", "Password Salting".
+    ``keylen`` is in octets. The function is PBKDF2 with HMAC-SHA256. The client computes the same key from
+    its password and the salt, iterations and keylen in CHALLENGE. Spec: "WAMP-CRA", "Password Salting".
     """
     key = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt.encode(), iterations, keylen)
     return _base64(key)
 
 
 def cra_signature(key: str, challenge: str) -> str:
-    """Sign a challenge, as a client of WAMP-CRA does: ``key`` is the secret, or the derived key in base64."""
+    """Sign a challenge as a WAMP-CRA client does. ``key`` is the secret or the derived key in base64."""
     return _base64(_hmac(key.encode(), challenge.encode()))
 
 
 def verify_cra(challenge: str, signature: str, key: str) -> bool:
-    """Tell whether ``signature`` is the one of exactly this challenge under this key."""
-    return _same(signature, cra_signature(key, challenge))
+    """Return whether ``signature`` is the signature of this challenge with this key."""
+    return _equal(signature, cra_signature(key, challenge))
 
 
 # WAMP-SCRAM
@@ -77,11 +77,11 @@ def verify_cra(challenge: str, signature: str, key: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SCRAMCredential:
-    """What a server stores of a user instead of the password. Its repr shows neither key.
+    """The data that a server stores for a user instead of the password. The repr omits both keys.
 
-    ``kdf`` names the key derivation function, ``iterations`` and ``memory`` (in KiB, for Argon2 only) are
-    its costs. ``salt``, ``stored_key`` and ``server_key`` are base64 text. A database keeps these six
-    fields; ``SCRAMCredential(**row)`` has them back.
+    ``kdf`` names the key derivation function. ``iterations`` and ``memory`` (in KiB, for Argon2 only) are
+    its costs. ``salt``, ``stored_key`` and ``server_key`` are base64 text. Store these six fields in a
+    database and restore them with ``SCRAMCredential(**row)``.
     Spec: "WAMP-SCRAM", "Data Stored on the Server".
     """
 
@@ -95,10 +95,10 @@ class SCRAMCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SCRAMExchange:
-    """What client and server say in one SCRAM exchange; both sign it.
+    """The values of one SCRAM exchange that client and server both sign.
 
-    ``nonce`` is the client's with the server's appended. ``channel_binding`` is the ``c`` attribute as it
-    stands in the message; the default is that of an exchange without channel binding.
+    ``nonce`` is the client's nonce followed by the server's. ``channel_binding`` is the ``c`` attribute in
+    its encoded form. The default means no channel binding.
     """
 
     authid: str
@@ -110,8 +110,8 @@ class SCRAMExchange:
 
     @property
     def auth_message(self) -> str:
-        """RFC 5802's AuthMessage."""
-        # The specification's Escape() writes "=" as "=3D" and "," as "=2C", as RFC 5802 does.
+        """The AuthMessage of RFC 5802."""
+        # The specification's Escape() is that of RFC 5802: "=3D" for "=" and "=2C" for ",".
         name = self.authid.replace("=", "=3D").replace(",", "=2C")
         return (
             f"n={name},r={self.client_nonce},"
@@ -123,38 +123,38 @@ class SCRAMExchange:
 def salted_password(
     password: str, *, kdf: KDF, salt: bytes, iterations: int, memory: int | None = None
 ) -> bytes:
-    """Derive the 32 octets that all keys of SCRAM come from; ``memory`` is in KiB, for Argon2 only.
+    """Derive SaltedPassword, the 32 octets that all SCRAM keys are derived from.
 
-    Slow by design. Raises ValueError for a password that SASLprep refuses or costs that the function does
-    not take, and ConfigurationError where Argon2 is asked for and not installed.
+    ``memory`` is in KiB, for Argon2 only. Slow by design. Raises ValueError if SASLprep prohibits the
+    password or the function does not support the costs, and ConfigurationError if Argon2 is not installed.
     """
     prepared = saslprep(password).encode()
     if kdf == "pbkdf2":
         if memory is not None:
-            raise ValueError(f"pbkdf2 was given memory={memory}: only argon2id13 has a memory cost")
+            raise ValueError(f"pbkdf2 got memory={memory}: only argon2id13 has a memory cost")
         return hashlib.pbkdf2_hmac("sha256", prepared, salt, iterations, KEY_LENGTH)
     if kdf != "argon2id13":
         raise ValueError(f"unknown key derivation function {kdf!r}: use 'argon2id13' or 'pbkdf2'")
     if memory is None:
-        raise ValueError("argon2id13 needs its memory cost, in KiB")
+        raise ValueError("argon2id13 needs a memory cost, in KiB")
     return _argon2id()(prepared, salt, iterations, memory)
 
 
 def scram_keys(salted: bytes) -> tuple[str, str]:
-    """Make StoredKey and ServerKey of a salted password, both as base64 text."""
+    """Derive StoredKey and ServerKey from a salted password, both as base64 text."""
     stored_key = hashlib.sha256(_hmac(salted, b"Client Key")).digest()
     return _base64(stored_key), _base64(_hmac(salted, b"Server Key"))
 
 
 def scram_client_proof(salted: bytes, exchange: SCRAMExchange) -> str:
-    """Compute ClientProof, as a client does, as base64 text."""
+    """Compute ClientProof as a client does, as base64 text."""
     client_key = _hmac(salted, b"Client Key")
     signature = _hmac(hashlib.sha256(client_key).digest(), exchange.auth_message.encode())
     return _base64(_xor(client_key, signature))
 
 
 def verify_scram(exchange: SCRAMExchange, proof: str, stored_key: str) -> bool:
-    """Tell whether ``proof`` shows that the client has the key behind ``stored_key``, in this exchange."""
+    """Return whether ``proof`` is a valid ClientProof for this exchange and ``stored_key``."""
     received = _unbase64(proof)
     stored = base64.b64decode(stored_key)
     signature = _hmac(stored, exchange.auth_message.encode())
@@ -164,40 +164,40 @@ def verify_scram(exchange: SCRAMExchange, proof: str, stored_key: str) -> bool:
 
 
 def scram_server_signature(exchange: SCRAMExchange, server_key: str) -> str:
-    """Compute ServerSignature, by which the server shows that it knows the user, as base64 text."""
+    """Compute ServerSignature, with which the server proves that it knows the user, as base64 text."""
     return _base64(_hmac(base64.b64decode(server_key), exchange.auth_message.encode()))
 
 
 def mock_scram_credential(model: SCRAMCredential, secret: bytes, authid: str) -> SCRAMCredential:
-    """Make the credential that an unknown user is challenged with.
+    """Return a credential for challenging an unknown user.
 
-    It has the costs of ``model`` and a salt that is always the same for one authid and ``secret``, so that
-    nobody sees in a challenge who is unknown. Nobody has a password for it. Spec: "WAMP-SCRAM",
-    "Initial Client Authentication Message".
+    It has the costs of ``model`` and a salt that depends only on the authid and ``secret``, so a challenge
+    does not reveal that the user is unknown. No password matches it. Spec: "WAMP-SCRAM", "Initial Client
+    Authentication Message".
     """
     salt = base64.b64decode(model.salt)
     return SCRAMCredential(
         kdf=model.kdf,
         iterations=model.iterations,
         memory=model.memory,
-        salt=_base64(_stable_octets(secret, f"salt {authid}", len(salt))),
-        stored_key=_base64(_stable_octets(secret, f"stored key {authid}", KEY_LENGTH)),
-        server_key=_base64(_stable_octets(secret, f"server key {authid}", KEY_LENGTH)),
+        salt=_base64(_derive_octets(secret, f"salt {authid}", len(salt))),
+        stored_key=_base64(_derive_octets(secret, f"stored key {authid}", KEY_LENGTH)),
+        server_key=_base64(_derive_octets(secret, f"server key {authid}", KEY_LENGTH)),
     )
 
 
 def mock_salt(model: str, secret: bytes, authid: str) -> str:
-    """Make a salt of WAMP-CRA for an unknown user: text as long as ``model`` and of the same characters.
+    """Return a WAMP-CRA salt for an unknown user, with the length and the alphabet of ``model``.
 
-    It is always the same for one authid and ``secret``.
+    It depends only on ``model``, the authid and ``secret``.
     """
-    octets = _stable_octets(secret, f"salt {authid}", len(model))
+    octets = _derive_octets(secret, f"salt {authid}", len(model))
     alphabet = _ALPHABETS[_HEX.fullmatch(model) is None]
     return "".join(alphabet[octet % len(alphabet)] for octet in octets)
 
 
 def is_nonce(text: object) -> TypeGuard[str]:
-    """Tell whether something is a nonce as WAMP-SCRAM has them: canonical base64 text, not empty."""
+    """Return whether a value is a valid WAMP-SCRAM nonce: non-empty canonical base64 text."""
     return isinstance(text, str) and bool(_unbase64(text))
 
 
@@ -205,11 +205,11 @@ def is_nonce(text: object) -> TypeGuard[str]:
 
 
 def cryptosign_verifier() -> Callable[[str, str, str], bool]:
-    """The function ``verify(challenge, signature, public_key)``.
+    """Return a function ``verify(challenge, signature, public_key)``.
 
-    It tells whether ``signature`` (64 octets of Ed25519 signature and the 32 of the challenge) is for exactly
-    this challenge and by the owner of this key. All three are hex text. Raises ConfigurationError where
-    PyNaCl is not installed. Spec: "Cryptosign", "Computing the Signature".
+    It returns whether the owner of the key signed this challenge. ``signature`` holds the 64 octets of the
+    Ed25519 signature and the 32 octets of the challenge. All three arguments are hex text. Raises
+    ConfigurationError if PyNaCl is not installed. Spec: "Cryptosign", "Computing the Signature".
     """
     try:
         from nacl.exceptions import BadSignatureError
@@ -232,7 +232,7 @@ def cryptosign_verifier() -> Callable[[str, str, str], bool]:
 
 
 def is_public_key(text: object) -> TypeGuard[str]:
-    """Tell whether something is an Ed25519 public key as clients announce it: 32 octets in hex."""
+    """Return whether a value is an Ed25519 public key as clients announce it: 32 octets in hex."""
     return isinstance(text, str) and _unhex(text, 32) is not None
 
 
@@ -240,11 +240,11 @@ def is_public_key(text: object) -> TypeGuard[str]:
 
 
 def saslprep(text: str, *, stored: bool = True) -> str:
-    """Prepare a user name or password as RFC 4013 says, so that it is the same octets however it was typed.
+    """Normalize a user name or password according to RFC 4013, so that all ways to type it are equal.
 
-    ``stored`` text, passwords among it, must not have code points that Unicode 3.2 has not assigned; in a
-    name that is only looked up they are let through. Raises ValueError for a character that is not allowed,
-    and names it by its code point and not by the text around it.
+    Pass ``stored=False`` for a name that is only looked up: it may contain code points that are unassigned
+    in Unicode 3.2. Raises ValueError for a prohibited character. The message has its code point but not the
+    text around it.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -253,7 +253,7 @@ def saslprep(text: str, *, stored: bool = True) -> str:
         for character in text
         if not stringprep.in_table_b1(character)
     )
-    # RFC 3454 is bound to Unicode 3.2.
+    # RFC 3454 is defined for Unicode 3.2.
     prepared = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
     for character in prepared:
         if any(prohibited(character) for prohibited in _PROHIBITED) or (
@@ -266,11 +266,13 @@ def saslprep(text: str, *, stored: bool = True) -> str:
 
 
 def _check_right_to_left(prepared: str) -> None:
-    """Hold text with right-to-left characters to RFC 3454, section 6."""
+    """Raise ValueError if text with right-to-left characters violates RFC 3454, section 6."""
     if any(stringprep.in_table_d2(character) for character in prepared):
-        raise ValueError("SASLprep (RFC 4013) does not allow to mix right-to-left and left-to-right letters")
+        raise ValueError(
+            "SASLprep (RFC 4013) does not allow text that mixes right-to-left and left-to-right letters"
+        )
     if not (stringprep.in_table_d1(prepared[0]) and stringprep.in_table_d1(prepared[-1])):
-        raise ValueError("SASLprep (RFC 4013) wants right-to-left text to begin and end right-to-left")
+        raise ValueError("SASLprep (RFC 4013) requires right-to-left text to begin and end right-to-left")
 
 
 _PROHIBITED: Final = (
@@ -307,7 +309,7 @@ def _unbase64(text: str) -> bytes | None:
         octets = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         return None
-    # Strict as it is, it lets unused bits pass, and so several texts for the same octets.
+    # Even strict mode ignores unused bits, so several texts decode to the same octets.
     return octets if _base64(octets) == text else None
 
 
@@ -316,12 +318,12 @@ def _unhex(text: str, length: int) -> bytes | None:
         octets = bytes.fromhex(text)
     except ValueError:
         return None
-    # fromhex() lets white space pass.
+    # fromhex() skips white space.
     return octets if len(octets) == length and len(text) == 2 * length else None
 
 
-def _same(received: str, expected: str) -> bool:
-    # As octets, because compare_digest() takes text of ASCII only.
+def _equal(received: str, expected: str) -> bool:
+    # compare_digest() accepts text only if it is ASCII.
     return hmac.compare_digest(received.encode("utf-8", "surrogatepass"), expected.encode())
 
 
@@ -329,8 +331,8 @@ def _xor(left: bytes, right: bytes) -> bytes:
     return bytes(one ^ other for one, other in zip(left, right, strict=True))
 
 
-def _stable_octets(secret: bytes, label: str, length: int) -> bytes:
-    # SHAKE gives any length, and is safe with a key in front, as SHA-256 alone would not be.
+def _derive_octets(secret: bytes, label: str, length: int) -> bytes:
+    # SHAKE returns any length and is a secure MAC with the key as a prefix, unlike SHA-256.
     return hashlib.shake_256(secret + b"\0" + label.encode()).digest(length)
 
 
@@ -348,7 +350,7 @@ def _argon2id() -> Callable[[bytes, bytes, int, int], bytes]:
                 salt=salt,
                 time_cost=iterations,
                 memory_cost=memory,
-                # The specification fixes it, because nobody knows how many cores the client has.
+                # Fixed by the specification, because the client's number of cores is unknown.
                 parallelism=1,
                 hash_len=KEY_LENGTH,
                 type=Type.ID,
@@ -356,7 +358,7 @@ def _argon2id() -> Callable[[bytes, bytes, int, int], bytes]:
             )
         except HashingError as error:
             raise ValueError(
-                f"argon2id13 does not take iterations={iterations}, memory={memory} KiB"
+                f"argon2id13 does not support iterations={iterations}, memory={memory} KiB"
                 f" and a salt of {len(salt)} octets: {error}"
             ) from error
 

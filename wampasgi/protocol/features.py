@@ -1,4 +1,4 @@
-"""What this router announces in WELCOME: its roles, and the features of each.
+"""The roles and features that this router announces in WELCOME.
 
 Spec: Basic Profile, "Router: Role and Feature Announcement"; Advanced Profile, "Feature Announcement".
 """
@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-#: Role, feature, whether it is supported. Peers act on it, so a name enters with a test that uses it.
+#: Role to feature to support. Peers rely on it, so each feature has a test that uses it.
 ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
     {
         "broker": MappingProxyType(
@@ -30,7 +30,7 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
         "dealer": MappingProxyType(
             {
                 "call_canceling": True,
-                # So spelled in "Progressive Call Invocations", which obliges the dealer to announce it.
+                # "Progressive Call Invocations" requires dealers to announce this spelling.
                 "call_cancelling": True,
                 "call_reroute": True,
                 "call_timeout": True,
@@ -53,16 +53,16 @@ ROUTER_FEATURES: Final[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
 def welcome_roles() -> dict[str, Any]:
     """Return WELCOME.Details.roles, ``{"broker": {"features": {...}}, "dealer": {"features": {...}}}``.
 
-    Each call makes a new dict, which the caller may change.
+    Each call returns a new dict, which the caller may change.
     """
     return {role: {"features": dict(features)} for role, features in ROUTER_FEATURES.items()}
 
 
 def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
-    """Return the features that a client announced for one of its roles in HELLO.Details, those it can use.
+    """Return the usable features that a client announced for one of its roles in HELLO.Details.
 
-    A callee's progressive calls and results need call canceling; without that they do not count. One section
-    of the specification spells that feature with two l.
+    A callee's progressive call invocations and results are usable only if it also announces call canceling.
+    One section of the specification spells that feature "call_cancelling".
     Spec: Advanced Profile, "Progressive Call Results" and "Progressive Call Invocations".
     """
     attributes = details.get("roles", {}).get(role) or {}
@@ -71,10 +71,10 @@ def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
         features.add("call_canceling")
     if role == "callee" and "call_canceling" not in features:
         features -= {"progressive_call_results", "progressive_call_invocations"}
-    return _shared(frozenset(features))
+    return _intern(frozenset(features))
 
 
 @lru_cache(maxsize=256)
-def _shared(features: frozenset[str]) -> frozenset[str]:
-    """One set for all the sessions that announce the same: clients are of few kinds."""
+def _intern(features: frozenset[str]) -> frozenset[str]:
+    """Return one shared set for all sessions with equal features, because there are few kinds of clients."""
     return features

@@ -1,4 +1,4 @@
-"""WAMP IDs: integers from 1 to 2^53, in global, router or session scope.
+"""WAMP IDs: integers from 1 to 2^53 in global, router or session scope.
 
 Spec: Basic Profile, "IDs".
 """
@@ -9,38 +9,38 @@ import random
 import secrets
 from typing import Final, TypeGuard
 
-#: The greatest ID: up to here an IEEE-754 double, JavaScript's only number, holds every integer.
+#: The greatest ID. IEEE-754 doubles, JavaScript's only numbers, represent every integer up to it.
 MAX_ID: Final = 2**53
 
 
 def is_id(value: object) -> TypeGuard[int]:
-    """Tell whether ``value`` is an ID: an int (a bool is none) from 1 to 2^53."""
+    """Return whether ``value`` is an ID: an int, and not a bool, from 1 to 2^53."""
     return type(value) is int and 0 < value <= MAX_ID
 
 
 def random_id() -> int:
-    """Draw an ID of the global scope for a session, uniformly over [1, 2^53].
+    """Draw a global scope ID for a session, uniformly from [1, 2^53].
 
-    It comes from the system's secure source: whoever could guess session IDs could name strangers in
-    ``eligible`` and ``exclude`` lists, and in the session meta API.
+    The generator is secure because a client that could guess session IDs could refer to other sessions in
+    ``eligible`` and ``exclude`` lists and in the session meta API.
     """
     return secrets.randbits(53) + 1
 
 
 def random_publication_id() -> int:
-    """Draw an ID of the global scope for a publication, uniformly over [1, 2^53].
+    """Draw a global scope ID for a publication, uniformly from [1, 2^53].
 
-    Nothing is granted to who knows a publication ID, so the far cheaper generator of ``random`` will do:
-    there is one for each event, and the secure source asks the kernel each time.
+    Knowing a publication ID gives a client no rights, so the generator need not be secure. One is drawn for
+    each event, and the secure generator would take a system call each time.
     """
     return random.getrandbits(53) + 1
 
 
 class SequentialIds:
-    """A counter for the IDs of one scope: ``first``, then 1 more each time, and 1 again after 2^53.
+    """A counter for the IDs of one scope: ``first``, ``first`` + 1 and so on, and 1 again after 2^53.
 
-    Session scope demands exactly this of request IDs, one counter for each direction; the router scope
-    (subscriptions, registrations) may use it as well.
+    Session scope requires it for request IDs, with one counter per direction. Router scope (subscriptions
+    and registrations) may use it, too.
     """
 
     __slots__ = ("_last",)

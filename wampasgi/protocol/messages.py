@@ -1,11 +1,10 @@
-"""The messages of WAMP: one class per type, and the list that stands for each on the wire.
+"""The messages of WAMP: one class per type, with conversion to the list that is serialized.
 
-A message is a value: once made, neither it nor the lists and dicts in it are changed by anything it passes
-through, because one EVENT goes to a thousand subscribers. (The classes are not frozen: that would cost a
-microsecond for each message.)
+Treat a message as immutable, including the lists and dicts in it: one EVENT may be sent to a thousand
+subscribers. (The classes are not frozen because that would cost a microsecond per message.)
 
-``args`` and ``kwargs`` are the application payload, Arguments and ArgumentsKw; None where absent. The lists
-that ``to_list`` makes leave out empty ones, ``[]`` as the place holder before keyword arguments aside.
+``args`` and ``kwargs`` are the application payload, Arguments and ArgumentsKw, or None if absent.
+``to_list`` omits empty ones, except for an empty Arguments list before ArgumentsKw.
 
 Spec: Basic Profile, "Messages"; Advanced Profile, "Additional Messages".
 """
@@ -19,9 +18,9 @@ from typing import Any, ClassVar, Final, TypeAlias
 from wampasgi.errors import WAMPError
 from wampasgi.types import RawMessage
 
-#: What Options of PUBLISH, CALL and YIELD say about the payload itself, in today's terms (``ppt_``) and in
-#: the older ones that clients still use. Broker and dealer repeat it, because the receiver cannot read the
-#: payload without. Spec: Advanced Profile, "Payload Passthru Mode".
+#: The options of PUBLISH, CALL and YIELD that describe the payload: the current ones (``ppt_``) and the older
+#: ones that clients still use. Broker and dealer forward them, because the receiver needs them to decode the
+#: payload. Spec: Advanced Profile, "Payload Passthru Mode".
 PAYLOAD_OPTIONS: Final = frozenset(
     ["ppt_scheme", "ppt_serializer", "ppt_cipher", "ppt_keyid", "enc_algo", "enc_key", "enc_serializer"]
 )
@@ -41,33 +40,33 @@ def _with_payload(message: RawMessage, args: list[Any] | None, kwargs: dict[str,
 
 @dataclass(slots=True)
 class Hello:
-    """A client asks to join a realm: ``[HELLO, Realm|uri, Details|dict]``."""
+    """A client's request to join a realm: ``[HELLO, Realm|uri, Details|dict]``."""
 
     code: ClassVar[int] = 1
     realm: str
     details: dict[str, Any]
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [1, self.realm, self.details]
 
 
 @dataclass(slots=True)
 class Welcome:
-    """The router opens the session: ``[WELCOME, Session|id, Details|dict]``."""
+    """The router's confirmation that the session is open: ``[WELCOME, Session|id, Details|dict]``."""
 
     code: ClassVar[int] = 2
     session_id: int
     details: dict[str, Any]
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [2, self.session_id, self.details]
 
 
 @dataclass(slots=True)
 class Abort:
-    """Either side ends the session at once, and expects no answer.
+    """The immediate end of a session, sent by either side and never answered.
 
     ``[ABORT, Details|dict, Reason|uri, Arguments|list, ArgumentsKw|dict]``, the last two optional.
     """
@@ -79,28 +78,28 @@ class Abort:
     kwargs: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return _with_payload([3, self.details, self.reason], self.args, self.kwargs)
 
 
 @dataclass(slots=True)
 class Challenge:
-    """The router asks the client for a proof: ``[CHALLENGE, AuthMethod|string, Extra|dict]``."""
+    """The router's request to authenticate: ``[CHALLENGE, AuthMethod|string, Extra|dict]``."""
 
     code: ClassVar[int] = 4
     method: str
     extra: dict[str, Any]
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [4, self.method, self.extra]
 
 
 @dataclass(slots=True)
 class Authenticate:
-    """The client answers CHALLENGE: ``[AUTHENTICATE, Signature|string, Extra|dict]``.
+    """The client's answer to CHALLENGE: ``[AUTHENTICATE, Signature|string, Extra|dict]``.
 
-    The signature may be a ticket, a secret itself, so ``repr`` leaves it out.
+    The signature may be a ticket, which is a secret, so ``repr`` omits it.
     """
 
     code: ClassVar[int] = 5
@@ -108,26 +107,26 @@ class Authenticate:
     extra: dict[str, Any]
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [5, self.signature, self.extra]
 
 
 @dataclass(slots=True)
 class Goodbye:
-    """Either side closes the session, and the other one echoes: ``[GOODBYE, Details|dict, Reason|uri]``."""
+    """The close of a session by either side, or the answer to it: ``[GOODBYE, Details|dict, Reason|uri]``."""
 
     code: ClassVar[int] = 6
     details: dict[str, Any]
     reason: str
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [6, self.details, self.reason]
 
 
 @dataclass(slots=True)
 class Error:
-    """A request failed; ``request_type`` is the code of the message that is answered.
+    """The answer to a failed request. ``request_type`` is the type code of that request.
 
     ``[ERROR, REQUEST.Type|int, REQUEST.Request|id, Details|dict, Error|uri, Arguments|list,
     ArgumentsKw|dict]``, the last two optional.
@@ -143,11 +142,11 @@ class Error:
 
     @classmethod
     def answering(cls, request_type: int, request_id: int, error: WAMPError) -> Error:
-        """Make the answer to a request that has failed with ``error``."""
+        """Return the ERROR for a request that failed with ``error``."""
         return cls(request_type, request_id, {}, error.uri, list(error.args), error.kwargs)
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         message = [8, self.request_type, self.request_id, self.details, self.error]
         return _with_payload(message, self.args, self.kwargs)
 
@@ -157,11 +156,11 @@ class Error:
 
 @dataclass(slots=True)
 class Publish:
-    """A publisher publishes an event.
+    """A publisher's event.
 
     ``[PUBLISH, Request|id, Options|dict, Topic|uri, Arguments|list, ArgumentsKw|dict]``, the last two
-    optional. ``payload`` takes the place of both where the publisher has encoded (mostly: encrypted) them
-    itself; ``options["enc_algo"]`` then says how.
+    optional. If the publisher encoded (usually: encrypted) the arguments itself, ``payload`` replaces both
+    and ``options["enc_algo"]`` names the algorithm.
     """
 
     code: ClassVar[int] = 16
@@ -173,7 +172,7 @@ class Publish:
     payload: bytes | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         message = [16, self.request_id, self.options, self.topic]
         if self.payload is not None:
             return [*message, self.payload]
@@ -182,20 +181,20 @@ class Publish:
 
 @dataclass(slots=True)
 class Published:
-    """The broker acknowledges PUBLISH: ``[PUBLISHED, PUBLISH.Request|id, Publication|id]``."""
+    """The broker's acknowledgement of PUBLISH: ``[PUBLISHED, PUBLISH.Request|id, Publication|id]``."""
 
     code: ClassVar[int] = 17
     request_id: int
     publication_id: int
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [17, self.request_id, self.publication_id]
 
 
 @dataclass(slots=True)
 class Subscribe:
-    """A subscriber asks for the events of a topic: ``[SUBSCRIBE, Request|id, Options|dict, Topic|uri]``."""
+    """A subscriber's request for a topic's events: ``[SUBSCRIBE, Request|id, Options|dict, Topic|uri]``."""
 
     code: ClassVar[int] = 32
     request_id: int
@@ -203,42 +202,42 @@ class Subscribe:
     topic: str
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [32, self.request_id, self.options, self.topic]
 
 
 @dataclass(slots=True)
 class Subscribed:
-    """The broker acknowledges SUBSCRIBE: ``[SUBSCRIBED, SUBSCRIBE.Request|id, Subscription|id]``."""
+    """The broker's acknowledgement of SUBSCRIBE: ``[SUBSCRIBED, SUBSCRIBE.Request|id, Subscription|id]``."""
 
     code: ClassVar[int] = 33
     request_id: int
     subscription_id: int
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [33, self.request_id, self.subscription_id]
 
 
 @dataclass(slots=True)
 class Unsubscribe:
-    """A subscriber ends a subscription: ``[UNSUBSCRIBE, Request|id, SUBSCRIBED.Subscription|id]``."""
+    """A request to end a subscription: ``[UNSUBSCRIBE, Request|id, SUBSCRIBED.Subscription|id]``."""
 
     code: ClassVar[int] = 34
     request_id: int
     subscription_id: int
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [34, self.request_id, self.subscription_id]
 
 
 @dataclass(slots=True)
 class Unsubscribed:
-    """The broker acknowledges UNSUBSCRIBE: ``[UNSUBSCRIBED, UNSUBSCRIBE.Request|id]``.
+    """The broker's acknowledgement of UNSUBSCRIBE: ``[UNSUBSCRIBED, UNSUBSCRIBE.Request|id]``.
 
-    Where it revokes a subscription, the request ID is 0 and ``details`` say which one and maybe why:
-    ``[UNSUBSCRIBED, 0, Details|dict]``. Spec: Advanced Profile, "Subscription Revocation".
+    If the broker revokes a subscription, the request ID is 0 and ``details`` has its ID and optionally a
+    reason: ``[UNSUBSCRIBED, 0, Details|dict]``. Spec: Advanced Profile, "Subscription Revocation".
     """
 
     code: ClassVar[int] = 35
@@ -246,13 +245,13 @@ class Unsubscribed:
     details: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [35, self.request_id] if self.details is None else [35, self.request_id, self.details]
 
 
 @dataclass(slots=True)
 class Event:
-    """The broker delivers what was published.
+    """The delivery of a publication to a subscriber.
 
     ``[EVENT, SUBSCRIBED.Subscription|id, PUBLISHED.Publication|id, Details|dict, PUBLISH.Arguments|list,
     PUBLISH.ArgumentsKw|dict]``, the last two optional; ``payload`` as in :class:`Publish`.
@@ -267,7 +266,7 @@ class Event:
     payload: bytes | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         message = [36, self.subscription_id, self.publication_id, self.details]
         if self.payload is not None:
             return [*message, self.payload]
@@ -279,7 +278,7 @@ class Event:
 
 @dataclass(slots=True)
 class Call:
-    """A caller calls a procedure.
+    """A caller's call of a procedure.
 
     ``[CALL, Request|id, Options|dict, Procedure|uri, Arguments|list, ArgumentsKw|dict]``, the last two
     optional. ``options["timeout"]`` is in milliseconds.
@@ -293,14 +292,14 @@ class Call:
     kwargs: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         message = [48, self.request_id, self.options, self.procedure]
         return _with_payload(message, self.args, self.kwargs)
 
 
 @dataclass(slots=True)
 class Cancel:
-    """A caller gives up a call: ``[CANCEL, CALL.Request|id, Options|dict]``.
+    """A caller's request to cancel a call: ``[CANCEL, CALL.Request|id, Options|dict]``.
 
     ``options["mode"]`` is ``"skip"``, ``"kill"`` or ``"killnowait"``.
     """
@@ -310,13 +309,13 @@ class Cancel:
     options: dict[str, Any]
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [49, self.request_id, self.options]
 
 
 @dataclass(slots=True)
 class Result:
-    """The dealer answers CALL.
+    """The result of a call, or one of its progressive results.
 
     ``[RESULT, CALL.Request|id, Details|dict, YIELD.Arguments|list, YIELD.ArgumentsKw|dict]``, the last two
     optional.
@@ -329,13 +328,13 @@ class Result:
     kwargs: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return _with_payload([50, self.request_id, self.details], self.args, self.kwargs)
 
 
 @dataclass(slots=True)
 class Register:
-    """A callee offers a procedure: ``[REGISTER, Request|id, Options|dict, Procedure|uri]``."""
+    """A callee's request to register a procedure: ``[REGISTER, Request|id, Options|dict, Procedure|uri]``."""
 
     code: ClassVar[int] = 64
     request_id: int
@@ -343,42 +342,42 @@ class Register:
     procedure: str
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [64, self.request_id, self.options, self.procedure]
 
 
 @dataclass(slots=True)
 class Registered:
-    """The dealer acknowledges REGISTER: ``[REGISTERED, REGISTER.Request|id, Registration|id]``."""
+    """The dealer's acknowledgement of REGISTER: ``[REGISTERED, REGISTER.Request|id, Registration|id]``."""
 
     code: ClassVar[int] = 65
     request_id: int
     registration_id: int
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [65, self.request_id, self.registration_id]
 
 
 @dataclass(slots=True)
 class Unregister:
-    """A callee withdraws a procedure: ``[UNREGISTER, Request|id, REGISTERED.Registration|id]``."""
+    """A request to end a registration: ``[UNREGISTER, Request|id, REGISTERED.Registration|id]``."""
 
     code: ClassVar[int] = 66
     request_id: int
     registration_id: int
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [66, self.request_id, self.registration_id]
 
 
 @dataclass(slots=True)
 class Unregistered:
-    """The dealer acknowledges UNREGISTER: ``[UNREGISTERED, UNREGISTER.Request|id]``.
+    """The dealer's acknowledgement of UNREGISTER: ``[UNREGISTERED, UNREGISTER.Request|id]``.
 
-    Where it revokes a registration, the request ID is 0 and ``details`` say which one and maybe why:
-    ``[UNREGISTERED, 0, Details|dict]``. Spec: Advanced Profile, "Registration Revocation".
+    If the dealer revokes a registration, the request ID is 0 and ``details`` has its ID and optionally a
+    reason: ``[UNREGISTERED, 0, Details|dict]``. Spec: Advanced Profile, "Registration Revocation".
     """
 
     code: ClassVar[int] = 67
@@ -386,13 +385,13 @@ class Unregistered:
     details: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [67, self.request_id] if self.details is None else [67, self.request_id, self.details]
 
 
 @dataclass(slots=True)
 class Invocation:
-    """The dealer asks a callee to run a procedure.
+    """The dealer's request to a callee to run a procedure.
 
     ``[INVOCATION, Request|id, REGISTERED.Registration|id, Details|dict, CALL.Arguments|list,
     CALL.ArgumentsKw|dict]``, the last two optional. ``details["timeout"]`` is in milliseconds.
@@ -406,27 +405,27 @@ class Invocation:
     kwargs: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         message = [68, self.request_id, self.registration_id, self.details]
         return _with_payload(message, self.args, self.kwargs)
 
 
 @dataclass(slots=True)
 class Interrupt:
-    """The dealer has a callee give up: ``[INTERRUPT, INVOCATION.Request|id, Options|dict]``."""
+    """The dealer's request to cancel an invocation: ``[INTERRUPT, INVOCATION.Request|id, Options|dict]``."""
 
     code: ClassVar[int] = 69
     request_id: int
     options: dict[str, Any]
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return [69, self.request_id, self.options]
 
 
 @dataclass(slots=True)
 class Yield:
-    """A callee answers INVOCATION.
+    """A callee's result of an invocation, or one of its progressive results.
 
     ``[YIELD, INVOCATION.Request|id, Options|dict, Arguments|list, ArgumentsKw|dict]``, the last two optional.
     """
@@ -438,12 +437,12 @@ class Yield:
     kwargs: dict[str, Any] | None = None
 
     def to_list(self) -> RawMessage:
-        """Return the message as it stands on the wire."""
+        """Return the message as the list that is serialized."""
         return _with_payload([70, self.request_id, self.options], self.args, self.kwargs)
 
 
 # fmt: off
-#: Any message.
+#: A message of any type.
 Message: TypeAlias = (
     Hello | Welcome | Abort | Challenge | Authenticate | Goodbye | Error
     | Publish | Published | Subscribe | Subscribed | Unsubscribe | Unsubscribed | Event
@@ -463,7 +462,7 @@ MESSAGES: Final[Mapping[int, type[Message]]] = {
 }
 # fmt: on
 
-#: Message type code to the name in the specification: ``48`` to ``"CALL"``.
+#: Message type code to name in the specification, such as ``48`` to ``"CALL"``.
 MESSAGE_NAMES: Final[Mapping[int, str]] = {
     code: message.__name__.upper() for code, message in MESSAGES.items()
 }

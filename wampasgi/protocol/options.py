@@ -1,4 +1,4 @@
-"""What the attributes of Options and Details must be that this router knows; others are let through unseen.
+"""Validation rules for the known attributes of Options and Details. Unknown ones pass unchecked.
 
 Spec: Basic Profile, "Messages"; the advanced features for their options.
 """
@@ -14,18 +14,21 @@ from wampasgi.protocol.ids import is_id
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an attribute of Options or Details must be: a type, and maybe a condition on its values."""
+    """The type and an optional condition that the value of an attribute must satisfy.
+
+    ``expected`` describes both in error messages.
+    """
 
     type: type
     expected: str
     accepts: Callable[[Any], bool] | None = None
 
     def holds(self, value: object) -> bool:
-        """Whether the attribute may have this value."""
+        """Return whether the attribute may have this value."""
         return type(value) is self.type and (self.accepts is None or self.accepts(value))
 
 
-#: The known attributes of one dict, by name.
+#: Attribute name to rule, for one Options or Details dict.
 Rules: TypeAlias = Mapping[str, Rule]
 
 

@@ -1,9 +1,9 @@
-"""From the list that a serializer decoded to a message, with every field checked.
+"""Parses the list that a serializer decoded into a message, and validates every field.
 
-Whatever breaks the specification raises :class:`~wampasgi.errors.RemoteProtocolError`, whose text names the
-message and the field, and shows at most a few characters of what the peer sent. A request whose URI breaks
-the URI rules raises :class:`~wampasgi.errors.InvalidURI`, which names that request: only it is refused.
-Attributes of Options and Details that are not known here are let through unseen.
+A violation of the specification raises :class:`~wampasgi.errors.RemoteProtocolError`. Its text names the
+message and the field and quotes at most a few characters of the peer's data. A request whose URI breaks the
+URI rules raises :class:`~wampasgi.errors.InvalidURI`, which names the request, because only that request is
+refused. Unknown attributes of Options and Details pass unchecked.
 
 Spec: Basic Profile, "Messages" and "Protocol Errors"; the advanced features for their options.
 """
@@ -37,61 +37,61 @@ from wampasgi.protocol.options import (
 from wampasgi.protocol.uris import MATCH_POLICIES, VALID_URIS, check_pattern
 from wampasgi.types import Match, RawMessage, URICheck
 
-_SHOWN: Final = 40
+_MAX_QUOTED: Final = 40
 
 
 _Parser: TypeAlias = Callable[[RawMessage, URICheck], Message]
 
 
 def parse(raw: object, uri_check: URICheck = "loose") -> Message:
-    """Make the message that ``raw``, a decoded list ``[code, ...]``, stands for.
+    """Parse ``raw``, a decoded list ``[code, ...]``, into a message.
 
-    The lists and dicts in it become those of the message, uncopied. ``uri_check`` is the policy for realms,
-    topics and procedures; reasons and error URIs are held to the loose rules, which alone are mandatory,
-    because they name nothing of this router's. Any type of message is read, whichever side sends it.
+    The message shares the lists and dicts of ``raw``. ``uri_check`` is the policy for realms, topics and
+    procedures. Reasons and error URIs only have to follow the loose rules, the mandatory ones, because they
+    name nothing on this router. Messages of all types are accepted, including those that only routers send.
     """
     if type(raw) is list and raw and type(raw[0]) is int and (parser := _PARSERS.get(raw[0])) is not None:
         return parser(raw, uri_check)
-    raise RemoteProtocolError(_why_no_message(raw))
+    raise RemoteProtocolError(_describe_invalid(raw))
 
 
-def _why_no_message(raw: object) -> str:
+def _describe_invalid(raw: object) -> str:
     if not isinstance(raw, list):
-        return f"a message must be a list, got {_kind(raw)}"
+        return f"a message must be a list, got {_type_name(raw)}"
     if not raw:
         return "a message must not be an empty list: it begins with the message type code"
     if type(raw[0]) is not int:
-        return f"a message type code must be an integer, got {_kind(raw[0])}"
-    return f"there is no message type with code {_shown(raw[0])}"
+        return f"a message type code must be an integer, got {_type_name(raw[0])}"
+    return f"there is no message type with code {_describe(raw[0])}"
 
 
-# What the texts say
+# Error messages
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     return type(value).__name__
 
 
-def _shown(value: object) -> str:
-    """Show a peer's value, shortened; containers by their type alone."""
+def _describe(value: object) -> str:
+    """Describe a peer's value. Long strings are truncated; containers are described by their type."""
     if isinstance(value, str):
-        return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r} and more"
+        return repr(value) if len(value) <= _MAX_QUOTED else f"{value[:_MAX_QUOTED]!r}... (truncated)"
     if isinstance(value, int):
-        # Decoders give 64 bits at most, but str() refuses far longer integers.
+        # Serializers return at most 64 bits, but callers may pass integers that are too long for str().
         return str(value) if value.bit_length() <= 64 else f"an integer of {value.bit_length()} bits"
-    return f"a {_kind(value)} with other content"
+    return f"a {_type_name(value)} with invalid content"
 
 
-def _wrong(field: str, expected: str, value: object, expected_type: type) -> RemoteProtocolError:
-    got = _shown(value) if type(value) is expected_type else _kind(value)
+def _field_error(field: str, expected: str, value: object, expected_type: type) -> RemoteProtocolError:
+    got = _describe(value) if type(value) is expected_type else _type_name(value)
     return RemoteProtocolError(f"{field} must be {expected}, got {got}")
 
 
-def _wrong_id(field: str, value: object) -> RemoteProtocolError:
-    return _wrong(field, "an ID, an integer from 1 to 2^53", value, int)
+def _id_error(field: str, value: object) -> RemoteProtocolError:
+    return _field_error(field, "an ID, an integer from 1 to 2^53", value, int)
 
 
-def _wrong_length(message: str, raw: RawMessage, least: int, most: int) -> RemoteProtocolError:
+def _length_error(message: str, raw: RawMessage, least: int, most: int) -> RemoteProtocolError:
     expected = str(least) if least == most else f"{least} to {most}"
     return RemoteProtocolError(f"{message} must have {expected} elements, got {len(raw)}")
 
@@ -101,41 +101,41 @@ def _wrong_length(message: str, raw: RawMessage, least: int, most: int) -> Remot
 
 def _check_length(message: str, raw: RawMessage, length: int) -> None:
     if len(raw) != length:
-        raise _wrong_length(message, raw, length, length)
+        raise _length_error(message, raw, length, length)
 
 
 def _payload(message: str, raw: RawMessage, head: int) -> tuple[list[Any] | None, dict[str, Any] | None]:
-    """Check the length and take Arguments and ArgumentsKw, which follow ``head`` elements."""
+    """Check the length and return Arguments and ArgumentsKw, which follow ``head`` elements."""
     length = len(raw) - head
     if length == 0:
         return None, None
     if length != 1 and length != 2:
-        raise _wrong_length(message, raw, head, head + 2)
+        raise _length_error(message, raw, head, head + 2)
     args = raw[head]
     if type(args) is not list:
-        raise _wrong(f"{message}.Arguments", "a list", args, list)
+        raise _field_error(f"{message}.Arguments", "a list", args, list)
     if length == 1:
         return args, None
     kwargs = raw[head + 1]
     if type(kwargs) is not dict or not _has_str_keys(kwargs):
-        raise _wrong_dict(f"{message}.ArgumentsKw", kwargs)
+        raise _dict_error(f"{message}.ArgumentsKw", kwargs)
     return args, kwargs
 
 
 def _id(field: str, value: object) -> int:
     if type(value) is int and 0 < value <= MAX_ID:
         return value
-    raise _wrong_id(field, value)
+    raise _id_error(field, value)
 
 
 def _str(field: str, value: object) -> str:
     if type(value) is str:
         return value
-    raise _wrong(field, "a string", value, str)
+    raise _field_error(field, "a string", value, str)
 
 
 def _has_str_keys(value: dict[Any, Any]) -> bool:
-    for key in value:  # noqa: SIM110 (a generator costs more than the keys)
+    for key in value:  # noqa: SIM110 (a generator would take longer than the loop)
         if type(key) is not str:
             return False
     return True
@@ -144,18 +144,17 @@ def _has_str_keys(value: dict[Any, Any]) -> bool:
 def _dict(field: str, value: object) -> dict[str, Any]:
     if type(value) is dict and _has_str_keys(value):
         return value
-    raise _wrong_dict(field, value)
+    raise _dict_error(field, value)
 
 
-def _wrong_dict(field: str, value: object) -> RemoteProtocolError:
-    return _wrong(field, "a dict with strings as keys", value, dict)
+def _dict_error(field: str, value: object) -> RemoteProtocolError:
+    return _field_error(field, "a dict with strings as keys", value, dict)
 
 
 def _attributes(field: str, value: object, rules: Rules) -> dict[str, Any]:
-    """Take Options or Details, and hold the attributes that are known against their rules.
+    """Return Options or Details after checking the known attributes against their rules.
 
-    A known one that is null, as JavaScript's clients write what they leave undefined, is as if it were
-    absent.
+    A known attribute that is null counts as absent, because JavaScript clients send null for undefined.
     """
     attributes = _dict(field, value)
     if None in attributes.values():
@@ -167,31 +166,31 @@ def _attributes(field: str, value: object, rules: Rules) -> dict[str, Any]:
     for name, attribute in attributes.items():
         rule = rules.get(name)
         if rule is not None and not rule.holds(attribute):
-            raise _wrong(f"{field}.{name}", rule.expected, attribute, rule.type)
+            raise _field_error(f"{field}.{name}", rule.expected, attribute, rule.type)
     return attributes
 
 
-def _wrong_request_uri(
+def _request_uri_error(
     field: str, value: object, code: int, request_id: int, uri_check: URICheck
 ) -> RemoteProtocolError:
     uri = _str(field, value)
-    return _invalid_uri(field, uri, uri_check, request_type=code, request_id=request_id)
+    return _uri_error(field, uri, uri_check, request_type=code, request_id=request_id)
 
 
 def _request_pattern(
     field: str, raw: RawMessage, options: dict[str, Any], request_id: int, uri_check: URICheck
 ) -> str:
-    """Take the topic of SUBSCRIBE or procedure of REGISTER, which ``options.match`` may make a pattern."""
+    """Return the topic of SUBSCRIBE or procedure of REGISTER after checking it for ``options.match``."""
     code, uri = raw[0], _str(field, raw[3])
     match = options.get("match", "exact") if options else "exact"
-    # Of a policy that nobody knows, whoever answers it can say more than that its URI looks wrong.
+    # An unknown match policy gets the most lenient check, because a later stage reports it more precisely.
     policy = cast("Match", match) if match in MATCH_POLICIES else "wildcard"
     if check_pattern(uri, policy, uri_check):
         return uri
-    raise _invalid_uri(field, uri, uri_check, request_type=code, request_id=request_id)
+    raise _uri_error(field, uri, uri_check, request_type=code, request_id=request_id)
 
 
-def _invalid_uri(
+def _uri_error(
     field: str,
     uri: str,
     uri_check: URICheck,
@@ -200,18 +199,18 @@ def _invalid_uri(
     request_id: int | None = None,
 ) -> InvalidURI:
     return InvalidURI(
-        f"{field} is not a valid URI by the {uri_check} rules, got {_shown(uri)}",
+        f"{field} is not a valid URI by the {uri_check} rules, got {_describe(uri)}",
         request_type=request_type,
         request_id=request_id,
     )
 
 
 def _uri(field: str, value: object) -> str:
-    """Take a reason or error URI."""
+    """Return a reason or error URI after checking it."""
     uri = _str(field, value)
     if VALID_URIS["loose"][uri]:
         return uri
-    raise _wrong(field, "a URI", uri, str)
+    raise _field_error(field, "a URI", uri, str)
 
 
 _CLIENT_ROLES: Final = ("publisher", "subscriber", "caller", "callee")
@@ -222,7 +221,7 @@ def _check_client_roles(details: dict[str, Any]) -> None:
     announced = [role for role in _CLIENT_ROLES if role in roles]
     if not announced:
         raise RemoteProtocolError(
-            "HELLO.Details.roles must have one or more of publisher, subscriber, caller, callee"
+            "HELLO.Details.roles must contain at least one of publisher, subscriber, caller, callee"
         )
     for role in announced:
         attributes = _dict(f"HELLO.Details.roles.{role}", roles[role])
@@ -239,7 +238,7 @@ def _hello(raw: RawMessage, uri_check: URICheck) -> Message:
     _check_client_roles(details)
     realm = _str("HELLO.Realm", raw[1])
     if not VALID_URIS[uri_check][realm]:
-        raise _invalid_uri("HELLO.Realm", realm, uri_check)
+        raise _uri_error("HELLO.Realm", realm, uri_check)
     return messages.Hello(realm, details)
 
 
@@ -271,7 +270,7 @@ def _goodbye(raw: RawMessage, _: URICheck) -> Message:
     return messages.Goodbye(_dict("GOODBYE.Details", raw[1]), _uri("GOODBYE.Reason", raw[2]))
 
 
-#: The requests that can fail; CANCEL has no answer of its own.
+#: The requests that ERROR can answer. CANCEL has no answer of its own.
 _ANSWERED_BY_ERROR: Final = frozenset(
     request.code
     for request in (
@@ -290,7 +289,9 @@ def _error(raw: RawMessage, _: URICheck) -> Message:
     args, kwargs = _payload("ERROR", raw, 5)
     request_type = raw[1]
     if type(request_type) is not int or request_type not in _ANSWERED_BY_ERROR:
-        raise _wrong("ERROR.REQUEST.Type", "the code of a request that ERROR answers", request_type, int)
+        raise _field_error(
+            "ERROR.REQUEST.Type", "the code of a request that ERROR answers", request_type, int
+        )
     request_id = _id("ERROR.REQUEST.Request", raw[2])
     details = _attributes("ERROR.Details", raw[3], PASSTHRU_RULES)
     return messages.Error(request_type, request_id, details, _uri("ERROR.Error", raw[4]), args, kwargs)
@@ -302,7 +303,7 @@ def _error(raw: RawMessage, _: URICheck) -> Message:
 def _event_payload(
     message: str, raw: RawMessage, attributes_at: int
 ) -> tuple[list[Any] | None, dict[str, Any] | None, bytes | None]:
-    """Take Arguments and ArgumentsKw, or the bytes in their place that Options or Details call encoded."""
+    """Return Arguments, ArgumentsKw and the encoded payload, which replaces both if ``enc_algo`` is set."""
     if len(raw) == 5 and type(raw[4]) is bytes:
         attributes = raw[attributes_at]
         if type(attributes) is dict and "enc_algo" in attributes:
@@ -310,19 +311,19 @@ def _event_payload(
     return *_payload(message, raw, 4), None
 
 
-# CALL, PUBLISH and YIELD are checked in line, because they are nearly all that a busy router reads: a call
-# for each field would double the time.
+# CALL, PUBLISH and YIELD are checked inline: they are most of the messages that a busy router receives, and a
+# function call per field would double the time.
 def _publish(raw: RawMessage, uri_check: URICheck) -> Message:
     args, kwargs, payload = (
         (raw[4], None, None) if len(raw) == 5 and type(raw[4]) is list else _event_payload("PUBLISH", raw, 2)
     )
     request_id, options, topic = raw[1], raw[2], raw[3]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
-        raise _wrong_id("PUBLISH.Request", request_id)
+        raise _id_error("PUBLISH.Request", request_id)
     if options or type(options) is not dict:
         options = _attributes("PUBLISH.Options", options, PUBLISH_RULES)
     if type(topic) is not str or not VALID_URIS[uri_check][topic]:
-        error = _wrong_request_uri("PUBLISH.Topic", topic, 16, request_id, uri_check)
+        error = _request_uri_error("PUBLISH.Topic", topic, 16, request_id, uri_check)
         if isinstance(error, InvalidURI):
             error.expects_answer = options.get("acknowledge", False)
         raise error
@@ -356,11 +357,11 @@ def _call(raw: RawMessage, uri_check: URICheck) -> Message:
         args, kwargs = _payload("CALL", raw, 4)
         request_id, options, procedure = raw[1:4]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
-        raise _wrong_id("CALL.Request", request_id)
+        raise _id_error("CALL.Request", request_id)
     if options or type(options) is not dict:
         options = _attributes("CALL.Options", options, CALL_RULES)
     if type(procedure) is not str or not VALID_URIS[uri_check][procedure]:
-        raise _wrong_request_uri("CALL.Procedure", procedure, 48, request_id, uri_check)
+        raise _request_uri_error("CALL.Procedure", procedure, 48, request_id, uri_check)
     return messages.Call(request_id, options, procedure, args, kwargs)
 
 
@@ -406,14 +407,14 @@ def _yield(raw: RawMessage, _: URICheck) -> Message:
         args, kwargs = _payload("YIELD", raw, 3)
         request_id, options = raw[1:3]
     if type(request_id) is not int or not 0 < request_id <= MAX_ID:
-        raise _wrong_id("YIELD.Request", request_id)
+        raise _id_error("YIELD.Request", request_id)
     if options or type(options) is not dict:
         options = _attributes("YIELD.Options", options, YIELD_RULES)
     return messages.Yield(request_id, options, args, kwargs)
 
 
-def _ids(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
-    """Make the parser of a message that has nothing but IDs."""
+def _id_parser(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
+    """Return a parser for a message whose fields are all IDs."""
 
     def parse_ids(raw: RawMessage, _: URICheck) -> Message:
         _check_length(name, raw, 1 + len(fields))
@@ -422,21 +423,21 @@ def _ids(message: Callable[..., Message], name: str, *fields: str) -> _Parser:
     return parse_ids
 
 
-def _ended(
+def _acknowledgement_parser(
     message: type[messages.Unsubscribed] | type[messages.Unregistered], name: str, rules: Rules
 ) -> _Parser:
-    """Make the parser of a message that answers a request or, with the request ID 0, tells of a revocation.
+    """Return a parser for a message that acknowledges a request or, with request ID 0, revokes.
 
     Spec: Advanced Profile, "Subscription Revocation" and "Registration Revocation".
     """
-    acknowledged = _ids(message, name, "Request")
+    acknowledged = _id_parser(message, name, "Request")
 
-    def parse_ended(raw: RawMessage, uri_check: URICheck) -> Message:
+    def parse_acknowledgement(raw: RawMessage, uri_check: URICheck) -> Message:
         if len(raw) == 3 and type(raw[1]) is int and raw[1] == 0:
             return message(0, _attributes(f"{name}.Details", raw[2], rules))
         return acknowledged(raw, uri_check)
 
-    return parse_ended
+    return parse_acknowledgement
 
 
 _PARSERS: Final[Mapping[int, _Parser]] = {
@@ -448,19 +449,19 @@ _PARSERS: Final[Mapping[int, _Parser]] = {
     6: _goodbye,
     8: _error,
     16: _publish,
-    17: _ids(messages.Published, "PUBLISHED", "Request", "Publication"),
+    17: _id_parser(messages.Published, "PUBLISHED", "Request", "Publication"),
     32: _subscribe,
-    33: _ids(messages.Subscribed, "SUBSCRIBED", "Request", "Subscription"),
-    34: _ids(messages.Unsubscribe, "UNSUBSCRIBE", "Request", "Subscription"),
-    35: _ended(messages.Unsubscribed, "UNSUBSCRIBED", UNSUBSCRIBED_RULES),
+    33: _id_parser(messages.Subscribed, "SUBSCRIBED", "Request", "Subscription"),
+    34: _id_parser(messages.Unsubscribe, "UNSUBSCRIBE", "Request", "Subscription"),
+    35: _acknowledgement_parser(messages.Unsubscribed, "UNSUBSCRIBED", UNSUBSCRIBED_RULES),
     36: _event,
     48: _call,
     49: _cancel,
     50: _result,
     64: _register,
-    65: _ids(messages.Registered, "REGISTERED", "Request", "Registration"),
-    66: _ids(messages.Unregister, "UNREGISTER", "Request", "Registration"),
-    67: _ended(messages.Unregistered, "UNREGISTERED", UNREGISTERED_RULES),
+    65: _id_parser(messages.Registered, "REGISTERED", "Request", "Registration"),
+    66: _id_parser(messages.Unregister, "UNREGISTER", "Request", "Registration"),
+    67: _acknowledgement_parser(messages.Unregistered, "UNREGISTERED", UNREGISTERED_RULES),
     68: _invocation,
     69: _interrupt,
     70: _yield,

@@ -1,6 +1,6 @@
-"""The request IDs of one client, as a router checks them.
+"""The router's check of a client's request IDs.
 
-Spec: Basic Profile, "IDs": the IDs of requests are incremented by 1 beginning with 1, for each direction.
+Spec: Basic Profile, "IDs": request IDs start with 1 and are incremented by 1, separately for each direction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from wampasgi.errors import RemoteProtocolError
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Call, Publish, Register, Subscribe, Unregister, Unsubscribe
 
-#: Requests whose IDs are one sequence for each client.
+#: The type codes of the requests that share one ID sequence per client.
 SEQUENTIAL: Final = frozenset(
     message.code for message in (Publish, Subscribe, Unsubscribe, Call, Register, Unregister)
 )
@@ -26,7 +26,7 @@ class RequestSequence:
         self._expected = SequentialIds()
 
     def check(self, request_id: int | None) -> None:
-        """Take the ID of the next request; raises RemoteProtocolError if another one comes next."""
+        """Advance the sequence. Raises RemoteProtocolError if ``request_id`` is not the next ID."""
         expected = self._expected.next()
         if request_id != expected:
-            raise RemoteProtocolError(f"request id {request_id} is out of sequence: {expected} comes next")
+            raise RemoteProtocolError(f"request ID {request_id} is out of sequence, expected {expected}")

@@ -1,4 +1,4 @@
-"""The lifecycle of a session as the router sees it, in one table.
+"""The state machine of a session, from the router's point of view, as one table.
 
 Spec: Basic Profile, "Sessions" (the state chart) and "Protocol Errors".
 """
@@ -15,29 +15,30 @@ from wampasgi.protocol.messages import MESSAGE_NAMES, MESSAGES, Message
 
 
 class SessionState(IntEnum):
-    """Where a session stands.
+    """The state of a session.
 
-    An ``IntEnum``, as :class:`Direction` is one: other members compute their hash in Python, each time.
+    This and :class:`Direction` are ``IntEnum`` classes because members of other enums compute their hash in
+    Python on each lookup.
     """
 
     CLOSED = 0
-    """No session: before HELLO, after GOODBYE both ways, after ABORT while it was opened."""
+    """No session: before HELLO, after both GOODBYEs, and after an ABORT that ended the handshake."""
     ESTABLISHING = 1
-    """HELLO or AUTHENTICATE was received; WELCOME, CHALLENGE or ABORT is due."""
+    """HELLO or AUTHENTICATE was received. The router must send WELCOME, CHALLENGE or ABORT."""
     CHALLENGING = 2
     """CHALLENGE was sent."""
     ESTABLISHED = 3
     """WELCOME was sent."""
     SHUTTING_DOWN = 4
-    """We sent GOODBYE; whatever is received before the peer's is ignored."""
+    """The router sent GOODBYE and ignores all messages until the peer's GOODBYE."""
     CLOSING = 5
-    """We received GOODBYE and owe ours."""
+    """GOODBYE was received. The router must answer it."""
     FAILED = 6
-    """We sent ABORT for what the peer did; nothing that it sends is looked at."""
+    """The router sent ABORT and ignores all further messages."""
 
 
 class Direction(IntEnum):
-    """Which way a message goes, seen from the router."""
+    """The direction of a message, from the router's point of view."""
 
     RECEIVED = 0
     SENT = 1
@@ -52,11 +53,11 @@ _ESTABLISHING, _CHALLENGING = SessionState.ESTABLISHING, SessionState.CHALLENGIN
 _ESTABLISHED = SessionState.ESTABLISHED
 _SHUTTING_DOWN, _CLOSING = SessionState.SHUTTING_DOWN, SessionState.CLOSING
 
-_OPENING: Final = frozenset(
+_OPENING_CODES: Final = frozenset(
     message.code for message in (messages.Hello, messages.Welcome, messages.Challenge, messages.Authenticate)
 )
 
-#: What a client sends in a session, GOODBYE and ABORT aside.
+#: The messages that a client sends during a session, except GOODBYE and ABORT.
 _CLIENT_MESSAGES: Final = (
     messages.Publish,
     messages.Subscribe,
@@ -69,7 +70,7 @@ _CLIENT_MESSAGES: Final = (
     messages.Error,
 )
 
-#: What the router sends in a session, GOODBYE and ABORT aside.
+#: The messages that the router sends during a session, except GOODBYE and ABORT.
 _ROUTER_MESSAGES: Final = (
     messages.Published,
     messages.Subscribed,
@@ -84,13 +85,13 @@ _ROUTER_MESSAGES: Final = (
 )
 
 
-def _staying(state: SessionState, direction: Direction, of: Iterable[type[Message]]) -> _Table:
+def _self_transitions(state: SessionState, direction: Direction, of: Iterable[type[Message]]) -> _Table:
     return {(state, direction, message.code): state for message in of}
 
 
 _TRANSITIONS: Final[_Table] = {
     (_CLOSED, _RECEIVED, messages.Hello.code): _ESTABLISHING,
-    # A client that gives up before it began: ABORT is never replied to.
+    # The client gave up before HELLO. ABORT is never answered.
     (_CLOSED, _RECEIVED, messages.Abort.code): _CLOSED,
     (_CLOSED, _SENT, messages.Abort.code): _FAILED,
     #
@@ -99,38 +100,38 @@ _TRANSITIONS: Final[_Table] = {
     (_ESTABLISHING, _SENT, messages.Abort.code): _CLOSED,
     (_ESTABLISHING, _RECEIVED, messages.Abort.code): _CLOSED,
     #
-    # The answer is examined as HELLO was: WELCOME, ABORT or one more CHALLENGE follows.
+    # As after HELLO, the router sends WELCOME, ABORT or another CHALLENGE.
     (_CHALLENGING, _RECEIVED, messages.Authenticate.code): _ESTABLISHING,
     (_CHALLENGING, _RECEIVED, messages.Abort.code): _CLOSED,
     (_CHALLENGING, _SENT, messages.Abort.code): _CLOSED,
     #
-    **_staying(_ESTABLISHED, _RECEIVED, _CLIENT_MESSAGES),
-    **_staying(_ESTABLISHED, _SENT, _ROUTER_MESSAGES),
+    **_self_transitions(_ESTABLISHED, _RECEIVED, _CLIENT_MESSAGES),
+    **_self_transitions(_ESTABLISHED, _SENT, _ROUTER_MESSAGES),
     (_ESTABLISHED, _RECEIVED, messages.Goodbye.code): _CLOSING,
     (_ESTABLISHED, _RECEIVED, messages.Abort.code): _CLOSED,
     (_ESTABLISHED, _SENT, messages.Goodbye.code): _SHUTTING_DOWN,
     (_ESTABLISHED, _SENT, messages.Abort.code): _FAILED,
     #
-    **_staying(_SHUTTING_DOWN, _RECEIVED, MESSAGES.values()),
+    **_self_transitions(_SHUTTING_DOWN, _RECEIVED, MESSAGES.values()),
     (_SHUTTING_DOWN, _RECEIVED, messages.Goodbye.code): _CLOSED,
     (_SHUTTING_DOWN, _RECEIVED, messages.Abort.code): _CLOSED,
     (_SHUTTING_DOWN, _SENT, messages.Abort.code): _FAILED,
     #
-    # What was under way before GOODBYE may still go out; the client ignores it.
-    **_staying(_CLOSING, _SENT, _ROUTER_MESSAGES),
+    # Messages that were queued before GOODBYE may still be sent. The client ignores them.
+    **_self_transitions(_CLOSING, _SENT, _ROUTER_MESSAGES),
     (_CLOSING, _RECEIVED, messages.Abort.code): _CLOSED,
     (_CLOSING, _SENT, messages.Goodbye.code): _CLOSED,
     (_CLOSING, _SENT, messages.Abort.code): _FAILED,
     #
-    **_staying(_FAILED, _RECEIVED, MESSAGES.values()),
+    **_self_transitions(_FAILED, _RECEIVED, MESSAGES.values()),
 }
 
 
 def next_state(state: SessionState, direction: Direction, message_code: int) -> SessionState:
-    """Return the state after a message, whose code is that of a known type.
+    """Return the state after a message. ``message_code`` must be a known type code.
 
-    What the table does not have is a violation: RemoteProtocolError for a message received,
-    LocalProtocolError for one to be sent.
+    A message that the table does not allow raises RemoteProtocolError if it was received and
+    LocalProtocolError if it was to be sent.
     """
     try:
         return _TRANSITIONS[state, direction, message_code]
@@ -139,19 +140,19 @@ def next_state(state: SessionState, direction: Direction, message_code: int) -> 
     name = MESSAGE_NAMES[message_code]
     if direction is Direction.SENT:
         raise LocalProtocolError(f"{name} must not be sent while the session is {state.name}")
-    raise RemoteProtocolError(f"received {name} {_when(state, message_code)}")
+    raise RemoteProtocolError(f"received {name} {_describe_situation(state, message_code)}")
 
 
-def _when(state: SessionState, message_code: int) -> str:
-    """Say why this message is not received in this state."""
+def _describe_situation(state: SessionState, message_code: int) -> str:
+    """Describe the situation in which the message is not allowed."""
     if state is SessionState.CHALLENGING:
-        return "before the session was established: AUTHENTICATE has to answer CHALLENGE"
+        return "before the session was established: CHALLENGE must be answered with AUTHENTICATE"
     if state is SessionState.CLOSING:
         return "after GOODBYE"
     if state is SessionState.ESTABLISHED:
-        return "after the session was established" if message_code in _OPENING else "from a client"
+        return "after the session was established" if message_code in _OPENING_CODES else "from a client"
     return "before the session was established"
 
 
-#: The messages of a client that leave an established session as it is: nearly all there are.
+#: The type codes of client messages that do not change the state of an established session.
 STAYING: Final = frozenset(message.code for message in _CLIENT_MESSAGES)

@@ -1,4 +1,4 @@
-"""Points in time as RFC 3339 writes them.
+"""RFC 3339 timestamps.
 
 Spec: Advanced Profile, "Event History".
 """
@@ -16,9 +16,9 @@ _RFC3339: Final = re.compile(
 
 
 def nanoseconds(timestamp: str) -> int | None:
-    """Return the nanoseconds from 1970, UTC, to a timestamp, None where it is none by RFC 3339.
+    """Return a timestamp in nanoseconds since 1970-01-01 UTC, or None if it is not valid RFC 3339.
 
-    A 60th second, a leap second, is the beginning of the next minute.
+    A leap second (second 60) counts as the first second of the next minute.
     """
     found = _RFC3339.fullmatch(timestamp)
     if found is None:
@@ -34,6 +34,6 @@ def nanoseconds(timestamp: str) -> int | None:
         if int(offset_hours) > 23 or int(offset_minutes) > 59:
             return None
         offset = (int(offset_hours) * 60 + int(offset_minutes)) * 60 * (1 if sign == "+" else -1)
-    # What is finer than nanoseconds no clock here tells.
+    # The fraction is truncated to nanoseconds, the resolution of the clock.
     seconds = timegm((year, month, day, hour, minute, second)) - offset
     return seconds * 10**9 + int((fraction or "")[:9].ljust(9, "0"))

@@ -1,4 +1,4 @@
-"""How long the URIs of requests may be. The specification sets no bound; memory does."""
+"""Limits on URIs in requests. The specification has none, but long URIs and patterns cost memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 from wampasgi.errors import INVALID_URI, InvalidURI, WAMPError
 from wampasgi.protocol.messages import Call, Hello, Message, Publish, Register, Subscribe
 
-#: Components of a wildcard pattern of a client's. Each takes a couple of hundred bytes to look up.
+#: The most components that a client's wildcard pattern may have. Each takes a few hundred bytes of memory.
 MOST_COMPONENTS: Final = 32
 
-#: Where the URI stands that names something of the router's, by message code.
+#: Message type code to the field with the URI of a realm, topic or procedure.
 _FIELDS: Final = {
     Hello.code: "realm",
     Publish.code: "topic",
@@ -21,7 +21,7 @@ _FIELDS: Final = {
 
 
 def check_uri_length(message: Message, limit: int) -> None:
-    """Raise InvalidURI for a realm, topic or procedure of more than ``limit`` characters."""
+    """Raise InvalidURI if the realm, topic or procedure has more than ``limit`` characters."""
     field = _FIELDS.get(message.code)
     if field is None or len(uri := getattr(message, field)) <= limit:
         return
@@ -37,9 +37,9 @@ def check_uri_length(message: Message, limit: int) -> None:
 
 
 def check_components(uri: str, match: str) -> None:
-    """Raise WAMPError ``wamp.error.invalid_uri`` for a wildcard pattern of too many components."""
+    """Raise WAMPError ``wamp.error.invalid_uri`` if a wildcard pattern has too many components."""
     if match == "wildcard" and (components := uri.count(".") + 1) > MOST_COMPONENTS:
         raise WAMPError(
             INVALID_URI,
-            f"a wildcard pattern may have {MOST_COMPONENTS} components, this one has {components}",
+            f"a wildcard pattern may have at most {MOST_COMPONENTS} components, got {components}",
         )

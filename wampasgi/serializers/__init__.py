@@ -1,6 +1,6 @@
-"""Messages as text or bytes, and the WebSocket subprotocols that carry them.
+"""The serializers for messages and the WebSocket subprotocols that use them.
 
-The serializer of CBOR is in a module of its own, :mod:`wampasgi.serializers.cbor`, which needs cbor2.
+The CBOR serializer is not exported here, because :mod:`wampasgi.serializers.cbor` needs cbor2.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which serializers there are: those that come with the framework, and those of its users."""
+"""Lookup of built-in serializers, and checks of custom ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from wampasgi.serializers.json import JSON, JSONSerializer
 from wampasgi.serializers.msgpack import MSGPACK, MsgPackSerializer
 from wampasgi.types import RawMessage
 
-# What a WebSocket subprotocol may be written with (RFC 6455, section 4.1), and no second suffix.
+# The characters that a WebSocket subprotocol may have (RFC 6455, section 4.1), without the batched suffix.
 _NAME: Final = re.compile(r"(?!.*\.batched$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def installed() -> list[Serializer]:
-    """All serializers that come with the framework and whose packages are installed."""
+    """Return the built-in serializers whose packages are installed."""
     found: list[Serializer] = [JSON, MSGPACK]
     try:
         found.append(_cbor())
@@ -26,15 +26,15 @@ def installed() -> list[Serializer]:
 
 
 def chosen(given: Serializer | str) -> Serializer:
-    """The serializer that an application is given, by itself or by its name.
+    """Return the serializer for a serializer object or the name of a built-in one.
 
-    Raises ConfigurationError for a name that is unknown or whose package is missing, and for an object that
-    is no serializer.
+    Raises ConfigurationError if the name is unknown, if its package is missing or if the object is not a
+    serializer.
     """
-    return _named(given) if isinstance(given, str) else _checked(given)
+    return _find_builtin(given) if isinstance(given, str) else _wrap(given)
 
 
-def _named(name: str) -> Serializer:
+def _find_builtin(name: str) -> Serializer:
     if name == "cbor":
         try:
             return _cbor()
@@ -46,7 +46,7 @@ def _named(name: str) -> Serializer:
         if serializer.name == name:
             return serializer
     raise ConfigurationError(
-        f"there is no serializer {name!r}: name 'json', 'msgpack' or 'cbor', or give one of your own"
+        f"unknown serializer {name!r}: use 'json', 'msgpack', 'cbor' or a serializer object"
     )
 
 
@@ -56,8 +56,8 @@ def _cbor() -> Serializer:
     return CBORSerializer()
 
 
-def _checked(serializer: Serializer) -> Serializer:
-    """Take a user's serializer, whose exceptions then are those of the framework's."""
+def _wrap(serializer: Serializer) -> Serializer:
+    """Validate a custom serializer and wrap it so that it raises only the documented exceptions."""
     if type(serializer) in (JSONSerializer, MsgPackSerializer):
         return serializer
     for attribute, kind in (("name", str), ("binary", bool)):
@@ -70,14 +70,14 @@ def _checked(serializer: Serializer) -> Serializer:
             raise ConfigurationError(f"the serializer {serializer!r} needs the method {method!r}")
     if _NAME.fullmatch(serializer.name) is None:
         raise ConfigurationError(
-            f"the serializer {serializer!r} is named {serializer.name!r}: the name is part of a WebSocket "
-            "subprotocol's, so it takes letters, digits and -._ alone, and must not end with '.batched'"
+            f"the serializer {serializer!r} has the invalid name {serializer.name!r}: it is part of a "
+            "WebSocket subprotocol, so use only letters, digits and -._, and no suffix '.batched'"
         )
-    return _Checked(serializer)
+    return _CheckedSerializer(serializer)
 
 
-class _Checked:
-    """A serializer that raises nothing but what the protocol of serializers has."""
+class _CheckedSerializer:
+    """A wrapper that raises only the exceptions that the Serializer protocol documents."""
 
     def __init__(self, serializer: Serializer) -> None:
         self._serializer = serializer
@@ -90,18 +90,18 @@ class _Checked:
         except UnserializableValue:
             raise
         except Exception as error:
-            raise UnserializableValue(f"{self.name} cannot carry the message: {error}") from error
+            raise UnserializableValue(f"{self.name} cannot serialize the message: {error}") from error
         if not isinstance(encoded, bytes if self.binary else str):
             expected = "bytes" if self.binary else "str"
             raise UnserializableValue(
-                f"the serializer {self.name!r} returned {type(encoded).__name__}: its messages are {expected}"
+                f"the serializer {self.name!r} must return {expected}, got {type(encoded).__name__}"
             )
         return encoded
 
     def decode(self, data: Encoded) -> object:
         if isinstance(data, str) is self.binary:
             expected, got = ("binary", "text") if self.binary else ("text", "binary")
-            raise RemoteProtocolError(f"{self.name} messages are {expected}, this one is {got}")
+            raise RemoteProtocolError(f"{self.name} messages must be {expected}, got {got}")
         try:
             return self._serializer.decode(data)
         except RemoteProtocolError:

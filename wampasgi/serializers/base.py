@@ -1,4 +1,4 @@
-"""What a serializer is, and what every one of them does alike."""
+"""The Serializer protocol and code that all serializers share."""
 
 from __future__ import annotations
 
@@ -14,45 +14,46 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.types import RawMessage
 
-#: One serialized message, or one WebSocket message: text or bytes, as the serializer has it.
+#: A serialized message or a WebSocket message: text or bytes, depending on the serializer.
 Encoded: TypeAlias = str | bytes
 
 
 class Serializer(Protocol):
-    """Turns messages into text or bytes, and back.
+    """Converts messages to text or bytes and back.
 
-    What decodes can be encoded again, by this serializer or another, so that no message which one peer sends
-    fails on its way to the next; the one exception are strings that JSON takes for binary data.
+    All serializers can encode every message that one of them decoded, so that the router can forward it. The
+    only exceptions are strings that JSON would read as binary data.
     """
 
     @property
     def name(self) -> str:
-        """The name within the subprotocol's: ``"json"`` of ``wamp.2.json``."""
+        """The name of the serializer in the subprotocol: ``"json"`` for ``wamp.2.json``."""
 
     @property
     def binary(self) -> bool:
-        """Whether messages are bytes, in binary WebSocket messages; otherwise they are text."""
+        """Whether messages are bytes and sent in binary WebSocket messages; otherwise they are text."""
 
     def encode(self, message: RawMessage) -> Encoded:
         """Serialize a message.
 
-        Raises UnserializableValue for a value that this format cannot carry.
+        Raises UnserializableValue for a value that this format does not support.
         """
 
     def decode(self, data: Encoded) -> object:
-        """Read what a peer sent; whether it is a message is for ``parse`` to say.
+        """Deserialize data from a peer. The result is not validated; see ``wampasgi.protocol.parsing``.
 
-        Raises RemoteProtocolError for anything malformed.
+        Raises RemoteProtocolError for malformed data.
         """
 
 
 def plain(value: object) -> object:
-    """Turn a value that no codec knows into one that they do, or into parts that come here in their turn.
+    """Convert a value that codecs do not support to one that they do.
 
-    Pydantic models are dumped by alias, and keep ``bytes`` as they are; dataclasses become dicts of their
-    public fields; sets, deques and named tuples lists; other mappings dicts. ``Decimal``, ``Path``,
-    ``timedelta`` and the rest become what pydantic makes of them in JSON. (What the codecs know, datetimes,
-    UUIDs and enums, they write alike.) TypeError, or what the value's own code raises, for anything else.
+    Codecs call this again for unsupported values inside the result. Pydantic models are dumped by alias with
+    their ``bytes`` unchanged. Dataclasses become dicts of their public fields, sets, deques and named tuples
+    become lists, other mappings become dicts. ``Decimal``, ``Path``, ``timedelta`` and others become their
+    JSON representation in pydantic. (All codecs write datetimes, UUIDs and enums alike, without this
+    function.) Raises TypeError for other values, and any exception of the value's own code.
     """
     if isinstance(value, BaseModel):
         return value.model_dump(by_alias=True)
@@ -68,39 +69,39 @@ def plain(value: object) -> object:
     try:
         return to_jsonable_python(value)
     except PydanticSerializationError as error:
-        raise TypeError(f"there is no plain value for the type {type(value).__qualname__}") from error
+        raise TypeError(f"values of the type {type(value).__qualname__} cannot be serialized") from error
 
 
-# As deep as it writes.
-_DEEPEST: Final = 255
+# The maximum depth that ormsgpack writes.
+_MAX_DEPTH: Final = 255
 
-#: How many containers a message may have before its depth is measured.
+#: The number of containers up to which a message cannot be nested too deeply.
 SHALLOW = 200
 
 
 def check_depth(decoded: object, containers: int) -> None:
-    """Raise RemoteProtocolError for a message nested so deeply that no serializer could write it again.
+    """Raise RemoteProtocolError if a message is nested too deeply for serializers to write it again.
 
-    Codecs read four times as deep as they write. ``containers`` is at least the number of lists and dicts:
-    only where so many could be nested too deeply is it tried.
+    Codecs read messages four times as deep as they can write. ``containers`` is an upper bound for the number
+    of lists and dicts; messages with few of them are not checked.
     """
     if containers > SHALLOW:
         try:
-            # One level less than it writes is what JSON does, whose codec takes much more memory to try.
+            # JSON allows one level less than MessagePack, but checking with its codec takes much more memory.
             ormsgpack.packb([decoded])
         except TypeError as error:
             raise RemoteProtocolError(f"the message is nested too deeply: {error}") from error
 
 
 def check_nesting(decoded: object, depth: int) -> None:
-    """Raise RemoteProtocolError for a message whose lists and dicts are nested more than ``depth`` deep."""
+    """Raise RemoteProtocolError if a message has more than ``depth`` levels of lists and dicts."""
     probe = decoded
-    for _ in range(_DEEPEST - depth):
+    for _ in range(_MAX_DEPTH - depth):
         probe = [probe]
     try:
-        # The codec has a depth of its own, and measures in a hundredth of the time that a loop here would
-        # take. What else it does not like of a message is not asked here.
-        ormsgpack.packb(probe, _nothing, ormsgpack.OPT_NON_STR_KEYS)
+        # The codec has a fixed maximum depth and takes a hundredth of the time of a loop in Python. Its other
+        # errors are not relevant here.
+        ormsgpack.packb(probe, _replace_with_nil, ormsgpack.OPT_NON_STR_KEYS)
     except TypeError as error:
         if "ecursion" in str(error):
             raise RemoteProtocolError(
@@ -108,5 +109,5 @@ def check_nesting(decoded: object, depth: int) -> None:
             ) from error
 
 
-def _nothing(value: object) -> None:
-    """Stand in for what the codec does not know."""
+def _replace_with_nil(value: object) -> None:
+    """Replace values that the codec does not support by nil."""

@@ -1,7 +1,7 @@
-"""Several messages in one WebSocket message.
+"""Batches: several messages in one WebSocket message.
 
-Text messages each end with a record separator; binary ones each begin with their length, four bytes, big
-end first. A batch holds one message or more.
+A text message ends with a record separator. A binary message begins with its length, four bytes in big-endian
+order. A batch contains at least one message.
 
 Spec: Advanced Profile, "Message Batching".
 """
@@ -19,9 +19,9 @@ _LENGTH: Final = 4
 
 
 def join(frames: Sequence[Encoded], *, binary: bool) -> Encoded:
-    """Put serialized messages into a batch."""
+    """Join serialized messages into a batch."""
     if not frames:
-        raise LocalProtocolError("a batch must hold one message or more, got none")
+        raise LocalProtocolError("a batch must contain at least one message, got none")
     if binary:
         parts: list[bytes] = []
         for frame in cast("Sequence[bytes]", frames):
@@ -31,18 +31,18 @@ def join(frames: Sequence[Encoded], *, binary: bool) -> Encoded:
 
 
 def split(data: Encoded, *, binary: bool) -> Sequence[Encoded]:
-    """Take a batch apart, into serialized messages.
+    """Split a batch into serialized messages.
 
-    RemoteProtocolError for one that is empty or malformed, or text instead of binary and the reverse.
+    Raises RemoteProtocolError if the batch is empty, malformed or of the wrong type, text or binary.
     """
     if not data:
-        raise RemoteProtocolError("a batch must hold one message or more, got an empty one")
+        raise RemoteProtocolError("a batch must contain at least one message, got an empty batch")
     if isinstance(data, str):
         if binary:
-            raise RemoteProtocolError("batches of this subprotocol are binary, this one is text")
+            raise RemoteProtocolError("batches of this subprotocol must be binary, got text")
         return _split_text(data)
     if not binary:
-        raise RemoteProtocolError("batches of this subprotocol are text, this one is binary")
+        raise RemoteProtocolError("batches of this subprotocol must be text, got binary")
     return _split_bytes(data)
 
 
@@ -60,7 +60,7 @@ def _split_bytes(data: bytes) -> list[bytes]:
         begin = start + _LENGTH
         end = begin + int.from_bytes(data[start:begin], "big")
         if begin > len(data) or end > len(data):
-            raise RemoteProtocolError(f"a batch ends within the message, or its length, at byte {start}")
+            raise RemoteProtocolError(f"truncated batch: the message at byte {start} is incomplete")
         frames.append(data[begin:end])
         start = end
     return frames

@@ -1,8 +1,8 @@
-"""JSON, the serializer of ``wamp.2.json``.
+"""The JSON serializer of ``wamp.2.json``.
 
-Bytes go as the specification has it, see :mod:`~wampasgi.serializers.binary`. That leaves no way to send a
-string which begins with U+0000: it would arrive as bytes, so it is refused. NaN and the infinities, which
-JSON lacks, become ``null``; integers of more than 64 bits are read as floats and cannot be sent.
+Bytes are converted as in the specification, see :mod:`~wampasgi.serializers.json_bytes`. Strings that begin
+with U+0000 cannot be sent, because peers would read them as bytes. NaN and infinities, which JSON does not
+support, become ``null``. Integers of more than 64 bits are read as floats and cannot be sent.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from wampasgi.serializers.base import SHALLOW, Encoded, check_depth, plain
 from wampasgi.serializers.json_bytes import MARK
 from wampasgi.types import RawMessage
 
-# orjson reads a dataclass with slots, one of them unset, from an address that isn't there.
+# orjson reads invalid memory for a dataclass with an unset slot.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
 
-# Shorter texts have no room for a nesting that is too deep.
+# Shorter texts cannot be nested too deeply.
 _SHORT = 400
 
 
 class JSONSerializer:
-    """JSON through orjson."""
+    """The JSON serializer, based on orjson."""
 
     name = "json"
     binary = False
 
     def encode(self, message: RawMessage) -> str:
-        """Serialize a message; UnserializableValue names the type of a value that JSON cannot carry."""
+        """Serialize a message. UnserializableValue names the type of a value that JSON does not support."""
         try:
             text = orjson.dumps(message, _default, _OPTIONS).decode()
-            # What is found may be a key, or bytes: then only strings are left to look for. (One character is
-            # found in a tenth of the time that a longer text takes.)
+            # The mark may also belong to a key or to bytes, so search again in a version with only strings.
+            # (Finding one character takes a tenth of the time of finding a longer text.)
             if (
                 "\\" in text
                 and MARK in text
                 and json_bytes.has_marked(orjson.loads(orjson.dumps(message, _without_bytes, _OPTIONS)))
             ):
                 raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")
-        except Exception as error:  # a value's own code runs in it, and may raise anything
-            raise UnserializableValue(f"JSON cannot carry the message: {error}") from error
+        except Exception as error:  # values may run code of their own, which may raise anything
+            raise UnserializableValue(f"JSON cannot serialize the message: {error}") from error
         return text
 
     def decode(self, data: Encoded) -> object:
-        """Read a text; RemoteProtocolError for one that isn't JSON, or goes too deep."""
+        """Deserialize text. RemoteProtocolError for invalid JSON and deep nesting."""
         if not isinstance(data, str):
-            raise RemoteProtocolError("JSON messages are text, this one is binary")
+            raise RemoteProtocolError("JSON messages must be text, got binary")
         try:
             decoded = orjson.loads(data)
         except ValueError as error:
@@ -60,7 +60,7 @@ class JSONSerializer:
 
 
 def _count(text: str, character: str) -> int:
-    """Count a character as far as it matters; counting all of them takes as long as reading the text."""
+    """Count a character up to the relevant number. Counting all would take as long as parsing the text."""
     count, position = 0, text.find(character)
     while position >= 0 and count <= SHALLOW:
         count, position = count + 1, text.find(character, position + 1)

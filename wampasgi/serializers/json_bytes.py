@@ -1,4 +1,4 @@
-"""Bytes in JSON: a string of U+0000 and the Base64 text.
+"""Bytes in JSON: strings that consist of U+0000 and Base64 text.
 
 Spec: Advanced Profile, "Binary support in JSON".
 """
@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from wampasgi.errors import RemoteProtocolError
 
-#: Begins every JSON string that stands for bytes; a text without it has none, so it need not be searched.
+#: The beginning of every JSON string that represents bytes. Texts without it need no search.
 MARK: Final = '"\\u0000'
 
 
 def to_string(value: bytes) -> str:
-    """Return the string that stands for ``value``."""
+    """Return the string that represents ``value``."""
     return "\0" + base64.b64encode(value).decode("ascii")
 
 
@@ -25,14 +25,14 @@ def _to_bytes(string: str) -> bytes:
         return base64.b64decode(string[1:], validate=True)
     except ValueError as error:
         raise RemoteProtocolError(
-            "a string that begins with U+0000 must go on with Base64: in JSON it stands for binary data"
+            "a JSON string that begins with U+0000 represents binary data and must continue with valid Base64"
         ) from error
 
 
-def _marked(decoded: object) -> Iterator[tuple[Any, Any, str]]:
-    """Find the strings that stand for bytes: the list or dict with each, its place there, and the string.
+def _find_marked(decoded: object) -> Iterator[tuple[Any, Any, str]]:
+    """Yield container, index or key, and string for each string that represents bytes.
 
-    Without recursion, because peers choose the depth.
+    Not recursive, because peers choose the depth.
     """
     waiting: list[Any] = [decoded]
     while waiting:
@@ -47,16 +47,16 @@ def _marked(decoded: object) -> Iterator[tuple[Any, Any, str]]:
 
 
 def restore(decoded: object) -> object:
-    """Replace every string that stands for bytes by them, in place; keys stay as they are.
+    """Replace every string that represents bytes with the bytes, in place. Keys are not replaced.
 
-    Raises RemoteProtocolError where the Base64 is wrong.
+    Raises RemoteProtocolError for invalid Base64.
     """
     outermost = [decoded]
-    for container, place, string in _marked(outermost):
+    for container, place, string in _find_marked(outermost):
         container[place] = _to_bytes(string)
     return outermost[0]
 
 
 def has_marked(decoded: object) -> bool:
-    """Tell whether there is a string that would be read as bytes."""
-    return any(True for _ in _marked([decoded]))
+    """Return whether there is a string that would be read as bytes."""
+    return any(True for _ in _find_marked([decoded]))

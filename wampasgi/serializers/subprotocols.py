@@ -1,4 +1,4 @@
-"""The WebSocket subprotocols: a serializer each, with or without batches.
+"""The WebSocket subprotocols: one per serializer without batching, and one with it.
 
 Spec: Basic Profile, "WebSocket Transport"; Advanced Profile, "Message Batching".
 """
@@ -17,16 +17,16 @@ from wampasgi.serializers.base import Encoded, Serializer
 
 @dataclass(frozen=True, slots=True)
 class Subprotocol:
-    """How WAMP messages stand in WebSocket messages: ``name`` is ``"wamp.2.json"`` or the like."""
+    """A WebSocket subprotocol such as ``"wamp.2.json"``: a serializer, with or without batching."""
 
     name: str
     serializer: Serializer
     batched: bool
 
     def frame(self, encoded: Sequence[Encoded]) -> Encoded:
-        """Put serialized messages into one WebSocket message.
+        """Return one WebSocket message with these serialized messages.
 
-        LocalProtocolError for none, and for several where there are no batches.
+        Raises LocalProtocolError for no messages, and for several if the subprotocol is not batched.
         """
         if self.batched:
             return batching.join(encoded, binary=self.serializer.binary)
@@ -35,33 +35,33 @@ class Subprotocol:
         return encoded[0]
 
     def messages(self, data: Encoded) -> list[object]:
-        """Decode the messages of one WebSocket message, one or more.
+        """Deserialize the messages of one WebSocket message, at least one.
 
-        RemoteProtocolError where it is empty or malformed, or text instead of binary and the reverse.
+        Raises RemoteProtocolError if it is empty, malformed or of the wrong type, text or binary.
         """
         return list(map(self.serializer.decode, self.split(data)))
 
     def split(self, data: Encoded) -> Sequence[Encoded]:
-        """Take one WebSocket message apart into its messages, one or more, still serialized.
+        """Split one WebSocket message into its serialized messages, at least one.
 
-        RemoteProtocolError where the batch is empty or malformed, or text instead of binary and the reverse.
+        Raises RemoteProtocolError if a batch is empty, malformed or of the wrong type, text or binary.
         """
         return batching.split(data, binary=self.serializer.binary) if self.batched else (data,)
 
 
 def subprotocols(serializers: Iterable[Serializer | str] | None = None) -> dict[str, Subprotocol]:
-    """Make the table of the two subprotocols, plain and batched, of each serializer.
+    """Return the subprotocols by name: one plain and one batched for each serializer.
 
-    A string names one that comes with the framework; None stands for all of these whose packages are
-    installed. Raises ConfigurationError for an unknown name or one without its package, for two serializers
-    of one name, for what is no serializer, and for none at all.
+    A string is the name of a built-in serializer. None means all built-in serializers whose packages are
+    installed. Raises ConfigurationError for an unknown name, a missing package, two serializers with the same
+    name, an object that is not a serializer and an empty list.
     """
     found: dict[str, Subprotocol] = {}
     for serializer in installed() if serializers is None else map(chosen, serializers):
         name = f"wamp.2.{serializer.name}"
         if name in found:
             raise ConfigurationError(
-                f"two serializers are named {serializer.name!r}: leave one of them out, or rename it"
+                f"two serializers are named {serializer.name!r}: remove or rename one of them"
             )
         for subprotocol in (
             Subprotocol(name, serializer, False),
@@ -69,16 +69,18 @@ def subprotocols(serializers: Iterable[Serializer | str] | None = None) -> dict[
         ):
             found[subprotocol.name] = subprotocol
     if not found:
-        raise ConfigurationError("there is no serializer, so no client could connect: name one or more")
+        raise ConfigurationError(
+            "the list of serializers is empty, so no client could connect: give at least one"
+        )
     return found
 
 
-#: Name to subprotocol, of all that come with the framework and whose packages are installed.
+#: Name to subprotocol, for all built-in serializers whose packages are installed.
 SUBPROTOCOLS: Final[Mapping[str, Subprotocol]] = subprotocols()
 
 
 def negotiate(
     offered: Iterable[str], available: Mapping[str, Subprotocol] = SUBPROTOCOLS
 ) -> Subprotocol | None:
-    """Choose the first of the client's subprotocols, which it lists as it prefers them, that is available."""
+    """Return the first available subprotocol in the client's order of preference, or None."""
     return next((available[name] for name in offered if name in available), None)
