@@ -16,7 +16,7 @@ from wampasgi.router import testaments
 from wampasgi.router.broker import Broker
 from wampasgi.router.dealer import Dealer
 from wampasgi.router.meta_events import MetaEvents
-from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
+from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 
 ALICE, BOB, CAROL, SERVER, STRANGER = 11, 12, 13, 1, 99
 NOON = "2026-11-23T12:00:00.000Z"
@@ -72,7 +72,7 @@ class Realm:
         )
         self.dealer.registrations.add(SERVER, "com.own", {}, of_realm=True)
 
-    def call(self, procedure: str, *args: Any, caller: int = ALICE, **kwargs: Any) -> Outcome:
+    def call(self, procedure: str, *args: Any, caller: int = ALICE, **kwargs: Any) -> MetaResult:
         found = self.meta.find(f"wamp.{procedure}")
         return found.compute(caller, *found.signature.read(args, kwargs))
 
@@ -84,10 +84,10 @@ class Realm:
 
 def test_sessions_are_counted_and_listed_by_role() -> None:
     realm = Realm()
-    assert realm.call("session.count") == Outcome([3])
-    assert realm.call("session.count", ["staff"]) == Outcome([2])
-    assert realm.call("session.list", ["staff", "guest"]) == Outcome([[ALICE, BOB, CAROL]])
-    assert realm.call("session.list", []) == Outcome([[]])
+    assert realm.call("session.count") == MetaResult([3])
+    assert realm.call("session.count", ["staff"]) == MetaResult([2])
+    assert realm.call("session.list", ["staff", "guest"]) == MetaResult([[ALICE, BOB, CAROL]])
+    assert realm.call("session.list", []) == MetaResult([[]])
 
 
 @pytest.mark.parametrize(
@@ -104,16 +104,16 @@ def test_killing_closes_others_once_the_caller_is_answered(
     procedure: str, args: list[Any], answer: Sequence[Any], closed: list[int]
 ) -> None:
     realm, silent = Realm(), procedure == "kill_all"
-    killed = Closing(closed, "wamp.close.killed", None, silent=silent)
-    assert realm.call(f"session.{procedure}", *args) == Outcome(answer, killed)
+    killed = SessionsToClose(closed, "wamp.close.killed", None, silent=silent)
+    assert realm.call(f"session.{procedure}", *args) == MetaResult(answer, killed)
     with_reason = realm.call(f"session.{procedure}", *args, reason="com.why", message="so")
-    assert with_reason == Outcome(answer, Closing(closed, "com.why", "so", silent=silent))
+    assert with_reason == MetaResult(answer, SessionsToClose(closed, "com.why", "so", silent=silent))
 
 
 def test_server_is_no_session_and_so_closes_all() -> None:
-    outcome = Realm().call("session.kill_all", caller=SERVER)
-    assert outcome.closing is not None
-    assert outcome.closing.session_ids == [ALICE, BOB, CAROL]
+    result = Realm().call("session.kill_all", caller=SERVER)
+    assert result.to_close is not None
+    assert result.to_close.session_ids == [ALICE, BOB, CAROL]
 
 
 def test_removed_callee_is_told_once_the_caller_is_answered() -> None:
@@ -121,10 +121,10 @@ def test_removed_callee_is_told_once_the_caller_is_answered() -> None:
     shared = realm.dealer.registrations.add(BOB, "com.a", {"invoke": "first"})
     realm.dealer.registrations.add(CAROL, "com.a", {"invoke": "first"})
 
-    outcome = realm.call("registration.remove_callee", shared.registration_id, BOB, "com.why")
+    result = realm.call("registration.remove_callee", shared.registration_id, BOB, "com.why")
 
     revoked = Unregistered(0, {"registration": shared.registration_id, "reason": "com.why"})
-    assert outcome == Outcome(outgoing=[(BOB, revoked)])
+    assert result == MetaResult(outgoing=[(BOB, revoked)])
     assert list(shared.callees) == [CAROL]
 
 
@@ -133,18 +133,18 @@ def test_own_and_clients_registrations_are_listed_together() -> None:
     client = realm.dealer.registrations.add(BOB, "com.", {"match": "prefix"})
 
     listed = {"exact": [201], "prefix": [client.registration_id], "wildcard": []}
-    assert realm.call("registration.list") == Outcome([listed])
-    assert realm.call("registration.match", "com.own") == Outcome([201])
-    assert realm.call("registration.match", "com.other") == Outcome([client.registration_id])
-    assert realm.call("registration.list_callees", 201) == Outcome([[SERVER]])
+    assert realm.call("registration.list") == MetaResult([listed])
+    assert realm.call("registration.match", "com.own") == MetaResult([201])
+    assert realm.call("registration.match", "com.other") == MetaResult([client.registration_id])
+    assert realm.call("registration.list_callees", 201) == MetaResult([[SERVER]])
     details = {"id": 201, "created": NOON, "uri": "com.own", "match": "exact", "invoke": "single"}
-    assert realm.call("registration.get", 201) == Outcome([details])
+    assert realm.call("registration.get", 201) == MetaResult([details])
 
 
 def test_no_client_pattern_matches_what_is_the_routers() -> None:
     realm = Realm()
     realm.dealer.registrations.add(BOB, "", {"match": "prefix"})
-    assert realm.call("registration.match", "wamp.anything") == Outcome([None])
+    assert realm.call("registration.match", "wamp.anything") == MetaResult([None])
 
 
 def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:

@@ -46,7 +46,7 @@ _ROLES: Final = Rule(list, "a list of strings", lambda values: all(type(value) i
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class SessionsToClose:
     """Sessions to close with GOODBYE. ``silent`` publishes neither their leaving nor their testaments."""
 
     session_ids: Sequence[int]
@@ -56,11 +56,11 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MetaResult:
     """The results of a call, and what is to follow once it has been answered."""
 
     args: Sequence[Any] = ()
-    closing: Closing | None = None
+    to_close: SessionsToClose | None = None
     outgoing: Sequence[Outgoing] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class MetaProcedure:
     """
 
     signature: Signature
-    compute: Callable[..., Outcome]
+    compute: Callable[..., MetaResult]
 
 
 class MetaAPI:
@@ -141,38 +141,38 @@ class _SessionProcedures:
         wanted = frozenset(authroles)
         return [session_id for session_id, session in self._sessions.items() if session.authrole in wanted]
 
-    def _count(self, caller_id: int, authroles: list[str] | None) -> Outcome:
-        return Outcome([len(self._having(authroles))])
+    def _count(self, caller_id: int, authroles: list[str] | None) -> MetaResult:
+        return MetaResult([len(self._having(authroles))])
 
-    def _list(self, caller_id: int, authroles: list[str] | None) -> Outcome:
-        return Outcome([self._having(authroles)])
+    def _list(self, caller_id: int, authroles: list[str] | None) -> MetaResult:
+        return MetaResult([self._having(authroles)])
 
-    def _get(self, caller_id: int, session_id: int) -> Outcome:
+    def _get(self, caller_id: int, session_id: int) -> MetaResult:
         session = self._sessions.get(session_id)
         if session is None:
             raise _no_such_session(session_id)
-        return Outcome([session_details(session_id, session)])
+        return MetaResult([session_details(session_id, session)])
 
-    def _kill(self, caller_id: int, session_id: int, reason: object, message: str | None) -> Outcome:
+    def _kill(self, caller_id: int, session_id: int, reason: object, message: str | None) -> MetaResult:
         valid_reason = _reason(reason)
         if session_id == caller_id or session_id not in self._sessions:
             raise _no_such_session(session_id)
-        return Outcome(closing=Closing([session_id], valid_reason, message))
+        return MetaResult(to_close=SessionsToClose([session_id], valid_reason, message))
 
-    def _kill_by_authid(self, caller_id: int, authid: str, reason: object, message: str | None) -> Outcome:
+    def _kill_by_authid(self, caller_id: int, authid: str, reason: object, message: str | None) -> MetaResult:
         killed = self._others(caller_id, lambda session: session.authid == authid)
-        return Outcome([killed], Closing(killed, _reason(reason), message))
+        return MetaResult([killed], SessionsToClose(killed, _reason(reason), message))
 
     def _kill_by_authrole(
         self, caller_id: int, authrole: str, reason: object, message: str | None
-    ) -> Outcome:
+    ) -> MetaResult:
         killed = self._others(caller_id, lambda session: session.authrole == authrole)
-        return Outcome([len(killed)], Closing(killed, _reason(reason), message))
+        return MetaResult([len(killed)], SessionsToClose(killed, _reason(reason), message))
 
-    def _kill_all(self, caller_id: int, reason: object, message: str | None) -> Outcome:
+    def _kill_all(self, caller_id: int, reason: object, message: str | None) -> MetaResult:
         killed = self._others(caller_id, lambda session: True)
         # Spec: "Closing all sessions in the realm will not generate session meta events or testament events".
-        return Outcome([len(killed)], Closing(killed, _reason(reason), message, silent=True))
+        return MetaResult([len(killed)], SessionsToClose(killed, _reason(reason), message, silent=True))
 
     def _others(self, caller_id: int, condition: Callable[[MetaSession], bool]) -> list[int]:
         return [
@@ -241,15 +241,15 @@ class _TestamentProcedures:
 
     def _add(
         self, caller_id: int, publish: Publish, scope: Scope | None, size: int, limit: int, max_size: int
-    ) -> Outcome:
+    ) -> MetaResult:
         if caller_id not in self._sessions:
             raise _no_such_session(caller_id)
         self._testaments.add(caller_id, scope or "destroyed", publish, size, limit=limit, max_size=max_size)
-        return Outcome()
+        return MetaResult()
 
-    def _flush(self, caller_id: int, scope: Scope | None) -> Outcome:
+    def _flush(self, caller_id: int, scope: Scope | None) -> MetaResult:
         self._testaments.flush(caller_id, scope or "destroyed")
-        return Outcome()
+        return MetaResult()
 
 
 _REGISTRATION: Final = Signature(Parameter("registration", _ID))
@@ -293,33 +293,33 @@ class _RegistrationProcedures:
             raise WAMPError(NO_SUCH_REGISTRATION, f"there is no registration {registration_id} on this realm")
         return found
 
-    def _list(self, caller_id: int) -> Outcome:
+    def _list(self, caller_id: int) -> MetaResult:
         found = self._registrations.by_id.values()
-        return Outcome([_by_policy((entry.match, entry.registration_id) for entry in found)])
+        return MetaResult([_by_policy((entry.match, entry.registration_id) for entry in found)])
 
-    def _lookup(self, caller_id: int, procedure: str, options: Mapping[str, Any] | None) -> Outcome:
+    def _lookup(self, caller_id: int, procedure: str, options: Mapping[str, Any] | None) -> MetaResult:
         known = {name: value for name, value in (options or {}).items() if value is not None}
         check_policies(known)
         match: Match = known.get("match", "exact")
         found = self._registrations.get(match, procedure)
-        return Outcome([None if found is None else found.registration_id])
+        return MetaResult([None if found is None else found.registration_id])
 
-    def _match(self, caller_id: int, procedure: str) -> Outcome:
+    def _match(self, caller_id: int, procedure: str) -> MetaResult:
         best = self._registrations.best(procedure)
-        return Outcome([None if best is None else best.registration_id])
+        return MetaResult([None if best is None else best.registration_id])
 
-    def _get(self, caller_id: int, registration_id: int) -> Outcome:
-        return Outcome([self._lifecycle.details(self._find(registration_id))])
+    def _get(self, caller_id: int, registration_id: int) -> MetaResult:
+        return MetaResult([self._lifecycle.details(self._find(registration_id))])
 
-    def _list_callees(self, caller_id: int, registration_id: int) -> Outcome:
-        return Outcome([list(self._find(registration_id).callees)])
+    def _list_callees(self, caller_id: int, registration_id: int) -> MetaResult:
+        return MetaResult([list(self._find(registration_id).callees)])
 
-    def _count_callees(self, caller_id: int, registration_id: int) -> Outcome:
-        return Outcome([len(self._find(registration_id).callees)])
+    def _count_callees(self, caller_id: int, registration_id: int) -> MetaResult:
+        return MetaResult([len(self._find(registration_id).callees)])
 
     def _remove_callee(
         self, caller_id: int, registration_id: int, session_id: int, reason: object
-    ) -> Outcome:
+    ) -> MetaResult:
         """Not the specification's: a registration is taken away from a client, as Crossbar.io has it."""
         valid_reason = None if reason is None else _reason(reason)
         registration = self._find(registration_id)
@@ -327,7 +327,7 @@ class _RegistrationProcedures:
             raise WAMPError(
                 NO_SUCH_SESSION, f"no client with session ID {session_id} has registration {registration_id}"
             )
-        return Outcome(outgoing=self._dealer.revoke(session_id, registration_id, valid_reason))
+        return MetaResult(outgoing=self._dealer.revoke(session_id, registration_id, valid_reason))
 
 
 _SUBSCRIPTION: Final = Signature(Parameter("subscription", _ID))
@@ -359,33 +359,33 @@ class _SubscriptionProcedures:
             raise WAMPError(NO_SUCH_SUBSCRIPTION, f"there is no subscription {subscription_id} on this realm")
         return found
 
-    def _list(self, caller_id: int) -> Outcome:
+    def _list(self, caller_id: int) -> MetaResult:
         subscriptions = self._broker.subscriptions.values()
-        return Outcome([_by_policy((entry.match, entry.subscription_id) for entry in subscriptions)])
+        return MetaResult([_by_policy((entry.match, entry.subscription_id) for entry in subscriptions)])
 
-    def _lookup(self, caller_id: int, topic: str, options: Mapping[str, Any] | None) -> Outcome:
+    def _lookup(self, caller_id: int, topic: str, options: Mapping[str, Any] | None) -> MetaResult:
         asked: Match | None = (options or {}).get("match")
         match: Match = "exact" if asked is None else asked
         if match not in MATCH_POLICIES:
             raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
         found = self._broker.get(topic, match)
-        return Outcome([None if found is None else found.subscription_id])
+        return MetaResult([None if found is None else found.subscription_id])
 
-    def _match(self, caller_id: int, topic: str) -> Outcome:
-        return Outcome([[found.subscription_id for found in self._broker.matches(topic)] or None])
+    def _match(self, caller_id: int, topic: str) -> MetaResult:
+        return MetaResult([[found.subscription_id for found in self._broker.matches(topic)] or None])
 
-    def _get(self, caller_id: int, subscription_id: int) -> Outcome:
-        return Outcome([self._lifecycle.details(self._find(subscription_id))])
+    def _get(self, caller_id: int, subscription_id: int) -> MetaResult:
+        return MetaResult([self._lifecycle.details(self._find(subscription_id))])
 
-    def _list_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
-        return Outcome([list(self._find(subscription_id).subscribers)])
+    def _list_subscribers(self, caller_id: int, subscription_id: int) -> MetaResult:
+        return MetaResult([list(self._find(subscription_id).subscribers)])
 
-    def _count_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
-        return Outcome([len(self._find(subscription_id).subscribers)])
+    def _count_subscribers(self, caller_id: int, subscription_id: int) -> MetaResult:
+        return MetaResult([len(self._find(subscription_id).subscribers)])
 
     def _get_events(
         self, caller_id: int, subscription_id: int, reverse: bool | None, *wanted_and_all: Any
-    ) -> Outcome:
+    ) -> MetaResult:
         """The events themselves are the positional results; ``more`` tells whether there are others.
 
         The last argument is whether all events are given, whatever the publishers' lists say.
@@ -394,7 +394,7 @@ class _SubscriptionProcedures:
         subscription = self._find(subscription_id)
         filters = Filters(reverse=bool(reverse), **dict(zip(_FILTERS, wanted, strict=True)))
         records, more = self._broker.events(None if everything else caller_id, subscription, filters)
-        return Outcome([_event_object(subscription, record) for record in records], kwargs={"more": more})
+        return MetaResult([_event_object(subscription, record) for record in records], kwargs={"more": more})
 
 
 _TIMESTAMP: Final = Rule(str, "a timestamp as of RFC 3339", lambda value: nanoseconds(value) is not None)

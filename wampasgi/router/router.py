@@ -22,7 +22,7 @@ from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.event_history import EventHistory
 from wampasgi.router.interfaces import JoinedSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.meta_events import MetaEvents
-from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
+from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.testaments import Testaments
 from wampasgi.types import Match
@@ -201,18 +201,18 @@ class Router(Generic[S]):
         finally:
             self._reporting = False
 
-    def conclude(self, outcome: Outcome) -> None:
+    def conclude(self, result: MetaResult) -> None:
         """Carry out the consequences of a meta procedure's call, once the caller has its answer."""
-        self.deliver(outcome.outgoing)
+        self.deliver(result.outgoing)
         self.report()
-        if outcome.closing is not None:
-            self._close(outcome.closing)
+        if result.to_close is not None:
+            self._close(result.to_close)
 
-    def _close(self, closing: Closing) -> None:
-        if closing.silent:
-            self._silenced.update(closing.session_ids)
-        for session_id in closing.session_ids:
-            self._recipients[session_id].say_goodbye(closing.reason, closing.message)
+    def _close(self, sessions: SessionsToClose) -> None:
+        if sessions.silent:
+            self._silenced.update(sessions.session_ids)
+        for session_id in sessions.session_ids:
+            self._recipients[session_id].say_goodbye(sessions.reason, sessions.message)
 
     # Revocation
 
