@@ -105,7 +105,7 @@ class Dealer:
         for pending in leaving.invocations.values():
             del pending.caller.calls[pending.message.request_id]
             if pending.caller is not leaving:
-                _remember_outrun(pending)
+                _remember_ended_early(pending)
                 error = WAMPError(CANCELED, "the callee has left before the call was completed")
                 outgoing.append(_error(pending, error))
         for pending in leaving.calls.values():
@@ -190,7 +190,7 @@ class Dealer:
         pending = caller.calls.get(message.request_id)
         if pending is not None:
             return self._continue_call(pending, message)
-        if caller.discards(message):
+        if caller.discard_continuation(message):
             return []
         if message.options:
             check_announced(caller, message)
@@ -262,7 +262,7 @@ class Dealer:
             return [error, *self._end_early(pending, interrupt=True)]
         del pending.caller.calls[pending.message.request_id]
         callee.withdraw_invocation(pending)
-        _remember_outrun(pending)
+        _remember_ended_early(pending)
         return [error]
 
     # Canceling
@@ -313,7 +313,7 @@ class Dealer:
     def _end_early(self, pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
         """Forget a call that its callee has not answered."""
         del pending.caller.calls[pending.message.request_id]
-        _remember_outrun(pending)
+        _remember_ended_early(pending)
         return _give_up(pending, interrupt=interrupt)
 
     # Answering
@@ -352,7 +352,7 @@ class Dealer:
             details["progress"] = True
         else:
             self._close(pending)
-            _remember_outrun(pending)
+            _remember_ended_early(pending)
         result = Result(pending.message.request_id, details, message.args, message.kwargs)
         return [(caller.session_id, result)]
 
@@ -365,7 +365,7 @@ class Dealer:
         if message.options.get("progress", False):
             return [answer, error, *self._end_early(pending, interrupt=True)]
         self._close(pending)
-        _remember_outrun(pending)
+        _remember_ended_early(pending)
         return [answer, error]
 
     def error(self, session_id: int, message: Error) -> list[Outgoing]:
@@ -389,13 +389,13 @@ class Dealer:
         if message.error == UNAVAILABLE and not pending.interrupted:
             if not pending.continued:
                 return self._invoke(pending)
-            _remember_outrun(pending)
+            _remember_ended_early(pending)
             gone = WAMPError(NO_AVAILABLE_CALLEE, "the callee gave up a call that has begun")
             return [_error(pending, gone)]
         details = payload_attributes(message.details)
         request_id = pending.message.request_id
         error = Error(Call.code, request_id, details, message.error, message.args, message.kwargs)
-        _remember_outrun(pending)
+        _remember_ended_early(pending)
         return [(pending.caller.session_id, error)]
 
     def _close(self, pending: PendingCall) -> None:
@@ -407,7 +407,7 @@ class Dealer:
 def refuse_call(caller: RoutedSession, message: Call, error: WAMPError) -> Outgoing:
     """Answer a call that reaches nobody with ERROR; what may still come of it will be discarded."""
     if message.options.get("progress", False):
-        caller.remember_outrun(message)
+        caller.remember_ended_early(message)
     return caller.session_id, Error.answering(Call.code, message.request_id, error)
 
 
@@ -434,9 +434,9 @@ def _give_up(pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
     return [(pending.callee.session_id, Interrupt(pending.invocation_id, {"mode": "killnowait"}))]
 
 
-def _remember_outrun(pending: PendingCall) -> None:
+def _remember_ended_early(pending: PendingCall) -> None:
     if not pending.complete:
-        pending.caller.remember_outrun(pending.message)
+        pending.caller.remember_ended_early(pending.message)
 
 
 def _error(pending: PendingCall, error: WAMPError) -> Outgoing:

@@ -60,10 +60,10 @@ class RoutedSession:
         "callee_features",
         "caller_features",
         "calls",
+        "ended_early",
         "invocations",
         "last_invocation_id",
         "on_deadline",
-        "outrun",
         "peer",
         "session_id",
     )
@@ -86,7 +86,7 @@ class RoutedSession:
         # Up to here invocations have dropped out of that, so that an answer may be late or a violation.
         self._uncertain_up_to = 0
         #: Progressive calls that ended before their last CALL came, with their procedures.
-        self.outrun: dict[int, str] = {}
+        self.ended_early: dict[int, str] = {}
 
     # As callee
 
@@ -149,21 +149,21 @@ class RoutedSession:
 
     # As caller
 
-    def remember_outrun(self, message: Call) -> None:
+    def remember_ended_early(self, message: Call) -> None:
         """A progressive call has ended before its last CALL came: what still comes is to be discarded."""
-        self.outrun[message.request_id] = message.procedure
-        if len(self.outrun) > REMEMBERED:
-            del self.outrun[next(iter(self.outrun))]
+        self.ended_early[message.request_id] = message.procedure
+        if len(self.ended_early) > REMEMBERED:
+            del self.ended_early[next(iter(self.ended_early))]
 
-    def discards(self, message: Call) -> bool:
+    def discard_continuation(self, message: Call) -> bool:
         """Tell whether this CALL continues one that has ended; its last one ends that, too.
 
         Spec: Advanced Profile, "Continuations on Completed Calls".
         """
-        if not self.outrun or self.outrun.get(message.request_id) != message.procedure:
+        if not self.ended_early or self.ended_early.get(message.request_id) != message.procedure:
             return False
         if not message.options.get("progress", False):
-            del self.outrun[message.request_id]
+            del self.ended_early[message.request_id]
         return True
 
     def may_continue(self, message: Call) -> bool:
@@ -171,7 +171,7 @@ class RoutedSession:
         pending = self.calls.get(message.request_id)
         if pending is not None:
             return not pending.complete and pending.message.procedure == message.procedure
-        return self.outrun.get(message.request_id) == message.procedure
+        return self.ended_early.get(message.request_id) == message.procedure
 
 
 def _make_free(callee: Callee | None) -> None:

@@ -244,7 +244,7 @@ class MessageLoop:
             or message.options
             or message.request_id in self._in_flight.own
             or routed.calls
-            or routed.outrun
+            or routed.ended_early
             or self._subscribing
         ):
             return self._call(message)
@@ -253,7 +253,7 @@ class MessageLoop:
 
     def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
-        if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
+        if (message.request_id in self._routed_session.calls or self._routed_session.ended_early) and (
             routed.continues(message)
         ):
             return None

@@ -102,7 +102,7 @@ class RoutedCalls:
     def continues(self, message: Call) -> bool:
         """Return whether a CALL is a further part of a progressive call; if so, pass it on or discard it."""
         if message.request_id not in self._routed.calls:
-            return self._routed.discards(message)
+            return self._routed.discard_continuation(message)
         self._deliver(self._dealer.call(self._session.id, message, now=0))
         return True
 
