@@ -169,7 +169,7 @@ class RouterMachine(Realm):
         self.watched = {
             broker.subscribe(WATCHER, topic, "prefix").subscription_id for topic in ("wamp.", "com.test")
         }
-        self.router.report()
+        self.router.publish_meta_events()
 
     def add(self, session_id: int, member: Member) -> None:
         member.id = session_id
@@ -185,7 +185,7 @@ class RouterMachine(Realm):
 
     def deliver(self, outgoing: list[Outgoing]) -> None:
         self.router.deliver(outgoing)
-        self.router.report()
+        self.router.publish_meta_events()
 
     # What arrives
 
@@ -279,7 +279,7 @@ class RouterMachine(Realm):
         match, topic = wanted
         subscription = self.router.broker.subscribe(session_id, topic, match)
         self.joined[session_id].subscriptions[subscription.subscription_id] = wanted
-        self.router.report()
+        self.router.publish_meta_events()
 
     @rule(data=st.data())
     @someone_is_there
@@ -290,7 +290,7 @@ class RouterMachine(Realm):
         with contextlib.suppress(WAMPError):
             self.router.broker.unsubscribe(session_id, subscription_id)
             del own[subscription_id]
-        self.router.report()
+        self.router.publish_meta_events()
 
     @rule(wanted=st.sampled_from(TOPICS[:4]), data=st.data())
     def revoke_subscription(self, wanted: tuple[Match, str], data: st.DataObject) -> None:
@@ -323,7 +323,7 @@ class RouterMachine(Realm):
             and not (chosen == "exclude" and session_id in listed)
         ]
         publication = self.router.publish(publisher, topic, options, None, None)
-        self.router.report()
+        self.router.publish_meta_events()
         arrived = self.events[publication.publication_id]
         assert len(set(arrived)) == len(arrived)
         for session_id in self.joined:
@@ -373,7 +373,7 @@ class RouterMachine(Realm):
 
     def call_meta(self, procedure: str, caller_id: int, *values: Any) -> None:
         with contextlib.suppress(WAMPError):
-            self.router.conclude(self.router.meta.find(procedure).compute(caller_id, *values))
+            self.router.carry_out(self.router.meta.find(procedure).compute(caller_id, *values))
 
     # What holds after each step
 
@@ -417,7 +417,7 @@ class RouterMachine(Realm):
         assert not self.dealer.sessions[SERVER].calls
         assert not any(testament() for testament in self.testaments)
         self.router.broker.remove_session(WATCHER)
-        self.router.report()
+        self.router.publish_meta_events()
         assert not self.router.broker.subscriptions
         super().teardown()
 

@@ -45,7 +45,7 @@ class Router(Generic[S]):
         self._recipients: dict[int, Recipient] = {}
         # No meta event and no testament is published when one of these ends.
         self._silenced: set[int] = set()
-        self._reporting = False
+        self._publishing_meta_events = False
         #: Counters of what has happened on the realm.
         self.counts = Counts()
         #: Counts the sessions that have joined, and those that are being opened.
@@ -114,7 +114,7 @@ class Router(Generic[S]):
         self.counts.joined += 1
         self.dealer.add_session(session.id, session)
         self._events.joined(session.id, session)
-        self.report()
+        self.publish_meta_events()
 
     def leaving(self, session_id: int) -> None:
         """End the subscriptions, registrations and calls of a session that begins to end."""
@@ -126,7 +126,7 @@ class Router(Generic[S]):
             for publish in testaments:
                 publish()
             self._events.left(session_id, leaving)
-        self.report()
+        self.publish_meta_events()
 
     def leave(self, session_id: int) -> None:
         """Remove a session for good."""
@@ -185,26 +185,26 @@ class Router(Generic[S]):
 
     # The meta API
 
-    def report(self) -> None:
+    def publish_meta_events(self) -> None:
         """Publish the meta events that are due; call it once the session that caused them has its answer.
 
         Publishing them can cause more, such as the end of a session that reads too slowly. These follow.
         """
-        if self._reporting:
+        if self._publishing_meta_events:
             return
-        self._reporting = True
+        self._publishing_meta_events = True
         try:
             while events := self._events.take():
                 for event in events:
                     options = {} if event.not_to is None else {"exclude": [event.not_to]}
                     self.publish(None, event.topic, options, event.args, None)
         finally:
-            self._reporting = False
+            self._publishing_meta_events = False
 
-    def conclude(self, result: MetaResult) -> None:
+    def carry_out(self, result: MetaResult) -> None:
         """Carry out the consequences of a meta procedure's call, once the caller has its answer."""
         self.deliver(result.outgoing)
-        self.report()
+        self.publish_meta_events()
         if result.to_close is not None:
             self._close(result.to_close)
 
@@ -224,7 +224,7 @@ class Router(Generic[S]):
         revoked = [session_id for session_id in registration.callees if session_id in self._sessions]
         for session_id in revoked:
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
-        self.report()
+        self.publish_meta_events()
         return len(revoked)
 
     def revoke_subscription(
@@ -241,7 +241,7 @@ class Router(Generic[S]):
         ]
         for subscriber in revoked:
             self._recipients[subscriber].revoke_subscription(subscription.subscription_id, reason)
-        self.report()
+        self.publish_meta_events()
         return len(revoked)
 
     # Metrics

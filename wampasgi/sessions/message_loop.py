@@ -368,7 +368,7 @@ class MessageLoop:
         at_limit = len(self._subscribing) >= self._plan.limits.requests_in_flight
         if self._plan.synchronize_requests or topic is None or at_limit:
             await self._own_subscriptions().subscribe(message, match, topic)
-            self._plan.router.report()
+            self._plan.router.publish_meta_events()
         else:
             self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
@@ -403,7 +403,7 @@ class MessageLoop:
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._own_subscriptions().subscribe(message, match, topic)
-            self._plan.router.report()
+            self._plan.router.publish_meta_events()
         finally:
             self._subscribing.pop(message.request_id, None)
 
@@ -412,7 +412,7 @@ class MessageLoop:
             self._own_subscriptions().unsubscribe(message)
         except WAMPError as error:
             self._peer.send_error(Unsubscribe.code, message.request_id, error)
-        self._plan.router.report()
+        self._plan.router.publish_meta_events()
 
     # Registrations and invocations
 

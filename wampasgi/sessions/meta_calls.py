@@ -37,7 +37,7 @@ class MetaCaller:
     async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MetaResult:
         """Call a procedure that the session may call; raises WAMPError.
 
-        ``Router.conclude`` carries out the consequences of the result, once the caller has its answer.
+        ``Router.carry_out`` carries out the consequences of the result, once the caller has its answer.
         """
         found = self.plan.router.meta.find(procedure)
         values = found.signature.read(args, kwargs)
@@ -104,7 +104,7 @@ class MetaCalls:
         outcome = await (within(timeout, call) if timeout else call)
         result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
         self._peer.send(result)
-        self._router.conclude(outcome)
+        self._router.carry_out(outcome)
         # Some of them look at all sessions or at all stored events, for one short message.
         self._peer.turn.end()
         await self._peer.uncongested()

@@ -79,12 +79,12 @@ class RoutedCalls:
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, its limit registrations")
         self._deliver(self._dealer.register(self._session.id, message))
-        self._plan.router.report()
+        self._plan.router.publish_meta_events()
 
     def unregister(self, message: Unregister) -> None:
         """Withdraw a procedure of this client's, and answer."""
         self._deliver(self._dealer.unregister(self._session.id, message))
-        self._plan.router.report()
+        self._plan.router.publish_meta_events()
 
     def yield_result(self, message: Yield) -> None:
         """Pass a result on to the caller."""
