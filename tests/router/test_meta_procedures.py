@@ -24,7 +24,7 @@ REVOCATION = {"roles": {"callee": {"features": {"registration_revocation": True}
 
 
 @dataclass
-class HowItWas:
+class Authentication:
     authmethod: str | None = "ticket"
     authprovider: str | None = "static"
 
@@ -33,7 +33,7 @@ class HowItWas:
 class Details:
     authid: str | None
     authrole: str | None
-    authentication: HowItWas = field(default_factory=HowItWas)
+    authentication: Authentication = field(default_factory=Authentication)
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,7 +59,7 @@ class Realm:
         for session_id, details in self.sessions.items():
             self.dealer.add_session(session_id, details)
         self.testaments = testaments.Testaments()
-        events = MetaEvents(is_heard=lambda topic: False, now=lambda: NOON)
+        events = MetaEvents(has_subscribers=lambda topic: False, now=lambda: NOON)
         self.broker.observer = events.subscriptions
         self.dealer.registrations.observer = events.registrations
         self.meta = MetaAPI(

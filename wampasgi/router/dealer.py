@@ -229,13 +229,13 @@ class Dealer:
         return [_invocation(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
-        def unfit(session_id: int) -> bool:
+        def skip(session_id: int) -> bool:
             return session_id in pending.tried or self._overloaded(session_id)
 
         if pending.only is None:
-            return pending.registration.pick(unfit, self._random_index)
+            return pending.registration.pick(skip, self._random_index)
         taken_by = pending.registration.callees.get(pending.only)
-        return None if taken_by is None or taken_by.busy or unfit(pending.only) else taken_by
+        return None if taken_by is None or taken_by.busy or skip(pending.only) else taken_by
 
     def _continue_call(self, pending: PendingCall, message: Call) -> list[Outgoing]:
         """Pass on one more part of a progressive call; its options but ``progress`` are the first one's."""

@@ -19,7 +19,7 @@ from wampasgi.router.registrations import Callee, Registration
 
 #: How many of its invocations that were given up, and of its calls that ended before the last CALL, are
 #: remembered of one session.
-REMEMBERED: Final = 1000
+MAX_REMEMBERED: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +126,7 @@ class RoutedSession:
 
     def _remember_given_up(self, invocation_id: int, taken_by: Callee | None) -> None:
         self._given_up[invocation_id] = taken_by
-        if len(self._given_up) > REMEMBERED:
+        if len(self._given_up) > MAX_REMEMBERED:
             oldest = next(iter(self._given_up))
             _make_free(self._given_up.pop(oldest))
             self._uncertain_up_to = max(self._uncertain_up_to, oldest)
@@ -152,7 +152,7 @@ class RoutedSession:
     def remember_ended_early(self, message: Call) -> None:
         """A progressive call has ended before its last CALL came: what still comes is to be discarded."""
         self.ended_early[message.request_id] = message.procedure
-        if len(self.ended_early) > REMEMBERED:
+        if len(self.ended_early) > MAX_REMEMBERED:
             del self.ended_early[next(iter(self.ended_early))]
 
     def discard_continuation(self, message: Call) -> bool:

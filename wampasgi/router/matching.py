@@ -282,14 +282,14 @@ def covers(match: Match, uri: str, inner_match: Match, inner_uri: str) -> bool:
     if inner_match == "prefix":
         return match == "prefix" and inner_uri.startswith(uri)
     if match == "prefix":
-        return _given_beginning(inner_uri).startswith(uri)
+        return _literal_prefix(inner_uri).startswith(uri)
     outer, inner = uri.split("."), inner_uri.split(".")
     return len(outer) == len(inner) and all(
         not given or given == component for given, component in zip(outer, inner, strict=True)
     )
 
 
-def _given_beginning(wildcard: str) -> str:
+def _literal_prefix(wildcard: str) -> str:
     """Return the characters with which every URI begins that a wildcard pattern matches."""
     components = wildcard.split(".")
     if "" not in components:

@@ -56,22 +56,22 @@ def registration_details(registration: Registration, created: str) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class MetaEvent:
-    """One meta event that is to be published; ``not_to`` is the session ID of who is not told."""
+    """One meta event that is to be published; ``excluded_id`` is the session ID of who is not told."""
 
     topic: str
     args: list[Any]
-    not_to: int | None = None
+    excluded_id: int | None = None
 
 
 class MetaEvents:
     """The meta events of one realm that wait to be published.
 
-    ``is_heard`` tells whether anybody has subscribed to a topic, ``now`` gives the time, ISO 8601.
+    ``has_subscribers`` tells whether anybody has subscribed to a topic, ``now`` gives the time, ISO 8601.
     """
 
-    def __init__(self, *, is_heard: Callable[[str], bool], now: Callable[[], str]) -> None:
-        self._is_heard = is_heard
-        self._waiting: list[MetaEvent] = []
+    def __init__(self, *, has_subscribers: Callable[[str], bool], now: Callable[[], str]) -> None:
+        self._has_subscribers = has_subscribers
+        self._pending: list[MetaEvent] = []
         #: What the broker reports to.
         self.subscriptions: Lifecycle[Subscription] = Lifecycle(
             "subscription",
@@ -95,20 +95,20 @@ class MetaEvents:
 
     def joined(self, session_id: int, session: MetaSession) -> None:
         """A session has joined the realm."""
-        self.tell("wamp.session.on_join", lambda: [session_details(session_id, session)])
+        self.add("wamp.session.on_join", lambda: [session_details(session_id, session)])
 
     def left(self, session_id: int, session: MetaSession) -> None:
         """A session has left the realm, whichever way."""
-        self.tell("wamp.session.on_leave", lambda: [session_id, session.authid, session.authrole])
+        self.add("wamp.session.on_leave", lambda: [session_id, session.authid, session.authrole])
 
-    def tell(self, topic: str, payload: Callable[[], list[Any]], *, not_to: int | None = None) -> None:
+    def add(self, topic: str, payload: Callable[[], list[Any]], *, excluded_id: int | None = None) -> None:
         """Let an event wait, if anybody hears it."""
-        if self._is_heard(topic):
-            self._waiting.append(MetaEvent(topic, payload(), not_to))
+        if self._has_subscribers(topic):
+            self._pending.append(MetaEvent(topic, payload(), excluded_id))
 
     def take(self) -> list[MetaEvent]:
         """The events that wait, in order; they wait no longer."""
-        taken, self._waiting = self._waiting, []
+        taken, self._pending = self._pending, []
         return taken
 
 
@@ -144,7 +144,7 @@ class Lifecycle(Generic[T]):
     def created(self, session_id: int, entry: T) -> None:
         """A session's request has created it; that the session is added follows."""
         self._created[self._id(entry)] = self._now()
-        self._tell(self._on_create, session_id, entry, self.details)
+        self._add_event(self._on_create, session_id, entry, self.details)
 
     def kept(self, entry: T) -> None:
         """It was created by no session's request, so there is nobody to tell of."""
@@ -152,22 +152,22 @@ class Lifecycle(Generic[T]):
 
     def added(self, session_id: int, entry: T) -> None:
         """A session was added to it."""
-        self._tell(self._on_add, session_id, entry, self._id)
+        self._add_event(self._on_add, session_id, entry, self._id)
 
     def removed(self, session_id: int, entry: T) -> None:
         """A session was removed from it."""
-        self._tell(self._on_remove, session_id, entry, self._id)
+        self._add_event(self._on_remove, session_id, entry, self._id)
 
     def deleted(self, session_id: int, entry: T) -> None:
         """It is no more, because its last session was removed."""
-        self._tell(self._on_delete, session_id, entry, self._id)
+        self._add_event(self._on_delete, session_id, entry, self._id)
         del self._created[self._id(entry)]
 
     def _id(self, entry: T) -> int:
         return self._identify(entry)[0]
 
-    def _tell(self, topic: str, session_id: int, entry: T, what: Callable[[T], Any]) -> None:
+    def _add_event(self, topic: str, session_id: int, entry: T, describe: Callable[[T], Any]) -> None:
         _, uri = self._identify(entry)
         # Whoever subscribes to meta events would first of all be told of itself.
-        not_to = session_id if is_reserved(uri) else None
-        self._events.tell(topic, lambda: [session_id, what(entry)], not_to=not_to)
+        excluded_id = session_id if is_reserved(uri) else None
+        self._events.add(topic, lambda: [session_id, describe(entry)], excluded_id=excluded_id)

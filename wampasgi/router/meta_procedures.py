@@ -135,17 +135,17 @@ class _SessionProcedures:
             "wamp.session.kill_all": MetaProcedure(Signature(*_REASON), self._kill_all),
         }
 
-    def _having(self, authroles: list[str] | None) -> list[int]:
+    def _with_roles(self, authroles: list[str] | None) -> list[int]:
         if authroles is None:
             return list(self._sessions)
         wanted = frozenset(authroles)
         return [session_id for session_id, session in self._sessions.items() if session.authrole in wanted]
 
     def _count(self, caller_id: int, authroles: list[str] | None) -> MetaResult:
-        return MetaResult([len(self._having(authroles))])
+        return MetaResult([len(self._with_roles(authroles))])
 
     def _list(self, caller_id: int, authroles: list[str] | None) -> MetaResult:
-        return MetaResult([self._having(authroles)])
+        return MetaResult([self._with_roles(authroles)])
 
     def _get(self, caller_id: int, session_id: int) -> MetaResult:
         session = self._sessions.get(session_id)
@@ -350,7 +350,7 @@ class _SubscriptionProcedures:
             "wamp.subscription.get": MetaProcedure(_SUBSCRIPTION, self._get),
             "wamp.subscription.list_subscribers": MetaProcedure(_SUBSCRIPTION, self._list_subscribers),
             "wamp.subscription.count_subscribers": MetaProcedure(_SUBSCRIPTION, self._count_subscribers),
-            "wamp.subscription.get_events": MetaProcedure(_GET_EVENTS, self._get_events),
+            "wamp.subscription.get_events": MetaProcedure(_EVENTS_SIGNATURE, self._get_events),
         }
 
     def _find(self, subscription_id: int) -> Subscription:
@@ -410,7 +410,7 @@ _FILTERS: Final[Mapping[str, Rule]] = {
     ),
 }
 
-_GET_EVENTS: Final = Signature(
+_EVENTS_SIGNATURE: Final = Signature(
     Parameter("subscription", _ID),
     *[
         Parameter(name, rule, required=False, positional=False, keyword=True)

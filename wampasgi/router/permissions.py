@@ -149,9 +149,9 @@ class Permissions:
     def _pattern_verdict(
         self, rules: URIMap[_Grant], match: Match, uri: str, role: str | None
     ) -> Verdict | None:
-        speaking = [grant for grant in rules if overlaps(grant.match, grant.uri, match, uri)]
-        speaking.sort(key=lambda grant: specificity(grant.match, grant.uri), reverse=True)
-        for grant in speaking:
+        relevant = [grant for grant in rules if overlaps(grant.match, grant.uri, match, uri)]
+        relevant.sort(key=lambda grant: specificity(grant.match, grant.uri), reverse=True)
+        for grant in relevant:
             verdict = grant.verdict(role)
             if not verdict.allowed or covers(grant.match, grant.uri, match, uri):
                 return verdict

@@ -84,13 +84,13 @@ def conditions(options: Mapping[str, Any], sessions: Mapping[int, SessionDetails
     found: list[Condition] = []
     for name, values in options.items():
         if name in WHITELISTS:
-            found.append(partial(filter, _is_listed(name.removeprefix("eligible"), values, sessions)))
+            found.append(partial(filter, _list_test(name.removeprefix("eligible"), values, sessions)))
         elif name in BLACKLISTS:
-            found.append(partial(filterfalse, _is_listed(name.removeprefix("exclude"), values, sessions)))
+            found.append(partial(filterfalse, _list_test(name.removeprefix("exclude"), values, sessions)))
     return found
 
 
-def _is_listed(
+def _list_test(
     suffix: str, values: Collection[object], sessions: Mapping[int, SessionDetails]
 ) -> Callable[[int], bool]:
     # As a set: a long list would be looked through once for each subscriber.
@@ -109,8 +109,8 @@ def _is_listed(
     return authrole_is_listed if suffix == "_authrole" else listed.__contains__
 
 
-def select(session_ids: list[int], all_of: Sequence[Condition]) -> list[int]:
+def select(session_ids: list[int], required: Sequence[Condition]) -> list[int]:
     """Return those of the session IDs that fulfil all conditions, in the same order."""
-    for fulfilling in all_of:
-        session_ids = list(fulfilling(session_ids))
+    for condition in required:
+        session_ids = list(condition(session_ids))
     return session_ids

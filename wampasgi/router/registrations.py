@@ -66,20 +66,20 @@ class Registration:
     of_realm: bool = False
     callees: dict[int, Callee] = field(default_factory=dict)
 
-    def pick(self, unfit: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
-        """Choose the callee of the next invocation; None where all are busy or ``unfit`` by session ID.
+    def pick(self, skip: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
+        """Choose the callee of the next invocation; None where all are busy or ``skip`` by session ID.
 
         ``random_index(n)`` draws from ``range(n)``.
         """
         if len(self.callees) == 1:
             (only,) = self.callees.values()
-            return None if only.busy or unfit(only.session_id) else only
+            return None if only.busy or skip(only.session_id) else only
         free = (
             callee
             for callee in (
                 reversed(self.callees.values()) if self.invoke == "last" else self.callees.values()
             )
-            if not callee.busy and not unfit(callee.session_id)
+            if not callee.busy and not skip(callee.session_id)
         )
         if self.invoke == "random":
             candidates = list(free)

@@ -51,21 +51,21 @@ class RetainedEvents:
         """Change the bounds, at once."""
         self._max_events = max_events
         self._max_size = max_size
-        self._keep_bounds()
+        self._evict()
 
     def retain(self, event: StoredEvent) -> None:
         """Make this the retained event of its topic, for all who may have it."""
         before = list(self._by_topic.get(event.topic, ()))
-        needed = _needed([*before, event])
+        remaining = _not_superseded([*before, event])
         for old in before:
-            if old not in needed:
+            if old not in remaining:
                 self._remove(old)
         if event.size > self._max_size:
             return
         self._by_topic.setdefault(event.topic, []).append(event)
         self._by_age[event] = None
         self._size += event.size
-        self._keep_bounds()
+        self._evict()
 
     def find(
         self, topic: str, match: Match, may_have: Callable[[StoredEvent], bool], *, most: int
@@ -95,7 +95,7 @@ class RetainedEvents:
             self._remove(event)
         return len(events)
 
-    def _keep_bounds(self) -> None:
+    def _evict(self) -> None:
         while len(self._by_age) > self._max_events or self._size > self._max_size:
             self._remove(next(iter(self._by_age)))
 
@@ -108,28 +108,28 @@ class RetainedEvents:
             del self._by_topic[event.topic]
 
 
-def _needed(events: list[StoredEvent]) -> list[StoredEvent]:
+def _not_superseded(events: list[StoredEvent]) -> list[StoredEvent]:
     """Return those of a topic's events, given oldest first, that are the most recent one for somebody."""
-    needed: list[StoredEvent] = []
+    remaining: list[StoredEvent] = []
     limited = 0
     for event in reversed(events):
-        if any(_reaches_all_of(newer, event) for newer in needed):
+        if any(_supersedes(newer, event) for newer in remaining):
             continue
         if event.lists:
             limited += 1
             if limited <= LIMITED_PER_TOPIC:
-                needed.append(event)
+                remaining.append(event)
             continue
         # Two without lists that are not made needless by each other exclude different publishers: what is
         # older than both reaches nobody.
-        complete = event.excluded_id is None or any(not newer.lists for newer in needed)
-        needed.append(event)
+        complete = event.excluded_id is None or any(not newer.lists for newer in remaining)
+        remaining.append(event)
         if complete:
             break
-    return needed
+    return remaining
 
 
-def _reaches_all_of(newer: StoredEvent, older: StoredEvent) -> bool:
+def _supersedes(newer: StoredEvent, older: StoredEvent) -> bool:
     """Whether everybody who may have the older event may have the newer one, too."""
     if newer.excluded_id is not None and newer.excluded_id not in _excluded_ids(older):
         return False

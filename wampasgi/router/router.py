@@ -66,7 +66,7 @@ class Router(Generic[S]):
             private_registrations=private_registrations,
         )
         self._testaments = Testaments()
-        self._events = MetaEvents(is_heard=lambda topic: bool(self.broker.matches(topic)), now=now)
+        self._events = MetaEvents(has_subscribers=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
         self.dealer.registrations.observer = self._events.registrations
         #: The router's own procedures.
@@ -196,7 +196,7 @@ class Router(Generic[S]):
         try:
             while events := self._events.take():
                 for event in events:
-                    options = {} if event.not_to is None else {"exclude": [event.not_to]}
+                    options = {} if event.excluded_id is None else {"exclude": [event.excluded_id]}
                     self.publish(None, event.topic, options, event.args, None)
         finally:
             self._publishing_meta_events = False

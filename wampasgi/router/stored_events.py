@@ -13,7 +13,7 @@ from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, conditions, select
 
 # What an event without any payload takes.
-_BARE: Final = 500
+_BASE_SIZE: Final = 500
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +52,7 @@ def store(event: Event, topic: str, options: Mapping[str, Any], *, excluded_id: 
         if name in WHITELISTS or name in BLACKLISTS
     }
     (args, kwargs, details), size = copied([event.args, event.kwargs, event.details])
-    size += _BARE + getsizeof(event.payload)
+    size += _BASE_SIZE + getsizeof(event.payload)
     size += sum([getsizeof(values) + sum(map(getsizeof, values)) for values in lists.values()])
     return StoredEvent(
         event.publication_id, topic, details, lists, excluded_id, args, kwargs, event.payload, size

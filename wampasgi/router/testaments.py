@@ -24,7 +24,7 @@ class Testaments:
 
     def __init__(self) -> None:
         # With the size of each.
-        self._of: dict[int, dict[Scope, list[tuple[Publish, int]]]] = {}
+        self._by_session: dict[int, dict[Scope, list[tuple[Publish, int]]]] = {}
 
     def add(
         self, session_id: int, scope: Scope, publish: Publish, size: int, *, limit: int, max_size: int
@@ -34,7 +34,7 @@ class Testaments:
         Raises WAMPError ``wamp.error.unavailable`` where the session has ``limit`` already, of both scopes,
         or they would take more than ``max_size`` bytes.
         """
-        kept = [size for bucket in self._of.get(session_id, {}).values() for _, size in bucket]
+        kept = [size for bucket in self._by_session.get(session_id, {}).values() for _, size in bucket]
         if len(kept) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} testaments, its limit testaments")
         if sum(kept) + size > max_size:
@@ -43,16 +43,16 @@ class Testaments:
                 f"the testaments of this session would take more than {max_size} bytes, its limit "
                 f"testament_bytes",
             )
-        self._of.setdefault(session_id, {}).setdefault(scope, []).append((publish, size))
+        self._by_session.setdefault(session_id, {}).setdefault(scope, []).append((publish, size))
 
     def flush(self, session_id: int, scope: Scope) -> None:
         """Forget what a session has in one scope."""
-        buckets = self._of.get(session_id, {})
+        buckets = self._by_session.get(session_id, {})
         buckets.pop(scope, None)
         if not buckets:
-            self._of.pop(session_id, None)
+            self._by_session.pop(session_id, None)
 
     def take(self, session_id: int) -> list[Publish]:
         """The testaments of a session that ends, the detached ones first; they are kept no longer."""
-        buckets = self._of.pop(session_id, {})
+        buckets = self._by_session.pop(session_id, {})
         return [publish for scope in SCOPES for publish, _ in buckets.get(scope, [])]
