@@ -83,7 +83,7 @@ async def test_session_over_the_realms_limit_is_aborted_and_gets_in_when_there_i
             await second.ask(GOODBYE, {}, "wamp.close.close_realm")
         await second.join("small")
 
-    text = "this realm has 1 sessions, its limit sessions"
+    text = "this realm has reached the limit sessions of 1"
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
 
 
@@ -127,7 +127,7 @@ async def test_sessions_of_one_address_are_limited_and_those_without_one_are_not
     async with connect(app, client=("198.51.100.1", 3)) as websocket:
         await websocket.join()
 
-    text = "this realm has 1 sessions from this address, its limit sessions_per_address"
+    text = "this realm has reached the limit sessions_per_address of 1 for this address"
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
 
 

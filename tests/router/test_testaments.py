@@ -66,7 +66,7 @@ def test_bound_counts_both_scopes_of_a_session() -> None:
 def test_testaments_that_would_take_more_than_they_may_are_refused() -> None:
     testaments = module.Testaments()
     testaments.add(ALICE, "destroyed", one, 60, limit=9, max_size=100)
-    with pytest.raises(WAMPError, match="its limit testament_bytes") as caught:
+    with pytest.raises(WAMPError, match="over the limit testament_bytes of 100") as caught:
         testaments.add(ALICE, "detached", two, 41, limit=9, max_size=100)
     testaments.add(ALICE, "detached", three, 40, limit=9, max_size=100)
 

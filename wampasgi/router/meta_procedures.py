@@ -1,7 +1,7 @@
-"""The router's own procedures, ``wamp.*``: what they take and what they answer, computed from its state.
+"""The router's own procedures, ``wamp.*``: their parameters, and their results computed from its state.
 
-Nothing is awaited or sent here. An answer comes with what is to follow it: sessions to close, messages to
-send.
+Nothing is awaited or sent here. A result includes the actions that follow it: sessions to close and messages
+to send.
 Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API", "Session
 Testament", "Event History".
 """
@@ -47,7 +47,7 @@ _ROLES: Final = Rule(list, "a list of strings", lambda values: all(type(value) i
 
 @dataclass(frozen=True, slots=True)
 class SessionsToClose:
-    """Sessions to close with GOODBYE. ``silent`` publishes neither their leaving nor their testaments."""
+    """Sessions to close with GOODBYE. ``silent`` suppresses their meta events and testaments."""
 
     session_ids: Sequence[int]
     reason: str
@@ -57,7 +57,7 @@ class SessionsToClose:
 
 @dataclass(frozen=True, slots=True)
 class MetaResult:
-    """The results of a call, and what is to follow once it has been answered."""
+    """The result of a call, and the actions to carry out once the caller has it."""
 
     args: Sequence[Any] = ()
     to_close: SessionsToClose | None = None
@@ -67,9 +67,9 @@ class MetaResult:
 
 @dataclass(frozen=True, slots=True)
 class MetaProcedure:
-    """One procedure of the router's own.
+    """One of the router's own procedures.
 
-    ``compute`` takes the session ID of the caller and the values of the parameters; it raises WAMPError.
+    ``compute`` takes the session ID of the caller and the values of the parameters. It may raise WAMPError.
     """
 
     signature: Signature
@@ -79,8 +79,8 @@ class MetaProcedure:
 class MetaAPI:
     """The router's own procedures by their URIs.
 
-    ``sessions`` are the clients' sessions that have not begun to end; ``subscriptions`` and
-    ``registrations`` know when each entry was created.
+    ``sessions`` holds the clients' sessions that have not begun to end. ``subscriptions`` and
+    ``registrations`` know the time of creation of each entry.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class MetaAPI:
         }
 
     def find(self, procedure: str) -> MetaProcedure:
-        """The procedure at a URI; raises WAMPError ``wamp.error.no_such_procedure``."""
+        """Return the procedure with a URI; raise WAMPError ``wamp.error.no_such_procedure`` without one."""
         found = self.procedures.get(procedure)
         if found is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"the router has no procedure {procedure!r}")
@@ -110,14 +110,14 @@ class MetaAPI:
 
 _FILTER: Final = Parameter("filter_authroles", _ROLES, required=False)
 _REASON: Final = (
-    # Of whatever type: what is no URI has an error of its own.
+    # Of any type, because an invalid URI has an error of its own.
     Parameter("reason", None, required=False, positional=False, keyword=True),
     Parameter("message", _STR, required=False, positional=False, keyword=True),
 )
 
 
 class _SessionProcedures:
-    """Looking at sessions, and closing them."""
+    """The procedures that inspect and close sessions."""
 
     def __init__(self, sessions: Mapping[int, MetaSession]) -> None:
         self._sessions = sessions
@@ -193,12 +193,12 @@ def _reason(reason: object) -> str:
     if reason is None:
         return CLOSE_KILLED
     if type(reason) is not str or not check_uri(reason):
-        raise WAMPError(INVALID_URI, "argument 'reason': must be a valid URI that is not empty")
+        raise WAMPError(INVALID_URI, "argument 'reason': must be a valid URI and not empty")
     return reason
 
 
 def _no_such_session(session_id: int) -> WAMPError:
-    return WAMPError(NO_SUCH_SESSION, f"no other session with ID {session_id} is on this realm")
+    return WAMPError(NO_SUCH_SESSION, f"there is no other session {session_id} on this realm")
 
 
 _SCOPE: Final = Parameter(
@@ -211,10 +211,10 @@ _SCOPE: Final = Parameter(
 
 
 class _TestamentProcedures:
-    """What is to be published when the calling session ends.
+    """The procedures for the testaments of the calling session.
 
-    Whether it may publish that is found out before ``wamp.session.add_testament`` is computed, which is
-    therefore given what publishes the testament.
+    The publication is authorized before ``wamp.session.add_testament`` is computed. That is why the procedure
+    gets a function that publishes the testament, instead of the topic and its payload.
     """
 
     def __init__(self, sessions: Mapping[int, MetaSession], testaments: Testaments) -> None:
@@ -256,7 +256,7 @@ _REGISTRATION: Final = Signature(Parameter("registration", _ID))
 
 
 class _RegistrationProcedures:
-    """Looking at what is registered, by clients and by the server itself."""
+    """The procedures that inspect the registrations of clients and of the server, and revoke them."""
 
     def __init__(
         self,
@@ -320,7 +320,7 @@ class _RegistrationProcedures:
     def _remove_callee(
         self, caller_id: int, registration_id: int, session_id: int, reason: object
     ) -> MetaResult:
-        """Not the specification's: a registration is taken away from a client, as Crossbar.io has it."""
+        """Revoke a registration of a client. Not in the specification; Crossbar.io has the same procedure."""
         valid_reason = None if reason is None else _reason(reason)
         registration = self._find(registration_id)
         if session_id not in registration.callees or session_id not in self._sessions:
@@ -334,7 +334,7 @@ _SUBSCRIPTION: Final = Signature(Parameter("subscription", _ID))
 
 
 class _SubscriptionProcedures:
-    """Looking at who has subscribed to what."""
+    """The procedures that inspect subscriptions and their event history."""
 
     def __init__(self, broker: Broker, lifecycle: Lifecycle[Subscription]) -> None:
         self._broker = broker
@@ -386,9 +386,9 @@ class _SubscriptionProcedures:
     def _get_events(
         self, caller_id: int, subscription_id: int, reverse: bool | None, *wanted_and_all: Any
     ) -> MetaResult:
-        """The events themselves are the positional results; ``more`` tells whether there are others.
+        """Return the events as positional results, and as ``more`` whether the limit cut events off.
 
-        The last argument is whether all events are given, whatever the publishers' lists say.
+        The last argument tells whether to ignore the black- and whitelists of the publications.
         """
         *wanted, everything = wanted_and_all
         subscription = self._find(subscription_id)
@@ -397,10 +397,10 @@ class _SubscriptionProcedures:
         return MetaResult([_event_object(subscription, record) for record in records], kwargs={"more": more})
 
 
-_TIMESTAMP: Final = Rule(str, "a timestamp as of RFC 3339", lambda value: nanoseconds(value) is not None)
+_TIMESTAMP: Final = Rule(str, "an RFC 3339 timestamp", lambda value: nanoseconds(value) is not None)
 _POSITIVE: Final = Rule(int, "a positive integer", lambda value: value > 0)
 
-#: The arguments of ``wamp.subscription.get_events`` that narrow the events down.
+#: The arguments of ``wamp.subscription.get_events`` that filter the events.
 _FILTERS: Final[Mapping[str, Rule]] = {
     "limit": _POSITIVE,
     **dict.fromkeys(["from_time", "after_time", "before_time", "until_time"], _TIMESTAMP),

@@ -1,4 +1,4 @@
-"""What arguments the router's own procedures take, and the checking of those that came."""
+"""The signatures of the router's own procedures, and the validation of arguments."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from wampasgi.protocol.options import Rule, Rules
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One argument of a procedure.
+    """One parameter of a procedure.
 
-    It is given by position, where ``positional``, or by name, where ``keyword``. One that is not ``required``
-    and is left out or null is None. ``rule`` None lets any
-    value through; ``attributes`` are what is known of those of a dict.
+    ``positional`` and ``keyword`` tell how its argument may be passed. A parameter that is not ``required``
+    is None if its argument is missing or null. If ``rule`` is None, any value is valid. ``attributes`` are
+    the rules for the known keys of a dict.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Parameter:
 
 
 class Signature:
-    """The arguments of one procedure, positional ones first."""
+    """The parameters of one procedure, positional ones first."""
 
     __slots__ = ("_by_name", "_parameters", "_positional")
 
@@ -39,10 +39,10 @@ class Signature:
         self._by_name = {parameter.name: parameter for parameter in parameters if parameter.keyword}
 
     def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """Return the value of each parameter, in their order.
+        """Return the values of all parameters, in the order of the signature.
 
-        Raises InvalidArgument, ``wamp.error.invalid_argument``, which tells of each misfit which argument it
-        is and why.
+        Raises InvalidArgument, ``wamp.error.invalid_argument``, with the name of each invalid argument and
+        the reason. At most ten errors are reported.
         """
         given: dict[str, Any] = {}
         found = chain(
@@ -90,10 +90,10 @@ class Signature:
                 yield from _attribute_errors(parameter.name, value, parameter.attributes)
 
 
-#: The argument, None where it has no name, and what is wrong with it.
+#: The name of the argument, None if it has none, and the reason why it is invalid.
 _ArgumentError = tuple[str | None, str]
 
-# Whoever sends nonsense need not get all of it back.
+# These limits keep the ERROR small, whatever the caller has sent.
 _MAX_ERRORS: Final = 10
 _MAX_NAME_LENGTH: Final = 100
 
@@ -105,7 +105,7 @@ def _shorten(name: str) -> str:
 def _attribute_errors(name: str, value: Mapping[str, Any], attributes: Rules) -> Iterator[_ArgumentError]:
     for attribute, rule in attributes.items():
         found = value.get(attribute)
-        # Null is as if it were absent, as in the options of messages.
+        # Null means absent, as in the options of messages.
         if found is not None and (reason := _violation(rule, found)) is not None:
             yield f"{name}.{attribute}", reason
 
