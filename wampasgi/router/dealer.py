@@ -105,7 +105,7 @@ class Dealer:
         for pending in leaving.invocations.values():
             del pending.caller.calls[pending.message.request_id]
             if pending.caller is not leaving:
-                _remember_ended_early(pending)
+                _remember_if_ended_early(pending)
                 error = WAMPError(CANCELED, "the callee left before it completed the call")
                 outgoing.append(_error(pending, error))
         for pending in leaving.calls.values():
@@ -264,7 +264,7 @@ class Dealer:
             return [error, *self._end_early(pending, interrupt=True)]
         del pending.caller.calls[pending.message.request_id]
         callee.withdraw_invocation(pending)
-        _remember_ended_early(pending)
+        _remember_if_ended_early(pending)
         return [error]
 
     # Canceling
@@ -315,7 +315,7 @@ class Dealer:
     def _end_early(self, pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
         """Remove a call before its callee has answered it."""
         del pending.caller.calls[pending.message.request_id]
-        _remember_ended_early(pending)
+        _remember_if_ended_early(pending)
         return _give_up(pending, interrupt=interrupt)
 
     # Answering
@@ -354,7 +354,7 @@ class Dealer:
             details["progress"] = True
         else:
             self._close(pending)
-            _remember_ended_early(pending)
+            _remember_if_ended_early(pending)
         result = Result(pending.message.request_id, details, message.args, message.kwargs)
         return [(caller.session_id, result)]
 
@@ -367,7 +367,7 @@ class Dealer:
         if message.options.get("progress", False):
             return [answer, error, *self._end_early(pending, interrupt=True)]
         self._close(pending)
-        _remember_ended_early(pending)
+        _remember_if_ended_early(pending)
         return [answer, error]
 
     def error(self, session_id: int, message: Error) -> list[Outgoing]:
@@ -391,13 +391,13 @@ class Dealer:
         if message.error == UNAVAILABLE and not pending.interrupted:
             if not pending.continued:
                 return self._invoke(pending)
-            _remember_ended_early(pending)
+            _remember_if_ended_early(pending)
             gone = WAMPError(NO_AVAILABLE_CALLEE, "the callee became unavailable during a progressive call")
             return [_error(pending, gone)]
         details = payload_attributes(message.details)
         request_id = pending.message.request_id
         error = Error(Call.code, request_id, details, message.error, message.args, message.kwargs)
-        _remember_ended_early(pending)
+        _remember_if_ended_early(pending)
         return [(pending.caller.session_id, error)]
 
     def _close(self, pending: PendingCall) -> None:
@@ -436,7 +436,7 @@ def _give_up(pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
     return [(pending.callee.session_id, Interrupt(pending.invocation_id, {"mode": "killnowait"}))]
 
 
-def _remember_ended_early(pending: PendingCall) -> None:
+def _remember_if_ended_early(pending: PendingCall) -> None:
     if not pending.complete:
         pending.caller.remember_ended_early(pending.message)
 
