@@ -1,4 +1,4 @@
-"""What broker and registrations report, and the meta events that come of it."""
+"""The meta events for changes that the broker and registrations report."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_unregistering_removes_and_then_deletes() -> None:
     ]
 
 
-def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topics() -> None:
+def test_session_gets_no_event_about_its_own_subscription_to_meta_events() -> None:
     realm = Realm()
     realm.broker.subscribe(ALICE, "wamp.session.on_join", "exact")
     realm.broker.remove_session(ALICE)
@@ -125,7 +125,7 @@ def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topics() ->
     assert [event.excluded_id for event in realm.take_events()] == [ALICE] * 4
 
 
-def test_sessions_that_join_and_leave_are_told_of() -> None:
+def test_joining_and_leaving_sessions_cause_events() -> None:
     realm = Realm()
     realm.events.joined(ALICE, Details())
     realm.events.left(ALICE, Details())
@@ -143,7 +143,7 @@ def test_sessions_that_join_and_leave_are_told_of() -> None:
     ]
 
 
-def test_no_event_is_made_where_nobody_hears_it() -> None:
+def test_no_event_is_created_without_subscribers() -> None:
     realm = Realm(subscribed=False)
     realm.events.joined(ALICE, Details())
     realm.broker.subscribe(ALICE, "com.a", "exact")
@@ -156,7 +156,7 @@ def test_no_event_is_made_where_nobody_hears_it() -> None:
     assert realm.take_events() == []
 
 
-def test_details_are_known_whether_or_not_anybody_heard_of_the_creation() -> None:
+def test_details_are_known_even_if_the_creation_had_no_subscribers() -> None:
     realm = Realm(subscribed=False)
     subscription = realm.broker.subscribe(ALICE, "com.a", "exact")
 
@@ -173,7 +173,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whoever_follows_the_events_knows_the_state(steps: list[tuple[str, int, str]]) -> None:
+def test_events_suffice_to_reconstruct_the_state(steps: list[tuple[str, int, str]]) -> None:
     realm = Realm()
     known: dict[int, set[int]] = {}
     for action, session_id, uri in steps:
@@ -188,7 +188,7 @@ def test_whoever_follows_the_events_knows_the_state(steps: list[tuple[str, int, 
 
 
 def take(realm: Realm, action: str, session_id: int, uri: str) -> None:
-    """One step, which may be refused."""
+    """Take one step, which may be refused."""
     try:
         if action == "subscribe":
             realm.broker.subscribe(session_id, uri, "exact")
@@ -208,16 +208,16 @@ def take(realm: Realm, action: str, session_id: int, uri: str) -> None:
 
 
 def follow(known: dict[int, set[int]], event: MetaEvent) -> None:
-    """Change what is known by one event, which must fit."""
+    """Apply one event to the known state, which it must fit."""
     session_id, entry = event.args
-    what = event.topic.rpartition(".on_")[2]
-    if what == "create":
+    kind = event.topic.rpartition(".on_")[2]
+    if kind == "create":
         assert entry["id"] not in known
         known[entry["id"]] = set()
-    elif what in ("subscribe", "register"):
+    elif kind in ("subscribe", "register"):
         assert session_id not in known[entry]
         known[entry].add(session_id)
-    elif what in ("unsubscribe", "unregister"):
+    elif kind in ("unsubscribe", "unregister"):
         known[entry].remove(session_id)
     else:
         assert known.pop(entry) == set()

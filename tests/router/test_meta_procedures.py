@@ -38,7 +38,7 @@ class Details:
 
 
 class Realm:
-    """Alice and Bob are staff, Carol is a guest; the server offers ``com.own``."""
+    """Alice and Bob are staff, Carol is a guest, and the server has the procedure ``com.own``."""
 
     def __init__(self) -> None:
         self.sessions = {
@@ -100,7 +100,7 @@ def test_sessions_are_counted_and_listed_by_role() -> None:
         ("kill_all", [], [2], [BOB, CAROL]),
     ],
 )
-def test_killing_closes_others_once_the_caller_is_answered(
+def test_kill_procedures_return_the_sessions_to_close(
     procedure: str, args: list[Any], answer: Sequence[Any], closed: list[int]
 ) -> None:
     realm, silent = Realm(), procedure == "kill_all"
@@ -110,13 +110,13 @@ def test_killing_closes_others_once_the_caller_is_answered(
     assert with_reason == MetaResult(answer, SessionsToClose(closed, "com.why", "so", silent=silent))
 
 
-def test_server_is_no_session_and_so_closes_all() -> None:
+def test_kill_all_by_the_server_closes_all_sessions() -> None:
     result = Realm().call("session.kill_all", caller=SERVER)
     assert result.to_close is not None
     assert result.to_close.session_ids == [ALICE, BOB, CAROL]
 
 
-def test_removed_callee_is_told_once_the_caller_is_answered() -> None:
+def test_remove_callee_returns_the_message_for_the_callee() -> None:
     realm = Realm()
     shared = realm.dealer.registrations.add(BOB, "com.a", {"invoke": "first"})
     realm.dealer.registrations.add(CAROL, "com.a", {"invoke": "first"})
@@ -128,7 +128,7 @@ def test_removed_callee_is_told_once_the_caller_is_answered() -> None:
     assert list(shared.callees) == [CAROL]
 
 
-def test_own_and_clients_registrations_are_listed_together() -> None:
+def test_registrations_of_the_server_and_of_clients_are_listed_together() -> None:
     realm = Realm()
     client = realm.dealer.registrations.add(BOB, "com.", {"match": "prefix"})
 
@@ -141,13 +141,13 @@ def test_own_and_clients_registrations_are_listed_together() -> None:
     assert realm.call("registration.get", 201) == MetaResult([details])
 
 
-def test_no_client_pattern_matches_what_is_the_routers() -> None:
+def test_pattern_of_a_client_does_not_match_the_routers_procedures() -> None:
     realm = Realm()
     realm.dealer.registrations.add(BOB, "", {"match": "prefix"})
     assert realm.call("registration.match", "wamp.anything") == MetaResult([None])
 
 
-def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:
+def test_testament_of_a_session_that_has_ended_is_not_added() -> None:
     realm = Realm()
     add = realm.meta.find("wamp.session.add_testament")
     with pytest.raises(WAMPError, match="no_such_session"):
@@ -177,5 +177,5 @@ def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:
         ("session.teleport", [], "wamp.error.no_such_procedure"),
     ],
 )
-def test_what_there_is_not_is_an_error_of_its_own(procedure: str, args: list[Any], uri: str) -> None:
+def test_unknown_entity_is_a_specific_error(procedure: str, args: list[Any], uri: str) -> None:
     assert Realm().error(procedure, *args) == uri
