@@ -165,9 +165,10 @@ class Broker:
         return subscription
 
     def unsubscribe(self, session_id: int, subscription_id: int) -> Subscription:
-        """Remove a session from a subscription, and delete that with its last subscriber unless it is kept.
+        """Remove a session from a subscription.
 
-        Raises WAMPError ``wamp.error.no_such_subscription`` if the session has no subscription with this ID.
+        The subscription is deleted with its last subscriber, unless it is kept. Raises WAMPError
+        ``wamp.error.no_such_subscription`` if the session has no subscription with this ID.
         Spec: Basic Profile, "Subscribing and Unsubscribing".
         """
         own = self._by_session.get(session_id, {})

@@ -124,7 +124,7 @@ class Observer(Protocol[T_contra]):
         """Handle the removal of a session from an entry."""
 
     def deleted(self, session_id: int, entry: T_contra, /) -> None:
-        """Handle the deletion of an entry, whose last session was removed."""
+        """Handle the deletion of an entry after the removal of its last session."""
 
     def kept(self, entry: T_contra, /) -> None:
         """Handle the creation of an entry by the realm itself; it outlives its last session."""

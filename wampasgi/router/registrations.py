@@ -203,9 +203,10 @@ class Registrations:
             )
 
     def remove(self, session_id: int, registration_id: int) -> Registration:
-        """Remove a session from a registration, and delete that with its last callee.
+        """Remove a session from a registration.
 
-        Raises WAMPError ``wamp.error.no_such_registration`` if the session has no registration with this ID.
+        The registration is deleted with its last callee. Raises WAMPError
+        ``wamp.error.no_such_registration`` if the session has no registration with this ID.
         """
         own = self._by_session.get(session_id, {})
         if registration_id not in own:
