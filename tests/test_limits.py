@@ -82,7 +82,7 @@ async def test_session_over_the_limit_is_aborted_and_can_join_when_another_leave
             await second.ask(GOODBYE, {}, "wamp.close.close_realm")
         await second.join("small")
 
-    text = "this realm has 1 sessions, its limit sessions"
+    text = "this realm has reached the limit sessions of 1"
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
 
 
@@ -126,7 +126,7 @@ async def test_sessions_per_address_are_limited_except_without_an_address() -> N
     async with connect(app, client=("198.51.100.1", 3)) as websocket:
         await websocket.join()
 
-    text = "this realm has 1 sessions from this address, its limit sessions_per_address"
+    text = "this realm has reached the limit sessions_per_address of 1 for this address"
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
 
 

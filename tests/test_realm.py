@@ -289,8 +289,8 @@ async def test_realm_that_is_served_without_an_application_says_what_to_do() -> 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"exlude": [1]}, "PUBLISH has no option 'exlude', its options are .*exclude"),
-        ({"exclude": "x"}, "'exclude' of PUBLISH is 'x', it must be a list of session IDs"),
+        ({"exlude": [1]}, "PUBLISH has no option 'exlude': use one of .*exclude"),
+        ({"exclude": "x"}, "'exclude' of PUBLISH is 'x': it must be a list of session IDs"),
         ({"eligible_authid": {5}}, "it must be a list of strings"),
         ({"retain": "yes"}, "it must be a bool"),
     ],

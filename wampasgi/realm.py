@@ -191,7 +191,7 @@ class Realm(ConfiguresRealm):
         if is_reserved(procedure):
             caller = MetaCaller(self._server.session, plan)
             outcome = await within(timeout, caller.call(procedure, args, kwargs))
-            self._router.conclude(outcome)
+            self._router.carry_out(outcome)
             return unwrap(outcome.args, outcome.kwargs)
         if not isinstance(found, Procedure):
             return await self._server.call(procedure, args, kwargs, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Sessions for tests of the dealer, which differ in what they announce."""
+"""Helpers for tests of the dealer: sessions with different features, and short forms of its methods."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def answer(
 
 
 def wire(outgoing: list[Outgoing]) -> list[tuple[int, list[Any]]]:
-    """What is sent as it stands on the wire; the texts of errors, which are for humans, left out."""
+    """The messages as on the wire, without the texts of errors, which are for humans."""
     return [(recipient, _without_text(message)) for recipient, message in outgoing]
 
 

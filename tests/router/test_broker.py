@@ -18,7 +18,7 @@ from wampasgi.types import Match
 
 TOPIC = "com.myapp.topic"
 ALICE, BOB, CAROL, DAVE, ERIN = 11, 12, 13, 14, 15
-#: It subscribes, but nobody knows who it is.
+#: A subscriber whose identity the broker does not know.
 STRANGER = 99
 
 
@@ -45,7 +45,7 @@ def new_broker(retained: RetainedEvents | None = None) -> Broker:
 
 
 def broker_with(*subscribers: int) -> Broker:
-    """A broker whose subscription 1 is to ``TOPIC``, with these subscribers."""
+    """A broker with these subscribers of ``TOPIC``, which is subscription 1."""
     broker = new_broker()
     for session_id in subscribers:
         broker.subscribe(session_id, TOPIC, "exact")
@@ -87,7 +87,7 @@ def test_subscribing_again_changes_nothing() -> None:
     assert not broker.subscriptions
 
 
-def test_find_answers_only_for_a_subscriber_under_the_same_policy() -> None:
+def test_find_returns_only_the_subscription_of_this_session_under_this_policy() -> None:
     broker = broker_with(ALICE)
     assert broker.find(ALICE, TOPIC, "exact") is broker.subscriptions[1]
     assert broker.find(BOB, TOPIC, "exact") is None
@@ -95,7 +95,7 @@ def test_find_answers_only_for_a_subscriber_under_the_same_policy() -> None:
     assert broker.find(ALICE, "com.other", "exact") is None
 
 
-def test_subscriptions_are_listed_oldest_first_and_read_only() -> None:
+def test_subscriptions_are_a_read_only_view_with_the_oldest_first() -> None:
     broker = new_broker()
     view = broker.subscriptions
     broker.subscribe(ALICE, TOPIC, "prefix")
@@ -108,14 +108,14 @@ def test_subscriptions_are_listed_oldest_first_and_read_only() -> None:
 # Unsubscribing
 
 
-def test_who_unsubscribed_receives_nothing_more_while_others_do() -> None:
+def test_only_the_remaining_subscribers_receive_events_after_an_unsubscribe() -> None:
     broker = broker_with(ALICE, BOB)
     left = broker.unsubscribe(ALICE, 1)
     assert left is broker.subscriptions[1]
     assert recipients(broker.publish(None, TOPIC, {}, None, None)) == [BOB]
 
 
-def test_subscription_is_forgotten_with_its_last_subscriber() -> None:
+def test_subscription_is_deleted_with_its_last_subscriber() -> None:
     broker = broker_with(ALICE)
     assert broker.unsubscribe(ALICE, 1).subscription_id == 1
     assert not broker.subscriptions
@@ -123,7 +123,7 @@ def test_subscription_is_forgotten_with_its_last_subscriber() -> None:
 
 
 @pytest.mark.parametrize(("session_id", "subscription_id"), [(ALICE, 2), (BOB, 1), (STRANGER, 1)])
-def test_unsubscribing_from_what_one_has_not_is_no_such_subscription(
+def test_unsubscribing_without_a_subscription_is_no_such_subscription(
     session_id: int, subscription_id: int
 ) -> None:
     broker = broker_with(ALICE)
@@ -135,7 +135,7 @@ def test_unsubscribing_from_what_one_has_not_is_no_such_subscription(
     assert broker.find(ALICE, TOPIC, "exact") is not None
 
 
-def test_session_that_left_is_in_no_subscription() -> None:
+def test_removed_session_is_in_no_subscription() -> None:
     broker = broker_with(ALICE, BOB)
     broker.subscribe(ALICE, "com.", "prefix")
     broker.subscribe(ALICE, "..topic", "wildcard")
@@ -147,7 +147,7 @@ def test_session_that_left_is_in_no_subscription() -> None:
     assert broker.remove_session(ALICE) == []
 
 
-def test_nothing_of_a_session_that_left_is_kept() -> None:
+def test_broker_holds_no_reference_to_a_removed_session() -> None:
     broker = new_broker()
     session_id = 2**53 - 7
     references = sys.getrefcount(session_id)
@@ -170,7 +170,7 @@ REVOCABLE = {"roles": {"subscriber": {"features": {"subscription_revocation": Tr
     ("reason", "details"),
     [(None, {"subscription": 1}), ("moved", {"subscription": 1, "reason": "moved"})],
 )
-def test_revocation_is_told_to_a_subscriber_that_announced_it(
+def test_subscriber_that_announced_revocation_gets_unsubscribed(
     reason: str | None, details: dict[str, Any]
 ) -> None:
     broker = broker_with(ERIN, BOB)
@@ -180,19 +180,19 @@ def test_revocation_is_told_to_a_subscriber_that_announced_it(
 
 
 @pytest.mark.parametrize("session_id", [ALICE, STRANGER])
-def test_revocation_must_not_be_told_to_a_subscriber_that_did_not_announce_it(session_id: int) -> None:
+def test_subscriber_that_did_not_announce_revocation_must_not_get_unsubscribed(session_id: int) -> None:
     broker = broker_with(session_id)
     assert broker.revoke(session_id, 1) is None
     assert not broker.subscriptions
 
 
-def test_revoking_what_a_session_has_not_is_no_such_subscription() -> None:
+def test_revoking_a_subscription_that_the_session_does_not_have_is_no_such_subscription() -> None:
     with pytest.raises(WAMPError) as caught:
         broker_with(ERIN).revoke(BOB, 1)
     assert caught.value.uri == NO_SUCH_SUBSCRIPTION
 
 
-def test_subscription_is_got_by_policy_and_topic_whoever_has_it() -> None:
+def test_get_returns_the_subscription_to_a_topic_under_a_policy() -> None:
     broker = broker_with(ALICE)
     assert broker.get(TOPIC, "exact") is broker.subscriptions[1]
     assert broker.get(TOPIC, "prefix") is None
@@ -201,7 +201,7 @@ def test_subscription_is_got_by_policy_and_topic_whoever_has_it() -> None:
 # Publishing
 
 
-def test_event_goes_to_all_subscribers_at_once() -> None:
+def test_one_delivery_has_all_subscribers_of_a_subscription() -> None:
     broker = broker_with(ALICE, BOB, STRANGER)
     publication = broker.publish(CAROL, TOPIC, {}, ["hi"], {"loud": True})
     event = Event(1, 5001, {}, ["hi"], {"loud": True})
@@ -212,7 +212,7 @@ def test_publication_without_subscribers_has_an_id_and_no_delivery() -> None:
     assert broker_with(ALICE).publish(BOB, "com.other", {}, None, None) == Publication(5001, [])
 
 
-def test_payload_stays_absent_where_it_was_absent() -> None:
+def test_event_of_a_publication_without_payload_has_none() -> None:
     (delivery,) = broker_with(ALICE).publish(BOB, TOPIC, {}, None, None).deliveries
     assert (delivery.event.args, delivery.event.kwargs) == (None, None)
 
@@ -230,7 +230,7 @@ def test_each_matching_subscription_has_its_own_event_of_the_same_publication() 
     ]
 
 
-def test_recipients_are_those_at_the_time_of_the_publication() -> None:
+def test_recipients_are_the_subscribers_at_the_time_of_the_publication() -> None:
     broker = broker_with(ALICE)
     publication = broker.publish(BOB, TOPIC, {}, None, None)
     broker.subscribe(CAROL, TOPIC, "exact")
@@ -244,7 +244,7 @@ def test_publisher_does_not_receive_its_own_event() -> None:
     assert list(broker.subscriptions[1].subscribers) == [ALICE, BOB]
 
 
-def test_subscription_of_the_publisher_alone_has_no_delivery() -> None:
+def test_subscription_with_only_the_publisher_has_no_delivery() -> None:
     assert broker_with(ALICE).publish(ALICE, TOPIC, {}, None, None).deliveries == []
 
 
@@ -285,14 +285,12 @@ def test_exclude_me_decides_whether_the_publisher_receives_its_event(
         ),
     ],
 )
-def test_lists_of_the_publisher_narrow_the_recipients_down(
-    options: dict[str, Any], expected: list[int]
-) -> None:
+def test_black_and_whitelists_restrict_the_recipients(options: dict[str, Any], expected: list[int]) -> None:
     broker = broker_with(ALICE, BOB, CAROL, DAVE, STRANGER)
     assert recipients(broker.publish(None, TOPIC, options, None, None)) == expected
 
 
-def test_lists_apply_to_pattern_subscriptions_too() -> None:
+def test_lists_apply_to_pattern_based_subscriptions_too() -> None:
     broker = broker_with(ALICE)
     broker.subscribe(ALICE, "com.", "prefix")
     broker.subscribe(BOB, "com.", "prefix")
@@ -316,7 +314,7 @@ def test_only_restricts_the_recipients_further(
     assert recipients(broker.publish(ALICE, TOPIC, options, None, None, only=only)) == expected
 
 
-# What the event says
+# Details of the event
 
 
 @pytest.mark.parametrize(
@@ -338,12 +336,12 @@ def test_disclosed_publisher_is_named_in_the_event(
     assert prefix.event.details == {**disclosed, "topic": TOPIC}
 
 
-def test_publisher_is_not_disclosed_by_asking_for_it() -> None:
+def test_disclose_me_alone_does_not_disclose_the_publisher() -> None:
     (delivery,) = broker_with(BOB).publish(ALICE, TOPIC, {"disclose_me": True}, None, None).deliveries
     assert delivery.event.details == {}
 
 
-def test_options_about_the_payload_reach_the_subscriber_and_no_others_do() -> None:
+def test_only_the_options_about_the_payload_reach_the_subscriber() -> None:
     payload_options = {
         "ppt_scheme": "x_my_ppt",
         "ppt_serializer": "custom",
@@ -358,7 +356,7 @@ def test_options_about_the_payload_reach_the_subscriber_and_no_others_do() -> No
     assert delivery.event.details == payload_options
 
 
-def test_encoded_payload_is_passed_on_in_the_place_of_arguments() -> None:
+def test_encoded_payload_is_passed_on_instead_of_arguments() -> None:
     broker = broker_with(BOB)
     options = {"enc_algo": "cryptobox"}
     (delivery,) = broker.publish(ALICE, TOPIC, options, None, None, payload=b"\x01\x02").deliveries
@@ -373,12 +371,12 @@ def retaining_broker() -> Broker:
 
 
 def retained(broker: Broker, session_id: int, topic: str = TOPIC, match: Match = "exact") -> list[Event]:
-    """What a session gets that subscribes now and asks for it."""
+    """The retained events for a session that subscribes now."""
     subscription = broker.subscribe(session_id, topic, match)
     return broker.retained_events(session_id, subscription, most=100)
 
 
-def test_retained_event_goes_to_who_subscribes_later_and_asks_for_it() -> None:
+def test_retained_event_goes_to_later_subscribers_that_ask_for_it() -> None:
     broker = retaining_broker()
     publication = broker.publish(ALICE, TOPIC, {"retain": True}, [21], {"unit": "C"})
     broker.publish(ALICE, TOPIC, {}, [22], None)
@@ -388,7 +386,7 @@ def test_retained_event_goes_to_who_subscribes_later_and_asks_for_it() -> None:
     assert retained(broker, BOB) == [Event(1, 5001, {"retained": True}, [21], {"unit": "C"})]
 
 
-def test_retained_event_goes_to_present_subscribers_without_the_mark() -> None:
+def test_current_subscribers_get_an_event_to_retain_without_the_retained_detail() -> None:
     broker = retaining_broker()
     broker.subscribe(BOB, TOPIC, "exact")
     (delivery,) = broker.publish(ALICE, TOPIC, {"retain": True}, [21], None).deliveries
@@ -407,7 +405,7 @@ def test_retained_event_goes_to_present_subscribers_without_the_mark() -> None:
         ({"exclude_authid": ["bob"]}, CAROL, True),
     ],
 )
-def test_subscriber_must_not_be_sent_a_retained_event_that_it_would_not_have_received(
+def test_subscriber_must_not_get_a_retained_event_that_it_would_not_have_received(
     options: dict[str, Any], session_id: int, gets_it: bool
 ) -> None:
     broker = retaining_broker()
@@ -415,14 +413,14 @@ def test_subscriber_must_not_be_sent_a_retained_event_that_it_would_not_have_rec
     assert bool(retained(broker, session_id)) is gets_it
 
 
-def test_subscriber_must_be_sent_the_most_recent_event_that_it_would_have_received() -> None:
+def test_subscriber_must_get_the_most_recent_event_that_it_would_have_received() -> None:
     broker = retaining_broker()
     broker.publish(None, TOPIC, {"retain": True}, ["all"], None)
     broker.publish(None, TOPIC, {"retain": True, "eligible_authid": ["bob"]}, ["bob"], None)
     assert [event.args for event in retained(broker, BOB) + retained(broker, ALICE)] == [["bob"], ["all"]]
 
 
-def test_pattern_subscription_gets_the_retained_event_of_each_topic_with_its_topic() -> None:
+def test_pattern_based_subscription_gets_the_retained_event_of_each_topic_with_the_topic() -> None:
     broker = retaining_broker()
     for topic in "com.b", "com.a":
         broker.publish(None, topic, {"retain": True}, None, None)
@@ -433,7 +431,7 @@ def test_pattern_subscription_gets_the_retained_event_of_each_topic_with_its_top
     assert len(retained(broker, BOB, "com.", "wildcard")) == 2
 
 
-def test_retained_event_says_of_its_publisher_what_was_said_when_it_was_published() -> None:
+def test_retained_event_discloses_its_publisher_as_the_original_event_did() -> None:
     broker = retaining_broker()
     broker.publish(ALICE, TOPIC, {"retain": True, "ppt_scheme": "x"}, None, None, payload=b"1", disclose=True)
     broker.remove_session(ALICE)
@@ -448,13 +446,13 @@ def test_retained_event_says_of_its_publisher_what_was_said_when_it_was_publishe
     assert event.payload == b"1"
 
 
-def test_event_for_chosen_sessions_only_is_not_retained() -> None:
+def test_event_for_given_sessions_only_is_not_retained() -> None:
     broker = retaining_broker()
     broker.publish(None, TOPIC, {"retain": True}, None, None, only={BOB})
     assert retained(broker, BOB) == []
 
 
-def test_broker_that_retains_nothing_ignores_retain() -> None:
+def test_broker_without_retained_events_ignores_retain() -> None:
     broker = new_broker()
     broker.publish(None, TOPIC, {"retain": True}, None, None)
     assert retained(broker, BOB) == []
@@ -477,7 +475,7 @@ def texts(broker: Broker, session_id: int | None, subscription_id: int = 1, **fi
     return [record.event.args for record in records]
 
 
-def test_kept_subscription_is_there_before_its_first_and_after_its_last_subscriber() -> None:
+def test_kept_subscription_exists_without_subscribers() -> None:
     broker = new_broker()
     kept = broker.keep(TOPIC, "exact")
     assert broker.get(TOPIC, "exact") is kept
@@ -489,14 +487,14 @@ def test_kept_subscription_is_there_before_its_first_and_after_its_last_subscrib
     assert broker.subscriptions == {1: kept}
 
 
-def test_subscription_can_be_kept_once_there_are_subscribers() -> None:
+def test_subscription_that_has_subscribers_can_be_kept() -> None:
     broker = broker_with(ALICE)
     assert broker.keep(TOPIC, "exact") is broker.subscriptions[1]
     broker.remove_session(ALICE)
     assert list(broker.subscriptions) == [1]
 
 
-def test_events_are_stored_in_the_order_of_publication_though_nobody_has_subscribed() -> None:
+def test_events_are_stored_in_the_order_of_publication_without_any_subscriber() -> None:
     broker = logging_broker()
     broker.publish(ALICE, TOPIC, {}, ["first"], None)
     broker.publish(BOB, TOPIC, {"exclude_me": False}, ["second"], None)
@@ -506,7 +504,7 @@ def test_events_are_stored_in_the_order_of_publication_though_nobody_has_subscri
 
 
 @pytest.mark.parametrize(
-    ("options", "those_who_get_it"),
+    ("options", "receivers"),
     [
         ({"eligible_authrole": ["staff"]}, [BOB, CAROL, None]),
         ({"eligible_authid": ["alice"]}, [ALICE, None]),
@@ -516,15 +514,15 @@ def test_events_are_stored_in_the_order_of_publication_though_nobody_has_subscri
         ({"exclude": [ALICE]}, []),
     ],
 )
-def test_lists_of_the_publication_apply_to_who_asks_for_the_history(
-    options: dict[str, Any], those_who_get_it: list[int | None]
+def test_lists_of_a_publication_apply_to_the_readers_of_its_history(
+    options: dict[str, Any], receivers: list[int | None]
 ) -> None:
     broker = logging_broker()
     broker.publish(None, TOPIC, options, ["x"], None)
-    assert [asking for asking in (ALICE, BOB, CAROL, DAVE, None) if texts(broker, asking)] == those_who_get_it
+    assert [reader for reader in (ALICE, BOB, CAROL, DAVE, None) if texts(broker, reader)] == receivers
 
 
-def test_stored_event_has_the_details_that_it_was_published_with() -> None:
+def test_stored_event_has_the_details_of_its_publication() -> None:
     broker = logging_broker("com.", "prefix")
     broker.publish(ALICE, TOPIC, {"ppt_scheme": "x", "retain": True}, None, None, disclose=True)
     (record,), _ = broker.events(BOB, broker.subscriptions[1], Filters())
@@ -538,7 +536,7 @@ def test_stored_event_has_the_details_that_it_was_published_with() -> None:
     }
 
 
-def test_event_for_chosen_sessions_only_is_not_in_the_history() -> None:
+def test_event_for_given_sessions_only_is_not_in_the_history() -> None:
     broker = logging_broker()
     broker.publish(None, TOPIC, {}, None, None, only={BOB})
     assert texts(broker, BOB) == []
@@ -561,7 +559,9 @@ def test_broker_without_history_has_no_events() -> None:
         ("com.other", {"retain": False}, False),
     ],
 )
-def test_broker_tells_what_it_would_store(topic: str, options: dict[str, Any], stored: bool) -> None:
+def test_stores_returns_whether_a_publication_would_be_stored(
+    topic: str, options: dict[str, Any], stored: bool
+) -> None:
     broker = logging_broker()
     assert broker.stores(topic, options) is stored
     assert new_broker(None).stores(topic, options) is False

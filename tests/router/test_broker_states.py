@@ -1,4 +1,4 @@
-"""Random sessions join, leave, subscribe and publish; what must hold whatever they do."""
+"""Random sessions join, leave, subscribe and publish, and the invariants of the broker hold."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Realm(RuleBasedStateMachine):
         self.broker.history.keep("com.a", "prefix", limit=LOGGED)
         self.kept = self.broker.keep("com.a", "prefix")
         self.ids = itertools.count(1)
-        #: Of each session that is there: its subscriptions, by ID.
+        #: The subscriptions of each session that has joined, by ID.
         self.joined: dict[int, dict[int, tuple[Match, str]]] = {}
         #: The topics of all publications, by ID.
         self.published: dict[int, str] = {}
@@ -106,7 +106,7 @@ class Realm(RuleBasedStateMachine):
             assert self.broker.get(subscription.topic, subscription.match) is subscription
 
     @invariant()
-    def history_is_the_last_that_was_published(self) -> None:
+    def history_has_the_latest_publications(self) -> None:
         records, _ = self.broker.events(None, self.kept, Filters())
         logged = [
             publication_id for publication_id, topic in self.published.items() if topic.startswith("com.a")
@@ -114,7 +114,7 @@ class Realm(RuleBasedStateMachine):
         assert [record.event.publication_id for record in records] == logged[-LOGGED:]
 
     @invariant()
-    def bounds_hold(self) -> None:
+    def limits_hold(self) -> None:
         assert len(self.retained) <= RETAINED
         assert self.retained.size == sum(event.size for event in self.retained)
 

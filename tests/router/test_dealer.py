@@ -1,4 +1,4 @@
-"""The dealer, with messages in and messages out; 10 to 19 are sessions, 101 is the first registration."""
+"""Messages to the dealer, and its responses. IDs 10 to 19 are sessions, 101 is the first registration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wampasgi.protocol.messages import Call, Cancel, Error, Interrupt, Register,
 from wampasgi.router.dealer import Dealer, Outgoing
 
 CALLER, CALLEE, SECOND, THIRD = 10, 11, 12, 13
-#: A session that has left, or was never there.
+#: A session that has left or never joined.
 STRANGER = 99
 
 CANCELED = "wamp.error.canceled"
@@ -21,7 +21,7 @@ UNAVAILABLE = "wamp.error.unavailable"
 
 
 def dealer_of(caller: Any = None, *callees: Any, overloaded: Container[int] = (), **options: Any) -> Dealer:
-    """A caller, and callees from 11 on that share a registration with these options."""
+    """A dealer with a caller, and callees from 11 on that share a registration with these options."""
     dealer = new_dealer(overloaded=overloaded)
     dealer.add_session(CALLER, caller or client())
     for session_id, callee in enumerate(callees or [client()], CALLEE):
@@ -51,34 +51,34 @@ def test_registered_answers_register_with_the_registration_id() -> None:
     assert wire(dealer.register(CALLEE, Register(7, {}, PROCEDURE))) == [(CALLEE, [65, 7, 101])]
 
 
-def test_register_error_names_the_request() -> None:
+def test_error_for_register_has_its_request_id() -> None:
     dealer = dealer_of()
     assert wire(dealer.register(CALLER, Register(7, {}, PROCEDURE))) == [
         (CALLER, [8, 64, 7, {}, "wamp.error.procedure_already_exists"])
     ]
 
 
-def test_unregistered_procedure_is_called_no_more() -> None:
+def test_unregistered_procedure_cannot_be_called() -> None:
     dealer = dealer_of()
     assert wire(dealer.unregister(CALLEE, Unregister(8, 101))) == [(CALLEE, [67, 8])]
     assert wire(call(dealer, CALLER)) == [(CALLER, [8, 48, 1, {}, "wamp.error.no_such_procedure"])]
 
 
-def test_unregister_of_a_strange_registration_is_an_error() -> None:
+def test_unregistering_the_registration_of_another_session_is_an_error() -> None:
     dealer = dealer_of()
     assert wire(dealer.unregister(CALLER, Unregister(8, 101))) == [
         (CALLER, [8, 66, 8, {}, "wamp.error.no_such_registration"])
     ]
 
 
-def test_callee_still_answers_what_it_was_sent_before_it_unregistered() -> None:
+def test_callee_can_answer_an_invocation_after_it_has_unregistered() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     dealer.unregister(CALLEE, Unregister(8, 101))
     assert wire(answer(dealer, CALLEE, 1, "done")) == [(CALLER, [50, 1, {}, ["done"]])]
 
 
-def test_revoked_registration_is_told_to_a_callee_that_understands() -> None:
+def test_callee_that_announced_revocation_gets_unregistered() -> None:
     dealer = dealer_of()
     assert wire(dealer.revoke(CALLEE, 101, "moved")) == [
         (CALLEE, [67, 0, {"registration": 101, "reason": "moved"}])
@@ -88,7 +88,7 @@ def test_revoked_registration_is_told_to_a_callee_that_understands() -> None:
     assert wire(dealer.revoke(CALLEE, 102)) == [(CALLEE, [67, 0, {"registration": 102}])]
 
 
-def test_revocation_must_not_be_sent_to_a_callee_that_does_not_understand() -> None:
+def test_callee_that_did_not_announce_revocation_must_not_get_unregistered() -> None:
     dealer = dealer_of(None, client(callee=[]))
     assert dealer.revoke(CALLEE, 101) == []
     assert not dealer.registrations.by_id
@@ -100,7 +100,7 @@ def test_revocation_must_not_be_sent_to_a_callee_that_does_not_understand() -> N
 # Calling
 
 
-def test_call_becomes_an_invocation_and_its_yield_a_result() -> None:
+def test_call_becomes_an_invocation_and_yield_becomes_a_result() -> None:
     dealer = dealer_of()
     message = Call(5, {}, PROCEDURE, [1, 2], {"c": 3})
     assert wire(dealer.call(CALLER, message, now=0)) == [(CALLEE, [68, 1, 101, {}, [1, 2], {"c": 3}])]
@@ -137,20 +137,20 @@ def test_session_can_call_itself() -> None:
 
 
 @pytest.mark.parametrize(("match", "pattern"), [("prefix", "com.myapp."), ("wildcard", "com..procedure")])
-def test_procedure_must_be_in_details_of_a_pattern_based_registration(match: str, pattern: str) -> None:
+def test_details_for_a_pattern_based_registration_must_have_the_procedure(match: str, pattern: str) -> None:
     dealer = new_dealer()
     dealer.add_session(CALLER, client())
     register(dealer, CALLER, pattern, match=match)
     assert wire(call(dealer, CALLER)) == [(CALLER, [68, 1, 101, {"procedure": PROCEDURE}])]
 
 
-def test_call_for_one_session_reaches_its_registrations_alone() -> None:
+def test_call_addressed_to_one_session_reaches_only_its_registrations() -> None:
     dealer = dealer_of(None, client(), client())
     assert [recipient for recipient, _ in call(dealer, CALLER, only=SECOND)] == [SECOND]
     assert wire(call(dealer, CALLER, 2, only=CALLER))[0][1][4] == "wamp.error.no_such_procedure"
 
 
-def test_private_registration_is_reached_only_by_a_call_for_its_session() -> None:
+def test_only_a_call_addressed_to_its_session_reaches_a_private_registration() -> None:
     dealer = new_dealer(private_registrations=True)
     for session_id in CALLER, CALLEE, SECOND:
         dealer.add_session(session_id, client())
@@ -163,7 +163,7 @@ def test_private_registration_is_reached_only_by_a_call_for_its_session() -> Non
     ]
 
 
-def test_call_is_refused_where_all_callees_have_as_many_invocations_as_they_take() -> None:
+def test_call_is_refused_if_all_callees_are_at_their_concurrency_limit() -> None:
     dealer = dealer_of(concurrency=1)
     call(dealer, CALLER, 1)
     assert wire(call(dealer, CALLER, 2)) == [(CALLER, [8, 48, 2, {}, "wamp.error.no_available_callee"])]
@@ -171,7 +171,7 @@ def test_call_is_refused_where_all_callees_have_as_many_invocations_as_they_take
     assert [recipient for recipient, _ in call(dealer, CALLER, 3)] == [CALLEE]
 
 
-def test_overloaded_callee_is_sent_no_more_calls() -> None:
+def test_overloaded_callee_gets_no_calls() -> None:
     overloaded: set[int] = set()
     dealer = dealer_of(None, client(), client(), overloaded=overloaded)
     call(dealer, CALLER, 1, progress=True)
@@ -187,7 +187,7 @@ def test_overloaded_callee_is_sent_no_more_calls() -> None:
 
 
 @pytest.mark.parametrize(("mode", "free"), [("skip", False), ("killnowait", True)])
-def test_place_of_a_cancelled_invocation_is_free_when_its_callee_has_stopped(mode: str, free: bool) -> None:
+def test_slot_of_a_canceled_invocation_is_freed_when_its_callee_has_stopped(mode: str, free: bool) -> None:
     dealer = dealer_of(concurrency=1)
     call(dealer, CALLER, 1)
     cancel(dealer, mode)
@@ -200,26 +200,26 @@ def test_place_of_a_cancelled_invocation_is_free_when_its_callee_has_stopped(mod
 # Caller identification
 
 
-def test_caller_must_be_in_details_when_it_is_disclosed() -> None:
+def test_details_must_have_a_disclosed_caller() -> None:
     dealer = dealer_of(client("alice", "staff"))
     assert wire(call(dealer, CALLER, disclose=True)) == [
         (CALLEE, [68, 1, 101, {"caller": CALLER, "caller_authid": "alice", "caller_authrole": "staff"}])
     ]
 
 
-def test_callee_can_ask_for_the_disclosure_of_its_callers() -> None:
+def test_callers_are_disclosed_to_a_callee_that_asked_for_it() -> None:
     dealer = dealer_of(disclose_caller=True)
     assert wire(call(dealer, CALLER)) == [(CALLEE, [68, 1, 101, {"caller": CALLER}])]
 
 
-def test_caller_that_only_asks_is_not_disclosed() -> None:
+def test_disclose_me_alone_does_not_disclose_the_caller() -> None:
     assert wire(call(dealer_of(), CALLER, disclose_me=True)) == [(CALLEE, [68, 1, 101, {}])]
 
 
 # Progressive results
 
 
-def test_progressive_results_reach_a_caller_that_asked_at_once() -> None:
+def test_progressive_results_reach_a_caller_that_asked_for_them() -> None:
     dealer = dealer_of()
     assert wire(call(dealer, CALLER, receive_progress=True)) == [
         (CALLEE, [68, 1, 101, {"receive_progress": True}])
@@ -230,7 +230,7 @@ def test_progressive_results_reach_a_caller_that_asked_at_once() -> None:
     assert wire(answer(dealer, CALLEE, 1, "all")) == [(CALLER, [50, 1, {}, ["all"]])]
 
 
-def test_progressive_results_are_dropped_where_nobody_asked() -> None:
+def test_progressive_results_are_dropped_if_the_caller_did_not_ask_for_them() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert answer(dealer, CALLEE, 1, "part", progress=True) == []
@@ -238,7 +238,7 @@ def test_progressive_results_are_dropped_where_nobody_asked() -> None:
 
 
 @pytest.mark.parametrize("features", [[], ["progressive_call_results"], ["call_canceling"]])
-def test_callee_is_asked_for_progress_only_with_both_features_that_it_needs(features: list[str]) -> None:
+def test_callee_is_asked_for_progress_only_if_it_has_both_required_features(features: list[str]) -> None:
     dealer = dealer_of(None, client(callee=features))
     assert wire(call(dealer, CALLER, receive_progress=True)) == [(CALLEE, [68, 1, 101, {}])]
 
@@ -259,7 +259,7 @@ def test_parts_of_a_progressive_call_must_have_the_same_ids_and_callee() -> None
     assert wire(answer(dealer, CALLEE, 1)) == [(CALLER, [50, 1, {}])]
 
 
-def test_options_of_a_progressive_call_must_be_those_of_its_first_part() -> None:
+def test_options_of_the_first_part_must_apply_to_all_of_a_progressive_call() -> None:
     dealer = dealer_of(client("alice"))
     call(dealer, CALLER, progress=True, disclose=True, receive_progress=True, ppt_scheme="x_a")
     later = call(dealer, CALLER, progress=True, receive_progress=False, ppt_scheme="x_b", timeout=1)
@@ -280,7 +280,7 @@ def test_progressive_call_without_announcement_must_be_a_protocol_error() -> Non
 
 
 @pytest.mark.parametrize("features", [[], ["progressive_call_invocations"], ["call_canceling"]])
-def test_progressive_call_of_a_callee_that_cannot_must_be_refused(features: list[str]) -> None:
+def test_progressive_call_must_be_refused_if_the_callee_does_not_support_it(features: list[str]) -> None:
     dealer = dealer_of(None, client(callee=features))
     refused = (CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])
     assert wire(call(dealer, CALLER, progress=True)) == [refused]
@@ -289,7 +289,7 @@ def test_progressive_call_of_a_callee_that_cannot_must_be_refused(features: list
     assert [recipient for recipient, _ in call(dealer, CALLER)] == [CALLEE]
 
 
-def test_callee_is_known_to_cancel_by_either_spelling() -> None:
+def test_call_canceling_can_be_announced_in_either_spelling() -> None:
     dealer = dealer_of(None, client(callee=["progressive_call_invocations", "call_cancelling"]))
     assert [recipient for recipient, _ in call(dealer, CALLER, progress=True)] == [CALLEE]
 
@@ -313,7 +313,7 @@ def test_parts_of_a_completed_progressive_call_must_be_discarded(ending: str) ->
     assert not may_continue(dealer, 1)
 
 
-def test_only_so_many_completed_progressive_calls_are_remembered() -> None:
+def test_only_the_latest_thousand_completed_progressive_calls_are_remembered() -> None:
     dealer = dealer_of()
     for request_id in range(1, 1003):
         call(dealer, CALLER, request_id, progress=True)
@@ -330,7 +330,7 @@ def test_only_so_many_completed_progressive_calls_are_remembered() -> None:
         ({"progress": True}, {"procedure": "com.myapp.other"}),
     ],
 )
-def test_request_id_of_another_pending_call_is_refused_for_that_request_alone(
+def test_reuse_of_the_request_id_of_a_pending_call_is_refused_without_ending_that_call(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     dealer = dealer_of()
@@ -341,7 +341,7 @@ def test_request_id_of_another_pending_call_is_refused_for_that_request_alone(
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_progressive_call_is_continued_by_calls_of_its_own_procedure_alone(ended: bool) -> None:
+def test_only_calls_of_the_same_procedure_continue_a_progressive_call(ended: bool) -> None:
     dealer = dealer_of()
     call(dealer, CALLER, progress=True)
     if ended:
@@ -351,7 +351,7 @@ def test_progressive_call_is_continued_by_calls_of_its_own_procedure_alone(ended
     assert not may_continue(dealer, 2)
 
 
-def test_request_id_of_a_pending_call_that_is_complete_continues_nothing() -> None:
+def test_pending_call_that_is_not_progressive_cannot_be_continued() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert not may_continue(dealer, 1)
@@ -360,7 +360,7 @@ def test_request_id_of_a_pending_call_that_is_complete_continues_nothing() -> No
 # Canceling
 
 
-def test_skip_must_answer_at_once_and_leave_the_callee_alone() -> None:
+def test_skip_must_answer_at_once_and_not_interrupt_the_callee() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert wire(cancel(dealer, "skip")) == [(CALLER, [8, 48, 1, {}, CANCELED])]
@@ -368,7 +368,7 @@ def test_skip_must_answer_at_once_and_leave_the_callee_alone() -> None:
 
 
 @pytest.mark.parametrize("mode", ["killnowait", None])
-def test_killnowait_must_answer_at_once_and_interrupt(mode: str | None) -> None:
+def test_killnowait_must_answer_at_once_and_interrupt_the_callee(mode: str | None) -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert wire(cancel(dealer, mode)) == [
@@ -378,7 +378,7 @@ def test_killnowait_must_answer_at_once_and_interrupt(mode: str | None) -> None:
     assert error(dealer, CALLEE, 1, CANCELED) == []
 
 
-def test_kill_must_interrupt_and_answer_only_what_the_callee_says() -> None:
+def test_kill_must_interrupt_the_callee_and_pass_on_its_answer() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert wire(cancel(dealer, "kill")) == [(CALLEE, [69, 1, {"mode": "kill"}])]
@@ -391,11 +391,11 @@ def test_result_that_crosses_an_interrupt_reaches_the_caller() -> None:
     call(dealer, CALLER)
     cancel(dealer, "kill")
     assert wire(answer(dealer, CALLEE, 1, "done")) == [(CALLER, [50, 1, {}, ["done"]])]
-    # What the callee says to the INTERRUPT, for which it was too late.
+    # The callee also answers the INTERRUPT, which came too late.
     assert error(dealer, CALLEE, 1, CANCELED) == []
 
 
-def test_caller_can_stop_waiting_for_a_callee_that_it_has_killed() -> None:
+def test_caller_can_stop_waiting_for_a_call_canceled_with_kill() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     cancel(dealer, "kill")
@@ -410,21 +410,21 @@ def test_unavailable_after_an_interrupt_is_not_rerouted() -> None:
 
 
 @pytest.mark.parametrize("mode", ["skip", "kill", "killnowait"])
-def test_callee_without_call_canceling_must_be_skipped(mode: str) -> None:
+def test_callee_without_call_canceling_must_not_be_interrupted(mode: str) -> None:
     dealer = dealer_of(None, client(callee=[]))
     call(dealer, CALLER)
     assert wire(cancel(dealer, mode)) == [(CALLER, [8, 48, 1, {}, CANCELED])]
 
 
 @pytest.mark.parametrize("session_id", [CALLER, STRANGER])
-def test_cancel_of_a_call_that_does_not_wait_does_nothing(session_id: int) -> None:
+def test_canceling_a_call_that_is_not_pending_does_nothing(session_id: int) -> None:
     assert dealer_of().cancel(session_id, Cancel(1, {"mode": "kill"})) == []
 
 
 # Timeouts
 
 
-def test_dealer_must_time_a_call_whose_callee_does_not() -> None:
+def test_dealer_must_time_a_call_if_its_callee_does_not() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, 1, now=100, timeout=5000)
     call(dealer, CALLER, 2, now=100, timeout=2000)
@@ -440,39 +440,39 @@ def test_dealer_must_time_a_call_whose_callee_does_not() -> None:
     assert dealer.deadline(CALLER) is None
 
 
-def test_timeout_skips_a_callee_that_cannot_be_interrupted() -> None:
+def test_timeout_does_not_interrupt_a_callee_without_call_canceling() -> None:
     dealer = dealer_of(None, client(callee=[]))
     call(dealer, CALLER, timeout=1)
     assert wire(dealer.expire(CALLER, 1)) == [(CALLER, [8, 48, 1, {}, "wamp.error.timeout"])]
 
 
-def test_timeout_is_forwarded_to_a_callee_that_wants_it() -> None:
+def test_timeout_is_forwarded_to_a_callee_that_asked_for_it() -> None:
     dealer = dealer_of(forward_timeout=True)
     assert wire(call(dealer, CALLER, timeout=5000)) == [(CALLEE, [68, 1, 101, {"timeout": 5000}])]
     assert dealer.deadline(CALLER) is None
 
 
-def test_timeout_is_the_dealers_where_the_callee_did_not_announce_that_it_can() -> None:
+def test_dealer_times_a_call_if_the_callee_did_not_announce_call_timeout() -> None:
     dealer = dealer_of(None, client(callee=["call_canceling"]), forward_timeout=True)
     assert wire(call(dealer, CALLER, timeout=5000)) == [(CALLEE, [68, 1, 101, {}])]
     assert dealer.deadline(CALLER) == 5
 
 
-def test_timeout_of_progressive_results_is_that_between_two_of_them() -> None:
+def test_timeout_applies_to_the_time_between_two_progressive_results() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, now=100, timeout=5000, receive_progress=True)
     answer(dealer, CALLEE, 1, progress=True, now=104)
     assert dealer.deadline(CALLER) == 109
 
 
-def test_progress_that_the_caller_did_not_ask_for_gives_the_callee_no_more_time() -> None:
+def test_progress_that_the_caller_did_not_ask_for_does_not_extend_the_deadline() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, now=100, timeout=5000)
     assert answer(dealer, CALLEE, 1, progress=True, now=104) == []
     assert dealer.deadline(CALLER) == 105
 
 
-def test_deadline_that_a_rerouted_call_gets_is_told() -> None:
+def test_caller_is_notified_of_a_deadline_that_comes_with_rerouting() -> None:
     forwarding = client(callee=["call_timeout"])
     dealer = new_dealer()
     dealer.add_session(CALLER, client())
@@ -480,16 +480,16 @@ def test_deadline_that_a_rerouted_call_gets_is_told() -> None:
     dealer.add_session(CALLEE + 1, client(callee=[]))
     register(dealer, CALLEE, invoke="first", forward_timeout=True)
     register(dealer, CALLEE + 1, invoke="first")
-    told: list[float | None] = []
-    dealer.sessions[CALLER].on_deadline = lambda: told.append(dealer.deadline(CALLER))
+    deadlines: list[float | None] = []
+    dealer.sessions[CALLER].on_deadline = lambda: deadlines.append(dealer.deadline(CALLER))
 
     call(dealer, CALLER, now=100, timeout=2000)
-    assert told == []
+    assert deadlines == []
     error(dealer, CALLEE, 1, UNAVAILABLE)
-    assert told == [102]
+    assert deadlines == [102]
 
 
-def test_strangers_have_no_deadlines() -> None:
+def test_unknown_session_has_no_deadline() -> None:
     assert dealer_of().deadline(STRANGER) is None
     assert dealer_of().expire(STRANGER, 1) == []
 
@@ -506,7 +506,9 @@ def test_strangers_have_no_deadlines() -> None:
         ("random", [CALLEE, SECOND, THIRD]),
     ],
 )
-def test_unavailable_call_must_go_to_the_next_callee_by_the_policy(invoke: str, expected: list[int]) -> None:
+def test_call_of_an_unavailable_callee_must_go_to_the_next_one_by_the_policy(
+    invoke: str, expected: list[int]
+) -> None:
     dealer = dealer_of(None, client(), client(), client(), invoke=invoke)
     outgoing = call(dealer, CALLER, 1, PROCEDURE, "payload")
     tried = []
@@ -519,7 +521,7 @@ def test_unavailable_call_must_go_to_the_next_callee_by_the_policy(invoke: str, 
     assert wire(outgoing) == [(CALLER, [8, 48, 1, {}, "wamp.error.no_available_callee"])]
 
 
-def test_unavailable_single_callee_must_be_no_available_callee() -> None:
+def test_call_of_an_unavailable_single_callee_must_be_no_available_callee() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert wire(error(dealer, CALLEE, 1, UNAVAILABLE)) == [
@@ -534,7 +536,7 @@ def test_rerouted_call_keeps_its_deadline() -> None:
     assert dealer.deadline(CALLER) == 105
 
 
-def test_progressive_call_of_which_more_has_come_is_not_rerouted() -> None:
+def test_progressive_call_is_not_rerouted_after_its_second_part() -> None:
     dealer = dealer_of(None, client(), client())
     call(dealer, CALLER, progress=True)
     call(dealer, CALLER)
@@ -553,7 +555,7 @@ PPT: dict[str, Any] = {
 }
 
 
-def test_payload_attributes_go_through_untouched_both_ways() -> None:
+def test_payload_attributes_are_passed_on_unchanged_in_both_directions() -> None:
     dealer = dealer_of()
     assert wire(call(dealer, CALLER, 1, PROCEDURE, b"payload", **PPT)) == [
         (CALLEE, [68, 1, 101, PPT, [b"payload"]])
@@ -561,7 +563,7 @@ def test_payload_attributes_go_through_untouched_both_ways() -> None:
     assert wire(answer(dealer, CALLEE, 1, b"result", **PPT)) == [(CALLER, [50, 1, PPT, [b"result"]])]
 
 
-def test_payload_attributes_of_an_error_go_through() -> None:
+def test_payload_attributes_of_an_error_are_passed_on() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, **PPT)
     assert wire(error(dealer, CALLEE, 1, "com.myapp.failed", b"text", **PPT, trace=[1])) == [
@@ -574,7 +576,7 @@ def test_passthru_call_without_announcement_must_be_a_protocol_error() -> None:
         call(dealer_of(client(caller=[])), CALLER, **PPT)
 
 
-def test_passthru_call_of_a_callee_that_cannot_must_be_refused() -> None:
+def test_passthru_call_must_be_refused_if_the_callee_does_not_support_it() -> None:
     dealer = dealer_of(None, client(callee=[]))
     assert wire(call(dealer, CALLER, **PPT)) == [(CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])]
 
@@ -586,7 +588,7 @@ def test_passthru_yield_without_announcement_must_be_a_protocol_error() -> None:
         answer(dealer, CALLEE, 1, **PPT)
 
 
-def test_passthru_yield_for_a_caller_that_cannot_must_be_refused_to_the_callee() -> None:
+def test_passthru_yield_must_be_refused_if_the_caller_does_not_support_it() -> None:
     dealer = dealer_of(client(caller=[]))
     call(dealer, CALLER)
     assert wire(answer(dealer, CALLEE, 1, **PPT)) == [
@@ -595,7 +597,7 @@ def test_passthru_yield_for_a_caller_that_cannot_must_be_refused_to_the_callee()
     ]
 
 
-def test_progressive_passthru_yield_that_is_refused_ends_the_call() -> None:
+def test_refused_progressive_passthru_yield_ends_the_call() -> None:
     dealer = dealer_of(client(caller=[]))
     call(dealer, CALLER, receive_progress=True)
     assert wire(answer(dealer, CALLEE, 1, progress=True, **PPT))[1:] == [
@@ -632,7 +634,7 @@ def test_error_with_an_invalid_request_type_must_be_a_protocol_error(request_typ
         dealer.error(CALLEE, Error(request_type, 1, {}, "com.myapp.failed"))
 
 
-def test_answers_to_invocations_given_up_long_ago_are_still_no_protocol_error() -> None:
+def test_late_answer_to_an_old_invocation_is_no_protocol_error() -> None:
     dealer = dealer_of(concurrency=2000)
     for request_id in range(1, 1200):
         call(dealer, CALLER, request_id)
@@ -643,7 +645,7 @@ def test_answers_to_invocations_given_up_long_ago_are_still_no_protocol_error() 
         answer(dealer, CALLEE, 1200)
 
 
-def test_place_of_an_invocation_given_up_long_ago_is_free() -> None:
+def test_slot_of_an_old_invocation_that_was_given_up_is_free() -> None:
     dealer = dealer_of(concurrency=1)
     register(dealer, CALLEE, "com.other")
     call(dealer, CALLER, 1)
@@ -658,7 +660,7 @@ def test_place_of_an_invocation_given_up_long_ago_is_free() -> None:
 # Leaving
 
 
-def test_callers_of_a_callee_that_leaves_must_get_an_error() -> None:
+def test_callers_must_get_an_error_when_their_callee_leaves() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, 1)
     call(dealer, CALLER, 2)
@@ -668,7 +670,7 @@ def test_callers_of_a_callee_that_leaves_must_get_an_error() -> None:
     ]
 
 
-def test_callee_of_a_caller_that_leaves_is_interrupted_with_killnowait_which_it_must() -> None:
+def test_callee_must_be_interrupted_with_killnowait_when_its_caller_leaves() -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     assert wire(dealer.remove_session(CALLER)) == [(CALLEE, [69, 1, {"mode": "killnowait"}])]
@@ -683,13 +685,13 @@ def test_callee_without_call_canceling_is_not_interrupted_when_its_caller_leaves
     assert answer(dealer, CALLEE, 1) == []
 
 
-def test_session_that_calls_itself_leaves_in_silence() -> None:
+def test_session_that_calls_itself_gets_nothing_when_it_leaves() -> None:
     dealer = dealer_of()
     call(dealer, CALLEE)
     assert dealer.remove_session(CALLEE) == []
 
 
-def test_nothing_is_left_of_the_last_session() -> None:
+def test_dealer_is_empty_when_the_last_session_has_left() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, progress=True)
     call(dealer, CALLEE)
@@ -700,7 +702,7 @@ def test_nothing_is_left_of_the_last_session() -> None:
     assert not dealer.registrations.of_session(CALLEE)
 
 
-def test_session_that_has_left_causes_nothing() -> None:
+def test_messages_of_a_session_that_has_left_have_no_effect() -> None:
     dealer = dealer_of()
     outgoing = [
         dealer.register(STRANGER, Register(1, {}, "com.other")),
@@ -714,10 +716,10 @@ def test_session_that_has_left_causes_nothing() -> None:
     assert outgoing == [[]] * len(outgoing)
 
 
-# What cannot be sent
+# Undeliverable invocations
 
 
-def test_call_whose_invocation_cannot_be_sent_is_refused_without_a_gap_in_the_ids() -> None:
+def test_undeliverable_invocation_is_an_error_and_leaves_no_gap_in_the_ids() -> None:
     dealer = dealer_of(concurrency=1)
     call(dealer, CALLER, 1, progress=True)
     assert wire(dealer.undeliverable(CALLEE, 1, "no such type")) == [
@@ -727,7 +729,7 @@ def test_call_whose_invocation_cannot_be_sent_is_refused_without_a_gap_in_the_id
     assert wire(call(dealer, CALLER, 2)) == [(CALLEE, [68, 1, 101, {}])]
 
 
-def test_call_of_which_a_later_part_cannot_be_sent_is_ended() -> None:
+def test_call_ends_if_a_later_part_is_undeliverable() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, progress=True)
     call(dealer, CALLER)
@@ -738,7 +740,7 @@ def test_call_of_which_a_later_part_cannot_be_sent_is_ended() -> None:
     assert dealer.undeliverable(CALLEE, 1, "no such type") == []
 
 
-def test_interrupt_carries_the_invocations_id() -> None:
+def test_interrupt_has_the_id_of_the_invocation() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, 1)
     call(dealer, CALLER, 2)

@@ -1,4 +1,4 @@
-"""Random peers join, leave, register, call, cancel and answer; what must hold whatever they do."""
+"""Random peers join, leave, register, call, cancel and answer, and the invariants of the dealer hold."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PATTERNS = [("exact", "com.a"), ("exact", "com.a.b"), ("prefix", "com."), ("wild
 
 @dataclass
 class Model:
-    """A client, with what it may expect."""
+    """A client, and the messages that it may expect."""
 
     features: frozenset[str]
     last_request_id: int = 0
     last_invocation_id: int = 0
-    #: Its calls without final answer, by request ID: the procedure, and whether more of the call may come.
+    #: Its calls without final answer, by request ID: the procedure, and whether further parts may follow.
     open_calls: dict[int, tuple[str, bool]] = field(default_factory=dict)
     #: The invocations that it has not answered.
     unanswered: set[int] = field(default_factory=set)
-    #: Those of them that it was told to give up.
+    #: The unanswered invocations that were interrupted.
     interrupted: set[int] = field(default_factory=set)
     registrations: set[int] = field(default_factory=set)
 
@@ -55,7 +55,7 @@ class Realm(RuleBasedStateMachine):
         super().__init__()
         self.dealer = new_dealer()
         self.joined: dict[int, Model] = {}
-        #: Sessions of the dealer that are no clients.
+        #: Sessions of the dealer that are not clients.
         self.servers: set[int] = set()
         self.ids = iter(range(1, 10**9))
         self.now = 0.0
@@ -71,7 +71,7 @@ class Realm(RuleBasedStateMachine):
             if message.request_id not in model.unanswered:
                 assert message.request_id == model.last_invocation_id + 1
                 model.last_invocation_id += 1
-                # A further part of a call may come after its registration has gone.
+                # A further part of a call may follow after its registration was deleted.
                 assert message.registration_id in self.dealer.registrations.by_id
             model.unanswered.add(message.request_id)
         elif isinstance(message, Interrupt):
@@ -206,7 +206,7 @@ class Realm(RuleBasedStateMachine):
             assert deadline is None or deadline > self.now
 
     @invariant()
-    def every_open_call_has_someone_to_answer_it(self) -> None:
+    def every_open_call_has_a_callee_that_can_answer_it(self) -> None:
         for session_id, model in self.joined.items():
             routed = self.dealer.sessions[session_id]
             assert set(routed.calls) == set(model.open_calls)
@@ -227,14 +227,14 @@ class Realm(RuleBasedStateMachine):
             assert set(self.dealer.registrations.of_session(session_id)) == model.registrations
 
     @invariant()
-    def callees_run_no_more_than_they_take(self) -> None:
+    def callees_stay_within_their_concurrency_limits(self) -> None:
         for registration in self.dealer.registrations.by_id.values():
             for callee in registration.callees.values():
                 assert 0 <= callee.running <= (callee.concurrency or callee.running)
 
     @precondition(lambda self: not self.joined)
     @invariant()
-    def nothing_is_left_when_the_last_session_has_gone(self) -> None:
+    def dealer_is_empty_when_the_last_session_has_left(self) -> None:
         assert not self.dealer.registrations.by_id
         assert self.dealer.registrations.best("com.a.b") is None
 

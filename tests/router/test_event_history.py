@@ -18,7 +18,7 @@ def event(publication_id: int, topic: str = TOPIC, text: str = "") -> StoredEven
 
 
 def history(*entries: tuple[str, Match, int], max_size: int = 10**6) -> EventHistory:
-    """Its clock goes on by a second with each event."""
+    """A history whose clock advances by a second with each event."""
     seconds = itertools.count(1)
     kept = EventHistory(now=lambda: f"2026-11-23T10:00:{next(seconds):02}.500Z", max_size=max_size)
     for topic, match, limit in entries:
@@ -27,7 +27,7 @@ def history(*entries: tuple[str, Match, int], max_size: int = 10**6) -> EventHis
 
 
 def of_five() -> EventHistory:
-    """Publications 105 to 101 at one to five seconds and a half past ten; the IDs are in no order."""
+    """A history of publications 105 to 101 at 10:00:01.5 to 10:00:05.5: IDs are not in order of time."""
     kept = history((TOPIC, "exact", 10))
     for publication_id in (105, 104, 103, 102, 101):
         kept.store(event(publication_id))
@@ -39,7 +39,7 @@ def found(kept: EventHistory, uri: str = TOPIC, match: Match = "exact", **filter
     return [record.event.publication_id for record in records]
 
 
-# What is stored
+# Storing
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,17 @@ def found(kept: EventHistory, uri: str = TOPIC, match: Match = "exact", **filter
         (TOPIC, {"eligible": []}, False),
     ],
 )
-def test_event_with_session_ids_to_choose_by_is_not_stored(
+def test_event_with_lists_of_session_ids_is_not_stored(
     topic: str, options: dict[str, Any], wanted: bool
 ) -> None:
     assert history((TOPIC, "exact", 5)).wants(topic, options) is wanted
 
 
-def test_nothing_is_wanted_where_nothing_is_configured() -> None:
+def test_history_without_configured_topics_stores_nothing() -> None:
     assert not history().wants(TOPIC, {})
 
 
-def test_history_is_that_of_each_subscription_as_in_the_specification() -> None:
+def test_each_subscription_has_the_history_of_the_specifications_example() -> None:
     kept = history((TOPIC, "prefix", 10))
     topics = [f"{TOPIC}.{name}" for name in ("auth", "basket", "basket", "basket", "checkout")]
     for publication_id, topic in enumerate(topics, 1):
@@ -74,7 +74,7 @@ def test_history_is_that_of_each_subscription_as_in_the_specification() -> None:
     assert found(kept, "com.mycompany.log.", "wildcard") == [1, 2, 3, 4, 5]
 
 
-def test_subscription_that_is_not_kept_as_a_whole_has_no_history() -> None:
+def test_subscription_without_a_log_for_all_its_topics_has_no_history() -> None:
     kept = history((f"{TOPIC}.", "prefix", 10))
     kept.store(event(1, f"{TOPIC}.auth"))
     assert found(kept, f"{TOPIC}.", "prefix") == [1]
@@ -82,7 +82,7 @@ def test_subscription_that_is_not_kept_as_a_whole_has_no_history() -> None:
     assert found(kept, "com..log.", "wildcard") == []
 
 
-def test_each_log_keeps_as_many_events_as_it_was_told() -> None:
+def test_each_log_keeps_its_configured_number_of_events() -> None:
     kept = history((TOPIC, "prefix", 5), (f"{TOPIC}.rare", "exact", 2))
     for publication_id in range(1, 5):
         kept.store(event(publication_id, f"{TOPIC}.rare"))
@@ -90,18 +90,18 @@ def test_each_log_keeps_as_many_events_as_it_was_told() -> None:
         kept.store(event(publication_id, f"{TOPIC}.often"))
 
     assert found(kept, TOPIC, "prefix") == [4, 5, 6, 7, 8]
-    # What either log still has, each event once and in order.
+    # The events of both logs, without duplicates and in order.
     assert found(kept, f"{TOPIC}.rare") == [3, 4]
     assert found(kept, f"{TOPIC}.often") == [5, 6, 7, 8]
 
 
-def test_log_knows_what_it_was_told_to_keep() -> None:
+def test_keeps_returns_whether_exactly_this_pattern_has_a_log() -> None:
     kept = history((TOPIC, "prefix", 5))
     assert kept.keeps(TOPIC, "prefix")
     assert not kept.keeps(TOPIC, "exact")
 
 
-def test_bytes_too_many_cost_the_oldest() -> None:
+def test_oldest_events_are_evicted_over_the_size_limit() -> None:
     size = event(1).size
     kept = history((TOPIC, "exact", 10), max_size=2 * size)
     for publication_id in range(1, 6):
@@ -111,7 +111,7 @@ def test_bytes_too_many_cost_the_oldest() -> None:
     assert found(kept) == [5]
 
 
-def test_bytes_are_those_of_the_events_that_are_still_there() -> None:
+def test_evicted_events_do_not_count_towards_the_size_limit() -> None:
     size = event(1).size
     kept = history((TOPIC, "exact", 2), max_size=2 * size)
     for publication_id in range(1, 6):
@@ -119,7 +119,7 @@ def test_bytes_are_those_of_the_events_that_are_still_there() -> None:
     assert found(kept) == [4, 5]
 
 
-def test_event_that_is_larger_than_a_log_is_not_stored_and_costs_no_other() -> None:
+def test_event_over_the_size_limit_is_not_stored_and_evicts_no_other() -> None:
     kept = history((TOPIC, "exact", 10), max_size=5_000)
     kept.store(event(1))
     kept.store(event(2, text="x" * 5_000))
@@ -127,13 +127,13 @@ def test_event_that_is_larger_than_a_log_is_not_stored_and_costs_no_other() -> N
     assert found(kept) == [1, 3]
 
 
-def test_record_tells_when_it_was_stored() -> None:
+def test_record_has_the_time_of_publication() -> None:
     kept = of_five()
     (first, *_), _ = kept.find(TOPIC, "exact", Filters(), lambda event: True)
     assert first.timestamp == "2026-11-23T10:00:01.500Z"
 
 
-def test_events_that_somebody_may_not_have_are_left_out_before_the_limit_counts() -> None:
+def test_limit_counts_only_events_that_the_reader_may_receive() -> None:
     kept = of_five()
     records, more = kept.find(TOPIC, "exact", Filters(limit=2), lambda event: event.publication_id % 2 == 0)
     assert [record.event.publication_id for record in records] == [104, 102]
@@ -141,7 +141,7 @@ def test_events_that_somebody_may_not_have_are_left_out_before_the_limit_counts(
 
 
 @pytest.mark.parametrize(("limit", "more"), [(None, False), (5, False), (4, True), (1, True)])
-def test_history_tells_whether_the_limit_has_cut_it_off(limit: int | None, more: bool) -> None:
+def test_find_returns_whether_the_limit_cut_events_off(limit: int | None, more: bool) -> None:
     for reverse in False, True:
         filters = Filters(limit=limit, reverse=reverse)
         assert of_five().find(TOPIC, "exact", filters, lambda event: True)[1] is more
@@ -181,11 +181,11 @@ THIRD = "2026-11-23T10:00:03.500Z"
         ({"topic": "com.other"}, []),
     ],
 )
-def test_filters_narrow_the_history_down(filters: dict[str, Any], expected: list[int]) -> None:
+def test_filters_restrict_the_history(filters: dict[str, Any], expected: list[int]) -> None:
     assert found(of_five(), **filters) == expected
 
 
-def test_one_topic_of_a_pattern_is_chosen_and_bounds_may_be_of_another() -> None:
+def test_topic_filter_allows_publications_of_other_topics_as_bounds() -> None:
     kept = history(("com.", "prefix", 10))
     for publication_id, topic in enumerate(["com.a", "com.b", "com.a", "com.b"], 1):
         kept.store(event(publication_id, topic))

@@ -18,7 +18,7 @@ POLICIES: tuple[Match, ...] = ("exact", "prefix", "wildcard")
 
 
 def map_of(*entries: Entry) -> URIMap[Entry]:
-    """A map whose values are its entries themselves."""
+    """A map in which each value is its own entry."""
     uris: URIMap[Entry] = URIMap()
     for match, uri in entries:
         uris.add(match, uri, (match, uri))
@@ -83,24 +83,24 @@ REGISTERED: dict[int, Entry] = {
         ("a1.b2.c3.d98.e74", 2),
         ("a1.b2.c3.d4.e325", 3),
         ("a1.b2.c55.d4.e5", 4),
-        # The specification's example says 5 and no prefix match, but RPC 2 is a prefix of this URI just as
-        # `com.myapp.myobject1` is one of `com.myapp.myobject1-mysubobject1`, which by its text matches.
+        # The specification's example says 5, without a prefix match. But RPC 2 is a prefix of this URI, just
+        # as `com.myapp.myobject1` is of `com.myapp.myobject1-mysubobject1`, which matches by its text.
         ("a1.b2.c33.d4.e5", 2),
         ("a1.b2.c88.d4.e5.f6.g7", 6),
         ("a2.b2.c2.d2.e2", None),
     ],
 )
-def test_best_match_is_that_of_the_specification(order: list[int], uri: str, number: int | None) -> None:
+def test_best_match_is_as_in_the_specification(order: list[int], uri: str, number: int | None) -> None:
     uris = map_of(*(REGISTERED[key] for key in order))
     assert uris.best(uri) == (None if number is None else REGISTERED[number])
 
 
-def test_wildcard_with_the_longer_first_run_is_the_better_one() -> None:
+def test_wildcard_with_the_longer_first_run_is_better() -> None:
     uris = map_of(REGISTERED[4], REGISTERED[5])
     assert uris.best("a1.b2.c33.d4.e5") == REGISTERED[5]
 
 
-def test_matches_go_from_exact_over_the_longest_prefix_to_the_least_wildcard() -> None:
+def test_matches_are_ordered_from_the_exact_entry_to_the_worst_wildcard() -> None:
     ordered: list[Entry] = [
         ("exact", "a.b.c"),
         ("prefix", "a.b.c"),
@@ -126,14 +126,14 @@ def test_second_value_under_one_policy_and_uri_is_refused(match: Match) -> None:
 
 
 @pytest.mark.parametrize("match", POLICIES)
-def test_removing_what_is_not_there_is_a_key_error(match: Match) -> None:
+def test_removing_a_missing_entry_is_a_key_error(match: Match) -> None:
     uris = map_of(*((policy, "com.app") for policy in POLICIES if policy != match))
     with pytest.raises(KeyError):
         uris.remove(match, "com.app")
     assert len(uris) == 2
 
 
-def test_one_uri_can_stand_under_each_policy() -> None:
+def test_one_uri_can_have_an_entry_under_each_policy() -> None:
     uris = map_of(*((match, "com.app") for match in POLICIES))
     assert list(uris) == [(match, "com.app") for match in POLICIES]
     assert uris.remove("prefix", "com.app") == ("prefix", "com.app")
@@ -141,7 +141,7 @@ def test_one_uri_can_stand_under_each_policy() -> None:
     assert uris.matches("com.app") == [("exact", "com.app"), ("wildcard", "com.app")]
 
 
-# Checked against a naive matcher
+# Comparison with a naive matcher
 
 
 def naive_match(match: Match, entry: str, uri: str) -> bool:
@@ -156,7 +156,7 @@ def naive_match(match: Match, entry: str, uri: str) -> bool:
 
 
 def naive_rank(entry: Entry) -> tuple[int, list[int]]:
-    """Greater is better: by the text of "Calls matching multiple registrations"."""
+    """A rank by the text of "Calls matching multiple registrations"; the greatest is the best match."""
     match, uri = entry
     if match == "exact":
         return 2, []
@@ -175,7 +175,7 @@ def naive_matches(entries: list[Entry], uri: str) -> list[Entry]:
     return sorted((entry for entry in entries if naive_match(*entry, uri)), key=naive_rank, reverse=True)
 
 
-# Few and short components, one a prefix of another, so that entries often match.
+# A few short components, of which one is a prefix of another, so that entries often match.
 components = st.sampled_from(["a", "b", "ab"])
 some_uris = st.lists(components, min_size=1, max_size=4).map(".".join)
 prefixes = st.builds(lambda uri, length: uri[:length], some_uris, st.integers(0, 8))
@@ -193,13 +193,13 @@ some_entries: st.SearchStrategy[Entry] = st.one_of(
     added_again=st.booleans(),
     looked_up=st.lists(some_uris, min_size=1, max_size=8),
 )
-def test_map_finds_what_a_naive_matcher_finds(
+def test_map_agrees_with_a_naive_matcher(
     entries: list[Entry], removed: set[int], added_again: bool, looked_up: list[str]
 ) -> None:
     uris = map_of(*entries)
     gone = [entry for index, entry in enumerate(entries) if index in removed]
     left = [entry for index, entry in enumerate(entries) if index not in removed]
-    # What is found must be forgotten with what changes.
+    # These lookups fill the cache, which the following changes must invalidate.
     for uri in looked_up:
         assert uris.matches(uri) == naive_matches(entries, uri)
     for match, uri in gone:
@@ -221,7 +221,7 @@ def test_map_finds_what_a_naive_matcher_finds(
 
 @settings(deadline=None)
 @given(st.lists(some_entries, unique=True), some_uris)
-def test_matcher_of_one_pattern_tells_what_a_naive_matcher_tells(entries: list[Entry], uri: str) -> None:
+def test_matcher_agrees_with_a_naive_matcher(entries: list[Entry], uri: str) -> None:
     assert [entry for entry in entries if matcher(*entry)(uri)] == [
         entry for entry in entries if naive_match(*entry, uri)
     ]
@@ -234,7 +234,7 @@ def test_specificity_ranks_the_entries_that_match_one_uri(entries: list[Entry], 
     assert len({specificity(*entry) for entry in found}) == len(found)
 
 
-# Every URI of up to four components, and patterns of up to three: a prefix always has URIs that extend it.
+# All URIs of up to four components; the patterns have up to three, so that some URIs extend each prefix.
 UNIVERSE = [
     ".".join(parts) for length in range(1, 5) for parts in itertools.product(["a", "b", "ab"], repeat=length)
 ]
@@ -254,7 +254,7 @@ short_patterns: st.SearchStrategy[Entry] = st.one_of(
 
 
 @given(short_patterns, short_patterns)
-def test_relations_of_two_patterns_are_those_of_the_uris_they_match(one: Entry, other: Entry) -> None:
+def test_relations_of_two_patterns_agree_with_the_uris_that_they_match(one: Entry, other: Entry) -> None:
     by_one = {uri for uri in UNIVERSE if naive_match(*one, uri)}
     by_other = {uri for uri in UNIVERSE if naive_match(*other, uri)}
     assert overlaps(*one, *other) == bool(by_one & by_other)
@@ -279,7 +279,7 @@ def test_relations_of_two_patterns_are_those_of_the_uris_they_match(one: Entry, 
         (("wildcard", "com..said"), ("wildcard", "com.."), False),
     ],
 )
-def test_pattern_covers_what_lies_within_it(outer: Entry, inner: Entry, expected: bool) -> None:
+def test_pattern_covers_the_patterns_within_it(outer: Entry, inner: Entry, expected: bool) -> None:
     assert covers(*outer, *inner) is expected
 
 
@@ -301,7 +301,7 @@ def test_pattern_covers_what_lies_within_it(outer: Entry, inner: Entry, expected
         (("wildcard", "com.."), ("exact", "com.chat.said"), True),
     ],
 )
-def test_patterns_overlap_where_one_uri_matches_both(one: Entry, other: Entry, expected: bool) -> None:
+def test_patterns_overlap_if_one_uri_matches_both(one: Entry, other: Entry, expected: bool) -> None:
     assert overlaps(*one, *other) is expected
     assert overlaps(*other, *one) is expected
 
@@ -315,7 +315,7 @@ def test_patterns_overlap_where_one_uri_matches_both(one: Entry, other: Entry, e
         ("wildcard", "com.app{}..changed", "org.app5.item.changed"),
     ],
 )
-def test_lookup_among_a_thousand_patterns_costs_about_that_among_ten(
+def test_lookup_among_a_thousand_patterns_takes_about_as_long_as_among_ten(
     match: Match, entry: str, uri: str
 ) -> None:
     few, many = (map_of(*((match, entry.format(i)) for i in range(count))) for count in (10, 1000))
@@ -323,29 +323,29 @@ def test_lookup_among_a_thousand_patterns_costs_about_that_among_ten(
     def cost(lookup: Callable[[str], object]) -> float:
         return min(timeit.repeat(lambda: lookup(uri), number=200, repeat=15))
 
-    # Looking at each entry would cost a hundred times as much; the rest of the margin is for a busy machine.
+    # Visiting each entry would take a hundred times as long. The margin is for a busy machine.
     assert cost(many.matches) < 5 * cost(few.matches)
     assert cost(many.best) < 5 * cost(few.best)
 
 
-def test_adding_and_removing_a_short_prefix_does_not_look_at_all_longer_ones() -> None:
-    looked_at: list[str] = []
+def test_adding_and_removing_a_short_prefix_does_not_visit_all_longer_ones() -> None:
+    visited: list[str] = []
 
-    class Noted(str):
+    class RecordedText(str):
         __slots__ = ()
 
         def startswith(self, prefix: str | tuple[str, ...], *within: SupportsIndex | None) -> bool:
-            looked_at.append(self)
+            visited.append(self)
             return super().startswith(prefix, *within)
 
     entries: URIMap[int] = URIMap()
     for number in range(1000):
-        entries.add("prefix", Noted(f"a{number}."), number)
-    looked_at.clear()
+        entries.add("prefix", RecordedText(f"a{number}."), number)
+    visited.clear()
     entries.add("prefix", "", -1)
     matches = entries.matches("a7.x")
     entries.remove("prefix", "")
 
     assert matches == [7, -1]
     assert entries.matches("a7.x") == [7]
-    assert len(looked_at) < 10
+    assert len(visited) < 10

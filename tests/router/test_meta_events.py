@@ -1,4 +1,4 @@
-"""What broker and registrations report, and the meta events that come of it."""
+"""The meta events for changes that the broker and registrations report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOON = "2026-11-23T12:00:00.000Z"
 
 
 @dataclass
-class HowItWas:
+class Authentication:
     authmethod: str | None = "ticket"
     authprovider: str | None = "static"
 
@@ -29,30 +29,30 @@ class HowItWas:
 class Details:
     authid: str | None = "alice"
     authrole: str | None = "manager"
-    authentication: HowItWas = field(default_factory=HowItWas)
+    authentication: Authentication = field(default_factory=Authentication)
 
 
 class Realm:
     """A broker and registrations that report to the same meta events."""
 
-    def __init__(self, *, heard: bool = True) -> None:
+    def __init__(self, *, subscribed: bool = True) -> None:
         self.asked: list[str] = []
-        self.heard = heard
+        self.subscribed = subscribed
         self.broker = Broker(
             next_subscription_id=SequentialIds(101).next,
             random_publication_id=itertools.count(5001).__next__,
             sessions={},
         )
         self.registrations = Registrations(SequentialIds(201).next)
-        self.events = MetaEvents(is_heard=self.is_heard, now=lambda: NOON)
+        self.events = MetaEvents(has_subscribers=self.has_subscribers, now=lambda: NOON)
         self.broker.observer = self.events.subscriptions
         self.registrations.observer = self.events.registrations
 
-    def is_heard(self, topic: str) -> bool:
+    def has_subscribers(self, topic: str) -> bool:
         self.asked.append(topic)
-        return self.heard
+        return self.subscribed
 
-    def told(self) -> list[MetaEvent]:
+    def take_events(self) -> list[MetaEvent]:
         return self.events.take()
 
 
@@ -63,7 +63,7 @@ def test_subscribing_creates_and_then_adds() -> None:
     realm.broker.subscribe(BOB, "com.a", "prefix")
 
     details = {"id": 101, "created": NOON, "uri": "com.a", "match": "prefix"}
-    assert realm.told() == [
+    assert realm.take_events() == [
         MetaEvent("wamp.subscription.on_create", [ALICE, details]),
         MetaEvent("wamp.subscription.on_subscribe", [ALICE, 101]),
         MetaEvent("wamp.subscription.on_subscribe", [BOB, 101]),
@@ -74,12 +74,12 @@ def test_unsubscribing_removes_and_then_deletes() -> None:
     realm = Realm()
     for session_id in ALICE, BOB:
         realm.broker.subscribe(session_id, "com.a", "exact")
-    realm.told()
+    realm.take_events()
 
     realm.broker.unsubscribe(ALICE, 101)
     realm.broker.remove_session(BOB)
 
-    assert realm.told() == [
+    assert realm.take_events() == [
         MetaEvent("wamp.subscription.on_unsubscribe", [ALICE, 101]),
         MetaEvent("wamp.subscription.on_unsubscribe", [BOB, 101]),
         MetaEvent("wamp.subscription.on_delete", [BOB, 101]),
@@ -94,7 +94,7 @@ def test_registering_creates_and_then_adds() -> None:
         realm.registrations.add(BOB, "com.a", {"invoke": "last"})
 
     details = {"id": 201, "created": NOON, "uri": "com.a", "match": "exact", "invoke": "last"}
-    assert realm.told() == [
+    assert realm.take_events() == [
         MetaEvent("wamp.registration.on_create", [ALICE, details]),
         MetaEvent("wamp.registration.on_register", [ALICE, 201]),
         MetaEvent("wamp.registration.on_register", [BOB, 201]),
@@ -105,27 +105,27 @@ def test_unregistering_removes_and_then_deletes() -> None:
     realm = Realm()
     for session_id in ALICE, BOB:
         realm.registrations.add(session_id, "com.a", {"invoke": "last"})
-    realm.told()
+    realm.take_events()
 
     realm.registrations.remove_session(ALICE)
     realm.registrations.remove(BOB, 201)
 
-    assert realm.told() == [
+    assert realm.take_events() == [
         MetaEvent("wamp.registration.on_unregister", [ALICE, 201]),
         MetaEvent("wamp.registration.on_unregister", [BOB, 201]),
         MetaEvent("wamp.registration.on_delete", [BOB, 201]),
     ]
 
 
-def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topics() -> None:
+def test_session_gets_no_event_about_its_own_subscription_to_meta_events() -> None:
     realm = Realm()
     realm.broker.subscribe(ALICE, "wamp.session.on_join", "exact")
     realm.broker.remove_session(ALICE)
 
-    assert [event.not_to for event in realm.told()] == [ALICE] * 4
+    assert [event.excluded_id for event in realm.take_events()] == [ALICE] * 4
 
 
-def test_sessions_that_join_and_leave_are_told_of() -> None:
+def test_joining_and_leaving_sessions_cause_events() -> None:
     realm = Realm()
     realm.events.joined(ALICE, Details())
     realm.events.left(ALICE, Details())
@@ -137,14 +137,14 @@ def test_sessions_that_join_and_leave_are_told_of() -> None:
         "authmethod": "ticket",
         "authprovider": "static",
     }
-    assert realm.told() == [
+    assert realm.take_events() == [
         MetaEvent("wamp.session.on_join", [details]),
         MetaEvent("wamp.session.on_leave", [ALICE, "alice", "manager"]),
     ]
 
 
-def test_no_event_is_made_where_nobody_hears_it() -> None:
-    realm = Realm(heard=False)
+def test_no_event_is_created_without_subscribers() -> None:
+    realm = Realm(subscribed=False)
     realm.events.joined(ALICE, Details())
     realm.broker.subscribe(ALICE, "com.a", "exact")
     realm.broker.remove_session(ALICE)
@@ -153,11 +153,11 @@ def test_no_event_is_made_where_nobody_hears_it() -> None:
     realm.events.left(ALICE, Details())
 
     assert len(realm.asked) == 10
-    assert realm.told() == []
+    assert realm.take_events() == []
 
 
-def test_details_are_known_whether_or_not_anybody_heard_of_the_creation() -> None:
-    realm = Realm(heard=False)
+def test_details_are_known_even_if_the_creation_had_no_subscribers() -> None:
+    realm = Realm(subscribed=False)
     subscription = realm.broker.subscribe(ALICE, "com.a", "exact")
 
     assert realm.events.subscriptions.details(subscription)["created"] == NOON
@@ -173,12 +173,12 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whoever_follows_the_events_knows_the_state(steps: list[tuple[str, int, str]]) -> None:
+def test_events_suffice_to_reconstruct_the_state(steps: list[tuple[str, int, str]]) -> None:
     realm = Realm()
     known: dict[int, set[int]] = {}
     for action, session_id, uri in steps:
         take(realm, action, session_id, uri)
-        for event in realm.told():
+        for event in realm.take_events():
             follow(known, event)
         entries = {
             entry.subscription_id: set(entry.subscribers) for entry in realm.broker.subscriptions.values()
@@ -188,7 +188,7 @@ def test_whoever_follows_the_events_knows_the_state(steps: list[tuple[str, int, 
 
 
 def take(realm: Realm, action: str, session_id: int, uri: str) -> None:
-    """One step, which may be refused."""
+    """Take one step, which may be refused."""
     try:
         if action == "subscribe":
             realm.broker.subscribe(session_id, uri, "exact")
@@ -208,16 +208,16 @@ def take(realm: Realm, action: str, session_id: int, uri: str) -> None:
 
 
 def follow(known: dict[int, set[int]], event: MetaEvent) -> None:
-    """Change what is known by one event, which must fit."""
+    """Apply one event to the known state, which it must fit."""
     session_id, entry = event.args
-    what = event.topic.rpartition(".on_")[2]
-    if what == "create":
+    kind = event.topic.rpartition(".on_")[2]
+    if kind == "create":
         assert entry["id"] not in known
         known[entry["id"]] = set()
-    elif what in ("subscribe", "register"):
+    elif kind in ("subscribe", "register"):
         assert session_id not in known[entry]
         known[entry].add(session_id)
-    elif what in ("unsubscribe", "unregister"):
+    elif kind in ("unsubscribe", "unregister"):
         known[entry].remove(session_id)
     else:
         assert known.pop(entry) == set()

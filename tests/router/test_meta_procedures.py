@@ -16,7 +16,7 @@ from wampasgi.router import testaments
 from wampasgi.router.broker import Broker
 from wampasgi.router.dealer import Dealer
 from wampasgi.router.meta_events import MetaEvents
-from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
+from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 
 ALICE, BOB, CAROL, SERVER, STRANGER = 11, 12, 13, 1, 99
 NOON = "2026-11-23T12:00:00.000Z"
@@ -24,7 +24,7 @@ REVOCATION = {"roles": {"callee": {"features": {"registration_revocation": True}
 
 
 @dataclass
-class HowItWas:
+class Authentication:
     authmethod: str | None = "ticket"
     authprovider: str | None = "static"
 
@@ -33,12 +33,12 @@ class HowItWas:
 class Details:
     authid: str | None
     authrole: str | None
-    authentication: HowItWas = field(default_factory=HowItWas)
+    authentication: Authentication = field(default_factory=Authentication)
     details: dict[str, Any] = field(default_factory=dict)
 
 
 class Realm:
-    """Alice and Bob are staff, Carol is a guest; the server offers ``com.own``."""
+    """Alice and Bob are staff, Carol is a guest, and the server has the procedure ``com.own``."""
 
     def __init__(self) -> None:
         self.sessions = {
@@ -59,7 +59,7 @@ class Realm:
         for session_id, details in self.sessions.items():
             self.dealer.add_session(session_id, details)
         self.testaments = testaments.Testaments()
-        events = MetaEvents(is_heard=lambda topic: False, now=lambda: NOON)
+        events = MetaEvents(has_subscribers=lambda topic: False, now=lambda: NOON)
         self.broker.observer = events.subscriptions
         self.dealer.registrations.observer = events.registrations
         self.meta = MetaAPI(
@@ -72,7 +72,7 @@ class Realm:
         )
         self.dealer.registrations.add(SERVER, "com.own", {}, of_realm=True)
 
-    def call(self, procedure: str, *args: Any, caller: int = ALICE, **kwargs: Any) -> Outcome:
+    def call(self, procedure: str, *args: Any, caller: int = ALICE, **kwargs: Any) -> MetaResult:
         found = self.meta.find(f"wamp.{procedure}")
         return found.compute(caller, *found.signature.read(args, kwargs))
 
@@ -84,10 +84,10 @@ class Realm:
 
 def test_sessions_are_counted_and_listed_by_role() -> None:
     realm = Realm()
-    assert realm.call("session.count") == Outcome([3])
-    assert realm.call("session.count", ["staff"]) == Outcome([2])
-    assert realm.call("session.list", ["staff", "guest"]) == Outcome([[ALICE, BOB, CAROL]])
-    assert realm.call("session.list", []) == Outcome([[]])
+    assert realm.call("session.count") == MetaResult([3])
+    assert realm.call("session.count", ["staff"]) == MetaResult([2])
+    assert realm.call("session.list", ["staff", "guest"]) == MetaResult([[ALICE, BOB, CAROL]])
+    assert realm.call("session.list", []) == MetaResult([[]])
 
 
 @pytest.mark.parametrize(
@@ -100,54 +100,54 @@ def test_sessions_are_counted_and_listed_by_role() -> None:
         ("kill_all", [], [2], [BOB, CAROL]),
     ],
 )
-def test_killing_closes_others_once_the_caller_is_answered(
+def test_kill_procedures_return_the_sessions_to_close(
     procedure: str, args: list[Any], answer: Sequence[Any], closed: list[int]
 ) -> None:
     realm, silent = Realm(), procedure == "kill_all"
-    killed = Closing(closed, "wamp.close.killed", None, silent=silent)
-    assert realm.call(f"session.{procedure}", *args) == Outcome(answer, killed)
+    killed = SessionsToClose(closed, "wamp.close.killed", None, silent=silent)
+    assert realm.call(f"session.{procedure}", *args) == MetaResult(answer, killed)
     with_reason = realm.call(f"session.{procedure}", *args, reason="com.why", message="so")
-    assert with_reason == Outcome(answer, Closing(closed, "com.why", "so", silent=silent))
+    assert with_reason == MetaResult(answer, SessionsToClose(closed, "com.why", "so", silent=silent))
 
 
-def test_server_is_no_session_and_so_closes_all() -> None:
-    outcome = Realm().call("session.kill_all", caller=SERVER)
-    assert outcome.closing is not None
-    assert outcome.closing.session_ids == [ALICE, BOB, CAROL]
+def test_kill_all_by_the_server_closes_all_sessions() -> None:
+    result = Realm().call("session.kill_all", caller=SERVER)
+    assert result.to_close is not None
+    assert result.to_close.session_ids == [ALICE, BOB, CAROL]
 
 
-def test_removed_callee_is_told_once_the_caller_is_answered() -> None:
+def test_remove_callee_returns_the_message_for_the_callee() -> None:
     realm = Realm()
     shared = realm.dealer.registrations.add(BOB, "com.a", {"invoke": "first"})
     realm.dealer.registrations.add(CAROL, "com.a", {"invoke": "first"})
 
-    outcome = realm.call("registration.remove_callee", shared.registration_id, BOB, "com.why")
+    result = realm.call("registration.remove_callee", shared.registration_id, BOB, "com.why")
 
     revoked = Unregistered(0, {"registration": shared.registration_id, "reason": "com.why"})
-    assert outcome == Outcome(outgoing=[(BOB, revoked)])
+    assert result == MetaResult(outgoing=[(BOB, revoked)])
     assert list(shared.callees) == [CAROL]
 
 
-def test_own_and_clients_registrations_are_listed_together() -> None:
+def test_registrations_of_the_server_and_of_clients_are_listed_together() -> None:
     realm = Realm()
     client = realm.dealer.registrations.add(BOB, "com.", {"match": "prefix"})
 
     listed = {"exact": [201], "prefix": [client.registration_id], "wildcard": []}
-    assert realm.call("registration.list") == Outcome([listed])
-    assert realm.call("registration.match", "com.own") == Outcome([201])
-    assert realm.call("registration.match", "com.other") == Outcome([client.registration_id])
-    assert realm.call("registration.list_callees", 201) == Outcome([[SERVER]])
+    assert realm.call("registration.list") == MetaResult([listed])
+    assert realm.call("registration.match", "com.own") == MetaResult([201])
+    assert realm.call("registration.match", "com.other") == MetaResult([client.registration_id])
+    assert realm.call("registration.list_callees", 201) == MetaResult([[SERVER]])
     details = {"id": 201, "created": NOON, "uri": "com.own", "match": "exact", "invoke": "single"}
-    assert realm.call("registration.get", 201) == Outcome([details])
+    assert realm.call("registration.get", 201) == MetaResult([details])
 
 
-def test_no_client_pattern_matches_what_is_the_routers() -> None:
+def test_pattern_of_a_client_does_not_match_the_routers_procedures() -> None:
     realm = Realm()
     realm.dealer.registrations.add(BOB, "", {"match": "prefix"})
-    assert realm.call("registration.match", "wamp.anything") == Outcome([None])
+    assert realm.call("registration.match", "wamp.anything") == MetaResult([None])
 
 
-def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:
+def test_testament_of_a_session_that_has_ended_is_not_added() -> None:
     realm = Realm()
     add = realm.meta.find("wamp.session.add_testament")
     with pytest.raises(WAMPError, match="no_such_session"):
@@ -177,5 +177,5 @@ def test_testament_of_a_session_that_has_ended_meanwhile_is_not_kept() -> None:
         ("session.teleport", [], "wamp.error.no_such_procedure"),
     ],
 )
-def test_what_there_is_not_is_an_error_of_its_own(procedure: str, args: list[Any], uri: str) -> None:
+def test_unknown_entity_is_a_specific_error(procedure: str, args: list[Any], uri: str) -> None:
     assert Realm().error(procedure, *args) == uri

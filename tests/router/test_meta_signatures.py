@@ -1,4 +1,4 @@
-"""Checking the arguments of the router's own procedures."""
+"""Validation of the arguments of the router's own procedures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIGNATURE = Signature(
         ([1, [], {"match": None, "other": 1}], {}, [1, [], {"match": None, "other": 1}, None, None]),
     ],
 )
-def test_arguments_that_fit_are_given_in_order(
+def test_valid_arguments_are_returned_in_the_order_of_the_signature(
     args: list[Any], kwargs: dict[str, Any], values: list[Any]
 ) -> None:
     assert SIGNATURE.read(args, kwargs) == values
@@ -58,7 +58,7 @@ def test_arguments_that_fit_are_given_in_order(
         ([1, [], {}, "a", "b"], {}, None, "takes 4 positional arguments, got 5"),
     ],
 )
-def test_argument_that_does_not_fit_is_named_with_the_reason(
+def test_error_names_the_invalid_argument_and_the_reason(
     args: list[Any], kwargs: dict[str, Any], argument: str | None, reason: str
 ) -> None:
     with pytest.raises(InvalidArgument) as raised:
@@ -68,19 +68,19 @@ def test_argument_that_does_not_fit_is_named_with_the_reason(
     assert raised.value.args == (reason if argument is None else f"argument {argument!r}: {reason}",)
 
 
-def test_procedure_without_arguments_takes_none() -> None:
+def test_signature_without_parameters_accepts_no_arguments() -> None:
     with pytest.raises(InvalidArgument, match="takes no positional arguments, got 1"):
         Signature().read([1], {})
 
 
-def test_long_name_is_not_sent_back_whole() -> None:
+def test_long_name_is_shortened_in_the_error() -> None:
     with pytest.raises(InvalidArgument) as caught:
         Signature().read([], {"k" * 100_000: 1})
 
     assert len(str(caught.value.args)) + len(str(caught.value.kwargs)) < 1000
 
 
-def test_nonsense_is_not_sent_back_whole() -> None:
+def test_at_most_ten_errors_are_reported() -> None:
     with pytest.raises(InvalidArgument) as raised:
         Signature().read([], {f"k{number}": number for number in range(1000)})
 

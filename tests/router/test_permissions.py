@@ -27,7 +27,7 @@ def no_rules(realm: Permissions) -> None:
 
 
 def chat(realm: Permissions) -> None:
-    """Members chat, everybody reads the news, editors write them; below ``secret`` only admins."""
+    """Members chat, everybody reads the news, editors write them, and only admins use ``secret``."""
     realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
     realm.allow("com.chat.news", "subscribe")
     realm.allow("com.chat.news", "publish", role={"editor", "admin"})
@@ -38,7 +38,7 @@ def chat(realm: Permissions) -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("role", [None, "member"])
-def test_without_rules_nothing_is_decided(action: Action, role: str | None) -> None:
+def test_without_rules_there_is_no_verdict(action: Action, role: str | None) -> None:
     assert permissions(no_rules).verdict(action, "com.app", role) is None
     assert permissions(no_rules).verdict(action, "wamp.session.list", role) is None
 
@@ -46,26 +46,26 @@ def test_without_rules_nothing_is_decided(action: Action, role: str | None) -> N
 @pytest.mark.parametrize(
     ("role", "action", "uri", "expected"),
     [
-        # A rule with a role is for that role, and shuts the others out.
+        # A rule with a role applies to that role, and shuts the others out.
         ("member", "publish", "com.chat.room1", ALLOWED),
         ("member", "subscribe", "com.chat.room1", ALLOWED),
         ("guest", "publish", "com.chat.room1", REFUSED),
         (None, "publish", "com.chat.room1", REFUSED),
-        # The exact rule decides over the prefix, also where it takes away.
+        # The exact rule takes precedence over the prefix, even to refuse.
         ("member", "publish", "com.chat.news", REFUSED),
         ("editor", "publish", "com.chat.news", ALLOWED),
         ("admin", "publish", "com.chat.news", ALLOWED),
         ("guest", "subscribe", "com.chat.news", ALLOWED),
         (None, "subscribe", "com.chat.news", ALLOWED),
-        # The longer prefix decides over the shorter.
+        # The longer prefix takes precedence over the shorter one.
         ("member", "subscribe", "com.chat.secret.plan", REFUSED),
         ("admin", "subscribe", "com.chat.secret.plan", ALLOWED),
         ("admin", "subscribe", "com.chat.room1", REFUSED),
-        # No rule names the action, or none matches the URI.
+        # No rule is for the action, or none matches the URI.
         ("member", "register", "com.chat.room1", None),
         ("member", "publish", "com.chat", None),
         ("member", "publish", "com.other", None),
-        # A prefix decides over a wildcard.
+        # A prefix takes precedence over a wildcard.
         ("member", "call", "com.app.ping", ALLOWED),
         ("member", "call", "com.chat.ping", REFUSED),
         ("member", "call", "com.app.pong", None),
@@ -73,7 +73,7 @@ def test_without_rules_nothing_is_decided(action: Action, role: str | None) -> N
         ("member", "call", "wamp.session.list", None),
     ],
 )
-def test_most_specific_rule_that_names_the_action_decides(
+def test_most_specific_rule_for_the_action_decides(
     role: str | None, action: Action, uri: str, expected: Verdict | None
 ) -> None:
     assert permissions(chat).verdict(action, uri, role) == expected
@@ -119,7 +119,7 @@ def test_rules_on_one_uri_add_up(rules: Rules, for_a: Verdict, for_b: Verdict, f
     assert verdicts == [for_a, for_b, for_others, for_others]
 
 
-def test_rules_of_two_policies_on_one_uri_do_not_add_up() -> None:
+def test_rules_under_two_policies_on_one_uri_do_not_add_up() -> None:
     realm = Permissions()
     realm.allow("com.app", "call", match="prefix", role="a")
     realm.allow("com.app", "call", role="b")
@@ -141,9 +141,7 @@ def test_wildcard_with_the_longer_first_run_decides() -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("uri", ["com.app", "wamp.session.kill"])
 @pytest.mark.parametrize("role", [None, "guest"])
-def test_allow_all_allows_everybody_everything_and_disclosure(
-    action: Action, uri: str, role: str | None
-) -> None:
+def test_allow_all_allows_every_action_and_disclosure(action: Action, uri: str, role: str | None) -> None:
     assert permissions(Permissions.allow_all).verdict(action, uri, role) == DISCLOSABLE
 
 
@@ -166,7 +164,7 @@ def test_any_rule_is_more_specific_than_allow_all(uri: str, match: Match, reques
 
 
 @pytest.mark.parametrize(("uri", "match"), [("", "prefix"), ("w", "prefix"), ("..", "wildcard")])
-def test_general_pattern_does_not_reach_the_routers_own_uris(uri: str, match: Match) -> None:
+def test_general_pattern_does_not_apply_to_the_routers_own_uris(uri: str, match: Match) -> None:
     realm = Permissions()
     realm.allow(uri, "call", match=match)
     assert realm.verdict("call", "wamp.session.list", None) is None
@@ -177,7 +175,7 @@ def test_general_pattern_does_not_reach_the_routers_own_uris(uri: str, match: Ma
     ("uri", "match"),
     [("wamp.session.list", "exact"), ("wamp.session.", "prefix"), ("wamp..list", "wildcard")],
 )
-def test_routers_own_uris_can_be_allowed_by_name(uri: str, match: Match) -> None:
+def test_routers_own_uris_can_be_allowed_explicitly(uri: str, match: Match) -> None:
     realm = Permissions()
     realm.allow(uri, "call", match=match, role="ops")
     assert realm.verdict("call", "wamp.session.list", "ops") == ALLOWED
@@ -189,7 +187,7 @@ def test_routers_own_uris_can_be_allowed_by_name(uri: str, match: Match) -> None
 
 
 def shop(realm: Permissions) -> None:
-    """Members read all but the audit; there are rules of each policy."""
+    """Members read everything except the audit. There are rules under each policy."""
     realm.allow("com.shop.", "subscribe", match="prefix", role="member")
     realm.allow("com.shop.audit.", "subscribe", match="prefix", role="admin")
     realm.allow("com.status", "subscribe")
@@ -200,23 +198,23 @@ def shop(realm: Permissions) -> None:
 @pytest.mark.parametrize(
     ("role", "match", "uri", "expected"),
     [
-        # All of the pattern is allowed by one rule.
+        # One rule allows the whole pattern.
         ("member", "prefix", "com.shop.orders", ALLOWED),
         ("member", "prefix", "com.shop.orders.", ALLOWED),
         ("member", "wildcard", "com.shop.orders.", ALLOWED),
         ("admin", "wildcard", "org..open", ALLOWED),
         ("admin", "prefix", "com.shop.audit.", ALLOWED),
-        # A part of it is refused by a more specific rule.
+        # A more specific rule refuses a part of it.
         ("member", "prefix", "com.shop.", REFUSED),
         ("member", "prefix", "com.shop.audit.today", REFUSED),
         ("member", "wildcard", "com.shop..today", REFUSED),
         ("member", "wildcard", "com.shop.audit.", REFUSED),
         ("member", "wildcard", "org..open", REFUSED),
-        # A part of it is refused, and all of it is allowed by nothing.
+        # A rule refuses a part of it, and no rule allows the whole.
         ("guest", "prefix", "com.", REFUSED),
         ("member", "prefix", "com.", REFUSED),
         ("member", "wildcard", "org..", REFUSED),
-        # A rule for one URI says nothing of the others that begin like it, nor a wildcard of any longer one.
+        # A rule for one URI does not apply to longer URIs with this prefix, and neither does a wildcard.
         ("guest", "prefix", "com.status", None),
         ("guest", "wildcard", "com.", None),
         ("guest", "prefix", "org.web.open", None),
@@ -226,13 +224,13 @@ def shop(realm: Permissions) -> None:
         ("member", "prefix", "net.", None),
     ],
 )
-def test_pattern_needs_a_rule_for_all_of_it_and_none_against_a_part(
+def test_pattern_needs_a_rule_that_covers_it_and_no_refusal_of_a_part(
     role: str, match: Match, uri: str, expected: Verdict | None
 ) -> None:
     assert permissions(shop).verdict("subscribe", uri, role, match=match) == expected
 
 
-def test_rule_for_another_action_is_nothing_against_a_pattern() -> None:
+def test_rule_for_another_action_does_not_affect_a_pattern() -> None:
     realm = Permissions()
     realm.allow("com.", "subscribe", match="prefix")
     realm.allow("com.secret", "call", role="admin")
@@ -274,19 +272,19 @@ def nothing_but_for_ops(realm: Permissions) -> None:
     ],
 )
 @pytest.mark.parametrize(("uri", "match"), [("", "prefix"), ("wam", "prefix"), ("..", "wildcard")])
-def test_pattern_that_reaches_the_routers_own_uris_must_be_allowed_there_too(
+def test_pattern_that_matches_the_routers_own_uris_must_be_allowed_these_too(
     rules: Rules, expected: Verdict | None, uri: str, match: Match
 ) -> None:
     assert permissions(rules).verdict("subscribe", uri, "member", match=match) == expected
 
 
 @pytest.mark.parametrize(("uri", "match"), [("wamp.session.", "prefix"), ("wamp..on_join", "wildcard")])
-def test_pattern_within_the_routers_own_uris_is_decided_by_rules_about_these(uri: str, match: Match) -> None:
+def test_only_rules_for_the_routers_own_uris_apply_to_patterns_within_them(uri: str, match: Match) -> None:
     assert permissions(meta_alone).verdict("subscribe", uri, None, match=match) == ALLOWED
     assert permissions(everything).verdict("subscribe", uri, None, match=match) is None
 
 
-# Rules that cannot be meant
+# Invalid rules
 
 
 @pytest.mark.parametrize(
@@ -304,7 +302,7 @@ def test_pattern_within_the_routers_own_uris_is_decided_by_rules_about_these(uri
         (["com.app", "call"], {"role": ["admin", None]}, "None"),
     ],
 )
-def test_rule_that_cannot_be_meant_is_a_configuration_error(
+def test_invalid_rule_is_a_configuration_error(
     args: list[Any], options: dict[str, Any], message: str
 ) -> None:
     realm = Permissions()

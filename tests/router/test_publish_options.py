@@ -37,15 +37,15 @@ def test_passthru_without_announcement_must_be_a_protocol_error(announcing: Deta
 
 
 @pytest.mark.parametrize("options", [{}, {"ppt_scheme": ""}, {"ppt_keyid": "k"}, {"acknowledge": True}])
-def test_mode_is_in_use_only_where_its_scheme_is_named(options: dict[str, Any]) -> None:
+def test_only_ppt_scheme_requires_the_announcement(options: dict[str, Any]) -> None:
     check_announced(publisher(), options)
 
 
-def test_publisher_that_has_announced_the_mode_may_use_it() -> None:
+def test_publisher_that_has_announced_passthru_may_use_it() -> None:
     check_announced(publisher("payload_passthru_mode"), {"ppt_scheme": "wamp"})
 
 
-def test_details_name_a_disclosed_publisher_as_far_as_it_is_known() -> None:
+def test_details_have_the_known_attributes_of_a_disclosed_publisher() -> None:
     options = {"ppt_scheme": "x", "retain": True}
     assert event_details(options, None, SESSIONS) == {"ppt_scheme": "x"}
     assert event_details({}, 1, SESSIONS) == {
@@ -68,5 +68,5 @@ def test_details_name_a_disclosed_publisher_as_far_as_it_is_known() -> None:
         ({"acknowledge": True, "x_eligible": [1]}, [1, 2, 3, 9]),
     ],
 )
-def test_those_that_fulfil_all_lists_are_selected(options: dict[str, Any], expected: list[int]) -> None:
+def test_sessions_that_meet_all_conditions_are_selected(options: dict[str, Any], expected: list[int]) -> None:
     assert select([1, 2, 3, 9], conditions(options, SESSIONS)) == expected

@@ -33,7 +33,7 @@ def shared_by(*session_ids: int, **options: Any) -> tuple[Registrations, Registr
 
 
 def picks(invoke: str, count: int, *, random_index: int = 0, **options: Any) -> list[int | None]:
-    """Whom ``count`` invocations go to that are never answered."""
+    """The callees of ``count`` invocations that are never answered."""
     _, registration = shared_by(ALICE, BOB, CAROL, invoke=invoke, **options)
     picked: list[int | None] = []
     for _ in range(count):
@@ -75,7 +75,7 @@ def test_invocation_policy_chooses_the_callee(invoke: str, expected: list[int]) 
         ("random", [CAROL, BOB, ALICE, None]),
     ],
 )
-def test_callees_at_their_concurrency_are_passed_over(invoke: str, expected: list[int | None]) -> None:
+def test_callees_at_their_concurrency_limit_are_passed_over(invoke: str, expected: list[int | None]) -> None:
     assert picks(invoke, 4, random_index=2, concurrency=1) == expected
 
 
@@ -83,7 +83,7 @@ def test_concurrency_of_zero_is_no_limit() -> None:
     assert picks("first", 3, concurrency=0) == [ALICE, ALICE, ALICE]
 
 
-def test_roundrobin_goes_on_where_it_was_when_a_callee_leaves() -> None:
+def test_roundrobin_continues_with_the_next_callee_when_one_leaves() -> None:
     registrations, registration = shared_by(ALICE, BOB, CAROL, invoke="roundrobin")
     served = []
     for _ in range(4):
@@ -95,7 +95,7 @@ def test_roundrobin_goes_on_where_it_was_when_a_callee_leaves() -> None:
     assert served == [ALICE, BOB, CAROL, BOB]
 
 
-def test_callees_that_are_unfit_are_passed_over() -> None:
+def test_callees_to_skip_are_passed_over() -> None:
     _, registration = shared_by(ALICE, BOB, invoke="first")
     second = registration.pick({ALICE}.__contains__, lambda length: 0)
     assert second is not None
@@ -104,7 +104,7 @@ def test_callees_that_are_unfit_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("invoke", INVOKE_POLICIES)
-def test_single_registration_must_fail_all_others_while_it_exists(invoke: str) -> None:
+def test_other_registrations_must_fail_while_a_single_one_exists(invoke: str) -> None:
     registrations = new_registrations()
     held = registrations.add(ALICE, URI, {})
     assert refusal(registrations, BOB, invoke=invoke) == PROCEDURE_ALREADY_EXISTS
@@ -113,7 +113,7 @@ def test_single_registration_must_fail_all_others_while_it_exists(invoke: str) -
 
 
 @pytest.mark.parametrize("invoke", [policy for policy in INVOKE_POLICIES if policy != "first"])
-def test_registration_with_another_policy_than_the_first_must_fail(invoke: str) -> None:
+def test_registration_with_another_invocation_policy_than_the_first_must_fail(invoke: str) -> None:
     registrations = new_registrations()
     registrations.add(ALICE, URI, {"invoke": "first"})
     assert refusal(registrations, BOB, invoke=invoke) == PROCEDURE_ALREADY_EXISTS
@@ -147,7 +147,7 @@ def test_one_uri_can_be_registered_under_each_match_policy() -> None:
     assert exact.registration_id == 1
 
 
-def test_best_of_one_session_looks_at_its_registrations_alone() -> None:
+def test_best_of_finds_only_registrations_of_this_session() -> None:
     registrations = new_registrations()
     registrations.add(ALICE, URI, {})
     registrations.add(BOB, "com.", {"match": "prefix"})
@@ -161,7 +161,7 @@ def test_best_of_one_session_looks_at_its_registrations_alone() -> None:
 # Leaving
 
 
-def test_registration_is_forgotten_with_its_last_callee() -> None:
+def test_registration_is_deleted_with_its_last_callee() -> None:
     registrations = new_registrations()
     for session_id in ALICE, BOB:
         registrations.add(session_id, URI, {"invoke": "first"})
@@ -174,7 +174,7 @@ def test_registration_is_forgotten_with_its_last_callee() -> None:
 
 
 @pytest.mark.parametrize("session_id", [ALICE, BOB])
-def test_only_own_registrations_can_be_removed(session_id: int) -> None:
+def test_session_can_remove_only_its_own_registrations(session_id: int) -> None:
     registrations = new_registrations()
     registrations.add(ALICE, URI, {})
     with pytest.raises(WAMPError) as raised:
@@ -185,7 +185,7 @@ def test_only_own_registrations_can_be_removed(session_id: int) -> None:
 # Private registrations
 
 
-def test_each_session_registers_a_uri_for_itself() -> None:
+def test_each_session_can_register_a_uri_privately() -> None:
     registrations = new_registrations()
     for session_id in ALICE, BOB:
         registrations.add(session_id, URI, {}, private=True)
@@ -196,7 +196,7 @@ def test_each_session_registers_a_uri_for_itself() -> None:
     assert refusal(registrations, ALICE) == PROCEDURE_ALREADY_EXISTS
 
 
-def test_private_registrations_answer_no_call_that_a_public_pattern_matches() -> None:
+def test_public_pattern_takes_precedence_over_private_registrations() -> None:
     registrations = new_registrations()
     registrations.add(ALICE, URI, {}, private=True)
     public = registrations.add(BOB, URI[:-1], {"match": "prefix"})

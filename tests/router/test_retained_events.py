@@ -41,14 +41,14 @@ def find(
 
 
 def found(retained: RetainedEvents, *sessions: int) -> list[StoredEvent | None]:
-    """What each of these sessions gets."""
+    """The retained event that each of these sessions gets."""
     return [next(iter(find(retained, session=session)), None) for session in sessions]
 
 
-# What is kept of a topic
+# Events of one topic
 
 
-def test_new_retained_event_takes_the_place_of_the_one_before() -> None:
+def test_new_retained_event_replaces_the_previous_one() -> None:
     old, new = event(), event()
     retained = retaining(old, new)
     assert list(retained) == [new]
@@ -56,7 +56,7 @@ def test_new_retained_event_takes_the_place_of_the_one_before() -> None:
     assert retained.size == new.size
 
 
-def test_topics_have_an_event_each() -> None:
+def test_each_topic_has_its_own_event() -> None:
     one, other = event("com.one"), event("com.other")
     retained = retaining(one, other)
     assert find(retained, "com.one") == [one]
@@ -64,7 +64,7 @@ def test_topics_have_an_event_each() -> None:
     assert find(retained, "com") == []
 
 
-def test_event_for_some_stands_beside_the_one_for_all_until_the_next_for_all() -> None:
+def test_event_for_some_sessions_is_retained_until_the_next_one_for_all() -> None:
     for_all, for_one = event(), event(eligible=[1])
     retained = retaining(for_all, for_one)
     assert found(retained, 1, 2) == [for_one, for_all]
@@ -75,7 +75,7 @@ def test_event_for_some_stands_beside_the_one_for_all_until_the_next_for_all() -
 
 
 @pytest.mark.parametrize(
-    ("older", "newer", "stands"),
+    ("older", "newer", "retained"),
     [
         ({"eligible": [1]}, {"eligible": [1]}, False),
         ({"eligible": [1]}, {"eligible": [1, 2]}, False),
@@ -97,25 +97,25 @@ def test_event_for_some_stands_beside_the_one_for_all_until_the_next_for_all() -
         ({"eligible": [2]}, {"excluded": 1, "eligible": [2]}, True),
     ],
 )
-def test_older_event_stands_as_long_as_somebody_has_none_that_is_newer(
-    older: dict[str, Any], newer: dict[str, Any], stands: bool
+def test_older_event_is_retained_unless_the_newer_one_reaches_all_its_sessions(
+    older: dict[str, Any], newer: dict[str, Any], retained: bool
 ) -> None:
     first, second = event(**older), event(**newer)
-    assert list(retaining(first, second)) == ([first, second] if stands else [second])
+    assert list(retaining(first, second)) == ([first, second] if retained else [second])
 
 
-def test_publisher_gets_what_another_one_has_published_before() -> None:
+def test_publisher_gets_the_previous_event_of_another_publisher() -> None:
     by_one, by_two = event(excluded=1), event(excluded=2)
     assert found(retaining(by_one, by_two), 1, 2, 3) == [by_two, by_one, by_two]
 
 
-def test_topic_with_many_publishers_holds_two_events() -> None:
+def test_topic_with_many_publishers_has_two_events() -> None:
     events = [event(excluded=publisher) for publisher in range(100)]
     retained = retaining(*events)
     assert list(retained) == events[-2:]
 
 
-def test_events_for_some_of_one_topic_are_bounded_and_the_one_for_all_stays() -> None:
+def test_number_of_events_with_lists_per_topic_is_limited() -> None:
     for_all = event()
     for_one = [event(eligible=[session]) for session in range(1, 50)]
     retained = retaining(for_all, *for_one)
@@ -163,34 +163,34 @@ def test_pattern_finds_the_event_of_each_topic_in_the_order_of_publication() -> 
     assert find(retained, "com.", "exact") == []
 
 
-def test_topic_published_again_moves_to_the_end() -> None:
+def test_topic_with_a_new_event_moves_to_the_end() -> None:
     retained = retaining(event("com.a"), other := event("com.b"), again := event("com.a"))
     assert find(retained, "com.", "prefix") == [other, again]
 
 
-def test_pattern_finds_of_each_topic_what_this_session_may_have() -> None:
+def test_pattern_finds_only_events_that_the_session_may_receive() -> None:
     for_all, for_two = event("com.a"), event("com.a", eligible=[2])
     retained = retaining(for_all, for_two, event("com.b", eligible=[2]))
     assert find(retained, "com.", "prefix", session=1) == [for_all]
     assert len(find(retained, "com.", "prefix", session=2)) == 2
 
 
-def test_pattern_of_many_topics_finds_the_newest() -> None:
+def test_pattern_finds_the_newest_events_up_to_the_maximum() -> None:
     events = [event(f"com.{number}") for number in range(10)]
     assert find(retaining(*events), "com.", "prefix", most=3) == events[-3:]
 
 
-# Bounds
+# Limits
 
 
-def test_one_event_too_many_costs_the_oldest() -> None:
+def test_oldest_event_is_evicted_over_the_maximum_number() -> None:
     events = [event(f"com.{number}") for number in range(5)]
     retained = retaining(*events, max_events=3)
     assert list(retained) == events[-3:]
     assert find(retained, "com.0") == []
 
 
-def test_bytes_too_many_cost_the_oldest() -> None:
+def test_oldest_events_are_evicted_over_the_size_limit() -> None:
     size = event().size
     events = [event(f"com.{number}") for number in range(5)]
     retained = retaining(*events, max_size=3 * size)
@@ -198,7 +198,7 @@ def test_bytes_too_many_cost_the_oldest() -> None:
     assert retained.size == 3 * size
 
 
-def test_event_that_is_too_large_is_not_retained_and_what_is_out_of_date_goes() -> None:
+def test_event_over_the_size_limit_is_not_retained_but_removes_superseded_ones() -> None:
     small, other = event(), event("com.other")
     retained = retaining(small, other, max_size=10_000)
     retained.retain(event(text="x" * 10_000))
@@ -206,7 +206,7 @@ def test_event_that_is_too_large_is_not_retained_and_what_is_out_of_date_goes() 
     assert retained.size == other.size
 
 
-def test_smaller_bounds_count_at_once() -> None:
+def test_smaller_limits_take_effect_at_once() -> None:
     events = [event(f"com.{number}") for number in range(5)]
     retained = retaining(*events)
     retained.set_bounds(max_events=2, max_size=10**6)
@@ -216,14 +216,14 @@ def test_smaller_bounds_count_at_once() -> None:
 # Clearing
 
 
-def test_cleared_topic_has_no_event_and_takes_no_room() -> None:
+def test_clearing_a_topic_removes_its_events_and_frees_their_size() -> None:
     retained = retaining(event(), event(eligible=[1]), other := event("com.other"))
     assert retained.clear(TOPIC, "exact") == 2
     assert list(retained) == [other]
     assert retained.clear(TOPIC, "exact") == 0
 
 
-def test_clearing_a_pattern_clears_all_its_topics() -> None:
+def test_clearing_a_pattern_clears_all_matching_topics() -> None:
     retained = retaining(event("com.a"), event("com.b"), event("org.a"))
     assert retained.clear("com.", "prefix") == 2
     assert retained.clear("", "prefix") == 1

@@ -1,4 +1,4 @@
-"""Random peers use broker and dealer at once; one more is told of all that happens, and keeps books."""
+"""Random peers use broker and dealer together, while a watcher records all meta events."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def matches(match: str, pattern: str, topic: str) -> bool:
 
 @dataclass
 class Member(Client):
-    """What the router is told of a session."""
+    """A session as the router sees it."""
 
     id: int = 0
     authentication: AuthenticationDetails = field(default_factory=AuthenticationDetails)
@@ -61,24 +61,22 @@ class Subscriber(Model):
 
 
 class RecordingPeer:
-    """Stands in for the wire side of a session, whose client may stop reading at any message."""
+    """A fake peer whose client may stop reading after any message."""
 
     def __init__(self, machine: RouterMachine, session_id: int) -> None:
         self.machine = machine
         self.session_id = session_id
         self.overloaded = False
-        #: How many more messages it takes before its queue overflows.
+        #: The number of messages that it takes before its queue overflows.
         self.patience: int | None = None
-        #: The next INVOCATION is one that its serializer cannot carry.
-        self.cannot_carry = False
+        #: Whether its serializer cannot serialize the next INVOCATION.
+        self.cannot_serialize = False
         self.ended = False
 
     def send(self, message: Message) -> None:
-        if isinstance(message, Invocation) and self.cannot_carry:
-            self.cannot_carry = False
-            self.machine.router.undeliverable(
-                self.session_id, message.request_id, "no serializer carries this"
-            )
+        if isinstance(message, Invocation) and self.cannot_serialize:
+            self.cannot_serialize = False
+            self.machine.router.undeliverable(self.session_id, message.request_id, "not serializable")
         elif self._takes():
             self.machine.take(self.session_id, message)
 
@@ -113,7 +111,7 @@ class RecordingPeer:
 
 
 class SilentServer:
-    """Stands in for the realm's own session, which waits for no answer."""
+    """A fake of the realm's own session that ignores answers."""
 
     overloaded = False
 
@@ -127,10 +125,10 @@ class SilentServer:
         raise AssertionError("it has subscribed to nothing")
 
     def say_goodbye(self, reason: str, message: str | None = None) -> None:
-        raise AssertionError("the server does not end")
+        raise AssertionError("the server's session does not end")
 
 
-class LastWill:
+class RecordedTestament:
     def __init__(self, machine: RouterMachine, session_id: int, number: int) -> None:
         self.machine, self.session_id, self.number = machine, session_id, number
 
@@ -150,17 +148,17 @@ class RouterMachine(Realm):
         self.servers = {SERVER, WATCHER}
         self.members: dict[int, Member] = {}
         self.peers: dict[int, RecordingPeer] = {}
-        #: Sessions that have begun to end, but are not forgotten yet.
+        #: Sessions that have begun to end, but have not been removed yet.
         self.ending: list[int] = []
-        #: Those of them that ended in the middle of the present step, which may have had more for them.
+        #: Sessions that ended during the current step. The router may still send to them in this step.
         self.ended_now: set[int] = set()
         #: Session and subscription IDs of the events by publication ID.
         self.events: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        #: What each session that has ended had to leave, and what the watcher got of it.
-        self.last_wills: dict[int, list[int]] = {}
-        self.executed: dict[int, list[int]] = defaultdict(list)
-        self.testaments: list[weakref.ref[LastWill]] = []
-        # The watcher's books
+        #: The testaments of each session that has ended, and the testaments that the watcher received.
+        self.expected_testaments: dict[int, list[int]] = {}
+        self.received_testaments: dict[int, list[int]] = defaultdict(list)
+        self.testaments: list[weakref.ref[RecordedTestament]] = []
+        # The state that the watcher reconstructs from meta events.
         self.present: set[int] = set()
         self.subscribers: dict[int, set[int]] = {}
         self.callees: dict[int, set[int]] = {}
@@ -169,7 +167,7 @@ class RouterMachine(Realm):
         self.watched = {
             broker.subscribe(WATCHER, topic, "prefix").subscription_id for topic in ("wamp.", "com.test")
         }
-        self.router.report()
+        self.router.publish_meta_events()
 
     def add(self, session_id: int, member: Member) -> None:
         member.id = session_id
@@ -180,14 +178,14 @@ class RouterMachine(Realm):
     def forget(self, session_id: int) -> None:
         model = self.joined.pop(session_id)
         model.open_calls.clear()
-        self.last_wills[session_id] = [*model.testaments["detached"], *model.testaments["destroyed"]]
+        self.expected_testaments[session_id] = [*model.testaments["detached"], *model.testaments["destroyed"]]
         self.ending.append(session_id)
 
     def deliver(self, outgoing: list[Outgoing]) -> None:
         self.router.deliver(outgoing)
-        self.router.report()
+        self.router.publish_meta_events()
 
-    # What arrives
+    # Receiving
 
     def take_event(
         self,
@@ -210,27 +208,27 @@ class RouterMachine(Realm):
             self.present.add(args[0]["session"])
         elif topic == "wamp.session.on_leave":
             self.present.remove(args[0])
-            assert self.executed[args[0]] == self.last_wills[args[0]]
+            assert self.received_testaments[args[0]] == self.expected_testaments[args[0]]
         elif topic == "com.testament":
             session_id, number = args
-            self.executed[session_id].append(number)
+            self.received_testaments[session_id].append(number)
         else:
             _, kind, event = topic.split(".")
-            self.keep_book(self.subscribers if kind == "subscription" else self.callees, event, *args)
+            self.record_change(self.subscribers if kind == "subscription" else self.callees, event, *args)
 
-    def keep_book(self, book: dict[int, set[int]], event: str, session_id: int, entry: Any) -> None:
+    def record_change(self, entries: dict[int, set[int]], event: str, session_id: int, entry: Any) -> None:
         if event == "on_create":
-            assert entry["id"] not in book
-            book[entry["id"]] = set()
+            assert entry["id"] not in entries
+            entries[entry["id"]] = set()
         elif event == "on_delete":
-            assert book.pop(entry) == set()
+            assert entries.pop(entry) == set()
         elif event in ("on_subscribe", "on_register"):
-            members = book.setdefault(entry, set()) if entry in self.watched else book[entry]
+            members = entries.setdefault(entry, set()) if entry in self.watched else entries[entry]
             assert session_id not in members
             members.add(session_id)
         else:
             assert event in ("on_unsubscribe", "on_unregister")
-            book[entry].remove(session_id)
+            entries[entry].remove(session_id)
 
     # Steps
 
@@ -251,7 +249,7 @@ class RouterMachine(Realm):
 
     @precondition(lambda self: self.ending)
     @rule(data=st.data())
-    def session_is_over(self, data: st.DataObject) -> None:
+    def session_is_removed(self, data: st.DataObject) -> None:
         session_id = data.draw(st.sampled_from(self.ending), "session")
         self.ending.remove(session_id)
         self.router.leave(self.members.pop(session_id).id)
@@ -266,11 +264,11 @@ class RouterMachine(Realm):
     def clients_are_killed(self, authid: str, data: st.DataObject) -> None:
         self.call_meta("wamp.session.kill_by_authid", self.someone(data), authid, None, None)
 
-    @rule(overloaded=st.booleans(), cannot_carry=st.booleans(), data=st.data())
+    @rule(overloaded=st.booleans(), cannot_serialize=st.booleans(), data=st.data())
     @someone_is_there
-    def trouble(self, overloaded: bool, cannot_carry: bool, data: st.DataObject) -> None:
+    def peer_has_trouble(self, overloaded: bool, cannot_serialize: bool, data: st.DataObject) -> None:
         peer = self.peers[self.someone(data)]
-        peer.overloaded, peer.cannot_carry = overloaded, cannot_carry
+        peer.overloaded, peer.cannot_serialize = overloaded, cannot_serialize
 
     @rule(wanted=st.sampled_from(TOPICS), data=st.data())
     @someone_is_there
@@ -279,7 +277,7 @@ class RouterMachine(Realm):
         match, topic = wanted
         subscription = self.router.broker.subscribe(session_id, topic, match)
         self.joined[session_id].subscriptions[subscription.subscription_id] = wanted
-        self.router.report()
+        self.router.publish_meta_events()
 
     @rule(data=st.data())
     @someone_is_there
@@ -290,7 +288,7 @@ class RouterMachine(Realm):
         with contextlib.suppress(WAMPError):
             self.router.broker.unsubscribe(session_id, subscription_id)
             del own[subscription_id]
-        self.router.report()
+        self.router.publish_meta_events()
 
     @rule(wanted=st.sampled_from(TOPICS[:4]), data=st.data())
     def revoke_subscription(self, wanted: tuple[Match, str], data: st.DataObject) -> None:
@@ -323,7 +321,7 @@ class RouterMachine(Realm):
             and not (chosen == "exclude" and session_id in listed)
         ]
         publication = self.router.publish(publisher, topic, options, None, None)
-        self.router.report()
+        self.router.publish_meta_events()
         arrived = self.events[publication.publication_id]
         assert len(set(arrived)) == len(arrived)
         for session_id in self.joined:
@@ -335,7 +333,7 @@ class RouterMachine(Realm):
     @someone_is_there
     def add_testament(self, scope: str, number: int, data: st.DataObject) -> None:
         session_id = self.someone(data)
-        testament = LastWill(self, session_id, number)
+        testament = RecordedTestament(self, session_id, number)
         self.testaments.append(weakref.ref(testament))
         self.call_meta("wamp.session.add_testament", session_id, testament, scope, 1, 1000, 1000)
         self.joined[session_id].testaments[scope].append(number)
@@ -348,7 +346,7 @@ class RouterMachine(Realm):
         self.joined[session_id].testaments[scope].clear()
 
     @rule(procedure=st.sampled_from(URIS))
-    def server_calls(self, procedure: str) -> None:
+    def server_calls_a_procedure(self, procedure: str) -> None:
         call = Call(next(self.ids), {}, procedure)
         self.deliver(self.dealer.call(SERVER, call, now=self.now))
 
@@ -373,12 +371,12 @@ class RouterMachine(Realm):
 
     def call_meta(self, procedure: str, caller_id: int, *values: Any) -> None:
         with contextlib.suppress(WAMPError):
-            self.router.conclude(self.router.meta.find(procedure).compute(caller_id, *values))
+            self.router.carry_out(self.router.meta.find(procedure).compute(caller_id, *values))
 
-    # What holds after each step
+    # Invariants
 
     @invariant()
-    def what_ended_in_a_step_gets_nothing_after_it(self) -> None:
+    def sessions_that_ended_get_nothing_in_later_steps(self) -> None:
         self.ended_now.clear()
 
     @invariant()
@@ -393,12 +391,12 @@ class RouterMachine(Realm):
             assert self.router.broker.get(subscription.topic, subscription.match) is subscription
 
     @invariant()
-    def meta_events_told_all_that_happened(self) -> None:
+    def meta_events_reported_all_changes(self) -> None:
         assert self.present == set(self.joined)
         for subscription_id, subscription in self.router.broker.subscriptions.items():
-            # Of one's own subscription to meta events one is not told.
-            untold = {WATCHER} if subscription.topic == "wamp." else set()
-            assert self.subscribers.get(subscription_id, set()) == set(subscription.subscribers) - untold
+            # A session gets no event about its own subscription to meta events.
+            unannounced = {WATCHER} if subscription.topic == "wamp." else set()
+            assert self.subscribers.get(subscription_id, set()) == set(subscription.subscribers) - unannounced
         assert set(self.subscribers) <= set(self.router.broker.subscriptions)
         registrations = self.dealer.registrations.by_id.items()
         assert self.callees == {key: set(registration.callees) for key, registration in registrations}
@@ -407,8 +405,8 @@ class RouterMachine(Realm):
         for session_id in list(self.joined):
             if session_id in self.joined:
                 self.remove(session_id)
-        self.what_ended_in_a_step_gets_nothing_after_it()
-        self.meta_events_told_all_that_happened()
+        self.sessions_that_ended_get_nothing_in_later_steps()
+        self.meta_events_reported_all_changes()
         for session_id in self.ending:
             self.router.leave(self.members.pop(session_id).id)
         assert list(self.router.sessions) == [WATCHER]
@@ -417,7 +415,7 @@ class RouterMachine(Realm):
         assert not self.dealer.sessions[SERVER].calls
         assert not any(testament() for testament in self.testaments)
         self.router.broker.remove_session(WATCHER)
-        self.router.report()
+        self.router.publish_meta_events()
         assert not self.router.broker.subscriptions
         super().teardown()
 

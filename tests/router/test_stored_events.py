@@ -19,7 +19,7 @@ class Details:
 SESSIONS = {1: Details("alice", "staff"), 2: Details("bob", "guest")}
 
 
-def test_copy_shares_nothing_that_can_change() -> None:
+def test_copy_shares_no_mutable_value_with_the_original() -> None:
     value: dict[str, Any] = {"list": [1, [2.5, None]], "tuple": (b"x", {"deep": True})}
     copy, _ = copied(value)
 
@@ -30,7 +30,7 @@ def test_copy_shares_nothing_that_can_change() -> None:
     assert copy == {"list": [1, [2.5, None]], "tuple": [b"x", {"deep": True}]}
 
 
-def test_depth_and_cycles_do_no_harm() -> None:
+def test_deeply_nested_and_cyclic_payloads_can_be_copied() -> None:
     deep: list[Any] = []
     for _ in range(10_000):
         deep = [deep]
@@ -65,12 +65,14 @@ def test_size_grows_with_the_payload() -> None:
         ({"eligible": []}, []),
     ],
 )
-def test_stored_event_admits_whom_its_lists_admit(options: dict[str, Any], admitted: list[int]) -> None:
+def test_stored_event_admits_the_sessions_that_its_lists_allow(
+    options: dict[str, Any], admitted: list[int]
+) -> None:
     event = store(Event(0, 5, {}, None, None), "t", options, excluded_id=None)
     assert [session_id for session_id in (1, 2, 9) if event.admits(session_id, SESSIONS)] == admitted
 
 
-def test_stored_event_is_as_it_was_published() -> None:
+def test_stored_event_does_not_change_with_the_original() -> None:
     args: list[Any] = [[1]]
     kwargs: dict[str, Any] = {"a": {}}
     details, eligible = {"publisher": 1}, ["alice"]
@@ -86,7 +88,7 @@ def test_stored_event_is_as_it_was_published() -> None:
     assert event.details_for("prefix") == {"publisher": 1, "topic": "t"}
 
 
-def test_encoded_payload_and_lists_count_in_the_size() -> None:
+def test_size_includes_encoded_payload_and_lists() -> None:
     bare = store(Event(0, 5, {}, None, None), "t", {}, excluded_id=None).size
     encoded = store(Event(0, 5, {}, None, None, b"x" * 1000), "t", {}, excluded_id=None).size
     listed = store(

@@ -17,7 +17,7 @@ def two() -> None: ...
 def three() -> None: ...
 
 
-def test_detached_testaments_come_first_and_each_scope_in_order() -> None:
+def test_detached_testaments_come_first_and_each_scope_is_in_order() -> None:
     testaments = module.Testaments()
     testaments.add(ALICE, "destroyed", one, 10, limit=9, max_size=100)
     testaments.add(ALICE, "destroyed", two, 10, limit=9, max_size=100)
@@ -26,7 +26,7 @@ def test_detached_testaments_come_first_and_each_scope_in_order() -> None:
     assert testaments.take(ALICE) == [three, one, two]
 
 
-def test_taken_testaments_are_kept_no_longer() -> None:
+def test_testaments_are_removed_when_they_are_taken() -> None:
     testaments = module.Testaments()
     testaments.add(ALICE, "destroyed", one, 10, limit=9, max_size=100)
     testaments.add(BOB, "destroyed", two, 10, limit=9, max_size=100)
@@ -36,7 +36,7 @@ def test_taken_testaments_are_kept_no_longer() -> None:
     assert testaments.take(BOB) == [two]
 
 
-def test_flushing_empties_one_scope_of_one_session() -> None:
+def test_flush_removes_one_scope_of_one_session() -> None:
     testaments = module.Testaments()
     for session_id in ALICE, BOB:
         testaments.add(session_id, "destroyed", one, 10, limit=9, max_size=100)
@@ -48,7 +48,7 @@ def test_flushing_empties_one_scope_of_one_session() -> None:
     assert testaments.take(BOB) == [two, one]
 
 
-def test_bound_counts_both_scopes_of_a_session() -> None:
+def test_limit_applies_to_both_scopes_of_a_session_together() -> None:
     testaments = module.Testaments()
     testaments.add(ALICE, "destroyed", one, 10, limit=2, max_size=100)
     testaments.add(ALICE, "detached", one, 10, limit=2, max_size=100)
@@ -63,10 +63,10 @@ def test_bound_counts_both_scopes_of_a_session() -> None:
     assert testaments.take(ALICE) == [one, two]
 
 
-def test_testaments_that_would_take_more_than_they_may_are_refused() -> None:
+def test_testament_that_would_exceed_the_size_limit_is_refused() -> None:
     testaments = module.Testaments()
     testaments.add(ALICE, "destroyed", one, 60, limit=9, max_size=100)
-    with pytest.raises(WAMPError, match="its limit testament_bytes") as caught:
+    with pytest.raises(WAMPError, match="over the limit testament_bytes of 100") as caught:
         testaments.add(ALICE, "detached", two, 41, limit=9, max_size=100)
     testaments.add(ALICE, "detached", three, 40, limit=9, max_size=100)
 

@@ -243,7 +243,7 @@ async def test_sessions_testaments_are_bounded() -> None:
             await ann.call(ADD, TOPIC, [], {})
 
         assert raised.value.uri == "wamp.error.unavailable"
-        assert raised.value.args == (["this session has 2 testaments, its limit testaments"],)
+        assert raised.value.args == (["this session has reached the limit testaments of 2"],)
         await ann.call(FLUSH)
         await ann.call(ADD, TOPIC, [], {})
 
@@ -259,7 +259,7 @@ async def test_memory_of_a_sessions_testaments_is_bounded() -> None:
         await ann.call(FLUSH)
         await ann.call(ADD, TOPIC, ["x" * 5000], {})
 
-    text = "the testaments of this session would take more than 10000 bytes, its limit testament_bytes"
+    text = "the testaments of this session would be over the limit testament_bytes of 10000"
     assert raised.value.uri == "wamp.error.unavailable"
     assert raised.value.args == ([text],)
 

@@ -1,1 +1,1 @@
-"""The router of a realm as synchronous state machines: URI matching, broker and dealer, without any I/O."""
+"""The router of a realm: URI matching, broker and dealer as synchronous state machines without I/O."""

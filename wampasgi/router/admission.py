@@ -1,4 +1,4 @@
-"""How many sessions a realm has at a time, in all and from one address."""
+"""The limits on the number of sessions of a realm, in total and from one address."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from wampasgi.limits import Limits
 
 
 class Admission:
-    """Counts the sessions of one realm, those that are being opened included.
+    """Counts the sessions of one realm, including sessions that are still being opened.
 
-    Were these not counted, clients could have any number of them by never answering a challenge.
+    Otherwise a client could open any number of them by never answering a challenge.
     """
 
     __slots__ = ("_by_address", "refused", "sessions")
 
     def __init__(self) -> None:
         self._by_address: dict[str, int] = {}
-        #: The sessions there are.
+        #: The current number of sessions.
         self.sessions = 0
-        #: How many were refused so far.
+        #: The number of sessions refused so far.
         self.refused = 0
 
     def enter(self, client: Sequence[Any] | None, limits: Limits) -> str | None:
-        """Count a session, or say why there is no room for it; ``client`` is that of the ASGI scope.
+        """Count a session, or return the reason for refusing it. ``client`` comes from the ASGI scope.
 
-        Clients of which the server knows no address, as on a Unix socket, count in the total alone.
+        Clients without a known address, for example on a Unix socket, count only towards the total.
         """
         address = _address(client)
         refusal = self._refusal(address, limits)
@@ -40,7 +40,7 @@ class Admission:
         return None
 
     def leave(self, client: Sequence[Any] | None) -> None:
-        """Count a session no more that was let in."""
+        """Stop counting a session that was admitted."""
         address = _address(client)
         self.sessions -= 1
         if address is not None:
@@ -50,15 +50,15 @@ class Admission:
 
     def _refusal(self, address: str | None, limits: Limits) -> str | None:
         if limits.sessions is not None and self.sessions >= limits.sessions:
-            return f"this realm has {limits.sessions} sessions, its limit sessions"
+            return f"this realm has reached the limit sessions of {limits.sessions}"
         if (
             limits.sessions_per_address is not None
             and address is not None
             and self._by_address.get(address, 0) >= limits.sessions_per_address
         ):
             return (
-                f"this realm has {limits.sessions_per_address} sessions from this address, "
-                f"its limit sessions_per_address"
+                f"this realm has reached the limit sessions_per_address of {limits.sessions_per_address} "
+                f"for this address"
             )
         return None
 
@@ -75,5 +75,5 @@ def _address(client: Sequence[Any] | None) -> str | None:
         return host
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    # Whoever has one address of a /64 mostly has all of them.
+    # A client that has one address of a /64 usually has all of them.
     return str(IPv6Address(int(address) >> 64 << 64))

@@ -1,7 +1,7 @@
-"""The broker of a realm: who is subscribed to what, and who receives a publication.
+"""The broker of a realm: the subscriptions, and the recipients of each publication.
 
-State and decisions only. The broker neither sends nor awaits: it returns the EVENTs with their recipients,
-and who may subscribe or publish was decided before it is asked.
+The broker holds state and makes decisions. It does not send or await anything: it returns the EVENTs with
+their recipients. Its caller has checked before that the session may subscribe or publish.
 Spec: Basic Profile, "Publish and Subscribe"; Advanced Profile, "Advanced PubSub".
 """
 
@@ -26,10 +26,10 @@ from wampasgi.types import Match
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """All subscribers of one topic, or pattern of topics, under one match policy; they share its ID.
+    """A topic or topic pattern under one match policy, with all its subscribers, which share its ID.
 
-    ``subscribers`` holds their session IDs as keys, in the order in which they subscribed. Only the broker
-    changes it. One that is ``kept`` outlives its last subscriber.
+    The keys of ``subscribers`` are session IDs, in the order of subscribing. Only the broker changes it. A
+    ``kept`` subscription outlives its last subscriber.
     """
 
     subscription_id: int
@@ -41,7 +41,7 @@ class Subscription:
 
 @dataclass(slots=True)
 class Delivery:
-    """One EVENT and the session IDs that it goes to, at least one, each of them once."""
+    """One EVENT and the session IDs of its recipients: at least one, and no duplicates."""
 
     event: Event
     recipients: list[int]
@@ -49,10 +49,9 @@ class Delivery:
 
 @dataclass(slots=True)
 class Publication:
-    """What one PUBLISH comes to: the ID for PUBLISHED and one delivery for each subscription that gets it.
+    """The result of one PUBLISH: the ID for PUBLISHED, and a delivery for each subscription with recipients.
 
-    A session with several matching subscriptions stands in several deliveries: it gets the event once for
-    each.
+    A session with several matching subscriptions is in several deliveries and gets the event once for each.
     """
 
     publication_id: int
@@ -60,21 +59,22 @@ class Publication:
 
     @property
     def events(self) -> int:
-        """The number of EVENTs, over all recipients."""
+        """The number of EVENTs to send: one for each recipient of each delivery."""
         return sum([len(delivery.recipients) for delivery in self.deliveries])
 
 
 class Broker:
     """The subscriptions of one realm.
 
-    ``next_subscription_id`` and ``random_publication_id`` give the IDs. ``sessions`` tells of a session ID
-    who it is; it is read while an event is published and never changed here. A subscriber that it does not
-    know counts as one without authid and authrole. ``retained`` keeps the events that publishers want
-    retained; None retains nothing. ``observer`` can be given once the broker is there.
+    ``next_subscription_id`` and ``random_publication_id`` return new IDs. ``sessions`` maps session IDs to
+    identities; the broker only reads it. A subscriber that is missing there is treated as a session without
+    authid and authrole. ``retained`` stores the events published with ``retain``; if it is None, the broker
+    ignores that option.
     """
 
+    #: Called for each change to the subscriptions.
     observer: Observer[Subscription] | None = None
-    #: Stores what is published to the topics that it is configured for.
+    #: Stores the events of the topics that it is configured for.
     history: EventHistory | None = None
 
     def __init__(
@@ -91,18 +91,18 @@ class Broker:
         self._retained = retained
         self._by_topic: URIMap[Subscription] = URIMap()
         self._by_id: dict[int, Subscription] = {}
-        # For each session that has a subscription: these, by ID.
+        # The subscriptions of each session that has any, by ID.
         self._by_session: dict[int, dict[int, Subscription]] = {}
         self._kept: list[Subscription] = []
 
     @property
     def subscriptions(self) -> Mapping[int, Subscription]:
-        """All subscriptions by ID, oldest first, as a read-only view of the present state."""
+        """A live read-only view of all subscriptions by ID, oldest first."""
         return MappingProxyType(self._by_id)
 
     @property
     def kept(self) -> Sequence[Subscription]:
-        """The subscriptions that stay without subscribers, oldest first."""
+        """The subscriptions that remain even without subscribers, oldest first."""
         return tuple(self._kept)
 
     def of_session(self, session_id: int) -> Mapping[int, Subscription]:
@@ -110,24 +110,24 @@ class Broker:
         return MappingProxyType(self._by_session.get(session_id, {}))
 
     def find(self, session_id: int, topic: str, match: Match) -> Subscription | None:
-        """Return the subscription of a session to a topic under a match policy, None where it has none."""
+        """Return a session's subscription to a topic under a match policy, or None if it has none."""
         subscription = self._by_topic.get(match, topic)
         if subscription is None or session_id not in subscription.subscribers:
             return None
         return subscription
 
     def get(self, topic: str, match: Match) -> Subscription | None:
-        """Return the subscription to a topic under a match policy, whoever has it, None where nobody has."""
+        """Return the subscription to a topic under a match policy, or None if there is none."""
         return self._by_topic.get(match, topic)
 
     def matches(self, topic: str) -> list[Subscription]:
-        """Return all subscriptions that an event of a topic goes to, whatever their match policies."""
+        """Return all subscriptions that match a topic, under any policy."""
         return self._by_topic.matches(topic)
 
     def subscribe(self, session_id: int, topic: str, match: Match) -> Subscription:
-        """Add a session to the subscription of a topic under a match policy, which is created where needed.
+        """Add a session to the subscription of a topic under a match policy, and create it if necessary.
 
-        A session that is subscribed already stays so and gets the same subscription again.
+        A session that is already subscribed gets the same subscription again.
         Spec: Basic Profile, "Subscribing and Unsubscribing".
         """
         subscription = self._by_topic.get(match, topic)
@@ -143,9 +143,9 @@ class Broker:
         return subscription
 
     def keep(self, topic: str, match: Match) -> Subscription:
-        """Keep the subscription of a topic under a match policy, with and without subscribers.
+        """Create the subscription of a topic if necessary, and keep it even without subscribers.
 
-        So its history has an ID to ask for.
+        Clients need its ID to ask for the event history.
         Spec: Advanced Profile, "Event History".
         """
         subscription = self._by_topic.get(match, topic)
@@ -165,9 +165,10 @@ class Broker:
         return subscription
 
     def unsubscribe(self, session_id: int, subscription_id: int) -> Subscription:
-        """Remove a session from a subscription, which is forgotten when that was its last subscriber.
+        """Remove a session from a subscription.
 
-        Raises WAMPError ``wamp.error.no_such_subscription`` for an ID that is unknown or not the session's.
+        The subscription is deleted with its last subscriber, unless it is kept. Raises WAMPError
+        ``wamp.error.no_such_subscription`` if the session has no subscription with this ID.
         Spec: Basic Profile, "Subscribing and Unsubscribing".
         """
         own = self._by_session.get(session_id, {})
@@ -180,10 +181,10 @@ class Broker:
         return subscription
 
     def revoke(self, session_id: int, subscription_id: int, reason: str | None = None) -> Unsubscribed | None:
-        """Take a subscription away from a session.
+        """Revoke a subscription of a session.
 
-        Returns what tells it, None where it has not announced that it understands that. Raises WAMPError
-        ``wamp.error.no_such_subscription``.
+        Returns the UNSUBSCRIBED for the session, or None if it has not announced ``subscription_revocation``.
+        Raises WAMPError ``wamp.error.no_such_subscription``.
         Spec: Advanced Profile, "Subscription Revocation".
         """
         self.unsubscribe(session_id, subscription_id)
@@ -196,7 +197,7 @@ class Broker:
         return Unsubscribed(0, details)
 
     def remove_session(self, session_id: int) -> list[Subscription]:
-        """Remove a session from all its subscriptions and return these, in the order it subscribed."""
+        """Remove a session from all its subscriptions and return them, in the order of subscribing."""
         left = list(self._by_session.pop(session_id, {}).values())
         for subscription in left:
             self._leave(session_id, subscription)
@@ -224,15 +225,15 @@ class Broker:
         disclose: bool = False,
         only: Collection[int] | None = None,
     ) -> Publication:
-        """Work out who receives a publication, and as which EVENT.
+        """Determine the recipients of a publication and their EVENTs, and store the event if necessary.
 
-        ``options`` is PUBLISH.Options, its types checked; ``args``, ``kwargs`` and ``payload`` are passed on
-        as they are. A publisher is not among the recipients unless it sets ``exclude_me`` to false;
-        ``publisher_id`` is None for a publication by no session. ``disclose`` tells subscribers who the
-        publisher is: whether it asked and whether it may is for the caller to decide. ``only``, where given,
-        holds the session IDs beside which nobody receives anything; such an event is not stored.
+        ``options`` is PUBLISH.Options, whose types have been checked. ``args``, ``kwargs`` and ``payload``
+        are passed on as they are. ``publisher_id`` is None if no session publishes. The publisher is excluded
+        unless it sets ``exclude_me`` to false. ``disclose`` discloses the publisher to subscribers; the
+        caller checks that the publisher asked for it and may be disclosed. ``only`` restricts the recipients
+        to these session IDs; such an event is not stored.
 
-        A subscription nobody of which is to receive the event has no delivery.
+        A subscription without recipients has no delivery.
         Spec: Basic Profile, "Publishing and Events"; Advanced Profile, "Publisher Exclusion", "Subscriber
         Black- and Whitelisting", "Publisher Identification", "Pattern-based Subscription", "Event Retention",
         "Event History".
@@ -248,7 +249,7 @@ class Broker:
         if retain or log:
             event = Event(0, publication.publication_id, details, args, kwargs, payload)
             self._store(store(event, topic, options, excluded_id=excluded), retain=retain, log=log)
-        # Most publications have no conditions, and then nobody has to be looked at one by one.
+        # Most publications have no conditions, so that recipients need not be checked one by one.
         asked = conditions(options, self._sessions) if options else []
         for subscription in subscriptions:
             subscribers = subscription.subscribers
@@ -269,7 +270,7 @@ class Broker:
         return publication
 
     def stores(self, topic: str, options: Mapping[str, Any]) -> bool:
-        """Whether a publication would be kept, as a retained event or in a history."""
+        """Return whether a publication would be stored, as a retained event or in the history."""
         retain: bool = options.get("retain", False) and self._retained is not None
         return retain or (self.history is not None and self.history.wants(topic, options))
 
@@ -282,12 +283,10 @@ class Broker:
     def events(
         self, session_id: int | None, subscription: Subscription, filters: Filters
     ) -> tuple[list[Record], bool]:
-        """Return the history of a subscription as far as a session may have it, and whether there is more.
+        """Return the history of a subscription for a session, and whether the limit cut it off.
 
-        The session ID None may have all. There is more where the limit has left events out.
-
-        What counts are the lists of authids and authroles of each publication. That its publisher did not
-        receive an event itself does not, for session IDs are nothing that lasts.
+        A session gets the events whose lists of authids and authroles admit it; the session ID None gets all.
+        That an event excluded its own publisher does not matter here, because session IDs do not last.
         Spec: Advanced Profile, "Event History".
         """
         if self.history is None:
@@ -300,10 +299,10 @@ class Broker:
         )
 
     def retained_events(self, session_id: int, subscription: Subscription, *, most: int) -> list[Event]:
-        """Return the retained events that a session is to get for a subscription.
+        """Return the retained events for a session that has just subscribed, in the order of publication.
 
-        That is, of each topic of the subscription, the most recent one that it would have received if it had
-        been subscribed; in the order in which they were published, the newest ``most`` at most.
+        For each topic of the subscription, this is the most recent event that the session would have received
+        if it had been subscribed. If there are more than ``most`` of them, the newest are returned.
         Spec: Advanced Profile, "Event Retention".
         """
         if self._retained is None:

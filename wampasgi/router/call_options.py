@@ -1,4 +1,4 @@
-"""What the options of a call ask for, and what of them goes on to the callee.
+"""The features that the options of a call need, and the details of its INVOCATION.
 
 Spec: Advanced Profile, "Advanced RPC" and "Payload Passthru Mode".
 """
@@ -15,14 +15,14 @@ from wampasgi.router.registrations import Callee
 
 
 def check_announced(caller: RoutedSession, message: Call) -> None:
-    """Raise RemoteProtocolError for options of CALL that need a feature which the caller has not announced.
+    """Raise RemoteProtocolError if the options of CALL need a feature that the caller has not announced.
 
     Spec: Advanced Profile, "Progressive Call Invocations" and "Payload Passthru Mode", "Feature
     Announcement".
     """
     for feature in _needed_features(message):
         if feature not in caller.caller_features:
-            raise RemoteProtocolError(f"CALL with options of {feature}, which the caller has not announced")
+            raise RemoteProtocolError(f"CALL needs the feature {feature}, which the caller has not announced")
 
 
 def _needed_features(message: Call) -> list[str]:
@@ -35,12 +35,12 @@ def _needed_features(message: Call) -> list[str]:
 
 
 def lacking_feature(message: Call, callee: RoutedSession) -> str | None:
-    """The feature that the call needs and the callee has not announced, None where all is well."""
+    """Return the feature that the call needs but the callee has not announced, or None."""
     return next((name for name in _needed_features(message) if name not in callee.callee_features), None)
 
 
 def invocation_details(pending: PendingCall, callee: RoutedSession, taken_by: Callee) -> dict[str, Any]:
-    """INVOCATION.Details of a call for this callee, ``progress`` aside."""
+    """Return INVOCATION.Details for this callee, without ``progress``."""
     options = pending.message.options
     details = payload_attributes(options)
     if pending.registration.match != "exact":
@@ -60,6 +60,6 @@ def invocation_details(pending: PendingCall, callee: RoutedSession, taken_by: Ca
 
 
 def payload_attributes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What Options or Details say about the payload itself."""
-    # Nearly always there is nothing to look through.
+    """Return the attributes of Options or Details that describe the payload."""
+    # Most messages have no options, so that the empty case is worth a shortcut.
     return {name: value for name, value in options.items() if name in PAYLOAD_OPTIONS} if options else {}

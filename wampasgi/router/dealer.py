@@ -1,8 +1,8 @@
-"""The dealer of a realm: who gets a call, and what becomes of it.
+"""The dealer of a realm: it routes calls to callees, and answers to callers.
 
-State and decisions only. The dealer neither sends nor awaits nor looks at a clock: every method returns the
-messages that follow, with their recipients and in sending order, and who may register or call was decided
-before it is asked. A session that it does not know, because it has left, causes nothing.
+The dealer holds state and makes decisions. It does not send or await anything and reads no clock: each method
+returns the resulting messages with their recipients, in sending order. Its caller has checked before that the
+session may register or call. Messages of a session that has left have no effect.
 Spec: Basic Profile, "Remote Procedure Calls"; Advanced Profile, "Advanced RPC".
 """
 
@@ -53,10 +53,10 @@ Outgoing: TypeAlias = tuple[int, Message]
 class Dealer:
     """The registrations of one realm, and the calls that sessions make to each other.
 
-    ``next_registration_id`` gives the IDs, ``random_index(n)`` draws from ``range(n)``;
-    ``overloaded`` tells of a session ID that it should be sent no more invocations for now. With
-    ``private_registrations`` each session registers for itself alone, and is reached only by calls that are
-    for it.
+    ``next_registration_id`` returns new IDs, and ``random_index(n)`` draws from ``range(n)``. ``overloaded``
+    tells whether the session with an ID should get no further invocations for now. With
+    ``private_registrations``, each session registers for itself alone, and only calls addressed to it reach
+    it.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Dealer:
 
     @property
     def sessions(self) -> Mapping[int, RoutedSession]:
-        """What is known of each session, by session ID."""
+        """The dealer's records of all sessions, by session ID."""
         return self._sessions
 
     @property
@@ -85,15 +85,15 @@ class Dealer:
         return self._private_registrations
 
     def add_session(self, session_id: int, peer: SessionDetails) -> RoutedSession:
-        """Let a session take part."""
+        """Add a session as caller and callee."""
         session = self._sessions[session_id] = RoutedSession(session_id, peer)
         return session
 
     def remove_session(self, session_id: int) -> list[Outgoing]:
         """Remove a session with its calls, invocations and registrations.
 
-        Returns ERROR ``wamp.error.canceled`` for those that called it, and INTERRUPT for those that it
-        called and that can be interrupted.
+        Returns ERROR ``wamp.error.canceled`` for its callers, and INTERRUPT for the callees of its own calls
+        that support it.
         Spec: Basic Profile, "Caller Leaving During an RPC Invocation", "Callee Leaving During an RPC
         Invocation".
         """
@@ -105,8 +105,8 @@ class Dealer:
         for pending in leaving.invocations.values():
             del pending.caller.calls[pending.message.request_id]
             if pending.caller is not leaving:
-                _remember_outrun(pending)
-                error = WAMPError(CANCELED, "the callee has left before the call was completed")
+                _remember_if_ended_early(pending)
+                error = WAMPError(CANCELED, "the callee left before it completed the call")
                 outgoing.append(_error(pending, error))
         for pending in leaving.calls.values():
             assert pending.callee is not None
@@ -116,8 +116,9 @@ class Dealer:
     # Registering
 
     def register(self, session_id: int, message: Register) -> list[Outgoing]:
-        """Register a session for a procedure: REGISTERED, or ERROR as :meth:`Registrations.add` raises it.
+        """Register a session for a procedure.
 
+        Returns REGISTERED, or ERROR for the errors of :meth:`Registrations.add`.
         Spec: Basic Profile, "Registering and Unregistering".
         """
         if session_id not in self._sessions:
@@ -131,9 +132,9 @@ class Dealer:
         return [(session_id, Registered(message.request_id, registration.registration_id))]
 
     def unregister(self, session_id: int, message: Unregister) -> list[Outgoing]:
-        """Withdraw a session from a procedure; the invocations that it has are still its to answer.
+        """Remove a session from a registration; it still has to answer its open invocations.
 
-        UNREGISTERED, or ERROR ``wamp.error.no_such_registration``.
+        Returns UNREGISTERED, or ERROR ``wamp.error.no_such_registration``.
         Spec: Basic Profile, "Registering and Unregistering".
         """
         if session_id not in self._sessions:
@@ -145,9 +146,10 @@ class Dealer:
         return [(session_id, Unregistered(message.request_id))]
 
     def revoke(self, session_id: int, registration_id: int, reason: str | None = None) -> list[Outgoing]:
-        """Take a registration away from a session; it is told if it announced that it understands that.
+        """Revoke a registration of a session.
 
-        Raises WAMPError ``wamp.error.no_such_registration``.
+        Returns UNREGISTERED if the session has announced ``registration_revocation``. Raises WAMPError
+        ``wamp.error.no_such_registration``.
         Spec: Advanced Profile, "Registration Revocation".
         """
         self.registrations.remove(session_id, registration_id)
@@ -170,18 +172,18 @@ class Dealer:
         disclose: bool = False,
         only: int | None = None,
     ) -> list[Outgoing]:
-        """Route a call, or continue one that has begun with the same request ID.
+        """Route a call, or continue the progressive call with the same request ID.
 
-        ``now`` is the present on the clock of :meth:`expire`, in seconds. ``registration`` is the one that
-        answers the call, if it has been looked up already. ``disclose`` tells the callee who calls: whether
-        the caller asked and whether it may is decided before. ``only`` names the one session whose
-        registrations count.
+        ``now`` is the current time in seconds, on the same clock as for :meth:`expire`. ``registration`` is
+        the one that answers the call, if it has been looked up already. ``disclose`` discloses the caller to
+        the callee; that the caller asked for it and may be disclosed is checked before. ``only`` is the
+        session ID of the one callee that the call is addressed to.
 
-        INVOCATION for the callee, or ERROR for the caller: ``wamp.error.no_such_procedure``,
-        ``wamp.error.no_available_callee`` where all callees are at their limit or overloaded, and
-        ``wamp.error.feature_not_supported`` where the one to be called cannot do what the call needs. The
-        ID of another call that waits for its answer is ``wamp.error.invalid_argument``. Raises
-        RemoteProtocolError for options that the caller has not announced.
+        Returns INVOCATION for the callee, or ERROR for the caller: ``wamp.error.no_such_procedure``;
+        ``wamp.error.no_available_callee`` if all callees are overloaded or at their concurrency limit;
+        ``wamp.error.feature_not_supported`` if the chosen callee lacks a feature that the call needs; and
+        ``wamp.error.invalid_argument`` if another call with this request ID is pending. Raises
+        RemoteProtocolError for options that need a feature which the caller has not announced.
         Spec: Basic Profile, "Calling and Invocations"; Advanced Profile, "Progressive Call Invocations".
         """
         caller = self._sessions.get(session_id)
@@ -190,7 +192,7 @@ class Dealer:
         pending = caller.calls.get(message.request_id)
         if pending is not None:
             return self._continue_call(pending, message)
-        if caller.discards(message):
+        if caller.discard_continuation(message):
             return []
         if message.options:
             check_announced(caller, message)
@@ -199,19 +201,19 @@ class Dealer:
         elif registration is None:
             registration = self.registrations.best(message.procedure)
         if registration is None:
-            of_whom = "this realm has" if only is None else "that session has registered"
-            unknown = WAMPError(NO_SUCH_PROCEDURE, f"{of_whom} no procedure {message.procedure!r}")
+            subject = "this realm has" if only is None else "that session has registered"
+            unknown = WAMPError(NO_SUCH_PROCEDURE, f"{subject} no procedure {message.procedure!r}")
             return [refuse_call(caller, message, unknown)]
         pending = PendingCall(caller, message, registration, disclose, now, only)
         pending.complete = not message.options.get("progress", False)
         return self._invoke(pending)
 
     def _invoke(self, pending: PendingCall) -> list[Outgoing]:
-        """Send a call to the next callee; it is not among the caller's calls at this moment."""
+        """Send a call to the next callee. The call must not be among the caller's pending calls."""
         caller, message = pending.caller, pending.message
         taken_by = self._pick(pending)
         if taken_by is None:
-            error = WAMPError(NO_AVAILABLE_CALLEE, f"nobody can take a call of {message.procedure!r} now")
+            error = WAMPError(NO_AVAILABLE_CALLEE, f"no callee of {message.procedure!r} can take a call now")
             return [refuse_call(caller, message, error)]
         callee = self._sessions[taken_by.session_id]
         lacking = lacking_feature(message, callee) if message.options else None
@@ -229,30 +231,30 @@ class Dealer:
         return [_invocation(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
-        def unfit(session_id: int) -> bool:
+        def skip(session_id: int) -> bool:
             return session_id in pending.tried or self._overloaded(session_id)
 
         if pending.only is None:
-            return pending.registration.pick(unfit, self._random_index)
+            return pending.registration.pick(skip, self._random_index)
         taken_by = pending.registration.callees.get(pending.only)
-        return None if taken_by is None or taken_by.busy or unfit(pending.only) else taken_by
+        return None if taken_by is None or taken_by.busy or skip(pending.only) else taken_by
 
     def _continue_call(self, pending: PendingCall, message: Call) -> list[Outgoing]:
-        """Pass on one more part of a progressive call; its options but ``progress`` are the first one's."""
+        """Pass on a further CALL of a progressive call; of its options, only ``progress`` counts."""
         if pending.complete or pending.message.procedure != message.procedure:
-            # Refused by itself: many clients do not keep to the one sequence of ids.
+            # Only this CALL is refused: many clients do not number all their requests in one sequence.
             error = WAMPError(INVALID_ARGUMENT, f"request id {message.request_id} is still in flight")
             return [(pending.caller.session_id, Error.answering(Call.code, message.request_id, error))]
         pending.complete = not message.options.get("progress", False)
         pending.continued = True
         assert pending.callee is not None
         if self._overloaded(pending.callee.session_id):
-            slow = WAMPError(NO_AVAILABLE_CALLEE, "the callee is slower than the parts of this call")
+            slow = WAMPError(NO_AVAILABLE_CALLEE, "the callee is too slow for the parts of this call")
             return [_error(pending, slow), *self._end_early(pending, interrupt=True)]
         return [_invocation(pending, message)]
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> list[Outgoing]:
-        """An INVOCATION could not be sent: ERROR ``wamp.error.invalid_argument`` for its caller."""
+        """Answer the caller with ERROR ``wamp.error.invalid_argument``: its INVOCATION could not be sent."""
         callee = self._sessions.get(session_id)
         pending = None if callee is None else callee.invocations.get(invocation_id)
         if callee is None or pending is None:
@@ -262,16 +264,16 @@ class Dealer:
             return [error, *self._end_early(pending, interrupt=True)]
         del pending.caller.calls[pending.message.request_id]
         callee.withdraw_invocation(pending)
-        _remember_outrun(pending)
+        _remember_if_ended_early(pending)
         return [error]
 
     # Canceling
 
     def cancel(self, session_id: int, message: Cancel) -> list[Outgoing]:
-        """Cancel a call as ``options.mode`` says; one that has its answer is left alone.
+        """Cancel a call as ``options.mode`` says, unless it has been answered already.
 
-        A callee that did not announce call canceling is left alone, too, as with ``skip``.
-        Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
+        A callee that has not announced call canceling is not interrupted, as with ``skip``.
+        Spec: Advanced Profile, "Call Canceling". It names no default mode; here it is ``killnowait``.
         """
         caller = self._sessions.get(session_id)
         pending = None if caller is None else caller.calls.get(message.request_id)
@@ -288,7 +290,7 @@ class Dealer:
         return [error, *self._end_early(pending, interrupt=mode == "killnowait")]
 
     def deadline(self, session_id: int) -> float | None:
-        """When the first of a caller's calls times out, None where none is to."""
+        """Return the earliest deadline of a caller's calls, or None if no call has one."""
         caller = self._sessions.get(session_id)
         if caller is None:
             return None
@@ -296,7 +298,7 @@ class Dealer:
         return min(deadlines, default=None)
 
     def expire(self, session_id: int, now: float) -> list[Outgoing]:
-        """Answer a caller's calls whose deadline has passed with ERROR ``wamp.error.timeout``.
+        """Answer those of a caller's calls whose deadline has passed with ERROR ``wamp.error.timeout``.
 
         Spec: Advanced Profile, "Call Timeouts", "Dealer-Initiated Timeouts".
         """
@@ -311,25 +313,25 @@ class Dealer:
         return outgoing
 
     def _end_early(self, pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
-        """Forget a call that its callee has not answered."""
+        """Remove a call before its callee has answered it."""
         del pending.caller.calls[pending.message.request_id]
-        _remember_outrun(pending)
+        _remember_if_ended_early(pending)
         return _give_up(pending, interrupt=interrupt)
 
     # Answering
 
     def yield_result(self, session_id: int, message: Yield, *, now: float) -> list[Outgoing]:
-        """Pass on a result, or a progressive one to a caller that asked for these.
+        """Pass a result on to the caller; a progressive result only if the caller asked for such results.
 
-        Raises RemoteProtocolError for an invocation that is not the session's to answer; what comes late for
-        a call that was given up is discarded.
+        A late answer to a call that was given up is discarded. Raises RemoteProtocolError if the session has
+        no such invocation.
         Spec: Basic Profile, "YIELD"; Advanced Profile, "Progressive Call Results", "Payload Passthru Mode".
         """
         callee = self._sessions.get(session_id)
         if callee is None:
             return []
         options = message.options
-        # Most results have no options, and nothing is looked for in none.
+        # Most results have no options, so that the empty case is worth a shortcut.
         scheme = options.get("ppt_scheme") if options else None
         if scheme and "payload_passthru_mode" not in callee.callee_features:
             raise RemoteProtocolError(
@@ -347,17 +349,17 @@ class Dealer:
             if not pending.details.get("receive_progress", False):
                 return []
             if pending.deadline is not None:
-                # Spec: the timeout is the time between two results.
+                # Spec: the timeout applies to the time between two results.
                 pending.deadline = now + pending.message.options["timeout"] / 1000
             details["progress"] = True
         else:
             self._close(pending)
-            _remember_outrun(pending)
+            _remember_if_ended_early(pending)
         result = Result(pending.message.request_id, details, message.args, message.kwargs)
         return [(caller.session_id, result)]
 
     def _refuse_yield(self, pending: PendingCall, message: Yield) -> list[Outgoing]:
-        """The caller could not read this payload: both sides are told."""
+        """Send ERROR to both caller and callee: the caller cannot read this payload."""
         assert pending.callee is not None
         refusal = WAMPError(FEATURE_NOT_SUPPORTED, "the caller has not announced payload_passthru_mode")
         answer = (pending.callee.session_id, Error.answering(Yield.code, message.request_id, refusal))
@@ -365,13 +367,13 @@ class Dealer:
         if message.options.get("progress", False):
             return [answer, error, *self._end_early(pending, interrupt=True)]
         self._close(pending)
-        _remember_outrun(pending)
+        _remember_if_ended_early(pending)
         return [answer, error]
 
     def error(self, session_id: int, message: Error) -> list[Outgoing]:
-        """Pass on an error, or the call to another callee where this one is not available.
+        """Pass an error on to the caller, or reroute the call if the callee is unavailable.
 
-        Raises RemoteProtocolError for an ERROR that answers no INVOCATION of the session.
+        Raises RemoteProtocolError if the ERROR answers no INVOCATION of the session.
         Spec: Basic Profile, "Invocation ERROR"; Advanced Profile, "Call Re-Routing".
         """
         callee = self._sessions.get(session_id)
@@ -379,7 +381,7 @@ class Dealer:
             return []
         if message.request_type != Invocation.code:
             raise RemoteProtocolError(
-                f"ERROR for a request of type {message.request_type}: from a client it answers INVOCATION"
+                f"ERROR for a request of type {message.request_type}: a client may only answer INVOCATION"
             )
         pending = callee.invocations.get(message.request_id)
         if pending is None:
@@ -389,13 +391,13 @@ class Dealer:
         if message.error == UNAVAILABLE and not pending.interrupted:
             if not pending.continued:
                 return self._invoke(pending)
-            _remember_outrun(pending)
-            gone = WAMPError(NO_AVAILABLE_CALLEE, "the callee gave up a call that has begun")
+            _remember_if_ended_early(pending)
+            gone = WAMPError(NO_AVAILABLE_CALLEE, "the callee became unavailable during a progressive call")
             return [_error(pending, gone)]
         details = payload_attributes(message.details)
         request_id = pending.message.request_id
         error = Error(Call.code, request_id, details, message.error, message.args, message.kwargs)
-        _remember_outrun(pending)
+        _remember_if_ended_early(pending)
         return [(pending.caller.session_id, error)]
 
     def _close(self, pending: PendingCall) -> None:
@@ -405,9 +407,9 @@ class Dealer:
 
 
 def refuse_call(caller: RoutedSession, message: Call, error: WAMPError) -> Outgoing:
-    """Answer a call that reaches nobody with ERROR; what may still come of it will be discarded."""
+    """Answer a call with ERROR before it is routed; further parts of it will be discarded."""
     if message.options.get("progress", False):
-        caller.remember_outrun(message)
+        caller.remember_ended_early(message)
     return caller.session_id, Error.answering(Call.code, message.request_id, error)
 
 
@@ -424,19 +426,19 @@ def _can_interrupt(pending: PendingCall) -> bool:
 
 
 def _give_up(pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
-    """Let the callee's answer be discarded, and have it stop where it can and ``interrupt`` says so."""
+    """Discard the callee's future answer; with ``interrupt``, interrupt the callee if it supports that."""
     assert pending.callee is not None
     interrupt = interrupt and not pending.interrupted and _can_interrupt(pending)
     pending.callee.give_up_invocation(pending, still_runs=not (interrupt or pending.interrupted))
     if not interrupt:
         return []
-    # By the specification, this mode also tells that no answer is expected.
+    # By the specification, this mode also means that no answer is expected.
     return [(pending.callee.session_id, Interrupt(pending.invocation_id, {"mode": "killnowait"}))]
 
 
-def _remember_outrun(pending: PendingCall) -> None:
+def _remember_if_ended_early(pending: PendingCall) -> None:
     if not pending.complete:
-        pending.caller.remember_outrun(pending.message)
+        pending.caller.remember_ended_early(pending.message)
 
 
 def _error(pending: PendingCall, error: WAMPError) -> Outgoing:

@@ -1,4 +1,4 @@
-"""The event history of a realm: what was published to the topics that it is configured for.
+"""The event history of a realm: the events of the topics that it is configured for.
 
 Spec: Advanced Profile, "Event History".
 """
@@ -18,13 +18,14 @@ from wampasgi.router.matching import URIMap, covers, matcher
 from wampasgi.router.stored_events import StoredEvent
 from wampasgi.types import Match
 
-#: What has these is not stored: who asks later has another session ID, and might get what is not for it.
+#: Publications with these options are not stored: session IDs do not last, so that the lists would select the
+#: wrong sessions later.
 _SESSION_LISTS: Final = frozenset(["exclude", "eligible"])
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An event with the time of its publication, RFC 3339, and its place among all that were stored."""
+    """An event with the RFC 3339 time of its publication, and its position among all stored events."""
 
     place: int
     timestamp: str
@@ -33,10 +34,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which events of a history are wanted, None being any.
+    """The filters of a query for a history; None does not filter.
 
-    The times are RFC 3339 timestamps that :func:`~wampasgi.timestamps.nanoseconds` can read. ``limit`` is how
-    many events are wanted at most, the first ones or, with ``reverse``, the last ones.
+    The times are RFC 3339 timestamps that :func:`~wampasgi.protocol.timestamps.nanoseconds` can read.
+    ``limit`` is the maximum number of events: the first ones or, with ``reverse``, the last ones.
     """
 
     reverse: bool = False
@@ -53,9 +54,10 @@ class Filters:
 
 
 class EventHistory:
-    """Logs of the latest events, one for each topic or pattern of topics that was named.
+    """Logs of the latest events, one for each configured topic or topic pattern.
 
-    ``now`` gives the time as an RFC 3339 timestamp. Each log takes about ``max_size`` bytes at most.
+    ``now`` returns the time as an RFC 3339 timestamp. ``max_size`` is the approximate size limit of each log,
+    in bytes.
     """
 
     def __init__(self, *, now: Callable[[], str], max_size: int) -> None:
@@ -65,21 +67,21 @@ class EventHistory:
         self._logs: URIMap[_Log] = URIMap()
 
     def keeps(self, topic: str, match: Match) -> bool:
-        """Whether this very topic, or pattern of topics, has a log."""
+        """Return whether exactly this topic or pattern has a log."""
         return self._logs.get(match, topic) is not None
 
     def keep(self, topic: str, match: Match, *, limit: int) -> None:
-        """Log the latest ``limit`` events of a topic or pattern that has no log yet, from now on."""
+        """Begin to log the latest ``limit`` events of a topic or pattern, which must not have a log yet."""
         self._logs.add(match, topic, _Log(topic, match, limit))
 
     def set_max_size(self, max_size: int) -> None:
-        """Change the bound on the size of each log, at once."""
+        """Change the size limit of each log, with immediate effect."""
         self._max_size = max_size
         for log in self._logs:
             log.shrink(max_size)
 
     def wants(self, topic: str, options: Mapping[str, Any]) -> bool:
-        """Whether a publication with these options of PUBLISH is to be stored."""
+        """Return whether a publication with these options of PUBLISH is to be stored."""
         return (
             len(self._logs) > 0
             and (not options or _SESSION_LISTS.isdisjoint(options))
@@ -87,7 +89,7 @@ class EventHistory:
         )
 
     def store(self, event: StoredEvent) -> None:
-        """Log an event. One that is larger than a whole log may be is not stored."""
+        """Log an event, unless it alone is over the size limit of a log."""
         if event.size > self._max_size:
             return
         self._stored += 1
@@ -99,16 +101,15 @@ class EventHistory:
     def find(
         self, topic: str, match: Match, filters: Filters, may_have: Callable[[StoredEvent], bool]
     ) -> tuple[list[Record], bool]:
-        """Return the history of a subscription, as far as it is wanted and somebody may have it.
+        """Return the events of a subscription that pass the filters and ``may_have``.
 
-        That is what was published to its topics and is in the logs whose topics include all of them; in the
-        order of publication, or the other way round with ``reverse``. The bool tells whether there is more
-        than the limit lets through.
+        Only logs that cover all topics of the subscription are used. The events are in the order of
+        publication, or in reverse order with ``reverse``. The bool tells whether the limit cut events off.
         """
         logs = [log for log in self._logs if covers(log.match, log.topic, match, topic)]
         is_match = matcher(match, topic)
         place = attrgetter("place")
-        # What stands in several logs is the same record.
+        # An event in several logs is the same record in each.
         records = [
             record
             for _, same in groupby(merge(*[log.records for log in logs], key=place), key=place)
@@ -148,10 +149,10 @@ class _Log:
 
 
 def _within(records: list[Record], filters: Filters) -> Iterator[Record]:
-    """The records between the publications and times that the filters name.
+    """Return the records between the publications and times that the filters name.
 
-    A publication that is not among the records, because it is too old or of another topic, has none before
-    and none after it.
+    If a named publication is not among the records, because it is too old or of another topic, no record
+    matches.
     """
     places = {record.event.publication_id: record.place for record in records}
     conditions: list[Callable[[Record], bool]] = []

@@ -16,7 +16,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Authenticated(Protocol):
-    """The identity of a session, as far as permissions and event lists are concerned."""
+    """The identity of a session, as permissions and the lists of events use it."""
 
     @property
     def authid(self) -> str | None:
@@ -44,7 +44,7 @@ class Authentication(Protocol):
 
     @property
     def authprovider(self) -> str | None:
-        """The authority that performed it."""
+        """The authority that authenticated the session."""
 
 
 class MetaSession(Authenticated, Protocol):
@@ -67,8 +67,8 @@ class SharedEvent:
     """One EVENT for any number of recipients.
 
     ``publisher_id`` is the session ID of the publisher, None for publications by the server or the router.
-    Each recipient that serializes the event keeps the result in ``encodings``, under its serializer's name,
-    so that an event is encoded once for each serializer.
+    A recipient that serializes the event caches the result in ``encodings`` under its serializer's name, so
+    that an event is encoded once for each serializer.
     """
 
     __slots__ = ("encodings", "message", "publisher_id", "raw")
@@ -85,43 +85,46 @@ class SharedEvent:
 class Recipient(Protocol):
     """A session that the router sends to.
 
-    A client's peer is one, the realm's own session is another. Nothing here waits.
+    The peer of a client is one, and the realm's own session is another. No method blocks.
     """
 
     @property
     def overloaded(self) -> bool:
-        """Whether the queue of the recipient is so full that it gets no more invocations for now."""
+        """Whether the recipient's queue is too full for further invocations."""
 
     def send(self, message: Message) -> None:
         """Send any message other than EVENT."""
 
     def send_event(self, event: SharedEvent) -> None:
-        """Send an EVENT, which other recipients may get, too."""
+        """Send an EVENT, which may have other recipients as well."""
 
     def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
-        """Take a subscription away from the session.
+        """Revoke a subscription of the session.
 
         Spec: Advanced Profile, "Subscription Revocation".
         """
 
     def say_goodbye(self, reason: str, message: str | None = None) -> None:
-        """Begin to close the session with GOODBYE; does nothing if it is closing already."""
+        """Begin to close the session with GOODBYE; do nothing if it is closing already."""
 
 
 class Observer(Protocol[T_contra]):
-    """Observes subscriptions or registrations; these call it in order, before they return."""
+    """Observes subscriptions or registrations.
+
+    Broker and registrations call it in the order of the changes, before they return.
+    """
 
     def created(self, session_id: int, entry: T_contra, /) -> None:
-        """A session's request has created the entry; ``added`` follows."""
+        """Handle the creation of an entry by a session's request; ``added`` follows."""
 
     def added(self, session_id: int, entry: T_contra, /) -> None:
-        """A session was added to the entry."""
+        """Handle the addition of a session to an entry."""
 
     def removed(self, session_id: int, entry: T_contra, /) -> None:
-        """A session was removed from the entry."""
+        """Handle the removal of a session from an entry."""
 
     def deleted(self, session_id: int, entry: T_contra, /) -> None:
-        """The entry was deleted, because its last session was removed."""
+        """Handle the deletion of an entry after the removal of its last session."""
 
     def kept(self, entry: T_contra, /) -> None:
-        """The realm itself has created the entry, which stays when its last session is removed."""
+        """Handle the creation of an entry by the realm itself; it outlives its last session."""

@@ -1,4 +1,4 @@
-"""What the dealer remembers of a session: the calls that it made, and the invocations that it was sent.
+"""The dealer's record of a session: the calls that it made, and the invocations that it was sent.
 
 Spec: Basic Profile, "Calling and Invocations"; Advanced Profile, "Call Canceling" and "Progressive Call
 Invocations".
@@ -17,18 +17,19 @@ from wampasgi.protocol.messages import MESSAGE_NAMES, Call, Error, Yield
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.registrations import Callee, Registration
 
-#: How many of its invocations that were given up, and of its calls that ended before the last CALL, are
-#: remembered of one session.
-REMEMBERED: Final = 1000
+#: The maximum number of invocations given up, and of progressive calls ended early, that are remembered for
+#: each session.
+MAX_REMEMBERED: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
 class PendingCall:
-    """A CALL that waits for its final answer, and the INVOCATION that it became.
+    """A CALL without a final answer yet, and its INVOCATION.
 
-    ``tried`` holds the session IDs of the callees that it was sent to. ``message`` is kept for as long as it
-    could be sent to one more. ``deadline`` is on the clock of whoever calls the dealer, None where nothing is
-    to be timed here; ``only`` is the one session that the call is for, where there is one.
+    ``callee`` is the session that got the INVOCATION, and ``taken_by`` is its entry in the registration.
+    ``tried`` holds the session IDs of all callees so far; ``message`` is kept in case the call is rerouted.
+    ``deadline`` is on the clock of the dealer's caller, and None if the dealer does not time the call.
+    ``only`` is the session that the call is addressed to, if any.
     """
 
     caller: RoutedSession
@@ -43,16 +44,20 @@ class PendingCall:
     invocation_id: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     deadline: float | None = None
-    #: The caller has sent the last CALL of a progressive call, or its only one.
+    #: Whether the caller has sent the last CALL of the call.
     complete: bool = True
-    #: One more CALL has come since the first, so that no other callee could take over.
+    #: Whether a second CALL has followed. No other callee can take over then.
     continued: bool = False
-    #: The callee was told to give up, and the caller waits for what it says to that.
+    #: Whether the callee was interrupted and the caller still waits for its answer.
     interrupted: bool = False
 
 
 class RoutedSession:
-    """A session as caller and as callee."""
+    """A session as caller and as callee.
+
+    A progressive call ends early if it is answered before the caller has sent its last CALL. The parts that
+    follow are discarded, as the specification demands.
+    """
 
     __slots__ = (
         "_given_up",
@@ -60,10 +65,10 @@ class RoutedSession:
         "callee_features",
         "caller_features",
         "calls",
+        "ended_early",
         "invocations",
         "last_invocation_id",
         "on_deadline",
-        "outrun",
         "peer",
         "session_id",
     )
@@ -73,25 +78,26 @@ class RoutedSession:
         self.peer = peer
         self.caller_features = announced(peer.details, "caller")
         self.callee_features = announced(peer.details, "callee")
-        #: Its calls that wait for an answer, by CALL.Request.
+        #: Its pending calls, by CALL.Request.
         self.calls: dict[int, PendingCall] = {}
-        #: The invocations that it has to answer, by INVOCATION.Request.
+        #: Its unanswered invocations, by INVOCATION.Request.
         self.invocations: dict[int, PendingCall] = {}
         self.last_invocation_id = 0
-        #: Called when one of its calls gets a deadline, for whoever has the clock.
+        #: Called when one of its calls gets a deadline.
         self.on_deadline: Callable[[], None] | None = None
-        # Invocations that may still be answered although nobody waits any more, with the callee whose place
-        # the answer makes free.
+        # Invocations that may still be answered although the caller no longer waits. The value is the callee
+        # entry whose slot the answer frees, if any.
         self._given_up: dict[int, Callee | None] = {}
-        # Up to here invocations have dropped out of that, so that an answer may be late or a violation.
+        # The highest ID that was evicted from _given_up. An answer to an ID up to this one may be late or a
+        # violation; it is ignored.
         self._uncertain_up_to = 0
-        #: Progressive calls that ended before their last CALL came, with their procedures.
-        self.outrun: dict[int, str] = {}
+        #: The procedures of progressive calls that ended early, by CALL.Request.
+        self.ended_early: dict[int, str] = {}
 
     # As callee
 
     def open_invocation(self, pending: PendingCall, taken_by: Callee) -> None:
-        """Give the call the next INVOCATION.Request of this callee."""
+        """Assign a call to this callee, under the callee's next INVOCATION.Request."""
         self.last_invocation_id = self.last_invocation_id % MAX_ID + 1
         pending.callee, pending.taken_by = self, taken_by
         pending.invocation_id = self.last_invocation_id
@@ -100,7 +106,10 @@ class RoutedSession:
         taken_by.running += 1
 
     def close_invocation(self, pending: PendingCall) -> None:
-        """The callee has answered; a second answer is a violation unless it was interrupted meanwhile."""
+        """Close an invocation that was answered.
+
+        A second answer is a violation, unless the callee was interrupted: its INTERRUPT may cross the answer.
+        """
         del self.invocations[pending.invocation_id]
         assert pending.taken_by is not None
         pending.taken_by.running -= 1
@@ -108,7 +117,7 @@ class RoutedSession:
             self._remember_given_up(pending.invocation_id, None)
 
     def give_up_invocation(self, pending: PendingCall, *, still_runs: bool) -> None:
-        """Nobody waits for the answer any more; with ``still_runs`` it comes, and makes the place free."""
+        """Stop waiting for an answer; with ``still_runs``, the slot is freed only when the answer arrives."""
         del self.invocations[pending.invocation_id]
         taken_by = pending.taken_by
         assert taken_by is not None
@@ -117,7 +126,7 @@ class RoutedSession:
         self._remember_given_up(pending.invocation_id, taken_by if still_runs else None)
 
     def withdraw_invocation(self, pending: PendingCall) -> None:
-        """Take back an INVOCATION that could not be sent, and its ID, so that there is no gap."""
+        """Take back an INVOCATION that could not be sent, and its ID to avoid a gap in the sequence."""
         del self.invocations[pending.invocation_id]
         assert pending.taken_by is not None
         pending.taken_by.running -= 1
@@ -126,20 +135,20 @@ class RoutedSession:
 
     def _remember_given_up(self, invocation_id: int, taken_by: Callee | None) -> None:
         self._given_up[invocation_id] = taken_by
-        if len(self._given_up) > REMEMBERED:
+        if len(self._given_up) > MAX_REMEMBERED:
             oldest = next(iter(self._given_up))
-            _make_free(self._given_up.pop(oldest))
+            _free_slot(self._given_up.pop(oldest))
             self._uncertain_up_to = max(self._uncertain_up_to, oldest)
 
     def take_late_answer(self, message: Yield | Error) -> None:
-        """Take an answer that nobody waits for; raises RemoteProtocolError where nobody ever did.
+        """Accept an answer to an invocation that was given up.
 
-        An invocation that was answered counts as such, too.
+        Raises RemoteProtocolError if the invocation never existed or has been answered before.
         """
         invocation_id = message.request_id
         if invocation_id in self._given_up:
             if type(message) is not Yield or not message.options.get("progress", False):
-                _make_free(self._given_up[invocation_id])
+                _free_slot(self._given_up[invocation_id])
                 self._given_up[invocation_id] = None
         elif invocation_id > self._uncertain_up_to:
             name = MESSAGE_NAMES[message.code]
@@ -149,31 +158,32 @@ class RoutedSession:
 
     # As caller
 
-    def remember_outrun(self, message: Call) -> None:
-        """A progressive call has ended before its last CALL came: what still comes is to be discarded."""
-        self.outrun[message.request_id] = message.procedure
-        if len(self.outrun) > REMEMBERED:
-            del self.outrun[next(iter(self.outrun))]
+    def remember_ended_early(self, message: Call) -> None:
+        """Remember a progressive call that ended early, to discard its further parts."""
+        self.ended_early[message.request_id] = message.procedure
+        if len(self.ended_early) > MAX_REMEMBERED:
+            del self.ended_early[next(iter(self.ended_early))]
 
-    def discards(self, message: Call) -> bool:
-        """Tell whether this CALL continues one that has ended; its last one ends that, too.
+    def discard_continuation(self, message: Call) -> bool:
+        """Return whether this CALL continues a call that ended early and must be discarded.
 
+        The last CALL of such a call also ends the record of it.
         Spec: Advanced Profile, "Continuations on Completed Calls".
         """
-        if not self.outrun or self.outrun.get(message.request_id) != message.procedure:
+        if not self.ended_early or self.ended_early.get(message.request_id) != message.procedure:
             return False
         if not message.options.get("progress", False):
-            del self.outrun[message.request_id]
+            del self.ended_early[message.request_id]
         return True
 
     def may_continue(self, message: Call) -> bool:
-        """Tell whether this CALL can be one that continues another, of the same ID and procedure."""
+        """Return whether this CALL can continue an earlier one with the same request ID and procedure."""
         pending = self.calls.get(message.request_id)
         if pending is not None:
             return not pending.complete and pending.message.procedure == message.procedure
-        return self.outrun.get(message.request_id) == message.procedure
+        return self.ended_early.get(message.request_id) == message.procedure
 
 
-def _make_free(callee: Callee | None) -> None:
+def _free_slot(callee: Callee | None) -> None:
     if callee is not None:
         callee.running -= 1

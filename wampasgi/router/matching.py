@@ -1,18 +1,16 @@
-"""Which entries of a set of URIs and URI patterns match one URI, and which of them matches best.
+"""Matching of a URI against a set of URIs and URI patterns.
 
-Subscriptions, registrations and permissions are all kept in a :class:`URIMap`. How a lookup stays quick:
+Subscriptions, registrations and permissions are all stored in a :class:`URIMap`, whose lookups are fast:
 
-- an exact entry is one dict lookup;
-- prefixes are kept sorted, so that the greatest one that is not greater than the URI is found by bisection.
-  Every prefix of the URI is that one or a prefix of that one, and each knows the next shorter one, as long as
-  none is added or removed;
-- wildcard patterns stand in a tree, a level for each component. At each level two branches at most go on,
-  the URI's component and the empty one, and most end soon.
+- An exact entry takes one dict lookup.
+- Prefixes are sorted, and bisection finds the greatest one that is not greater than the URI. Every prefix of
+  the URI is either this one or a prefix of it. Each prefix caches its next shorter one until a prefix is
+  added or removed.
+- Wildcard patterns are stored in a tree with a level for each component. A lookup follows at most two
+  branches at each node: the URI's component, and the empty one.
 
-:func:`matcher` is the other way round: one pattern, and many URIs.
-
-Beside them stand the relations between two patterns, for those who allow a session to use one:
-:func:`covers`, :func:`overlaps` and :func:`specificity`.
+:func:`matcher` is for the opposite case: one pattern and many URIs. :func:`covers`, :func:`overlaps` and
+:func:`specificity` compare two patterns; permissions need them for requests that use patterns.
 
 Spec: Advanced Profile, "Pattern-based Subscription" and "Pattern-based Registrations".
 """
@@ -30,16 +28,18 @@ T = TypeVar("T")
 
 
 class URIMap(Generic[T]):
-    """Values under URIs and URI patterns, at most one for each pair of match policy and URI.
+    """A map from URIs and URI patterns to values, with at most one value for each match policy and URI.
 
-    ``match`` is the policy of the entry: ``"exact"``; ``"prefix"``, where the entry's characters are the
-    first characters of the URI, wherever a component ends (``com.app`` matches ``com.app2`` and
-    ``com.app.x``); or ``"wildcard"``, where an empty component of the entry stands for any one component
-    (``com..x`` matches ``com.app.x``). URIs are taken as they are: whether they are valid is for the caller
-    to check.
+    ``match`` is the policy of the entry:
 
-    Values must not be None. ``len()`` counts the entries; iteration gives the values: exact ones first, then
-    prefixes, then wildcards, each in the order they were added.
+    - ``"exact"``;
+    - ``"prefix"``: the URI begins with the characters of the entry, regardless of components, so that
+      ``com.app`` matches ``com.app2`` and ``com.app.x``;
+    - ``"wildcard"``: an empty component of the entry matches any one component, so that ``com..x`` matches
+      ``com.app.x``.
+
+    URIs are not validated. Values must not be None. ``len()`` counts the entries. Iteration yields the
+    values: exact ones first, then prefixes, then wildcards, each kind in insertion order.
     """
 
     __slots__ = ("_exact", "_prefixes", "_wildcards")
@@ -58,11 +58,11 @@ class URIMap(Generic[T]):
         yield from self._wildcards.values.values()
 
     def get(self, match: Match, uri: str) -> T | None:
-        """Return the value that was added as exactly this policy and URI, None where there is none."""
+        """Return the value that was added under exactly this policy and URI, or None."""
         return self._values(match).get(uri)
 
     def add(self, match: Match, uri: str, value: T) -> None:
-        """Add an entry; ValueError where this policy and URI already have one."""
+        """Add an entry; raise ValueError if this policy and URI already have one."""
         if uri in self._values(match):
             raise ValueError(f"{match} entry {uri!r} exists already: remove it before adding another")
         if match == "exact":
@@ -73,7 +73,7 @@ class URIMap(Generic[T]):
             self._wildcards.add(uri, value)
 
     def remove(self, match: Match, uri: str) -> T:
-        """Remove an entry and return its value; KeyError where there is none."""
+        """Remove an entry and return its value; raise KeyError if there is none."""
         if match == "exact":
             return self._exact.pop(uri)
         if match == "prefix":
@@ -83,12 +83,12 @@ class URIMap(Generic[T]):
     def matches(self, uri: str) -> list[T]:
         """Return the value of every entry that matches a URI.
 
-        The exact one comes first, then the prefixes from the longest to the shortest, then the wildcards from
-        the best to the least, as :meth:`best` ranks them.
+        The order is: the exact entry, the prefixes from longest to shortest, the wildcards from best to worst
+        as :meth:`best` ranks them.
         """
         exact = self._exact.get(uri)
         found = [] if exact is None else [exact]
-        # An empty kind must cost nothing: most realms have exact entries only.
+        # Most realms have exact entries only, so that the other kinds must cost nothing if they are empty.
         if self._prefixes.values:
             found += self._prefixes.matches(uri)
         if self._wildcards.values:
@@ -96,10 +96,10 @@ class URIMap(Generic[T]):
         return found
 
     def best(self, uri: str) -> T | None:
-        """Return the value of the one entry that matches a URI best, None where none matches.
+        """Return the value of the entry that matches a URI best, or None if none matches.
 
-        That is the exact entry, else the longest prefix, else the wildcard whose first run of given
-        components is the longest; where these are equal, the second runs decide, and so on.
+        The best match is the exact entry, else the longest prefix, else the wildcard whose first run of
+        non-empty components is longest. If these runs are equal, the second runs decide, and so on.
         Spec: Advanced Profile, "Calls matching multiple registrations".
         """
         exact = self._exact.get(uri)
@@ -122,7 +122,7 @@ class URIMap(Generic[T]):
 
 
 class _Prefix(Generic[T]):
-    """One prefix. ``shorter`` is the longest other one that is a prefix of it, as of ``version``."""
+    """A prefix. ``shorter`` caches the longest other entry that is a prefix of it, as of ``version``."""
 
     __slots__ = ("shorter", "text", "value", "version")
 
@@ -134,11 +134,11 @@ class _Prefix(Generic[T]):
 
 
 class _Prefixes(Generic[T]):
-    """All prefixes, sorted; ``texts`` and ``nodes`` run parallel.
+    """All prefixes, sorted; ``texts`` and ``nodes`` are parallel.
 
-    Which one is a prefix of which is found out when it is asked for, for one of them and those that it
-    begins with. Were it known of all at all times, each client that adds and removes a short one could have
-    all longer ones looked at.
+    The links from a prefix to the shorter ones are computed lazily, at a lookup that needs them. If they were
+    updated at each change, a client could make the router visit all prefixes by adding and removing a short
+    one.
     """
 
     __slots__ = ("by_text", "lengths", "nodes", "texts", "values", "version")
@@ -148,9 +148,9 @@ class _Prefixes(Generic[T]):
         self.texts: list[str] = []
         self.nodes: list[_Prefix[T]] = []
         self.by_text: dict[str, _Prefix[T]] = {}
-        # How many prefixes have each length.
+        # The number of prefixes of each length.
         self.lengths: dict[int, int] = {}
-        # Counts the changes.
+        # The number of changes so far. A link is stale if its version is another one.
         self.version = 0
 
     def longest(self, uri: str) -> _Prefix[T] | None:
@@ -174,7 +174,7 @@ class _Prefixes(Generic[T]):
         return found
 
     def _link(self, node: _Prefix[T]) -> None:
-        """Find all prefixes of this one, each by its length."""
+        """Link a prefix to all shorter ones, which are looked up by length."""
         text, version = node.text, self.version
         last = node
         for length in sorted(self.lengths, reverse=True):
@@ -205,14 +205,14 @@ class _Prefixes(Generic[T]):
 
 
 class _Wildcards(Generic[T]):
-    """All wildcard patterns, in one tree for each number of components."""
+    """All wildcard patterns, in a separate tree for each number of components."""
 
     __slots__ = ("trees", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, T] = {}
-        # A node has its branches by component, "" being that of the patterns which leave it empty; the last
-        # component leads to the value.
+        # A node maps components to nodes, and "" to the node for an empty component of a pattern. At the last
+        # component, it maps to values.
         self.trees: dict[int, dict[str, Any]] = {}
 
     def matches(self, uri: str) -> list[T]:
@@ -222,8 +222,8 @@ class _Wildcards(Generic[T]):
             return []
         reached: list[Any] = [tree]
         for component in components:
-            # The better pattern gives the component where two of them first differ, for its run is longer
-            # there: so its branch comes before the other, and all stays in order.
+            # Of two patterns, the better one is not empty at the first component in which they differ,
+            # because its run is longer. So following its branch first keeps the results in order.
             following = []
             for node in reached:
                 branch = node.get(component)
@@ -262,19 +262,19 @@ class _Wildcards(Generic[T]):
 
 
 def matcher(match: Match, uri: str) -> Callable[[str], bool]:
-    """Return a function that tells of a URI whether it matches this one pattern, for many URIs."""
+    """Return a function that tells whether a URI matches this pattern; fast for many URIs."""
     if match == "exact":
         return uri.__eq__
     if match == "prefix":
         return lambda other: other.startswith(uri)
-    # An empty component stands for any one component.
+    # An empty component matches any one component.
     components = [re.escape(component) or "[^.]+" for component in uri.split(".")]
     fullmatch = re.compile(r"\.".join(components)).fullmatch
     return lambda other: fullmatch(other) is not None
 
 
 def covers(match: Match, uri: str, inner_match: Match, inner_uri: str) -> bool:
-    """Tell whether a pattern matches every URI that an inner pattern matches."""
+    """Return whether a pattern matches every URI that an inner pattern matches."""
     if inner_match == "exact":
         return overlaps(match, uri, inner_match, inner_uri)
     if match == "exact":
@@ -282,15 +282,15 @@ def covers(match: Match, uri: str, inner_match: Match, inner_uri: str) -> bool:
     if inner_match == "prefix":
         return match == "prefix" and inner_uri.startswith(uri)
     if match == "prefix":
-        return _given_beginning(inner_uri).startswith(uri)
+        return _literal_prefix(inner_uri).startswith(uri)
     outer, inner = uri.split("."), inner_uri.split(".")
     return len(outer) == len(inner) and all(
         not given or given == component for given, component in zip(outer, inner, strict=True)
     )
 
 
-def _given_beginning(wildcard: str) -> str:
-    """Return the characters with which every URI begins that a wildcard pattern matches."""
+def _literal_prefix(wildcard: str) -> str:
+    """Return the longest prefix that all URIs matching a wildcard pattern have in common."""
     components = wildcard.split(".")
     if "" not in components:
         return wildcard
@@ -298,7 +298,7 @@ def _given_beginning(wildcard: str) -> str:
 
 
 def overlaps(match: Match, uri: str, other_match: Match, other_uri: str) -> bool:
-    """Tell whether some URI can match both patterns."""
+    """Return whether any URI can match both patterns."""
     if match == "prefix" and other_match == "prefix":
         return uri.startswith(other_uri) or other_uri.startswith(uri)
     if match == "prefix":
@@ -329,7 +329,7 @@ def _prefix_overlaps(prefix: str, other: str, *, wildcard: bool) -> bool:
 
 
 def specificity(match: Match, uri: str) -> tuple[int, tuple[int, ...]]:
-    """Return a sort key by which the greatest of the entries that match one URI is :meth:`URIMap.best`."""
+    """Return a sort key that is greatest for the best match of a URI, as :meth:`URIMap.best` ranks them."""
     if match == "exact":
         return 2, ()
     if match == "prefix":

@@ -1,7 +1,8 @@
-"""What happens to sessions, subscriptions and registrations, and the meta events that tell of it.
+"""The meta events for changes to sessions, subscriptions and registrations.
 
-Broker and registrations report to a :class:`Lifecycle` each. The events wait until whoever has acted has its
-answer; then they are taken and published. Of what nobody has subscribed to, no event is made.
+The broker and the registrations each report their changes to a :class:`Lifecycle`. The events are queued
+until the session that caused them has its answer, and then published. Events without subscribers are not
+created.
 Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API".
 """
 
@@ -20,9 +21,9 @@ T = TypeVar("T")
 
 
 def session_details(session_id: int, session: MetaSession) -> dict[str, Any]:
-    """What ``wamp.session.on_join`` and ``wamp.session.get`` tell of a session.
+    """Return the session details for ``wamp.session.on_join`` and ``wamp.session.get``.
 
-    Nothing of the transport: where a client connects from is not for everybody who may see that it does.
+    The transport is left out: not everybody who may see a session may also see its network address.
     """
     return {
         "session": session_id,
@@ -34,7 +35,7 @@ def session_details(session_id: int, session: MetaSession) -> dict[str, Any]:
 
 
 def subscription_details(subscription: Subscription, created: str) -> dict[str, Any]:
-    """SubscriptionDetails."""
+    """Return SubscriptionDetails."""
     return {
         "id": subscription.subscription_id,
         "created": created,
@@ -44,7 +45,7 @@ def subscription_details(subscription: Subscription, created: str) -> dict[str, 
 
 
 def registration_details(registration: Registration, created: str) -> dict[str, Any]:
-    """RegistrationDetails."""
+    """Return RegistrationDetails."""
     return {
         "id": registration.registration_id,
         "created": created,
@@ -56,23 +57,24 @@ def registration_details(registration: Registration, created: str) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class MetaEvent:
-    """One meta event that is to be published; ``not_to`` is the session ID of who is not told."""
+    """A meta event to publish; ``excluded_id`` is the ID of a session that must not receive it."""
 
     topic: str
     args: list[Any]
-    not_to: int | None = None
+    excluded_id: int | None = None
 
 
 class MetaEvents:
-    """The meta events of one realm that wait to be published.
+    """The queue of meta events of one realm.
 
-    ``is_heard`` tells whether anybody has subscribed to a topic, ``now`` gives the time, ISO 8601.
+    ``has_subscribers`` tells whether a topic has any subscribers, and ``now`` returns the time as RFC 3339
+    text.
     """
 
-    def __init__(self, *, is_heard: Callable[[str], bool], now: Callable[[], str]) -> None:
-        self._is_heard = is_heard
-        self._waiting: list[MetaEvent] = []
-        #: What the broker reports to.
+    def __init__(self, *, has_subscribers: Callable[[str], bool], now: Callable[[], str]) -> None:
+        self._has_subscribers = has_subscribers
+        self._pending: list[MetaEvent] = []
+        #: The observer of the broker.
         self.subscriptions: Lifecycle[Subscription] = Lifecycle(
             "subscription",
             added="on_subscribe",
@@ -82,7 +84,7 @@ class MetaEvents:
             events=self,
             now=now,
         )
-        #: What registrations report to.
+        #: The observer of the registrations.
         self.registrations: Lifecycle[Registration] = Lifecycle(
             "registration",
             added="on_register",
@@ -94,28 +96,29 @@ class MetaEvents:
         )
 
     def joined(self, session_id: int, session: MetaSession) -> None:
-        """A session has joined the realm."""
-        self.tell("wamp.session.on_join", lambda: [session_details(session_id, session)])
+        """Queue the event for a session that has joined the realm."""
+        self.add("wamp.session.on_join", lambda: [session_details(session_id, session)])
 
     def left(self, session_id: int, session: MetaSession) -> None:
-        """A session has left the realm, whichever way."""
-        self.tell("wamp.session.on_leave", lambda: [session_id, session.authid, session.authrole])
+        """Queue the event for a session that has left the realm for any reason."""
+        self.add("wamp.session.on_leave", lambda: [session_id, session.authid, session.authrole])
 
-    def tell(self, topic: str, payload: Callable[[], list[Any]], *, not_to: int | None = None) -> None:
-        """Let an event wait, if anybody hears it."""
-        if self._is_heard(topic):
-            self._waiting.append(MetaEvent(topic, payload(), not_to))
+    def add(self, topic: str, payload: Callable[[], list[Any]], *, excluded_id: int | None = None) -> None:
+        """Queue an event, if its topic has subscribers."""
+        if self._has_subscribers(topic):
+            self._pending.append(MetaEvent(topic, payload(), excluded_id))
 
     def take(self) -> list[MetaEvent]:
-        """The events that wait, in order; they wait no longer."""
-        taken, self._waiting = self._waiting, []
+        """Return the queued events in order, and empty the queue."""
+        taken, self._pending = self._pending, []
         return taken
 
 
 class Lifecycle(Generic[T]):
-    """Reports what happens to subscriptions, or to registrations, and remembers when each was created.
+    """Observes subscriptions or registrations, queues their meta events, and records when each was created.
 
-    ``identify`` gives the ID and the URI of an entry, ``describe`` its details, given when it was created.
+    ``identify`` returns the ID and the URI of an entry, and ``describe`` returns its details for a time of
+    creation.
     """
 
     def __init__(
@@ -138,36 +141,36 @@ class Lifecycle(Generic[T]):
         self._created: dict[int, str] = {}
 
     def details(self, entry: T) -> dict[str, Any]:
-        """SubscriptionDetails or RegistrationDetails of one that there is."""
+        """Return SubscriptionDetails or RegistrationDetails of an existing entry."""
         return self._describe(entry, self._created[self._id(entry)])
 
     def created(self, session_id: int, entry: T) -> None:
-        """A session's request has created it; that the session is added follows."""
+        """Queue the event for the creation of an entry by a session's request."""
         self._created[self._id(entry)] = self._now()
-        self._tell(self._on_create, session_id, entry, self.details)
+        self._add_event(self._on_create, session_id, entry, self.details)
 
     def kept(self, entry: T) -> None:
-        """It was created by no session's request, so there is nobody to tell of."""
+        """Record the creation of an entry by the realm. There is no event, because no session caused it."""
         self._created[self._identify(entry)[0]] = self._now()
 
     def added(self, session_id: int, entry: T) -> None:
-        """A session was added to it."""
-        self._tell(self._on_add, session_id, entry, self._id)
+        """Queue the event for a session that was added to an entry."""
+        self._add_event(self._on_add, session_id, entry, self._id)
 
     def removed(self, session_id: int, entry: T) -> None:
-        """A session was removed from it."""
-        self._tell(self._on_remove, session_id, entry, self._id)
+        """Queue the event for a session that was removed from an entry."""
+        self._add_event(self._on_remove, session_id, entry, self._id)
 
     def deleted(self, session_id: int, entry: T) -> None:
-        """It is no more, because its last session was removed."""
-        self._tell(self._on_delete, session_id, entry, self._id)
+        """Queue the event for an entry that was deleted with its last session."""
+        self._add_event(self._on_delete, session_id, entry, self._id)
         del self._created[self._id(entry)]
 
     def _id(self, entry: T) -> int:
         return self._identify(entry)[0]
 
-    def _tell(self, topic: str, session_id: int, entry: T, what: Callable[[T], Any]) -> None:
+    def _add_event(self, topic: str, session_id: int, entry: T, describe: Callable[[T], Any]) -> None:
         _, uri = self._identify(entry)
-        # Whoever subscribes to meta events would first of all be told of itself.
-        not_to = session_id if is_reserved(uri) else None
-        self._events.tell(topic, lambda: [session_id, what(entry)], not_to=not_to)
+        # Otherwise the first event that a subscriber of meta events gets would be about its own subscription.
+        excluded_id = session_id if is_reserved(uri) else None
+        self._events.add(topic, lambda: [session_id, describe(entry)], excluded_id=excluded_id)

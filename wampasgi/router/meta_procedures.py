@@ -1,7 +1,7 @@
-"""The router's own procedures, ``wamp.*``: what they take and what they answer, computed from its state.
+"""The router's own procedures, ``wamp.*``: their parameters, and their results computed from its state.
 
-Nothing is awaited or sent here. An answer comes with what is to follow it: sessions to close, messages to
-send.
+Nothing is awaited or sent here. A result includes the actions that follow it: sessions to close and messages
+to send.
 Spec: Advanced Profile, "Session Meta API", "Registration Meta API", "Subscriptions Meta API", "Session
 Testament", "Event History".
 """
@@ -46,8 +46,8 @@ _ROLES: Final = Rule(list, "a list of strings", lambda values: all(type(value) i
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
-    """Sessions to close with GOODBYE. ``silent`` publishes neither their leaving nor their testaments."""
+class SessionsToClose:
+    """Sessions to close with GOODBYE. ``silent`` suppresses their meta events and testaments."""
 
     session_ids: Sequence[int]
     reason: str
@@ -56,31 +56,31 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The results of a call, and what is to follow once it has been answered."""
+class MetaResult:
+    """The result of a call, and the actions to carry out once the caller has it."""
 
     args: Sequence[Any] = ()
-    closing: Closing | None = None
+    to_close: SessionsToClose | None = None
     outgoing: Sequence[Outgoing] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class MetaProcedure:
-    """One procedure of the router's own.
+    """One of the router's own procedures.
 
-    ``compute`` takes the session ID of the caller and the values of the parameters; it raises WAMPError.
+    ``compute`` takes the session ID of the caller and the values of the parameters. It may raise WAMPError.
     """
 
     signature: Signature
-    compute: Callable[..., Outcome]
+    compute: Callable[..., MetaResult]
 
 
 class MetaAPI:
     """The router's own procedures by their URIs.
 
-    ``sessions`` are the clients' sessions that have not begun to end; ``subscriptions`` and
-    ``registrations`` know when each entry was created.
+    ``sessions`` holds the clients' sessions that have not begun to end. ``subscriptions`` and
+    ``registrations`` know the time of creation of each entry.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class MetaAPI:
         }
 
     def find(self, procedure: str) -> MetaProcedure:
-        """The procedure at a URI; raises WAMPError ``wamp.error.no_such_procedure``."""
+        """Return the procedure with a URI; raise WAMPError ``wamp.error.no_such_procedure`` without one."""
         found = self.procedures.get(procedure)
         if found is None:
             raise WAMPError(NO_SUCH_PROCEDURE, f"the router has no procedure {procedure!r}")
@@ -110,14 +110,14 @@ class MetaAPI:
 
 _FILTER: Final = Parameter("filter_authroles", _ROLES, required=False)
 _REASON: Final = (
-    # Of whatever type: what is no URI has an error of its own.
+    # Of any type, because an invalid URI has an error of its own.
     Parameter("reason", None, required=False, positional=False, keyword=True),
     Parameter("message", _STR, required=False, positional=False, keyword=True),
 )
 
 
 class _SessionProcedures:
-    """Looking at sessions, and closing them."""
+    """The procedures that inspect and close sessions."""
 
     def __init__(self, sessions: Mapping[int, MetaSession]) -> None:
         self._sessions = sessions
@@ -135,44 +135,44 @@ class _SessionProcedures:
             "wamp.session.kill_all": MetaProcedure(Signature(*_REASON), self._kill_all),
         }
 
-    def _having(self, authroles: list[str] | None) -> list[int]:
+    def _with_roles(self, authroles: list[str] | None) -> list[int]:
         if authroles is None:
             return list(self._sessions)
         wanted = frozenset(authroles)
         return [session_id for session_id, session in self._sessions.items() if session.authrole in wanted]
 
-    def _count(self, caller_id: int, authroles: list[str] | None) -> Outcome:
-        return Outcome([len(self._having(authroles))])
+    def _count(self, caller_id: int, authroles: list[str] | None) -> MetaResult:
+        return MetaResult([len(self._with_roles(authroles))])
 
-    def _list(self, caller_id: int, authroles: list[str] | None) -> Outcome:
-        return Outcome([self._having(authroles)])
+    def _list(self, caller_id: int, authroles: list[str] | None) -> MetaResult:
+        return MetaResult([self._with_roles(authroles)])
 
-    def _get(self, caller_id: int, session_id: int) -> Outcome:
+    def _get(self, caller_id: int, session_id: int) -> MetaResult:
         session = self._sessions.get(session_id)
         if session is None:
             raise _no_such_session(session_id)
-        return Outcome([session_details(session_id, session)])
+        return MetaResult([session_details(session_id, session)])
 
-    def _kill(self, caller_id: int, session_id: int, reason: object, message: str | None) -> Outcome:
+    def _kill(self, caller_id: int, session_id: int, reason: object, message: str | None) -> MetaResult:
         valid_reason = _reason(reason)
         if session_id == caller_id or session_id not in self._sessions:
             raise _no_such_session(session_id)
-        return Outcome(closing=Closing([session_id], valid_reason, message))
+        return MetaResult(to_close=SessionsToClose([session_id], valid_reason, message))
 
-    def _kill_by_authid(self, caller_id: int, authid: str, reason: object, message: str | None) -> Outcome:
+    def _kill_by_authid(self, caller_id: int, authid: str, reason: object, message: str | None) -> MetaResult:
         killed = self._others(caller_id, lambda session: session.authid == authid)
-        return Outcome([killed], Closing(killed, _reason(reason), message))
+        return MetaResult([killed], SessionsToClose(killed, _reason(reason), message))
 
     def _kill_by_authrole(
         self, caller_id: int, authrole: str, reason: object, message: str | None
-    ) -> Outcome:
+    ) -> MetaResult:
         killed = self._others(caller_id, lambda session: session.authrole == authrole)
-        return Outcome([len(killed)], Closing(killed, _reason(reason), message))
+        return MetaResult([len(killed)], SessionsToClose(killed, _reason(reason), message))
 
-    def _kill_all(self, caller_id: int, reason: object, message: str | None) -> Outcome:
+    def _kill_all(self, caller_id: int, reason: object, message: str | None) -> MetaResult:
         killed = self._others(caller_id, lambda session: True)
         # Spec: "Closing all sessions in the realm will not generate session meta events or testament events".
-        return Outcome([len(killed)], Closing(killed, _reason(reason), message, silent=True))
+        return MetaResult([len(killed)], SessionsToClose(killed, _reason(reason), message, silent=True))
 
     def _others(self, caller_id: int, condition: Callable[[MetaSession], bool]) -> list[int]:
         return [
@@ -193,12 +193,12 @@ def _reason(reason: object) -> str:
     if reason is None:
         return CLOSE_KILLED
     if type(reason) is not str or not check_uri(reason):
-        raise WAMPError(INVALID_URI, "argument 'reason': must be a valid URI that is not empty")
+        raise WAMPError(INVALID_URI, "argument 'reason': must be a valid URI and not empty")
     return reason
 
 
 def _no_such_session(session_id: int) -> WAMPError:
-    return WAMPError(NO_SUCH_SESSION, f"no other session with ID {session_id} is on this realm")
+    return WAMPError(NO_SUCH_SESSION, f"there is no other session {session_id} on this realm")
 
 
 _SCOPE: Final = Parameter(
@@ -211,10 +211,10 @@ _SCOPE: Final = Parameter(
 
 
 class _TestamentProcedures:
-    """What is to be published when the calling session ends.
+    """The procedures for the testaments of the calling session.
 
-    Whether it may publish that is found out before ``wamp.session.add_testament`` is computed, which is
-    therefore given what publishes the testament.
+    The publication is authorized before ``wamp.session.add_testament`` is computed. That is why the procedure
+    gets a function that publishes the testament, instead of the topic and its payload.
     """
 
     def __init__(self, sessions: Mapping[int, MetaSession], testaments: Testaments) -> None:
@@ -241,22 +241,22 @@ class _TestamentProcedures:
 
     def _add(
         self, caller_id: int, publish: Publish, scope: Scope | None, size: int, limit: int, max_size: int
-    ) -> Outcome:
+    ) -> MetaResult:
         if caller_id not in self._sessions:
             raise _no_such_session(caller_id)
         self._testaments.add(caller_id, scope or "destroyed", publish, size, limit=limit, max_size=max_size)
-        return Outcome()
+        return MetaResult()
 
-    def _flush(self, caller_id: int, scope: Scope | None) -> Outcome:
+    def _flush(self, caller_id: int, scope: Scope | None) -> MetaResult:
         self._testaments.flush(caller_id, scope or "destroyed")
-        return Outcome()
+        return MetaResult()
 
 
 _REGISTRATION: Final = Signature(Parameter("registration", _ID))
 
 
 class _RegistrationProcedures:
-    """Looking at what is registered, by clients and by the server itself."""
+    """The procedures that inspect the registrations of clients and of the server, and revoke them."""
 
     def __init__(
         self,
@@ -293,48 +293,48 @@ class _RegistrationProcedures:
             raise WAMPError(NO_SUCH_REGISTRATION, f"there is no registration {registration_id} on this realm")
         return found
 
-    def _list(self, caller_id: int) -> Outcome:
+    def _list(self, caller_id: int) -> MetaResult:
         found = self._registrations.by_id.values()
-        return Outcome([_by_policy((entry.match, entry.registration_id) for entry in found)])
+        return MetaResult([_by_policy((entry.match, entry.registration_id) for entry in found)])
 
-    def _lookup(self, caller_id: int, procedure: str, options: Mapping[str, Any] | None) -> Outcome:
+    def _lookup(self, caller_id: int, procedure: str, options: Mapping[str, Any] | None) -> MetaResult:
         known = {name: value for name, value in (options or {}).items() if value is not None}
         check_policies(known)
         match: Match = known.get("match", "exact")
         found = self._registrations.get(match, procedure)
-        return Outcome([None if found is None else found.registration_id])
+        return MetaResult([None if found is None else found.registration_id])
 
-    def _match(self, caller_id: int, procedure: str) -> Outcome:
+    def _match(self, caller_id: int, procedure: str) -> MetaResult:
         best = self._registrations.best(procedure)
-        return Outcome([None if best is None else best.registration_id])
+        return MetaResult([None if best is None else best.registration_id])
 
-    def _get(self, caller_id: int, registration_id: int) -> Outcome:
-        return Outcome([self._lifecycle.details(self._find(registration_id))])
+    def _get(self, caller_id: int, registration_id: int) -> MetaResult:
+        return MetaResult([self._lifecycle.details(self._find(registration_id))])
 
-    def _list_callees(self, caller_id: int, registration_id: int) -> Outcome:
-        return Outcome([list(self._find(registration_id).callees)])
+    def _list_callees(self, caller_id: int, registration_id: int) -> MetaResult:
+        return MetaResult([list(self._find(registration_id).callees)])
 
-    def _count_callees(self, caller_id: int, registration_id: int) -> Outcome:
-        return Outcome([len(self._find(registration_id).callees)])
+    def _count_callees(self, caller_id: int, registration_id: int) -> MetaResult:
+        return MetaResult([len(self._find(registration_id).callees)])
 
     def _remove_callee(
         self, caller_id: int, registration_id: int, session_id: int, reason: object
-    ) -> Outcome:
-        """Not the specification's: a registration is taken away from a client, as Crossbar.io has it."""
+    ) -> MetaResult:
+        """Revoke a registration of a client. Not in the specification; Crossbar.io has the same procedure."""
         valid_reason = None if reason is None else _reason(reason)
         registration = self._find(registration_id)
         if session_id not in registration.callees or session_id not in self._sessions:
             raise WAMPError(
                 NO_SUCH_SESSION, f"no client with session ID {session_id} has registration {registration_id}"
             )
-        return Outcome(outgoing=self._dealer.revoke(session_id, registration_id, valid_reason))
+        return MetaResult(outgoing=self._dealer.revoke(session_id, registration_id, valid_reason))
 
 
 _SUBSCRIPTION: Final = Signature(Parameter("subscription", _ID))
 
 
 class _SubscriptionProcedures:
-    """Looking at who has subscribed to what."""
+    """The procedures that inspect subscriptions and their event history."""
 
     def __init__(self, broker: Broker, lifecycle: Lifecycle[Subscription]) -> None:
         self._broker = broker
@@ -350,7 +350,7 @@ class _SubscriptionProcedures:
             "wamp.subscription.get": MetaProcedure(_SUBSCRIPTION, self._get),
             "wamp.subscription.list_subscribers": MetaProcedure(_SUBSCRIPTION, self._list_subscribers),
             "wamp.subscription.count_subscribers": MetaProcedure(_SUBSCRIPTION, self._count_subscribers),
-            "wamp.subscription.get_events": MetaProcedure(_GET_EVENTS, self._get_events),
+            "wamp.subscription.get_events": MetaProcedure(_EVENTS_SIGNATURE, self._get_events),
         }
 
     def _find(self, subscription_id: int) -> Subscription:
@@ -359,48 +359,48 @@ class _SubscriptionProcedures:
             raise WAMPError(NO_SUCH_SUBSCRIPTION, f"there is no subscription {subscription_id} on this realm")
         return found
 
-    def _list(self, caller_id: int) -> Outcome:
+    def _list(self, caller_id: int) -> MetaResult:
         subscriptions = self._broker.subscriptions.values()
-        return Outcome([_by_policy((entry.match, entry.subscription_id) for entry in subscriptions)])
+        return MetaResult([_by_policy((entry.match, entry.subscription_id) for entry in subscriptions)])
 
-    def _lookup(self, caller_id: int, topic: str, options: Mapping[str, Any] | None) -> Outcome:
+    def _lookup(self, caller_id: int, topic: str, options: Mapping[str, Any] | None) -> MetaResult:
         asked: Match | None = (options or {}).get("match")
         match: Match = "exact" if asked is None else asked
         if match not in MATCH_POLICIES:
             raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
         found = self._broker.get(topic, match)
-        return Outcome([None if found is None else found.subscription_id])
+        return MetaResult([None if found is None else found.subscription_id])
 
-    def _match(self, caller_id: int, topic: str) -> Outcome:
-        return Outcome([[found.subscription_id for found in self._broker.matches(topic)] or None])
+    def _match(self, caller_id: int, topic: str) -> MetaResult:
+        return MetaResult([[found.subscription_id for found in self._broker.matches(topic)] or None])
 
-    def _get(self, caller_id: int, subscription_id: int) -> Outcome:
-        return Outcome([self._lifecycle.details(self._find(subscription_id))])
+    def _get(self, caller_id: int, subscription_id: int) -> MetaResult:
+        return MetaResult([self._lifecycle.details(self._find(subscription_id))])
 
-    def _list_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
-        return Outcome([list(self._find(subscription_id).subscribers)])
+    def _list_subscribers(self, caller_id: int, subscription_id: int) -> MetaResult:
+        return MetaResult([list(self._find(subscription_id).subscribers)])
 
-    def _count_subscribers(self, caller_id: int, subscription_id: int) -> Outcome:
-        return Outcome([len(self._find(subscription_id).subscribers)])
+    def _count_subscribers(self, caller_id: int, subscription_id: int) -> MetaResult:
+        return MetaResult([len(self._find(subscription_id).subscribers)])
 
     def _get_events(
         self, caller_id: int, subscription_id: int, reverse: bool | None, *wanted_and_all: Any
-    ) -> Outcome:
-        """The events themselves are the positional results; ``more`` tells whether there are others.
+    ) -> MetaResult:
+        """Return the events as positional results, and as ``more`` whether the limit cut events off.
 
-        The last argument is whether all events are given, whatever the publishers' lists say.
+        The last argument tells whether to ignore the black- and whitelists of the publications.
         """
         *wanted, everything = wanted_and_all
         subscription = self._find(subscription_id)
         filters = Filters(reverse=bool(reverse), **dict(zip(_FILTERS, wanted, strict=True)))
         records, more = self._broker.events(None if everything else caller_id, subscription, filters)
-        return Outcome([_event_object(subscription, record) for record in records], kwargs={"more": more})
+        return MetaResult([_event_object(subscription, record) for record in records], kwargs={"more": more})
 
 
-_TIMESTAMP: Final = Rule(str, "a timestamp as of RFC 3339", lambda value: nanoseconds(value) is not None)
+_TIMESTAMP: Final = Rule(str, "an RFC 3339 timestamp", lambda value: nanoseconds(value) is not None)
 _POSITIVE: Final = Rule(int, "a positive integer", lambda value: value > 0)
 
-#: The arguments of ``wamp.subscription.get_events`` that narrow the events down.
+#: The arguments of ``wamp.subscription.get_events`` that filter the events.
 _FILTERS: Final[Mapping[str, Rule]] = {
     "limit": _POSITIVE,
     **dict.fromkeys(["from_time", "after_time", "before_time", "until_time"], _TIMESTAMP),
@@ -410,7 +410,7 @@ _FILTERS: Final[Mapping[str, Rule]] = {
     ),
 }
 
-_GET_EVENTS: Final = Signature(
+_EVENTS_SIGNATURE: Final = Signature(
     Parameter("subscription", _ID),
     *[
         Parameter(name, rule, required=False, positional=False, keyword=True)

@@ -1,4 +1,4 @@
-"""What arguments the router's own procedures take, and the checking of those that came."""
+"""The signatures of the router's own procedures, and the validation of arguments."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from wampasgi.protocol.options import Rule, Rules
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One argument of a procedure.
+    """One parameter of a procedure.
 
-    It is given by position, where ``positional``, or by name, where ``keyword``. One that is not ``required``
-    and is left out or null is None. ``rule`` None lets any
-    value through; ``attributes`` are what is known of those of a dict.
+    ``positional`` and ``keyword`` tell how its argument may be passed. A parameter that is not ``required``
+    is None if its argument is missing or null. If ``rule`` is None, any value is valid. ``attributes`` are
+    the rules for the known keys of a dict.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Parameter:
 
 
 class Signature:
-    """The arguments of one procedure, positional ones first."""
+    """The parameters of one procedure, positional ones first."""
 
     __slots__ = ("_by_name", "_parameters", "_positional")
 
@@ -39,22 +39,24 @@ class Signature:
         self._by_name = {parameter.name: parameter for parameter in parameters if parameter.keyword}
 
     def read(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """Return the value of each parameter, in their order.
+        """Return the values of all parameters, in the order of the signature.
 
-        Raises InvalidArgument, ``wamp.error.invalid_argument``, which tells of each misfit which argument it
-        is and why.
+        Raises InvalidArgument, ``wamp.error.invalid_argument``, with the name of each invalid argument and
+        the reason. At most ten errors are reported.
         """
         given: dict[str, Any] = {}
-        found = chain(self._by_position(args, given), self._by_keyword(kwargs, given), self._checked(given))
-        misfits = list(islice(found, _SHOWN))
-        if misfits:
+        found = chain(
+            self._read_args(args, given), self._read_kwargs(kwargs, given), self._check_rules(given)
+        )
+        errors = list(islice(found, _MAX_ERRORS))
+        if errors:
             raise InvalidArgument(
-                "; ".join([_sentence(argument, reason) for argument, reason in misfits]),
-                errors=[{"argument": argument, "path": [], "reason": reason} for argument, reason in misfits],
+                "; ".join([_sentence(argument, reason) for argument, reason in errors]),
+                errors=[{"argument": argument, "path": [], "reason": reason} for argument, reason in errors],
             )
         return [given.get(parameter.name) for parameter in self._parameters]
 
-    def _by_position(self, args: Sequence[Any], given: dict[str, Any]) -> Iterator[_Misfit]:
+    def _read_args(self, args: Sequence[Any], given: dict[str, Any]) -> Iterator[_ArgumentError]:
         for parameter, value in zip(self._positional, args, strict=False):
             given[parameter.name] = value
         most = len(self._positional)
@@ -64,7 +66,7 @@ class Signature:
                 f"takes {most or 'no'} positional argument{'' if most == 1 else 's'}, got {len(args)}",
             )
 
-    def _by_keyword(self, kwargs: Mapping[str, Any], given: dict[str, Any]) -> Iterator[_Misfit]:
+    def _read_kwargs(self, kwargs: Mapping[str, Any], given: dict[str, Any]) -> Iterator[_ArgumentError]:
         for name, value in kwargs.items():
             if name in self._by_name and name in given:
                 yield name, "given both as a positional and as a keyword argument"
@@ -73,42 +75,42 @@ class Signature:
             elif any(parameter.name == name for parameter in self._positional):
                 yield name, "takes a positional argument only"
             else:
-                yield _shortened(name), "unexpected keyword argument"
+                yield _shorten(name), "unexpected keyword argument"
 
-    def _checked(self, given: Mapping[str, Any]) -> Iterator[_Misfit]:
+    def _check_rules(self, given: Mapping[str, Any]) -> Iterator[_ArgumentError]:
         for parameter in self._parameters:
             value = given.get(parameter.name)
             if value is None and not parameter.required:
                 continue
             if parameter.name not in given:
                 yield parameter.name, "missing argument"
-            elif (reason := _misfit(parameter.rule, value)) is not None:
+            elif (reason := _violation(parameter.rule, value)) is not None:
                 yield parameter.name, reason
             elif parameter.attributes is not None and value is not None:
-                yield from _misfitting_attributes(parameter.name, value, parameter.attributes)
+                yield from _attribute_errors(parameter.name, value, parameter.attributes)
 
 
-#: The argument, None where it has no name, and what is wrong with it.
-_Misfit = tuple[str | None, str]
+#: The name of the argument, None if it has none, and the reason why it is invalid.
+_ArgumentError = tuple[str | None, str]
 
-# Whoever sends nonsense need not get all of it back.
-_SHOWN: Final = 10
-_SHOWN_OF_NAME: Final = 100
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _SHOWN_OF_NAME else f"{name[:_SHOWN_OF_NAME]}..."
+# These limits keep the ERROR small, whatever the caller has sent.
+_MAX_ERRORS: Final = 10
+_MAX_NAME_LENGTH: Final = 100
 
 
-def _misfitting_attributes(name: str, value: Mapping[str, Any], attributes: Rules) -> Iterator[_Misfit]:
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_NAME_LENGTH else f"{name[:_MAX_NAME_LENGTH]}..."
+
+
+def _attribute_errors(name: str, value: Mapping[str, Any], attributes: Rules) -> Iterator[_ArgumentError]:
     for attribute, rule in attributes.items():
         found = value.get(attribute)
-        # Null is as if it were absent, as in the options of messages.
-        if found is not None and (reason := _misfit(rule, found)) is not None:
+        # Null means absent, as in the options of messages.
+        if found is not None and (reason := _violation(rule, found)) is not None:
             yield f"{name}.{attribute}", reason
 
 
-def _misfit(rule: Rule | None, value: object) -> str | None:
+def _violation(rule: Rule | None, value: object) -> str | None:
     if rule is None:
         return None
     if type(value) is not rule.type:

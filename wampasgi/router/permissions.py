@@ -1,7 +1,7 @@
-"""Explicit rules of a realm: which role may call, register, publish or subscribe to which URIs.
+"""The permission rules of a realm: the roles that may call, register, publish or subscribe to URIs.
 
-These are what ``realm.allow`` and ``realm.allow_all`` collect. Where no rule speaks, the realm asks its
-authorizer and then falls back to its default.
+``realm.allow`` and ``realm.allow_all`` add rules. If no rule applies, the realm asks its authorizer and then
+falls back to its default.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from wampasgi.types import Action, Match
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
-# How the router's own URIs begin.
+# The prefix of the router's own URIs.
 _RESERVED: Final = "wamp."
 
 
 def roles_of(roles: str | Collection[str] | None, where: str = "roles") -> frozenset[str] | None:
-    """Normalise what takes one role, several, or None for everybody.
+    """Normalize one role, several roles, or None for everybody.
 
-    Raises ConfigurationError, ``where`` first, for anything else, and for an empty collection: it would shut
-    out everybody.
+    Raises ConfigurationError for anything else and for an empty collection, which would shut out everybody.
+    Its message begins with ``where``.
     """
     if roles is None:
         return None
@@ -40,13 +40,13 @@ def roles_of(roles: str | Collection[str] | None, where: str = "roles") -> froze
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rules decide: whether the action is allowed, and also disclosing the session on request."""
+    """A decision: whether the action is allowed, and whether the session may be disclosed if it asks."""
 
     allowed: bool
     disclose: bool
 
 
-#: The refusal; nobody is disclosed who is refused.
+#: The refusal of an action, which never discloses the session.
 DENIED: Final = Verdict(allowed=False, disclose=False)
 _EVERYTHING: Final = Verdict(allowed=True, disclose=True)
 
@@ -54,29 +54,28 @@ _EVERYTHING: Final = Verdict(allowed=True, disclose=True)
 class Permissions:
     """The rules of one realm.
 
-    For an action on a URI, the most specific of the rules that name this action and match this URI decides:
-    an exact one, else the longest prefix, else the wildcard that is best by the specification's rule for
-    registrations. Three things follow:
+    For an action on a URI, the most specific rule for this action that matches this URI decides: the exact
+    rule, else the longest prefix, else the best wildcard by the specification's ranking for registrations.
+    This has three consequences:
 
-    - rules for one action never touch another one: a rule about ``publish`` leaves ``subscribe`` where it
-      was;
-    - rules that are equally specific, which is rules on the same URI under the same match policy, add up;
-    - **a rule for one role shuts out the others**. ``allow("com.chat.", "publish", match="prefix")`` lets
-      everybody publish below ``com.chat.``, and with ``allow("com.chat.news", "publish", role="editor")``
-      nobody but editors to that one topic.
+    - Rules for one action never affect another: a rule for ``publish`` does not change ``subscribe``.
+    - Rules on the same URI under the same match policy are equally specific and add up.
+    - **A rule for one role shuts out the others.** ``allow("com.chat.", "publish", match="prefix")`` lets
+      everybody publish below ``com.chat.``. With ``allow("com.chat.news", "publish", role="editor")`` in
+      addition, only editors may publish to that one topic.
 
-    A prefix always outranks a wildcard, however short it is; ``allow_all`` is the least specific rule of all.
-    The router's own URIs, those that begin with ``wamp.``, are reached only by rules that begin so, too, and
-    by ``allow_all``: ``allow("", "call", match="prefix")`` opens no meta procedure.
+    Any prefix outranks any wildcard, and ``allow_all`` is the least specific rule of all. Apart from
+    ``allow_all``, only rules whose URI begins with ``wamp.`` apply to the router's own URIs, so that
+    ``allow("", "call", match="prefix")`` allows no meta procedure.
     """
 
     def __init__(self) -> None:
         self._application: dict[Action, URIMap[_Grant]] = {action: URIMap() for action in ACTIONS}
         self._reserved: dict[Action, URIMap[_Grant]] = {action: URIMap() for action in ACTIONS}
         self._fallback: Verdict | None = None
-        # The rules as they were given, for copies.
+        # The arguments of all calls of allow(), for copies.
         self._rules: list[tuple[str, tuple[Action, ...], Match, frozenset[str] | None, bool]] = []
-        #: Whether there is any rule.
+        #: Whether there are any rules.
         self.given = False
 
     def allow(
@@ -89,11 +88,11 @@ class Permissions:
     ) -> None:
         """Allow actions (``call``, ``register``, ``publish``, ``subscribe``) on a URI or URI pattern.
 
-        ``role`` is the authrole, or the authroles, that the rule is for; None is for everybody. ``disclose``
-        also lets callers and publishers be disclosed when they ask for it.
+        ``role`` is the authrole that the rule is for, or several; None is for everybody. ``disclose`` also
+        allows callers and publishers to be disclosed if they ask for it.
 
-        Raises ConfigurationError for no or an unknown action, an unknown match policy, a URI that does not
-        fit its policy, and for no or an empty role.
+        Raises ConfigurationError for a missing or unknown action, an unknown match policy, a URI that is
+        invalid under its policy, and an empty role or collection of roles.
         """
         _check_rule(uri, actions, match)
         roles = roles_of(role, f"allow({uri!r}): role")
@@ -108,15 +107,15 @@ class Permissions:
             grant.extend(roles, Verdict(allowed=True, disclose=disclose))
 
     def allow_all(self) -> None:
-        """Allow everybody everything: every action on every URI, the router's own included, and disclosure.
+        """Allow everybody every action on every URI, including the router's own, and disclosure.
 
-        Any other rule is more specific and decides for what it matches.
+        Any other rule is more specific and takes precedence for the requests that it matches.
         """
         self._fallback = _EVERYTHING
         self.given = True
 
     def copy(self) -> Permissions:
-        """Return the same rules, to which others can be added."""
+        """Return an independent copy, to which further rules can be added."""
         copied = Permissions()
         for uri, actions, match, roles, disclose in self._rules:
             copied.allow(uri, *actions, match=match, role=roles, disclose=disclose)
@@ -127,12 +126,12 @@ class Permissions:
     def verdict(
         self, action: Action, uri: str, role: str | None, *, match: Match = "exact"
     ) -> Verdict | None:
-        """Return what the rules decide for a session with this authrole, None where no rule speaks.
+        """Return the decision of the rules for a session with this authrole, or None if no rule applies.
 
-        ``match`` is the policy under which the session asks to subscribe or register. To use a pattern it
-        must be allowed all that the pattern can match, or else a pattern would be the way around every rule.
-        So one rule has to cover the whole of it, and no rule that comes before that one (or, where none
-        covers it, no rule at all) may refuse this role a part of it: then the verdict is a refusal.
+        ``match`` is the policy under which the session wants to subscribe or register. A session may only use
+        a pattern if it is allowed every URI that the pattern can match; otherwise patterns would bypass the
+        rules. So one rule must cover the whole pattern, and no more specific rule may refuse this role a part
+        of it. If no rule covers the pattern, any rule that refuses a part of it decides.
         """
         if match == "exact" or (match == "wildcard" and "" not in uri.split(".")):
             rules = self._reserved if is_reserved(uri) else self._application
@@ -149,9 +148,9 @@ class Permissions:
     def _pattern_verdict(
         self, rules: URIMap[_Grant], match: Match, uri: str, role: str | None
     ) -> Verdict | None:
-        speaking = [grant for grant in rules if overlaps(grant.match, grant.uri, match, uri)]
-        speaking.sort(key=lambda grant: specificity(grant.match, grant.uri), reverse=True)
-        for grant in speaking:
+        relevant = [grant for grant in rules if overlaps(grant.match, grant.uri, match, uri)]
+        relevant.sort(key=lambda grant: specificity(grant.match, grant.uri), reverse=True)
+        for grant in relevant:
             verdict = grant.verdict(role)
             if not verdict.allowed or covers(grant.match, grant.uri, match, uri):
                 return verdict
@@ -159,7 +158,7 @@ class Permissions:
 
 
 class _Grant:
-    """What the rules on one URI under one match policy allow to whom, for one action."""
+    """The verdicts of the rules on one URI under one match policy, for one action."""
 
     __slots__ = ("_everybody", "_roles", "match", "uri")
 
@@ -170,7 +169,7 @@ class _Grant:
         self._roles: dict[str | None, Verdict] = {}
 
     def extend(self, roles: Collection[str] | None, added: Verdict) -> None:
-        """Add what one more rule allows, ``roles`` being None where it is for everybody."""
+        """Add the verdict of a further rule; ``roles`` is None if the rule is for everybody."""
         if roles is None:
             self._everybody = _either(self._everybody, added)
         for role in self._roles if roles is None else roles:
@@ -181,7 +180,7 @@ class _Grant:
 
 
 def _reserved_part(match: Match, uri: str) -> str:
-    """Return the pattern for those of a pattern's URIs that are the router's own; there are some."""
+    """Narrow a pattern to the router's own URIs, which it must overlap."""
     if uri.startswith(_RESERVED):
         return uri
     return _RESERVED if match == "prefix" else _RESERVED.removesuffix(".") + uri
@@ -201,12 +200,12 @@ def _both(one: Verdict | None, other: Verdict | None) -> Verdict | None:
 
 
 def _check_rule(uri: str, actions: Collection[str], match: Match) -> None:
-    """Raise ConfigurationError for a rule that could never say what its author meant."""
+    """Raise ConfigurationError for a rule that cannot mean what its author intended."""
     if not actions:
-        raise ConfigurationError(f"allow({uri!r}) names no action: name some of {', '.join(ACTIONS)}")
+        raise ConfigurationError(f"allow({uri!r}) names no action: give one or more of {', '.join(ACTIONS)}")
     for action in actions:
         if action not in ACTIONS:
             raise ConfigurationError(
-                f"allow({uri!r}): unknown action {action!r}, the actions are {', '.join(ACTIONS)}"
+                f"allow({uri!r}): unknown action {action!r}; use one of {', '.join(ACTIONS)}"
             )
     require_pattern(f"allow({uri!r})", uri, match)

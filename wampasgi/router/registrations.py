@@ -1,4 +1,4 @@
-"""Who offers which procedure: the registrations of a realm, and which callee of one is called next.
+"""The registrations of a realm, and the choice of the callee for each invocation.
 
 Spec: Basic Profile, "Registering and Unregistering"; Advanced Profile, "Pattern-based Registrations" and
 "Shared Registration".
@@ -22,7 +22,7 @@ from wampasgi.router.interfaces import Observer
 from wampasgi.router.matching import URIMap
 from wampasgi.types import Match
 
-#: How a callee is chosen among those that share a registration, ``options.invoke`` of REGISTER.
+#: The policy for choosing one of the callees that share a registration, ``options.invoke`` of REGISTER.
 InvokePolicy: TypeAlias = Literal["single", "first", "last", "random", "roundrobin"]
 
 INVOKE_POLICIES: Final[tuple[InvokePolicy, ...]] = get_args(InvokePolicy)
@@ -30,10 +30,11 @@ INVOKE_POLICIES: Final[tuple[InvokePolicy, ...]] = get_args(InvokePolicy)
 
 @dataclass(slots=True, eq=False)
 class Callee:
-    """One session's part in a registration, with what its REGISTER asked for.
+    """The entry of a session in a registration, with the options of its REGISTER.
 
-    ``concurrency`` is the number of invocations that it takes at a time, 0 for any number, and ``running``
-    how many it has. ``forward_timeout`` leaves call timeouts to it, ``disclose_caller`` tells it who calls.
+    ``concurrency`` is the maximum number of simultaneous invocations, 0 for no limit, and ``running`` is the
+    current number. With ``forward_timeout``, the callee handles call timeouts itself. With
+    ``disclose_caller``, callers are disclosed to it.
     """
 
     session_id: int
@@ -44,87 +45,86 @@ class Callee:
 
     @property
     def busy(self) -> bool:
-        """Whether it has as many invocations as it takes."""
+        """Whether the callee is at its concurrency limit."""
         return 0 < self.concurrency <= self.running
 
 
 @dataclass(slots=True, eq=False)
 class Registration:
-    """All callees of one procedure, or pattern of procedures, under one match policy; they share its ID.
+    """A procedure or pattern under one match policy, with all its callees, which share its ID.
 
-    ``callees`` has them by session ID, in the order in which they are tried: that of their registration, and
-    with ``roundrobin`` that of their turns.
+    ``callees`` maps session IDs to callees, in the order in which they are tried: the order of registration,
+    or with ``roundrobin`` the order of their turns.
     """
 
     registration_id: int
     procedure: str
     match: Match
     invoke: InvokePolicy
-    #: Each callee registers for itself alone: calls reach it only if they are for this very session.
+    #: Each callee registers for itself alone, and only calls addressed to its session reach it.
     private: bool = False
-    #: The realm itself has registered it; the handler is in the plan of each session.
+    #: Whether the realm itself has registered it. The handler is in the plan of each session.
     of_realm: bool = False
     callees: dict[int, Callee] = field(default_factory=dict)
 
-    def pick(self, unfit: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
-        """Choose the callee of the next invocation; None where all are busy or ``unfit`` by session ID.
+    def pick(self, skip: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
+        """Return the callee for the next invocation, or None if none is available.
 
-        ``random_index(n)`` draws from ``range(n)``.
+        Busy callees are passed over, as are session IDs for which ``skip`` returns True. ``random_index(n)``
+        draws from ``range(n)``.
         """
         if len(self.callees) == 1:
             (only,) = self.callees.values()
-            return None if only.busy or unfit(only.session_id) else only
+            return None if only.busy or skip(only.session_id) else only
         free = (
             callee
             for callee in (
                 reversed(self.callees.values()) if self.invoke == "last" else self.callees.values()
             )
-            if not callee.busy and not unfit(callee.session_id)
+            if not callee.busy and not skip(callee.session_id)
         )
         if self.invoke == "random":
             candidates = list(free)
             return candidates[random_index(len(candidates))] if candidates else None
         callee = next(free, None)
         if callee is not None and self.invoke == "roundrobin":
-            # To the end of the queue.
+            # Move the callee to the end of the queue.
             del self.callees[callee.session_id]
             self.callees[callee.session_id] = callee
         return callee
 
 
 class Registrations:
-    """The registrations of one realm: those of the realm's own procedures and those of clients.
+    """The registrations of one realm, by clients and by the realm itself."""
 
-    ``observer`` can be given at any time.
-    """
-
+    #: Called for each change to the registrations.
     observer: Observer[Registration] | None = None
 
     def __init__(self, next_registration_id: Callable[[], int]) -> None:
         self._next_registration_id = next_registration_id
         self._by_procedure: URIMap[Registration] = URIMap()
         self._by_id: dict[int, Registration] = {}
-        # For each session that has a registration: these, by ID.
+        # The registrations of each session that has any, by ID.
         self._by_session: dict[int, dict[int, Registration]] = {}
 
     @property
     def by_id(self) -> Mapping[int, Registration]:
-        """All registrations by ID, oldest first, as a read-only view of the present state."""
+        """A live read-only view of all registrations by ID, oldest first."""
         return MappingProxyType(self._by_id)
 
     def of_session(self, session_id: int) -> Mapping[int, Registration]:
-        """The registrations of one session by ID, oldest first."""
+        """Return the registrations of one session by ID, oldest first."""
         return MappingProxyType(self._by_session.get(session_id, {}))
 
     def get(self, match: Match, procedure: str) -> Registration | None:
-        """The registration of exactly this URI under this policy."""
+        """Return the registration of exactly this URI under this policy, or None."""
         return self._by_procedure.get(match, procedure)
 
     def best(self, procedure: str) -> Registration | None:
-        """Return the one registration that answers a call, or None if none matches.
+        """Return the registration that answers a call, or None if none matches.
 
-        Private registrations answer no such call. A URI that begins with ``wamp.`` is the router's, so no
-        pattern matches it.
+        Private registrations are ignored. Patterns do not match the router's own URIs, which begin with
+        ``wamp.``.
         Spec: Advanced Profile, "Calls matching multiple registrations".
         """
         if is_reserved(procedure):
@@ -135,7 +135,7 @@ class Registrations:
         return next((found for found in self._by_procedure.matches(procedure) if not found.private), None)
 
     def best_of(self, session_id: int, procedure: str) -> Registration | None:
-        """Return the best of one session's own registrations, for a call that is for this session alone."""
+        """Return the best match among one session's registrations, for a call addressed to this session."""
         own = self._by_session.get(session_id)
         if not own:
             return None
@@ -154,11 +154,11 @@ class Registrations:
     ) -> Registration:
         """Register a session for a procedure with its REGISTER.Options, whose types have been checked.
 
-        With ``private`` the session registers for itself alone: other sessions can register the same URI,
-        under whatever policy, and share only its ID. ``of_realm`` is for the realm's own session.
+        With ``private`` the session registers for itself alone. Other sessions can then register the same URI
+        under any invocation policy, and only share its ID. ``of_realm`` is for the realm's own session.
 
-        Raises WAMPError: ``wamp.error.procedure_already_exists`` if the session has registered it before, if
-        one callee holds it alone, or if the policy differs from that of the first callee;
+        Raises WAMPError: ``wamp.error.procedure_already_exists`` if the session has registered the URI
+        before, if the existing registration cannot be shared, or if its invocation policy is another one;
         ``wamp.error.invalid_argument`` for an unknown policy.
         """
         check_policies(options)
@@ -191,21 +191,22 @@ class Registrations:
     ) -> None:
         uri = registration.procedure
         if session_id in registration.callees:
-            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"this session has registered {uri!r} already")
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"this session has already registered {uri!r}")
         if private and registration.private:
             return
         if registration.invoke == "single" or registration.private or private:
-            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {uri!r} is registered already")
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {uri!r} is already registered")
         if registration.invoke != invoke:
             raise WAMPError(
                 PROCEDURE_ALREADY_EXISTS,
-                f"procedure {uri!r} is registered already with invoke={registration.invoke}, not {invoke}",
+                f"procedure {uri!r} is already registered with invoke={registration.invoke}, not {invoke}",
             )
 
     def remove(self, session_id: int, registration_id: int) -> Registration:
-        """Remove a session from a registration, which is forgotten when that was its last callee.
+        """Remove a session from a registration.
 
-        Raises WAMPError ``wamp.error.no_such_registration`` for an ID that is unknown or not the session's.
+        The registration is deleted with its last callee. Raises WAMPError
+        ``wamp.error.no_such_registration`` if the session has no registration with this ID.
         """
         own = self._by_session.get(session_id, {})
         if registration_id not in own:
@@ -217,7 +218,7 @@ class Registrations:
         return registration
 
     def remove_session(self, session_id: int) -> list[Registration]:
-        """Remove a session from all its registrations and return these, in the order it registered."""
+        """Remove a session from all its registrations and return them, in the order of registering."""
         left = list(self._by_session.pop(session_id, {}).values())
         for registration in left:
             self._leave(session_id, registration)
@@ -235,7 +236,7 @@ class Registrations:
 
 
 def check_policies(options: Mapping[str, Any]) -> None:
-    """Raise WAMPError ``wamp.error.invalid_argument`` for a ``match`` or ``invoke`` that nobody knows."""
+    """Raise WAMPError ``wamp.error.invalid_argument`` for an unknown ``match`` or ``invoke``."""
     _check_known("match", options.get("match", "exact"), MATCH_POLICIES)
     _check_known("invoke", options.get("invoke", "single"), INVOKE_POLICIES)
 

@@ -1,4 +1,4 @@
-"""The retained events of a realm: for each topic what a new subscriber gets at once.
+"""The retained events of a realm, which new subscribers of a topic get at once.
 
 Spec: Advanced Profile, "Event Retention".
 """
@@ -13,25 +13,27 @@ from wampasgi.router.matching import matcher
 from wampasgi.router.stored_events import StoredEvent
 from wampasgi.types import Match
 
-#: How many events with a limited audience are retained of one topic, beside one that everybody may have.
+#: The maximum number of events with black- or whitelists that are retained for one topic.
 LIMITED_PER_TOPIC: Final = 10
 
 
 class RetainedEvents:
-    """Retained events by topic: at most ``max_events``, which take about ``max_size`` bytes at most.
+    """Retained events by topic: at most ``max_events``, of about ``max_size`` bytes in total.
 
-    Of a topic those are kept that are the most recent one for somebody: the last one that everybody may have
-    and, beside it, newer ones with black- or whitelists, :data:`LIMITED_PER_TOPIC` at most. As a publisher
-    mostly is excluded from its own event, there can be one more, which is for that publisher. When a bound is
-    passed the oldest events go, of whatever topic. An event that is too large by itself is not retained; what
-    it would have replaced goes all the same, because it is out of date.
+    Each event is retained as long as it is the most recent one that some session may receive. So a topic has
+    the latest event for everybody, and newer ones with black- or whitelists, at most
+    :data:`LIMITED_PER_TOPIC`. Since publishers are usually excluded from their own events, there can be one
+    more event, which is for that publisher.
+
+    Over the limits, the oldest events of all topics are evicted. An event that alone is over ``max_size`` is
+    not retained, but the events that it supersedes are removed nevertheless, because they are out of date.
     """
 
     def __init__(self, *, max_events: int, max_size: int) -> None:
         self._max_events = max_events
         self._max_size = max_size
         self._size = 0
-        # Each topic's and all events, both oldest first.
+        # The events of each topic, and all events, both oldest first.
         self._by_topic: dict[str, list[StoredEvent]] = {}
         self._by_age: OrderedDict[StoredEvent, None] = OrderedDict()
 
@@ -39,40 +41,40 @@ class RetainedEvents:
         return len(self._by_age)
 
     def __iter__(self) -> Iterator[StoredEvent]:
-        """All events, oldest first."""
+        """Iterate over all events, oldest first."""
         return iter(self._by_age)
 
     @property
     def size(self) -> int:
-        """About the bytes that all events take."""
+        """The approximate size of all events in bytes."""
         return self._size
 
     def set_bounds(self, *, max_events: int, max_size: int) -> None:
-        """Change the bounds, at once."""
+        """Change the limits, with immediate effect."""
         self._max_events = max_events
         self._max_size = max_size
-        self._keep_bounds()
+        self._evict()
 
     def retain(self, event: StoredEvent) -> None:
-        """Make this the retained event of its topic, for all who may have it."""
+        """Retain an event, and remove the events of its topic that it supersedes."""
         before = list(self._by_topic.get(event.topic, ()))
-        needed = _needed([*before, event])
+        remaining = _not_superseded([*before, event])
         for old in before:
-            if old not in needed:
+            if old not in remaining:
                 self._remove(old)
         if event.size > self._max_size:
             return
         self._by_topic.setdefault(event.topic, []).append(event)
         self._by_age[event] = None
         self._size += event.size
-        self._keep_bounds()
+        self._evict()
 
     def find(
         self, topic: str, match: Match, may_have: Callable[[StoredEvent], bool], *, most: int
     ) -> list[StoredEvent]:
-        """Return of each topic that a subscription is to the most recent event that somebody may have.
+        """Return the most recent event of each topic of a subscription for which ``may_have`` is true.
 
-        In the order in which they were published; where there are more than ``most``, these are the newest.
+        The events are in the order of publication. If there are more than ``most``, the newest are returned.
         """
         if match == "exact":
             events = iter(reversed(self._by_topic.get(topic, [])))
@@ -88,14 +90,14 @@ class RetainedEvents:
         return list(reversed(found.values()))
 
     def clear(self, topic: str, match: Match) -> int:
-        """Forget the events of a topic, or of all that match a pattern, and return how many there were."""
+        """Remove the events of a topic or of all topics that match a pattern, and return their number."""
         is_match = matcher(match, topic)
         events = [event for event in self._by_age if is_match(event.topic)]
         for event in events:
             self._remove(event)
         return len(events)
 
-    def _keep_bounds(self) -> None:
+    def _evict(self) -> None:
         while len(self._by_age) > self._max_events or self._size > self._max_size:
             self._remove(next(iter(self._by_age)))
 
@@ -108,29 +110,29 @@ class RetainedEvents:
             del self._by_topic[event.topic]
 
 
-def _needed(events: list[StoredEvent]) -> list[StoredEvent]:
-    """Return those of a topic's events, given oldest first, that are the most recent one for somebody."""
-    needed: list[StoredEvent] = []
+def _not_superseded(events: list[StoredEvent]) -> list[StoredEvent]:
+    """Return the events that are the most recent one for any session, of one topic's events, oldest first."""
+    remaining: list[StoredEvent] = []
     limited = 0
     for event in reversed(events):
-        if any(_reaches_all_of(newer, event) for newer in needed):
+        if any(_supersedes(newer, event) for newer in remaining):
             continue
         if event.lists:
             limited += 1
             if limited <= LIMITED_PER_TOPIC:
-                needed.append(event)
+                remaining.append(event)
             continue
-        # Two without lists that are not made needless by each other exclude different publishers: what is
-        # older than both reaches nobody.
-        complete = event.excluded_id is None or any(not newer.lists for newer in needed)
-        needed.append(event)
+        # If neither of two events without lists supersedes the other, they exclude different publishers.
+        # Together they reach every session, so that all older events are out of date.
+        complete = event.excluded_id is None or any(not newer.lists for newer in remaining)
+        remaining.append(event)
         if complete:
             break
-    return needed
+    return remaining
 
 
-def _reaches_all_of(newer: StoredEvent, older: StoredEvent) -> bool:
-    """Whether everybody who may have the older event may have the newer one, too."""
+def _supersedes(newer: StoredEvent, older: StoredEvent) -> bool:
+    """Return whether all sessions that may receive the older event may receive the newer one, too."""
     if newer.excluded_id is not None and newer.excluded_id not in _excluded_ids(older):
         return False
     for name, values in newer.lists.items():

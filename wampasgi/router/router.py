@@ -1,7 +1,7 @@
 """The router of one realm: broker, dealer, sessions and stored events, behind one entry point.
 
-Nothing here waits. Sessions join with a :class:`Recipient`, and the router sends to it; whether that is a
-client's connection or the server itself makes no difference here.
+No method blocks. A session joins with a :class:`Recipient`, to which the router sends. The router does not
+distinguish between clients' connections and the server itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.event_history import EventHistory
 from wampasgi.router.interfaces import JoinedSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.meta_events import MetaEvents
-from wampasgi.router.meta_procedures import Closing, MetaAPI, Outcome
+from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.testaments import Testaments
 from wampasgi.types import Match
@@ -33,22 +33,22 @@ S = TypeVar("S", bound=JoinedSession)
 class Router(Generic[S]):
     """The router of one realm.
 
-    With ``private_registrations`` each client registers for itself alone. ``now`` gives the time as RFC 3339
-    text, for the meta API and the event history.
+    With ``private_registrations``, each client registers for itself alone. ``now`` returns the time as
+    RFC 3339 text, for the meta API and the event history.
     """
 
     def __init__(self, *, now: Callable[[], str], private_registrations: bool = False) -> None:
         self._sessions: dict[int, S] = {}
         # The sessions that have not begun to end.
         self._attached: dict[int, S] = {}
-        # Of all members: clients, and the realm's own session.
+        # The recipients of all members: clients, and the realm's own session.
         self._recipients: dict[int, Recipient] = {}
-        # No meta event and no testament is published when one of these ends.
+        # Sessions whose end publishes no meta event and no testaments.
         self._silenced: set[int] = set()
-        self._reporting = False
-        #: Counters of what has happened on the realm.
+        self._publishing_meta_events = False
+        #: The counters of the realm's metrics.
         self.counts = Counts()
-        #: Counts the sessions that have joined, and those that are being opened.
+        #: Counts the sessions that have joined or are being opened.
         self.admission = Admission()
         limits = Limits()
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
@@ -66,7 +66,7 @@ class Router(Generic[S]):
             private_registrations=private_registrations,
         )
         self._testaments = Testaments()
-        self._events = MetaEvents(is_heard=lambda topic: bool(self.broker.matches(topic)), now=now)
+        self._events = MetaEvents(has_subscribers=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
         self.dealer.registrations.observer = self._events.registrations
         #: The router's own procedures.
@@ -81,43 +81,48 @@ class Router(Generic[S]):
 
     @property
     def sessions(self) -> Mapping[int, S]:
-        """The open sessions of clients by session ID, as a read-only view of the present state."""
+        """A live read-only view of the clients' sessions by session ID."""
         return MappingProxyType(self._sessions)
 
     # Configuration
 
     def set_limits(self, limits: Limits) -> None:
-        """Set the bounds on stored events."""
+        """Set the limits for stored events."""
         self.retained.set_bounds(max_events=limits.retained_events, max_size=limits.retained_bytes)
         self.history.set_max_size(limits.history_bytes)
 
     def keep_history(self, topic: str, match: Match, limit: int) -> None:
-        """Store the latest events of a topic or pattern; raises ConfigurationError for a second time."""
+        """Store the latest events of a topic or pattern.
+
+        Raises ConfigurationError if it has a history already.
+        """
         if self.history.keeps(topic, match):
-            raise ConfigurationError(f"keep_history({topic!r}, match={match!r}) was called before")
+            raise ConfigurationError(
+                f"keep_history({topic!r}, match={match!r}) was called before: call it once for each topic"
+            )
         self.history.keep(topic, match, limit=limit)
         self.broker.keep(topic, match)
-        # A broker without a history need not look at every publication.
+        # Without a history, the broker can skip the check of each publication.
         self.broker.history = self.history
 
     # Members
 
     def attach(self, session_id: int, session: SessionDetails, recipient: Recipient) -> None:
-        """Add the realm's own session: a member that can do what clients can, and is listed nowhere."""
+        """Add the realm's own session: a member like clients, but not listed among the sessions."""
         self._recipients[session_id] = recipient
         self.dealer.add_session(session_id, session)
 
     def join(self, session: S, recipient: Recipient) -> None:
-        """Add the session of a client, and deliver to it from now on."""
+        """Add the session of a client, which is a recipient from now on."""
         self._sessions[session.id] = self._attached[session.id] = session
         self._recipients[session.id] = recipient
         self.counts.joined += 1
         self.dealer.add_session(session.id, session)
         self._events.joined(session.id, session)
-        self.report()
+        self.publish_meta_events()
 
     def leaving(self, session_id: int) -> None:
-        """End the subscriptions, registrations and calls of a session that begins to end."""
+        """Remove the subscriptions, registrations and calls of a session that begins to end."""
         leaving = self._attached.pop(session_id, None)
         self.broker.remove_session(session_id)
         self.deliver(self.dealer.remove_session(session_id))
@@ -126,10 +131,10 @@ class Router(Generic[S]):
             for publish in testaments:
                 publish()
             self._events.left(session_id, leaving)
-        self.report()
+        self.publish_meta_events()
 
     def leave(self, session_id: int) -> None:
-        """Remove a session for good."""
+        """Remove a session completely."""
         self.leaving(session_id)
         self._silenced.discard(session_id)
         del self._sessions[session_id]
@@ -143,7 +148,7 @@ class Router(Generic[S]):
     # Calls
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
-        """Answer the caller of an INVOCATION that cannot be serialized for its callee."""
+        """Answer the caller with ERROR: the INVOCATION cannot be serialized for its callee."""
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
 
     def may_continue(self, session_id: int, call: Call) -> bool:
@@ -152,7 +157,7 @@ class Router(Generic[S]):
         return session is not None and session.may_continue(call)
 
     def deliver(self, outgoing: Iterable[Outgoing]) -> None:
-        """Send what the dealer decided."""
+        """Send the messages that the dealer returned."""
         for session_id, message in outgoing:
             self._recipients[session_id].send(message)
 
@@ -185,52 +190,53 @@ class Router(Generic[S]):
 
     # The meta API
 
-    def report(self) -> None:
-        """Publish the meta events that are due; call it once the session that caused them has its answer.
+    def publish_meta_events(self) -> None:
+        """Publish the queued meta events. Call it when the session that caused them has its answer.
 
-        Publishing them can cause more, such as the end of a session that reads too slowly. These follow.
+        Publishing can cause further events, for example by the end of a session that reads too slowly. They
+        are published, too.
         """
-        if self._reporting:
+        if self._publishing_meta_events:
             return
-        self._reporting = True
+        self._publishing_meta_events = True
         try:
             while events := self._events.take():
                 for event in events:
-                    options = {} if event.not_to is None else {"exclude": [event.not_to]}
+                    options = {} if event.excluded_id is None else {"exclude": [event.excluded_id]}
                     self.publish(None, event.topic, options, event.args, None)
         finally:
-            self._reporting = False
+            self._publishing_meta_events = False
 
-    def conclude(self, outcome: Outcome) -> None:
-        """Carry out the consequences of a meta procedure's call, once the caller has its answer."""
-        self.deliver(outcome.outgoing)
-        self.report()
-        if outcome.closing is not None:
-            self._close(outcome.closing)
+    def carry_out(self, result: MetaResult) -> None:
+        """Carry out the actions of a meta procedure's result. Call it when the caller has its answer."""
+        self.deliver(result.outgoing)
+        self.publish_meta_events()
+        if result.to_close is not None:
+            self._close(result.to_close)
 
-    def _close(self, closing: Closing) -> None:
-        if closing.silent:
-            self._silenced.update(closing.session_ids)
-        for session_id in closing.session_ids:
-            self._recipients[session_id].say_goodbye(closing.reason, closing.message)
+    def _close(self, sessions: SessionsToClose) -> None:
+        if sessions.silent:
+            self._silenced.update(sessions.session_ids)
+        for session_id in sessions.session_ids:
+            self._recipients[session_id].say_goodbye(sessions.reason, sessions.message)
 
     # Revocation
 
     def revoke_registration(self, procedure: str, match: Match, reason: str | None) -> int:
-        """Take a procedure away from all clients that registered it, and return their number."""
+        """Revoke the registrations of a procedure by clients, and return their number."""
         registration = self.dealer.registrations.get(match, procedure)
         if registration is None:
             return 0
         revoked = [session_id for session_id in registration.callees if session_id in self._sessions]
         for session_id in revoked:
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
-        self.report()
+        self.publish_meta_events()
         return len(revoked)
 
     def revoke_subscription(
         self, topic: str, match: Match, session_id: int | None, reason: str | None
     ) -> int:
-        """Take a subscription away from one client or from all; return the number of clients."""
+        """Revoke a subscription of one client or of all clients, and return the number of clients."""
         subscription = self.broker.get(topic, match)
         if subscription is None:
             return 0
@@ -241,7 +247,7 @@ class Router(Generic[S]):
         ]
         for subscriber in revoked:
             self._recipients[subscriber].revoke_subscription(subscription.subscription_id, reason)
-        self.report()
+        self.publish_meta_events()
         return len(revoked)
 
     # Metrics
@@ -276,7 +282,7 @@ class Router(Generic[S]):
         return [session_id for session_id in self._recipients if session_id not in self._sessions]
 
     def _client_subscriptions(self) -> int:
-        # Only these can be without a client among the subscribers.
+        # Only kept subscriptions and the realm's own can lack a client among their subscribers.
         candidates = {subscription.subscription_id: subscription for subscription in self.broker.kept}
         for session_id in self._own_members():
             candidates.update(self.broker.of_session(session_id))

@@ -1,4 +1,4 @@
-"""Publications that are kept, for who subscribes or asks later."""
+"""Publications that are stored for later, as retained events or in the event history."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from wampasgi.protocol.messages import Event
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, conditions, select
 
-# What an event without any payload takes.
-_BARE: Final = 500
+# The approximate size in bytes of an event without payload.
+_BASE_SIZE: Final = 500
 
 
 @dataclass(slots=True, eq=False)
 class StoredEvent:
-    """One publication with what decides who may have it.
+    """A publication, and the lists that select its recipients.
 
-    ``details`` are EVENT.Details as they were published, the topic aside. ``lists`` are the black- and
-    whitelists of PUBLISH.Options, ``excluded_id`` is the publisher where it did not want its own event.
-    ``size`` is about what it takes in memory, in bytes.
+    ``details`` is EVENT.Details as published, without the topic. ``lists`` are the black- and whitelists of
+    PUBLISH.Options. ``excluded_id`` is the publisher if it is excluded from its own event. ``size`` is the
+    approximate size in memory, in bytes.
     """
 
     publication_id: int
@@ -36,23 +36,23 @@ class StoredEvent:
     size: int
 
     def admits(self, session_id: int, sessions: Mapping[int, SessionDetails]) -> bool:
-        """Whether the black- and whitelists let a session have the event."""
+        """Return whether the black- and whitelists allow a session to receive the event."""
         return not self.lists or bool(select([session_id], conditions(self.lists, sessions)))
 
     def details_for(self, match: str) -> dict[str, Any]:
-        """EVENT.Details for a subscription with this match policy."""
+        """Return EVENT.Details for a subscription with this match policy."""
         return dict(self.details) if match == "exact" else {**self.details, "topic": self.topic}
 
 
 def store(event: Event, topic: str, options: Mapping[str, Any], *, excluded_id: int | None) -> StoredEvent:
-    """Keep an event as it was published: its payload is copied, for handlers may change what they got."""
+    """Return an event for storage. Its payload is copied, because handlers may change the original."""
     lists = {
         name: frozenset(values)
         for name, values in options.items()
         if name in WHITELISTS or name in BLACKLISTS
     }
     (args, kwargs, details), size = copied([event.args, event.kwargs, event.details])
-    size += _BARE + getsizeof(event.payload)
+    size += _BASE_SIZE + getsizeof(event.payload)
     size += sum([getsizeof(values) + sum(map(getsizeof, values)) for values in lists.values()])
     return StoredEvent(
         event.publication_id, topic, details, lists, excluded_id, args, kwargs, event.payload, size
@@ -60,14 +60,14 @@ def store(event: Event, topic: str, options: Mapping[str, Any], *, excluded_id: 
 
 
 def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
-    """Copy the lists and dicts of a payload, and return the copy with about the bytes that all of it takes.
+    """Copy the lists and dicts of a payload, and return the copy with its approximate size in bytes.
 
-    What is found to take more than ``most`` is not copied to its end.
-    Without recursion, because peers choose the depth.
+    Copying stops when the size exceeds ``most``.
     """
+    # No recursion, because peers choose the depth.
     outermost, size = [value], 0
     waiting: list[Any] = [outermost]
-    # A container that occurs twice is copied once, or one that holds itself would have no end.
+    # Each container is copied once, so that one which contains itself does not cause an infinite loop.
     copies: dict[int, Any] = {}
     while waiting and size <= most:
         container = waiting.pop()

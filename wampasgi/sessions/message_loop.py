@@ -244,7 +244,7 @@ class MessageLoop:
             or message.options
             or message.request_id in self._in_flight.own
             or routed.calls
-            or routed.outrun
+            or routed.ended_early
             or self._subscribing
         ):
             return self._call(message)
@@ -253,7 +253,7 @@ class MessageLoop:
 
     def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
-        if (message.request_id in self._routed_session.calls or self._routed_session.outrun) and (
+        if (message.request_id in self._routed_session.calls or self._routed_session.ended_early) and (
             routed.continues(message)
         ):
             return None
@@ -368,7 +368,7 @@ class MessageLoop:
         at_limit = len(self._subscribing) >= self._plan.limits.requests_in_flight
         if self._plan.synchronize_requests or topic is None or at_limit:
             await self._own_subscriptions().subscribe(message, match, topic)
-            self._plan.router.report()
+            self._plan.router.publish_meta_events()
         else:
             self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
@@ -403,7 +403,7 @@ class MessageLoop:
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._own_subscriptions().subscribe(message, match, topic)
-            self._plan.router.report()
+            self._plan.router.publish_meta_events()
         finally:
             self._subscribing.pop(message.request_id, None)
 
@@ -412,7 +412,7 @@ class MessageLoop:
             self._own_subscriptions().unsubscribe(message)
         except WAMPError as error:
             self._peer.send_error(Unsubscribe.code, message.request_id, error)
-        self._plan.router.report()
+        self._plan.router.publish_meta_events()
 
     # Registrations and invocations
 

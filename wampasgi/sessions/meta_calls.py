@@ -14,7 +14,7 @@ from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Publish, Result
 from wampasgi.router.broker import Subscription
-from wampasgi.router.meta_procedures import Outcome
+from wampasgi.router.meta_procedures import MetaResult
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.stored_events import copied
 
@@ -34,10 +34,10 @@ class MetaCaller:
     permit: Permit | None = None
     permit_listening: PermitListening | None = None
 
-    async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Outcome:
+    async def call(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> MetaResult:
         """Call a procedure that the session may call; raises WAMPError.
 
-        ``Router.conclude`` carries out the consequences of the outcome, once the caller has its answer.
+        ``Router.carry_out`` carries out the consequences of the result, once the caller has its answer.
         """
         found = self.plan.router.meta.find(procedure)
         values = found.signature.read(args, kwargs)
@@ -104,7 +104,7 @@ class MetaCalls:
         outcome = await (within(timeout, call) if timeout else call)
         result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
         self._peer.send(result)
-        self._router.conclude(outcome)
+        self._router.carry_out(outcome)
         # Some of them look at all sessions or at all stored events, for one short message.
         self._peer.turn.end()
         await self._peer.uncongested()

@@ -79,12 +79,12 @@ class RoutedCalls:
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, its limit registrations")
         self._deliver(self._dealer.register(self._session.id, message))
-        self._plan.router.report()
+        self._plan.router.publish_meta_events()
 
     def unregister(self, message: Unregister) -> None:
         """Withdraw a procedure of this client's, and answer."""
         self._deliver(self._dealer.unregister(self._session.id, message))
-        self._plan.router.report()
+        self._plan.router.publish_meta_events()
 
     def yield_result(self, message: Yield) -> None:
         """Pass a result on to the caller."""
@@ -102,7 +102,7 @@ class RoutedCalls:
     def continues(self, message: Call) -> bool:
         """Return whether a CALL is a further part of a progressive call; if so, pass it on or discard it."""
         if message.request_id not in self._routed.calls:
-            return self._routed.discards(message)
+            return self._routed.discard_continuation(message)
         self._deliver(self._dealer.call(self._session.id, message, now=0))
         return True
 

@@ -58,7 +58,9 @@ class ServerSession:
         self._published: list[tuple[Subscription, Event]] = []
         router.attach(session.id, session, self)
         #: The subscriptions of the session.
-        self.subscriptions = ServerSubscriptions(session.id, router.broker, changed=router.report)
+        self.subscriptions = ServerSubscriptions(
+            session.id, router.broker, changed=router.publish_meta_events
+        )
         for procedure in router.meta.procedures:
             router.dealer.registrations.add(session.id, procedure, {}, of_realm=True)
 
@@ -148,14 +150,14 @@ class ServerSession:
                     continue
                 self._router.revoke_registration(procedure, match, PROCEDURE_ALREADY_EXISTS)
             registrations.add(self.id, procedure, {"match": match}, of_realm=True)
-        self._router.report()
+        self._router.publish_meta_events()
 
     def withdraw(self, match: Match, procedure: str) -> None:
         """Unregister a procedure of the realm."""
         registration = self._router.dealer.registrations.get(match, procedure)
         assert registration is not None, "it was offered"
         self._router.dealer.registrations.remove(self.id, registration.registration_id)
-        self._router.report()
+        self._router.publish_meta_events()
 
     # As publisher
 
