@@ -767,7 +767,7 @@ def test_raw_message_in_a_session_is_answered_beside_its_requests(session: WAMPS
 
 @pytest.mark.parametrize(
     ("frame", "problem"),
-    [("[1,", "malformed JSON"), (b"[]", "takes text"), ("[99]", "no message type with code 99")],
+    [("[1,", "malformed JSON"), (b"[]", "takes only text"), ("[99]", "no message type with code 99")],
 )
 def test_frame_that_is_no_message_is_sent_as_it_is(
     client: TestClient, frame: str | bytes, problem: str
