@@ -402,17 +402,17 @@ def realm_of_two_applications() -> None:
 @pytest.mark.parametrize(
     ("configure", "text"),
     [
-        (added_twice, "was added to this realm before"),
-        (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is taken by .*handler"),
-        (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is taken by"),
-        (two_regexes_alike, r"regex route 'a\+' .* is taken by"),
-        (registered_twice, r"exact route 'a\.b' .* is taken by .*handler \(.*:\d+\)"),
-        (registered_where_a_route_is, r"exact route 'a\.b' .* is taken by .*handler \(.*:\d+\)"),
-        (two_authorizers, "the realm has .*handler.* already"),
-        (realm_of_two_applications, "belongs to an application already"),
-        (lambda: Application([Realm("r"), Realm("r")]), "a realm 'r' was added before"),
+        (added_twice, "is already part of this realm"),
+        (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is already used by .*handler"),
+        (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is already used by"),
+        (two_regexes_alike, r"regex route 'a\+' .* is already used by"),
+        (registered_twice, r"exact route 'a\.b' .* is already used by .*handler \(.*:\d+\)"),
+        (registered_where_a_route_is, r"exact route 'a\.b' .* is already used by .*handler \(.*:\d+\)"),
+        (two_authorizers, "the realm already has .*handler"),
+        (realm_of_two_applications, "already belongs to an application"),
+        (lambda: Application([Realm("r"), Realm("r")]), "already has a realm 'r'"),
         (lambda: Application().add_realm("r"), "it takes a Realm"),  # type: ignore[arg-type]
-        (lambda: Application(Realm("r")), "takes several realms"),  # type: ignore[arg-type]
+        (lambda: Application(Realm("r")), "takes a list of realms"),  # type: ignore[arg-type]
         (lambda: Application(limits={"subscriptions": 1}), "write limits=Limits"),  # type: ignore[arg-type]
         (lambda: Realm("r", limits=5), "limits=5: write limits=Limits"),  # type: ignore[arg-type]
         (lambda: Application(middleware=[PlainASGI]), "PlainASGI.* must be wrapped"),  # type: ignore[list-item]
@@ -433,8 +433,8 @@ def realm_of_two_applications() -> None:
         (lambda: Realm("r").revoke_subscription("a."), "'a.' is no valid URI for match='exact'"),
         (lambda: Realm("r").clear_retained("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
         (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is no valid URI"),
-        (lambda: Realm("r").procedure("wamp.mine")(handler), "are the router's"),
-        (lambda: Realm("r").procedure("(", match="regex")(handler), "the regular expression is wrong"),
+        (lambda: Realm("r").procedure("wamp.mine")(handler), "are reserved for the router"),
+        (lambda: Realm("r").procedure("(", match="regex")(handler), "invalid regular expression"),
         (lambda: Realm("r").procedure("a")(5), "must be a function"),  # type: ignore[type-var]
         (lambda: Realm("r").add_routes([handler]), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
         (lambda: Realm("r").add_rpc_routes(TopicRouteSet()), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
