@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 from wampasgi.injection.results import unwrap
 from wampasgi.protocol.messages import Call, Cancel, Error, Result
+from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange, answers, error_of
-from wampasgi.testing.outcomes import ExpectationFailed
 
 OnProgress: TypeAlias = Callable[[Any], object]
 CancelMode: TypeAlias = Literal["skip", "kill", "killnowait"]

@@ -17,8 +17,8 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
 from wampasgi.testing.connection import WAMPConnection
+from wampasgi.testing.errors import ExpectationFailed, Timeout
 from wampasgi.testing.handshake import Handshake, OnChallenge
-from wampasgi.testing.outcomes import ExpectationFailed, Timeout
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.socket import Ended, ServedSocket
 from wampasgi.testing.wire import Wire, within

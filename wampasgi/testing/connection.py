@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wampasgi.protocol.messages import Abort, Goodbye, Message
-from wampasgi.testing.outcomes import ExpectationFailed, SessionClosed, parsed
+from wampasgi.testing.errors import ExpectationFailed, SessionClosed, parsed
 from wampasgi.testing.socket import WebSocketClose
 from wampasgi.testing.wire import Wire
 from wampasgi.types import RawMessage

@@ -27,7 +27,7 @@ from wampasgi.protocol.messages import (
     Unsubscribed,
 )
 from wampasgi.testing.connection import ENDING
-from wampasgi.testing.outcomes import SessionAborted, SessionClosed, parsed
+from wampasgi.testing.errors import SessionAborted, SessionClosed, parsed
 from wampasgi.testing.wire import Wire
 from wampasgi.types import RawMessage
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from wampasgi.protocol.challenges import cra_signature, derive_key
 from wampasgi.protocol.messages import Abort, Authenticate, Challenge, Hello, Welcome
-from wampasgi.testing.outcomes import ExpectationFailed, SessionAborted, parsed
+from wampasgi.testing.errors import ExpectationFailed, SessionAborted, parsed
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.wire import Wire
 

@@ -20,8 +20,8 @@ from wampasgi.protocol.messages import (
 )
 from wampasgi.testing.calls import OnProgress, PendingCall
 from wampasgi.testing.connection import ENDING, WAMPConnection
+from wampasgi.testing.errors import SessionAborted, parsed
 from wampasgi.testing.exchange import Exchange
-from wampasgi.testing.outcomes import SessionAborted, parsed
 from wampasgi.testing.registration import Registration
 from wampasgi.testing.subscription import Events
 from wampasgi.testing.wire import Wire

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from wampasgi.configuration.handlers import Event
 from wampasgi.protocol import messages
+from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
-from wampasgi.testing.outcomes import ExpectationFailed
 from wampasgi.types import RawMessage
 
 

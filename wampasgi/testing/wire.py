@@ -16,7 +16,7 @@ from starlette.testclient import WebSocketTestSession
 
 from wampasgi.protocol.messages import Abort, Goodbye
 from wampasgi.serializers import Subprotocol
-from wampasgi.testing.outcomes import ExpectationFailed, SessionClosed, Timeout, what_arrived
+from wampasgi.testing.errors import ExpectationFailed, SessionClosed, Timeout, what_arrived
 from wampasgi.testing.socket import Ended, ServedSocket, Unreadable, WebSocketClose, received
 from wampasgi.types import RawMessage
 
