@@ -282,7 +282,7 @@ async def test_realm_that_is_served_without_an_application_says_what_to_do() -> 
 
     with pytest.raises(ConfigurationError, match=r"realm 'r' .* Application\(\[realm\]\)"):
         await Realm("r")({"type": "websocket"}, unused, unused)
-    with pytest.raises(ConfigurationError, match="test an application"):
+    with pytest.raises(ConfigurationError, match="test the application"):
         TestClient(Realm("r"))
 
 

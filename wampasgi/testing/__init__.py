@@ -1,4 +1,4 @@
-"""A test client for pytest and the like: HTTP as Starlette's TestClient, and WAMP."""
+"""A synchronous test client that adds WAMP to Starlette's TestClient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an expectation of a test ends when it does not come true."""
+"""The exceptions of the test client, and the messages that they quote."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from wampasgi.protocol.messages import MESSAGE_NAMES, Abort, Message
 from wampasgi.protocol.parsing import parse
 from wampasgi.types import RawMessage
 
-#: How much of what arrived is shown.
-_SHOWN_MESSAGES = 20
-_SHOWN_LENGTH = 200
+#: At most this many messages, and this many characters of each, are quoted.
+_MAX_QUOTED_MESSAGES = 20
+_MAX_QUOTED_LENGTH = 200
 
 
 class ExpectationFailed(AssertionError):
-    """Something else came than the test awaited; the text says what."""
+    """The server did something else than the test expected."""
 
 
 class Timeout(ExpectationFailed):
-    """What the test awaited did not come in time; the text says what it was and what came meanwhile."""
+    """A wait of the test timed out.
+
+    The text names what the test waited for, and quotes the messages that it has not taken.
+    """
 
 
 class SessionAborted(WAMPError):
-    """The server answered with ABORT, or sent it while something else was awaited.
+    """The server sent ABORT, as an answer or while the test waited for something else.
 
-    ``uri`` is the reason, ``details`` is ABORT.Details whole, and ``message`` is its text, None without one.
+    ``uri`` is the reason, ``details`` is ABORT.Details, and ``message`` is the text in them, or None.
     """
 
     def __init__(self, uri: str, /, *args: Any, details: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -36,7 +39,7 @@ class SessionAborted(WAMPError):
 
     @classmethod
     def of(cls, abort: Abort) -> SessionAborted:
-        """The exception for an ABORT."""
+        """Return the exception for an ABORT."""
         error = cls(abort.reason, *(abort.args or ()), details=abort.details)
         error.kwargs = abort.kwargs or {}
         return error
@@ -47,10 +50,10 @@ class SessionAborted(WAMPError):
 
 
 class SessionClosed(ConnectionClosed):
-    """The session is over, so what the test awaited cannot come any more.
+    """The session is over, so the message that the test waited for cannot arrive any more.
 
-    ``reason`` is that of GOODBYE; where the WebSocket was closed without one, ``reason`` is the close reason
-    and ``code`` the close code.
+    ``reason`` is the reason of GOODBYE. If the WebSocket was closed without GOODBYE, ``reason`` is the close
+    reason, and ``code`` is the close code.
     """
 
     def __init__(self, reason: str, text: str, *, code: int | None = None, by_client: bool = False) -> None:
@@ -59,29 +62,29 @@ class SessionClosed(ConnectionClosed):
         self.code = code
 
 
-def parsed(raw: RawMessage) -> Message:
-    """The message that the server sent; raises ExpectationFailed for one that WAMP does not allow."""
+def parse_message(raw: RawMessage) -> Message:
+    """Parse a message from the server. Raises ExpectationFailed if it is invalid."""
     try:
         return parse(raw)
     except RemoteProtocolError as error:
         raise ExpectationFailed(
-            f"the server sent an invalid message, {shown(raw)}: {error.message}"
+            f"the server sent an invalid message, {format_message(raw)}: {error.message}"
         ) from None
 
 
-def shown(raw: RawMessage) -> str:
-    """One message for a reader: its name, then the list as it came."""
+def format_message(raw: RawMessage) -> str:
+    """Return the name of a message and its list, truncated."""
     name = MESSAGE_NAMES.get(raw[0], "message")
     text = repr(raw)
-    return f"{name} {text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + ' ...'}"
+    return f"{name} {text if len(text) <= _MAX_QUOTED_LENGTH else text[:_MAX_QUOTED_LENGTH] + ' ...'}"
 
 
-def what_arrived(messages: Sequence[RawMessage], also: Iterable[str] = ()) -> str:
-    """Tell what the server sent that nothing has taken yet."""
-    lines = [shown(raw) for raw in messages[:_SHOWN_MESSAGES]]
-    if len(messages) > _SHOWN_MESSAGES:
-        lines.append(f"and {len(messages) - _SHOWN_MESSAGES} more")
+def describe_arrived(messages: Sequence[RawMessage], also: Iterable[str] = ()) -> str:
+    """Return a list of the messages that have arrived and nothing has taken, and of the lines in ``also``."""
+    lines = [format_message(raw) for raw in messages[:_MAX_QUOTED_MESSAGES]]
+    if len(messages) > _MAX_QUOTED_MESSAGES:
+        lines.append(f"and {len(messages) - _MAX_QUOTED_MESSAGES} more")
     lines.extend(also)
     if not lines:
-        return "nothing arrived meanwhile"
+        return "nothing else arrived"
     return "\n  ".join(("not taken so far:", *lines))
