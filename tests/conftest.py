@@ -9,26 +9,26 @@ from hypothesis import settings
 
 from wampasgi.logs import FLOOD_FILTER
 
-# An example that takes longer than most says something of the machine, not of the code.
+# No deadline: the duration of an example depends on the load of the machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# Module scope is that of the fixture it replaces, so that async fixtures of a module can ask for it.
+# Module scope, like the fixture of anyio that it replaces, so that async fixtures of a module can use it.
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """The event loop that a test marked ``anyio`` runs on: each test runs on both."""
+    """Run each test that is marked ``anyio`` on asyncio and on trio."""
     backend: str = request.param
     return backend
 
 
 @pytest.fixture(autouse=True)
 def fresh_flood_filter() -> None:
-    """What other tests have logged leaves nothing out here."""
+    """Reset the filter, so that the log messages of other tests do not suppress those of this test."""
     FLOOD_FILTER.forget()
 
 
-#: What is logged where wampasgi itself, or what stands around a realm, has failed.
+#: The log messages for unexpected exceptions in wampasgi itself or in middleware.
 _FAILURES = (
     "a session from %s could not be served",
     "%r is aborted: a message could not be handled",
@@ -47,9 +47,9 @@ class _Failures(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def no_failure_is_only_logged(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A client may get just what a test expects though an exception has ended its session: that fails here.
+    """Fail a test if an unexpected exception was logged, even if its clients got the expected messages.
 
-    Tests that make something fail are marked ``logs_failure``.
+    Tests that cause such an exception on purpose are marked ``logs_failure``.
     """
     failures, logger = _Failures(), logging.getLogger("wampasgi.session")
     logger.addHandler(failures)

@@ -1,4 +1,4 @@
-"""The application as an ASGI app: HTTP, lifespan, event loops and shutdown."""
+"""Tests of the application as an ASGI app: HTTP, lifespan, event loops and shutdown."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def lifespan_of(app: ASGIApp) -> AsyncIterator[tuple[ASGIEvent, dict[str, Any]]]:
-    """Run the app's lifespan around the block; gives the answer to startup and the state."""
+    """Run the app's lifespan around the block. Yield the answer to the startup event, and the state."""
     to_app, app_receives = anyio.create_memory_object_stream[ASGIEvent](10)
     app_sends, from_app = anyio.create_memory_object_stream[ASGIEvent](10)
     state: dict[str, Any] = {}
 
     async def run() -> None:
-        # A server logs what comes after lifespan.startup.failed; the answer is what tells it.
+        # The app raises the error after lifespan.startup.failed. The answer already contains it.
         with suppress(ConfigurationError):
             await app({"type": "lifespan", "state": state}, app_receives.receive, app_sends.send)
 
@@ -50,7 +50,7 @@ async def lifespan_of(app: ASGIApp) -> AsyncIterator[tuple[ASGIEvent, dict[str, 
                 assert (await from_app.receive())["type"] == "lifespan.shutdown.complete"
 
 
-async def test_http_request_is_answered_426_with_an_explanation() -> None:
+async def test_http_request_is_answered_with_426_and_an_explanation() -> None:
     sent: list[ASGIEvent] = []
 
     async def send(event: ASGIEvent) -> None:
@@ -66,7 +66,7 @@ async def test_http_request_is_answered_426_with_an_explanation() -> None:
     assert b"wamp.2.json" in sent[1]["body"]
 
 
-async def test_unknown_scope_type_is_refused_in_words() -> None:
+async def test_unknown_scope_type_raises() -> None:
     async def never() -> ASGIEvent:
         raise AssertionError
 
@@ -74,7 +74,7 @@ async def test_unknown_scope_type_is_refused_in_words() -> None:
         await Application()({"type": "rawsocket"}, never, never)  # type: ignore[arg-type]
 
 
-async def test_lifespan_runs_the_users_context_and_closes_sessions_inside_it() -> None:
+async def test_sessions_end_inside_the_lifespan_of_the_user() -> None:
     events: list[str] = []
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ async def test_lifespan_runs_the_users_context_and_closes_sessions_inside_it() -
     assert events == ["begin", "session ended", "end"]
 
 
-async def test_shutdown_says_goodbye_to_open_sessions() -> None:
+async def test_shutdown_sends_goodbye_to_open_sessions() -> None:
     app = Application()
 
     async with connect(app) as websocket, anyio.create_task_group() as tasks:
@@ -127,7 +127,7 @@ async def test_shutdown_says_goodbye_to_open_sessions() -> None:
             tasks.start_soon(answer_goodbye)
 
 
-async def test_parent_may_run_the_lifespan_of_a_mounted_application() -> None:
+async def test_parent_can_run_the_lifespan_of_a_mounted_application() -> None:
     app = Application()
 
     async with connect(app) as websocket, anyio.create_task_group() as tasks:
@@ -141,7 +141,7 @@ async def test_parent_may_run_the_lifespan_of_a_mounted_application() -> None:
             tasks.start_soon(answer_goodbye)
 
 
-async def test_default_arg_may_be_set_in_the_users_lifespan() -> None:
+async def test_default_arg_can_be_set_in_the_lifespan_of_the_user() -> None:
     class Pool:
         pass
 
@@ -174,7 +174,7 @@ async def test_startup_fails_for_a_handler_that_cannot_be_called() -> None:
         assert "unknown" in answer["message"]
 
 
-async def test_application_works_where_no_lifespan_is_run() -> None:
+async def test_application_works_without_a_lifespan() -> None:
     app = Application()
 
     async with connect(app) as websocket:
@@ -197,7 +197,7 @@ async def test_application_pinned_to_another_library_fails_at_startup(anyio_back
 
 
 @pytest.mark.parametrize("as_instance", [False, True])
-async def test_calls_run_with_every_support_of_the_running_library(
+async def test_calls_work_with_each_support_for_the_running_library(
     as_instance: bool, anyio_backend: str
 ) -> None:
     native = AsyncioAsyncSupport if anyio_backend == "asyncio" else TrioAsyncSupport
@@ -252,7 +252,7 @@ async def test_app_and_realm_are_injected() -> None:
     assert seen == [application, realm, realm]
 
 
-async def test_connection_shows_what_a_starlette_developer_expects() -> None:
+async def test_connection_has_the_attributes_of_a_starlette_connection() -> None:
     app = Application()
     seen: dict[str, Any] = {}
 

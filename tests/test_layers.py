@@ -1,7 +1,7 @@
-"""Imports point downwards: each package may import the packages that stand before it in ``LAYERS``.
+"""Tests of the import order: each package may import only packages that come before it in ``LAYERS``.
 
-Every import counts: those inside functions and those for type checkers alone, too. Within a package,
-modules form no circle.
+This includes imports inside functions and imports for type checkers. Modules must not import each other in a
+circle, even within one package.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-Sources = Mapping[str, str]  # the path below wampasgi/, and the text
+Sources = Mapping[str, str]  # the text of each file, by its path below wampasgi/
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Packages of one height, which do not import each other, and the packages of others they may import."""
+    """Packages that must not import each other, and the third-party packages that they may import."""
 
     packages: frozenset[str]
     third_party: frozenset[str]
@@ -38,11 +38,11 @@ def names(text: str) -> frozenset[str]:
 NOTHING: frozenset[str] = frozenset()
 ASYNC_STACK = names("anyio pydantic pydantic_core starlette")
 
-# From the bottom up: modules at the top level of the package, and packages.
+# From the bottom up: packages, and modules at the top level of wampasgi.
 LAYERS = (
     Layer(names("_version errors types"), NOTHING, synchronous=True),
     Layer(names("limits"), NOTHING, synchronous=True),
-    # It writes the log.
+    # Not synchronous, because a synchronous layer must not import logging.
     Layer(names("logs"), NOTHING),
     Layer(names("metrics"), NOTHING, synchronous=True),
     Layer(names("protocol"), NOTHING, synchronous=True),
@@ -61,14 +61,14 @@ LAYERS = (
     Layer(names("__init__"), NOTHING),
 )
 
-# Beyond what the layer may import, for the modules that are about just these packages.
+# Third-party packages that only some modules of a layer may import.
 EXTRA_THIRD_PARTY = {
-    # Imported when a method needs them: users without these methods need not install them.
+    # Optional: they are imported when an authentication method needs them.
     "protocol.challenges": names("argon2 nacl"),
     "testing": names("httpx2"),
 }
 
-# Packages of ours that these do without, although their layer is lower.
+# Modules in lower layers that these packages and modules must not import.
 NEVER = {
     "adapters": names("protocol serializers limits logs metrics"),
     "router": names("adapters injection serializers"),
@@ -79,7 +79,7 @@ NEVER = {
     "testing": names("router sessions"),
 }
 
-# Synchronous layers do no I/O, read no clock and write no log.
+# Synchronous layers must not do I/O, read a clock or write a log.
 IO_MODULES = names(
     "asyncio concurrent http logging multiprocessing os select selectors signal socket ssl subprocess"
     " threading urllib"
@@ -89,7 +89,7 @@ CLOCKS = names("datetime sched time")
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported module: ``target`` is dotted and absolute, ``name`` what is taken from it, if anything."""
+    """An import: the absolute name of the module, and the name imported from it, if there is one."""
 
     target: str
     name: str | None
@@ -97,13 +97,16 @@ class Import:
 
 
 def module_of(path: str) -> str:
-    """``router/broker.py`` is ``router.broker``, ``router/__init__.py`` is ``router``."""
+    """Return the module of a path, such as ``router.broker`` for ``router/broker.py``.
+
+    The module of ``router/__init__.py`` is ``router``.
+    """
     dotted = ".".join(PurePosixPath(path).with_suffix("").parts)
     return dotted.removesuffix(".__init__")
 
 
 def lookup(module: str, groups: frozenset[str]) -> str | None:
-    """The narrowest of ``groups`` that holds ``module``."""
+    """Return the innermost of ``groups`` that contains ``module``, if there is one."""
     parts = module.split(".")
     candidates = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((candidate for candidate in candidates if candidate in groups), None)
@@ -128,9 +131,9 @@ def imports_of(path: str, tree: ast.Module) -> Iterator[Import]:
 
 
 def own_module(imported: Import, known: frozenset[str]) -> str | None:
-    """Which of our modules an import reaches, None for one of others'.
+    """Return the module of wampasgi that an import refers to, or None for other packages.
 
-    ``from wampasgi import errors`` reaches ``errors``, ``from wampasgi import Realm`` the public names.
+    ``from wampasgi import errors`` refers to ``errors``, and ``from wampasgi import Realm`` to ``__init__``.
     """
     if imported.target.split(".")[0] != PACKAGE:
         return None
@@ -140,49 +143,49 @@ def own_module(imported: Import, known: frozenset[str]) -> str | None:
     return lookup(inner, known) or outer
 
 
-def wrong_arrow(module: str, target: str) -> str | None:
-    """Why ``module`` must not import ``target``, both ours."""
+def internal_problem(module: str, target: str) -> str | None:
+    """Return the reason why ``module`` must not import ``target``, a module of wampasgi, or None."""
     height, target_height = height_of(module), height_of(target)
     if height is None or target_height is None:
-        return None  # reported once, as a module without a layer
+        return None  # modules_without_layer reports it
     package, target_package = module.split(".")[0], target.split(".")[0]
     if package != target_package and target_height >= height:
         return f"{target_package} is above {package}"
     for group, forbidden in NEVER.items():
         if lookup(module, frozenset({group})) and lookup(target, forbidden):
-            return f"{group} keeps clear of it"
+            return f"{group} must not import it"
     return None
 
 
-def wrong_package(module: str, package: str) -> str | None:
-    """Why ``module`` must not import ``package``, which is not ours."""
+def external_problem(module: str, package: str) -> str | None:
+    """Return the reason why ``module`` must not import ``package``, which is not wampasgi, or None."""
     height = height_of(module)
     if height is None:
         return None
     layer, own = LAYERS[height], module.split(".")[0]
     if package in sys.stdlib_module_names:
         if layer.synchronous and package in IO_MODULES:
-            return f"{own} does no I/O and writes no log"
+            return f"{own} must not do I/O or write a log"
         if layer.synchronous and package in CLOCKS:
-            return f"{own} is told the time"
+            return f"{own} must not read a clock: pass in the time"
         return None
     extra = lookup(module, frozenset(EXTRA_THIRD_PARTY))
     allowed = layer.third_party | (EXTRA_THIRD_PARTY[extra] if extra else frozenset())
-    return None if package in allowed else f"{own} imports {', '.join(sorted(allowed)) or 'no package'}"
+    return None if package in allowed else f"{own} may import {', '.join(sorted(allowed)) or 'no package'}"
 
 
 def circles(sources: Sources) -> list[str]:
-    """Every set of modules that import each other, annotations included."""
+    """Return all sets of modules that import each other in a circle."""
     known = frozenset(module_of(path) for path in sources)
-    arrows: dict[str, set[str]] = {module: set() for module in known}
+    dependencies: dict[str, set[str]] = {module: set() for module in known}
     for path, text in sources.items():
         module = module_of(path)
         for imported in imports_of(path, ast.parse(text)):
             target = own_module(imported, known)
-            # A package's own modules may ask it for each other by name: `from . import base`.
+            # Modules of a package may import each other with `from . import base`.
             if target is not None and target in known and not module.startswith(f"{target}."):
-                arrows[module].add(target)
-    reached = {module: _reached_from(module, arrows) for module in known}
+                dependencies[module].add(target)
+    reached = {module: _reachable_from(module, dependencies) for module in known}
     found = {
         frozenset(other for other in reached[module] if module in reached[other])
         for module in known
@@ -191,18 +194,18 @@ def circles(sources: Sources) -> list[str]:
     return sorted(" <-> ".join(sorted(circle)) for circle in found)
 
 
-def _reached_from(module: str, arrows: Mapping[str, set[str]]) -> set[str]:
+def _reachable_from(module: str, dependencies: Mapping[str, set[str]]) -> set[str]:
     reached: set[str] = set()
     waiting = [module]
     while waiting:
-        for target in arrows[waiting.pop()] - reached:
+        for target in dependencies[waiting.pop()] - reached:
             reached.add(target)
             waiting.append(target)
     return reached
 
 
-def wrong_imports(sources: Sources) -> list[str]:
-    """Every import that the layers forbid, as ``path:line: what, and why``."""
+def forbidden_imports(sources: Sources) -> list[str]:
+    """Return all imports that the layers forbid, as ``path:line: imports module: reason``."""
     known = frozenset(module_of(path) for path in sources)
     problems = []
     for path, text in sources.items():
@@ -210,69 +213,72 @@ def wrong_imports(sources: Sources) -> list[str]:
         for imported in imports_of(path, ast.parse(text)):
             target = own_module(imported, known)
             if target is None:
-                reason = wrong_package(module, imported.target.split(".")[0])
+                reason = external_problem(module, imported.target.split(".")[0])
             else:
-                reason = wrong_arrow(module, target) or private_name(module, imported)
+                reason = internal_problem(module, target) or private_name_problem(module, imported)
             if reason is not None:
                 shown = imported.target if imported.name is None else f"{imported.target}.{imported.name}"
                 problems.append(f"{path}:{imported.line}: imports {shown}: {reason}")
     return problems
 
 
-#: What users, and so the edges, get public names from.
+#: Packages that use wampasgi like a user of it, so they must not use private names.
 _EDGES = names("mounting testing")
 
 
-def private_name(module: str, imported: Import) -> str | None:
-    """Why an edge must not take this name: those of a leading underscore are not for it."""
+def private_name_problem(module: str, imported: Import) -> str | None:
+    """Return the reason why an edge must not import this name, or None."""
     name = imported.name or ""
     private = name.startswith("_") and not name.startswith("__")
     own = module.split(".")[0]
     if private and own in _EDGES and not imported.target.startswith(f"{PACKAGE}.{own}"):
-        return "edges use public names"
+        return "edges must use public names"
     return None
 
 
 def modules_without_layer(sources: Sources) -> list[str]:
     return [
-        f"{path}: say where {module_of(path)} stands, in LAYERS of tests/test_layers.py"
+        f"{path}: add {module_of(path)} to LAYERS in tests/test_layers.py"
         for path in sources
         if height_of(module_of(path)) is None
     ]
 
 
 def async_code(sources: Sources) -> list[str]:
-    """Every line of async code in the synchronous layers."""
-    waiting = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+    """Return all lines of async code in the synchronous layers."""
+    async_nodes = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
     problems = []
     for path, text in sources.items():
         module = module_of(path)
         height = height_of(module)
         if height is not None and LAYERS[height].synchronous:
             nodes = ast.walk(ast.parse(text))
-            lines = [node.lineno for node in nodes if isinstance(node, waiting)]
+            lines = [node.lineno for node in nodes if isinstance(node, async_nodes)]
             problems += [f"{path}:{line}: async code in {module.split('.')[0]}" for line in lines]
     return problems
 
 
 def oversized(sources: Sources) -> list[str]:
-    """Files and functions that are longer than one can keep in one's head."""
+    """Return all files and functions that are too long."""
     problems = []
     for path, text in sources.items():
         if (lines := len(text.splitlines())) > MAX_FILE_LINES:
-            problems.append(f"{path}: {lines} lines, more than {MAX_FILE_LINES}: look for a seam")
+            problems.append(f"{path}: {lines} lines, more than {MAX_FILE_LINES}: split it")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
-                    problems.append(f"{path}:{node.lineno}: {node.name} has {lines} lines: look for a seam")
+                    problems.append(
+                        f"{path}:{node.lineno}: {node.name} has {lines} lines,"
+                        f" more than {MAX_FUNCTION_LINES}: split it"
+                    )
     return problems
 
 
 @pytest.fixture(scope="module")
 def package() -> Sources:
     paths = sorted(ROOT.rglob("*.py"))
-    assert paths, f"no modules below {ROOT}"
+    assert paths, f"there are no modules below {ROOT}"
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
@@ -282,11 +288,11 @@ def test_every_module_has_a_layer(package: Sources) -> None:
 
 
 def test_imports_point_downwards(package: Sources) -> None:
-    problems = wrong_imports(package)
+    problems = forbidden_imports(package)
     assert not problems, "\n".join(problems)
 
 
-def test_no_modules_import_each_other(package: Sources) -> None:
+def test_imports_form_no_circles(package: Sources) -> None:
     problems = circles(package)
     assert not problems, "\n".join(problems)
 
@@ -301,7 +307,7 @@ def test_files_and_functions_stay_short(package: Sources) -> None:
     assert not problems, "\n".join(problems)
 
 
-# The layout that the examples below import from.
+# The modules that the examples below import.
 TREE = {
     "__init__.py": "",
     "errors.py": "",
@@ -341,23 +347,23 @@ TREE = {
         ("peers/session.py", "from wampasgi import Realm", "__init__ is above peers"),
         ("peers/session.py", "import wampasgi", "__init__ is above peers"),
         ("router/broker.py", "from ..peers.session import Session", "peers is above router"),
-        ("router/broker.py", "from .dealer import Dealer", "router.broker keeps clear of it"),
-        ("router/broker.py", "from . import dealer", "router.broker keeps clear of it"),
-        ("router/broker.py", "from wampasgi.serializers.json import JSON", "router keeps clear of it"),
-        ("router/broker.py", "from orjson import dumps", "router imports no package"),
-        ("router/broker.py", "import anyio.abc", "router imports no package"),
-        ("router/broker.py", "import asyncio", "router does no I/O"),
-        ("router/broker.py", "from time import monotonic", "router is told the time"),
-        ("protocol/messages.py", "import orjson", "protocol imports no package"),
+        ("router/broker.py", "from .dealer import Dealer", "router.broker must not import it"),
+        ("router/broker.py", "from . import dealer", "router.broker must not import it"),
+        ("router/broker.py", "from wampasgi.serializers.json import JSON", "router must not import it"),
+        ("router/broker.py", "from orjson import dumps", "router may import no package"),
+        ("router/broker.py", "import anyio.abc", "router may import no package"),
+        ("router/broker.py", "import asyncio", "router must not do I/O"),
+        ("router/broker.py", "from time import monotonic", "router must not read a clock"),
+        ("protocol/messages.py", "import orjson", "protocol may import no package"),
         ("protocol/messages.py", "from wampasgi import serializers", "serializers is above protocol"),
         ("adapters/trio.py", "from wampasgi.injection import plan", "injection is above adapters"),
-        ("injection/plan.py", "import requests", "injection imports anyio, pydantic"),
+        ("injection/plan.py", "import requests", "injection may import anyio, pydantic"),
         ("realm.py", "from wampasgi.testing import TestClient", "testing is above realm"),
-        ("testing.py", "from wampasgi.peers.session import _secret", "edges use public names"),
+        ("testing.py", "from wampasgi.peers.session import _secret", "edges must use public names"),
     ],
 )
-def test_checker_finds_a_wrong_import(path: str, text: str, reason: str) -> None:
-    problems = wrong_imports({**TREE, path: text})
+def test_checker_finds_a_forbidden_import(path: str, text: str, reason: str) -> None:
+    problems = forbidden_imports({**TREE, path: text})
 
     assert len(problems) == 1
     assert problems[0].startswith(f"{path}:{len(text.splitlines())}: imports ")
@@ -378,11 +384,11 @@ def test_checker_finds_a_wrong_import(path: str, text: str, reason: str) -> None
         ("auth/ticket.py", "from wampasgi.peers.session import Session\nfrom .base import _step"),
     ],
 )
-def test_checker_lets_a_right_import_pass(path: str, text: str) -> None:
-    assert wrong_imports({**TREE, path: text}) == []
+def test_checker_accepts_an_allowed_import(path: str, text: str) -> None:
+    assert forbidden_imports({**TREE, path: text}) == []
 
 
-def test_checker_finds_a_circle_that_only_annotations_close() -> None:
+def test_checker_finds_a_circle_of_annotations() -> None:
     sources = {
         "peers/session.py": "from wampasgi.peers.peer import Peer",
         "peers/peer.py": "from wampasgi.peers.turn import Turn",
@@ -393,12 +399,10 @@ def test_checker_finds_a_circle_that_only_annotations_close() -> None:
     assert circles(sources) == ["peers.peer <-> peers.session <-> peers.turn"]
 
 
-def test_checker_asks_for_the_layer_of_a_new_module() -> None:
+def test_checker_finds_a_module_without_a_layer() -> None:
     problems = modules_without_layer({**TREE, "explosives/fuse.py": ""})
 
-    assert problems == [
-        "explosives/fuse.py: say where explosives.fuse stands, in LAYERS of tests/test_layers.py"
-    ]
+    assert problems == ["explosives/fuse.py: add explosives.fuse to LAYERS in tests/test_layers.py"]
 
 
 def test_checker_finds_async_code_in_a_synchronous_layer() -> None:
@@ -413,7 +417,7 @@ def test_checker_finds_async_code_in_a_synchronous_layer() -> None:
     ]
 
 
-def test_checker_measures_files_and_functions() -> None:
+def test_checker_finds_long_files_and_functions() -> None:
     body = "    pass\n"
     sources = {
         "protocol/messages.py": "\n" * MAX_FILE_LINES,

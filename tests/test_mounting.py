@@ -34,7 +34,7 @@ Parent = Callable[[list[BaseRoute]], ASGIApp]
 
 @pytest.fixture(params=["asyncio", "trio"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """The event loop that the parent is served on."""
+    """The asynchronous library that the parent runs on."""
     chosen: Backend = request.param
     return chosen
 
@@ -75,7 +75,7 @@ def wamp() -> Application:
 def connected(
     client: TestClient, path: str, headers: dict[str, str] | None = None
 ) -> Iterator[WebSocketTestSession]:
-    """A WebSocket on which a session has joined the default realm."""
+    """Open a WebSocket and a session in the default realm on it."""
     with client.websocket_connect(
         path, subprotocols=["wamp.2.json"], headers=dict(headers or {})
     ) as websocket:
@@ -91,7 +91,7 @@ def request(websocket: WebSocketTestSession, *message: Any) -> list[Any]:
 
 
 def call(websocket: WebSocketTestSession, procedure: str, *args: Any) -> Any:
-    """Call a procedure with one positional result."""
+    """Call a procedure and return its single positional result."""
     answer = request(websocket, 48, 1, {}, procedure, args)
     assert answer[0] == 50, f"expected RESULT, got {answer}"
     return answer[3][0]
@@ -124,14 +124,14 @@ def fastapi(routes: list[BaseRoute]) -> ASGIApp:
 def test_sessions_are_served_on_a_route(
     parent: Parent, route: Callable[[ASGIApp], BaseRoute], path: str, wamp: Application, backend: Backend
 ) -> None:
-    # The client isn't entered, so no lifespan runs at all.
+    # The client is not entered, so it runs no lifespan.
     client = TestClient(parent([route(wamp)]), backend=backend)
 
     with connected(client, path) as websocket:
         assert call(websocket, "math.add", 2, 3) == 5
 
 
-def test_sessions_are_served_where_fastapi_mounts_the_application(wamp: Application) -> None:
+def test_sessions_are_served_below_a_fastapi_mount(wamp: Application) -> None:
     api = FastAPI()
     api.mount("/wamp", wamp)
 
@@ -140,7 +140,7 @@ def test_sessions_are_served_where_fastapi_mounts_the_application(wamp: Applicat
 
 
 @pytest.mark.parametrize(("route", "path"), [(wamp_route, "/ws"), (mount, "/ws/")])
-def test_http_request_to_the_route_is_told_to_upgrade(
+def test_http_request_to_the_route_is_answered_with_426(
     route: Callable[[ASGIApp], BaseRoute], path: str, wamp: Application
 ) -> None:
     response = TestClient(Starlette(routes=[route(wamp)])).get(path)
@@ -151,14 +151,14 @@ def test_http_request_to_the_route_is_told_to_upgrade(
 
 
 @pytest.mark.parametrize("path", ["/", "/ws/", "/wsx", "/ws/deeper"])
-def test_wamp_route_matches_its_path_alone(path: str, wamp: Application) -> None:
+def test_wamp_route_matches_only_its_path(path: str, wamp: Application) -> None:
     client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)]))
 
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(path, subprotocols=["wamp.2.json"]):
         pytest.fail("the WebSocket was accepted")
 
 
-def test_lifespan_of_the_parent_is_all_that_runs(backend: Backend) -> None:
+def test_only_the_lifespan_of_the_parent_runs(backend: Backend) -> None:
     ran = []
 
     def lifespan(name: str) -> Callable[[Any], Any]:
@@ -179,9 +179,7 @@ def test_lifespan_of_the_parent_is_all_that_runs(backend: Backend) -> None:
     assert ran == ["parent begins", "session", "parent ends"]
 
 
-def test_lifespan_of_the_application_runs_where_it_is_served_itself(
-    wamp: Application, backend: Backend
-) -> None:
+def test_lifespan_of_the_application_runs_if_it_is_not_mounted(wamp: Application, backend: Backend) -> None:
     ran = []
 
     @asynccontextmanager
@@ -201,7 +199,7 @@ def test_lifespan_of_the_application_runs_where_it_is_served_itself(
     assert ran == ["begins", "ends"]
 
 
-def test_state_of_the_parents_lifespan_reaches_procedures(wamp: Application) -> None:
+def test_procedures_get_the_state_of_the_lifespan_of_the_parent(wamp: Application) -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         yield {"color": "green"}
@@ -212,7 +210,7 @@ def test_state_of_the_parents_lifespan_reaches_procedures(wamp: Application) -> 
         assert call(websocket, "state", "color") == "green"
 
 
-def test_configuration_error_of_a_mounted_application_shows_at_the_first_connection() -> None:
+def test_configuration_error_of_a_mounted_application_raises_at_the_first_connection() -> None:
     app = Application()
 
     @app.topic("news")
@@ -257,7 +255,7 @@ def test_http_handler_of_fastapi_calls_and_publishes(wamp: Application) -> None:
         assert websocket.receive_json()[4] == [7]
 
 
-def test_data_of_the_session_middleware_reaches_procedures(wamp: Application) -> None:
+def test_procedures_get_the_data_of_the_session_middleware(wamp: Application) -> None:
     async def put(request: Request) -> Response:
         request.session["item"] = "bolts"
         return PlainTextResponse("done")
@@ -294,21 +292,21 @@ def behind_authentication(wamp: Application) -> TestClient:
     [({"x-token": "open sesame"}, ["joe", ["authenticated", "staff"]]), ({}, ["", []])],
     ids=["token", "no token"],
 )
-def test_user_of_the_authentication_middleware_reaches_procedures(
+def test_procedures_get_the_user_of_the_authentication_middleware(
     headers: dict[str, str], who: list[Any], behind_authentication: TestClient
 ) -> None:
     with connected(behind_authentication, "/ws", headers) as websocket:
         assert request(websocket, 48, 1, {}, "whoami")[3] == who
 
 
-def test_authentication_middleware_turns_a_websocket_away(behind_authentication: TestClient) -> None:
+def test_authentication_middleware_refuses_a_websocket(behind_authentication: TestClient) -> None:
     headers = {"x-token": "knock knock"}
 
     with pytest.raises(WebSocketDisconnect), connected(behind_authentication, "/ws", headers):
         pytest.fail("the WebSocket was accepted")
 
 
-def test_trusted_host_middleware_stands_in_front(wamp: Application) -> None:
+def test_trusted_host_middleware_refuses_websockets_of_other_hosts(wamp: Application) -> None:
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=["testserver"])]
     client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
 
@@ -318,7 +316,7 @@ def test_trusted_host_middleware_stands_in_front(wamp: Application) -> None:
         pytest.fail("the WebSocket was accepted")
 
 
-def test_cors_middleware_stands_in_front(wamp: Application) -> None:
+def test_cors_middleware_allows_sessions(wamp: Application) -> None:
     middleware = [Middleware(CORSMiddleware, allow_origins=["https://shop.example"])]
     client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
     origin = {"origin": "https://shop.example"}
@@ -329,7 +327,7 @@ def test_cors_middleware_stands_in_front(wamp: Application) -> None:
 
 
 class Seal:
-    """Middleware that leaves its name in the scope's state, and in a list with the type of the scope."""
+    """Middleware that stores its name in the scope's state, and logs its name and the scope type."""
 
     def __init__(self, app: ASGIApp, name: str, seen: list[tuple[str, str]]) -> None:
         self.app = app
@@ -343,7 +341,7 @@ class Seal:
         await self.app(scope, receive, send)
 
 
-def test_middleware_of_the_application_is_around_all_of_it_outermost_first(backend: Backend) -> None:
+def test_middleware_of_the_application_wraps_all_scopes_outermost_first(backend: Backend) -> None:
     seen: list[tuple[str, str]] = []
     app = Application(
         middleware=[Middleware(Seal, name="outer", seen=seen), Middleware(Seal, name="inner", seen=seen)]
@@ -363,7 +361,7 @@ def test_middleware_of_the_application_is_around_all_of_it_outermost_first(backe
 
 
 @pytest.mark.parametrize("root_path", ["", "/proxied"])
-def test_mounted_application_knows_its_root_path(root_path: str, wamp: Application) -> None:
+def test_mounted_application_has_its_root_path(root_path: str, wamp: Application) -> None:
     client = TestClient(Starlette(routes=[Mount("/api", routes=[Mount("/wamp", wamp)])]), root_path=root_path)
 
     with connected(client, f"{root_path}/api/wamp/ws?color=green") as websocket:
@@ -381,7 +379,7 @@ def test_wamp_route_is_found_below_a_mount_and_a_root_path(root_path: str, wamp:
         assert call(websocket, "math.add", 2) == 2
 
 
-def test_wamp_route_has_a_url_by_its_name(wamp: Application) -> None:
+def test_wamp_route_has_a_url_for_its_name(wamp: Application) -> None:
     route = WAMPRoute("/ws", wamp, name="wamp")
     parent = Starlette(routes=[route, Mount("/api", routes=[route], name="api")])
 
@@ -392,20 +390,20 @@ def test_wamp_route_has_a_url_by_its_name(wamp: Application) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "other"])
-def test_wamp_route_has_no_url_by_another_name(name: str | None, wamp: Application) -> None:
+def test_wamp_route_has_no_url_for_another_name(name: str | None, wamp: Application) -> None:
     parent = Starlette(routes=[WAMPRoute("/ws", wamp, name=name)])
 
     with pytest.raises(NoMatchFound):
         parent.url_path_for("wamp")
 
 
-def test_wamp_route_takes_no_path_params(wamp: Application) -> None:
+def test_wamp_route_has_no_path_params(wamp: Application) -> None:
     parent = Starlette(routes=[WAMPRoute("/ws", wamp, name="wamp")])
 
     with pytest.raises(NoMatchFound):
         parent.url_path_for("wamp", room="1")
 
 
-def test_wamp_route_whose_path_lacks_the_slash_is_refused(wamp: Application) -> None:
+def test_wamp_route_path_must_begin_with_a_slash(wamp: Application) -> None:
     with pytest.raises(ConfigurationError, match="'ws' must begin with '/'"):
         WAMPRoute("ws", wamp)

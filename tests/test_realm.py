@@ -1,4 +1,4 @@
-"""Realms: the inner ASGI contract, middleware, and configuration that cannot be."""
+"""Tests of realms: their ASGI interface, their middleware, and invalid configurations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 
 class MessageLog:
-    """Keeps every message of a realm, both ways."""
+    """Middleware that logs every message of a realm, in both directions."""
 
     def __init__(self, app: ASGIApp, log: list[tuple[str, Any]]) -> None:
         self.app = app
@@ -42,8 +42,8 @@ class MessageLog:
         await self.app(scope, logging_receive, logging_send)
 
 
-class Passing:
-    """Passes receive and send on unchanged, and keeps the scope."""
+class ScopeLog:
+    """Middleware that logs the scopes and changes nothing."""
 
     def __init__(self, app: ASGIApp, scopes: list[Scope]) -> None:
         self.app = app
@@ -55,7 +55,7 @@ class Passing:
 
 
 @pytest.mark.anyio
-async def test_middleware_of_a_realm_sees_every_message_both_ways() -> None:
+async def test_middleware_of_a_realm_sees_all_messages_in_both_directions() -> None:
     log: list[tuple[str, Any]] = []
     realm = Realm("r", middleware=[Middleware(MessageLog, log=log)])
     app = Application([realm])
@@ -86,7 +86,7 @@ async def test_middleware_of_a_realm_sees_every_message_both_ways() -> None:
 
 
 @pytest.mark.anyio
-async def test_middleware_may_change_and_drop_messages() -> None:
+async def test_middleware_can_change_and_drop_messages() -> None:
     class Shout:
         def __init__(self, app: ASGIApp) -> None:
             self.app = app
@@ -119,7 +119,7 @@ async def test_middleware_may_change_and_drop_messages() -> None:
 
 
 @pytest.mark.anyio
-async def test_value_that_cannot_be_serialized_is_answered_through_middleware_too(
+async def test_unserializable_result_is_answered_with_an_error_through_middleware(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     realm = Realm("r", middleware=[Middleware(MessageLog, log=[])])
@@ -139,7 +139,7 @@ async def test_value_that_cannot_be_serialized_is_answered_through_middleware_to
 @pytest.mark.logs_failure
 @pytest.mark.anyio
 @pytest.mark.parametrize("fails", ["receive", "send", "call"])
-async def test_middleware_that_fails_ends_its_session_with_a_word(
+async def test_failing_middleware_ends_its_session_with_a_reason(
     fails: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing:
@@ -184,7 +184,7 @@ async def test_middleware_that_fails_ends_its_session_with_a_word(
 @pytest.mark.anyio
 async def test_scope_of_a_realm_is_the_websocket_scope_with_wamp_keys() -> None:
     scopes: list[Scope] = []
-    realm = Realm("r", middleware=[Middleware(Passing, scopes=scopes)])
+    realm = Realm("r", middleware=[Middleware(ScopeLog, scopes=scopes)])
     app = Application([realm])
 
     async with connect(app, path="/somewhere", state={"from": "outside"}) as websocket:
@@ -202,7 +202,7 @@ async def test_scope_of_a_realm_is_the_websocket_scope_with_wamp_keys() -> None:
 
 
 @pytest.mark.anyio
-async def test_send_of_a_realm_refuses_events_that_are_not_wamps() -> None:
+async def test_send_of_a_realm_refuses_other_event_types() -> None:
     raised = []
 
     class Wrong:
@@ -226,7 +226,7 @@ async def test_send_of_a_realm_refuses_events_that_are_not_wamps() -> None:
 
 
 @pytest.mark.anyio
-async def test_realms_are_apart_and_the_default_realm_takes_the_rest() -> None:
+async def test_realms_are_isolated_and_the_default_realm_accepts_all_other_uris() -> None:
     guests, admins = Realm("guests"), Realm("admins")
     app = Application([guests])
     app.add_realm(admins)
@@ -259,7 +259,7 @@ async def test_limits_of_a_realm_replace_those_of_the_application() -> None:
 
 
 @pytest.mark.anyio
-async def test_routes_added_later_count_for_sessions_that_join_later() -> None:
+async def test_added_routes_apply_to_sessions_that_join_later() -> None:
     app = Application()
 
     async with connect(app) as early:
@@ -276,13 +276,13 @@ async def test_routes_added_later_count_for_sessions_that_join_later() -> None:
 
 
 @pytest.mark.anyio
-async def test_realm_that_is_served_without_an_application_says_what_to_do() -> None:
+async def test_serving_a_realm_without_an_application_raises() -> None:
     async def unused(*_: object) -> NoReturn:
         raise AssertionError("never called")
 
     with pytest.raises(ConfigurationError, match=r"realm 'r' .* Application\(\[realm\]\)"):
         await Realm("r")({"type": "websocket"}, unused, unused)
-    with pytest.raises(ConfigurationError, match="test an application"):
+    with pytest.raises(ConfigurationError, match="test the application"):
         TestClient(Realm("r"))
 
 
@@ -296,7 +296,7 @@ async def test_realm_that_is_served_without_an_application_says_what_to_do() -> 
     ],
 )
 @pytest.mark.anyio
-async def test_publication_of_the_server_with_a_wrong_option_raises(
+async def test_publication_by_the_server_with_an_invalid_option_raises(
     options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(ValueError, match=text):
@@ -304,13 +304,13 @@ async def test_publication_of_the_server_with_a_wrong_option_raises(
 
 
 @pytest.mark.anyio
-async def test_publication_on_a_realm_that_was_never_added_raises() -> None:
+async def test_publication_in_a_realm_without_an_application_raises() -> None:
     with pytest.raises(ConfigurationError, match=r"call app\.add_realm"):
         await Realm("r").publish("t", 1)
 
 
 @pytest.mark.anyio
-async def test_lists_of_a_publication_of_the_server_may_be_sets_and_tuples() -> None:
+async def test_publish_options_of_the_server_can_be_sets_and_tuples() -> None:
     app = Application()
     app.allow("t", "subscribe", role="anonymous")
     async with connect(app) as one, connect(app) as two:
@@ -325,7 +325,7 @@ async def test_lists_of_a_publication_of_the_server_may_be_sets_and_tuples() -> 
         assert two_id != one_id
 
 
-# Configuration that cannot be
+# Invalid configuration
 
 
 async def handler() -> None: ...
@@ -340,7 +340,7 @@ async def wants_database(database: object) -> AsyncIterator[None]:
 
 
 class PlainASGI:
-    """ASGI middleware that is not wrapped as Starlette wants it."""
+    """ASGI middleware that is not wrapped in Starlette's Middleware."""
 
 
 async def asks_database(database: object) -> bool:
@@ -369,7 +369,7 @@ def one_uri_in_two_route_sets() -> None:
         realm.add_routes(routes)
 
 
-def two_regexes_alike() -> None:
+def two_equal_regexes() -> None:
     realm = Realm("r")
     realm.procedure("a+", match="regex")(handler)
     realm.procedure("a+", match="regex")(generator)
@@ -381,7 +381,7 @@ def registered_twice() -> None:
     app.register("a.b", handler)
 
 
-def registered_where_a_route_is() -> None:
+def registered_at_the_uri_of_a_route() -> None:
     app = Application()
     app.procedure("a.b")(handler)
     app.register("a.b", handler)
@@ -402,17 +402,17 @@ def realm_of_two_applications() -> None:
 @pytest.mark.parametrize(
     ("configure", "text"),
     [
-        (added_twice, "was added to this realm before"),
-        (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is taken by .*handler"),
-        (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is taken by"),
-        (two_regexes_alike, r"regex route 'a\+' .* is taken by"),
-        (registered_twice, r"exact route 'a\.b' .* is taken by .*handler \(.*:\d+\)"),
-        (registered_where_a_route_is, r"exact route 'a\.b' .* is taken by .*handler \(.*:\d+\)"),
-        (two_authorizers, "the realm has .*handler.* already"),
-        (realm_of_two_applications, "belongs to an application already"),
-        (lambda: Application([Realm("r"), Realm("r")]), "a realm 'r' was added before"),
+        (added_twice, "is already part of this realm"),
+        (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is already used by .*handler"),
+        (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is already used by"),
+        (two_equal_regexes, r"regex route 'a\+' .* is already used by"),
+        (registered_twice, r"exact route 'a\.b' .* is already used by .*handler \(.*:\d+\)"),
+        (registered_at_the_uri_of_a_route, r"exact route 'a\.b' .* is already used by .*handler \(.*:\d+\)"),
+        (two_authorizers, "the realm already has .*handler"),
+        (realm_of_two_applications, "already belongs to an application"),
+        (lambda: Application([Realm("r"), Realm("r")]), "already has a realm 'r'"),
         (lambda: Application().add_realm("r"), "it takes a Realm"),  # type: ignore[arg-type]
-        (lambda: Application(Realm("r")), "takes several realms"),  # type: ignore[arg-type]
+        (lambda: Application(Realm("r")), "takes a list of realms"),  # type: ignore[arg-type]
         (lambda: Application(limits={"subscriptions": 1}), "write limits=Limits"),  # type: ignore[arg-type]
         (lambda: Realm("r", limits=5), "limits=5: write limits=Limits"),  # type: ignore[arg-type]
         (lambda: Application(middleware=[PlainASGI]), "PlainASGI.* must be wrapped"),  # type: ignore[list-item]
@@ -433,8 +433,8 @@ def realm_of_two_applications() -> None:
         (lambda: Realm("r").revoke_subscription("a."), "'a.' is not a valid URI for match='exact'"),
         (lambda: Realm("r").clear_retained("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
         (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is not a valid URI"),
-        (lambda: Realm("r").procedure("wamp.mine")(handler), "are the router's"),
-        (lambda: Realm("r").procedure("(", match="regex")(handler), "the regular expression is wrong"),
+        (lambda: Realm("r").procedure("wamp.mine")(handler), "are reserved for the router"),
+        (lambda: Realm("r").procedure("(", match="regex")(handler), "invalid regular expression"),
         (lambda: Realm("r").procedure("a")(5), "must be a function"),  # type: ignore[type-var]
         (lambda: Realm("r").add_routes([handler]), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
         (lambda: Realm("r").add_rpc_routes(TopicRouteSet()), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
@@ -446,9 +446,7 @@ def realm_of_two_applications() -> None:
         (lambda: Realm("r").app, "is not part of an application yet"),
     ],
 )
-def test_configuration_that_cannot_be_raises_at_once_and_says_what_to_do(
-    configure: Callable[[], object], text: str
-) -> None:
+def test_invalid_configuration_raises_immediately(configure: Callable[[], object], text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
         configure()
 
@@ -465,7 +463,7 @@ def test_configuration_that_cannot_be_raises_at_once_and_says_what_to_do(
         lambda realm: realm.authorizer(asks_database),
     ],
 )
-def test_parameter_that_nothing_can_fill_raises_when_the_application_is_checked(
+def test_parameter_that_nothing_can_fill_raises_in_check(
     configure: Callable[[Realm], object],
 ) -> None:
     realm = Realm("r")

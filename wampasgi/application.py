@@ -1,4 +1,4 @@
-"""The ASGI application: realms behind one WebSocket dispatcher."""
+"""The ASGI application, which serves realms over WebSockets."""
 
 from __future__ import annotations
 
@@ -29,27 +29,30 @@ from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URIChe
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 _SHUTDOWN_TEXT: Final = "the server shuts down"
-#: Seconds that the server does not hear of its shutdown at most, while there are clients to be told.
+#: Longest delay, in seconds, before the server handles the shutdown signal, while clients get GOODBYE.
 _GOODBYE_TIME: Final = 1.0
 
 
 class Application(ConfiguresRealm):
-    """Serves WAMP over WebSockets, on whatever path it is reached at.
+    """Serves WAMP over WebSockets, at any path.
 
-    It has a default realm that takes every client whose realm was not added; the configuration methods are
-    that realm's. ``realms`` are added to it, ``middleware`` are Starlette Middleware objects around the
-    whole application, outermost first, and ``lifespan`` is a lifespan context manager as Starlette's, for
-    where the application is served by itself. ``allow_anonymous`` is the default realm's: see Realm.
+    ``realms`` are added to the application. Its default realm accepts clients whose realm was not added; the
+    configuration methods of the application configure the default realm. ``allow_anonymous`` is an argument
+    of the default realm: see Realm.
 
-    ``serializers`` are what clients may choose from: names (``"json"``, ``"msgpack"``, ``"cbor"``) and
-    serializers of your own; by default all that come with the framework and whose packages are installed.
+    ``middleware`` are Starlette Middleware objects around the whole application, outermost first.
+    ``lifespan`` is a lifespan context manager like Starlette's. It runs if the application is served by
+    itself.
 
-    ``async_support`` pins the asynchronous library (by default it is the server's),
-    ``synchronize_requests`` handles the requests of a session one by one, ``uri_check`` is ``"loose"`` or
-    ``"strict"``, ``check_request_ids`` demands the one sequence of request ids that the specification does,
-    and ``debug`` tells clients the text of unexpected exceptions.
+    ``serializers`` are offered to clients: names (``"json"``, ``"msgpack"``, ``"cbor"``) or your own
+    serializers. The default is all serializers of the framework whose packages are installed.
 
-    Raises ConfigurationError for arguments that cannot be.
+    ``async_support`` pins the asynchronous library, which is the server's by default.
+    ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
+    ``"strict"``. ``check_request_ids`` enforces the sequence of request IDs that the specification demands.
+    ``debug`` sends the text of unexpected exceptions to clients.
+
+    Raises ConfigurationError for invalid arguments.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Application(ConfiguresRealm):
         if uri_check not in ("loose", "strict"):
             raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
         if isinstance(realms, Realm):
-            raise ConfigurationError(f"Application got {realms!r}: it takes several realms, [realm]")
+            raise ConfigurationError(f"Application got {realms!r}: it takes a list of realms, [realm]")
         checked_limits(limits)
         self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
@@ -101,7 +104,7 @@ class Application(ConfiguresRealm):
             self.add_realm(realm)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI entry point for websocket, http and lifespan scopes."""
+        """Serve a websocket, http or lifespan scope."""
         scope.setdefault("app", self)
         await self._stack(scope, receive, send)
 
@@ -109,50 +112,51 @@ class Application(ConfiguresRealm):
 
     @property
     def realms(self) -> Mapping[str, Realm]:
-        """The realms that were added, by URI; the default realm is not among them."""
+        """The added realms, by URI, without the default realm."""
         return dict(self._realms)
 
     @property
     def subprotocols(self) -> Mapping[str, Subprotocol]:
-        """The WebSocket subprotocols that clients may choose from, by name."""
+        """The WebSocket subprotocols that the application supports, by name."""
         return dict(self._subprotocols)
 
     @property
     def default_realm(self) -> Realm:
-        """The realm of clients whose realm was not added; raises ConfigurationError where it is disabled."""
+        """The realm of clients whose realm was not added. Raises ConfigurationError if it is disabled."""
         if self._default_realm is None:
             raise ConfigurationError(
                 "the application has no default realm (allow_default_realm=False): "
-                "configure a Realm and add it"
+                "create a Realm, configure it and add it to the application"
             )
         return self._default_realm
 
     @property
     def settings(self) -> RealmSettings:
-        """The configuration of the default realm."""
+        """The settings of the default realm."""
         return self.default_realm.settings
 
     def add_realm(self, realm: Realm) -> None:
-        """Serve a realm; raises ConfigurationError for one whose URI is taken."""
+        """Add a realm. Raises ConfigurationError if the application already has a realm with its URI."""
         if not isinstance(realm, Realm):
             raise ConfigurationError(f"add_realm got {realm!r}: it takes a Realm")
         if realm.uri in self._realms:
             raise ConfigurationError(
-                f"a realm {realm.uri!r} was added before: give one of them another URI, or use one for both"
+                f"the application already has a realm {realm.uri!r}: "
+                f"give one of them another URI, or use one for both"
             )
         realm.attach(self._context)
         self._realms[realm.uri] = realm
 
     def metrics(self) -> dict[str, Metrics]:
-        """What each realm has done so far, in numbers, by realm URI. See Realm.metrics.
+        """Return the metrics of each realm, by realm URI. See Realm.metrics.
 
-        The default realm is ``"default"``, and ``"*"`` where a realm of that URI was added.
+        The key of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added.
         """
-        found = {realm.uri: realm.metrics() for realm in self._realms.values()}
+        metrics = {realm.uri: realm.metrics() for realm in self._realms.values()}
         if self._default_realm is not None:
             uri = self._default_realm.uri
-            found["*" if uri in found else uri] = self._default_realm.metrics()
-        return found
+            metrics["*" if uri in metrics else uri] = self._default_realm.metrics()
+        return metrics
 
     def _find_realm(self, uri: str) -> Realm | None:
         return self._realms.get(uri, self._default_realm)
@@ -161,12 +165,12 @@ class Application(ConfiguresRealm):
         default = [] if self._default_realm is None else [self._default_realm]
         return default + list(self._realms.values())
 
-    # The server's own part in the default realm
+    # Calls, publications and subscriptions of the server, in the default realm
 
     async def publish(
         self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
-        """Publish on the default realm. See Realm.publish."""
+        """Publish an event in the default realm. See Realm.publish."""
         return await self.default_realm.publish(topic, *args, options=options, **kwargs)
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
@@ -183,7 +187,7 @@ class Application(ConfiguresRealm):
         when_full: WhenFull = "drop_oldest",
         get_retained: bool = False,
     ) -> LocalSubscription:
-        """Handle events of the default realm while an ``async with`` lasts. See Realm.subscribe."""
+        """Return a context manager that handles events of the default realm. See Realm.subscribe."""
         return self.default_realm.subscribe(
             topic, handler, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
         )
@@ -197,7 +201,7 @@ class Application(ConfiguresRealm):
         when_full: WhenFull = "drop_oldest",
         get_retained: bool = False,
     ) -> Events:
-        """The events of the default realm, to iterate over inside ``async with``. See Realm.events."""
+        """Return events of the default realm, to iterate over inside ``async with``. See Realm.events."""
         return self.default_realm.events(
             topic, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
         )
@@ -210,17 +214,17 @@ class Application(ConfiguresRealm):
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
     ) -> None:
-        """Add a procedure of the default realm at run time. See Realm.register."""
+        """Add a procedure to the default realm at run time. See Realm.register."""
         self.default_realm.register(uri, handler, match=match, roles=roles)
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
-        """Remove such a procedure. See Realm.unregister."""
+        """Remove a procedure that was added with ``register``. See Realm.unregister."""
         self.default_realm.unregister(uri, match=match)
 
     def revoke_registration(
         self, procedure: str, *, match: Match = "exact", reason: str | None = None
     ) -> int:
-        """Take a procedure away from clients of the default realm. See Realm.revoke_registration."""
+        """Revoke registrations by clients of the default realm. See Realm.revoke_registration."""
         return self.default_realm.revoke_registration(procedure, match=match, reason=reason)
 
     def revoke_subscription(
@@ -231,15 +235,15 @@ class Application(ConfiguresRealm):
         session: Session | None = None,
         reason: str | None = None,
     ) -> int:
-        """Take a subscription away from clients of the default realm. See Realm.revoke_subscription."""
+        """Revoke a subscription of clients of the default realm. See Realm.revoke_subscription."""
         return self.default_realm.revoke_subscription(topic, match=match, session=session, reason=reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
-        """Forget retained events of the default realm. See Realm.clear_retained."""
+        """Delete retained events of the default realm. See Realm.clear_retained."""
         return self.default_realm.clear_retained(topic, match=match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
-        """Close the sessions of all realms with GOODBYE and wait for their end. See Realm.close_sessions."""
+        """Close the sessions of all realms with GOODBYE and wait until they end. See Realm.close_sessions."""
         check_reason(uri)
         async with anyio.create_task_group() as tasks:
             for realm in self._all_realms():
@@ -248,9 +252,9 @@ class Application(ConfiguresRealm):
     # ASGI
 
     def check(self) -> None:
-        """Read the whole configuration now; raises ConfigurationError for a handler that cannot be called.
+        """Check the whole configuration. Raises ConfigurationError for a handler that cannot be called.
 
-        Done at startup, or before the first session where the server runs no lifespan.
+        This runs at startup, or before the first session if the server does not run the lifespan.
         """
         for realm in self._all_realms():
             realm.plan()
@@ -261,15 +265,15 @@ class Application(ConfiguresRealm):
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":
-            return self._explain(scope, receive, send)
+            return self._require_upgrade(scope, receive, send)
         if scope["type"] == "lifespan":
             return self._lifespan_router.lifespan(scope, receive, send)
         raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 
-    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _require_upgrade(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = PlainTextResponse(
-            "This is a WAMP endpoint. Connect to it with a WebSocket that offers one of the subprotocols "
-            f"{', '.join(self._subprotocols)}; any WAMP client does.\n",
+            "This is a WAMP endpoint. Connect with a WAMP client, over a WebSocket that offers one of the "
+            f"subprotocols {', '.join(self._subprotocols)}.\n",
             status_code=426,
             headers={"upgrade": "websocket", "connection": "upgrade"},
         )
@@ -277,15 +281,15 @@ class Application(ConfiguresRealm):
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Run this in the lifespan of an app that mounts this one; served by itself, the server does.
+        """Run the application's lifespan. Enter this in the lifespan of an app that mounts the application.
 
-        It checks the configuration, runs the application's own lifespan, whose state it gives, and closes the
-        sessions with GOODBYE ``wamp.close.system_shutdown`` when the server is told to stop. Nothing else
-        depends on it.
+        If the application is served by itself, the server runs it. It checks the configuration, runs the
+        ``lifespan`` given to the application, yields its state, and closes the sessions with GOODBYE
+        ``wamp.close.system_shutdown`` when the server shuts down. The application works without it, too.
         """
         support_for_running_loop(self._async_support)
         async with self._user_lifespan() as state:
-            # After the user's part, which may have set default args.
+            # After the user's lifespan, which may set default args.
             self.check()
             async with anyio.create_task_group() as tasks:
                 with shutdown_signalled() as shutdown:

@@ -1,4 +1,4 @@
-"""Serving WAMP at one path of a Starlette or FastAPI application."""
+"""A route that serves WAMP at one path of a Starlette or FastAPI application."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 
 class WAMPRoute(BaseRoute):
-    """A route for exactly this path, over WebSocket and HTTP.
+    """A route that matches exactly one path, for WebSocket and HTTP requests.
 
-    Starlette's ``Mount("/ws")`` matches ``/ws/`` and not ``/ws``, and redirects no WebSocket; this matches
-    what it says. ``name`` is for ``url_path_for``.
+    Starlette's ``Mount("/ws")`` matches ``/ws/`` but not ``/ws``, and does not redirect WebSockets. ``name``
+    is the route's name for ``url_path_for``.
     """
 
     def __init__(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
@@ -24,24 +24,24 @@ class WAMPRoute(BaseRoute):
         self.name = name
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path of http and websocket scopes."""
+        """Match http and websocket scopes by their path."""
         if scope["type"] in ("http", "websocket") and _path_below_mount(scope) == self.path:
             return Match.FULL, {"endpoint": self.app}
         return Match.NONE, {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
-        """The path, for the route's name."""
+        """Return the path if ``name`` is the name of the route. Otherwise, raise NoMatchFound."""
         if self.name is None or name != self.name or path_params:
             raise NoMatchFound(name, path_params)
         return URLPath(path=self.path, protocol="websocket")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a matched scope."""
+        """Serve a scope that matches."""
         await self.app(scope, receive, send)
 
 
 def _path_below_mount(scope: Scope) -> str:
-    """The path as the routes of a mounted application see it: without the root path."""
+    """Return the path without the root path, as the routes of a mounted application see it."""
     path: str = scope["path"]
     root_path: str = scope.get("root_path", "").rstrip("/")
     return path[len(root_path) :] if path.startswith(root_path + "/") else path

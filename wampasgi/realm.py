@@ -58,7 +58,7 @@ from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationContext:
-    """What a realm takes over from the application that it is added to."""
+    """The settings that a realm takes from its application."""
 
     app: Any
     limits: Limits
@@ -70,13 +70,18 @@ class ApplicationContext:
 class Realm(ConfiguresRealm):
     """A realm of an application: its procedures, topics, authenticators, permissions and sessions.
 
-    ``uri`` is what clients name in HELLO. ``middleware`` are Starlette Middleware objects around the sessions
-    of this realm, outermost first: ASGI middleware for scope type ``wamp``. ``limits`` replace the
-    application's for this realm. ``allow_anonymous`` lets clients in, as role ``anonymous``, that choose the
-    method ``anonymous`` or offer none; by default a realm does so only where it has no authenticator, and
-    with False it never does. ``client_procedures`` says whom the procedures that clients register are for:
-    with ``"realm"`` for whoever is allowed to call them, with ``"session"`` every client can register the
-    same ones, and only ``session.call`` of that very session reaches them.
+    ``uri`` is the realm's name in HELLO. ``middleware`` are Starlette Middleware objects around the sessions
+    of this realm, outermost first: ASGI middleware for the scope type ``wamp``. ``limits`` replace the limits
+    of the application.
+
+    ``allow_anonymous`` accepts clients that offer the method ``anonymous`` or no method, with the role
+    ``anonymous``. By default, only a realm without authenticators accepts them. With False, none does.
+
+    ``client_procedures`` sets the scope of the procedures that clients register. With ``"realm"``, all
+    clients that are allowed to can call them. With ``"session"``, every client can register the same
+    procedures, and only the server can call them, with ``session.call`` on the client's session.
+
+    Raises ConfigurationError for invalid arguments.
     """
 
     def __init__(
@@ -118,7 +123,7 @@ class Realm(ConfiguresRealm):
 
     @property
     def settings(self) -> RealmSettings:
-        """The realm's configuration as it was given."""
+        """The settings of the realm, not yet compiled."""
         return self._settings
 
     @property
@@ -128,63 +133,70 @@ class Realm(ConfiguresRealm):
 
     @property
     def sessions(self) -> Mapping[int, Session]:
-        """The open sessions by session id, as they are now."""
+        """A live mapping of the open sessions, by session ID."""
         return self._router.sessions
 
     def metrics(self) -> Metrics:
-        """What the realm has done so far, in numbers: ``metrics["calls"]["results"]``.
+        """Return the realm's counters and gauges, such as ``metrics["calls"]["results"]``.
 
-        ``sessions``: ``open`` and ``opening`` now; those that ``joined``, were ``refused`` for a limit or
-        ``aborted``. ``calls`` of clients: ``results``, ``errors``, ``canceled``. ``errors``: ERRORs ``sent``.
-        ``events``: publications ``published`` and EVENTs ``sent``. ``overflows``: ``stretches`` in which a
-        client read too slowly, and the messages ``dropped``. ``bytes`` of serialized messages: ``received``,
-        ``sent``. ``router``: ``subscriptions`` and ``registrations`` of clients now.
+        ``sessions``: gauges of ``open`` and ``opening`` sessions; counters of sessions that have ``joined``,
+        were ``refused`` because of a limit, or ``aborted``. ``calls`` by clients: ``results``, ``errors``,
+        ``canceled``. ``errors``: ERRORs ``sent``. ``events``: publications ``published`` and EVENTs ``sent``.
+        ``overflows``: ``stretches``, the periods in which a client read too slowly, and the messages
+        ``dropped`` in them. ``bytes`` of serialized messages: ``received`` and ``sent``. ``router``: gauges
+        of the clients' ``subscriptions`` and ``registrations``.
         """
         return self._router.metrics()
 
     # Serving
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one session: the realm's middleware, its authenticators, then the session endpoint."""
+        """Serve one session with the realm's middleware, its authenticators and the session endpoint."""
         if scope["type"] != "wamp":
             raise ConfigurationError(
-                f"realm {self.uri!r} serves sessions, not the ASGI scope type {scope['type']!r}: "
-                f"serve an application that it is added to, Application([realm])"
+                f"realm {self.uri!r} cannot serve the ASGI scope type {scope['type']!r}: "
+                f"serve the application that it is part of, Application([realm])"
             )
         plan: RealmPlan = scope["wamp.plan"]
         if plan.early_lifespan_handlers:
-            return _serve_around(plan, scope, receive, send)
+            return _serve_with_early_handlers(plan, scope, receive, send)
         return plan.app(scope, receive, send)
 
-    # Calls and publications of the server's
+    # Calls, publications and subscriptions of the server
 
     async def publish(
         self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
-        """Publish an event to all sessions that have subscribed to ``topic``, and return the publication id.
+        """Publish an event to all subscribers of ``topic``, and return the publication ID.
 
-        ``args`` and ``kwargs`` are the payload, ``options`` those of PUBLISH in the specification's names,
-        such as ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. A
-        value that the serializer of a subscriber cannot carry is logged, and these subscribers get nothing.
-        An event that is kept, as a retained one or in a history, is kept as it is now; one that cannot be
-        serialized then raises UnserializableValue. A wrong topic or option raises ValueError.
+        ``args`` and ``kwargs`` are the payload. ``options`` are PUBLISH.Options, such as
+        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. If a
+        subscriber's serializer cannot encode the payload, the error is logged and the subscriber does not
+        get the event.
+
+        A retained event, or one for a history, is copied now, so later changes to its objects do not affect
+        it. Raises UnserializableValue if such an event cannot be serialized, and ValueError for an invalid
+        topic or option.
         """
         plan = self.plan()
         if not check_uri(topic):
-            raise ValueError(f"topic {topic!r} is no valid URI")
+            raise ValueError(f"topic {topic!r} is not a valid URI")
         options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
         if self._router.broker.stores(topic, options):
-            # The objects may change later, and one that no client can be sent would spoil a whole history.
+            # A copy, because the objects may change later. Encoding it also detects values that no client
+            # can receive: one such event would make the whole history unreadable.
             payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
         return await self._server.publish(plan, topic, options, *payload)
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a procedure of the realm's own, one that a client has registered or one of the meta API.
+        """Call a procedure of the realm itself, of a client or of the meta API.
 
-        ``timeout`` is in seconds. Returns the result: None without arguments, the value where there is one
-        positional argument and nothing else, an RPCResult otherwise. Progress reports are dropped. Raises
-        WAMPError for an ERROR, ``wamp.error.timeout`` and ``wamp.error.no_such_procedure`` among them, and
-        what the handler raises. A call that is given up is cancelled at the client that handles it.
+        Returns None for an empty result, the value for a single positional argument, and an RPCResult for any
+        other result. Progress reports are dropped. ``timeout`` is in seconds.
+
+        Raises WAMPError for an ERROR, such as ``wamp.error.timeout`` or ``wamp.error.no_such_procedure``.
+        Exceptions of the realm's own handlers are raised unchanged. If the call times out or is cancelled,
+        it is also cancelled at the client that handles it.
         """
         plan = self.plan()
         found = plan.answering(procedure)
@@ -213,7 +225,7 @@ class Realm(ConfiguresRealm):
         *,
         timeout: float | None,
     ) -> Any:
-        """Call a procedure that one session has registered; ``Session.call`` is the way to write it."""
+        """Call a procedure that one session has registered. Use ``Session.call`` instead."""
         return await self._server.call(procedure, args, kwargs, timeout=timeout, only=session_id)
 
     def subscribe(
@@ -226,13 +238,14 @@ class Realm(ConfiguresRealm):
         when_full: WhenFull = "drop_oldest",
         get_retained: bool = False,
     ) -> LocalSubscription:
-        """Handle the events of a topic, or a pattern of topics, while the ``async with`` of this lasts.
+        """Return a context manager that runs a handler for the events of a topic or a pattern of topics.
 
-        ``handler`` is one as ``subscriber`` decorates, but permits no client to publish; its ``session`` is
-        the realm's own. It gets what clients, the server and the router publish, one event at a time and in
-        order. ``buffer`` events wait for it at most; ``when_full`` says which is dropped then:
-        ``"drop_oldest"`` or ``"drop_newest"``. With ``get_retained`` it first gets what is retained, the
-        newest ``buffer`` events at most. Raises ConfigurationError for what cannot be.
+        ``handler`` can have the same parameters as a handler for ``subscriber``, but does not allow clients
+        to publish. Its ``session`` is the realm's own. It gets the events of clients, the server and the
+        router in order, one at a time. At most ``buffer`` events are queued; when the queue is full,
+        ``when_full`` decides which event is lost: ``"drop_oldest"`` or ``"drop_newest"``. With
+        ``get_retained``, it first gets the retained events, at most the newest ``buffer`` of them. Raises
+        ConfigurationError for invalid arguments.
         """
         events = self.events(
             topic, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
@@ -256,11 +269,12 @@ class Realm(ConfiguresRealm):
         when_full: WhenFull = "drop_oldest",
         get_retained: bool = False,
     ) -> Events:
-        """The events of a topic, or a pattern of topics, to iterate over inside ``async with``.
+        """Return the events of a topic or a pattern of topics, to iterate over inside ``async with``.
 
-        What is published from entering it on, and before it what is retained, as with ``subscribe``.
-        Publishers never wait: ``buffer`` and ``when_full`` say what is dropped where the iteration is too
-        slow, and ``Events.dropped`` how many were. Raises ConfigurationError for what cannot be.
+        They begin with the first event that is published after entering the block, or with the retained
+        events if ``get_retained`` is true. The options are the same as for ``subscribe``. Publishers never
+        wait for a slow iteration; ``Events.dropped`` counts the events that it has lost. Raises
+        ConfigurationError for invalid arguments.
         """
         return Events(
             self._server.subscriptions,
@@ -279,16 +293,18 @@ class Realm(ConfiguresRealm):
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
     ) -> None:
-        """Add a procedure of the server's own at once, for open sessions, too; see ``procedure``.
+        """Add a procedure of the server at run time. Open sessions can call it, too.
 
-        Raises ConfigurationError where the URI is taken by the realm's own, and WAMPError
-        ``wamp.error.procedure_already_exists`` where a client has registered it.
+        The arguments are the same as for ``procedure``. Raises ConfigurationError if the realm already has a
+        procedure at the URI, and WAMPError ``wamp.error.procedure_already_exists`` if a client has.
         """
         route = Route(uri, match, handler, roles_of(roles))
         plan = self.plan()
-        taken = plan.own_procedure(match, uri)
-        if taken is not None:
-            raise ConfigurationError(f"{route} of {describe(handler)} is taken by {taken.plan.description}")
+        existing = plan.own_procedure(match, uri)
+        if existing is not None:
+            raise ConfigurationError(
+                f"{route} of {describe(handler)} is already used by {existing.plan.description}"
+            )
         if match != "regex" and self._router.dealer.registrations.get(match, uri) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
         procedure = compile_procedure(route, self._injection(), plan.limits.handler_timeout)
@@ -297,9 +313,9 @@ class Realm(ConfiguresRealm):
             self._server.offer([(match, uri)])
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
-        """Remove a procedure that was added with ``register``; calls that are being handled go on.
+        """Remove a procedure that was added with ``register``. Calls in progress continue.
 
-        Raises WAMPError ``wamp.error.no_such_registration`` if there is none.
+        Raises WAMPError ``wamp.error.no_such_registration`` if there is no such procedure.
         """
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
@@ -310,10 +326,10 @@ class Realm(ConfiguresRealm):
     def revoke_registration(
         self, procedure: str, *, match: Match = "exact", reason: str | None = None
     ) -> int:
-        """Take a procedure away from the clients that have registered it, and return how many they were.
+        """Revoke the registrations of a procedure by clients, and return their number.
 
-        Those that announced ``registration_revocation`` are told, with the reason. What they have been called
-        for before is still answered, and nothing keeps them from registering again.
+        Clients that announced ``registration_revocation`` are notified, with the reason. They can still
+        answer earlier calls, and can register the procedure again.
         Spec: Advanced Profile, "Registration Revocation".
         """
         require_pattern(f"revoke_registration({procedure!r})", procedure, match)
@@ -327,35 +343,35 @@ class Realm(ConfiguresRealm):
         session: Session | None = None,
         reason: str | None = None,
     ) -> int:
-        """Take a subscription away from ``session``, or from all clients, and return how many had it.
+        """Revoke a subscription of ``session``, or of all clients, and return the number of its subscribers.
 
-        ``topic`` and ``match`` are what they subscribed with. Those that announced
-        ``subscription_revocation`` are told, with the reason. The second part of a gatekeeper runs as after
-        UNSUBSCRIBE, and nothing keeps a client from subscribing again.
+        ``topic`` and ``match`` must be the same as in SUBSCRIBE. Clients that announced
+        ``subscription_revocation`` are notified, with the reason. As after UNSUBSCRIBE, the rest of the
+        gatekeeper runs, and clients can subscribe again.
         Spec: Advanced Profile, "Subscription Revocation".
         """
         require_pattern(f"revoke_subscription({topic!r})", topic, match)
         if session is not None and not isinstance(session, Session):
             raise TypeError(
                 f"revoke_subscription({topic!r}): session is {session!r}, it must be a Session: "
-                "realm.sessions has them by session id"
+                "realm.sessions maps session IDs to sessions"
             )
         return self._router.revoke_subscription(topic, match, None if session is None else session.id, reason)
 
     def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
-        """Forget the retained events of a topic, or of all topics that match a pattern.
+        """Delete the retained events of a topic or a pattern of topics, and return their number.
 
-        Returns how many there were. ``match="prefix"`` with the topic ``""`` forgets all.
+        The topic ``""`` with ``match="prefix"`` deletes all retained events.
         Spec: Advanced Profile, "Event Retention".
         """
         require_pattern(f"clear_retained({topic!r})", topic, match)
         return self._router.retained.clear(topic, match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
-        """Close all sessions with GOODBYE and wait until they have ended, for a bounded time.
+        """Close all sessions with GOODBYE and wait until they have ended.
 
-        The bound is ``Limits.close_timeout`` for the clients' answers and ``Limits.teardown_timeout`` for
-        what the handlers have to end.
+        The wait is limited to ``Limits.close_timeout`` for the answers of the clients, plus
+        ``Limits.teardown_timeout`` for the teardown of the handlers.
         """
         limits = self.plan().limits
         closing = list(self.sessions.values())
@@ -366,29 +382,28 @@ class Realm(ConfiguresRealm):
                 await session.wait_closed()
 
     def say_goodbye(self, uri: str, message: str | None = None) -> None:
-        """Begin to close all sessions with GOODBYE; never waits."""
+        """Begin to close all sessions with GOODBYE, without waiting."""
         self._router.say_goodbye(uri, message)
 
     async def flushed(self) -> None:
-        """Wait until all that was sent to the sessions is written; a client that never reads delays it."""
+        """Wait until all queued messages are written. A client that does not read blocks this."""
         for session in list(self.sessions.values()):
             await session.flushed()
 
-    # Building
+    # Compiling
 
     def attach(self, context: ApplicationContext) -> None:
-        """Make the realm one of an application; an application does this when the realm is added to it."""
+        """Make the realm part of an application. The application calls this."""
         if self._context is not None:
             raise ConfigurationError(
-                f"realm {self.uri!r} belongs to an application already: make a Realm for each application"
+                f"realm {self.uri!r} already belongs to an application: create a Realm for each application"
             )
         self._context = context
 
     def plan(self) -> RealmPlan:
-        """Return the compiled configuration, compiled anew if it has changed.
+        """Return the compiled configuration. Compile it again if the settings have changed.
 
-        Open sessions keep the plan that they have. Raises ConfigurationError for a handler that has a
-        parameter nothing can fill.
+        Open sessions keep their plan. Raises ConfigurationError if nothing can fill a parameter of a handler.
         """
         if self._plan is None:
             self._plan = plan = self._compile()
@@ -460,7 +475,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def _serve_around(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_with_early_handlers(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a session with the lifespan handlers that begin before it is authenticated."""
     lifespan = LifespanHandlers(
         plan.early_lifespan_handlers,
@@ -475,7 +490,7 @@ async def _serve_around(plan: RealmPlan, scope: Scope, receive: Receive, send: S
             else:
                 await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
         except Exception as error:  # noqa: BLE001 - raised again below
-            # Out of the task group it would come as an exception group.
+            # The task group would wrap it in an exception group.
             failure = error
         finally:
             lifespan.end()

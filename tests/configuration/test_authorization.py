@@ -22,7 +22,7 @@ ALLOWED = Verdict(allowed=True, disclose=False)
 DISCLOSABLE = Verdict(allowed=True, disclose=True)
 REFUSED = Verdict(allowed=False, disclose=False)
 
-Asked = list[tuple[str, str]]
+Calls = list[tuple[str, str]]
 
 
 def plan(function: Callable[..., Any]) -> HandlerPlan:
@@ -77,9 +77,8 @@ def members_only(session: Session) -> bool:
     return session.authrole == "member"
 
 
-#: Stands for an authorizer that would be wrong to ask.
-def never_asked(action: str, uri: str) -> bool:
-    raise AssertionError(f"asked about {action} of {uri}")
+def never_called(action: str, uri: str) -> bool:
+    raise AssertionError(f"the authorizer was called for {action} of {uri}")
 
 
 ADMINS = frozenset({"admin"})
@@ -88,40 +87,40 @@ ADMINS = frozenset({"admin"})
 @pytest.mark.parametrize(
     ("role", "action", "uri", "rules", "roles", "authorizer", "expected"),
     [
-        # The roles of a route decide, whatever else there is; a rule may add disclosure.
-        ("admin", "call", "x", no_rules, ADMINS, never_asked, ALLOWED),
-        ("member", "call", "x", no_rules, ADMINS, never_asked, REFUSED),
-        (None, "call", "x", no_rules, ADMINS, never_asked, REFUSED),
-        ("member", "call", "disclosed", rules, ADMINS, never_asked, REFUSED),
-        ("member", "call", "x", everything, ADMINS, never_asked, REFUSED),
-        ("admin", "call", "disclosed", rules, ADMINS, never_asked, DISCLOSABLE),
-        ("admin", "call", "for.admins", rules, ADMINS, never_asked, DISCLOSABLE),
-        ("admin", "call", "x", everything, ADMINS, never_asked, DISCLOSABLE),
-        ("admin", "subscribe", "chat.room", rules, ADMINS, never_asked, ALLOWED),
-        # The most specific rule decides where the route has no roles, and the authorizer is not asked.
-        ("member", "publish", "chat.room", rules, None, never_asked, ALLOWED),
-        ("guest", "publish", "chat.room", rules, None, never_asked, REFUSED),
-        ("member", "publish", "chat.news", rules, None, never_asked, REFUSED),
-        ("editor", "publish", "chat.news", rules, None, never_asked, DISCLOSABLE),
-        ("guest", "subscribe", "chat.news", rules, None, never_asked, ALLOWED),
-        ("guest", "call", "disclosed", rules, None, never_asked, DISCLOSABLE),
-        ("guest", "call", "for.admins", rules, None, never_asked, REFUSED),
-        # allow_all is a rule, too, the least specific.
-        ("guest", "register", "any.thing", everything, None, never_asked, DISCLOSABLE),
-        (None, "call", "wamp.session.count", everything, None, never_asked, DISCLOSABLE),
-        ("guest", "publish", "chat.news", everything_but_news, None, never_asked, REFUSED),
-        ("guest", "publish", "chat.room", everything_but_news, None, never_asked, DISCLOSABLE),
-        # Where no rule speaks, the authorizer decides, and permits no disclosure.
+        # If a route has roles, only they decide. A rule can add disclosure.
+        ("admin", "call", "x", no_rules, ADMINS, never_called, ALLOWED),
+        ("member", "call", "x", no_rules, ADMINS, never_called, REFUSED),
+        (None, "call", "x", no_rules, ADMINS, never_called, REFUSED),
+        ("member", "call", "disclosed", rules, ADMINS, never_called, REFUSED),
+        ("member", "call", "x", everything, ADMINS, never_called, REFUSED),
+        ("admin", "call", "disclosed", rules, ADMINS, never_called, DISCLOSABLE),
+        ("admin", "call", "for.admins", rules, ADMINS, never_called, DISCLOSABLE),
+        ("admin", "call", "x", everything, ADMINS, never_called, DISCLOSABLE),
+        ("admin", "subscribe", "chat.room", rules, ADMINS, never_called, ALLOWED),
+        # If the route has no roles, the most specific rule decides, without the authorizer.
+        ("member", "publish", "chat.room", rules, None, never_called, ALLOWED),
+        ("guest", "publish", "chat.room", rules, None, never_called, REFUSED),
+        ("member", "publish", "chat.news", rules, None, never_called, REFUSED),
+        ("editor", "publish", "chat.news", rules, None, never_called, DISCLOSABLE),
+        ("guest", "subscribe", "chat.news", rules, None, never_called, ALLOWED),
+        ("guest", "call", "disclosed", rules, None, never_called, DISCLOSABLE),
+        ("guest", "call", "for.admins", rules, None, never_called, REFUSED),
+        # allow_all is the least specific rule.
+        ("guest", "register", "any.thing", everything, None, never_called, DISCLOSABLE),
+        (None, "call", "wamp.session.count", everything, None, never_called, DISCLOSABLE),
+        ("guest", "publish", "chat.news", everything_but_news, None, never_called, REFUSED),
+        ("guest", "publish", "chat.room", everything_but_news, None, never_called, DISCLOSABLE),
+        # If no rule matches, the authorizer decides. It never permits disclosure.
         ("member", "call", "chat.room", rules, None, members_only, ALLOWED),
         ("guest", "call", "chat.room", rules, None, members_only, REFUSED),
         ("member", "register", "x", no_rules, None, members_only, ALLOWED),
         ("guest", "register", "x", no_rules, None, members_only, REFUSED),
-        # Where nothing speaks, the realm's default does.
+        # Without a matching rule and an authorizer, there is no verdict.
         ("member", "call", "chat.room", rules, None, None, None),
         ("guest", "publish", "x", no_rules, None, None, None),
     ],
 )
-async def test_verdict(
+async def test_verdict_of_rules_and_authorizer(
     role: str | None,
     action: Action,
     uri: str,
@@ -137,22 +136,22 @@ async def test_verdict(
     assert await decide(authorization, await session_of(role), action, uri, roles=roles) == expected
 
 
-async def test_authorizer_gets_what_it_asks_for() -> None:
-    asked = []
+async def test_authorizer_gets_its_parameters() -> None:
+    calls = []
 
     async def may(session: Session, action: str, uri: str, options: Mapping[str, Any]) -> bool:
-        asked.append((session.authrole, action, uri, options))
+        calls.append((session.authrole, action, uri, options))
         return True
 
     authorization = Authorization(Permissions(), plan(may))
     await decide(authorization, await session_of("member"), "call", "a.b", options={"timeout": 5})
 
-    assert asked == [("member", "call", "a.b", {"timeout": 5})]
+    assert calls == [("member", "call", "a.b", {"timeout": 5})]
 
 
 @pytest.mark.parametrize("cache", [False, True])
 @pytest.mark.parametrize("answer", [None, 1, "yes", RuntimeError("the directory is down")], ids=repr)
-async def test_authorizer_that_fails_is_logged_and_answered_so(
+async def test_failing_authorizer_is_logged_and_raises_authorization_failed(
     answer: object, cache: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     def may() -> object:
@@ -162,7 +161,7 @@ async def test_authorizer_that_fails_is_logged_and_answered_so(
 
     authorization = Authorization(Permissions(), plan(may), cache=cache)
     session = await session_of("member")
-    # Nothing is remembered of a failure.
+    # A failure is not cached.
     for _ in range(2):
         with pytest.raises(WAMPError, match=r"wamp\.error\.authorization_failed$"):
             await decide(authorization, session, "publish", "x")
@@ -172,17 +171,17 @@ async def test_authorizer_that_fails_is_logged_and_answered_so(
     assert "may failed for publish of 'x' by <Session" in records[0].getMessage()
 
 
-def counting(asked: Asked) -> Callable[..., bool]:
+def recording_authorizer(calls: Calls) -> Callable[..., bool]:
     def may(action: str, uri: str) -> bool:
-        asked.append((action, uri))
+        calls.append((action, uri))
         return not uri.startswith("not.")
 
     return may
 
 
-async def test_cache_asks_once_for_each_action_uri_and_match_policy() -> None:
-    asked: Asked = []
-    authorization = Authorization(Permissions(), plan(counting(asked)), cache=True)
+async def test_cache_calls_the_authorizer_once_per_action_uri_and_match_policy() -> None:
+    calls: Calls = []
+    authorization = Authorization(Permissions(), plan(recording_authorizer(calls)), cache=True)
     session = await session_of("member")
     for _ in range(3):
         assert await decide(authorization, session, "call", "x") == ALLOWED
@@ -191,7 +190,7 @@ async def test_cache_asks_once_for_each_action_uri_and_match_policy() -> None:
         assert await decide(authorization, session, "subscribe", "x") == ALLOWED
         assert await decide(authorization, session, "subscribe", "x", match="prefix") == ALLOWED
 
-    assert asked == [
+    assert calls == [
         ("call", "x"),
         ("call", "not.x"),
         ("publish", "x"),
@@ -200,26 +199,26 @@ async def test_cache_asks_once_for_each_action_uri_and_match_policy() -> None:
     ]
 
 
-async def test_without_cache_every_request_is_asked_about() -> None:
-    asked: Asked = []
-    authorization = Authorization(Permissions(), plan(counting(asked)))
+async def test_authorizer_is_called_for_every_request_without_a_cache() -> None:
+    calls: Calls = []
+    authorization = Authorization(Permissions(), plan(recording_authorizer(calls)))
     session = await session_of("member")
     for _ in range(3):
         await decide(authorization, session, "call", "x")
 
-    assert asked == [("call", "x")] * 3
+    assert calls == [("call", "x")] * 3
 
 
-async def test_cache_is_the_sessions_own() -> None:
-    asked: Asked = []
-    authorization = Authorization(Permissions(), plan(counting(asked)), cache=True)
+async def test_sessions_do_not_share_a_cache() -> None:
+    calls: Calls = []
+    authorization = Authorization(Permissions(), plan(recording_authorizer(calls)), cache=True)
     for session in await session_of("member"), await session_of("member"):
         await decide(authorization, session, "call", "x")
 
-    assert asked == [("call", "x")] * 2
+    assert calls == [("call", "x")] * 2
 
 
-async def test_another_identity_is_asked_for_anew() -> None:
+async def test_cache_is_discarded_when_the_identity_changes() -> None:
     authorization = Authorization(Permissions(), plan(lambda session: session.identity == "good"), cache=True)
     session = await session_of("member", "good")
     assert await decide(authorization, session, "call", "x") == ALLOWED
@@ -229,30 +228,30 @@ async def test_another_identity_is_asked_for_anew() -> None:
     assert await decide(authorization, session, "call", "x") == REFUSED
 
 
-async def test_cache_is_bounded_and_drops_what_was_not_used_for_the_longest_time() -> None:
-    asked: Asked = []
-    authorization = Authorization(Permissions(), plan(counting(asked)), cache=True)
+async def test_cache_evicts_the_least_recently_used_answer() -> None:
+    calls: Calls = []
+    authorization = Authorization(Permissions(), plan(recording_authorizer(calls)), cache=True)
     session = await session_of("member")
     for number in range(CACHED_ANSWERS):
         await decide(authorization, session, "call", f"x{number}")
     await decide(authorization, session, "call", "x0")
     await decide(authorization, session, "call", "one.more")
-    asked.clear()
+    calls.clear()
 
     await decide(authorization, session, "call", "x0")
     await decide(authorization, session, "call", "x1")
 
-    assert asked == [("call", "x1")]
+    assert calls == [("call", "x1")]
 
 
-async def test_cache_does_not_keep_long_uris() -> None:
-    asked: Asked = []
-    authorization = Authorization(Permissions(), plan(counting(asked)), cache=True)
+async def test_long_uris_are_not_cached() -> None:
+    calls: Calls = []
+    authorization = Authorization(Permissions(), plan(recording_authorizer(calls)), cache=True)
     session = await session_of("member")
     for uri in ("x" * 255, "y" * 256) * 2:
         await decide(authorization, session, "call", uri)
 
-    assert [len(uri) for _, uri in asked] == [255, 256, 256]
+    assert [len(uri) for _, uri in calls] == [255, 256, 256]
 
 
 async def test_cache_does_not_keep_a_session_alive() -> None:
@@ -279,7 +278,7 @@ async def test_cache_does_not_keep_a_session_alive() -> None:
         (None, {"disclose_me": True}, None),
     ],
 )
-async def test_disclosure_is_a_permission(
+async def test_disclosure_needs_a_request_and_a_permission(
     verdict: Verdict | None, options: dict[str, Any], disclosed: bool | None
 ) -> None:
     if disclosed is not None:
@@ -289,14 +288,14 @@ async def test_disclosure_is_a_permission(
         may_disclose(verdict, "call", "x", options)
 
 
-async def test_refusal_says_what_was_refused() -> None:
+async def test_refusal_names_the_action_and_the_uri() -> None:
     error = refusal("publish", "chat.news")
 
     assert error.uri == "wamp.error.not_authorized"
     assert error.args == ("this session may not publish to 'chat.news'",)
 
 
-# On a realm
+# In a realm
 
 
 async def directory() -> set[str]:
@@ -326,7 +325,7 @@ async def call(realm: Realm, *uris: str) -> list[str]:
 
 
 @pytest.mark.parametrize("cache", [False, True])
-async def test_realm_asks_its_authorizer_with_injected_arguments(cache: bool) -> None:
+async def test_realm_passes_injected_arguments_to_its_authorizer(cache: bool) -> None:
     realm = office()
     realm.set_default_arg("default", "x")
 
@@ -338,7 +337,7 @@ async def test_realm_asks_its_authorizer_with_injected_arguments(cache: bool) ->
     assert await call(realm, "open", "closed", "open", "for.admins") == ["done", refused, "done", refused]
 
 
-async def test_authorizer_can_be_decorated_without_parentheses() -> None:
+async def test_authorizer_decorator_works_without_parentheses() -> None:
     realm = office()
 
     @realm.authorizer
@@ -349,20 +348,20 @@ async def test_authorizer_can_be_decorated_without_parentheses() -> None:
     assert await call(realm, "open", "closed") == ["wamp.error.not_authorized", "done"]
 
 
-def test_authorizer_that_yields_is_an_error_at_startup() -> None:
+def test_authorizer_that_yields_raises_at_startup() -> None:
     realm = office()
 
     @realm.authorizer
     async def may() -> AsyncIterator[bool]:
         yield True
 
-    with pytest.raises(ConfigurationError, match=r"may .* an authorizer has to return a bool"):
+    with pytest.raises(ConfigurationError, match=r"may .* an authorizer must return a bool"):
         Application([realm]).check()
 
 
-def test_second_authorizer_is_an_error() -> None:
+def test_second_authorizer_raises() -> None:
     realm = office()
     realm.authorizer(members_only)
 
-    with pytest.raises(ConfigurationError, match=r"never_asked .* the realm has .*members_only .* already"):
-        realm.authorizer(cache=True)(never_asked)
+    with pytest.raises(ConfigurationError, match=r"never_called .* the realm already has .*members_only"):
+        realm.authorizer(cache=True)(never_called)

@@ -25,14 +25,14 @@ def test_route_set_is_a_sequence_of_its_routes() -> None:
     assert repr(routes) == "<RPCRouteSet count=2>"
 
 
-def test_decorators_give_the_handler_back() -> None:
+def test_decorators_return_the_handler() -> None:
     routes = TopicRouteSet()
 
     assert routes.route("a")(one) is one
     assert routes.regex_route("a+")(two) is two
 
 
-def test_flags_of_a_compiled_regular_expression_count() -> None:
+def test_regex_route_keeps_the_flags_of_a_compiled_pattern() -> None:
     routes = RPCRouteSet()
     routes.regex_route(re.compile("docs", re.IGNORECASE))(one)
     table: RouteTable[str] = RouteTable()
@@ -42,7 +42,7 @@ def test_flags_of_a_compiled_regular_expression_count() -> None:
     assert table.find("DOCS.more") is None
 
 
-def test_table_gives_what_stands_at_its_routes() -> None:
+def test_table_finds_values_by_uri() -> None:
     table: RouteTable[str] = RouteTable()
     for number, (uri, match) in enumerate(
         [("a.b", "exact"), ("a.", "prefix"), ("a..c", "wildcard"), (".*", "regex")]
@@ -53,7 +53,7 @@ def test_table_gives_what_stands_at_its_routes() -> None:
     assert sorted(table) == ["0", "1", "2", "3"]
 
 
-def test_wildcard_route_answers_one_component() -> None:
+def test_wildcard_route_matches_exactly_one_component() -> None:
     table: RouteTable[str] = RouteTable()
     table.add(Route("room..said", "wildcard", one), "room")
 
@@ -61,7 +61,7 @@ def test_wildcard_route_answers_one_component() -> None:
     assert table.find("room.5.6.said") is None
 
 
-def test_removed_route_answers_no_more() -> None:
+def test_removed_route_is_not_found() -> None:
     table: RouteTable[str] = RouteTable()
     table.add(Route("a.b", "exact", one), "exact")
     table.add(Route("a.*", "regex", one), "regex")
@@ -75,7 +75,7 @@ def test_removed_route_answers_no_more() -> None:
     assert list(table) == ["other"]
 
 
-def test_regular_expressions_are_found_alone_as_they_were_added() -> None:
+def test_regular_expressions_are_tried_in_the_order_of_addition() -> None:
     table: RouteTable[str] = RouteTable()
     table.add(Route("a.b", "exact", one), "exact")
     table.add(Route("a\\..*", "regex", one), "first")

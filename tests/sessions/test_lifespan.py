@@ -333,7 +333,7 @@ async def test_protocol_violation_before_welcome_passes_through_early_handlers()
 def test_handler_that_is_no_async_generator_function_is_refused_at_once() -> None:
     async def coroutine() -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"coroutine.*is no async generator function"):
+    with pytest.raises(ConfigurationError, match=r"coroutine.*is not an async generator function"):
         Application().add_session_lifespan_handler(coroutine)
 
 

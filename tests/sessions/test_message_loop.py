@@ -118,7 +118,7 @@ async def test_binary_frame_on_a_text_subprotocol_aborts() -> None:
         await websocket.join()
         await websocket.send_frame(b"\x90")
 
-        assert await websocket.receive() == violation("wamp.2.json takes text WebSocket messages only")
+        assert await websocket.receive() == violation("wamp.2.json takes only text WebSocket messages")
 
 
 async def test_message_over_the_size_limit_aborts_with_payload_size_exceeded() -> None:
@@ -271,7 +271,7 @@ async def test_no_common_subprotocol_refuses_the_handshake_and_says_why(
         answer = await websocket.receive_event()
 
     assert answer["type"] == "websocket.close"
-    assert "it offers the subprotocols [mqtt], this server speaks [wamp.2.json" in caplog.text
+    assert "it offers the subprotocols [mqtt], the server speaks [wamp.2.json" in caplog.text
 
 
 async def test_refused_handshake_explains_itself_where_the_server_can_answer_http() -> None:

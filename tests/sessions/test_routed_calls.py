@@ -362,7 +362,7 @@ async def test_procedure_cannot_be_registered_at_run_time_where_there_is_one() -
         with pytest.raises(ConfigurationError, match=r"com.*regex"):
             app.register(r"com\.regex.*", late, match="regex")
         app.register("com.late", late)
-        with pytest.raises(ConfigurationError, match="taken"):
+        with pytest.raises(ConfigurationError, match="already used"):
             app.register("com.late", late)
 
 

@@ -423,7 +423,7 @@ async def test_publish_options_choose_the_receivers() -> None:
 
 
 async def test_topic_that_is_no_uri_raises_at_once() -> None:
-    with pytest.raises(ValueError, match="no valid URI"):
+    with pytest.raises(ValueError, match="not a valid URI"):
         await Application().publish("not a topic")
 
 

@@ -1,4 +1,4 @@
-"""Procedures that a test's session registers."""
+"""Registrations of the test client's sessions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
         yield client
 
 
-def test_session_answers_what_the_server_asks_it(client: TestClient) -> None:
+def test_session_answers_a_call_from_the_server(client: TestClient) -> None:
     with client.wamp_session() as session:
         questions = session.register("ui.confirm")
         call = session.start_call("documents.delete", 7)
@@ -38,7 +38,7 @@ def test_session_answers_what_the_server_asks_it(client: TestClient) -> None:
         assert call.result() == RPCResult(("yes",), {"by": "ann"})
 
 
-def test_session_answers_calls_of_another_one(client: TestClient) -> None:
+def test_session_answers_a_call_from_another_session(client: TestClient) -> None:
     with client.wamp_session() as callee, client.wamp_session() as caller:
         lamps = callee.register("lamp.", match="prefix", options={"invoke": "roundrobin"})
         call = caller.start_call("lamp.kitchen.on")
@@ -57,7 +57,7 @@ def test_session_answers_calls_of_another_one(client: TestClient) -> None:
         )
 
 
-def test_calls_of_two_registrations_are_kept_apart(client: TestClient) -> None:
+def test_each_registration_gets_only_its_own_calls(client: TestClient) -> None:
     with client.wamp_session() as callee, client.wamp_session() as caller:
         ones, twos = callee.register("one"), callee.register("two")
         calls = [caller.start_call("one"), caller.start_call("two")]
@@ -67,7 +67,7 @@ def test_calls_of_two_registrations_are_kept_apart(client: TestClient) -> None:
         assert [call.result() for call in calls] == [1, 2]
 
 
-def test_nobody_calls_what_is_not_registered_any_more(client: TestClient) -> None:
+def test_unregistered_procedure_gets_no_calls(client: TestClient) -> None:
     with client.wamp_session() as callee, client.wamp_session() as caller:
         registration = callee.register("one")
         registration.unregister()
@@ -80,6 +80,6 @@ def test_nobody_calls_what_is_not_registered_any_more(client: TestClient) -> Non
             registration.unregister()
 
 
-def test_registration_that_is_refused_raises(client: TestClient) -> None:
+def test_refused_registration_raises(client: TestClient) -> None:
     with client.wamp_session() as session, pytest.raises(WAMPError, match="procedure_already_exists"):
         session.register("documents.delete")

@@ -47,7 +47,7 @@ from wampasgi.types import ASGIApp
 
 Backend = Literal["asyncio", "trio"]
 
-#: For what must not come: long enough that an answer would have, short enough to wait for.
+#: A short timeout, in seconds, for messages that must not arrive.
 SOON = 0.1
 
 WELCOME = '[2, 7, {"roles": {}}]'
@@ -113,7 +113,10 @@ def session(client: TestClient) -> Iterator[WAMPSession]:
 
 
 def scripted(*answers: str | None, close: int | None = None) -> ASGIApp:
-    """An app that answers each message with the next text, or not at all for None, then closes or returns."""
+    """Return an app that answers each message with the next text, or not at all for None.
+
+    Then it closes the WebSocket with the code ``close``, or returns.
+    """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -165,7 +168,7 @@ class ReversedText:
         return JSON.decode(data[::-1])
 
 
-def test_client_of_an_app_around_the_application_is_told_its_serializers() -> None:
+def test_client_takes_the_serializers_of_a_wrapped_application() -> None:
     app = Application(serializers=[ReversedText()])
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,7 +181,7 @@ def test_client_of_an_app_around_the_application_is_told_its_serializers() -> No
         assert session.subprotocol == "wamp.2.reversed"
 
 
-def test_value_that_an_own_serializer_cannot_write_costs_one_call() -> None:
+def test_value_that_a_custom_serializer_cannot_encode_fails_one_call() -> None:
     class NoBytes(ReversedText):
         def encode(self, message: list[Any]) -> str:
             if message[-1] == [b"x"]:
@@ -205,7 +208,7 @@ def test_value_that_an_own_serializer_cannot_write_costs_one_call() -> None:
     "data",
     [b"\xd8\x1c\x81\xd8\x1d\x00", b"\x81" * 10_000, b"\x9a\xff\xff\xff\xff", b"\xa2\x61a\x01\x61a\x01"],
 )
-def test_harmful_cbor_aborts_the_session(client: TestClient, data: bytes) -> None:
+def test_malformed_cbor_aborts_the_session(client: TestClient, data: bytes) -> None:
     with client.wamp_connect(subprotocol="wamp.2.cbor") as connection:
         connection.send_frame(data)
 
@@ -219,7 +222,7 @@ def test_server_chooses_among_the_offered_subprotocols(client: TestClient) -> No
         assert session.subprotocol == "wamp.2.msgpack"
 
 
-def test_session_knows_what_welcome_said(client: TestClient) -> None:
+def test_session_has_the_details_of_welcome(client: TestClient) -> None:
     with client.wamp_session("com.example", authid="ann") as session:
         assert session.id in client_realm(client).sessions
         assert session.details["realm"] == "com.example"
@@ -232,7 +235,7 @@ def client_realm(client: TestClient) -> Realm:
     return application.default_realm
 
 
-def test_hello_announces_the_client_and_takes_more_details(app: Application, client: TestClient) -> None:
+def test_hello_has_the_client_roles_and_extra_details(app: Application, client: TestClient) -> None:
     @app.procedure("hello")
     async def hello(session: Session) -> RPCResult:
         return RPCResult([dict(session.details)])
@@ -245,7 +248,7 @@ def test_hello_announces_the_client_and_takes_more_details(app: Application, cli
     assert details["roles"]["caller"]["features"]["progressive_call_results"] is True
 
 
-def test_leaving_a_session_says_goodbye_and_waits_for_its_handlers(backend: Backend) -> None:
+def test_leaving_a_session_sends_goodbye_and_waits_for_its_handlers(backend: Backend) -> None:
     app = Application()
     ended = []
 
@@ -263,7 +266,7 @@ def test_leaving_a_session_says_goodbye_and_waits_for_its_handlers(backend: Back
     assert session.over
 
 
-def test_sessions_of_a_client_that_is_not_entered_share_an_event_loop(
+def test_sessions_share_an_event_loop_if_the_client_is_not_entered(
     app: Application, backend: Backend
 ) -> None:
     client = TestClient(app, backend=backend)
@@ -332,7 +335,7 @@ def test_headers_and_cookies_reach_the_session(app: Application, backend: Backen
         assert session.call("request").kwargs == {"cookies": {"a": "1", "b": "2"}, "who": "ann", "query": "3"}
 
 
-def test_second_session_on_the_same_connection(client: TestClient) -> None:
+def test_connection_serves_a_second_session(client: TestClient) -> None:
     with client.wamp_connect() as connection:
         with client.wamp_session("one", connection=connection) as first:
             assert first.call("math.add", 1) == 1
@@ -377,7 +380,7 @@ def test_challenge_is_answered_by_a_function(guarded: TestClient, answer: OnChal
         ("elsewhere", None, "wamp.error.no_such_realm", "there is no realm 'elsewhere'"),
     ],
 )
-def test_refused_session_raises_what_abort_said(
+def test_refused_session_raises_the_reason_and_message_of_abort(
     guarded: TestClient, realm: str, ticket: str | None, uri: str, text: str
 ) -> None:
     with pytest.raises(SessionAborted, match=text) as caught, guarded.wamp_session(realm, ticket=ticket):
@@ -395,7 +398,7 @@ def test_abort_without_a_message_shows_its_payload() -> None:
         pass
 
 
-def test_challenge_without_an_answer_says_how_to_give_one(guarded: TestClient) -> None:
+def test_unanswered_challenge_names_the_arguments_that_answer_it(guarded: TestClient) -> None:
     with (
         pytest.raises(ExpectationFailed, match=r"got Challenge\(.*ticket=, secret= or on_challenge="),
         guarded.wamp_session("guarded", authmethods=["ticket"]),
@@ -428,7 +431,7 @@ def test_secret_signs_the_challenge(backend: Backend, salt: str | None) -> None:
 
 def test_ticket_and_on_challenge_together_are_refused(guarded: TestClient) -> None:
     with (
-        pytest.raises(ValueError, match="give one of them"),
+        pytest.raises(ValueError, match="pass only one of them"),
         guarded.wamp_session("guarded", ticket="secret", on_challenge=lambda challenge: "secret"),
     ):
         pass
@@ -467,15 +470,15 @@ def test_progress_is_reported_before_the_result(session: WAMPSession) -> None:
     assert reports == [0, 1, 2]
 
 
-def test_no_progress_comes_unasked(session: WAMPSession) -> None:
+def test_call_without_on_progress_gets_no_progress(session: WAMPSession) -> None:
     pending = session.start_call("count", 3)
 
-    with pytest.raises(ExpectationFailed, match=r"waited for progress of Call\(.*but got its end: Result"):
+    with pytest.raises(ExpectationFailed, match=r"progress of Call\(.*but got the final answer Result"):
         pending.next_progress()
     assert pending.result() == 3
 
 
-def test_started_calls_are_answered_in_any_order(session: WAMPSession) -> None:
+def test_results_of_started_calls_can_be_taken_in_any_order(session: WAMPSession) -> None:
     first = session.start_call("count", 2, options={"receive_progress": True})
     second = session.start_call("math.add", 40, 2)
 
@@ -504,7 +507,7 @@ def test_call_options_are_sent(session: WAMPSession) -> None:
 # Events
 
 
-def test_events_come_in_order_to_the_subscription_they_are_for(
+def test_each_subscription_gets_its_events_in_order(
     app: Application, client: TestClient, session: WAMPSession
 ) -> None:
     chat, news, all_of_it = (
@@ -520,12 +523,12 @@ def test_events_come_in_order_to_the_subscription_they_are_for(
     assert session.call("math.add", 1) == 1
     assert news.next().args == [2]
     assert [event.args for event in chat] == [[1], [3]]
-    # It also gets the router's own events, which are about all of these sessions and subscriptions.
+    # The prefix also matches the router's meta events about these sessions and subscriptions.
     published = [(event.topic, event.args) for event in all_of_it if not event.topic.startswith("wamp.")]
     assert published == [("chat", [1]), ("news", [2]), ("chat", [3])]
 
 
-def test_iteration_waits_for_what_a_publication_sets_off(app: Application, client: TestClient) -> None:
+def test_iteration_waits_for_events_published_by_a_subscriber(app: Application, client: TestClient) -> None:
     @app.subscriber("readings")
     async def on_reading(value: int) -> None:
         for _ in range(20):
@@ -539,18 +542,18 @@ def test_iteration_waits_for_what_a_publication_sets_off(app: Application, clien
         assert [event.args for event in alarms] == [[99]]
 
 
-def test_no_event_is_expected_and_none_comes(session: WAMPSession) -> None:
+def test_assert_none_passes_without_events(session: WAMPSession) -> None:
     events = session.subscribe("chat")
     session.publish("chat", "to others")
 
     events.assert_none()
 
 
-def test_event_that_is_not_expected_is_shown(session: WAMPSession) -> None:
+def test_assert_none_quotes_an_unexpected_event(session: WAMPSession) -> None:
     events = session.subscribe("chat")
     session.publish("chat", "to me", options={"exclude_me": False})
 
-    with pytest.raises(ExpectationFailed, match=r"no event of 'chat', but there came\n  Event\(.*'to me'"):
+    with pytest.raises(ExpectationFailed, match=r"no event of 'chat', but got\n  Event\(.*'to me'"):
         events.assert_none()
 
 
@@ -574,7 +577,7 @@ def test_refused_subscription_and_publication_raise_the_error(backend: Backend) 
         assert session.publish("secret") is None
 
 
-def test_events_can_be_awaited_after_the_session_was_closed(session: WAMPSession) -> None:
+def test_events_can_be_read_after_goodbye(session: WAMPSession) -> None:
     events = session.subscribe("chat")
     session.publish("chat", "last", acknowledge=True, options={"exclude_me": False})
     session.goodbye()
@@ -583,7 +586,7 @@ def test_events_can_be_awaited_after_the_session_was_closed(session: WAMPSession
     events.assert_none()
 
 
-def test_settling_a_session_that_the_server_closes_leaves_its_goodbye(session: WAMPSession) -> None:
+def test_settle_does_not_take_the_goodbye_of_the_server(session: WAMPSession) -> None:
     events = session.subscribe("chat")
     session.start_call("session.close")
 
@@ -591,7 +594,7 @@ def test_settling_a_session_that_the_server_closes_leaves_its_goodbye(session: W
     events.assert_none()
 
     session.expect_goodbye("com.app.closing")
-    with pytest.raises(Timeout, match="nothing arrived meanwhile"):
+    with pytest.raises(Timeout, match="nothing else arrived"):
         session.receive_raw(timeout=SOON)
 
 
@@ -602,13 +605,13 @@ def test_goodbye_returns_the_answer(session: WAMPSession) -> None:
     assert session.goodbye().reason == "wamp.close.goodbye_and_out"
     assert session.over
 
-    with pytest.raises(SessionClosed, match="GOODBYE came before"):
+    with pytest.raises(SessionClosed, match="it ended with GOODBYE"):
         session.call("math.add", 1)
     with pytest.raises(SessionClosed):
         session.goodbye()
 
 
-def test_server_that_aborts_fails_what_is_awaited(session: WAMPSession) -> None:
+def test_abort_from_the_server_ends_a_wait(session: WAMPSession) -> None:
     with pytest.raises(SessionAborted, match=r"com.app.banned \(go away\)") as caught:
         session.call("session.abort")
 
@@ -616,7 +619,7 @@ def test_server_that_aborts_fails_what_is_awaited(session: WAMPSession) -> None:
     assert session.expect_close(1000) == WebSocketClose(1000, "com.app.banned")
 
 
-def test_server_that_says_goodbye_fails_what_is_awaited(session: WAMPSession) -> None:
+def test_goodbye_from_the_server_ends_a_wait(session: WAMPSession) -> None:
     with pytest.raises(
         ConnectionClosed, match=r"waited for the result of Call\(.*the server said Goodbye\("
     ) as caught:
@@ -625,7 +628,7 @@ def test_server_that_says_goodbye_fails_what_is_awaited(session: WAMPSession) ->
     assert (caught.value.reason, caught.value.closed_by) == ("com.app.closing", "server")
 
 
-def test_abort_that_nobody_expected_fails_the_test_on_leaving(client: TestClient) -> None:
+def test_unexpected_abort_is_raised_when_the_session_is_left(client: TestClient) -> None:
     def be_aborted() -> None:
         with client.wamp_session() as session:
             session.start_call("session.abort")
@@ -635,7 +638,7 @@ def test_abort_that_nobody_expected_fails_the_test_on_leaving(client: TestClient
         be_aborted()
 
 
-def test_goodbye_of_the_server_is_answered_while_the_test_does_something_else(backend: Backend) -> None:
+def test_goodbye_from_the_server_is_answered_while_the_test_is_busy(backend: Backend) -> None:
     wamp = Application()
 
     async def close_all(request: Request) -> PlainTextResponse:
@@ -649,7 +652,7 @@ def test_goodbye_of_the_server_is_answered_while_the_test_does_something_else(ba
         assert session.expect_goodbye().reason == "com.app.maintenance"
 
 
-def test_session_leaves_quietly_after_a_goodbye_of_the_server(client: TestClient) -> None:
+def test_leaving_a_session_after_a_goodbye_from_the_server_raises_nothing(client: TestClient) -> None:
     with client.wamp_session() as session:
         session.start_call("session.close")
         session.settle()
@@ -658,7 +661,7 @@ def test_session_leaves_quietly_after_a_goodbye_of_the_server(client: TestClient
 
 
 @pytest.mark.parametrize("then", [WAMPSession.expect_goodbye, WAMPSession.settle])
-def test_raw_goodbye_counts_as_the_client_s(
+def test_raw_goodbye_counts_as_goodbye_of_the_session(
     client: TestClient, then: Callable[[WAMPSession], object]
 ) -> None:
     with client.wamp_connect() as connection:
@@ -693,23 +696,23 @@ def test_disconnecting_waits_for_the_handlers(app: Application, client: TestClie
         session.disconnect()
 
         assert ended == [session.id]
-        with pytest.raises(SessionClosed, match="the test has closed the WebSocket") as caught:
+        with pytest.raises(SessionClosed, match="the test closed the WebSocket") as caught:
             session.call("math.add", 1)
-        with pytest.raises(SessionClosed, match="waited for a message, but the test has closed"):
+        with pytest.raises(SessionClosed, match="waited for a message, but the test closed"):
             session.receive_raw()
     assert caught.value.closed_by == "client"
 
 
-def test_failed_test_closes_the_websocket_without_goodbye(app: Application, client: TestClient) -> None:
+def test_exception_in_a_test_closes_the_websocket_without_goodbye(
+    app: Application, client: TestClient
+) -> None:
     with pytest.raises(ZeroDivisionError), client.wamp_session():
         raise ZeroDivisionError
 
     assert not app.default_realm.sessions
 
 
-def test_client_that_is_left_first_closes_the_sessions_that_are_open(
-    app: Application, backend: Backend
-) -> None:
+def test_leaving_the_client_closes_open_sessions(app: Application, backend: Backend) -> None:
     client = TestClient(app, backend=backend)
     client.__enter__()
     session = client.wamp_session()
@@ -721,7 +724,7 @@ def test_client_that_is_left_first_closes_the_sessions_that_are_open(
     assert session.__exit__(None, None, None) is not True
 
 
-def test_client_is_not_entered_while_it_has_sessions(app: Application, backend: Backend) -> None:
+def test_client_cannot_be_entered_while_it_has_sessions(app: Application, backend: Backend) -> None:
     client = TestClient(app, backend=backend)
 
     with client.wamp_session(), pytest.raises(RuntimeError, match="before it opens its first WAMP session"):
@@ -732,7 +735,7 @@ def test_client_is_not_entered_while_it_has_sessions(app: Application, backend: 
 
 
 @pytest.mark.parametrize("subprotocol", SUBPROTOCOLS)
-def test_raw_messages_go_both_ways(client: TestClient, subprotocol: str) -> None:
+def test_raw_messages_can_be_sent_and_received(client: TestClient, subprotocol: str) -> None:
     with client.wamp_connect(subprotocol=subprotocol) as connection:
         connection.send_raw([1, "default", {"roles": {"caller": {}}}])
         assert connection.receive_raw()[0] == 2
@@ -743,7 +746,7 @@ def test_raw_messages_go_both_ways(client: TestClient, subprotocol: str) -> None
     assert sorted(answers) == [[50, 1, {}, [3]], [50, 2, {}, [7]]]
 
 
-def test_batch_goes_in_one_frame() -> None:
+def test_batch_is_sent_in_one_frame() -> None:
     frames = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -758,7 +761,7 @@ def test_batch_goes_in_one_frame() -> None:
     assert frames == ["[1]\x1e[2]\x1e"]
 
 
-def test_raw_message_in_a_session_is_answered_beside_its_requests(session: WAMPSession) -> None:
+def test_raw_requests_and_calls_can_be_mixed(session: WAMPSession) -> None:
     session.send_raw([48, session.next_request_id(), {}, "math.add", [20, 2]])
 
     assert session.call("math.add", 1) == 1
@@ -767,11 +770,9 @@ def test_raw_message_in_a_session_is_answered_beside_its_requests(session: WAMPS
 
 @pytest.mark.parametrize(
     ("frame", "problem"),
-    [("[1,", "malformed JSON"), (b"[]", "takes text"), ("[99]", "no message type with code 99")],
+    [("[1,", "malformed JSON"), (b"[]", "takes only text"), ("[99]", "no message type with code 99")],
 )
-def test_frame_that_is_no_message_is_sent_as_it_is(
-    client: TestClient, frame: str | bytes, problem: str
-) -> None:
+def test_invalid_frame_is_sent_unchecked(client: TestClient, frame: str | bytes, problem: str) -> None:
     with client.wamp_connect() as connection:
         connection.send_frame(frame)
 
@@ -779,7 +780,7 @@ def test_frame_that_is_no_message_is_sent_as_it_is(
         assert connection.expect_close(1002).code == 1002
 
 
-def test_protocol_violation_in_a_session_is_expected(session: WAMPSession) -> None:
+def test_session_can_expect_an_abort(session: WAMPSession) -> None:
     session.send_raw([1, "default", {}])
 
     session.expect_abort("wamp.error.protocol_violation")
@@ -797,7 +798,7 @@ def test_protocol_violation_in_a_session_is_expected(session: WAMPSession) -> No
         ),
     ],
 )
-def test_other_end_than_expected_is_shown(
+def test_unexpected_end_of_the_session_is_quoted(
     session: WAMPSession, expect: Callable[[WAMPSession], object], text: str
 ) -> None:
     session.start_call("session.abort")
@@ -808,7 +809,7 @@ def test_other_end_than_expected_is_shown(
         session.expect_abort()
 
 
-def test_closed_websocket_in_place_of_an_abort_is_shown() -> None:
+def test_closed_websocket_instead_of_an_abort_is_quoted() -> None:
     with TestClient(scripted("[50, 1, {}]", close=1011)).wamp_connect() as connection:
         connection.send_raw([0])
 
@@ -816,10 +817,10 @@ def test_closed_websocket_in_place_of_an_abort_is_shown() -> None:
             connection.expect_abort()
 
 
-# What does not come
+# Timeouts
 
 
-def test_timeout_tells_what_was_awaited_and_what_came(session: WAMPSession) -> None:
+def test_timeout_names_the_expected_message_and_quotes_the_others(session: WAMPSession) -> None:
     events = session.subscribe("chat")
     session.publish("chat", "x" * 300, acknowledge=True, options={"exclude_me": False})
     news = session.subscribe("news")
@@ -835,7 +836,7 @@ def test_timeout_tells_what_was_awaited_and_what_came(session: WAMPSession) -> N
     assert text.endswith("xxx ...")
 
 
-def test_timeout_shows_some_of_many_messages(session: WAMPSession) -> None:
+def test_timeout_quotes_a_limited_number_of_messages(session: WAMPSession) -> None:
     session.subscribe("chat")
     for number in range(30):
         session.publish("chat", number, options={"exclude_me": False})
@@ -845,17 +846,15 @@ def test_timeout_shows_some_of_many_messages(session: WAMPSession) -> None:
         session.expect_goodbye(timeout=SOON)
 
 
-def test_timeout_of_the_session_bounds_its_waits(client: TestClient) -> None:
+def test_timeout_of_the_session_limits_its_waits(client: TestClient) -> None:
     with client.wamp_session(timeout=SOON) as session:
-        with pytest.raises(
-            Timeout, match=r"waited 0.1 s for the result of Call\(.*nothing arrived meanwhile"
-        ):
+        with pytest.raises(Timeout, match=r"waited 0.1 s for the result of Call\(.*nothing else arrived"):
             session.call("forever")
         with pytest.raises(Timeout, match=r"waited 0.1 s for the end of the WebSocket"):
             session.expect_close()
 
 
-def test_server_that_never_answers_hello_fails_in_time(backend: Backend) -> None:
+def test_server_that_does_not_answer_hello_times_out(backend: Backend) -> None:
     client = TestClient(scripted(None, None, None), timeout=SOON, backend=backend)
 
     with (
@@ -865,7 +864,7 @@ def test_server_that_never_answers_hello_fails_in_time(backend: Backend) -> None
         pass
 
 
-def test_server_that_never_accepts_fails_in_time(backend: Backend) -> None:
+def test_server_that_does_not_accept_times_out(backend: Backend) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await anyio.sleep_forever()
 
@@ -876,7 +875,7 @@ def test_server_that_never_accepts_fails_in_time(backend: Backend) -> None:
         pass
 
 
-def test_application_that_ignores_a_closed_websocket_fails_on_leaving(backend: Backend) -> None:
+def test_application_that_ignores_a_closed_websocket_times_out(backend: Backend) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept", "subprotocol": "wamp.2.json"})
         await anyio.sleep_forever()
@@ -890,7 +889,7 @@ def test_application_that_ignores_a_closed_websocket_fails_on_leaving(backend: B
         pass
 
 
-def test_handler_that_outlives_its_session_fails_on_leaving(backend: Backend) -> None:
+def test_handler_that_outlives_its_session_times_out(backend: Backend) -> None:
     app = Application(limits=Limits(teardown_timeout=5 * SOON))
 
     async def lifespan(session: Session) -> AsyncIterator[None]:
@@ -910,7 +909,7 @@ def test_handler_that_outlives_its_session_fails_on_leaving(backend: Backend) ->
 
 
 @pytest.mark.parametrize("awaited", ["call", "send"])
-def test_handler_that_blocks_the_event_loop_fails_in_time(
+def test_handler_that_blocks_the_event_loop_times_out(
     app: Application, backend: Backend, awaited: str
 ) -> None:
     released = threading.Event()
@@ -936,7 +935,7 @@ def test_handler_that_blocks_the_event_loop_fails_in_time(
 
 
 @pytest.mark.parametrize("phase", ["startup", "shutdown"])
-def test_lifespan_that_hangs_fails_in_time(backend: Backend, phase: str) -> None:
+def test_lifespan_that_hangs_times_out(backend: Backend, phase: str) -> None:
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
         if phase == "startup":
@@ -944,7 +943,7 @@ def test_lifespan_that_hangs_fails_in_time(backend: Backend, phase: str) -> None
         yield
         await anyio.sleep(2)
 
-    # Time enough for a startup that does not hang, however busy the machine is.
+    # Long enough for a startup that does not hang, even on a busy machine.
     client = TestClient(Application(lifespan=lifespan), timeout=0.5, backend=backend)
     with (
         no_threads_left(),
@@ -954,7 +953,7 @@ def test_lifespan_that_hangs_fails_in_time(backend: Backend, phase: str) -> None
         pass
 
 
-def test_no_thread_is_left_over(app: Application, backend: Backend) -> None:
+def test_client_leaves_no_threads(app: Application, backend: Backend) -> None:
     with no_threads_left(patience=0):
         with TestClient(app, backend=backend) as client, client.wamp_session() as session:
             session.call("math.add", 1)
@@ -965,13 +964,13 @@ def test_no_thread_is_left_over(app: Application, backend: Backend) -> None:
 # Servers that misbehave
 
 
-def test_session_cut_by_the_server_fails_what_is_awaited(backend: Backend) -> None:
+def test_closed_websocket_ends_a_wait(backend: Backend) -> None:
     app = scripted(WELCOME, "[36, 5, 6, {}]", close=1011)
 
     with TestClient(app, backend=backend).wamp_session() as session:
         with pytest.raises(SessionClosed) as caught:
             session.call("math.add", 1)
-        with pytest.raises(SessionClosed, match="the server has closed the WebSocket with code 1011"):
+        with pytest.raises(SessionClosed, match="the server closed the WebSocket with code 1011"):
             session.publish("chat")
 
     assert (caught.value.code, caught.value.reason, caught.value.closed_by) == (
@@ -983,12 +982,12 @@ def test_session_cut_by_the_server_fails_what_is_awaited(backend: Backend) -> No
     assert "\n  EVENT [36, 5, 6, {}]" in str(caught.value)
 
 
-def test_application_that_just_returns_counts_as_an_abnormal_closure(backend: Backend) -> None:
+def test_application_that_returns_without_closing_has_close_code_1006(backend: Backend) -> None:
     with TestClient(scripted(WELCOME), backend=backend).wamp_session() as session:
         assert session.expect_close(1006).reason == "the application returned without closing"
 
 
-def test_exception_of_the_application_fails_what_is_awaited_and_is_raised_on_leaving(
+def test_exception_of_the_application_ends_a_wait_and_is_raised_when_the_session_is_left(
     backend: Backend,
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -1014,7 +1013,7 @@ def test_exception_in_the_handshake_is_raised(backend: Backend) -> None:
         pass
 
 
-def test_application_that_returns_before_it_accepts_is_shown() -> None:
+def test_application_that_returns_before_accepting_is_reported() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
 
     with (
@@ -1025,7 +1024,7 @@ def test_application_that_returns_before_it_accepts_is_shown() -> None:
 
 
 @pytest.mark.parametrize("chosen", [None, "wamp.2.msgpack", "graphql-ws"])
-def test_application_that_accepts_another_subprotocol_is_shown(chosen: str | None) -> None:
+def test_application_that_accepts_another_subprotocol_is_reported(chosen: str | None) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept", "subprotocol": chosen})
         await send({"type": "websocket.send", "text": "hello"})
@@ -1037,7 +1036,7 @@ def test_application_that_accepts_another_subprotocol_is_shown(chosen: str | Non
         pass
 
 
-def test_refused_handshake_says_why(client: TestClient) -> None:
+def test_refused_handshake_quotes_the_response(client: TestClient) -> None:
     with pytest.raises(WebSocketDenialResponse) as denied, client.wamp_connect(subprotocol="wamp.1"):
         pass
 
@@ -1045,7 +1044,7 @@ def test_refused_handshake_says_why(client: TestClient) -> None:
     assert "offered wamp.1: 400 This is a WAMP endpoint" in denied.value.__notes__[0]
 
 
-def test_wrong_path_is_pointed_out(app: Application) -> None:
+def test_wrong_path_is_named(app: Application) -> None:
     client = TestClient(Starlette(routes=[WAMPRoute("/ws", app)]))
 
     with pytest.raises(WebSocketDisconnect) as refused, client.wamp_session(path="/wss"):
@@ -1057,12 +1056,12 @@ def test_wrong_path_is_pointed_out(app: Application) -> None:
 @pytest.mark.parametrize(
     ("frame", "problem"),
     [
-        ("[50,", "something unreadable: malformed JSON"),
-        ("{}", r"something unreadable: a message is a list \[code, ...\], and not {}"),
-        ('["x"]', "something unreadable"),
+        ("[50,", "an invalid frame: malformed JSON"),
+        ("{}", r"an invalid frame: a message must be a list \[code, ...\], got {}"),
+        ('["x"]', "an invalid frame"),
     ],
 )
-def test_message_that_cannot_be_read_fails_what_is_awaited(frame: str, problem: str) -> None:
+def test_invalid_frame_from_the_server_ends_a_wait(frame: str, problem: str) -> None:
     with (
         TestClient(scripted(WELCOME, frame, '[6, {}, "a.b"]')).wamp_session() as session,
         pytest.raises(ExpectationFailed, match=rf"waited for the result of(.|\n)*{problem}"),
@@ -1070,7 +1069,7 @@ def test_message_that_cannot_be_read_fails_what_is_awaited(frame: str, problem: 
         session.call("math.add", 1)
 
 
-def test_message_that_wamp_does_not_allow_is_shown() -> None:
+def test_invalid_message_from_the_server_is_quoted() -> None:
     with (
         TestClient(scripted(WELCOME, '[50, 1, "details"]', '[6, {}, "a.b"]')).wamp_session() as session,
         pytest.raises(
@@ -1080,7 +1079,7 @@ def test_message_that_wamp_does_not_allow_is_shown() -> None:
         session.call("math.add", 1)
 
 
-def test_application_that_sends_after_the_end_gets_an_error(backend: Backend) -> None:
+def test_application_that_sends_after_closing_gets_an_error(backend: Backend) -> None:
     raised: list[Exception] = []
     received: list[str] = []
 
@@ -1108,7 +1107,7 @@ def test_application_that_sends_after_the_end_gets_an_error(backend: Backend) ->
     assert received == ["websocket.disconnect", "websocket.disconnect"]
 
 
-def test_application_that_sends_to_a_client_that_has_gone_gets_an_os_error(backend: Backend) -> None:
+def test_application_that_sends_after_a_disconnect_gets_an_os_error(backend: Backend) -> None:
     raised: list[OSError] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

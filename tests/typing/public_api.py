@@ -1,6 +1,6 @@
-"""What a type checker makes of the public API; mypy reads this file, nobody runs it.
+"""Static tests of the types in the public API. Mypy checks this file, and nothing runs it.
 
-A wrong call carries the ``type: ignore`` of the error that it must give: mypy reports one that is not needed.
+An invalid call has a ``type: ignore`` with the code of the expected error. Mypy reports unused ones.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Application(uri_check="lax")  # type: ignore[arg-type]
 Realm()  # type: ignore[call-arg]
 
 
-# Decorators leave the function's type as it is, so that other code calls it like any function.
+# Decorators do not change the type of a function, so other code can call it.
 @app.procedure("math.add")
 async def add(a: int, b: int = 0) -> int:
     return a + b
@@ -108,7 +108,7 @@ async def functions_keep_their_types() -> None:
     await add("one")  # type: ignore[arg-type]
 
 
-# A dependency has the type of what it gives.
+# Depends() has the type of the injected value.
 def current_user(session: Session) -> str:
     return str(session.identity)
 

@@ -1,1 +1,1 @@
-"""The configuration of a realm, and the plan that is compiled from it."""
+"""The configuration of a realm, and the plan compiled from it."""

@@ -1,4 +1,4 @@
-"""Whether a session may do what it asks for: rules, then the authorizer, then the realm's default."""
+"""Authorization of a session's actions: by rules, then by the authorizer, then by the realm's default."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from wampasgi.types import Action, Match
 
 logger = logger_named("wampasgi.router")
 
-#: The authorizer's answers that are kept for each session; the one that was used longest ago goes first.
+#: The maximum number of cached answers per session. The least recently used one is evicted first.
 CACHED_ANSWERS = 1000
 
-#: Longer URIs are asked about each time: clients choose them.
+#: The maximum length of a cached URI. Clients choose URIs, so they could fill the memory with long ones.
 _CACHED_LENGTH = 255
 
 _Key: TypeAlias = tuple[Action, str, Match]
 
 
 class Authorization:
-    """Decides for one realm.
+    """Authorizes the actions of one realm's sessions.
 
-    An explicit rule decides first: the ``roles=`` of a route, then the most specific ``allow``. Where there
-    is none, the authorizer is asked; it permits no disclosure. With ``cache`` its answer holds for the whole
-    session and for all requests with the same action, URI and match policy, whatever their options are.
-    Raises ConfigurationError for an authorizer that is an async generator function.
+    Explicit rules come first: the ``roles=`` of a route, then the most specific ``allow``. If there is no
+    rule, the authorizer decides. It never permits disclosure. With ``cache``, a session reuses the
+    authorizer's answer for requests with the same action, URI and match policy, whatever their options are.
+
+    Raises ConfigurationError if the authorizer is an async generator function.
     """
 
     def __init__(
@@ -45,15 +46,15 @@ class Authorization:
     ) -> None:
         if authorizer is not None and authorizer.kind == "async_generator":
             raise ConfigurationError(
-                f"{authorizer.description} is an async generator function: an authorizer has to return a bool"
+                f"{authorizer.description} is an async generator function: an authorizer must return a bool"
             )
         self._permissions = permissions
         self.authorizer = authorizer
-        self._answers = _Answers() if cache else None
+        self._answers = _AnswerCache() if cache else None
 
     @property
     def silent(self) -> bool:
-        """Whether there are neither rules nor an authorizer, so that defaults decide alone."""
+        """Whether there are neither rules nor an authorizer, so that only the defaults count."""
         return self.authorizer is None and not self._permissions.given
 
     def by_rules(
@@ -65,7 +66,7 @@ class Authorization:
         roles: frozenset[str] | None = None,
         match: Match = "exact",
     ) -> Verdict | None:
-        """What ``decide`` gives without asking the authorizer, None where no rule speaks."""
+        """Return the verdict of the rules alone, or None if no rule matches."""
         verdict = self._permissions.verdict(action, uri, session.authrole, match=match)
         if roles is None:
             return verdict
@@ -84,11 +85,11 @@ class Authorization:
         roles: frozenset[str] | None = None,
         match: Match = "exact",
     ) -> Verdict | None:
-        """The verdict on one action; None where neither a rule nor an authorizer speaks.
+        """Return the verdict on one action, or None if neither a rule nor an authorizer decides.
 
-        ``roles`` are those of the URI's route; they decide alone whether the action is allowed, and an
-        ``allow`` that allows it, too, whether the session may be disclosed. ``provided`` is what the
-        authorizer can get injected. Raises WAMPError ``wamp.error.authorization_failed`` where the authorizer
+        ``roles`` are the roles of the URI's route. If given, they alone decide if the action is allowed, and
+        an ``allow`` rule that allows it, too, decides if the session may be disclosed. ``provided`` are the
+        arguments for the authorizer. Raises WAMPError ``wamp.error.authorization_failed`` if the authorizer
         fails.
         """
         verdict = self.by_rules(session, action, uri, roles=roles, match=match)
@@ -114,7 +115,7 @@ class Authorization:
         try:
             answer = await authorizer.call({**provided, "action": action, "uri": uri, "options": options})
             if not isinstance(answer, bool):
-                raise TypeError(f"an authorizer returns True or False, this one returned {answer!r}")
+                raise TypeError(f"the authorizer returned {answer!r}: it must return True or False")
         except Exception as error:
             logger.exception(
                 "%s failed for %s of %s by %r",
@@ -128,11 +129,13 @@ class Authorization:
         return answer
 
 
-class _Answers:
-    """What an authorizer has answered, by session."""
+class _AnswerCache:
+    """The answers of an authorizer, for each session."""
 
     def __init__(self) -> None:
-        self._of: WeakKeyDictionary[Session, tuple[Any, OrderedDict[_Key, bool]]] = WeakKeyDictionary()
+        self._by_session: WeakKeyDictionary[Session, tuple[Any, OrderedDict[_Key, bool]]] = (
+            WeakKeyDictionary()
+        )
 
     def get(self, session: Session, key: _Key) -> bool | None:
         answers = self._answers_of(session)
@@ -148,18 +151,18 @@ class _Answers:
             answers.popitem(last=False)
 
     def _answers_of(self, session: Session) -> OrderedDict[_Key, bool]:
-        identity, answers = self._of.get(session, (None, None))
-        # An open session may be given another identity, and with it other rights.
+        identity, answers = self._by_session.get(session, (None, None))
+        # The identity of an open session can change, and its rights with it.
         if answers is None or identity is not session.identity:
             answers = OrderedDict()
-            self._of[session] = (session.identity, answers)
+            self._by_session[session] = (session.identity, answers)
         return answers
 
 
 def may_disclose(verdict: Verdict | None, action: Action, uri: str, options: Mapping[str, Any]) -> bool:
-    """Whether a caller or publisher is disclosed: it has asked for it with ``disclose_me``, and may be.
+    """Return whether to disclose a caller or publisher, which requests it with the option ``disclose_me``.
 
-    Raises WAMPError ``wamp.error.option_disallowed.disclose_me`` where it has asked and no rule permits it.
+    Raises WAMPError ``wamp.error.option_disallowed.disclose_me`` if it requests it and no rule permits it.
     Spec: Advanced Profile, "Caller Identification" and "Publisher Identification".
     """
     if not options.get("disclose_me", False):
@@ -170,6 +173,6 @@ def may_disclose(verdict: Verdict | None, action: Action, uri: str, options: Map
 
 
 def refusal(action: Action, uri: str) -> WAMPError:
-    """The error for an action that is not allowed."""
+    """Return the error for an action that is not allowed, ``wamp.error.not_authorized``."""
     preposition = "to " if action in ("subscribe", "publish") else ""
     return WAMPError(NOT_AUTHORIZED, f"this session may not {action} {preposition}{uri!r}")

@@ -1,4 +1,4 @@
-"""The compiled handlers of a realm: procedures, topics with their gatekeepers, and subscribers."""
+"""The compiled handlers of a realm: its procedures, the gatekeepers of its topics, and its subscribers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ logger = logger_named("wampasgi.router")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event, as handlers, ``Realm.events`` and the test client get it."""
+    """An event as received by handlers, ``Realm.events`` and the test client."""
 
-    #: The topic that was published to.
+    #: The topic that the event was published to, even if the subscription is to a pattern.
     topic: str
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -31,28 +31,28 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A handler of events: of a topic, or of a pattern of topics.
+    """A handler for the events of a topic or a pattern of topics.
 
-    ``roles`` are those whose publications it gets, None for all.
+    ``roles`` are the roles of the publishers that it accepts events from. None accepts all.
     """
 
     plan: HandlerPlan
     roles: frozenset[str] | None
 
     def takes_from(self, role: str | None) -> bool:
-        """Return whether the handler gets what clients with this role publish."""
+        """Return whether the handler accepts events that are published by clients with this role."""
         return self.roles is None or role in self.roles
 
     async def handle(self, event: Event, provided: Mapping[str, Any], source: object) -> None:
-        """Run the handler for one event; what it raises is logged, for nobody waits for an answer.
+        """Run the handler for one event and log its exception, since there is nobody to send an ERROR to.
 
-        ``source`` is what the log names as the event's origin.
+        ``source`` is the origin of the event that the log names.
         """
         try:
             await self.plan.call({**provided, "event": event}, event.args, event.kwargs)
         except InvalidArgument as error:
             logger.warning(
-                "an event of topic %s from %s does not fit %s: %s",
+                "an event of topic %s from %s does not fit the parameters of %s: %s",
                 shown(event.topic),
                 source,
                 self.plan.name,
@@ -70,10 +70,10 @@ class Subscriber:
 
 
 class Procedure:
-    """A procedure of the realm's own: the handler that answers its URIs, and the roles that may call it.
+    """A procedure of the realm itself: the handler for its URIs, and the roles that may call it.
 
-    ``request_name`` is the parameter, beside ``request``, that gets the RPCRequest. ``route`` has the URIs;
-    without one the procedure answers every call. ``timeout`` bounds a client's call, in seconds.
+    The handler's parameters ``request`` and ``request_name`` get the RPCRequest. ``route`` holds the URIs;
+    without a route, the procedure answers every call. ``timeout`` limits a client's call, in seconds.
     """
 
     __slots__ = (
@@ -101,11 +101,11 @@ class Procedure:
         self.route = route
         self.roles = roles
         self.request_name = request_name
-        #: Whether the handler asks for the RPCRequest; most do not.
+        #: Whether the handler has a parameter for the RPCRequest. Most do not.
         self.wants_request = not plan.uses.isdisjoint(("request", request_name))
-        #: What runs the handler, given the provided arguments and the payload.
+        #: Runs the handler with the provided arguments and the payload.
         self.run = plan.start if plan.starts_at_once else plan.call
-        #: Whether a call needs nothing beyond that.
+        #: Whether calling ``run`` is enough to handle a call.
         self.is_plain = plan.kind != "async_generator" and not self.wants_request and timeout is None
 
     async def invoke(
@@ -116,10 +116,10 @@ class Procedure:
         provided: Mapping[str, Any],
         on_progress: OnProgress | None,
     ) -> RPCResult | RPCErrorResult:
-        """Run the handler for one call and return its final result; raises what the handler raises.
+        """Run the handler for one call and return its final result.
 
-        ``request`` is for a handler that ``wants_request``. Progress reports go to ``on_progress`` and are
-        dropped where the caller did not ask for them.
+        ``request`` is required if ``wants_request`` is true. Progress reports go to ``on_progress``, or are
+        dropped if it is None. Exceptions of the handler are raised unchanged.
         """
         plan = self.plan
         if request is not None:
@@ -131,7 +131,7 @@ class Procedure:
 
 
 class Topic:
-    """A topic of the realm's own: its gatekeeper, and who may subscribe."""
+    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe."""
 
     __slots__ = ("plan", "roles")
 

@@ -1,4 +1,4 @@
-"""The compiled configuration of a realm: every handler has its plan, and every table is ready to serve."""
+"""The compiled configuration of a realm: a plan for each handler, and the tables to look them up in."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Subscribers: TypeAlias = Mapping[tuple[Match, str], tuple[Subscriber, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealmPlan:
-    """The compiled configuration of a realm. A session gets one when it opens, and keeps it for life.
+    """The compiled configuration of a realm. A session gets a plan when it opens, and keeps it until it ends.
 
     ``app`` is the realm's middleware stack around the session endpoint. ``provided`` are the arguments that
-    every handler of the realm can get; a session adds itself. ``procedures_at_run_time`` are those of
-    ``Realm.register``, the same table in every plan of a realm. ``procedure_for_all`` and ``topic_for_all``
-    are the custom handlers that replace the routes.
+    every handler of the realm can get; a session adds itself. ``procedures_at_run_time`` are the procedures
+    added with ``Realm.register``; all plans of a realm share this table. ``procedure_for_all`` and
+    ``topic_for_all`` are the custom handlers that replace the routes.
     """
 
     app: ASGIApp
@@ -63,9 +63,9 @@ class RealmPlan:
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     overflow_handler: HandlerPlan | None
     router: Router[Session]
-    #: Whether a session can have handlers that run beside it: lifespan handlers, or gatekeepers with a yield.
+    #: Whether there are handlers that stay suspended at a ``yield``: lifespan handlers or gatekeepers.
     has_two_part_handlers: bool = field(init=False)
-    #: The procedures at exact URIs that everybody may call: a cache of ``answering`` for nearly all calls.
+    #: The procedures with an exact URI and no access control. A cache of ``answering`` for nearly all calls.
     open_procedures: Mapping[str, Procedure] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,11 +88,11 @@ class RealmPlan:
         return {**self.provided, "session": session}
 
     def answering(self, uri: str) -> Procedure | Registration | None:
-        """Return who answers a call of this URI: a procedure of the realm's own, or clients.
+        """Return the procedure of the realm, or the registration of clients, that answers a call of ``uri``.
 
-        Of the registrations that match, the best one counts, whoever has registered it. If the realm has, but
-        only after this plan was compiled, nobody answers. Regular expressions come last, because WAMP has
-        none, and reach none of the router's own URIs.
+        The best match wins, whether it belongs to the realm or to clients. If that is a procedure that the
+        realm got only after this plan was compiled, the result is None. Regular expressions come last,
+        because WAMP does not have them, and never match the URIs reserved for the router.
         Spec: Advanced Profile, "Calls matching multiple registrations".
         """
         reserved = is_reserved(uri)
@@ -108,14 +108,17 @@ class RealmPlan:
         return self.procedures.find_by_regex(uri) or self.procedures_at_run_time.find_by_regex(uri)
 
     def own_procedure(self, match: RouteMatch, uri: str) -> Procedure | None:
-        """Return the realm's own procedure that holds exactly this URI or pattern, if there is one."""
+        """Return the realm's own procedure at exactly this URI or pattern, if there is one."""
         return self.procedure_for_all or self._own(match, uri)
 
     def _own(self, match: RouteMatch, uri: str) -> Procedure | None:
         return self.procedures.get(match, uri) or self.procedures_at_run_time.get(match, uri)
 
     def offered(self) -> Iterator[tuple[Match, str]]:
-        """Give match policy and URI of the configured procedures, as far as WAMP can describe them."""
+        """Yield the match policy and URI of each configured procedure that WAMP can describe.
+
+        It cannot describe regular expressions, nor a handler that answers every call.
+        """
         if self.procedure_for_all is not None:
             return
         for procedure in self.procedures:
@@ -123,12 +126,12 @@ class RealmPlan:
                 yield procedure.route.match, procedure.route.uri
 
     def find_topic(self, uri: str) -> Topic | None:
-        """Return the realm's own topic at a URI, if there is one."""
+        """Return the realm's own topic that matches a URI, if there is one."""
         return self.topic_for_all or self.topics.find(uri)
 
     def permitting_subscribers(self, topic: str, role: str | None) -> bool:
-        """Return whether a ``@subscriber`` handler permits a client with this role to publish to a topic."""
-        # Most realms have none, and then nothing is looked up.
+        """Return whether a ``@subscriber`` handler allows clients with this role to publish to a topic."""
+        # Most realms have no such handlers, so they skip the lookup.
         return bool(self.subscribers) and any(
             subscriber.takes_from(role)
             for subscription in self.router.broker.matches(topic)
@@ -142,7 +145,7 @@ class RealmPlan:
 def compile_procedures(
     settings: RealmSettings, injection: Injection, timeout: float | None
 ) -> RouteTable[Procedure]:
-    """Compile the procedures of the realm; ``timeout`` bounds the calls of clients, in seconds."""
+    """Compile the procedures of the realm. ``timeout`` limits calls by clients, in seconds."""
     table: RouteTable[Procedure] = RouteTable()
     for route in settings.procedures:
         table.add(route, compile_procedure(route, injection, timeout))
@@ -150,7 +153,7 @@ def compile_procedures(
 
 
 def compile_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
-    """Compile one procedure."""
+    """Compile one procedure. ``timeout`` limits calls by clients, in seconds."""
     plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
     return Procedure(plan, route.roles, route=route, timeout=timeout)
 
@@ -158,11 +161,11 @@ def compile_procedure(route: Route, injection: Injection, timeout: float | None)
 def compile_rpc_handler(
     settings: RealmSettings, injection: Injection, timeout: float | None
 ) -> Procedure | None:
-    """Compile the one handler that answers every call, if there is one."""
+    """Compile the handler that answers every call, if there is one."""
     if settings.rpc_handler is None:
         return None
     parameters = UserFunction.read(settings.rpc_handler).parameters
-    # As in serverwamp, the request is the first parameter, whatever its name.
+    # As in serverwamp, the first parameter gets the request, whatever its name.
     first = parameters[0].name if parameters else "request"
     if first in injection.provided:
         first = "request"
@@ -179,7 +182,7 @@ def compile_topics(settings: RealmSettings, injection: Injection) -> RouteTable[
 
 
 def compile_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
-    """Compile the one gatekeeper of every topic, if there is one."""
+    """Compile the gatekeeper of all topics, if there is one."""
     if settings.subscription_handler is None:
         return None
     return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
@@ -188,7 +191,7 @@ def compile_subscription_handler(settings: RealmSettings, injection: Injection) 
 def compile_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:
     """Compile the ``on_overflow`` handler, if there is one.
 
-    Raises ConfigurationError for an async generator function, which has nothing to yield here.
+    Raises ConfigurationError if it is an async generator function, because it has nothing to yield.
     """
     if settings.overflow_handler is None:
         return None
@@ -199,7 +202,7 @@ def compile_overflow_handler(settings: RealmSettings, injection: Injection) -> H
 
 
 def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscribers:
-    """Compile the handlers of events."""
+    """Compile the ``@subscriber`` handlers."""
     found: dict[tuple[Match, str], tuple[Subscriber, ...]] = {}
     for match, route in settings.subscribers:
         plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
@@ -211,7 +214,10 @@ def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscr
 def compile_authenticators(
     settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
 ) -> list[Middleware]:
-    """Compile the authenticators, outermost first; the gate inside aborts sessions that none accepts."""
+    """Compile the authenticators, outermost first.
+
+    The gate inside them aborts sessions that none of them authenticates.
+    """
     if settings.authentication_handler is not None:
         if settings.transport_authenticators or settings.challenge_methods or allow_anonymous:
             raise ConfigurationError(

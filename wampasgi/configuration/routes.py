@@ -1,4 +1,4 @@
-"""Tables of a realm's own procedures, topics and subscribers, and the URIs they are found by."""
+"""Routes from URIs to a realm's own handlers, and the tables to look them up in."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MATCHES = ("exact", "prefix", "wildcard", "regex")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One handler and the URIs that it answers.
+    """A handler and the URIs that it answers.
 
-    ``uri`` is a URI, a prefix, a wildcard pattern or a regular expression, as ``match`` says. ``roles`` are
-    the only ones that may use it; None leaves that to the realm's permissions. ``flags`` are those of a
+    ``uri`` is a URI, a prefix, a wildcard pattern or a regular expression, depending on ``match``. Only
+    ``roles`` may use it; if they are None, the realm's permissions decide. ``flags`` are the flags of a
     compiled regular expression.
     """
 
@@ -44,21 +44,21 @@ class Route:
                 f"{where}: match is {self.match!r}, it must be one of {', '.join(_MATCHES)}"
             )
         if not callable(self.handler):
-            raise ConfigurationError(f"{where}: the handler must be a function, not {self.handler!r}")
+            raise ConfigurationError(f"{where}: the handler is {self.handler!r}, it must be a function")
         if self.match == "regex":
             try:
                 self.compile()
             except re.error as error:
-                raise ConfigurationError(f"{where}: the regular expression is wrong: {error}") from error
+                raise ConfigurationError(f"{where}: invalid regular expression: {error}") from error
             return
         require_pattern(where, self.uri, self.match)
         if is_reserved(self.uri):
             raise ConfigurationError(
-                f"{where}: URIs that begin with 'wamp.' are the router's, choose another"
+                f"{where}: URIs that begin with 'wamp.' are reserved for the router, choose another one"
             )
 
     def compile(self) -> re.Pattern[str]:
-        """The regular expression of a route with ``match="regex"``."""
+        """Return the regular expression of a route with ``match="regex"``."""
         return re.compile(self.uri, self.flags)
 
     def __str__(self) -> str:
@@ -66,36 +66,39 @@ class Route:
 
 
 def require_uri(decorator: str, uri: object) -> None:
-    """Raise ConfigurationError where a decorator was given the handler itself, or anything else but text."""
+    """Raise ConfigurationError unless the argument of a decorator is a string.
+
+    It is the handler if the decorator is used without parentheses.
+    """
     if not isinstance(uri, str):
         got = describe(uri) if callable(uri) else repr(uri)
         raise ConfigurationError(f"{decorator} got {got}: it takes a URI, {decorator}('com.example.uri')")
 
 
 class RouteSet(Sequence[Route]):
-    """A collection of routes, to add to one or more realms."""
+    """A sequence of routes that can be added to one or more realms."""
 
     def __init__(self) -> None:
         self._routes: list[Route] = []
 
     def route(self, uri: str, *, roles: str | Collection[str] | None = None) -> Callable[[H], H]:
-        """Decorate the handler of exactly this URI."""
+        """Decorate the handler for exactly this URI."""
         require_uri("@route", uri)
         return self._adder(uri, "exact", roles)
 
     def prefix_route(
         self, uri_prefix: str, *, roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
-        """Decorate the handler of the URIs that begin with ``uri_prefix``; the longest prefix wins."""
+        """Decorate the handler for URIs that begin with ``uri_prefix``. The longest prefix wins."""
         require_uri("@prefix_route", uri_prefix)
         return self._adder(uri_prefix, "prefix", roles)
 
     def regex_route(
         self, uri_pattern: str | re.Pattern[str], *, roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
-        """Decorate the handler of the URIs that the regular expression matches as a whole.
+        """Decorate the handler for URIs that fully match a regular expression.
 
-        Regular expressions are tried last, in the order in which they were added.
+        Regular expressions are tried after all other routes, in the order in which they were added.
         """
         if isinstance(uri_pattern, re.Pattern):
             return self._adder(uri_pattern.pattern, "regex", roles, flags=uri_pattern.flags)
@@ -109,7 +112,7 @@ class RouteSet(Sequence[Route]):
             route = Route(uri, match, handler, roles_of(roles), flags)
             for other in self._routes:
                 if (other.match, other.uri) == (match, uri):
-                    raise _taken(route, other)
+                    raise _route_conflict(route, other)
             self._routes.append(route)
             return handler
 
@@ -133,21 +136,22 @@ class RouteSet(Sequence[Route]):
 
 
 class RPCRouteSet(RouteSet):
-    """Procedures: each handler answers the calls of its URIs."""
+    """Routes of procedures: each handler answers the calls of its URIs."""
 
 
 class TopicRouteSet(RouteSet):
-    """Topics: each handler is the gatekeeper of its URIs.
+    """Routes of topics: each handler is the gatekeeper of its topics.
 
     A gatekeeper is an async generator function that runs around each subscription: up to its ``yield`` before
-    SUBSCRIBED, from there when the subscription ends. It raises SubscribeError to refuse.
+    SUBSCRIBED is sent, and the rest when the subscription ends. It raises SubscribeError to refuse the
+    subscription.
     """
 
 
 class RouteTable(Generic[T]):
-    """What a realm has at its URIs: exact URIs first, then prefixes, wildcards and regular expressions.
+    """A table of routes, each with a value, such as the compiled handler.
 
-    Each entry is a route with what was made of it for the realm.
+    A lookup tries exact URIs first, then prefixes, wildcards and regular expressions.
     """
 
     def __init__(self) -> None:
@@ -155,41 +159,41 @@ class RouteTable(Generic[T]):
         self._by_regex: list[tuple[re.Pattern[str], Route, T]] = []
 
     def add(self, route: Route, value: T) -> None:
-        """Add a route; raises ConfigurationError where its URI is taken."""
+        """Add a route and its value. Raises ConfigurationError if there is a route with the same URI."""
         if route.match == "regex":
             for pattern, other, _ in self._by_regex:
                 if pattern.pattern == route.uri:
-                    raise _taken(route, other)
+                    raise _route_conflict(route, other)
             self._by_regex.append((route.compile(), route, value))
             return
-        taken = self._by_uri.get(route.match, route.uri)
-        if taken is not None:
-            raise _taken(route, taken[0])
+        existing = self._by_uri.get(route.match, route.uri)
+        if existing is not None:
+            raise _route_conflict(route, existing[0])
         self._by_uri.add(route.match, route.uri, (route, value))
 
     def find(self, uri: str) -> T | None:
-        """What answers this URI, or None."""
+        """Return the value of the route that matches ``uri`` best, or None."""
         found = self._by_uri.best(uri)
         if found is not None:
             return found[1]
         return self.find_by_regex(uri)
 
     def find_by_regex(self, uri: str) -> T | None:
-        """Return what the first regular expression that matches this URI stands for."""
+        """Return the value of the first regular expression that matches ``uri``, or None."""
         for pattern, _, value in self._by_regex:
             if pattern.fullmatch(uri):
                 return value
         return None
 
     def get(self, match: RouteMatch, uri: str) -> T | None:
-        """What was added as exactly this policy and URI, None where there is nothing."""
+        """Return the value of the route with exactly this match policy and URI, or None."""
         if match == "regex":
             return next((value for pattern, _, value in self._by_regex if pattern.pattern == uri), None)
         found = self._by_uri.get(match, uri)
         return None if found is None else found[1]
 
     def remove(self, match: RouteMatch, uri: str) -> None:
-        """Remove a route that is there."""
+        """Remove a route, which must be in the table."""
         if match == "regex":
             self._by_regex = [entry for entry in self._by_regex if entry[0].pattern != uri]
         else:
@@ -202,8 +206,8 @@ class RouteTable(Generic[T]):
             yield value
 
 
-def _taken(route: Route, other: Route) -> ConfigurationError:
+def _route_conflict(route: Route, other: Route) -> ConfigurationError:
     return ConfigurationError(
-        f"{route} of {describe(route.handler)} is taken by {describe(other.handler)}: "
+        f"{route} of {describe(route.handler)} is already used by {describe(other.handler)}: "
         f"give one of them another URI"
     )

@@ -1,4 +1,4 @@
-"""What a realm can be configured with."""
+"""The settings of a realm, and the methods that change them."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from wampasgi.protocol.uris import require_pattern
 from wampasgi.router.permissions import Permissions, roles_of
 from wampasgi.types import Action, Handler, Match
 
-#: Arguments that the framework provides; a default arg of such a name would never be used.
+#: Arguments that the framework provides. A default arg with such a name would never be used.
 _FRAMEWORK_ARGUMENTS = frozenset({"session", "request", "topic_uri", "event", "realm", "app"})
 
 
 def checked_middleware(middleware: Iterable[Middleware]) -> tuple[Middleware, ...]:
-    """Take ``middleware=``; raises ConfigurationError for what is no Middleware object of Starlette's."""
+    """Return ``middleware`` as a tuple. Raises ConfigurationError unless all are Starlette's Middleware."""
     given = tuple(middleware)
     for item in given:
         if not isinstance(item, Middleware):
             raise ConfigurationError(
-                f"middleware={given!r}: {item!r} must be wrapped, "
+                f"middleware={given!r}: {item!r} must be wrapped: "
                 f"starlette.middleware.Middleware(SomeMiddleware, option=...)"
             )
     return given
@@ -57,17 +57,17 @@ L = TypeVar("L", bound=Limits | None)
 
 
 def checked_limits(limits: L) -> L:
-    """Take ``limits=``; raises ConfigurationError for anything but Limits."""
+    """Return ``limits`` unchanged. Raises ConfigurationError for anything but Limits or None."""
     if limits is not None and not isinstance(limits, Limits):
         raise ConfigurationError(f"limits={limits!r}: write limits=Limits(message_size=...)")
     return limits
 
 
 class RealmSettings:
-    """A realm's configuration as it was given; plans are made of it when the realm is built.
+    """The settings of a realm. They are compiled into a RealmPlan when a plan is needed.
 
-    ``changed`` is called after each change. ``keep_history`` takes a topic, its match policy and a number of
-    events.
+    ``changed`` is called after each change. ``keep_history`` takes a topic, its match policy and the number
+    of events to keep.
     """
 
     def __init__(
@@ -96,28 +96,31 @@ class RealmSettings:
         self.authorizer: Handler | None = None
         self.cache_authorizer = False
         self.transport_authenticators: list[Handler] = []
-        #: What makes the challenge methods by their names, when the realm is built.
+        #: A factory for each challenge method, by its name. Called when the settings are compiled.
         self.challenge_methods: dict[str, Callable[[Injection], ChallengeMethod]] = {}
         self.authentication_handler: Handler | None = None
 
 
 class ConfiguresRealm(ABC):
-    """The configuration methods of a realm; an application has them for its default realm.
+    """The configuration methods of a realm. An application has them for its default realm.
 
-    What is changed after the realm has served a session counts for the sessions that join from then on.
+    Changes apply to sessions that join later. Open sessions keep the configuration that they started with.
     """
 
     @property
     @abstractmethod
     def settings(self) -> RealmSettings:
-        """The configuration that the methods below change."""
+        """The settings that the methods below change."""
 
     # Procedures and topics
 
     def procedure(
         self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
-        """Decorate a procedure: ``match`` is exact, prefix, wildcard or regex, ``roles`` who may call it."""
+        """Decorate the handler of a procedure.
+
+        ``match`` is exact, prefix, wildcard or regex. If ``roles`` are given, only they may call it.
+        """
         require_uri("@procedure", uri)
 
         def add(handler: H) -> H:
@@ -131,7 +134,10 @@ class ConfiguresRealm(ABC):
     def topic(
         self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
-        """Decorate the gatekeeper of a topic: ``roles`` are those that may subscribe. See TopicRouteSet."""
+        """Decorate the gatekeeper of a topic. If ``roles`` are given, only they may subscribe.
+
+        See TopicRouteSet.
+        """
         require_uri("@topic", uri)
 
         def add(handler: H) -> H:
@@ -145,11 +151,11 @@ class ConfiguresRealm(ABC):
     def subscriber(
         self, topic: str, *, match: Match = "exact", roles: str | Collection[str] | None = None
     ) -> Callable[[H], H]:
-        """Decorate a handler of the server's own for the events that clients publish.
+        """Decorate a handler of the server for the events that clients publish.
 
-        Clients may then publish to these topics, of ``roles`` where given; unless a rule allows more, what
-        they publish reaches the server's own subscribers alone. The events of one session are handled in
-        order, one at a time. A handler that fails is logged.
+        It allows clients (if ``roles`` are given, only these roles) to publish to the topic. Unless a rule
+        allows more, their events reach only the server's own subscribers. The events of each session are
+        handled in order, one at a time. Exceptions of the handler are logged.
         """
         require_uri("@subscriber", topic)
 
@@ -172,7 +178,7 @@ class ConfiguresRealm(ABC):
         else:
             raise ConfigurationError(f"add_routes got {routes!r}: it takes an RPCRouteSet or a TopicRouteSet")
         if any(routes is added for added in settings.route_sets):
-            raise ConfigurationError(f"{routes!r} was added to this realm before: add each route set once")
+            raise ConfigurationError(f"{routes!r} is already part of this realm: add each route set once")
         for route in routes:
             table.add(route, route)
         settings.route_sets.append(routes)
@@ -191,31 +197,34 @@ class ConfiguresRealm(ABC):
         self.add_routes(routes)
 
     def set_rpc_handler(self, handler: Handler) -> None:
-        """Let one handler answer every call; the realm's routes are not used then.
+        """Let one handler answer every call, in place of the realm's routes.
 
-        It gets the RPCRequest as its first argument, and is a coroutine function or an async generator
-        function like any procedure. What begins with ``wamp.`` is still the router's.
+        It gets the RPCRequest as its first argument. Like any procedure, it can be an async generator
+        function. The router still answers calls of URIs that begin with ``wamp.``.
         """
         self.settings.rpc_handler = handler
         self.settings.changed()
 
     def set_subscription_handler(self, handler: Handler) -> None:
-        """Let one gatekeeper, with ``topic_uri`` and ``session``, guard every topic instead of the routes."""
+        """Let one gatekeeper guard every topic, in place of the realm's routes.
+
+        It can have the parameters ``topic_uri`` and ``session``.
+        """
         self.settings.subscription_handler = handler
         self.settings.changed()
 
     def keep_history(self, topic: str, *, match: Match = "exact", limit: int = 500) -> None:
         """Keep the latest ``limit`` events of a topic or a pattern of topics, from now on.
 
-        Clients that may call ``wamp.subscription.get_events`` and may subscribe to the topic get them there.
-        They are in memory, and ``Limits.history_bytes`` bounds their size. Raises ConfigurationError for what
-        is no topic or pattern, is kept already, or has no positive limit.
+        Clients that may subscribe to the topic can get them from ``wamp.subscription.get_events``, if they
+        may call it. The events are kept in memory, up to ``Limits.history_bytes``. Raises ConfigurationError
+        if the topic or pattern is invalid or already has a history, or if the limit is not positive.
         Spec: Advanced Profile, "Event History".
         """
         where = f"keep_history({topic!r}, match={match!r})"
         require_pattern(where, topic, match)
         if type(limit) is not int or limit < 1:
-            raise ConfigurationError(f"{where}: limit is {limit!r}, it must be a number of events, 1 or more")
+            raise ConfigurationError(f"{where}: limit is {limit!r}, it must be an int of at least 1")
         self.settings.keep_history(topic, match, limit)
 
     # Arguments and lifespan
@@ -223,13 +232,14 @@ class ConfiguresRealm(ABC):
     def set_default_arg(
         self, name: str, value: Any = None, factory: Callable[..., Any] | None = None
     ) -> None:
-        """Give every handler of the realm that has a parameter ``name`` this value.
+        """Pass a value to every handler of the realm that has a parameter ``name``.
 
-        ``factory`` makes it anew for each run of a handler; one that yields is closed after that.
+        ``factory`` creates a new value each time a handler runs. If it yields the value, it is closed when
+        the handler has run.
         """
         if name in _FRAMEWORK_ARGUMENTS:
             raise ConfigurationError(
-                f"default arg {name!r} would never be used: wampasgi fills {name!r} itself, "
+                f"default arg {name!r} would never be used: wampasgi passes {name!r} itself, "
                 f"choose another name"
             )
         self.settings.default_args[name] = DefaultArg(value, factory)
@@ -238,14 +248,14 @@ class ConfiguresRealm(ABC):
     def add_session_lifespan_handler(self, handler: H, authenticated_only: bool = True) -> H:
         """Run an async generator function around each session.
 
-        What stands before its ``yield`` runs when the session begins, the rest when it ends. With
-        ``authenticated_only=False`` it begins before authentication. Raises ConfigurationError for any other
-        kind of function.
+        The code before its ``yield`` runs when the session begins, and the rest when it ends. With
+        ``authenticated_only=False``, it begins before authentication. Raises ConfigurationError if the
+        handler is not an async generator function.
         """
         if UserFunction.read(handler).kind != "async_generator":
             raise ConfigurationError(
-                f"lifespan handler {describe(handler)} is no async generator function: "
-                f"write it as `async def` with one `yield` between its two parts"
+                f"lifespan handler {describe(handler)} is not an async generator function: "
+                f"write it as `async def` with one `yield` between setup and teardown"
             )
         settings = self.settings
         handlers = settings.lifespan_handlers if authenticated_only else settings.early_lifespan_handlers
@@ -254,27 +264,27 @@ class ConfiguresRealm(ABC):
         return handler
 
     def add_session_state_handler(self, handler: H, authenticated_only: bool = True) -> H:
-        """The name that ``add_session_lifespan_handler`` has in serverwamp."""
+        """Add a lifespan handler, under serverwamp's name for ``add_session_lifespan_handler``."""
         return self.add_session_lifespan_handler(handler, authenticated_only)
 
     def on_overflow(self, handler: H) -> H:
-        """Decorate the function that is told of a client that has lost messages because it reads too slowly.
+        """Decorate the function to run when a client has lost messages because it reads too slowly.
 
-        It can have the parameters ``session`` and ``dropped``, the number of messages, and is sync or async.
-        It runs once for each stretch of losing them: with the policy ``"disconnect"`` when the session is
-        ended, with ``"drop_oldest_events"`` when the client has caught up or its session ends. One that
-        fails is logged. See ``Limits.overflow``.
+        It can be sync or async, and have the parameters ``session`` and ``dropped``, the number of messages.
+        It runs once per overflow: with the policy ``"disconnect"``, when the session is ended; with
+        ``"drop_oldest_events"``, when the client has caught up or its session ends. Its exceptions are
+        logged. See ``Limits.overflow``.
         """
         if self.settings.overflow_handler is not None:
             raise ConfigurationError(
-                f"on_overflow {describe(handler)}: the realm has "
-                f"{describe(self.settings.overflow_handler)} already"
+                f"on_overflow {describe(handler)}: the realm already has "
+                f"{describe(self.settings.overflow_handler)}"
             )
         self.settings.overflow_handler = handler
         self.settings.changed()
         return handler
 
-    # Who may do what
+    # Authorization
 
     def allow(
         self,
@@ -286,17 +296,17 @@ class ConfiguresRealm(ABC):
     ) -> None:
         """Allow actions (call, register, publish, subscribe) on a URI or a pattern of URIs.
 
-        ``role`` is the role, or the roles, that it is for; None is everybody. A rule for one role shuts out
-        the others. ``disclose`` lets callers and publishers be disclosed when they, or callees, ask for it.
-        Of several rules that match, the most specific decides.
+        ``role`` is one or several roles; None is everybody. A rule for a role refuses all other roles.
+        ``disclose`` allows the identity of callers and publishers to be disclosed if they, or callees,
+        request it. If several rules match, the most specific one decides.
         """
         self.settings.permissions.allow(uri, *actions, match=match, role=role, disclose=disclose)
         self.settings.changed()
 
     def allow_all(self) -> None:
-        """Allow everybody everything, for a realm whose clients are trusted.
+        """Allow everybody all actions, for a realm whose clients are trusted.
 
-        More specific rules still count.
+        More specific rules take precedence.
         """
         self.settings.permissions.allow_all()
         self.settings.changed()
@@ -308,18 +318,18 @@ class ConfiguresRealm(ABC):
     def authorizer(self, *, cache: bool = False) -> Callable[[H], H]: ...
 
     def authorizer(self, handler: H | None = None, *, cache: bool = False) -> H | Callable[[H], H]:
-        """Decorate the function that decides where no rule does.
+        """Decorate the function that decides if no rule does.
 
         It can have the parameters ``session``, ``action``, ``uri`` and ``options``, and returns a bool. With
-        ``cache=True`` each session is asked for once for each action, URI and match policy, so its options
-        must not matter; a session that gets another identity is asked for anew.
+        ``cache=True``, its answers are cached for each session, action, URI and match policy, so it must
+        ignore the options. The cache of a session is discarded when its identity changes.
         """
 
         def add(handler: H) -> H:
             if self.settings.authorizer is not None:
                 raise ConfigurationError(
-                    f"authorizer {describe(handler)}: the realm has "
-                    f"{describe(self.settings.authorizer)} already"
+                    f"authorizer {describe(handler)}: the realm already has "
+                    f"{describe(self.settings.authorizer)}"
                 )
             self.settings.authorizer = handler
             self.settings.cache_authorizer = cache
@@ -328,18 +338,18 @@ class ConfiguresRealm(ABC):
 
         return add if handler is None else add(handler)
 
-    # Who is it
+    # Authentication
 
     def add_transport_authenticator(self, authenticator: Handler) -> None:
-        """Identify sessions by their connection: ``async fn(session)`` returns an identity or None.
+        """Authenticate sessions by their connection: ``async fn(session)`` returns an identity or None.
 
-        Any number of them are tried in order; the first identity counts.
+        Several authenticators are tried in the order in which they were added, until one returns an identity.
         """
         self.settings.transport_authenticators.append(authenticator)
         self.settings.changed()
 
     def set_ticket_authenticator(self, authenticator: Handler) -> None:
-        """Identify sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None."""
+        """Authenticate sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None."""
         self._set_challenge_method(
             "ticket", lambda injection: TicketMethod(injection.read(authenticator, {"ticket": None}))
         )
@@ -352,11 +362,12 @@ class ConfiguresRealm(ABC):
         unknown: CRAAuthRequirement | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        """Identify sessions by WAMP-CRA: they sign a challenge with a secret that never travels.
+        """Authenticate sessions by WAMP-CRA: clients sign a challenge with a secret that is never sent.
 
-        ``async requirement(session)`` returns the CRAAuthRequirement of ``session.authid``, or None where
-        nobody has this name. ``async identity(session)`` is asked after the proof; None denies the session
-        with ``wamp.error.authorization_denied``. ``unknown`` and ``mock_secret``: see ``CRAMethod``.
+        ``async requirement(session)`` returns the CRAAuthRequirement of ``session.authid``, or None if the
+        authid is unknown. ``async identity(session)`` is called when the signature is verified. If it returns
+        None, the session is denied with ``wamp.error.authorization_denied``. For ``unknown`` and
+        ``mock_secret``, see ``CRAMethod``.
         """
         mocking = mock_secret or secrets.token_bytes(32)
         self._set_challenge_method(
@@ -377,12 +388,12 @@ class ConfiguresRealm(ABC):
         unknown: SCRAMCredential | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        """Identify sessions by WAMP-SCRAM: the password is neither sent nor stored.
+        """Authenticate sessions by WAMP-SCRAM: the password is neither sent nor stored.
 
-        ``async credential(session)`` returns the SCRAMCredential of ``session.authid``, which
-        ``scram_credential`` has made, or None where nobody has this name. ``async identity(session)`` is
-        asked after the proof; None denies the session with ``wamp.error.authorization_denied``. ``unknown``
-        and ``mock_secret``: see ``SCRAMMethod``.
+        ``async credential(session)`` returns the SCRAMCredential of ``session.authid``, as created by
+        ``scram_credential``, or None if the authid is unknown. ``async identity(session)`` is called when the
+        proof is verified. If it returns None, the session is denied with ``wamp.error.authorization_denied``.
+        For ``unknown`` and ``mock_secret``, see ``SCRAMMethod``.
         """
         mocking = mock_secret or secrets.token_bytes(32)
         self._set_challenge_method(
@@ -396,10 +407,11 @@ class ConfiguresRealm(ABC):
         )
 
     def set_cryptosign_handlers(self, keys: Handler, identity: Handler) -> None:
-        """Identify sessions by their Ed25519 key; needs ``wampasgi[cryptosign]``.
+        """Authenticate sessions by their Ed25519 key. Needs ``wampasgi[cryptosign]``.
 
-        ``async keys(session)`` returns the hex public keys of ``session.authid``. ``async identity(session)``
-        is asked after the proof; None denies the session with ``wamp.error.authorization_denied``.
+        ``async keys(session)`` returns the public keys of ``session.authid``, in hex.
+        ``async identity(session)`` is called when the signature is verified. If it returns None, the session
+        is denied with ``wamp.error.authorization_denied``.
         """
         self._set_challenge_method(
             "cryptosign",
@@ -407,9 +419,9 @@ class ConfiguresRealm(ABC):
         )
 
     def add_challenge_method(self, method: ChallengeMethod) -> None:
-        """Offer one more method with CHALLENGE and AUTHENTICATE: one of yours, by ``auth.ChallengeMethod``.
+        """Add an authentication method of your own, which implements ``auth.ChallengeMethod``.
 
-        Its functions are yours to call, without the default args of the realm.
+        It calls its functions itself, so they do not get the default args of the realm.
         """
         self._set_challenge_method(method.name, lambda injection: method)
 
@@ -418,9 +430,9 @@ class ConfiguresRealm(ABC):
         self.settings.changed()
 
     def set_authentication_handler(self, handler: Handler) -> None:
-        """Replace authentication by ``async fn(session)``.
+        """Replace all other authentication with ``async fn(session)``.
 
-        It awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
+        It must await ``session.mark_authenticated(...)`` or ``session.abort(...)``.
         """
         self.settings.authentication_handler = handler
         self.settings.changed()

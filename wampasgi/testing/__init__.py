@@ -1,12 +1,12 @@
-"""A test client for pytest and the like: HTTP as Starlette's TestClient, and WAMP."""
+"""A synchronous test client that adds WAMP to Starlette's TestClient."""
 
 from __future__ import annotations
 
 from wampasgi.testing.calls import CancelMode, OnProgress, PendingCall
 from wampasgi.testing.client import TestClient
 from wampasgi.testing.connection import WAMPConnection
+from wampasgi.testing.errors import ExpectationFailed, SessionAborted, SessionClosed, Timeout
 from wampasgi.testing.handshake import OnChallenge
-from wampasgi.testing.outcomes import ExpectationFailed, SessionAborted, SessionClosed, Timeout
 from wampasgi.testing.registration import Invocation, Registration
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.socket import WebSocketClose

@@ -1,4 +1,4 @@
-"""Calls that a test has started."""
+"""The calls of a test's session."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, Literal, TypeAlias
 
 from wampasgi.injection.results import unwrap
 from wampasgi.protocol.messages import Call, Cancel, Error, Result
-from wampasgi.testing.exchange import Exchange, answers, error_of
-from wampasgi.testing.outcomes import ExpectationFailed
+from wampasgi.testing.errors import ExpectationFailed
+from wampasgi.testing.exchange import Exchange, answer_filter, error_of
 
 OnProgress: TypeAlias = Callable[[Any], object]
 CancelMode: TypeAlias = Literal["skip", "kill", "killnowait"]
 
 
 class PendingCall:
-    """A call under way; ``WAMPSession.start_call`` makes it."""
+    """A call in progress, returned by ``WAMPSession.start_call``."""
 
     def __init__(self, exchange: Exchange, call: Call, on_progress: OnProgress | None) -> None:
         self._exchange = exchange
@@ -29,28 +29,30 @@ class PendingCall:
         return self._call.request_id
 
     def cancel(self, mode: CancelMode = "killnowait") -> None:
-        """Send CANCEL; ``result`` then raises WAMPError ``wamp.error.canceled``, unless the call was faster.
+        """Send CANCEL. Unless the call has finished before, ``result`` then raises ``wamp.error.canceled``.
 
         Spec: Advanced Profile, "Call Canceling".
         """
         self._exchange.send(Cancel(self.request_id, {"mode": mode}))
 
     def next_progress(self, *, timeout: float | None = None) -> Any:
-        """Wait for the next progressive result and return it, in the form of ``result``.
+        """Wait for the next progressive result and return it, in the same form as ``result``.
 
-        The call needs ``on_progress``, which gets it too, or ``options={"receive_progress": True}``. Raises
-        ExpectationFailed where the final answer comes instead; ``result`` then gives it.
+        The call needs ``on_progress``, which is called as well, or ``options={"receive_progress": True}``.
+        Raises ExpectationFailed if the final answer arrives instead; ``result`` still returns it.
         """
         message = self._next(f"progress of {self._call!r}", timeout)
         if message is self._final:
-            raise ExpectationFailed(f"waited for progress of {self._call!r}, but got its end: {message!r}")
+            raise ExpectationFailed(
+                f"waited for progress of {self._call!r}, but got the final answer {message!r}"
+            )
         return self._report(message)
 
     def result(self, *, timeout: float | None = None) -> Any:
-        """Wait for the final answer and return the result as ``WAMPSession.call`` does.
+        """Wait for the final answer and return its result, in the same form as ``WAMPSession.call``.
 
-        ``timeout`` bounds each wait: for every progressive result, and for the final one. Raises WAMPError
-        for ERROR, and the same again when it is asked again.
+        ``timeout`` limits the wait for each progressive result and for the final one, in seconds. Raises
+        WAMPError for ERROR. A second call of this method has the same outcome.
         """
         message = self._next(f"the result of {self._call!r}", timeout)
         while message is not self._final:
@@ -60,10 +62,10 @@ class PendingCall:
             raise error_of(message, self._call)
         return unwrap(message.args or (), message.kwargs or {})
 
-    def _next(self, awaited: str, timeout: float | None) -> Result | Error:
+    def _next(self, description: str, timeout: float | None) -> Result | Error:
         if self._final is not None:
             return self._final
-        message = self._exchange.take(answers(self._call, Result), awaited, timeout)
+        message = self._exchange.take(answer_filter(self._call, Result), description, timeout)
         assert isinstance(message, Result | Error)
         if isinstance(message, Error) or not message.details.get("progress", False):
             self._final = message

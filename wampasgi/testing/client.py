@@ -1,4 +1,4 @@
-"""The test client."""
+"""The test client, which opens WebSockets and sessions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
 from wampasgi.testing.connection import WAMPConnection
+from wampasgi.testing.errors import ExpectationFailed, Timeout
 from wampasgi.testing.handshake import Handshake, OnChallenge
-from wampasgi.testing.outcomes import ExpectationFailed, Timeout
 from wampasgi.testing.session import WAMPSession
-from wampasgi.testing.socket import Ended, ServedSocket
+from wampasgi.testing.socket import AppExit, ServedSocket
 from wampasgi.testing.wire import Wire, within
 from wampasgi.types import ASGIApp
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class StarletteOptions(TypedDict, total=False):
-    """What Starlette's TestClient takes besides the app."""
+    """The options of Starlette's TestClient."""
 
     base_url: str
     raise_server_exceptions: bool
@@ -44,14 +44,17 @@ class StarletteOptions(TypedDict, total=False):
 class TestClient(starlette.testclient.TestClient):
     """A Starlette TestClient that also speaks WAMP.
 
-    ``path`` is where WAMP is served, ``timeout`` bounds in seconds each wait for a WAMP message, for the
-    application's startup and for its shutdown; both can be given anew for each session. It speaks what is
-    installed and, where ``app`` is an Application and not only has one within, what that serves;
-    ``serializers`` are other ones to speak, as Application takes them. The rest is Starlette's,
-    ``backend="trio"`` among it.
+    ``path`` is the path of the WAMP endpoint. ``timeout`` limits, in seconds, each wait for a WAMP message,
+    and the startup and the shutdown of the application. Both can be overridden for each session.
 
-    Entered as a context manager, it runs the application's lifespan. Without, sessions that are open at the
-    same time share an event loop, but an HTTP request with no session open has one of its own.
+    The client supports all serializers of the framework whose packages are installed. If ``app`` is an
+    Application, it also supports the serializers of that application. If ``app`` only contains an
+    Application with serializers of your own, pass them as ``serializers``. All other options, such as
+    ``backend="trio"``, are options of Starlette's TestClient.
+
+    Enter the client as a context manager to run the application's lifespan. If it is not entered, sessions
+    that are open at the same time share an event loop, but an HTTP request without an open session runs in
+    an event loop of its own.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class TestClient(starlette.testclient.TestClient):
         **options: Unpack[StarletteOptions],
     ) -> None:
         if isinstance(app, Realm):
-            raise ConfigurationError(f"TestClient got {app!r}: test an application that it is added to")
+            raise ConfigurationError(f"TestClient got {app!r}: test the application that it is part of")
         super().__init__(app, **options)
         self._subprotocols = {
             **SUBPROTOCOLS,
@@ -96,17 +99,18 @@ class TestClient(starlette.testclient.TestClient):
         answers_goodbye: bool = True,
         timeout: float | None = None,
     ) -> Iterator[WAMPSession]:
-        """Open a session on ``realm``; leaving it says GOODBYE and waits until all its handlers have ended.
+        """Open a session on ``realm``. Leaving it sends GOODBYE and waits until all its handlers have ended.
 
-        ``hello`` are entries of HELLO.Details to add or to replace: by default it has the client's roles.
-        A CHALLENGE is answered with the ``ticket``, for WAMP-CRA with the ``secret``, or with what
-        ``on_challenge`` returns for it: the signature, or the signature and AUTHENTICATE.Extra. The first two
-        offer their method in HELLO, ``on_challenge`` needs ``authmethods``. A GOODBYE of the server's is
-        answered at once, unless ``answers_goodbye`` is False. ``connection`` is a connection to open the
-        session on, in place of a new one: after GOODBYE a WebSocket may serve another session. The rest is as
-        for ``wamp_connect``.
+        ``hello`` are entries to add to HELLO.Details or to replace; by default it contains the client's
+        roles. CHALLENGE is answered with the ``ticket``, with a WAMP-CRA signature made with the ``secret``,
+        or with the result of ``on_challenge``: the signature, or the signature and AUTHENTICATE.Extra.
+        ``ticket`` and ``secret`` offer their method in HELLO, but ``on_challenge`` needs ``authmethods``.
 
-        Raises SessionAborted for ABORT. When a failed test leaves the session, only the WebSocket is closed.
+        A GOODBYE from the server is answered at once, unless ``answers_goodbye`` is False. ``connection`` is
+        an open connection to use, since a WebSocket can serve another session after GOODBYE. The other
+        arguments are the same as for ``wamp_connect``.
+
+        Raises SessionAborted for ABORT. If an exception leaves the session, only the WebSocket is closed.
         """
         handshake = Handshake(
             realm=realm,
@@ -141,13 +145,14 @@ class TestClient(starlette.testclient.TestClient):
         cookies: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[WAMPConnection]:
-        """Open a WebSocket without a session, for tests of the protocol itself; leaving it closes it.
+        """Open a WebSocket without a session, for tests of the protocol itself. Leaving it closes it.
 
-        ``subprotocol`` is what to offer, one or several; ``path``, with a query string if there is one, and
-        ``timeout`` replace those of the client. ``cookies`` are added to the client's.
+        ``subprotocol`` is one subprotocol to offer, or several. ``path``, which can have a query string, and
+        ``timeout`` override those of the client. ``cookies`` are added to the client's.
 
-        Raises Starlette's WebSocketDisconnect where the application refuses the WebSocket (and
-        WebSocketDenialResponse, a subclass, where it says why), Timeout where it does not answer.
+        Raises Starlette's WebSocketDisconnect if the application refuses the WebSocket, its subclass
+        WebSocketDenialResponse if the refusal has an HTTP response, and Timeout if the application does not
+        answer.
         """
         offered = [subprotocol] if isinstance(subprotocol, str) else list(subprotocol)
         sent = dict(headers or {})
@@ -165,13 +170,16 @@ class TestClient(starlette.testclient.TestClient):
             yield WAMPConnection(wire)
 
     def __enter__(self) -> Self:
-        """Start the application; raises what its startup raises, and Timeout where it does not end."""
+        """Start the application.
+
+        Raises the exception of a startup that fails, and Timeout if the startup does not finish.
+        """
         if self._loop is not None:
             raise RuntimeError("enter the TestClient before it opens its first WAMP session, or not at all")
         return self._run_lifespan("the application's startup", super().__enter__)
 
     def __exit__(self, *args: Any) -> None:
-        """Close what is still open and shut the application down; raises Timeout where that does not end."""
+        """Close open WebSockets and shut the application down. Raises Timeout if that does not finish."""
         for wire in reversed(self._wires.copy()):
             self._close_wire(wire, *args)
         shut_down = partial(super().__exit__, *args)
@@ -185,7 +193,7 @@ class TestClient(starlette.testclient.TestClient):
             portal = self.portal
             if portal is not None:
                 cancel = partial(portal.start_task_soon, portal.stop, True)
-                # RuntimeError: the event loop has ended after all.
+                # RuntimeError: the event loop has ended in the meantime.
                 with suppress(RuntimeError):
                     _close_after(late, partial(within, self.wamp_timeout, "its cancellation", cancel))
             raise
@@ -218,12 +226,12 @@ class TestClient(starlette.testclient.TestClient):
         websocket.app = served
         where = f"the WebSocket at {path!r}, offered {', '.join(offered) or 'no subprotocol'}"
         try:
-            # The application is given ``timeout``; this is for where it lets nobody else run.
+            # ServedSocket applies ``timeout``. This longer one is needed if the event loop is blocked.
             within(2 * timeout, f"the answer to {where},", websocket.__enter__)
         except WebSocketDisconnect as refusal:
             if served.unanswered is not None:
-                _raise_unanswered(served.unanswered, where, timeout)
-            refusal.add_note(_refusal(refusal, where))
+                _raise_without_answer(served.unanswered, where, timeout)
+            refusal.add_note(_describe_refusal(refusal, where))
             raise
         if served.subprotocol is None or served.subprotocol.name not in offered:
             within(timeout, "the end of the WebSocket", websocket.__exit__, None, None, None)
@@ -242,12 +250,12 @@ class TestClient(starlette.testclient.TestClient):
         if wire not in self._wires:
             return
         self._wires.remove(wire)
-        # An application that has kept a test waiting is not waited for again.
+        # After a Timeout, do not wait for the application a second time.
         _close_after(failure, partial(wire.close, at_once=isinstance(failure, Timeout)))
 
 
 def _close_after(failure: BaseException | None, close: Callable[[], object]) -> None:
-    """Close something; that it does not end must not hide the failure of the test."""
+    """Call ``close``. If it times out, do not hide ``failure``, the exception that fails the test."""
     try:
         close()
     except Timeout as late:
@@ -256,17 +264,15 @@ def _close_after(failure: BaseException | None, close: Callable[[], object]) -> 
         failure.add_note(f"Then {late}")
 
 
-def _raise_unanswered(ended: Ended, where: str, timeout: float) -> NoReturn:
-    if ended.error is not None:
-        raise ended.error
-    if ended.cancelled:
+def _raise_without_answer(app_exit: AppExit, where: str, timeout: float) -> NoReturn:
+    if app_exit.error is not None:
+        raise app_exit.error
+    if app_exit.cancelled:
         raise Timeout(f"waited {timeout:g} s for the application to accept {where}") from None
-    raise ExpectationFailed(
-        f"the application returned and has neither accepted nor refused {where}"
-    ) from None
+    raise ExpectationFailed(f"the application returned, but neither accepted nor refused {where}") from None
 
 
-def _refusal(refusal: WebSocketDisconnect, where: str) -> str:
+def _describe_refusal(refusal: WebSocketDisconnect, where: str) -> str:
     if isinstance(refusal, starlette.testclient.WebSocketDenialResponse):
         return f"the application refused {where}: {refusal.status_code} {refusal.text}"
     return (

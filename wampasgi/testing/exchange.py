@@ -1,4 +1,4 @@
-"""Requests of one session and the answers to them."""
+"""The requests of one session, and their answers."""
 
 from __future__ import annotations
 
@@ -27,64 +27,70 @@ from wampasgi.protocol.messages import (
     Unsubscribed,
 )
 from wampasgi.testing.connection import ENDING
-from wampasgi.testing.outcomes import SessionAborted, SessionClosed, parsed
+from wampasgi.testing.errors import SessionAborted, SessionClosed, parse_message
 from wampasgi.testing.wire import Wire
 from wampasgi.types import RawMessage
 
 Request: TypeAlias = Call | Publish | Register | Subscribe | Unregister | Unsubscribe
-Wanted: TypeAlias = Callable[[RawMessage], bool]
+MessageFilter: TypeAlias = Callable[[RawMessage], bool]
 A = TypeVar("A", Published, Registered, Result, Subscribed, Unregistered, Unsubscribed)
 
 
 class Exchange:
-    """What a session sends, and how it waits for what it wants; raw messages go the same way."""
+    """Sends the messages of a session and waits for their answers.
+
+    Raw messages of the test use the same WebSocket.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        #: One sequence for all requests of the session. Spec: Basic Profile, "IDs".
+        #: All requests of a session share one sequence of IDs. Spec: Basic Profile, "IDs".
         self.request_ids = SequentialIds()
 
     def send(self, message: Message) -> None:
-        """Send a message; raises SessionClosed where the session is over."""
+        """Send a message. Raises SessionClosed if the session is over."""
         if self._wire.over is not None:
             raise self._wire.over
         self._wire.send_in_session(message.to_list())
 
     def ask(self, request: Request, answer: type[A], timeout: float | None) -> A:
-        """Send a request and return its answer; raises WAMPError for ERROR."""
+        """Send a request, wait for its answer and return it. Raises WAMPError for ERROR."""
         self.send(request)
-        message = self.take(answers(request, answer), f"the answer to {request!r}", timeout)
+        message = self.take(answer_filter(request, answer), f"the answer to {request!r}", timeout)
         if isinstance(message, Error):
             raise error_of(message, request)
         assert isinstance(message, answer)
         return message
 
-    def take(self, wanted: Wanted, awaited: str, timeout: float | None) -> Message:
-        """Wait for a message that is wanted; raises what the server ends the session with meanwhile."""
-        raw = self._wire.take(lambda raw: raw[0] in ENDING or wanted(raw), awaited, timeout)
-        message = parsed(raw)
+    def take(self, matches: MessageFilter, description: str, timeout: float | None) -> Message:
+        """Wait for the first message that matches, and return it.
+
+        Raises SessionAborted or SessionClosed if the server ends the session first.
+        """
+        raw = self._wire.take(lambda raw: raw[0] in ENDING or matches(raw), description, timeout)
+        message = parse_message(raw)
         if isinstance(message, Abort):
             aborted = SessionAborted.of(message)
-            aborted.add_note(f"waited for {awaited}; {self._wire.arrived()}")
+            aborted.add_note(f"waited for {description}; {self._wire.arrived()}")
             raise aborted
         if isinstance(message, Goodbye):
-            text = f"waited for {awaited}, but the server said {message!r}; {self._wire.arrived()}"
+            text = f"waited for {description}, but the server said {message!r}; {self._wire.arrived()}"
             raise SessionClosed(message.reason, text)
         return message
 
-    def take_arrived(self, wanted: Wanted) -> Message | None:
-        """A message that is wanted, if one has arrived."""
+    def take_arrived(self, matches: MessageFilter) -> Message | None:
+        """Return the first message that matches, or None if there is none yet."""
         self._wire.read_arrived()
-        raw = self._wire.take_arrived(wanted)
-        return None if raw is None else parsed(raw)
+        raw = self._wire.take_arrived(matches)
+        return None if raw is None else parse_message(raw)
 
     def settle(self) -> None:
-        """Wait as WAMPSession.settle says."""
+        """Wait until the server has handled all messages. See WAMPSession.settle."""
         self._wire.read_arrived()
         if self._wire.over is None:
-            # No router has so many subscriptions, so this is answered and changes nothing.
+            # No router has that many subscriptions, so the answer is an ERROR and nothing changes.
             probe = Unsubscribe(self.request_ids.next(), MAX_ID)
-            answer = answers(probe, Unsubscribed)
+            answer = answer_filter(probe, Unsubscribed)
             self.send(probe)
             with suppress(SessionClosed):
                 self._wire.peek(
@@ -95,15 +101,15 @@ class Exchange:
         self._wire.read_arrived()
 
 
-def answers(request: Request, answer: type[A]) -> Wanted:
-    """Make the test whether a message answers ``request``: by one of type ``answer``, or by ERROR."""
+def answer_filter(request: Request, answer: type[A]) -> MessageFilter:
+    """Return a filter for the answer to ``request``: a message of type ``answer``, or ERROR."""
     answered = [answer.code, request.request_id]
     refused = [Error.code, request.code, request.request_id]
     return lambda raw: raw[:2] == answered or raw[:3] == refused
 
 
 def error_of(error: Error, request: Request) -> WAMPError:
-    """The exception for an ERROR, with a note that says what it answers."""
+    """Return the exception for an ERROR, with a note that names the request."""
     raised = WAMPError(error.error, *(error.args or ()), **(error.kwargs or {}))
     raised.add_note(f"the server's answer to {request!r}")
     return raised

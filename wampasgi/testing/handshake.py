@@ -1,4 +1,4 @@
-"""From HELLO to WELCOME."""
+"""The opening handshake of a session, from HELLO to WELCOME."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 from wampasgi.protocol.challenges import cra_signature, derive_key
 from wampasgi.protocol.messages import Abort, Authenticate, Challenge, Hello, Welcome
-from wampasgi.testing.outcomes import ExpectationFailed, SessionAborted, parsed
+from wampasgi.testing.errors import ExpectationFailed, SessionAborted, parse_message
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.wire import Wire
 
-#: Answers a Challenge (``method``, ``extra``) with the signature, or with the signature and
+#: Takes a Challenge, with ``method`` and ``extra``, and returns the signature, or the signature and
 #: AUTHENTICATE.Extra.
 OnChallenge: TypeAlias = Callable[[Challenge], str | tuple[str, Mapping[str, Any]]]
 
@@ -20,7 +20,7 @@ _ANSWERS = frozenset((Welcome.code, Abort.code, Challenge.code))
 
 
 def client_roles() -> dict[str, Any]:
-    """HELLO.Details.roles of the test client: all four, with what it does in each."""
+    """Return HELLO.Details.roles of the test client, with the features of each role."""
     features = {
         "caller": ("call_canceling", "call_timeout", "caller_identification", "progressive_call_results"),
         "callee": ("caller_identification", "pattern_based_registration", "shared_registration"),
@@ -32,7 +32,7 @@ def client_roles() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    """How a session introduces itself. See TestClient.wamp_session."""
+    """The arguments of an opening handshake. See TestClient.wamp_session."""
 
     realm: str
     hello: Mapping[str, Any] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class Handshake:
     def __post_init__(self) -> None:
         answers = (self.ticket, self.secret, self.on_challenge)
         if sum(answer is not None for answer in answers) > 1:
-            raise ValueError("ticket=, secret= and on_challenge= all answer a CHALLENGE: give one of them")
+            raise ValueError("ticket=, secret= and on_challenge= all answer CHALLENGE: pass only one of them")
 
     def details(self) -> dict[str, Any]:
-        """HELLO.Details."""
+        """Return HELLO.Details."""
         methods = self.authmethods
         if methods is None and self.ticket is not None:
             methods = ["ticket"]
@@ -62,17 +62,17 @@ class Handshake:
         return {**details, **self.hello}
 
     def open(self, wire: Wire, *, answers_goodbye: bool = True) -> WAMPSession:
-        """Say HELLO, answer challenges and return the session; raises SessionAborted for ABORT."""
+        """Send HELLO, answer challenges and return the session. Raises SessionAborted for ABORT."""
         wire.begin_session(answers_goodbye=answers_goodbye)
         wire.send(Hello(self.realm, self.details()).to_list())
         while True:
-            awaited = f"WELCOME to realm {self.realm!r}"
-            message = parsed(wire.take(lambda raw: raw[0] in _ANSWERS, awaited))
+            description = f"WELCOME to realm {self.realm!r}"
+            message = parse_message(wire.take(lambda raw: raw[0] in _ANSWERS, description))
             if isinstance(message, Welcome):
                 return WAMPSession(wire, message)
             if isinstance(message, Abort):
                 aborted = SessionAborted.of(message)
-                aborted.add_note(f"waited for {awaited}")
+                aborted.add_note(f"waited for {description}")
                 raise aborted
             assert isinstance(message, Challenge)
             wire.send(self._answer(message).to_list())
@@ -81,7 +81,7 @@ class Handshake:
         if self.ticket is not None:
             return Authenticate(self.ticket, {})
         if self.secret is not None:
-            return Authenticate(_signed(challenge, self.secret), {})
+            return Authenticate(_sign(challenge, self.secret), {})
         if self.on_challenge is None:
             raise ExpectationFailed(
                 f"waited for WELCOME to realm {self.realm!r}, but got {challenge!r}: "
@@ -92,8 +92,8 @@ class Handshake:
         return Authenticate(signature, dict(extra))
 
 
-def _signed(challenge: Challenge, secret: str) -> str:
-    """Sign as a client of WAMP-CRA does. Spec: Advanced Profile, "Challenge Response Authentication"."""
+def _sign(challenge: Challenge, secret: str) -> str:
+    """Sign a WAMP-CRA challenge. Spec: Advanced Profile, "Challenge Response Authentication"."""
     extra = challenge.extra
     key = secret
     if "salt" in extra:

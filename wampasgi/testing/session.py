@@ -1,4 +1,4 @@
-"""A client's session, driven by a test."""
+"""A client's session, controlled by a test."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from wampasgi.protocol.messages import (
 )
 from wampasgi.testing.calls import OnProgress, PendingCall
 from wampasgi.testing.connection import ENDING, WAMPConnection
+from wampasgi.testing.errors import SessionAborted, parse_message
 from wampasgi.testing.exchange import Exchange
-from wampasgi.testing.outcomes import SessionAborted, parsed
 from wampasgi.testing.registration import Registration
 from wampasgi.testing.subscription import Events
 from wampasgi.testing.wire import Wire
@@ -29,39 +29,41 @@ from wampasgi.types import Match
 
 
 class WAMPSession(WAMPConnection):
-    """An open session: what a WAMP client does, one step after the other.
+    """An open session, with a blocking method for each action of a WAMP client.
 
-    Every wait is bounded: by the ``timeout`` of the method, in seconds, or by that of the connection. Where
-    the server ends the session while something is awaited, SessionAborted is raised for ABORT and
-    SessionClosed for GOODBYE or a closed WebSocket. The session is a WAMPConnection too, so a test can leave
-    the beaten track: ``next_request_id()`` gives the ids for requests that it sends raw.
+    Every wait is limited by the ``timeout`` of the method, in seconds, or by the timeout of the connection.
+    If the server ends the session during a wait, SessionAborted is raised for ABORT, and SessionClosed for
+    GOODBYE or a closed WebSocket.
+
+    A session is also a WAMPConnection, so a test can send raw messages. ``next_request_id()`` returns the ID
+    for a raw request.
     """
 
     def __init__(self, wire: Wire, welcome: Welcome) -> None:
         super().__init__(wire)
         self._exchange = Exchange(wire)
-        #: The session id.
+        #: The session ID.
         self.id = welcome.session_id
         #: WELCOME.Details.
         self.details: Mapping[str, Any] = welcome.details
 
     @property
     def authid(self) -> str | None:
-        """The authid that the server gave the session."""
+        """The authid that the server has assigned to the session."""
         return self.details.get("authid")
 
     @property
     def authrole(self) -> str | None:
-        """The role that the server gave the session."""
+        """The role that the server has assigned to the session."""
         return self.details.get("authrole")
 
     @property
     def over(self) -> bool:
-        """Whether the test has seen the session's end: GOODBYE, ABORT or a closed WebSocket."""
+        """Whether the test has seen the end of the session: GOODBYE, ABORT or a closed WebSocket."""
         return self.wire.over is not None
 
     def next_request_id(self) -> int:
-        """An id for a request that the test sends by itself."""
+        """Return the next request ID, for a request that the test sends as a raw message."""
         return self._exchange.request_ids.next()
 
     # Calls
@@ -78,10 +80,10 @@ class WAMPSession(WAMPConnection):
     ) -> Any:
         """Call a procedure and return its result.
 
-        That is None without arguments, the value where there is one positional argument and nothing else, an
-        RPCResult otherwise. ``on_progress`` gets each progressive result in the same form. ``timeout`` is how
-        long the test waits; ``options`` are CALL.Options, where the call's own timeout, in milliseconds, has
-        its place. Raises WAMPError for ERROR.
+        Returns None for an empty result, the value for a single positional argument, and an RPCResult for any
+        other result. ``on_progress`` gets each progressive result in the same form. ``timeout`` is the limit
+        of the test's wait, in seconds. ``options`` are CALL.Options; the timeout in them is in milliseconds.
+        Raises WAMPError for ERROR.
         """
         pending = self.start_call(procedure, *args, on_progress=on_progress, options=options, **kwargs)
         return pending.result(timeout=timeout)
@@ -95,7 +97,7 @@ class WAMPSession(WAMPConnection):
         options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> PendingCall:
-        """Send CALL and return at once, to wait for the result or to cancel later. See ``call``."""
+        """Send CALL and return at once. The returned call waits for the result, or cancels. See ``call``."""
         sent = dict(options or {})
         if on_progress is not None:
             sent.setdefault("receive_progress", True)
@@ -112,7 +114,7 @@ class WAMPSession(WAMPConnection):
         options: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> Registration:
-        """Register a procedure, and return the calls to come, for the test to answer.
+        """Register a procedure, and return the registration, which yields the calls for the test to answer.
 
         ``options`` are REGISTER.Options. Raises WAMPError for ERROR.
         """
@@ -134,10 +136,10 @@ class WAMPSession(WAMPConnection):
         options: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> Events:
-        """Subscribe, and return the events to come; raises WAMPError for ERROR.
+        """Subscribe to a topic, and return the subscription's events. Raises WAMPError for ERROR.
 
-        ``options`` are SUBSCRIBE.Options. Subscribing twice gives two views of one subscription: who asks
-        first gets the event.
+        ``options`` are SUBSCRIBE.Options. If a test subscribes twice to a topic, both Events take events from
+        the same subscription, and each event goes to one of them.
         """
         sent = dict(options or {})
         if match != "exact":
@@ -155,10 +157,10 @@ class WAMPSession(WAMPConnection):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> int | None:
-        """Publish an event; returns the publication id with ``acknowledge``, None otherwise.
+        """Publish an event. Return its publication ID if ``acknowledge`` is true, otherwise None.
 
-        ``options`` are PUBLISH.Options. Raises WAMPError for ERROR, which the server sends only with
-        ``acknowledge``.
+        ``options`` are PUBLISH.Options. Raises WAMPError for ERROR, which the server sends only if
+        ``acknowledge`` is true.
         """
         sent = dict(options or {})
         if acknowledge:
@@ -170,26 +172,26 @@ class WAMPSession(WAMPConnection):
         return self._exchange.ask(request, Published, timeout).publication_id
 
     def settle(self) -> None:
-        """Wait until the server has done what this session asked for, and what that has set off.
+        """Wait until the server has handled all messages of this session, and their consequences.
 
-        The server handles a session's messages in order, so the answer to one more request (UNSUBSCRIBE of a
-        subscription that nobody has) shows that the ones before were handled. Then no task of the application
-        may be able to go on by itself; what waits for a timer, a thread or another client is left waiting.
+        The server handles a session's messages in order. So it has handled all of them when it answers one
+        more request, which is UNSUBSCRIBE of an unknown subscription. After that, this waits until all tasks
+        of the application are blocked, be it on a timer, a thread or another client.
         """
         self._exchange.settle()
 
     # The end
 
     def goodbye(self, reason: str = CLOSE_REALM, *, timeout: float | None = None) -> Goodbye:
-        """Say GOODBYE and return the server's: its answer, or the one that it has said before.
+        """Send GOODBYE and return the server's GOODBYE, which is its answer or was sent before.
 
-        Leaving the session's ``with`` does this too. Raises SessionAborted for ABORT and SessionClosed where
-        the session is over.
+        Leaving the ``with`` block of the session does this, too. Raises SessionAborted for ABORT, and
+        SessionClosed if the session is over.
         """
         if self.wire.over is not None:
             raise self.wire.over
         self.wire.send_goodbye(Goodbye({}, reason))
-        message = parsed(self.wire.take(lambda raw: raw[0] in ENDING, "GOODBYE", timeout))
+        message = parse_message(self.wire.take(lambda raw: raw[0] in ENDING, "GOODBYE", timeout))
         if isinstance(message, Abort):
             raise SessionAborted.of(message)
         assert isinstance(message, Goodbye)

@@ -1,4 +1,4 @@
-"""The event loop's side of a test's WebSocket."""
+"""The part of a test's WebSocket that runs in the event loop."""
 
 from __future__ import annotations
 
@@ -17,43 +17,44 @@ from wampasgi.protocol.messages import Goodbye
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import ASGIApp, ASGIEvent, RawMessage, Receive, Scope, Send
 
-#: Close codes of RFC 6455, section 7.4.1: abnormal closure.
+#: The close code of an abnormal closure (RFC 6455, section 7.4.1).
 _ABNORMAL = 1006
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketClose:
-    """The close code and reason of a WebSocket that the server closed."""
+    """The close code and reason with which the server closed a WebSocket."""
 
     code: int
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A WebSocket message of the server's that is no WAMP message of the subprotocol."""
+class InvalidFrame:
+    """A WebSocket message from the server that the subprotocol cannot decode."""
 
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The application is done with the WebSocket: it returned, or failed with ``error``."""
+class AppExit:
+    """The end of the application's coroutine: it returned, or raised ``error``."""
 
     error: Exception | None
-    #: It did not accept the WebSocket in time and was cancelled.
+    #: Whether the application was cancelled, because it did not accept the WebSocket in time.
     cancelled: bool
 
 
-#: What comes from the application, in its order.
-Arrival: TypeAlias = RawMessage | Unreadable | WebSocketClose | Ended
+#: The items that the application sends to the test.
+Arrival: TypeAlias = RawMessage | InvalidFrame | WebSocketClose | AppExit
 
 
 class ServedSocket:
-    """Serves an application one WebSocket, as Starlette's test session runs it.
+    """Runs an application for one WebSocket, inside a WebSocket test session of Starlette.
 
-    Up to the handshake's end the application talks to Starlette; what it sends then goes, decoded, into
-    ``arrived``, which a thread can wait at for a limited time. All methods belong to the event loop.
+    During the opening handshake, the application's events go to Starlette. After that, they are decoded and
+    put into the queue ``arrived``, on which a thread can wait with a timeout. All methods must be called in
+    the event loop.
     """
 
     def __init__(
@@ -69,15 +70,15 @@ class ServedSocket:
         self._closed_by_app = False
         self._goodbye_said = False
         self.arrived: SimpleQueue[Arrival] = SimpleQueue()
-        #: How the application ended without an answer to the handshake, if it did.
-        self.unanswered: Ended | None = None
-        #: The subprotocol that the application accepted; None before, or for one that is not WAMP's.
+        #: The exit of the application, if it did not answer the opening handshake.
+        self.unanswered: AppExit | None = None
+        #: The subprotocol that the application accepted. None before that, or if it is unknown.
         self.subprotocol: Subprotocol | None = None
-        #: Answer the server's GOODBYE at once, as every client does, whatever the test's thread is doing.
+        #: Whether to answer the server's GOODBYE at once, even if the test's thread is busy.
         self.answers_goodbye = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application on the WebSocket; its exception becomes the ``error`` of Ended."""
+        """Run the application on the WebSocket. Its exception is put into the queue, as part of AppExit."""
         self._to_client = send
         to_app, from_client = anyio.create_memory_object_stream[ASGIEvent](math.inf)
         error: Exception | None = None
@@ -97,18 +98,18 @@ class ServedSocket:
                 except Exception as raised:  # noqa: BLE001 - handed to the test's thread
                     error = raised
             self._to_app = None
-        ended = Ended(error, self._accepting.cancelled_caught)
-        self.arrived.put(ended)
+        app_exit = AppExit(error, self._accepting.cancelled_caught)
+        self.arrived.put(app_exit)
         if self._to_client is not None:
-            self.unanswered = ended
-            # Starlette waits for an answer to the handshake.
+            self.unanswered = app_exit
+            # Starlette would wait forever for the answer to the opening handshake.
             await send({"type": "websocket.close", "code": _ABNORMAL})
 
     async def _send(self, event: ASGIEvent) -> None:
         if self._disconnect is not None:
             if self._closed_by_app:
                 raise RuntimeError(f"the application sent {event['type']!r} after 'websocket.close'")
-            # The ASGI specification's word for a client that has gone.
+            # The ASGI specification demands an OSError if the client has disconnected.
             raise OSError("the client has closed the WebSocket")
         if self._to_client is not None:
             await self._answer_handshake(event, self._to_client)
@@ -139,24 +140,24 @@ class ServedSocket:
         try:
             messages = self.subprotocol.messages(event["text"] if data is None else data)
         except RemoteProtocolError as error:
-            self.arrived.put(Unreadable(error.message))
+            self.arrived.put(InvalidFrame(error.message))
             return
         for message in messages:
             if not (isinstance(message, list) and message and isinstance(message[0], int)):
-                self.arrived.put(Unreadable(f"a message is a list [code, ...], and not {message!r}"))
+                self.arrived.put(InvalidFrame(f"a message must be a list [code, ...], got {message!r}"))
                 continue
             self.arrived.put(message)
             if message[0] == Goodbye.code and self.answers_goodbye:
                 answer = self.subprotocol.serializer.encode(Goodbye({}, GOODBYE_AND_OUT).to_list())
-                self.deliver_goodbye(received(self.subprotocol.frame((answer,))))
+                self.deliver_goodbye(message_event(self.subprotocol.frame((answer,))))
 
     def deliver_unchecked(self, event: ASGIEvent, *, says_goodbye: bool) -> None:
-        """Let the application receive what the test wants it to, also a second GOODBYE."""
+        """Deliver a raw message of the test, which can be a second GOODBYE."""
         self._goodbye_said = self._goodbye_said or says_goodbye
         self.deliver(event)
 
     def deliver(self, event: ASGIEvent) -> None:
-        """Let the application receive an event; what comes after its end or a disconnect is dropped."""
+        """Deliver an event to the application. Drop it after the application's end or a disconnect."""
         if self._to_app is None or self._disconnect is not None:
             return
         if event["type"] == "websocket.disconnect":
@@ -164,21 +165,21 @@ class ServedSocket:
         self._to_app.send_nowait(event)
 
     def deliver_in_session(self, event: ASGIEvent) -> None:
-        """Let the application receive a session's message, which must not follow its GOODBYE."""
+        """Deliver a message of the session, unless the session has sent GOODBYE."""
         if not self._goodbye_said:
             self.deliver(event)
 
     def deliver_goodbye(self, event: ASGIEvent) -> None:
-        """Let the application receive GOODBYE, unless the session's was said."""
+        """Deliver GOODBYE, unless the session has already sent it."""
         self.deliver_in_session(event)
         self._goodbye_said = True
 
     def begin_session(self, *, answers_goodbye: bool) -> None:
-        """Count GOODBYE anew, for a session that is to be opened."""
+        """Prepare for a new session, which has not sent GOODBYE yet."""
         self._goodbye_said = False
         self.answers_goodbye = answers_goodbye
 
 
-def received(data: str | bytes) -> ASGIEvent:
-    """The ASGI event of a WebSocket message that a client sent."""
+def message_event(data: str | bytes) -> ASGIEvent:
+    """Return the ASGI event for a WebSocket message from the client."""
     return {"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data}

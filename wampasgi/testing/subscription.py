@@ -1,4 +1,4 @@
-"""What a test's session has subscribed to."""
+"""The subscriptions of a test's session."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from wampasgi.configuration.handlers import Event
 from wampasgi.protocol import messages
+from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
-from wampasgi.testing.outcomes import ExpectationFailed
 from wampasgi.types import RawMessage
 
 
 class Events:
-    """The events of one subscription, in the order of their arrival; ``WAMPSession.subscribe`` makes it."""
+    """The events of one subscription, in order of arrival. Returned by ``WAMPSession.subscribe``."""
 
     def __init__(self, exchange: Exchange, topic: str, subscription_id: int) -> None:
         self._exchange = exchange
@@ -21,28 +21,28 @@ class Events:
         self.subscription_id = subscription_id
 
     def next(self, *, timeout: float | None = None) -> Event:
-        """Wait for the next event, for ``timeout`` seconds at most; then Timeout is raised."""
-        awaited = f"an event of {self.topic!r} (subscription {self.subscription_id})"
-        return self._event(self._exchange.take(self._is_event, awaited, timeout))
+        """Wait for the next event and return it. Raises Timeout after ``timeout`` seconds."""
+        description = f"an event of {self.topic!r} (subscription {self.subscription_id})"
+        return self._event(self._exchange.take(self._is_event, description, timeout))
 
     def __iter__(self) -> Iterator[Event]:
-        """All events that are there or under way, then an end: waits as ``WAMPSession.settle`` does."""
+        """Wait like ``WAMPSession.settle``, then yield all events that have arrived."""
         self._exchange.settle()
         while (message := self._exchange.take_arrived(self._is_event)) is not None:
             yield self._event(message)
 
     def assert_none(self) -> None:
-        """Check that no event is there or under way; waits as ``WAMPSession.settle`` does, not for a time.
+        """Wait like ``WAMPSession.settle``, without sleeping, then assert that no event has arrived.
 
-        Raises ExpectationFailed with the events that are.
+        Raises ExpectationFailed with the events if there are any.
         """
         arrived = list(self)
         if arrived:
             shown = "\n  ".join(repr(event) for event in arrived)
-            raise ExpectationFailed(f"expected no event of {self.topic!r}, but there came\n  {shown}")
+            raise ExpectationFailed(f"expected no event of {self.topic!r}, but got\n  {shown}")
 
     def unsubscribe(self, *, timeout: float | None = None) -> None:
-        """End the subscription; raises WAMPError for ERROR. Events that came before can still be taken."""
+        """End the subscription. Events that have already arrived are kept. Raises WAMPError for ERROR."""
         request = messages.Unsubscribe(self._exchange.request_ids.next(), self.subscription_id)
         self._exchange.ask(request, messages.Unsubscribed, timeout)
 

@@ -1,1 +1,1 @@
-"""Transports: kinds of connections that carry WAMP messages."""
+"""The transports that carry WAMP messages."""

@@ -1,4 +1,4 @@
-"""WAMP over WebSockets, as an ASGI server gives them to an application."""
+"""The WebSocket transport, over an ASGI server."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 logger = logger_named("wampasgi.session")
 
-#: Bytes of the reason in a close frame (RFC 6455, section 5.5).
+#: The maximum length of the reason in a close frame, in bytes (RFC 6455, section 5.5).
 _MAX_CLOSE_REASON: Final = 123
-#: The code of a connection that was closed without one (RFC 6455, section 7.1.5).
+#: The close code if the close frame had none (RFC 6455, section 7.1.5).
 _NO_CODE: Final = 1005
 
-#: Close codes (RFC 6455, section 7.4.1) of the reasons that are not a normal end.
+# Close codes: RFC 6455, section 7.4.1.
 _NORMAL: Final = 1000
+#: The close codes for the reasons of an abnormal end.
 _CLOSE_CODES: Final = {
     SYSTEM_SHUTDOWN: 1001,
     PROTOCOL_VIOLATION: 1002,
@@ -36,12 +37,12 @@ _CLOSE_CODES: Final = {
 
 
 class WebSocketTransport:
-    """An accepted WebSocket, whose messages are text or binary as ``subprotocol`` says."""
+    """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary."""
 
     __slots__ = ("_key", "_send", "_subprotocol", "closed", "receive_event")
 
     def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
-        #: The server's own ``receive``.
+        #: The ``receive`` of the ASGI server.
         self.receive_event = receive
         self._send = send
         self._subprotocol = subprotocol.name
@@ -52,8 +53,8 @@ class WebSocketTransport:
     def data(self, event: ASGIEvent) -> Data:
         """Return the data of a WebSocket event.
 
-        Raises Disconnected at the end of the connection and RemoteProtocolError for a message of the wrong
-        type, text or binary.
+        Raises Disconnected if the event ends the connection, and RemoteProtocolError for a text message if
+        the subprotocol is binary, or the reverse.
         """
         if event["type"] != "websocket.receive":
             self.closed = True
@@ -61,15 +62,15 @@ class WebSocketTransport:
         data: Data | None = event.get(self._key)
         if data is None:
             expected = "binary" if self._key == "bytes" else "text"
-            raise RemoteProtocolError(f"{self._subprotocol} takes {expected} WebSocket messages only")
+            raise RemoteProtocolError(f"{self._subprotocol} takes only {expected} WebSocket messages")
         return data
 
     def write_one(self, data: Data) -> Awaitable[None]:
-        """Return what sends one WebSocket message when it is awaited."""
+        """Return an awaitable that sends one WebSocket message."""
         return self._send({"type": "websocket.send", self._key: data})
 
     async def write(self, data: Sequence[Data]) -> None:
-        """Send WebSocket messages in order; does nothing if the client has gone."""
+        """Send WebSocket messages in order. Do nothing if the connection is closed."""
         if self.closed:
             return
         send, key = self._send, self._key
@@ -80,9 +81,9 @@ class WebSocketTransport:
             self.closed = True
 
     async def close(self, reason: str = "", *, code: int | None = None) -> None:
-        """Close the WebSocket; does nothing if it is closed already.
+        """Close the WebSocket. Do nothing if it is already closed.
 
-        The code is by default that of the reason. The reason is cut to the bytes that a close frame holds.
+        By default, the reason decides the close code. The reason is truncated to the size of a close frame.
         """
         if self.closed:
             return
@@ -97,9 +98,9 @@ class WebSocketTransport:
 
 
 class WebSocketEndpoint:
-    """The ASGI app of scope type ``websocket``: accepts WebSockets that speak WAMP.
+    """The ASGI app for the scope type ``websocket``. It accepts WebSockets that speak WAMP.
 
-    ``subprotocols`` are those to choose from, by name; ``opener`` serves the sessions.
+    ``subprotocols`` are the supported subprotocols, by name. ``opener`` serves the sessions.
     """
 
     def __init__(self, opener: SessionOpener, *, subprotocols: Mapping[str, Subprotocol]) -> None:
@@ -107,7 +108,7 @@ class WebSocketEndpoint:
         self._subprotocols = subprotocols
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket, session after session, until it is closed."""
+        """Serve one WebSocket, with one session after the other, until it is closed."""
         await receive()  # websocket.connect
         offered = scope.get("subprotocols") or []
         subprotocol = negotiate(offered, self._subprotocols)
@@ -120,7 +121,7 @@ class WebSocketEndpoint:
     async def _refuse(self, scope: Scope, send: Send, offered: Sequence[str]) -> None:
         supported = ", ".join(self._subprotocols)
         logger.warning(
-            "WebSocket handshake from %s refused: it offers the subprotocols [%s], this server speaks [%s]",
+            "WebSocket handshake of %s refused: it offers the subprotocols [%s], the server speaks [%s]",
             scope.get("client"),
             escaped(", ".join(offered)),
             supported,
@@ -130,7 +131,7 @@ class WebSocketEndpoint:
             code = _CLOSE_CODES[PROTOCOL_VIOLATION]
             await send({"type": "websocket.close", "code": code, "reason": "no common subprotocol"})
             return
-        body = f"This is a WAMP endpoint: offer one of the WebSocket subprotocols {supported}.\n".encode()
+        body = f"This is a WAMP endpoint. Offer one of the WebSocket subprotocols {supported}.\n".encode()
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})
