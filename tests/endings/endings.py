@@ -33,7 +33,7 @@ OVER = "com.example.error.over"
 
 BROKE_BEFORE, BROKE = "a client from %s broke the protocol: %s", "%r broke the protocol and is aborted: %s"
 NOT_IN_TIME = "a client from %s did not open a session in time"
-TOO_SLOW = "%s is ended: its client reads too slowly for what it is sent"
+TOO_SLOW = "%s is ended: its client reads too slowly"
 
 How = Literal["said goodbye", "closed", "gone"]
 _HOW: tuple[How, ...] = get_args(How)

@@ -117,7 +117,7 @@ async def test_reason_to_end_a_session_must_be_a_uri() -> None:
     @app.procedure("end_me")
     async def end_me(session: Session) -> None:
         for end in session.close, session.abort, app.close_sessions:
-            with pytest.raises(ValueError, match="'too bad' is no URI") as raised:
+            with pytest.raises(ValueError, match="'too bad' is not a valid URI") as raised:
                 await end("too bad")
             problems.append(str(raised.value))
 

@@ -49,7 +49,7 @@ async def test_client_that_reads_too_slowly_gets_an_abort_where_it_still_reads()
 
     assert received == list(range(len(received)))
     text = (
-        "this client reads too slowly: what waited for it is over the limit outbound_messages of 10, "
+        "this client reads too slowly: its queue is over the limit outbound_messages of 10, "
         "or outbound_bytes of 16777216"
     )
     assert message == [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
