@@ -123,7 +123,8 @@ async def test_handler_that_fails_before_its_yield_ends_the_session_and_the_othe
 
     assert goodbye == [6, {"message": "the session could not be started"}, "wamp.error.runtime_error"]
     assert ended == ["other"]
-    assert [record.msg for record in caplog.records] == ["lifespan handler %s failed before its yield, of %r"]
+    text = "lifespan handler %s failed before its yield, for %r"
+    assert [record.msg for record in caplog.records] == [text]
     assert "at the start" in caplog.text
 
 

@@ -486,7 +486,7 @@ async def test_session_whose_routed_calls_would_be_too_many_bytes_is_refused_one
 
     assert error_of(refused) == "wamp.error.unavailable"
     assert refused[5] == [
-        "the calls of this session that wait for their answers would be over the limit requests_bytes of 3000"
+        "the unanswered calls of this session would be over the limit requests_bytes of 3000"
     ]
 
 
