@@ -1,4 +1,4 @@
-"""The calls in flight of one session: counts, cancellation and timeouts, whoever answers them."""
+"""The calls in flight of one session: counts, cancellation and timeouts."""
 
 from __future__ import annotations
 
