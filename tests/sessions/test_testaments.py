@@ -27,7 +27,7 @@ TOPIC = "com.myapp.mytopic"
 
 
 async def hears_nothing_more(client: Client) -> None:
-    """An answer comes, and nothing was sent before it."""
+    """Check that nothing is sent before the answer to a request."""
     assert (await client.ask(PUBLISH, {"acknowledge": True}, "com.example.nothing"))[0] == 17
 
 
@@ -52,7 +52,7 @@ async def test_testament_is_published_when_its_session_ends() -> None:
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-async def test_testament_is_published_once_whichever_way_a_session_ends(leave: Any) -> None:
+async def test_testament_is_published_once_however_a_session_ends(leave: Any) -> None:
     app = open_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
@@ -75,7 +75,7 @@ async def test_testaments_are_published_in_order_and_the_detached_ones_first() -
         assert await events(ann, 4) == ["detached 1", "detached 2", "destroyed 1", "destroyed 2"]
 
 
-async def test_testament_comes_before_the_news_that_its_session_has_left() -> None:
+async def test_testament_comes_before_on_leave() -> None:
     app = open_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe("wamp.session.on_leave")
@@ -98,7 +98,7 @@ async def test_kill_all_generates_no_testament_events() -> None:
         await hears_nothing_more(ann)
 
 
-async def test_next_session_on_the_connection_has_no_testaments_of_the_last() -> None:
+async def test_next_session_on_the_connection_does_not_inherit_testaments() -> None:
     app = open_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
@@ -135,7 +135,7 @@ async def test_flushing_removes_the_testaments_of_one_scope(kwargs: dict[str, An
         await hears_nothing_more(ann)
 
 
-async def test_flushing_removes_nobody_elses_testaments() -> None:
+async def test_flushing_keeps_the_testaments_of_others() -> None:
     app = open_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
@@ -145,7 +145,7 @@ async def test_flushing_removes_nobody_elses_testaments() -> None:
         assert await ann.event() == ["Seeya!"]
 
 
-async def test_flushing_nothing_is_no_error() -> None:
+async def test_flushing_nothing_is_not_an_error() -> None:
     async with clients(open_app(), "ann") as [ann]:
         assert await ann.call(FLUSH) is None
         assert await ann.call(FLUSH, scope="detached") is None
@@ -173,7 +173,7 @@ async def test_publish_options_of_a_testament_are_honoured() -> None:
         await hears_nothing_more(dan)
 
 
-async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
+async def test_testament_may_not_disclose_unless_a_rule_permits_it() -> None:
     app = Application()
     app.allow("wamp.", "call", match="prefix")
     app.allow("com.", "publish", match="prefix")
@@ -183,22 +183,22 @@ async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
         assert uri == "wamp.error.option_disallowed.disclose_me"
 
 
-# Who may
+# Permissions
 
 
 @pytest.mark.parametrize("topic", ["", "com..topic", "not a uri", "wamp.session.on_join"])
-async def test_topic_of_a_testament_is_a_valid_uri_that_is_not_the_routers(topic: str) -> None:
+async def test_topic_of_a_testament_must_be_valid_and_not_reserved(topic: str) -> None:
     async with clients(open_app(), "ann") as [ann]:
         assert await error_of(ann, ADD, topic, [], {}) == "wamp.error.invalid_uri"
 
 
-async def test_topic_of_a_testament_is_held_to_the_rules_of_the_application() -> None:
+async def test_topic_of_a_testament_follows_the_uri_check_of_the_application() -> None:
     async with clients(open_app(uri_check="strict"), "ann") as [ann]:
         assert await error_of(ann, ADD, "com.MyApp", [], {}) == "wamp.error.invalid_uri"
         assert await ann.call(ADD, "com.myapp", [], {}) is None
 
 
-async def test_testament_needs_the_permission_to_publish() -> None:
+async def test_testament_requires_permission_to_publish() -> None:
     app = Application()
     app.add_transport_authenticator(who_it_says_it_is)
     app.allow("wamp.", "call", match="prefix")
@@ -213,7 +213,7 @@ async def test_testament_needs_the_permission_to_publish() -> None:
         assert await ann.event() == ["Seeya!"]
 
 
-async def test_authorizer_is_asked_whether_a_session_may_publish_its_testament() -> None:
+async def test_authorizer_decides_whether_a_session_may_publish_its_testament() -> None:
     app = Application()
     asked = []
 
@@ -233,7 +233,7 @@ async def test_authorizer_is_asked_whether_a_session_may_publish_its_testament()
     ]
 
 
-async def test_timeout_of_the_call_bounds_the_authorizer() -> None:
+async def test_timeout_of_the_call_applies_to_the_authorizer() -> None:
     app = Application()
 
     @app.authorizer
@@ -247,7 +247,7 @@ async def test_timeout_of_the_call_bounds_the_authorizer() -> None:
         assert answer[4] == "wamp.error.timeout"
 
 
-async def test_sessions_testaments_are_bounded() -> None:
+async def test_number_of_testaments_is_limited() -> None:
     async with clients(open_app(limits=Limits(testaments=2)), "ann") as [ann]:
         await ann.call(ADD, TOPIC, [], {})
         await ann.call(ADD, TOPIC, [], {}, scope="detached")
@@ -261,12 +261,12 @@ async def test_sessions_testaments_are_bounded() -> None:
         await ann.call(ADD, TOPIC, [], {})
 
 
-async def test_memory_of_a_sessions_testaments_is_bounded() -> None:
+async def test_memory_of_testaments_is_limited() -> None:
     async with clients(open_app(limits=Limits(testament_bytes=10_000)), "ann") as [ann]:
         await ann.call(ADD, TOPIC, ["x" * 5000], {})
         with pytest.raises(WAMPError) as raised:
             await ann.call(ADD, TOPIC, ["x" * 5000], {})
-        # Lists take far more memory than they are long.
+        # Lists take far more memory than their length suggests.
         with pytest.raises(WAMPError, match="unavailable"):
             await ann.call(ADD, TOPIC, [[]] * 500, {})
         await ann.call(FLUSH)
@@ -289,7 +289,7 @@ async def test_server_has_no_testaments() -> None:
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-async def test_subscriber_of_the_server_gets_testaments_as_it_gets_publications(leave: Any) -> None:
+async def test_subscriber_of_the_server_gets_testaments_like_publications(leave: Any) -> None:
     app = Application()
     app.add_transport_authenticator(who_it_says_it_is)
     app.allow("wamp.", "call", match="prefix")
