@@ -1,4 +1,4 @@
-"""The ways in which a session can end, and what the client is to hear of each."""
+"""The ways in which a session can end, and what the client sees of each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.endings.moments import (
     InLifespanHandler,
     InOverflowHandler,
     InSubscriber,
+    MessagesQueued,
     Moment,
-    QueueWaits,
     WelcomeIsSent,
 )
 from tests.endings.stage import NEWS, Stage
@@ -34,7 +34,7 @@ OVER = "com.example.error.over"
 
 BROKE_BEFORE, BROKE = "a client from %s broke the protocol: %s", "%r broke the protocol and is aborted: %s"
 NOT_IN_TIME = "a client from %s did not open a session in time"
-TOO_SLOW = "%s is ended: its client reads too slowly for what it is sent"
+TOO_SLOW = "%s is ended: its client reads too slowly"
 
 How = Literal["said goodbye", "closed", "gone"]
 _HOW: tuple[How, ...] = get_args(How)
@@ -42,9 +42,9 @@ _HOW: tuple[How, ...] = get_args(How)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the client is to see: the last word, if there is one, and then its WebSocket closed or ready.
+    """The end as the client sees it: the last message, if any, and whether the WebSocket is closed or ready.
 
-    ``logged`` are the warnings and errors that come with it, before their values are filled in.
+    ``logged`` are the format strings of the warnings and errors that come with it.
     """
 
     how: How
@@ -55,60 +55,60 @@ class Outcome:
 class Ending:
     """One way to end a session."""
 
-    #: Whether the client brings it about, which is seen only when the session is read from.
+    #: Whether the client causes it. The server notices only when it reads the session.
     by_client: bool = False
-    #: Whether it stops what an open session waits for, whether that reads or not.
+    #: Whether it interrupts whatever an open session waits for, even if the session is not being read.
     interrupts: bool = False
-    #: The same with a session that is being opened.
+    #: The same for a session that is being opened.
     interrupts_handshake: bool = False
-    #: Whether it ends the partner, too.
+    #: Whether it ends the partner's session, too.
     of_all: bool = False
-    #: Whether it leaves no connection for another session.
-    takes_connection: bool = False
-    #: Whether it is for sessions alone that have joined their realm, and for those that have not.
+    #: Whether it closes the connection, so that no other session can follow.
+    closes_connection: bool = False
+    #: Whether it applies only to sessions that have joined their realm, or only to those that have not.
     of_joined: ClassVar[bool] = False
     of_joining: ClassVar[bool] = False
     #: Whether testaments are published.
     testaments: ClassVar[bool] = True
-    #: Whether it happens inside the application's code that runs at the moment.
+    #: Whether it happens inside the application code that runs at the moment.
     is_inside: ClassVar[bool] = False
     limits: ClassVar[dict[str, Any]] = {}
 
     @property
     def parts(self) -> tuple[Ending, ...]:
-        """What it consists of."""
+        """The single endings that it consists of."""
         return (self,)
 
     def __str__(self) -> str:
         return type(self).__name__
 
     def prepare(self, stage: Stage) -> None:
-        """Make the stage ready before anything is connected."""
+        """Prepare the stage before anything is connected."""
 
     async def happen(self, stage: Stage) -> None:
         """End the session."""
         raise NotImplementedError
 
     async def inside(self, session: Session) -> None:
-        """Do so as the application's code."""
+        """End the session from inside the application code."""
 
     def outcome(self, moment: type[Moment]) -> Outcome:
-        """What the client is to see."""
+        """Return the expected outcome."""
         raise NotImplementedError
 
     def outcomes(self, moment: type[Moment]) -> list[Outcome]:
-        """What the client may see; more than one where two endings race."""
+        """Return the possible outcomes; there are several if two endings race."""
         return [self.outcome(moment)]
 
     async def settled(self, stage: Stage) -> None:
-        """Wait for what the ending owes to others."""
+        """Wait until the ending has answered everybody else."""
 
 
 # By the client
 
 
 class Disconnect(Ending):
-    by_client = takes_connection = True
+    by_client = closes_connection = True
 
     async def happen(self, stage: Stage) -> None:
         stage.gate.lose()
@@ -188,7 +188,7 @@ class SessionAbort(Ending):
         return Outcome("closed", (ABORT, OVER))
 
 
-class SessionCloseByTheHandlerItself(SessionClose):
+class SessionCloseInHandler(SessionClose):
     is_inside = True
 
     async def happen(self, stage: Stage) -> None: ...
@@ -197,7 +197,7 @@ class SessionCloseByTheHandlerItself(SessionClose):
         await session.close()
 
 
-class SessionAbortByTheHandlerItself(SessionAbort):
+class SessionAbortInHandler(SessionAbort):
     is_inside = True
 
     async def happen(self, stage: Stage) -> None: ...
@@ -299,7 +299,7 @@ class HandshakeTimeout(Ending):
     limits: ClassVar[dict[str, Any]] = {"handshake_timeout": 0.4}
 
     async def happen(self, stage: Stage) -> None:
-        # The partner is past this, and so is the time.
+        # The timeout has passed for the session, but the partner has joined already.
         await anyio.sleep(0.45)
 
     def outcome(self, moment: type[Moment]) -> Outcome:
@@ -312,7 +312,7 @@ class HandshakeTimeout(Ending):
 class Cancellation(Ending):
     """The server cancels the scope that the connection runs in."""
 
-    interrupts = interrupts_handshake = takes_connection = True
+    interrupts = interrupts_handshake = closes_connection = True
 
     async def happen(self, stage: Stage) -> None:
         stage.connection.cancel()
@@ -333,7 +333,7 @@ class NativeCancellation(Cancellation):
 
 
 class TwoNativeCancellations(NativeCancellation):
-    """The second comes while what the first has ended is being cleared up."""
+    """The second cancellation comes while the first one is being handled."""
 
     async def happen(self, stage: Stage) -> None:
         await super().happen(stage)
@@ -342,14 +342,14 @@ class TwoNativeCancellations(NativeCancellation):
 
 
 class TwoAtOnce(Ending):
-    """Two endings, without a turn of the event loop for the first one to be noticed in."""
+    """Two endings, without an iteration of the event loop between them."""
 
     def __init__(self, *endings: Ending) -> None:
         self._parts = endings
         self.interrupts = any(ending.interrupts for ending in endings)
         self.interrupts_handshake = any(ending.interrupts_handshake for ending in endings)
         self.of_all = any(ending.of_all for ending in endings)
-        self.takes_connection = any(ending.takes_connection for ending in endings)
+        self.closes_connection = any(ending.closes_connection for ending in endings)
         self.by_client = any(ending.by_client for ending in endings)
 
     @property
@@ -364,7 +364,7 @@ class TwoAtOnce(Ending):
             await ending.happen(stage)
 
     def outcomes(self, moment: type[Moment]) -> list[Outcome]:
-        # Whichever was first, the client gets one word at most.
+        # Whichever came first, the client gets at most one of the messages.
         found = [outcome for ending in self.parts for outcome in ending.outcomes(moment)]
         words = [outcome.word for outcome in found] + [None]
         logged = [outcome.logged for outcome in found] + [()]
@@ -382,8 +382,8 @@ ENDINGS: tuple[Ending, ...] = (
     ProtocolViolation(),
     SessionClose(),
     SessionAbort(),
-    SessionCloseByTheHandlerItself(),
-    SessionAbortByTheHandlerItself(),
+    SessionCloseInHandler(),
+    SessionAbortInHandler(),
     CloseSessions(),
     Shutdown(),
     Kill(),
@@ -394,7 +394,7 @@ ENDINGS: tuple[Ending, ...] = (
     Cancellation(),
 )
 
-#: Where asyncio runs.
+#: For asyncio only.
 NATIVE_CANCELLATIONS: tuple[Ending, ...] = (NativeCancellation(), TwoNativeCancellations())
 
 PAIRS: tuple[Ending, ...] = (
@@ -411,8 +411,8 @@ PAIRS: tuple[Ending, ...] = (
 )
 
 
-#: It has to be long enough to get there.
-_TO_BE_IDLE_IN: Final = (
+#: Moments that last long enough for the idle timeout.
+_IDLE_MOMENTS: Final = (
     WelcomeIsSent,
     Idle,
     IdleWithoutHandlers,
@@ -420,14 +420,14 @@ _TO_BE_IDLE_IN: Final = (
     InCall,
     BetweenTwoReports,
     InSubscriber,
-    QueueWaits,
+    MessagesQueued,
 )
 
 
 def why_not(moment: type[Moment], ending: Ending) -> str | None:
-    """Why a session cannot end so at this moment, None where it can."""
+    """Return the reason why this ending is impossible at this moment, or None if it is possible."""
     if ending.of_joined and moment.phase == "handshake":
-        return "it has not joined the realm, or is not to be sent anything yet"
+        return "the session has not joined the realm yet"
     if ending.of_joining and moment.phase != "handshake":
         return "the handshake is over"
     if ending.is_inside and not moment.in_code:
@@ -436,18 +436,18 @@ def why_not(moment: type[Moment], ending: Ending) -> str | None:
         return "there is no session"
     if isinstance(ending, Overflow):
         if moment.phase == "over":
-            return "nothing is sent to it any more"
+            return "nothing is sent to the session any more"
         if moment is InOverflowHandler:
             return "events are dropped"
         if moment in (InLifespanHandler, WelcomeIsSent):
-            return "it has not subscribed to anything"
+            return "the session has no subscriptions"
     if isinstance(ending, IdleTimeout):
         if moment.phase == "over":
-            return "it is not read from"
+            return "the session is not read"
         if not moment.reads:
-            return "its messages are waited with, which is no idleness"
+            return "the session is not being read, so it does not count as idle"
         if moment.with_partner:
             return "the partner would be idle, too"
-        if moment not in _TO_BE_IDLE_IN:
-            return "it takes long, and what the application's code waits for makes no difference"
+        if moment not in _IDLE_MOMENTS:
+            return "the timeout is long, and the moment makes no difference to it"
     return None

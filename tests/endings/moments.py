@@ -16,36 +16,36 @@ PROCEDURE, TOPIC = "com.example.procedure", "com.example.topic"
 
 
 class Moment:
-    """A moment: how the app is made, and how a session is brought there.
+    """A moment in the life of a session, with an app that lets a session get there.
 
-    ``phase`` says how far the session is: before its WELCOME, open, or over already.
+    ``phase`` is the phase of the session: before its WELCOME, open, or over.
     """
 
     phase: ClassVar[Literal["handshake", "open", "over"]] = "open"
-    #: Whether the session is read from at the moment: else what a client does shows only after it.
+    #: Whether the session is being read. If not, actions of the client take effect only afterwards.
     reads: ClassVar[bool] = True
-    #: Whether the app's code goes on when the session ends: what was accepted before is still done.
+    #: Whether the application code runs on when the session ends, because the work was accepted before.
     outlives: ClassVar[bool] = False
-    #: Whether the app's code runs at the moment, and could end the session itself.
+    #: Whether application code runs at the moment, and could end the session itself.
     in_code: ClassVar[bool] = False
     #: Whether the sessions have lifespan handlers and gatekeepers.
-    furnished: ClassVar[bool] = True
-    #: Whether the partner has a part in it.
+    with_handlers: ClassVar[bool] = True
+    #: Whether the partner is involved.
     with_partner: ClassVar[bool] = False
-    #: Whether a call is under way that is the realm's own to answer.
+    #: Whether a call of the realm's own procedure is in flight.
     in_own_call: ClassVar[bool] = False
     limits: ClassVar[dict[str, Any]] = {}
 
     def configure(self, stage: Stage) -> None:
-        """Add what the moment needs to the app."""
+        """Add to the app what the moment needs."""
 
     async def arrive(self, stage: Stage) -> None:
         """Bring the session to the moment."""
 
     def prepare(self, stage: Stage) -> None:
-        """Make the app: everybody may do everything, and is who it says it is."""
-        if self.furnished:
-            stage.furnish()
+        """Prepare the app: all clients may do everything, and get the authid that they claim."""
+        if self.with_handlers:
+            stage.add_handlers()
         self.authenticate(stage)
         self.authorize(stage)
         self.configure(stage)
@@ -77,7 +77,7 @@ class _Handshake(Moment):
         await stage.wait_reached()
 
     async def answer_challenge(self, stage: Stage) -> None:
-        """Send AUTHENTICATE where it is asked for."""
+        """Send AUTHENTICATE if there is a challenge."""
 
 
 class _WithTicket(_Handshake):
@@ -96,11 +96,11 @@ class _WithTicket(_Handshake):
         stage.app.set_ticket_authenticator(check)
 
     async def check(self, stage: Stage, session: Session) -> None:
-        """Look at a ticket."""
+        """Check a ticket."""
 
 
 class Challenged(_WithTicket):
-    """CHALLENGE is sent, and not answered."""
+    """CHALLENGE has been sent, and not been answered."""
 
     reads = True
     in_code = False
@@ -118,13 +118,13 @@ class InTicketAuthenticator(_WithTicket):
         await stage.websocket.send(5, "ticket", {})
 
     async def check(self, stage: Stage, session: Session) -> None:
-        await stage.here(session)
+        await stage.pause(session)
 
 
 class InTransportAuthenticator(_Handshake):
     def authenticate(self, stage: Stage) -> None:
         async def identify(session: Session) -> Identity | None:
-            await stage.here(session)
+            await stage.pause(session)
             return await stage.identify(session)
 
         stage.app.add_transport_authenticator(identify)
@@ -133,7 +133,7 @@ class InTransportAuthenticator(_Handshake):
 class InAuthenticationHandler(_Handshake):
     def authenticate(self, stage: Stage) -> None:
         async def decide(session: Session) -> None:
-            await stage.here(session)
+            await stage.pause(session)
             await session.mark_authenticated(authid=session.authid)
 
         stage.app.set_authentication_handler(decide)
@@ -142,7 +142,7 @@ class InAuthenticationHandler(_Handshake):
 class InEarlyLifespanHandler(_Handshake):
     def configure(self, stage: Stage) -> None:
         async def early(session: Session) -> AsyncIterator[None]:
-            await stage.here(session)
+            await stage.pause(session)
             stage.begun["early"] += 1
             yield
             stage.ended["early"] += 1
@@ -166,7 +166,7 @@ class WelcomeIsBeingSent(_Handshake):
 
 
 class WelcomeIsSent(Moment):
-    """The client has not even read it."""
+    """WELCOME has been sent, and nothing has followed it."""
 
     async def arrive(self, stage: Stage) -> None:
         await stage.websocket.send(1, "default", {"roles": ROLES, "authid": SUBJECT})
@@ -179,7 +179,7 @@ class Idle(Moment):
 
 
 class IdleWithoutHandlers(Idle):
-    furnished = False
+    with_handlers = False
 
 
 class InLifespanHandler(Moment):
@@ -188,7 +188,7 @@ class InLifespanHandler(Moment):
 
     def configure(self, stage: Stage) -> None:
         async def slow(session: Session) -> AsyncIterator[None]:
-            await stage.here(session)
+            await stage.pause(session)
             stage.begun["slow lifespan"] += 1
             yield
             stage.ended["slow lifespan"] += 1
@@ -201,7 +201,7 @@ class InLifespanHandler(Moment):
 
 
 class _Joined(Moment):
-    """Begins when the client has joined, and sends a request."""
+    """The client has joined, and sends a request."""
 
     in_code = True
 
@@ -211,7 +211,7 @@ class _Joined(Moment):
         await stage.wait_reached()
 
     async def request(self, stage: Stage) -> None:
-        """Send what brings the moment about."""
+        """Send the request that leads to the moment."""
         await stage.request(CALL, {}, PROCEDURE)
 
 
@@ -221,7 +221,7 @@ class InGatekeeper(_Joined):
         async def gatekeeper(session: Session) -> AsyncIterator[None]:
             stage.begun["first part"] += 1
             try:
-                await stage.here(session)
+                await stage.pause(session)
             finally:
                 stage.ended["first part"] += 1
             stage.begun["slow gatekeeper"] += 1
@@ -233,20 +233,20 @@ class InGatekeeper(_Joined):
 
 
 class InGatekeeperWithoutYield(InGatekeeper):
-    furnished = False
+    with_handlers = False
 
     def configure(self, stage: Stage) -> None:
         @stage.app.topic(TOPIC)
         async def gatekeeper(session: Session) -> None:
             stage.begun["gatekeeper"] += 1
             try:
-                await stage.here(session)
+                await stage.pause(session)
             finally:
                 stage.ended["gatekeeper"] += 1
 
 
 class InCall(_Joined):
-    """In the first step of a handler."""
+    """In a handler that has not suspended before."""
 
     in_own_call = True
 
@@ -256,18 +256,18 @@ class InCall(_Joined):
             stage.begun["call"] += 1
             try:
                 await self.before(session)
-                await stage.here(session)
+                await stage.pause(session)
             finally:
                 stage.ended["call"] += 1
 
     async def before(self, session: Session) -> None:
-        """Happens before the moment."""
+        """Run code before the moment."""
 
 
 class InCallWithoutRules(InCall):
-    """As most calls go: nothing is asked, and the sessions have no handlers."""
+    """A typical call: no authorizer is asked, and the sessions have no handlers."""
 
-    furnished = False
+    with_handlers = False
 
     def authorize(self, stage: Stage) -> None:
         stage.app.allow("wamp.", "call", match="prefix")
@@ -282,7 +282,7 @@ class InCallAfterASuspension(InCall):
 
 
 class InSessionCall(InCall):
-    """The handler waits for an answer of this very client."""
+    """The handler waits for an answer of the same client."""
 
     in_code = False
 
@@ -303,7 +303,7 @@ class BetweenTwoReports(_Joined):
             stage.begun["call"] += 1
             try:
                 yield RPCProgressReport()
-                await stage.here(session)
+                await stage.pause(session)
                 yield RPCProgressReport()
             finally:
                 stage.ended["call"] += 1
@@ -337,7 +337,7 @@ class InDependency(_Joined):
             await self.inside(stage, session)
 
     async def before(self, stage: Stage, session: Session) -> None:
-        await stage.here(session)
+        await stage.pause(session)
 
     async def inside(self, stage: Stage, session: Session) -> None: ...
 
@@ -348,16 +348,16 @@ class InCallWithDependency(InDependency):
     async def before(self, stage: Stage, session: Session) -> None: ...
 
     async def inside(self, stage: Stage, session: Session) -> None:
-        await stage.here(session)
+        await stage.pause(session)
 
 
-class InEndOfDependency(InDependency):
+class InDependencyTeardown(InDependency):
     outlives = True
 
     async def before(self, stage: Stage, session: Session) -> None: ...
 
     async def after(self, stage: Stage, session: Session) -> None:
-        await stage.here(session)
+        await stage.pause(session)
 
 
 class InSubscriber(_Joined):
@@ -367,7 +367,7 @@ class InSubscriber(_Joined):
         @stage.app.subscriber(TOPIC)
         async def handler(session: Session) -> None:
             stage.begun["subscriber"] += 1
-            await stage.here(session)
+            await stage.pause(session)
             stage.ended["subscriber"] += 1
 
     async def request(self, stage: Stage) -> None:
@@ -376,7 +376,7 @@ class InSubscriber(_Joined):
 
 
 class InLocalSubscription(_Joined):
-    """A handler that the server has subscribed at run time is none of the session's."""
+    """A handler that the server has subscribed at run time does not belong to a session."""
 
     outlives = True
     in_code = False
@@ -423,12 +423,12 @@ class CallerWaitsForADeadline(CallerWaits):
     options: ClassVar[dict[str, Any]] = {"timeout": 60_000}
 
 
-class CallInPartsIsUnderWay(CallerWaits):
+class ProgressiveCallerWaits(CallerWaits):
     options: ClassVar[dict[str, Any]] = {"progress": True, "receive_progress": True}
 
 
-class CalleeIsAsked(Moment):
-    """The partner waits for the answer."""
+class CalleeIsInvoked(Moment):
+    """The client has an INVOCATION of the partner's call to answer."""
 
     with_partner = True
 
@@ -450,7 +450,7 @@ class _InAuthorizer(_Joined):
         @stage.app.authorizer
         async def may(session: Session, uri: str) -> bool:
             if uri == self.uri:
-                await stage.here(session)
+                await stage.pause(session)
             return True
 
     async def request(self, stage: Stage) -> None:
@@ -485,7 +485,7 @@ class InAuthorizerOfATestament(_InAuthorizer):
 # A client that does not read
 
 
-class QueueWaits(Moment):
+class MessagesQueued(Moment):
     async def arrive(self, stage: Stage) -> None:
         await stage.join()
         stage.gate.shut()
@@ -504,7 +504,7 @@ class InOverflowHandler(Moment):
         @stage.app.on_overflow
         async def lost(session: Session) -> None:
             stage.begun["on_overflow"] += 1
-            await stage.here(session)
+            await stage.pause(session)
             stage.ended["on_overflow"] += 1
 
     async def arrive(self, stage: Stage) -> None:
@@ -520,7 +520,7 @@ class InOverflowHandler(Moment):
 
 
 class InSecondPart(Moment):
-    """GOODBYE went both ways, and a lifespan handler has still to end."""
+    """Both sides have sent GOODBYE, and a lifespan handler has not ended yet."""
 
     phase = "over"
     reads = False
@@ -531,7 +531,7 @@ class InSecondPart(Moment):
         async def slow(session: Session) -> AsyncIterator[None]:
             stage.begun["slow lifespan"] += 1
             yield
-            await stage.here(session)
+            await stage.pause(session)
             stage.ended["slow lifespan"] += 1
 
         stage.app.add_session_lifespan_handler(slow)
@@ -563,20 +563,20 @@ MOMENTS: tuple[type[Moment], ...] = (
     BetweenTwoReports,
     InDependency,
     InCallWithDependency,
-    InEndOfDependency,
+    InDependencyTeardown,
     InSubscriber,
     InLocalSubscription,
     CallerWaits,
     CallerWaitsForADeadline,
-    CallInPartsIsUnderWay,
-    CalleeIsAsked,
+    ProgressiveCallerWaits,
+    CalleeIsInvoked,
     InAuthorizerOfACall,
     InAuthorizerOfASubscription,
     InAuthorizerOfARegistration,
     InAuthorizerOfAPublication,
     InAuthorizerOfAMetaProcedure,
     InAuthorizerOfATestament,
-    QueueWaits,
+    MessagesQueued,
     InOverflowHandler,
     InSecondPart,
 )

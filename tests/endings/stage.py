@@ -1,4 +1,4 @@
-"""Where a session is brought to a moment of its life and ended there: an app, the session, and a partner."""
+"""The stage on which a session is brought to a moment and ended: an app, the session, and a partner."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _PROGRESSIVE = {
         "call_canceling": True,
     }
 }
-#: What both clients announce.
+#: The roles that both clients announce.
 ROLES: dict[str, Any] = {"publisher": {}, "subscriber": {}, "caller": _PROGRESSIVE, "callee": _PROGRESSIVE}
 
 Inside = Callable[[Session], Awaitable[None]]
 
 
 class Gate:
-    """What the server's ``send`` waits at while the client does not read."""
+    """A gate in the server's ``send``, which is shut while the client does not read."""
 
     def __init__(self) -> None:
         self._open = anyio.Event()
         self._open.set()
         self._gone = False
-        #: Set when something waits at the gate.
+        #: Set when a message waits at the gate.
         self.blocked = anyio.Event()
 
     def shut(self) -> None:
@@ -51,7 +51,7 @@ class Gate:
         self._open.set()
 
     def lose(self) -> None:
-        """The client is gone: what waits fails, as with every ASGI server."""
+        """Lose the client: waiting sends fail, as with every ASGI server."""
         self._gone = True
         self._open.set()
 
@@ -64,10 +64,10 @@ class Gate:
 
 
 class Stage:
-    """An app with one session that is to end, and another one beside it.
+    """An app with one session that is to end, and a second one, the partner's.
 
-    What the application's code has ``begun`` it has to have ``ended`` as often, by name, when all is over.
-    ``inside`` is what happens in the code that runs at the moment.
+    The application code counts by name the parts that it has ``begun`` and ``ended``; at the end the counts
+    must be equal. ``inside`` is called by the application code that runs at the moment.
     """
 
     def __init__(self, limits: dict[str, Any], *, inside: Inside) -> None:
@@ -76,13 +76,13 @@ class Stage:
         self.ended: Counter[str] = Counter()
         self.testaments: list[Any] = []
         self.gate = Gate()
-        #: The app's code is at the moment; it goes on when it is ``released``.
+        #: Set when the application code has reached the moment; it continues when ``released`` is set.
         self.reached = anyio.Event()
         self.released = anyio.Event()
         self._inside = inside
-        #: The session that is to end, as soon as the app has seen it.
+        #: The session that is to end, once the application code has seen it.
         self.session: Session | None = None
-        #: Cancels what the server runs the connection in.
+        #: The cancel scope in which the server runs the connection.
         self.connection = anyio.CancelScope()
         self.native: asyncio.Task[None] | None = None
         self.runs_in_a_task_of_its_own = False
@@ -90,20 +90,20 @@ class Stage:
         self.tasks: TaskGroup
         self.websocket: WAMPClient
         self.partner: WAMPClient
-        #: What the client got after the moment, in order, without EVENTs.
+        #: The messages that the client received after the moment, in order, without EVENTs.
         self.messages: list[list[Any]] = []
-        #: What the partner got.
+        #: The messages that the partner received.
         self.partner_messages: list[list[Any]] = []
         self.request_id = 0
-        #: The calls that the two clients have made.
+        #: The number of calls that the two clients have made.
         self.calls = 0
-        #: Whose testament is to be published.
+        #: The authid of the session whose testament must be published.
         self.left_testament: str | None = None
 
-    # What the application's code does
+    # Application code
 
-    async def here(self, session: Session) -> None:
-        """Tell that the moment has come, and stay in it."""
+    async def pause(self, session: Session) -> None:
+        """Report that the moment has come, and wait until it is over."""
         if self.reached.is_set() or session.authid != SUBJECT:
             return
         self.session = session
@@ -112,13 +112,13 @@ class Stage:
         await self.released.wait()
 
     async def identify(self, session: Session) -> Identity | None:
-        """Take the word of both clients."""
+        """Accept the authid that the client claims."""
         if session.authid == SUBJECT:
             self.session = session
         return Identity(authid=session.authid, authrole="user")
 
-    def furnish(self) -> None:
-        """Give every session something that has to be ended with it."""
+    def add_handlers(self) -> None:
+        """Give every session handlers that must end with it."""
         app = self.app
 
         async def lifespan(session: Session) -> AsyncIterator[None]:
@@ -148,7 +148,7 @@ class Stage:
         self.left_testament = SUBJECT
 
     def find_session(self) -> None:
-        """Look among the realm's for the session that is to end, where the app's code has not seen it."""
+        """Find the session that is to end among the realm's, if the application code has not seen it."""
         for session in self.app.default_realm.sessions.values():
             if session.authid == SUBJECT:
                 self.session = session
@@ -167,14 +167,14 @@ class Stage:
             await self.reached.wait()
 
     def release(self) -> None:
-        """Let go on whatever waits at the moment."""
+        """Release everything that waits at the moment."""
         self.gate.open()
         self.released.set()
 
     # The end
 
     async def follow(self) -> Literal["closed", "said goodbye", "gone"]:
-        """Behave as a client does until the session is over, and tell how it came to be so."""
+        """Behave like a client until the session is over, and return how it ended."""
         goodbye_sent = self.said_goodbye
         while True:
             event = await self._next_event()
@@ -195,7 +195,7 @@ class Stage:
     said_goodbye = False
 
     async def _next_event(self) -> ASGIEvent | None:
-        """What comes next, None where the app has returned and nothing does."""
+        """Return the next event, or None if the app has returned without sending one."""
         event: ASGIEvent | None = None
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
@@ -211,7 +211,7 @@ class Stage:
         return event
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Be the ASGI server of the subject's connection."""
+        """Act as the ASGI server of the client's connection."""
 
         async def send_through_gate(event: ASGIEvent) -> None:
             await self.gate.passed()
@@ -231,7 +231,7 @@ class Stage:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Both clients are connected, and the partner has joined."""
+        """Connect both clients, and let the partner join."""
         self.app.subscriber("com.example.gone")(self._take_testament)
         async with anyio.create_task_group() as self.tasks, connect(self.app) as self.partner:
             await self.partner.join(authid="partner", roles=ROLES)
@@ -239,7 +239,7 @@ class Stage:
                 try:
                     yield
                 finally:
-                    # The shield of its own is for tests that fail.
+                    # For tests that fail: otherwise the handlers would wait for ever.
                     self.release()
                     self.shut_down.set()
 
@@ -247,12 +247,12 @@ class Stage:
         self.testaments.append(session.authid)
 
     async def partner_calls(self, request_id: int, procedure: str, args: list[Any]) -> None:
-        """Let the partner call something."""
+        """Let the partner call a procedure."""
         self.calls += 1
         await self.partner.send(CALL, request_id, {}, procedure, args)
 
     async def partner_receives(self, *beginning: Any) -> list[Any]:
-        """The next message of the partner that begins like this; the others are kept."""
+        """Return the partner's next message with this beginning; the others are stored."""
         while True:
             message = await self.partner.receive()
             self.partner_messages.append(message)

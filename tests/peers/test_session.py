@@ -13,7 +13,7 @@ from wampasgi import Application, Identity, Session
 pytestmark = pytest.mark.anyio
 
 
-async def test_identity_of_an_open_session_can_change_and_its_role_does_not() -> None:
+async def test_identity_of_an_open_session_can_change_but_not_its_role() -> None:
     app = Application()
     seen: list[Any] = []
 
@@ -42,7 +42,7 @@ async def test_open_session_can_be_aborted() -> None:
         await websocket.closed()
 
 
-async def test_session_that_is_not_open_yet_is_aborted_by_close() -> None:
+async def test_close_aborts_a_session_that_is_not_open_yet() -> None:
     app = Application()
 
     async def authenticate(session: Session) -> None:
@@ -71,7 +71,7 @@ async def test_session_of_the_server_cannot_be_closed_or_sent_events() -> None:
     assert seen == [False, False, True]
 
 
-async def test_repr_tells_who_the_session_is() -> None:
+async def test_repr_shows_the_identity_of_the_session() -> None:
     app = Application()
     shown: list[str] = []
 
@@ -110,14 +110,14 @@ async def test_send_event_waits_for_a_slow_client() -> None:
     assert [message[4][0] for message in received[:-1]] == list(range(100))
 
 
-async def test_reason_to_end_a_session_must_be_a_uri() -> None:
+async def test_reason_to_end_a_session_must_be_a_valid_uri() -> None:
     app = Application()
     problems: list[str] = []
 
     @app.procedure("end_me")
     async def end_me(session: Session) -> None:
         for end in session.close, session.abort, app.close_sessions:
-            with pytest.raises(ValueError, match="'too bad' is no URI") as raised:
+            with pytest.raises(ValueError, match="'too bad' is not a valid URI") as raised:
                 await end("too bad")
             problems.append(str(raised.value))
 

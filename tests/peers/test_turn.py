@@ -1,4 +1,4 @@
-"""One client's burst of messages lets others have their turn."""
+"""Turns: a burst of messages from one client does not block the others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HELLO: RawMessage = [1, "default", {"roles": ALL_ROLES}]
 async def most_in_a_turn(
     app: Application, done: Callable[[], int], expected: int, subprotocol: str, frames: Iterable[str]
 ) -> int:
-    """Serve a client whose messages have all come already.
+    """Serve a client whose messages have all arrived already.
 
-    Returns the most by which what is ``done``, which is to come to ``expected``, has grown in one turn.
+    Returns the largest growth of ``done()`` in one turn, until it reaches ``expected``.
     """
     events: Iterator[ASGIEvent] = iter(
         [
@@ -125,7 +125,7 @@ async def test_each_publication_to_many_subscriptions_is_handled_alone() -> None
         [frame(name, HELLO), frame(name, *subscribe), frame(name, *publish)],
     )
 
-    # Of two tasks that are both due, either may come first.
+    # If two tasks are ready, either may run first.
     assert most <= 200
 
 

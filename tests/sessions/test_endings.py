@@ -16,7 +16,7 @@ from tests.endings.endings import (
     Outcome,
     why_not,
 )
-from tests.endings.moments import MOMENTS, CalleeIsAsked, InSecondPart, Moment
+from tests.endings.moments import MOMENTS, CalleeIsInvoked, InSecondPart, Moment
 from tests.endings.stage import ROLES, Stage
 from tests.specification import ABORT, CALL, ERROR, GOODBYE
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 def cases(*endings: Ending) -> pytest.MarkDecorator:
-    """All that make sense: ``why_not`` says why the others do not."""
+    """Parametrize with all possible combinations; ``why_not`` gives the reasons for the others."""
     return pytest.mark.parametrize(
         ("moment", "ending"),
         [
@@ -36,29 +36,29 @@ def cases(*endings: Ending) -> pytest.MarkDecorator:
 
 
 @cases(*ENDINGS)
-async def test_session_ends_in_order(
+async def test_session_ends_cleanly(
     moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await ends_in_order(moment(), ending, caplog)
+    await check_ending(moment(), ending, caplog)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @cases(*NATIVE_CANCELLATIONS)
-async def test_session_whose_task_is_cancelled_ends_in_order(
+async def test_session_whose_task_is_cancelled_ends_cleanly(
     moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await ends_in_order(moment(), ending, caplog)
+    await check_ending(moment(), ending, caplog)
 
 
 @cases(*PAIRS)
-async def test_session_ends_once_where_two_endings_come_at_once(
+async def test_session_ends_once_if_two_endings_come_at_once(
     moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await ends_in_order(moment(), ending, caplog)
+    await check_ending(moment(), ending, caplog)
 
 
-async def ends_in_order(moment: Moment, ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
-    """Bring a session to the moment, end it, and see that nothing is left and nobody was told twice."""
+async def check_ending(moment: Moment, ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
+    """Bring a session to the moment, end it, and check that nothing is left and all is reported once."""
     before = {task.id for task in anyio.get_running_tasks()}
     stage = Stage({**moment.limits, **ending.limits}, inside=ending.inside)
     moment.prepare(stage)
@@ -76,7 +76,7 @@ async def ends_in_order(moment: Moment, ending: Ending, caplog: pytest.LogCaptur
         how = await ends(stage, moment, ending)
         await stage.websocket.wait_served()
         await ending.settled(stage)
-        if isinstance(moment, CalleeIsAsked) and not ending.of_all:
+        if isinstance(moment, CalleeIsInvoked) and not ending.of_all:
             await stage.partner_receives(ERROR, CALL, 1)
         metrics = stage.app.metrics()["default"]
         assert metrics["sessions"]["open"] == len(stage.app.default_realm.sessions)
@@ -92,17 +92,17 @@ async def ends_in_order(moment: Moment, ending: Ending, caplog: pytest.LogCaptur
     metrics = stage.app.metrics()["default"]
     assert metrics["sessions"]["open"] == metrics["sessions"]["opening"] == 0
     assert metrics["router"] == {"subscriptions": 0, "registrations": 0}
-    # A call whose caller has left before anybody answered it is not counted.
+    # An unanswered call is not counted if its caller has left.
     counted, unanswered = sum(metrics["calls"].values()), not moment.in_own_call
     assert stage.calls - unanswered <= counted <= stage.calls
     assert {task.id for task in anyio.get_running_tasks()} == before
 
 
 async def ends(stage: Stage, moment: Moment, ending: Ending) -> How:
-    """Follow the session to its end; where it was in order the transport is there for another one."""
-    over = isinstance(moment, InSecondPart) and not (ending.by_client or ending.takes_connection)
+    """Follow the session to its end; after an orderly one, open another session on the connection."""
+    over = isinstance(moment, InSecondPart) and not (ending.by_client or ending.closes_connection)
     how: How = "said goodbye" if over else await stage.follow()
-    if how == "said goodbye" and not ending.takes_connection:
+    if how == "said goodbye" and not ending.closes_connection:
         await stage.websocket.join(authid="another", roles=ROLES)
         await stage.websocket.disconnect()
     return how

@@ -42,7 +42,7 @@ async def get_events(websocket: WAMPClient, subscription_id: int, **filters: Any
 
 
 async def server_events(app: Application) -> list[dict[str, Any]]:
-    """The history of topic t as the server gets it."""
+    """Return the history of topic t as the server gets it."""
     result = await app.call(GET_EVENTS, await app.call(LOOKUP, "t"))
     assert isinstance(result, RPCResult)
     return list(result.args)
@@ -61,7 +61,7 @@ async def publish(websocket: WAMPClient, topic: str, *args: Any, **options: Any)
     return publication_id
 
 
-async def test_client_gets_the_events_that_were_published_before_it_came() -> None:
+async def test_client_gets_events_that_were_published_before_it_joined() -> None:
     app = open_app()
     app.keep_history("com.chat.", match="prefix", limit=2)
     await app.publish("com.chat.a", "too old")
@@ -88,7 +88,7 @@ async def test_client_gets_the_events_that_were_published_before_it_came() -> No
     assert welcome[2]["roles"]["broker"]["features"]["event_history"] is True
 
 
-async def test_pages_are_read_by_publication() -> None:
+async def test_history_can_be_read_in_pages() -> None:
     app = open_app()
     app.keep_history("t")
     for number in range(5):
@@ -109,7 +109,7 @@ async def test_pages_are_read_by_publication() -> None:
     assert newest[0]["args"] == [4]
 
 
-async def test_history_of_a_subscription_that_is_not_kept_is_empty() -> None:
+async def test_history_of_a_subscription_without_one_is_empty() -> None:
     app = open_app()
     app.keep_history("t")
 
@@ -121,7 +121,7 @@ async def test_history_of_a_subscription_that_is_not_kept_is_empty() -> None:
         assert await get_events(websocket, await lookup(websocket, "t")) == []
 
 
-async def test_subscription_that_nobody_has_is_no_such_subscription() -> None:
+async def test_history_of_an_unknown_subscription_is_no_such_subscription() -> None:
     async with connect(open_app()) as websocket:
         await websocket.join()
         assert (await refused(websocket, 12345))[0] == "wamp.error.no_such_subscription"
@@ -149,7 +149,7 @@ async def test_subscription_that_nobody_has_is_no_such_subscription() -> None:
         ([1], {"untill_time": "2026-11-23T10:00:00Z"}, "untill_time"),
     ],
 )
-async def test_argument_that_does_not_fit_is_named(
+async def test_error_names_the_invalid_argument(
     args: list[Any], filters: dict[str, Any], argument: str
 ) -> None:
     app = open_app()
@@ -164,7 +164,7 @@ async def test_argument_that_does_not_fit_is_named(
     assert [error["argument"] for error in details["errors"]] == [argument]
 
 
-async def test_filters_that_are_null_are_as_if_they_were_absent() -> None:
+async def test_filters_that_are_null_are_ignored() -> None:
     app = open_app()
     app.keep_history("t")
     await app.publish("t", 1)
@@ -177,10 +177,10 @@ async def test_filters_that_are_null_are_as_if_they_were_absent() -> None:
     assert [event["args"] for event in events] == [[1]]
 
 
-# Who gets it
+# Permissions
 
 
-async def test_history_is_for_who_may_call_for_it_and_may_subscribe() -> None:
+async def test_history_requires_permission_to_call_and_to_subscribe() -> None:
     app = Application()
     app.allow("t", "subscribe", role="member")
     app.allow("open", "subscribe")
@@ -201,7 +201,7 @@ async def test_history_is_for_who_may_call_for_it_and_may_subscribe() -> None:
     assert may_not_call[0] == may_not_subscribe[0] == "wamp.error.not_authorized"
 
 
-async def test_authorizer_is_asked_whether_the_session_may_subscribe() -> None:
+async def test_authorizer_decides_whether_the_session_may_subscribe() -> None:
     app = Application()
     app.allow("wamp.subscription.", "call", match="prefix")
     app.keep_history("t.", match="prefix")
@@ -220,7 +220,7 @@ async def test_authorizer_is_asked_whether_the_session_may_subscribe() -> None:
     assert asked == [("subscribe", "t.")]
 
 
-async def test_history_of_a_guarded_topic_is_for_its_subscribers() -> None:
+async def test_history_of_a_guarded_topic_is_open_to_its_subscribers_only() -> None:
     app = Application()
     app.allow("wamp.subscription.", "call", match="prefix")
     app.keep_history("t")
@@ -241,7 +241,7 @@ async def test_history_of_a_guarded_topic_is_for_its_subscribers() -> None:
     assert events[0]["args"] == ["secret"]
 
 
-async def test_lists_of_roles_apply_to_the_asking_session_and_not_to_the_server() -> None:
+async def test_role_lists_apply_to_the_calling_session_but_not_to_the_server() -> None:
     app = open_app()
     app.keep_history("t")
     await app.publish("t", "for staff", options={"eligible_authrole": ["staff"]})
@@ -271,7 +271,7 @@ async def test_publisher_finds_its_own_events_in_the_history() -> None:
     assert event["publication"] == publication_id
 
 
-async def test_what_only_the_server_may_have_is_not_in_the_history() -> None:
+async def test_event_for_the_server_alone_is_not_in_the_history() -> None:
     app = Application()
     app.keep_history("t")
 
@@ -285,10 +285,10 @@ async def test_what_only_the_server_may_have_is_not_in_the_history() -> None:
     assert await server_events(app) == []
 
 
-# Keeping
+# Storage
 
 
-async def test_kept_subscription_outlives_its_subscribers_and_is_shown_by_the_meta_api() -> None:
+async def test_subscription_with_history_outlives_its_subscribers_and_is_shown_by_the_meta_api() -> None:
     app = open_app()
     app.keep_history("t")
 
@@ -307,7 +307,7 @@ async def test_kept_subscription_outlives_its_subscribers_and_is_shown_by_the_me
     assert count == [0]
 
 
-async def test_history_is_as_it_was_published_and_bounded_in_bytes() -> None:
+async def test_history_holds_events_as_published_and_is_limited_in_bytes() -> None:
     app = open_app(limits=Limits(history_bytes=10_000))
     app.check()
     app.keep_history("t")
@@ -322,7 +322,7 @@ async def test_history_is_as_it_was_published_and_bounded_in_bytes() -> None:
     assert event["args"] == [{"text": "first"}]
 
 
-async def test_what_no_client_can_be_sent_is_not_stored() -> None:
+async def test_event_that_cannot_be_serialized_is_not_stored() -> None:
     app = open_app()
     app.keep_history("t")
     with pytest.raises(UnserializableValue, match="object"):
@@ -335,7 +335,7 @@ async def test_what_no_client_can_be_sent_is_not_stored() -> None:
     assert [event["args"] for event in await server_events(app)] == [[[str(UUID(int=1))], b"\x00"]]
 
 
-async def test_encoded_payload_is_in_the_history_as_it_came() -> None:
+async def test_encoded_payload_is_stored_unchanged() -> None:
     import ormsgpack
 
     app = open_app()
@@ -366,7 +366,7 @@ async def test_encoded_payload_is_in_the_history_as_it_came() -> None:
         ({"topic": "kept"}, "called before"),
     ],
 )
-def test_history_that_cannot_be_kept_is_a_configuration_error(arguments: dict[str, Any], reason: str) -> None:
+def test_invalid_history_is_a_configuration_error(arguments: dict[str, Any], reason: str) -> None:
     realm = Realm("r")
     realm.keep_history("kept")
     with pytest.raises(ConfigurationError, match=reason):

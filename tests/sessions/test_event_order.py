@@ -20,7 +20,7 @@ COUNT = 40
 
 
 class Subscriber:
-    """A client that reads frames of one or of several messages, and keeps them."""
+    """A client that reads frames of one or several messages, and stores them."""
 
     def __init__(self, websocket: WAMPClient) -> None:
         self.websocket = websocket
@@ -39,7 +39,7 @@ class Subscriber:
             self.messages += [json.loads(part) for part in text.split("\x1e") if part]
 
     def numbers(self, details: Mapping[str, Any] | None = None) -> list[int]:
-        """What was published, of the events with these details where given."""
+        """Return the published numbers, of the events with these details if given."""
         return [
             message[4][0]
             for message in self.messages
@@ -58,7 +58,7 @@ async def slower_for_earlier_ones(action: str, options: Mapping[str, Any]) -> bo
 
 
 async def publish(websocket: WAMPClient, number: int, **options: Any) -> None:
-    # The first ones are the slowest to be authorized, and any handling side by side would show.
+    # The first events take longest to authorize, so concurrent handling would change the order.
     await websocket.send(PUBLISH, number, {"x_turns": COUNT - number, **options}, "t", [number])
 
 
@@ -85,13 +85,13 @@ async def test_events_of_one_publisher_on_one_topic_must_arrive_in_order(read_in
         await anyio.wait_all_tasks_blocked()
         await subscriber.read_until(is_number(COUNT))
 
-        # One event comes for each subscription; the last ones may still be under way.
+        # There is one event for each subscription; the last ones may not have arrived yet.
         exact = subscriber.numbers({})
     assert exact == list(range(1, COUNT + 1))
     assert sorted(subscriber.numbers({"topic": "t"}), key=abs) == subscriber.numbers({"topic": "t"})
 
 
-async def test_retained_event_comes_before_the_ones_that_were_published_later() -> None:
+async def test_retained_event_comes_before_events_published_later() -> None:
     app = Application()
     app.authorizer(slower_for_earlier_ones)
     begun, release = anyio.Event(), anyio.Event()
@@ -119,6 +119,6 @@ async def test_retained_event_comes_before_the_ones_that_were_published_later() 
     assert len(retained) <= 1
     assert received[: len(retained)] == retained
     assert received == sorted(set(received))
-    # Nothing that came after the subscription is missing.
+    # No event after the subscription is missing.
     live = received[len(retained) :]
     assert live == list(range(live[0], COUNT + 1))

@@ -1,4 +1,4 @@
-"""What becomes of a session when the application's code fails, at every moment at which it runs."""
+"""Failures of application code, at every moment at which it runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_CODE = pytest.mark.parametrize(
     "moment", [pytest.param(moment, id=moment.__name__) for moment in MOMENTS if moment.in_code]
 )
 
-#: What asyncio makes of it, where the error comes without the cancellation.
+#: The log messages on asyncio if the error comes without the cancellation.
 FAILURES = (
     "procedure %s failed, called by %r",
     "gatekeeper %s failed for topic %s and %r",
@@ -43,8 +43,8 @@ async def fail_in_a_task(session: Session) -> None:
         tasks.start_soon(raise_an_error, session)
 
 
-async def fail_in_clearing_up(session: Session) -> None:
-    """Let a task raise an error when it is cancelled, beside another one that does not."""
+async def fail_in_cleanup(session: Session) -> None:
+    """Cancel a task that then raises an error, beside another one that does not."""
 
     async def stubborn() -> None:
         try:
@@ -72,7 +72,7 @@ async def nothing_is_left(stage: Stage, before: set[int]) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @IN_CODE
-async def test_task_of_the_codes_that_was_cancelled_is_an_error_of_the_code(
+async def test_awaiting_a_cancelled_task_is_an_error_of_the_application(
     moment: type[Moment], caplog: pytest.LogCaptureFixture
 ) -> None:
     await fails(moment, await_a_cancelled_task, caplog)
@@ -81,7 +81,7 @@ async def test_task_of_the_codes_that_was_cancelled_is_an_error_of_the_code(
 
 @IN_CODE
 @pytest.mark.parametrize("fail", [raise_an_error, fail_in_a_task])
-async def test_error_is_logged_once_and_ends_no_more_than_it_has_to(
+async def test_application_error_is_logged_once(
     moment: type[Moment], fail: Inside, caplog: pytest.LogCaptureFixture
 ) -> None:
     await fails(moment, fail, caplog)
@@ -106,7 +106,7 @@ async def fails(moment: type[Moment], fail: Inside, caplog: pytest.LogCaptureFix
 
 
 @IN_CODE
-async def test_cancelled_scope_of_the_code_is_its_own(
+async def test_scope_that_the_application_cancels_does_not_end_the_session(
     moment: type[Moment], caplog: pytest.LogCaptureFixture
 ) -> None:
     before = {task.id for task in anyio.get_running_tasks()}
@@ -126,12 +126,12 @@ async def test_cancelled_scope_of_the_code_is_its_own(
 
 
 @pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment.in_code and not moment.outlives])
-async def test_error_in_what_is_cancelled_does_not_fail_the_session(
+async def test_error_in_a_cancelled_task_does_not_prevent_a_clean_end(
     moment: type[Moment], caplog: pytest.LogCaptureFixture
 ) -> None:
     before = {task.id for task in anyio.get_running_tasks()}
     limits = {**moment.limits, "handshake_timeout": 0.4} if moment.phase == "handshake" else moment.limits
-    stage = Stage(limits, inside=fail_in_clearing_up)
+    stage = Stage(limits, inside=fail_in_cleanup)
     moment().prepare(stage)
     async with stage.connected():
         await moment().arrive(stage)

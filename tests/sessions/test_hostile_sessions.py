@@ -1,4 +1,4 @@
-"""Clients that send whatever they like: they are answered or aborted, and nothing is left of them."""
+"""Clients that send arbitrary messages: they are answered or aborted, and nothing is left of them."""
 
 from __future__ import annotations
 

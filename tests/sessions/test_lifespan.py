@@ -97,7 +97,7 @@ async def test_no_message_is_handled_before_all_first_parts_have_finished() -> N
         assert await websocket.receive() == [50, 1, {}, [True]]
 
 
-async def test_handler_that_fails_before_its_yield_ends_the_session_and_the_others_end(
+async def test_handler_that_fails_before_its_yield_ends_the_session_and_the_other_handlers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application()
@@ -123,11 +123,12 @@ async def test_handler_that_fails_before_its_yield_ends_the_session_and_the_othe
 
     assert goodbye == [6, {"message": "the session could not be started"}, "wamp.error.runtime_error"]
     assert ended == ["other"]
-    assert [record.msg for record in caplog.records] == ["lifespan handler %s failed before its yield, of %r"]
+    text = "lifespan handler %s failed before its yield, for %r"
+    assert [record.msg for record in caplog.records] == [text]
     assert "at the start" in caplog.text
 
 
-async def test_session_that_is_closed_while_its_handlers_begin_ends_in_order(
+async def test_session_that_is_closed_while_its_handlers_begin_ends_cleanly(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application()
@@ -148,7 +149,7 @@ async def test_session_that_is_closed_while_its_handlers_begin_ends_in_order(
         assert await websocket.receive() == [6, {"message": "no room"}, "com.example.full"]
         await websocket.send(48, 1, {}, "nobody.answers")
         await websocket.send(6, {}, "wamp.close.goodbye_and_out")
-        # The transport is there for another session.
+        # Another session can be opened on the connection.
         await websocket.send(1, "default", {"roles": ALL_ROLES})
         assert (await websocket.receive())[0] == 2
 
@@ -181,7 +182,7 @@ async def test_handler_that_fails_after_its_yield_is_logged_and_the_others_still
     assert "at the end" in caplog.text
 
 
-async def test_second_part_runs_though_the_server_cancels_the_connection() -> None:
+async def test_second_part_runs_even_if_the_server_cancels_the_connection() -> None:
     app = Application()
     ended = []
 
@@ -260,7 +261,7 @@ async def test_more_than_one_yield_is_logged(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-async def test_early_handlers_begin_before_authentication_and_end_in_every_case(accepted: bool) -> None:
+async def test_early_handlers_begin_before_authentication_and_always_end(accepted: bool) -> None:
     realm = Realm("r")
     app = Application([realm])
     seen: list[str] = []
@@ -330,14 +331,14 @@ async def test_protocol_violation_before_welcome_passes_through_early_handlers()
     assert ended == [True]
 
 
-def test_handler_that_is_no_async_generator_function_is_refused_at_once() -> None:
+def test_handler_that_is_not_an_async_generator_function_is_refused_at_once() -> None:
     async def coroutine() -> None: ...
 
     with pytest.raises(ConfigurationError, match=r"coroutine.*is not an async generator function"):
         Application().add_session_lifespan_handler(coroutine)
 
 
-async def test_second_part_runs_where_the_first_one_finishes_though_it_was_given_up(
+async def test_second_part_runs_if_the_first_one_finishes_despite_cancellation(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     begun, go_on = anyio.Event(), anyio.Event()

@@ -57,7 +57,7 @@ def payloads(events: Sequence[Event]) -> list[Any]:
 
 
 class Handled:
-    """Remembers what a handler got, and waits for it."""
+    """Records what a handler receives, and waits for it."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -78,7 +78,7 @@ class Handled:
 # Events
 
 
-async def test_what_is_retained_comes_first_where_it_is_asked_for() -> None:
+async def test_retained_events_come_first_on_request() -> None:
     app = Application()
     app.allow_all()
     async with joined(app) as websocket:
@@ -100,11 +100,11 @@ async def test_what_is_retained_comes_first_where_it_is_asked_for() -> None:
             ]
             assert payloads(await take(attic, 2)) == [21, 22]
             assert payloads(await take(live, 1)) == [22]
-            # It had room for one, and did not read it before the next came.
+            # The buffer has room for one event, which was not read before the next arrived.
             assert (payloads(await take(newest, 1)), newest.dropped) == ([22], 1)
 
 
-async def test_retained_event_for_some_clients_alone_is_not_for_the_server() -> None:
+async def test_server_does_not_get_a_retained_event_for_certain_clients() -> None:
     app = Application()
     app.allow_all()
     async with joined(app) as websocket:
@@ -115,7 +115,7 @@ async def test_retained_event_for_some_clients_alone_is_not_for_the_server() -> 
             assert payloads(await take(events, 2)) == [20, 22]
 
 
-async def test_handler_gets_what_is_retained_before_what_comes() -> None:
+async def test_handler_gets_retained_events_before_new_ones() -> None:
     app = Application()
     handled = Handled()
     await app.publish("sensors.attic", 21, options={"retain": True})
@@ -130,7 +130,7 @@ async def test_handler_gets_what_is_retained_before_what_comes() -> None:
     assert handled.values == [("sensors.attic", 21), ("sensors.attic", 22)]
 
 
-async def test_events_are_what_the_server_and_clients_publish_in_order() -> None:
+async def test_events_of_server_and_clients_arrive_in_order() -> None:
     app = Application()
     app.allow("sensors.", "publish", match="prefix")
 
@@ -143,7 +143,7 @@ async def test_events_are_what_the_server_and_clients_publish_in_order() -> None
     assert second == Event("sensors.cellar", (12,), {}, by_client, {"topic": "sensors.cellar"})
 
 
-async def test_events_of_an_exact_topic_carry_it() -> None:
+async def test_events_of_an_exact_topic_have_the_topic() -> None:
     app = Application()
 
     async with app.events("news") as events:
@@ -153,7 +153,7 @@ async def test_events_of_an_exact_topic_carry_it() -> None:
     assert event == Event("news", ("rain",), {}, publication_id)
 
 
-async def test_publication_that_only_a_subscriber_of_the_server_permits_reaches_the_server_alone() -> None:
+async def test_publication_permitted_only_by_a_server_subscriber_reaches_the_server_alone() -> None:
     app = Application()
     app.allow("t", "subscribe")
     handled = Handled()
@@ -184,7 +184,7 @@ async def test_listening_permits_no_client_to_publish() -> None:
     assert answer[4] == "wamp.error.not_authorized"
 
 
-async def test_all_who_listen_get_each_event_and_cannot_alter_it_for_others() -> None:
+async def test_each_listener_gets_each_event_and_cannot_alter_it_for_others() -> None:
     app = Application()
     app.allow("t", "subscribe")
 
@@ -200,7 +200,7 @@ async def test_all_who_listen_get_each_event_and_cannot_alter_it_for_others() ->
         assert [(await reader.receive())[4] for _ in range(2)] == [["one"], ["two"]]
 
 
-async def test_server_is_one_subscriber_of_the_broker_while_anybody_listens() -> None:
+async def test_server_is_one_subscriber_of_the_broker_for_all_listeners() -> None:
     broker = Broker(next_subscription_id=SequentialIds().next, random_publication_id=lambda: 1, sessions={})
     changes: list[int] = []
     local = ServerSubscriptions(7, broker, changed=lambda: changes.append(len(broker.subscriptions)))
@@ -232,7 +232,7 @@ async def test_server_stays_subscribed_to_the_topics_of_its_handlers() -> None:
     assert local.handled(subscription.subscription_id) is subscription
 
 
-async def test_white_and_blacklists_count_for_the_server_as_for_any_subscriber() -> None:
+async def test_white_and_blacklists_apply_to_the_server() -> None:
     app = Application()
     app.allow("t", "publish")
 
@@ -256,7 +256,7 @@ async def test_disclosed_publisher_is_in_the_details() -> None:
     assert event.details["publisher"] == session_id
 
 
-async def test_events_from_before_and_after_do_not_come() -> None:
+async def test_events_published_before_or_after_are_not_received() -> None:
     app = Application()
     await app.publish("t", "before")
 
@@ -271,7 +271,7 @@ async def test_events_from_before_and_after_do_not_come() -> None:
     assert [event async for event in events] == []
 
 
-async def test_closing_ends_an_iteration_that_waits() -> None:
+async def test_closing_ends_a_waiting_iteration() -> None:
     app = Application()
 
     async with app.events("t") as events, anyio.create_task_group() as tasks:
@@ -287,7 +287,7 @@ async def test_closing_ends_an_iteration_that_waits() -> None:
 @pytest.mark.parametrize(
     ("when_full", "kept", "dropped"), [("drop_oldest", [2, 3], 2), ("drop_newest", [0, 1], 2)]
 )
-async def test_full_buffer_drops_what_it_is_told_to_and_counts_it(
+async def test_full_buffer_drops_the_configured_events_and_counts_them(
     when_full: Any, kept: list[int], dropped: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Application()
@@ -303,11 +303,11 @@ async def test_full_buffer_drops_what_it_is_told_to_and_counts_it(
             await app.publish("t", number)
         assert events.dropped == dropped + 1
 
-    # Once each time that it begins.
+    # Logged once each time that the buffer becomes full.
     assert caplog.text.count("read too slowly") == 2
 
 
-async def test_reader_that_is_a_little_too_slow_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_slightly_slow_reader_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     app = Application()
 
     async with app.events("t", buffer=4) as events:
@@ -330,14 +330,14 @@ async def test_reader_that_is_a_little_too_slow_is_logged_once(caplog: pytest.Lo
         ("t", {"when_full": "block"}, "when_full is 'block'"),
     ],
 )
-async def test_events_that_cannot_be_are_a_configuration_error(
+async def test_invalid_arguments_of_events_are_a_configuration_error(
     topic: str, options: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         Application().events(topic, **options)
 
 
-async def test_events_are_entered_once_and_before_they_are_read() -> None:
+async def test_events_must_be_entered_once_before_they_are_read() -> None:
     events = Application().events("t")
     with pytest.raises(RuntimeError, match="was not entered"):
         await anext(events)
@@ -348,7 +348,7 @@ async def test_events_are_entered_once_and_before_they_are_read() -> None:
             pass
 
 
-async def test_meta_events_of_the_router_come_too() -> None:
+async def test_listener_gets_meta_events() -> None:
     app = Application()
 
     async with app.events("wamp.session.", match="prefix") as events:
@@ -383,7 +383,7 @@ async def test_listening_is_a_subscription_in_the_meta_api() -> None:
     ]
 
 
-async def test_revoked_subscription_is_that_of_clients_and_not_of_the_server() -> None:
+async def test_revoking_a_subscription_does_not_affect_the_server() -> None:
     app = Application()
     app.allow("t", "subscribe")
 
@@ -395,7 +395,7 @@ async def test_revoked_subscription_is_that_of_clients_and_not_of_the_server() -
         assert app.revoke_subscription("t") == 0
 
 
-async def test_what_the_server_alone_may_have_is_not_kept_for_clients() -> None:
+async def test_event_for_the_server_alone_is_not_stored_for_clients() -> None:
     app = Application()
     app.allow("t", "subscribe")
     app.keep_history("t")
@@ -413,7 +413,7 @@ async def test_what_the_server_alone_may_have_is_not_kept_for_clients() -> None:
     assert (past[0], past[3]) == (50, [])
 
 
-async def test_payload_that_the_publisher_has_encoded_comes_as_one_argument() -> None:
+async def test_encoded_payload_is_passed_as_one_argument() -> None:
     app = Application()
     app.allow("t", "publish")
 
@@ -485,7 +485,7 @@ async def test_handler_gets_one_event_at_a_time_and_publishers_do_not_wait() -> 
     assert handled.values == [(step, number) for number in range(3) for step in ("begins", "ends")]
 
 
-async def test_handler_that_fails_or_is_given_what_does_not_fit_is_logged(
+async def test_handler_failure_or_invalid_argument_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application()
@@ -502,7 +502,7 @@ async def test_handler_that_fails_or_is_given_what_does_not_fit_is_logged(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_slow_handler_loses_events_and_not_memory() -> None:
+async def test_slow_handler_loses_events_instead_of_using_memory() -> None:
     app = Application()
     go_on = anyio.Event()
     handled: list[int] = []
@@ -522,7 +522,7 @@ async def test_slow_handler_loses_events_and_not_memory() -> None:
     assert handled == [0, 1, 2]
 
 
-async def test_closed_subscription_handles_what_waits_and_no_more() -> None:
+async def test_closed_subscription_handles_buffered_events_only() -> None:
     app = Application()
     handled: list[int] = []
 
@@ -539,7 +539,7 @@ async def test_closed_subscription_handles_what_waits_and_no_more() -> None:
     assert handled == [1, 2]
 
 
-async def test_leaving_waits_for_the_handler_for_a_bounded_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_leaving_waits_for_the_handler_for_a_limited_time(caplog: pytest.LogCaptureFixture) -> None:
     app = Application(limits=Limits(teardown_timeout=0.01))
     ended = []
 
@@ -558,7 +558,7 @@ async def test_leaving_waits_for_the_handler_for_a_bounded_time(caplog: pytest.L
     assert "0.01 s" in caplog.text
 
 
-async def test_leaving_by_an_exception_cancels_the_handler_and_keeps_the_exception() -> None:
+async def test_leaving_by_an_exception_cancels_the_handler_and_raises_the_exception() -> None:
     app = Application()
     begun, ended = anyio.Event(), []
 
@@ -645,7 +645,7 @@ async def test_subscription_that_is_never_entered_warns() -> None:
         del subscription
 
 
-async def test_subscription_needs_the_event_loop_that_the_application_is_pinned_to(
+async def test_subscription_requires_the_async_library_of_the_application(
     anyio_backend: str,
 ) -> None:
     async def on_event() -> None: ...

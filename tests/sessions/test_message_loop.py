@@ -35,7 +35,7 @@ def violation(text: str) -> list[Any]:
     return [ABORT, {"message": text}, "wamp.error.protocol_violation"]
 
 
-async def test_welcome_has_a_random_id_and_tells_who_the_session_is() -> None:
+async def test_welcome_has_a_random_id_and_the_identity() -> None:
     app = Application()
 
     async with connect(app) as one, connect(app) as other:
@@ -149,7 +149,7 @@ async def test_request_with_an_incorrect_uri_is_refused_alone() -> None:
     assert (publish[:3], publish[4]) == ([ERROR, PUBLISH, 4], "wamp.error.invalid_uri")
 
 
-async def test_strict_uri_check_refuses_what_the_loose_one_lets_through() -> None:
+async def test_strict_uri_check_refuses_a_uri_that_the_loose_one_accepts() -> None:
     for uri_check, error in ("loose", "wamp.error.no_such_procedure"), ("strict", "wamp.error.invalid_uri"):
         async with connect(Application(uri_check=uri_check)) as websocket:  # type: ignore[arg-type]
             await websocket.join()
@@ -234,7 +234,7 @@ async def test_disconnect_before_hello_ends_quietly(caplog: pytest.LogCaptureFix
     "error", [OSError("it has gone"), RuntimeError("Unexpected ASGI message 'websocket.send'")], ids=str
 )
 @pytest.mark.parametrize("middleware", [[], [Middleware(PassesOn)]], ids=["direct", "middleware"])
-async def test_session_ends_quietly_when_its_server_takes_no_more_messages(
+async def test_session_ends_quietly_when_its_server_accepts_no_more_messages(
     error: Exception, middleware: list[Middleware], caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Application([Realm("open", middleware=middleware)])
@@ -264,7 +264,7 @@ async def test_session_ends_quietly_when_its_server_takes_no_more_messages(
     assert not app.realms["open"].sessions
 
 
-async def test_no_common_subprotocol_refuses_the_handshake_and_says_why(
+async def test_handshake_without_a_common_subprotocol_is_refused_with_a_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with open_websocket(Application(), subprotocols=["mqtt"]) as websocket:
@@ -274,7 +274,7 @@ async def test_no_common_subprotocol_refuses_the_handshake_and_says_why(
     assert "it offers the subprotocols [mqtt], the server speaks [wamp.2.json" in caplog.text
 
 
-async def test_refused_handshake_explains_itself_where_the_server_can_answer_http() -> None:
+async def test_refused_handshake_has_an_explanation_if_the_server_can_answer_http() -> None:
     extensions: dict[str, Any] = {"websocket.http.response": {}}
 
     async with open_websocket(Application(), subprotocols=[], extensions=extensions) as websocket:
@@ -285,7 +285,7 @@ async def test_refused_handshake_explains_itself_where_the_server_can_answer_htt
     assert b"wamp.2.json" in body["body"]
 
 
-async def test_handshake_is_refused_with_what_this_application_speaks() -> None:
+async def test_refused_handshake_lists_the_subprotocols_of_the_application() -> None:
     extensions: dict[str, Any] = {"websocket.http.response": {}}
     app = Application(serializers=["cbor"])
 
@@ -322,7 +322,7 @@ async def test_close_from_the_application_sends_goodbye_and_ends_on_the_answer()
     async with connect(app) as websocket:
         await websocket.join()
         goodbye = await websocket.ask(CALL, 1, {}, "end_me")
-        # What comes before the client's GOODBYE is ignored.
+        # Messages before the client's GOODBYE are ignored.
         await websocket.send(CALL, 2, {}, "end_me")
         await websocket.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
         with anyio.fail_after(5):
@@ -344,7 +344,7 @@ async def test_client_that_does_not_answer_goodbye_is_closed_after_the_close_tim
             await websocket.closed()
 
 
-async def test_close_sessions_tells_every_session_and_waits_for_their_end() -> None:
+async def test_close_sessions_closes_every_session_and_waits_for_their_end() -> None:
     realm = Realm("other")
     app = Application([realm])
     torn_down = []
@@ -388,7 +388,7 @@ async def test_session_data_is_a_mapping() -> None:
     assert seen == ["Ada", True, False, ["name"], 1, "default"]
 
 
-async def test_sessions_of_a_realm_can_be_looked_at() -> None:
+async def test_realm_lists_its_sessions() -> None:
     realm = Realm("r")
     app = Application([realm])
 
@@ -399,7 +399,7 @@ async def test_sessions_of_a_realm_can_be_looked_at() -> None:
     assert not realm.sessions
 
 
-async def test_register_is_refused_and_unregister_knows_no_registration() -> None:
+async def test_register_is_refused_and_unregister_finds_no_registration() -> None:
     async with connect(Application()) as websocket:
         await websocket.join()
         register = await websocket.ask(64, 1, {}, "com.app.proc")
@@ -410,7 +410,7 @@ async def test_register_is_refused_and_unregister_knows_no_registration() -> Non
 
 
 @pytest.mark.parametrize("message", [[70, 1, {}], [ERROR, 68, 1, {}, "com.app.error"]])
-async def test_answer_to_an_invocation_that_never_was_aborts(message: list[Any]) -> None:
+async def test_answer_to_an_unknown_invocation_aborts(message: list[Any]) -> None:
     async with connect(Application()) as websocket:
         await websocket.join()
         answer = await websocket.ask(*message)
@@ -418,7 +418,7 @@ async def test_answer_to_an_invocation_that_never_was_aborts(message: list[Any])
     assert (answer[0], answer[2]) == (ABORT, "wamp.error.protocol_violation")
 
 
-async def test_slow_reader_is_cut_and_costs_the_others_nothing() -> None:
+async def test_slow_reader_is_disconnected_without_delaying_others() -> None:
     app = Application(limits=Limits(outbound_messages=10, close_timeout=0.05))
     app.allow("news", "subscribe")
 
@@ -429,14 +429,14 @@ async def test_slow_reader_is_cut_and_costs_the_others_nothing() -> None:
         for number in range(50):
             await app.publish("news", number)
         received = [(await quick.receive())[4][0] for _ in range(50)]
-        # It is not read from any more, and still its session comes to an end.
+        # The session ends although the client does not read any more.
         await slow.wait_served()
         assert len(app.default_realm.sessions) == 1
 
     assert received == list(range(50))
 
 
-async def test_session_that_is_over_takes_no_events() -> None:
+async def test_session_that_is_over_gets_no_events() -> None:
     app = Application()
     sessions: list[Session] = []
 
@@ -452,7 +452,7 @@ async def test_session_that_is_over_takes_no_events() -> None:
         await sessions[0].send_event("t", ("x",))
 
 
-async def test_reason_that_no_close_frame_has_room_for_is_cut() -> None:
+async def test_reason_that_is_too_long_for_a_close_frame_is_truncated() -> None:
     async with connect(Application()) as websocket:
         await websocket.join()
         await websocket.send(ABORT, {}, "com.app." + "é" * 100)

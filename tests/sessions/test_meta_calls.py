@@ -13,7 +13,7 @@ from wampasgi import Application, Realm, Session, WAMPError
 pytestmark = pytest.mark.anyio
 
 
-# Who may call
+# Permissions
 
 
 async def test_meta_procedures_are_closed_by_default() -> None:
@@ -53,7 +53,7 @@ async def test_unknown_meta_procedure_is_no_such_procedure(app: Application) -> 
         assert await ann.call_error("wamp.session.levitate") == "wamp.error.no_such_procedure"
 
 
-async def test_unknown_meta_procedure_is_refused_where_a_rule_refuses() -> None:
+async def test_unknown_meta_procedure_is_refused_if_a_rule_refuses_it() -> None:
     app = Application()
     app.allow("wamp.", "call", match="prefix", role="admin")
     async with clients(app, "ann") as [ann]:
@@ -70,7 +70,7 @@ async def test_server_calls_meta_procedures_without_any_permission() -> None:
         await app.call("wamp.session.levitate")
 
 
-async def test_pattern_of_the_realm_does_not_answer_for_the_router() -> None:
+async def test_pattern_of_the_realm_does_not_match_procedures_of_the_router() -> None:
     app = trusting_app()
 
     @app.procedure("", match="prefix")
@@ -87,7 +87,7 @@ async def test_pattern_of_the_realm_does_not_answer_for_the_router() -> None:
         assert await ann.call("com.levitate") == "the realm"
 
 
-async def test_handler_for_every_call_does_not_answer_for_the_router() -> None:
+async def test_handler_for_every_call_does_not_get_calls_of_the_router() -> None:
     app = trusting_app()
 
     @app.set_rpc_handler
@@ -97,14 +97,14 @@ async def test_handler_for_every_call_does_not_answer_for_the_router() -> None:
     async with clients(app, "ann") as [ann]:
         assert await ann.call("wamp.session.count") == 1
         assert await ann.call("com.levitate") == "the realm"
-        # What one handler answers has no registrations.
+        # A handler for all calls has no registrations.
         assert await ann.call("wamp.registration.match", "com.levitate") is None
 
 
 # CALL options
 
 
-async def test_meta_procedure_takes_no_call_in_parts() -> None:
+async def test_meta_procedure_refuses_progressive_calls() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         features = {"progressive_call_invocations": True, "call_canceling": True}
         await ann.send(GOODBYE, {}, "wamp.close.normal")
@@ -112,12 +112,12 @@ async def test_meta_procedure_takes_no_call_in_parts() -> None:
         await ann.join(roles={"caller": {"features": features}})
         answer = await ann.ask(CALL, 1, {"progress": True}, "wamp.session.count")
         assert answer[4] == "wamp.error.feature_not_supported"
-        # What else comes of this call is discarded.
+        # Further parts of this call are discarded.
         await ann.send(CALL, 1, {"progress": True}, "wamp.session.count")
         assert await ann.ask(CALL, 2, {}, "wamp.session.count") == [RESULT, 2, {}, [1]]
 
 
-async def test_options_of_a_call_change_nothing_for_a_meta_procedure() -> None:
+async def test_call_options_have_no_effect_on_a_meta_procedure() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         options = {"timeout": 1000, "receive_progress": True, "disclose_me": True}
         assert (await ann.request(CALL, options, "wamp.session.count"))[3] == [1]
@@ -125,7 +125,7 @@ async def test_options_of_a_call_change_nothing_for_a_meta_procedure() -> None:
         assert (await ann.request(CALL, {}, "wamp.session.count"))[3] == [1]
 
 
-async def test_meta_call_may_not_disclose_where_no_rule_permits_it() -> None:
+async def test_meta_call_may_not_disclose_unless_a_rule_permits_it() -> None:
     app = Application()
     app.allow("wamp.", "call", match="prefix")
     async with clients(app, "ann") as [ann]:
@@ -195,14 +195,12 @@ async def test_meta_call_may_not_disclose_where_no_rule_permits_it() -> None:
         ("wamp.session.flush_testaments", [], {"scope": 5}),
     ],
 )
-async def test_arguments_that_do_not_fit_are_invalid(
-    procedure: str, args: list[Any], kwargs: dict[str, Any]
-) -> None:
+async def test_wrong_arguments_are_invalid(procedure: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         assert await ann.call_error(procedure, *args, **kwargs) == "wamp.error.invalid_argument"
 
 
-async def test_invalid_argument_says_which_argument_and_why() -> None:
+async def test_error_names_the_invalid_argument_and_the_reason() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         answer = await ann.request(CALL, {}, "wamp.session.get", ["1"])
 
@@ -215,7 +213,7 @@ async def test_invalid_argument_says_which_argument_and_why() -> None:
         ]
 
 
-# Looking at sessions
+# Listing sessions
 
 
 async def test_count_is_the_number_of_sessions_attached_to_the_realm() -> None:
@@ -243,7 +241,7 @@ async def test_list_has_the_ids_of_all_sessions_or_of_those_with_a_role() -> Non
         assert await ann.call("wamp.session.list", ["nobody"]) == []
 
 
-async def test_get_tells_what_welcome_told() -> None:
+async def test_get_returns_the_details_of_welcome() -> None:
     async with clients(trusting_app(), "ann/admin", "bob/user") as [ann, bob]:
         details = await ann.call("wamp.session.get", bob.id)
 
@@ -258,7 +256,7 @@ async def test_get_of_an_unknown_session_is_no_such_session(session_id: int) -> 
         assert await ann.call_error("wamp.session.get", session_id) == "wamp.error.no_such_session"
 
 
-async def test_sessions_of_another_realm_are_not_seen() -> None:
+async def test_sessions_of_another_realm_are_not_visible() -> None:
     app = trusting_app()
     other = wampasgi_realm("other")
     app.add_realm(other)
@@ -286,18 +284,18 @@ async def test_killed_session_gets_goodbye_with_reason_and_message() -> None:
         assert await bob.receive() == [GOODBYE, {"message": "off"}, "com.example.go"]
 
 
-async def test_killed_session_is_told_the_default_reason_and_no_message() -> None:
+async def test_killed_session_gets_the_default_reason_and_no_message() -> None:
     async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         await ann.call("wamp.session.kill", bob.id)
 
         assert await bob.receive() == [GOODBYE, {}, "wamp.close.killed"]
 
 
-async def test_killed_session_is_attached_no_more() -> None:
+async def test_killed_session_is_not_listed_any_more() -> None:
     async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         await ann.call("wamp.session.kill", bob.id)
 
-        # Bob has not answered GOODBYE, and need not.
+        # Bob has not answered GOODBYE, and need not do so.
         assert await ann.call("wamp.session.list") == [ann.id]
         assert await ann.call_error("wamp.session.get", bob.id) == "wamp.error.no_such_session"
         assert await ann.call_error("wamp.session.kill", bob.id) == "wamp.error.no_such_session"
@@ -320,7 +318,7 @@ async def test_own_session_cannot_be_killed() -> None:
         ("wamp.session.kill_all", []),
     ],
 )
-async def test_reason_that_is_no_uri_is_invalid_and_nobody_is_killed(
+async def test_invalid_reason_is_refused_and_no_session_is_killed(
     procedure: str, args: list[Any], reason: Any
 ) -> None:
     async with clients(trusting_app(), "ann", "bob") as [ann, _]:
@@ -328,7 +326,7 @@ async def test_reason_that_is_no_uri_is_invalid_and_nobody_is_killed(
         assert await ann.call("wamp.session.count") == 2
 
 
-async def test_kill_by_authid_closes_all_sessions_of_it_but_the_callers() -> None:
+async def test_kill_by_authid_closes_all_its_sessions_except_the_callers() -> None:
     async with clients(trusting_app(), "ann", "ann", "ann", "bob") as [ann, second, third, _]:
         killed = await ann.call("wamp.session.kill_by_authid", "ann", reason="com.example.go", message="off")
 
@@ -339,9 +337,13 @@ async def test_kill_by_authid_closes_all_sessions_of_it_but_the_callers() -> Non
         assert await ann.call("wamp.session.kill_by_authid", "nobody") == []
 
 
-async def test_kill_by_authrole_closes_all_sessions_of_it_but_the_callers() -> None:
-    people = "ann/user", "bob/user", "cid/user", "dan/admin"
-    async with clients(trusting_app(), *people) as [ann, bob, cid, dan]:
+async def test_kill_by_authrole_closes_all_its_sessions_except_the_callers() -> None:
+    async with clients(trusting_app(), "ann/user", "bob/user", "cid/user", "dan/admin") as [
+        ann,
+        bob,
+        cid,
+        dan,
+    ]:
         assert await ann.call("wamp.session.kill_by_authrole", "user") == 2
 
         for client in bob, cid:
@@ -350,7 +352,7 @@ async def test_kill_by_authrole_closes_all_sessions_of_it_but_the_callers() -> N
         assert await ann.call("wamp.session.kill_by_authrole", "nobody") == 0
 
 
-async def test_kill_all_closes_all_sessions_but_the_callers() -> None:
+async def test_kill_all_closes_all_sessions_except_the_callers() -> None:
     async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         assert await ann.call("wamp.session.kill_all", message="off") == 2
 

@@ -36,7 +36,7 @@ SUBSCRIPTIONS = [f"wamp.subscription.on_{what}" for what in ("create", "subscrib
 
 
 class Watcher:
-    """A client that has subscribed to meta events, and what each of its subscriptions is to."""
+    """A client that has subscribed to meta events, with the topic of each subscription."""
 
     def __init__(self, client: WAMPClient) -> None:
         self.client = client
@@ -47,7 +47,7 @@ class Watcher:
             self._topics[await self.client.subscribe(topic)] = topic.rpartition(".")[2]
 
     def read(self, message: list[Any]) -> tuple[Any, ...]:
-        """What an event tells: the end of its topic, and the payload."""
+        """Return the end of an event's topic, and its payload."""
         assert message[0] == EVENT, message
         assert message[3] == {}
         assert len(message) == 5, "the payload is positional"
@@ -69,7 +69,7 @@ async def watching(client: WAMPClient, *topics: str) -> Watcher:
 # Sessions
 
 
-async def test_on_join_tells_of_the_session_that_joined() -> None:
+async def test_on_join_has_the_details_of_the_session() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_join")
@@ -81,7 +81,7 @@ async def test_on_join_tells_of_the_session_that_joined() -> None:
         await watcher.expect_nothing()
 
 
-async def test_on_leave_tells_session_authid_and_authrole() -> None:
+async def test_on_leave_has_the_session_id_authid_and_authrole() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_leave")
@@ -138,7 +138,7 @@ WAYS_TO_LEAVE = [
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-async def test_on_leave_comes_once_whichever_way_a_session_ends(leave: Any) -> None:
+async def test_on_leave_comes_once_however_a_session_ends(leave: Any) -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_leave")
@@ -148,7 +148,7 @@ async def test_on_leave_comes_once_whichever_way_a_session_ends(leave: Any) -> N
         await watcher.expect_nothing()
 
 
-async def test_sessions_closed_at_shutdown_are_told_of_while_somebody_listens() -> None:
+async def test_on_leave_is_sent_for_sessions_closed_at_shutdown() -> None:
     app = trusting_app()
     async with clients(app, "ann", "bob") as [ann, bob]:
         watcher = await watching(bob, "wamp.session.on_leave")
@@ -159,7 +159,7 @@ async def test_sessions_closed_at_shutdown_are_told_of_while_somebody_listens() 
         assert (await bob.receive())[0] == GOODBYE
 
 
-async def test_on_leave_comes_once_where_the_server_cancels_the_session() -> None:
+async def test_on_leave_comes_once_if_the_server_cancels_the_session() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         watcher = await watching(ann, "wamp.session.on_leave", "com.last_words")
@@ -174,7 +174,7 @@ async def test_on_leave_comes_once_where_the_server_cancels_the_session() -> Non
         await watcher.expect_nothing()
 
 
-async def test_caller_of_kill_has_the_result_before_the_event() -> None:
+async def test_caller_of_kill_gets_the_result_before_the_event() -> None:
     async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, "wamp.session.on_leave")
 
@@ -195,7 +195,7 @@ async def test_kill_all_generates_no_session_meta_events() -> None:
             assert (await client.receive())[0] == GOODBYE
             await client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
         await watcher.expect_nothing()
-        # Whoever joins and leaves after that is told of.
+        # Sessions that join and leave later cause events.
         async with clients(app, "dan") as [dan]:
             pass
         assert await watcher.next() == ("on_leave", dan.id, "dan", "user")
@@ -215,7 +215,7 @@ async def test_session_meta_events_stay_on_their_realm() -> None:
         await watcher.expect_nothing()
 
 
-async def test_server_is_no_session_that_joins() -> None:
+async def test_session_of_the_server_causes_no_on_join() -> None:
     app = trusting_app()
 
     @app.procedure("com.own")
@@ -245,7 +245,7 @@ async def test_subscription_is_created_before_a_session_is_added_to_it() -> None
         await watcher.expect_nothing()
 
 
-async def test_second_subscriber_creates_nothing_and_subscribing_again_adds_nobody() -> None:
+async def test_second_subscriber_causes_no_on_create_and_subscribing_again_no_event() -> None:
     async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         subscription_id = await bob.subscribe("com.a")
         watcher = await watching(ann, *SUBSCRIPTIONS)
@@ -272,7 +272,7 @@ async def test_session_is_removed_before_its_subscription_is_deleted() -> None:
         await watcher.expect_nothing()
 
 
-async def test_acting_session_is_told_of_its_own_subscription_after_its_answer() -> None:
+async def test_event_about_a_sessions_own_subscription_follows_its_answer() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
 
@@ -285,7 +285,7 @@ async def test_acting_session_is_told_of_its_own_subscription_after_its_answer()
         assert await watcher.next() == ("on_delete", ann.id, answer[2])
 
 
-async def test_answer_comes_first_where_a_gatekeeper_lets_the_session_in() -> None:
+async def test_answer_comes_before_the_event_if_a_gatekeeper_accepts_the_session() -> None:
     app = trusting_app()
 
     @app.topic("com.a")
@@ -300,7 +300,7 @@ async def test_answer_comes_first_where_a_gatekeeper_lets_the_session_in() -> No
         assert await watcher.next() == ("on_subscribe", ann.id, answer[2])
 
 
-async def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topics() -> None:
+async def test_session_gets_no_events_about_its_own_meta_subscriptions() -> None:
     async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         watcher = await watching(ann, *SUBSCRIPTIONS)
         await watcher.expect_nothing()
@@ -310,13 +310,13 @@ async def test_session_is_not_told_of_its_own_subscriptions_to_the_routers_topic
             await ann.request(UNSUBSCRIBE, subscription_id)
         await watcher.expect_nothing()
 
-        # Others are.
+        # Other sessions' meta subscriptions cause events.
         on_leave = await bob.subscribe("wamp.session.on_leave")
         assert (await watcher.next())[:2] == ("on_create", bob.id)
         assert await watcher.next() == ("on_subscribe", bob.id, on_leave)
 
 
-async def test_refused_subscription_is_not_told_of() -> None:
+async def test_refused_subscription_causes_no_event() -> None:
     app = Application()
     app.add_transport_authenticator(trust_hello)
     app.allow("wamp.", "subscribe", match="prefix", role="admin")
@@ -345,7 +345,7 @@ async def test_registration_is_created_before_a_session_is_added_to_it() -> None
         await watcher.expect_nothing()
 
 
-async def test_second_callee_creates_nothing() -> None:
+async def test_second_callee_causes_no_on_create() -> None:
     async with clients(trusting_app(), "ann", "bob", "cid") as [ann, bob, cid]:
         registration_id = await bob.register("com.a", invoke="first")
         watcher = await watching(ann, *REGISTRATIONS)
@@ -372,7 +372,7 @@ async def test_session_is_removed_before_its_registration_is_deleted() -> None:
         await watcher.expect_nothing()
 
 
-async def test_acting_session_is_told_of_its_own_registration_after_its_answer() -> None:
+async def test_event_about_a_sessions_own_registration_follows_its_answer() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         watcher = await watching(ann, *REGISTRATIONS)
 
@@ -385,7 +385,7 @@ async def test_acting_session_is_told_of_its_own_registration_after_its_answer()
         assert await watcher.next() == ("on_delete", ann.id, answer[2])
 
 
-async def test_revoked_registration_is_told_of() -> None:
+async def test_revoked_registration_causes_events() -> None:
     app = trusting_app()
     async with clients(app, "ann", "bob", "cid") as [ann, bob, cid]:
         registration_id = await bob.register("com.a", invoke="first")
@@ -399,7 +399,7 @@ async def test_revoked_registration_is_told_of() -> None:
         assert await watcher.next() == ("on_delete", cid.id, registration_id)
 
 
-async def test_removed_callee_is_told_of_after_the_result() -> None:
+async def test_removed_callee_causes_events_after_the_result() -> None:
     async with clients(trusting_app(), "ann", "bob") as [ann, bob]:
         registration_id = await bob.register("com.a")
         watcher = await watching(ann, *REGISTRATIONS)
@@ -410,7 +410,7 @@ async def test_removed_callee_is_told_of_after_the_result() -> None:
         assert await watcher.next() == ("on_delete", bob.id, registration_id)
 
 
-async def test_procedures_that_the_server_adds_at_run_time_are_told_of() -> None:
+async def test_procedures_that_the_server_adds_at_run_time_cause_events() -> None:
     app = trusting_app()
 
     async def own() -> None: ...
@@ -431,7 +431,7 @@ async def test_procedures_that_the_server_adds_at_run_time_are_told_of() -> None
 # Leaving
 
 
-async def test_leaving_session_is_removed_from_all_it_had_and_then_has_left() -> None:
+async def test_leaving_session_is_removed_everywhere_before_on_leave() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         async with clients(app, "bob") as [bob]:
@@ -451,7 +451,7 @@ async def test_leaving_session_is_removed_from_all_it_had_and_then_has_left() ->
         await watcher.expect_nothing()
 
 
-async def test_session_that_a_gatekeeper_lets_in_after_its_end_is_not_told_of() -> None:
+async def test_subscription_accepted_after_the_sessions_end_causes_no_event() -> None:
     app = trusting_app()
     asked, released, ended = anyio.Event(), anyio.Event(), anyio.Event()
 
@@ -477,7 +477,7 @@ async def test_session_that_a_gatekeeper_lets_in_after_its_end_is_not_told_of() 
         assert (await bob.receive())[0] == GOODBYE
 
 
-async def test_watcher_that_reads_too_slowly_is_ended_and_told_of_in_turn() -> None:
+async def test_slow_watcher_is_ended_and_causes_on_leave_itself() -> None:
     app = trusting_app(limits=Limits(outbound_messages=8))
     async with clients(app, "ann") as [ann], clients(app, "bob", buffer_size=0) as [bob]:
         await bob.send(SUBSCRIBE, 1, {"match": "prefix"}, "wamp.registration.")
@@ -499,7 +499,7 @@ async def test_watcher_that_reads_too_slowly_is_ended_and_told_of_in_turn() -> N
             continue
 
 
-# Who may listen
+# Permissions
 
 
 async def test_meta_topics_are_closed_by_default() -> None:
@@ -523,7 +523,7 @@ async def test_rule_opens_meta_topics_for_one_role() -> None:
             assert (await ann.event())[0]["session"] == cid.id
 
 
-async def test_pattern_subscriber_is_told_which_meta_event_it_is() -> None:
+async def test_pattern_subscriber_gets_the_topic_of_a_meta_event() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         subscription_id = await ann.subscribe("wamp.session.", match="prefix")

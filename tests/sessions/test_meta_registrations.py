@@ -1,4 +1,4 @@
-"""What the meta API tells of registrations."""
+"""Registrations in the meta API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wampasgi import Application, Realm
 pytestmark = pytest.mark.anyio
 
 
-# Looking at registrations
+# Listing registrations
 
 
 async def test_registrations_are_listed_by_match_policy() -> None:
@@ -64,7 +64,7 @@ async def test_match_finds_the_registration_that_a_call_reaches() -> None:
             assert await ann.call("wamp.registration.match", procedure) == registration_id
 
 
-async def test_get_tells_the_details_of_a_registration() -> None:
+async def test_get_returns_the_details_of_a_registration() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         registration_id = await ann.register("com.", match="prefix", invoke="roundrobin")
 
@@ -110,7 +110,7 @@ async def test_callee_can_be_removed_from_a_registration() -> None:
         assert await ann.call("wamp.registration.match", "com.a") is None
 
 
-async def test_callee_that_is_none_cannot_be_removed() -> None:
+async def test_session_that_is_not_a_callee_cannot_be_removed() -> None:
     app = trusting_app()
 
     @app.procedure("com.own")
@@ -122,7 +122,7 @@ async def test_callee_that_is_none_cannot_be_removed() -> None:
         assert await bob.call_error(remove, 10**6, ann.id) == "wamp.error.no_such_registration"
         assert await bob.call_error(remove, registration_id, bob.id) == "wamp.error.no_such_session"
         assert await bob.call_error(remove, registration_id, ann.id, "") == "wamp.error.invalid_uri"
-        # What the server offers, no client takes away.
+        # Clients cannot remove the server as a callee.
         own_id = await bob.call("wamp.registration.lookup", "com.own")
         [server_id] = await bob.call("wamp.registration.list_callees", own_id)
         assert await bob.call_error(remove, own_id, server_id) == "wamp.error.no_such_session"
@@ -160,11 +160,11 @@ async def test_procedures_of_the_server_are_registrations_of_one_session() -> No
         [server_id] = await ann.call("wamp.registration.list_callees", own_id)
         assert await ann.call("wamp.registration.list_callees", below_id) == [server_id]
         assert await ann.call("wamp.registration.count_callees", own_id) == 1
-        # It is no session that one could look at or close.
+        # The server is not listed as a session.
         assert await ann.call("wamp.session.list") == [ann.id]
 
 
-async def test_ids_of_the_servers_registrations_stay_and_are_nobody_elses() -> None:
+async def test_ids_of_the_servers_registrations_are_stable_and_unique() -> None:
     app = trusting_app()
 
     @app.procedure("com.own")
@@ -187,7 +187,7 @@ async def test_ids_of_the_servers_registrations_stay_and_are_nobody_elses() -> N
             assert await cid.call("wamp.registration.lookup", "com.own") == own_id
 
 
-async def test_match_prefers_whichever_a_call_would_reach() -> None:
+async def test_match_prefers_the_registration_that_a_call_would_reach() -> None:
     app = trusting_app()
 
     @app.procedure("com.own.", match="prefix")
@@ -206,7 +206,7 @@ async def test_match_prefers_whichever_a_call_would_reach() -> None:
         assert await ann.call("com.own.c") == "own"
 
 
-async def test_regular_expressions_are_no_registrations() -> None:
+async def test_regular_expressions_are_not_registrations() -> None:
     app = trusting_app()
 
     @app.procedure("com.*", match="regex")
@@ -225,12 +225,12 @@ async def test_meta_procedures_are_registered_on_the_realm() -> None:
 
         assert found == await ann.call("wamp.registration.lookup", "wamp.session.count")
         assert found in (await ann.call("wamp.registration.list"))["exact"]
-        # A pattern of a client's reaches nothing of the router's.
+        # A client's pattern does not match URIs of the router.
         await ann.register("", match="prefix")
         assert await ann.call("wamp.registration.match", "wamp.levitate") is None
 
 
-async def test_what_clients_register_for_themselves_matches_no_call() -> None:
+async def test_private_registrations_match_no_call() -> None:
     app = Application()
     realm = Realm("private", client_procedures="session")
     realm.allow_all()

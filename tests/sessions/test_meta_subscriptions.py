@@ -1,4 +1,4 @@
-"""What the meta API tells of subscriptions."""
+"""Subscriptions in the meta API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.wamp_client import clients, trusting_app
 pytestmark = pytest.mark.anyio
 
 
-# Looking at subscriptions
+# Listing subscriptions
 
 
 async def test_subscriptions_are_listed_by_match_policy() -> None:
@@ -52,14 +52,14 @@ async def test_match_lists_all_subscriptions_that_an_event_goes_to() -> None:
         assert await ann.call("wamp.subscription.match", "com.b") == [prefix]
 
 
-async def test_match_is_null_where_nobody_has_subscribed() -> None:
+async def test_match_is_null_if_there_is_no_subscription() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         answer = await ann.request(CALL, {}, "wamp.subscription.match", ["com.a"])
 
         assert answer[3] == [None]
 
 
-async def test_get_tells_the_details_of_a_subscription() -> None:
+async def test_get_returns_the_details_of_a_subscription() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         subscription_id = await ann.subscribe("com..x", match="wildcard")
 

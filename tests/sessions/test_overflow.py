@@ -1,4 +1,4 @@
-"""Clients that read too slowly: what becomes of them, and of everybody else."""
+"""Clients that read too slowly, and their effect on others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def subscribed(websocket: WAMPClient) -> None:
 
 
 @anyio_test
-async def test_client_that_reads_too_slowly_gets_an_abort_where_it_still_reads() -> None:
+async def test_slow_client_gets_an_abort_if_it_still_reads() -> None:
     app = news_app("disconnect")
 
     async with connect(app, buffer_size=1) as websocket:
@@ -48,7 +48,7 @@ async def test_client_that_reads_too_slowly_gets_an_abort_where_it_still_reads()
 
     assert received == list(range(len(received)))
     text = (
-        "this client reads too slowly: what waited for it is over the limit outbound_messages of 10, "
+        "this client reads too slowly: its queue is over the limit outbound_messages of 10, "
         "or outbound_bytes of 16777216"
     )
     assert message == [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
@@ -91,14 +91,14 @@ async def test_slow_client_loses_the_oldest_events_and_keeps_its_session() -> No
 
 
 @anyio_test
-async def test_overflow_is_told_before_the_session_that_it_ends_is_over() -> None:
+async def test_overflow_is_reported_before_the_session_that_it_ends_is_over() -> None:
     app = news_app("disconnect", close_timeout=0.05)
-    told: list[tuple[bool, int]] = []
+    reported: list[tuple[bool, int]] = []
 
     @app.on_overflow
     async def lost(session: Session, dropped: int, realm: Realm) -> None:
         await checkpoint()
-        told.append((session.id in realm.sessions, dropped))
+        reported.append((session.id in realm.sessions, dropped))
 
     async with connect(app, buffer_size=1) as websocket:
         await subscribed(websocket)
@@ -106,33 +106,33 @@ async def test_overflow_is_told_before_the_session_that_it_ends_is_over() -> Non
             await app.publish("news", number)
         await websocket.wait_served()
 
-    assert told == [(True, 11)]
+    assert reported == [(True, 11)]
     assert app.metrics()["default"]["overflows"] == {"stretches": 1, "dropped": 11}
 
 
 @anyio_test
-async def test_client_that_never_reads_again_is_told_of_when_its_session_ends() -> None:
+async def test_overflow_of_a_client_that_never_reads_again_is_reported_when_its_session_ends() -> None:
     app = news_app("drop_oldest_events", close_timeout=0.05)
-    told: list[int] = []
-    app.on_overflow(_teller(told))
+    reported: list[int] = []
+    app.on_overflow(_reporter(reported))
 
     async with connect(app, buffer_size=1) as websocket:
         await subscribed(websocket)
         for number in range(50):
             await app.publish("news", number)
-        assert told == []
+        assert reported == []
         await websocket.disconnect()
         await websocket.wait_served()
 
-    assert len(told) == 1
-    assert told[0] > 30
+    assert len(reported) == 1
+    assert reported[0] > 30
 
 
-def _teller(told: list[int]) -> Any:
-    def tell(dropped: int) -> None:
-        told.append(dropped)
+def _reporter(reported: list[int]) -> Any:
+    def report(dropped: int) -> None:
+        reported.append(dropped)
 
-    return tell
+    return report
 
 
 @anyio_test
@@ -153,7 +153,7 @@ async def test_overflow_handler_that_fails_is_logged(caplog: pytest.LogCaptureFi
 
 
 @anyio_test
-async def test_session_whose_results_alone_are_too_many_is_ended_under_either_policy() -> None:
+async def test_too_many_waiting_results_end_the_session_under_either_policy() -> None:
     app = news_app("drop_oldest_events", close_timeout=0.05)
 
     async with connect(app, buffer_size=1) as websocket:
@@ -169,7 +169,7 @@ async def test_session_whose_results_alone_are_too_many_is_ended_under_either_po
 
 
 @anyio_test
-async def test_publishing_waits_for_no_subscriber() -> None:
+async def test_publishing_does_not_wait_for_subscribers() -> None:
     policies: tuple[OverflowPolicy, ...] = ("disconnect", "drop_oldest_events")
     for policy in policies:
         app = news_app(policy, close_timeout=0.05)
@@ -199,7 +199,7 @@ async def test_generator_waits_for_a_caller_that_stops_reading_and_loses_nothing
         await websocket.send(CALL, 1, {"receive_progress": True}, "count")
         for expected in range(0, 100, 10):
             await anyio.wait_all_tasks_blocked()
-            # Reading stops here: no more is made than the buffers between take.
+            # The caller reads no further, so the generator produces only what the buffers hold.
             assert made <= expected + 5
             for number in range(expected, expected + 10):
                 assert await websocket.receive() == [RESULT, 1, {"progress": True}, [number]]
@@ -208,10 +208,10 @@ async def test_generator_waits_for_a_caller_that_stops_reading_and_loses_nothing
 
 def test_second_overflow_handler_is_refused() -> None:
     realm = Realm("r")
-    realm.on_overflow(_teller([]))
+    realm.on_overflow(_reporter([]))
 
-    with pytest.raises(ConfigurationError, match=r"the realm already has .*tell"):
-        realm.on_overflow(_teller([]))
+    with pytest.raises(ConfigurationError, match=r"the realm already has .*report"):
+        realm.on_overflow(_reporter([]))
 
 
 def test_overflow_handler_that_yields_is_refused() -> None:

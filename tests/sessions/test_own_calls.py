@@ -126,7 +126,7 @@ async def test_exact_route_wins_then_the_longest_prefix_then_regexes_in_order() 
     assert answers == expected
 
 
-async def test_arguments_are_converted_and_misfits_answered_without_running_the_handler() -> None:
+async def test_arguments_are_converted_and_invalid_ones_refused_without_running_the_handler() -> None:
     app = Application()
     ran = []
 
@@ -154,7 +154,7 @@ async def test_unknown_procedure_is_answered_no_such_procedure() -> None:
         assert (await call(websocket, "nothing"))[2] == "wamp.error.no_such_procedure"
 
 
-async def test_error_results_and_wamp_errors_are_answered_as_they_are() -> None:
+async def test_error_results_and_wamp_errors_are_sent_unchanged() -> None:
     app = Application()
 
     @app.procedure("returned")
@@ -172,7 +172,7 @@ async def test_error_results_and_wamp_errors_are_answered_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("debug", [False, True])
-async def test_unexpected_exception_is_logged_and_tells_the_client_nothing_unless_debugging(
+async def test_unexpected_exception_is_logged_and_hidden_from_the_client_unless_debugging(
     debug: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Application(debug=debug)
@@ -245,7 +245,7 @@ async def count(to: int) -> AsyncIterator[Any]:
     yield RPCProgressReport(("never seen",))
 
 
-async def test_progress_goes_to_a_caller_that_asked_and_nothing_follows_the_final_result() -> None:
+async def test_progress_goes_to_a_caller_that_requested_it_and_nothing_follows_the_final_result() -> None:
     app = Application()
     app.procedure("count")(count)
 
@@ -342,7 +342,7 @@ async def test_progress_waits_for_a_slow_caller() -> None:
     assert [message[3][0] for message in received[:-1]] == list(range(100))
 
 
-# Many at once
+# Concurrency
 
 
 async def test_calls_of_one_session_run_concurrently() -> None:
@@ -386,7 +386,7 @@ async def test_synchronized_requests_are_answered_one_by_one() -> None:
     assert answers == [[RESULT, number, {}, [0, number]] for number in (1, 2, 3)]
 
 
-async def test_session_at_its_limit_of_requests_is_not_read_from() -> None:
+async def test_session_at_its_limit_of_requests_is_not_read() -> None:
     app = Application(limits=Limits(requests_in_flight=2))
     started: list[int] = []
     release = anyio.Event()
@@ -409,7 +409,7 @@ async def test_session_at_its_limit_of_requests_is_not_read_from() -> None:
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4, 5]
 
 
-async def test_session_whose_calls_are_too_many_bytes_is_not_read_from() -> None:
+async def test_session_whose_calls_exceed_the_byte_limit_is_not_read() -> None:
     app = Application(limits=Limits(requests_bytes=5000))
     started: list[int] = []
     releases = [anyio.Event(), anyio.Event()]
@@ -432,7 +432,7 @@ async def test_session_whose_calls_are_too_many_bytes_is_not_read_from() -> None
         releases[1].set()
         answers += [await websocket.receive() for _ in range(2)]
 
-    # The third is over the limit: nothing is read after it.
+    # The third call is over the limit: nothing is read after it.
     assert at_the_limit == [1, 2, 3]
     assert with_room == [1, 2, 3, 4]
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4]
@@ -511,7 +511,7 @@ async def test_cancelled_call_is_answered_canceled(mode: str | None) -> None:
         answer = await websocket.ask(CANCEL, 1, {} if mode is None else {"mode": mode})
         release.set()
         await anyio.wait_all_tasks_blocked()
-        # Nothing more comes for the call.
+        # There is no other answer to the call.
         pong = await websocket.ask(CALL, 2, {}, "ping")
 
     assert answer == [ERROR, CALL, 1, {}, "wamp.error.canceled"]
@@ -519,7 +519,7 @@ async def test_cancelled_call_is_answered_canceled(mode: str | None) -> None:
     assert outcome == ["finished" if mode == "skip" else "cancelled"]
 
 
-async def test_killed_call_that_finishes_all_the_same_answers_its_result() -> None:
+async def test_killed_call_that_finishes_anyway_answers_its_result() -> None:
     app = Application()
 
     @app.procedure("stubborn")
@@ -587,7 +587,7 @@ async def test_custom_rpc_handler_answers_every_call() -> None:
         assert await call(websocket, "any.thing", 1) == [RESULT, {}, ["any.thing", 1], {"same": True}]
 
 
-async def test_custom_rpc_handler_may_name_the_request_as_it_likes() -> None:
+async def test_custom_rpc_handler_may_use_any_name_for_the_request() -> None:
     app = Application()
 
     async def handle(incoming):  # type: ignore[no-untyped-def]
@@ -655,7 +655,7 @@ async def test_failing_call_is_logged_with_procedure_and_session_once(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-async def test_disclosure_of_a_caller_that_is_not_permitted_is_refused() -> None:
+async def test_disclosure_of_a_caller_without_permission_is_refused() -> None:
     app = Application()
     app.allow("open", "call", disclose=True)
 

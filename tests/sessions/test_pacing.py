@@ -1,4 +1,4 @@
-"""How fast sessions are read, and how long they may say nothing."""
+"""Rate limits and idle timeouts of sessions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_client_that_sends_too_fast_is_read_more_slowly_and_loses_nothing(
         took = time.monotonic() - began
 
     assert sorted(answer[3] for answer in answers) == [[number] for number in range(1, 21)]
-    # 15 of them had to wait for a token; the 5 ms are for what the clocks do not agree on.
+    # 15 messages had to wait for a token; 5 ms are the tolerance between the clocks.
     assert took >= 0.145
 
 
@@ -99,7 +99,7 @@ async def test_idle_client_gets_goodbye_and_its_answer_is_read() -> None:
     assert goodbye == [GOODBYE, {"message": text}, "wamp.error.timeout"]
 
 
-async def test_idle_client_that_says_nothing_more_is_closed() -> None:
+async def test_idle_client_that_does_not_answer_goodbye_is_closed() -> None:
     app = echo_app(limits=Limits(idle_timeout=0.02, close_timeout=0.02))
 
     async with connect(app) as websocket:
@@ -108,7 +108,7 @@ async def test_idle_client_that_says_nothing_more_is_closed() -> None:
         assert (await websocket.closed())["reason"] == "wamp.error.timeout"
 
 
-async def test_client_that_says_something_now_and_then_is_not_idle() -> None:
+async def test_client_that_sends_a_message_now_and_then_is_not_idle() -> None:
     app = echo_app(limits=Limits(idle_timeout=0.5))
 
     async with connect(app) as websocket:
@@ -118,7 +118,7 @@ async def test_client_that_says_something_now_and_then_is_not_idle() -> None:
             assert await websocket.ask(CALL, number, {}, "echo", [number]) == [RESULT, number, {}, [number]]
 
 
-async def test_client_is_not_idle_while_it_is_not_read_from() -> None:
+async def test_client_is_not_idle_while_it_is_not_read() -> None:
     app = echo_app(limits=Limits(idle_timeout=0.3), synchronize_requests=True)
 
     @app.procedure("slow")
@@ -131,7 +131,7 @@ async def test_client_is_not_idle_while_it_is_not_read_from() -> None:
         assert await websocket.ask(CALL, 1, {}, "slow") == [RESULT, 1, {}, ["done"]]
 
 
-async def test_client_is_not_idle_while_its_calls_are_too_many_bytes_to_read_more() -> None:
+async def test_client_is_not_idle_while_its_calls_exceed_the_byte_limit() -> None:
     app = echo_app(limits=Limits(idle_timeout=0.3, requests_bytes=1000))
 
     @app.procedure("slow")

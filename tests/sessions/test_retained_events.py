@@ -37,7 +37,7 @@ async def publish(websocket: WAMPClient, topic: str, *args: Any, request_id: int
     return publication_id
 
 
-async def test_new_subscriber_that_asks_gets_the_retained_event_after_subscribed() -> None:
+async def test_new_subscriber_gets_the_retained_event_after_subscribed_on_request() -> None:
     app = open_app()
 
     async with connect(app) as publisher, connect(app) as asking, connect(app) as other:
@@ -103,7 +103,7 @@ async def test_retained_event_of_a_disclosed_publisher_names_it_after_it_has_lef
     assert event[3]["retained"] is True
 
 
-async def test_lists_and_publisher_exclusion_count_for_retained_events() -> None:
+async def test_lists_and_publisher_exclusion_apply_to_retained_events() -> None:
     app = open_app()
 
     async with connect(app) as one, connect(app) as two:
@@ -137,7 +137,7 @@ async def test_pattern_subscription_gets_the_newest_retained_events_in_order() -
     assert live[3] == {"topic": "t.d"}
 
 
-async def test_session_is_not_read_from_before_it_has_read_the_retained_events_that_it_asked_for() -> None:
+async def test_session_is_not_read_before_its_client_has_read_the_requested_retained_events() -> None:
     app = open_app(limits=Limits(outbound_messages=30, close_timeout=0.1))
 
     async with connect(app) as publisher, connect(app, buffer_size=1) as asking:
@@ -153,7 +153,7 @@ async def test_session_is_not_read_from_before_it_has_read_the_retained_events_t
     assert codes == [SUBSCRIBED, *[EVENT] * 20] * 5
 
 
-async def test_subscribing_again_with_get_retained_is_served_too() -> None:
+async def test_subscribing_again_with_get_retained_sends_the_retained_event_again() -> None:
     app = open_app()
     await app.publish("t", 1, options={"retain": True})
 
@@ -166,7 +166,7 @@ async def test_subscribing_again_with_get_retained_is_served_too() -> None:
     assert event[3:] == [RETAINED, [1]]
 
 
-async def test_limits_bound_what_is_retained() -> None:
+async def test_limits_apply_to_retained_events() -> None:
     app = open_app(limits=Limits(retained_events=1))
     app.check()
     await app.publish("t.a", options={"retain": True})
@@ -175,7 +175,7 @@ async def test_limits_bound_what_is_retained() -> None:
     assert app.clear_retained("t.", match="prefix") == 1
 
 
-async def test_what_only_the_server_may_have_is_retained_for_nobody() -> None:
+async def test_event_for_the_server_alone_is_not_retained() -> None:
     app = Application()
     app.allow("t", "subscribe")
 
@@ -201,7 +201,7 @@ async def test_refused_publication_is_not_retained() -> None:
     assert app.clear_retained("t") == 0
 
 
-async def test_retained_event_comes_before_what_the_gatekeeper_sends() -> None:
+async def test_retained_event_comes_before_events_of_the_gatekeeper() -> None:
     app = Application()
 
     @app.topic("t")

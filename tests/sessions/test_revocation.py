@@ -1,4 +1,4 @@
-"""Subscriptions that the server takes away, over a WebSocket in memory."""
+"""Revocation of subscriptions by the server, over a WebSocket in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def open_app() -> Application:
     return app
 
 
-async def test_revoked_subscription_ends_after_the_events_before_and_can_be_had_again() -> None:
+async def test_revoked_subscription_ends_after_earlier_events_and_can_be_renewed() -> None:
     app = open_app()
 
     async with connect(app) as websocket:
@@ -52,19 +52,19 @@ async def test_revoked_subscription_ends_after_the_events_before_and_can_be_had_
     assert welcome[2]["roles"]["broker"]["features"]["subscription_revocation"] is True
 
 
-async def test_client_that_did_not_announce_revocation_must_not_be_told() -> None:
+async def test_client_that_did_not_announce_revocation_must_not_be_notified() -> None:
     app = open_app()
 
-    async with connect(app) as told, connect(app) as untold:
-        await told.join(**REVOCABLE)
-        await untold.join(**NOT_REVOCABLE)
-        for websocket in told, untold:
+    async with connect(app) as aware, connect(app) as unaware:
+        await aware.join(**REVOCABLE)
+        await unaware.join(**NOT_REVOCABLE)
+        for websocket in aware, unaware:
             await subscribe(websocket, "t")
         assert app.revoke_subscription("t") == 2
         assert app.revoke_subscription("t") == 0
-        assert (await told.receive())[:2] == [UNSUBSCRIBED, 0]
-        # Nothing has come before this answer.
-        await subscribe(untold, "other", 2)
+        assert (await aware.receive())[:2] == [UNSUBSCRIBED, 0]
+        # No message has come before this answer.
+        await subscribe(unaware, "other", 2)
 
 
 async def test_subscription_of_one_session_is_revoked_and_others_keep_theirs() -> None:
@@ -83,13 +83,13 @@ async def test_subscription_of_one_session_is_revoked_and_others_keep_theirs() -
         assert (await two.receive())[0] == EVENT
 
 
-def test_session_is_given_as_such_and_not_by_its_id() -> None:
+def test_session_must_be_given_as_a_session_and_not_as_an_id() -> None:
     app = Application()
     with pytest.raises(TypeError, match=r"revoke_subscription\('news'\): session is 7, it must be a Session"):
         app.revoke_subscription("news", session=7)  # type: ignore[arg-type]
 
 
-async def test_unsubscribing_what_was_revoked_is_no_such_subscription() -> None:
+async def test_unsubscribing_a_revoked_subscription_is_no_such_subscription() -> None:
     app = open_app()
 
     async with connect(app) as websocket:
@@ -101,7 +101,7 @@ async def test_unsubscribing_what_was_revoked_is_no_such_subscription() -> None:
     assert answer[4] == "wamp.error.no_such_subscription"
 
 
-async def test_revocation_is_a_meta_event() -> None:
+async def test_revocation_causes_a_meta_event() -> None:
     app = open_app()
 
     async with connect(app) as websocket, connect(app) as observer:

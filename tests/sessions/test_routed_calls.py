@@ -60,7 +60,7 @@ PROCEDURE = "com.myapp.procedure"
 
 @asynccontextmanager
 async def joined(app: ASGIApp, count: int, realm: str = "default") -> AsyncIterator[list[WAMPClient]]:
-    """So many clients that have joined and announced everything."""
+    """Connect a number of clients that join and announce everything."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(app)) for _ in range(count)]
         for client in clients:
@@ -90,7 +90,7 @@ def error_of(answer: list[Any]) -> str:
 # From client to client
 
 
-async def test_client_calls_what_another_client_has_registered() -> None:
+async def test_client_calls_a_procedure_of_another_client() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         registration_id = await register(callee)
         await caller.send(CALL, 7, {}, PROCEDURE, [1], {"a": 2})
@@ -129,7 +129,7 @@ async def test_invocations_of_one_caller_must_come_in_the_order_of_its_calls() -
 
     @app.authorizer
     async def may(uri: str) -> bool:
-        # The first procedure takes longer to decide than the second one.
+        # The authorizer takes longer for the first procedure than for the second one.
         for _ in range(10 if uri == "com.first" else 0):
             await anyio.lowlevel.checkpoint()
         return True
@@ -204,14 +204,14 @@ async def test_client_registers_and_calls_only_what_a_rule_allows() -> None:
 
 
 @pytest.mark.parametrize("match", ["exact", "prefix", "wildcard"])
-async def test_uris_of_the_router_cannot_be_registered(match: str) -> None:
+async def test_reserved_uris_cannot_be_registered(match: str) -> None:
     async with joined(open_app(), 1) as [client]:
         assert error_of(await client.ask(REGISTER, 1, {"match": match}, "wamp.session.x")) == (
             "wamp.error.invalid_uri"
         )
 
 
-async def test_pattern_that_could_match_uris_of_the_router_does_not_get_their_calls() -> None:
+async def test_pattern_that_could_match_reserved_uris_does_not_get_their_calls() -> None:
     async with joined(open_app(), 1) as [client]:
         await register(client, "", match="prefix")
         assert error_of(await client.ask(CALL, 2, {}, "wamp.session.x")) == "wamp.error.no_such_procedure"
@@ -226,7 +226,7 @@ async def test_registration_under_an_unknown_policy_is_refused(option: str) -> N
 
 
 @pytest.mark.parametrize("disclose", [True, False])
-async def test_caller_is_disclosed_only_where_a_rule_permits_it(disclose: bool) -> None:
+async def test_caller_is_disclosed_only_if_a_rule_permits_it(disclose: bool) -> None:
     app = Application()
     app.allow(PROCEDURE, "call", "register", disclose=disclose)
     async with joined(app, 1) as [callee], connect(app) as caller:
@@ -244,7 +244,7 @@ async def test_caller_is_disclosed_only_where_a_rule_permits_it(disclose: bool) 
 
 
 @pytest.mark.parametrize("disclose", [True, False])
-async def test_callee_learns_who_calls_only_where_a_rule_permits_it(disclose: bool) -> None:
+async def test_callee_learns_the_caller_only_if_a_rule_permits_it(disclose: bool) -> None:
     app = Application()
     app.allow(PROCEDURE, "call", "register", disclose=disclose)
     async with joined(app, 1) as [client]:
@@ -283,13 +283,13 @@ def app_with_own_routes() -> Application:
 @pytest.mark.parametrize(
     ("match", "uri"), [("exact", "com.exact"), ("prefix", "com.own."), ("wildcard", "com..wild")]
 )
-async def test_what_the_realm_has_itself_cannot_be_registered(match: str, uri: str) -> None:
+async def test_procedure_of_the_realm_cannot_be_registered(match: str, uri: str) -> None:
     async with joined(app_with_own_routes(), 1) as [client]:
         refused = await client.ask(REGISTER, 1, {"match": match}, uri)
         assert error_of(refused) == "wamp.error.procedure_already_exists"
 
 
-async def test_nothing_can_be_registered_where_one_handler_answers_all_calls() -> None:
+async def test_nothing_can_be_registered_if_one_handler_answers_all_calls() -> None:
     app = open_app()
 
     async def answer_all() -> str:
@@ -348,7 +348,7 @@ async def test_procedure_registered_at_run_time_serves_open_sessions() -> None:
             app.unregister("com.own.late")
 
 
-async def test_procedure_cannot_be_registered_at_run_time_where_there_is_one() -> None:
+async def test_existing_procedure_cannot_be_registered_at_run_time() -> None:
     app = app_with_own_routes()
 
     async def late() -> None: ...
@@ -366,27 +366,28 @@ async def test_procedure_cannot_be_registered_at_run_time_where_there_is_one() -
             app.register("com.late", late)
 
 
-async def test_revoked_procedure_is_taken_from_all_its_callees() -> None:
+async def test_revoked_procedure_is_removed_from_all_its_callees() -> None:
     app = open_app()
-    async with joined(app, 1) as [told], connect(app) as untold:
-        await untold.join()
-        registration_id = await register(told, invoke="first")
-        assert await register(untold, invoke="first") == registration_id
-        await untold.send(CALL, 1, {}, PROCEDURE)
-        assert (await told.receive())[0] == INVOCATION
+    async with joined(app, 1) as [aware], connect(app) as unaware:
+        await unaware.join()
+        registration_id = await register(aware, invoke="first")
+        assert await register(unaware, invoke="first") == registration_id
+        await unaware.send(CALL, 1, {}, PROCEDURE)
+        assert (await aware.receive())[0] == INVOCATION
         assert app.revoke_registration(PROCEDURE, reason="moved") == 2
-        assert await told.receive() == [UNREGISTERED, 0, {"registration": registration_id, "reason": "moved"}]
-        await told.send(YIELD, 1, {})
-        # One that has not announced it must not be told.
-        assert await untold.receive() == [RESULT, 1, {}]
-        assert error_of(await untold.ask(CALL, 2, {}, PROCEDURE)) == "wamp.error.no_such_procedure"
+        details = {"registration": registration_id, "reason": "moved"}
+        assert await aware.receive() == [UNREGISTERED, 0, details]
+        await aware.send(YIELD, 1, {})
+        # A client that has not announced the feature must not be notified.
+        assert await unaware.receive() == [RESULT, 1, {}]
+        assert error_of(await unaware.ask(CALL, 2, {}, PROCEDURE)) == "wamp.error.no_such_procedure"
         assert app.revoke_registration(PROCEDURE) == 0
 
 
 # Canceling and timeouts
 
 
-async def test_killed_call_is_answered_by_what_its_callee_says() -> None:
+async def test_killed_call_gets_the_answer_of_its_callee() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         await register(callee)
         await caller.send(CALL, 7, {}, PROCEDURE)
@@ -418,7 +419,7 @@ async def test_late_answer_to_a_cancelled_call_does_not_abort_the_callee() -> No
         assert error_of(await callee.ask(CALL, 8, {}, "com.unknown")) == "wamp.error.no_such_procedure"
 
 
-async def test_calls_time_out_each_at_its_time() -> None:
+async def test_each_call_has_its_own_timeout() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         await register(callee)
         for request_id, timeout in (1, 60_000), (2, 0), (3, 500), (4, 1):
@@ -430,13 +431,13 @@ async def test_calls_time_out_each_at_its_time() -> None:
             assert await callee.receive() == [INTERRUPT, request_id, {"mode": "killnowait"}]
         await callee.send(YIELD, 1, {})
         assert await caller.receive() == [RESULT, 1, {}]
-        # The watch that slept for the first one sleeps anew.
+        # The task that watches the deadlines sees the new one.
         await caller.send(CALL, 5, {"timeout": 1}, PROCEDURE)
         await callee.receive()
         assert error_of(await caller.receive()) == "wamp.error.timeout"
 
 
-async def test_timeout_of_progressive_results_begins_anew_with_each() -> None:
+async def test_each_progressive_result_restarts_the_timeout() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         await register(callee)
         await caller.send(CALL, 1, {"timeout": 500, "receive_progress": True}, PROCEDURE)
@@ -449,7 +450,7 @@ async def test_timeout_of_progressive_results_begins_anew_with_each() -> None:
         assert error_of(await caller.receive()) == "wamp.error.timeout"
 
 
-async def test_timeout_is_left_to_a_callee_that_wants_it() -> None:
+async def test_timeout_is_left_to_a_callee_that_requests_it() -> None:
     async with joined(open_app(), 2) as [caller, callee]:
         await register(callee, forward_timeout=True)
         await caller.send(CALL, 1, {"timeout": 1}, PROCEDURE)
@@ -466,7 +467,7 @@ async def test_wildcard_registration_of_too_many_components_is_refused() -> None
         assert (await client.ask(REGISTER, 2, {"match": "wildcard"}, "com" + "." * 31))[0] == REGISTERED
 
 
-async def test_session_with_as_many_registrations_as_it_may_have_is_refused_one_more() -> None:
+async def test_session_at_its_limit_of_registrations_is_refused_another() -> None:
     async with connect(open_app(limits=Limits(registrations=1))) as client:
         await client.join()
         registered = await client.ask(REGISTER, 1, {}, "com.one")
@@ -475,7 +476,7 @@ async def test_session_with_as_many_registrations_as_it_may_have_is_refused_one_
         assert (await client.ask(REGISTER, 4, {}, "com.two"))[0] == REGISTERED
 
 
-async def test_session_with_as_many_routed_calls_as_it_may_have_is_refused_one_more() -> None:
+async def test_session_at_its_limit_of_routed_calls_is_refused_another() -> None:
     async with joined(open_app(limits=Limits(routed_calls=1)), 2) as [caller, callee]:
         await register(callee)
         await caller.send(CALL, 1, {}, PROCEDURE)
@@ -485,7 +486,7 @@ async def test_session_with_as_many_routed_calls_as_it_may_have_is_refused_one_m
         assert await caller.receive() == [RESULT, 1, {}]
 
 
-async def test_session_whose_routed_calls_would_be_too_many_bytes_is_refused_one_more() -> None:
+async def test_session_whose_routed_calls_would_exceed_the_byte_limit_is_refused_another() -> None:
     long = ["x" * 2000]
     async with joined(open_app(limits=Limits(requests_bytes=3000)), 2) as [caller, callee]:
         await register(callee)
@@ -499,11 +500,11 @@ async def test_session_whose_routed_calls_would_be_too_many_bytes_is_refused_one
 
     assert error_of(refused) == "wamp.error.unavailable"
     assert refused[5] == [
-        "the calls of this session that wait for their answers would be over the limit requests_bytes of 3000"
+        "the unanswered calls of this session would be over the limit requests_bytes of 3000"
     ]
 
 
-async def test_callee_that_reads_slowly_is_refused_calls_and_not_ended_by_them() -> None:
+async def test_slow_callee_gets_no_more_calls_instead_of_being_ended() -> None:
     app = open_app(limits=Limits(outbound_messages=10, close_timeout=0.1))
     async with connect(app, buffer_size=1) as callee, joined(app, 1) as [caller]:
         await callee.join(roles=ROLES)
@@ -586,7 +587,7 @@ async def test_violation_must_abort_the_session(message: list[Any]) -> None:
         assert (answer[0], answer[2]) == (ABORT, "wamp.error.protocol_violation")
 
 
-async def test_call_with_the_id_of_a_pending_one_must_abort_the_session_where_ids_are_checked() -> None:
+async def test_call_with_the_id_of_a_pending_one_must_abort_the_session_if_ids_are_checked() -> None:
     async with joined(open_app(check_request_ids=True), 2) as [caller, callee]:
         await callee.ask(REGISTER, 1, {}, PROCEDURE)
         for _ in range(2):
@@ -596,11 +597,11 @@ async def test_call_with_the_id_of_a_pending_one_must_abort_the_session_where_id
         assert (await callee.receive())[0] == INTERRUPT
 
 
-# What cannot be sent
+# Unserializable values
 
 
 @pytest.mark.parametrize("middleware", [[], [Middleware(PassesOn)]])
-async def test_call_with_a_value_that_the_callee_cannot_be_sent_is_answered(
+async def test_call_that_cannot_be_serialized_for_the_callee_is_answered(
     middleware: list[Middleware],
 ) -> None:
     app = Application()
@@ -612,11 +613,11 @@ async def test_call_with_a_value_that_the_callee_cannot_be_sent_is_answered(
         with pytest.raises(WAMPError) as raised:
             await realm.call(PROCEDURE, object())
         assert raised.value.uri == "wamp.error.invalid_argument"
-        # The callee sees no gap in the sequence of its invocations.
+        # There is no gap in the invocation IDs of the callee.
         assert (await callee.ask(CALL, 2, {}, PROCEDURE))[:2] == [INVOCATION, 1]
 
 
-async def test_progress_that_cannot_be_sent_is_no_final_answer() -> None:
+async def test_progress_that_cannot_be_serialized_is_not_a_final_answer() -> None:
     app = Application()
 
     @app.procedure(PROCEDURE)
@@ -644,7 +645,7 @@ async def answer(callee: WAMPClient, *message: Any) -> None:
     ("yielded", "expected"),
     [([], None), ([[1]], 1), ([[1, 2], {"a": 3}], RPCResult((1, 2), {"a": 3}))],
 )
-async def test_server_calls_what_a_client_has_registered(yielded: list[Any], expected: Any) -> None:
+async def test_server_calls_a_procedure_of_a_client(yielded: list[Any], expected: Any) -> None:
     app = Application()
     app.allow(PROCEDURE, "register")
     async with joined(app, 1) as [callee], anyio.create_task_group() as tasks:
@@ -667,7 +668,7 @@ async def test_error_of_a_client_is_raised_at_the_server() -> None:
     )
 
 
-async def test_server_gets_an_error_where_nobody_has_registered() -> None:
+async def test_server_gets_an_error_for_an_unregistered_procedure() -> None:
     with pytest.raises(WAMPError, match=r"wamp\.error\.no_such_procedure"):
         await Application().call(PROCEDURE)
 
@@ -680,12 +681,12 @@ async def test_call_of_the_server_times_out_and_is_cancelled_at_the_client() -> 
             await app.call(PROCEDURE, timeout=0.001)
         assert (await callee.receive())[0] == INVOCATION
         assert await callee.receive() == [INTERRUPT, 1, {"mode": "killnowait"}]
-        # What it says to that reaches nobody, and nothing breaks.
+        # The client's answer is ignored.
         await callee.send(ERROR, INVOCATION, 1, {}, "wamp.error.canceled")
         assert (await callee.ask(CALL, 8, {}, PROCEDURE))[:2] == [INVOCATION, 2]
 
 
-async def test_call_of_the_server_is_cancelled_with_the_task_that_waits() -> None:
+async def test_call_of_the_server_is_cancelled_with_the_waiting_task() -> None:
     app = open_app()
     async with joined(app, 1) as [callee]:
         await register(callee)
@@ -710,7 +711,7 @@ async def test_call_of_the_server_ends_when_the_client_leaves() -> None:
 
 
 def asking_app(**options: Any) -> Application:
-    """An app whose procedure ``ask`` asks the caller back."""
+    """Return an app whose procedure ``ask`` calls the caller back."""
     app = Application(allow_default_realm=False)
     realm = Realm("com.realm", **options)
     app.add_realm(realm)
@@ -722,7 +723,7 @@ def asking_app(**options: Any) -> Application:
     return app
 
 
-async def test_server_asks_each_session_its_own_procedure() -> None:
+async def test_server_calls_the_procedure_of_each_session() -> None:
     async with joined(asking_app(client_procedures="session"), 2, "com.realm") as clients:
         for client in clients:
             await register(client, "ui.confirm")
@@ -733,7 +734,7 @@ async def test_server_asks_each_session_its_own_procedure() -> None:
             assert await client.ask(YIELD, 1, {}, [number]) == [RESULT, 1, {}, [number]]
 
 
-async def test_own_procedure_of_a_session_is_nobody_elses() -> None:
+async def test_private_procedure_of_a_session_cannot_be_called_by_others() -> None:
     app = asking_app(client_procedures="session")
     async with joined(app, 2, "com.realm") as [client, other]:
         await register(client, "ui.confirm")
@@ -744,7 +745,7 @@ async def test_own_procedure_of_a_session_is_nobody_elses() -> None:
             await app.realms["com.realm"].call("ui.confirm")
 
 
-async def test_rule_can_keep_sessions_from_registering_for_themselves() -> None:
+async def test_rule_can_forbid_private_registrations() -> None:
     app = asking_app(client_procedures="session")
     app.realms["com.realm"].allow("ui.confirm", "register", role="admin")
     async with joined(app, 1, "com.realm") as [client]:
@@ -769,7 +770,7 @@ async def test_session_call_times_out() -> None:
             await session.call("ui.confirm", timeout=0.001)
 
 
-async def test_session_that_is_over_cannot_be_called() -> None:
+async def test_ended_session_cannot_be_called() -> None:
     app = asking_app(client_procedures="session")
     async with joined(app, 1, "com.realm") as [client]:
         await register(client, "ui.confirm")
@@ -779,7 +780,7 @@ async def test_session_that_is_over_cannot_be_called() -> None:
             await session.call("ui.confirm")
 
 
-async def test_asking_a_client_for_what_it_has_not_registered_names_the_procedure() -> None:
+async def test_error_for_an_unregistered_procedure_of_a_session_names_it() -> None:
     app = open_app()
     async with joined(app, 1):
         [session] = app.default_realm.sessions.values()
@@ -787,7 +788,7 @@ async def test_asking_a_client_for_what_it_has_not_registered_names_the_procedur
             await session.call("ui.confirm")
 
 
-async def test_realms_own_session_has_no_procedures() -> None:
+async def test_session_of_the_realm_itself_has_no_procedures() -> None:
     app = Application()
 
     @app.procedure("ask")

@@ -96,7 +96,7 @@ async def test_gatekeeper_that_raises_refuses_the_subscription(
     assert ("internal" in caplog.text) is isinstance(raised, ValueError)
 
 
-async def test_gatekeeper_that_returns_before_its_yield_refuses() -> None:
+async def test_gatekeeper_that_returns_before_its_yield_refuses_the_subscription() -> None:
     app = Application()
 
     @app.topic("t")
@@ -138,7 +138,7 @@ async def test_second_part_of_the_gatekeeper_runs_when_the_subscription_ends(end
             await ended.wait()
 
 
-async def test_slow_gatekeeper_holds_up_nothing_else() -> None:
+async def test_slow_gatekeeper_delays_nothing_else() -> None:
     app = Application()
     release = anyio.Event()
 
@@ -159,7 +159,7 @@ async def test_slow_gatekeeper_holds_up_nothing_else() -> None:
     assert sorted(answer[0] for answer in answers) == [SUBSCRIBED, RESULT]
 
 
-async def test_session_at_its_limit_of_gatekeepers_is_not_read_from() -> None:
+async def test_session_at_its_limit_of_gatekeepers_is_not_read() -> None:
     app = Application(limits=Limits(requests_in_flight=2))
     begun = []
     release = anyio.Event()
@@ -183,7 +183,7 @@ async def test_session_at_its_limit_of_gatekeepers_is_not_read_from() -> None:
     assert sorted(answer[1] for answer in answers) == list(range(1, 8))
 
 
-async def test_gatekeeper_still_in_its_first_part_is_given_up_when_the_session_ends() -> None:
+async def test_gatekeeper_in_its_first_part_is_cancelled_when_the_session_ends() -> None:
     app = Application()
     outcome = []
 
@@ -231,7 +231,7 @@ async def test_subscribing_again_answers_the_same_id_and_runs_no_second_gatekeep
     assert ran == [1]
 
 
-async def test_routes_of_topics_are_found_as_those_of_procedures() -> None:
+async def test_topic_routes_are_matched_like_procedure_routes() -> None:
     topics = TopicRouteSet()
     seen = []
 
@@ -276,7 +276,7 @@ async def test_custom_subscription_handler_guards_every_topic() -> None:
         assert (await websocket.ask(SUBSCRIBE, 2, {}, "secret.topic"))[0] == ERROR
 
 
-# Who may subscribe, and to what
+# Permissions
 
 
 async def test_topic_that_is_not_the_realms_own_is_refused_unless_a_rule_allows_it() -> None:
@@ -296,7 +296,7 @@ async def test_topic_that_is_not_the_realms_own_is_refused_unless_a_rule_allows_
     assert unknown[4] == "wamp.error.invalid_argument"
 
 
-async def test_session_with_as_many_subscriptions_as_it_may_have_is_refused_one_more() -> None:
+async def test_session_at_its_limit_of_subscriptions_is_refused_another() -> None:
     app = Application(limits=Limits(subscriptions=2))
     app.allow("t.", "subscribe", match="prefix")
 
@@ -312,7 +312,7 @@ async def test_session_with_as_many_subscriptions_as_it_may_have_is_refused_one_
     assert refused[4:] == ["wamp.error.unavailable", [text]]
 
 
-async def test_roles_of_a_topic_are_the_only_ones_that_may_subscribe() -> None:
+async def test_only_the_roles_of_a_topic_may_subscribe() -> None:
     app = Application()
 
     @app.topic("staff.news", roles={"staff"})
@@ -327,7 +327,7 @@ async def test_roles_of_a_topic_are_the_only_ones_that_may_subscribe() -> None:
         await subscribe(websocket, "news")
 
 
-async def test_unsubscribing_what_the_session_does_not_have_is_answered_no_such_subscription() -> None:
+async def test_unsubscribing_an_unknown_subscription_is_answered_no_such_subscription() -> None:
     app = Application()
     app.allow("t", "subscribe")
 
@@ -366,7 +366,7 @@ async def test_publication_of_the_server_reaches_all_subscribers_until_they_unsu
     assert second[4] == ["second"]
 
 
-async def test_publication_goes_out_in_the_serializer_of_each_subscriber() -> None:
+async def test_event_is_sent_in_the_serializer_of_each_subscriber() -> None:
     import ormsgpack
 
     app = Application()
@@ -422,12 +422,12 @@ async def test_publish_options_choose_the_receivers() -> None:
         assert (await two.receive())[4] == ["for two"]
 
 
-async def test_topic_that_is_no_uri_raises_at_once() -> None:
+async def test_publishing_to_an_invalid_uri_raises_at_once() -> None:
     with pytest.raises(ValueError, match="not a valid URI"):
         await Application().publish("not a topic")
 
 
-async def test_event_for_a_topic_that_the_session_has_not_is_not_sent() -> None:
+async def test_event_is_not_sent_to_a_session_without_a_subscription() -> None:
     app = Application()
     sent = []
 
@@ -472,7 +472,7 @@ async def test_publisher_does_not_receive_its_own_event_and_others_do() -> None:
     assert again[0] == PUBLISHED
 
 
-async def test_disclosure_that_is_not_permitted_is_refused() -> None:
+async def test_disclosure_without_permission_is_refused() -> None:
     app = Application()
     app.allow("t", "subscribe", "publish")
     app.allow("open", "subscribe", "publish", disclose=True)
@@ -490,7 +490,7 @@ async def test_disclosure_that_is_not_permitted_is_refused() -> None:
     assert event[3]["publisher"] == session_id
 
 
-async def test_nobody_publishes_to_the_routers_own_topics() -> None:
+async def test_clients_cannot_publish_to_reserved_topics() -> None:
     app = Application()
     app.allow_all()
 
@@ -530,7 +530,7 @@ async def test_passthru_payload_reaches_subscribers_of_every_serializer_untouche
     app = Application()
     app.allow("t", "subscribe", "publish")
 
-    # A subscriber that has not announced the mode has to cope: the broker cannot tell it from others.
+    # Subscribers that have not announced the mode get the payload, too: the broker does not distinguish them.
     async with (
         connect(app) as publisher,
         connect(app) as json_client,
@@ -591,7 +591,7 @@ async def test_subscriber_of_the_server_handles_the_events_of_clients_in_order()
     assert {reading[4] for reading in readings} == {session_id}
 
 
-async def test_publication_that_only_a_subscriber_of_the_server_permits_reaches_no_client() -> None:
+async def test_publication_permitted_only_by_a_server_subscriber_reaches_no_client() -> None:
     app = Application()
     handled = []
 
@@ -614,7 +614,7 @@ async def test_publication_that_only_a_subscriber_of_the_server_permits_reaches_
     assert event[4] == ["true"]
 
 
-async def test_roles_of_a_subscriber_are_the_only_ones_that_may_publish_to_it() -> None:
+async def test_only_the_roles_of_a_subscriber_may_publish_to_it() -> None:
     app = Application()
     handled = []
 
@@ -630,7 +630,7 @@ async def test_roles_of_a_subscriber_are_the_only_ones_that_may_publish_to_it() 
     assert not handled
 
 
-async def test_events_that_were_published_are_handled_though_the_publisher_leaves() -> None:
+async def test_published_events_are_handled_even_if_the_publisher_leaves() -> None:
     app = Application()
     handled = []
 
@@ -651,7 +651,7 @@ async def test_events_that_were_published_are_handled_though_the_publisher_leave
     assert handled == list(range(5))
 
 
-async def test_subscriber_that_fails_or_is_given_what_does_not_fit_is_logged(
+async def test_subscriber_failure_or_invalid_argument_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application()
@@ -674,7 +674,7 @@ async def test_subscriber_that_fails_or_is_given_what_does_not_fit_is_logged(
 
 
 async def answered_while_events_wait(limits: Limits, text: str) -> int:
-    """Publish seven times to a subscriber that waits; returns how many are answered before it goes on."""
+    """Publish seven times to a blocked subscriber; return how many are answered before it continues."""
     app = Application(limits=limits)
     release = anyio.Event()
     handled = []
@@ -700,17 +700,17 @@ async def answered_while_events_wait(limits: Limits, text: str) -> int:
     return answered
 
 
-async def test_session_whose_events_wait_is_not_read_from() -> None:
-    # Two wait, and one more where the first is being handled already.
+async def test_session_with_too_many_waiting_events_is_not_read() -> None:
+    # Two events wait, and a third one if the first is being handled already.
     assert await answered_while_events_wait(Limits(events_waiting=2), "short") in (2, 3)
 
 
-async def test_session_whose_waiting_events_are_too_many_bytes_is_not_read_from() -> None:
-    # The second is over the limit, and the one that is being handled counts.
+async def test_session_whose_waiting_events_exceed_the_byte_limit_is_not_read() -> None:
+    # The second event is over the limit, because the one that is being handled counts.
     assert await answered_while_events_wait(Limits(requests_bytes=3000), "x" * 2000) == 2
 
 
-async def test_wildcard_pattern_of_too_many_components_is_refused() -> None:
+async def test_wildcard_pattern_with_too_many_components_is_refused() -> None:
     app = Application()
     app.allow_all()
     async with connect(app) as websocket:

@@ -39,7 +39,7 @@ async def test_testament_is_published_when_its_session_ends() -> None:
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-async def test_testament_is_published_once_whichever_way_a_session_ends(leave: Any) -> None:
+async def test_testament_is_published_once_however_a_session_ends(leave: Any) -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
@@ -62,7 +62,7 @@ async def test_testaments_are_published_in_order_and_the_detached_ones_first() -
         assert await events(ann, 4) == ["detached 1", "detached 2", "destroyed 1", "destroyed 2"]
 
 
-async def test_testament_comes_before_the_news_that_its_session_has_left() -> None:
+async def test_testament_comes_before_on_leave() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe("wamp.session.on_leave")
@@ -85,7 +85,7 @@ async def test_kill_all_generates_no_testament_events() -> None:
         await ann.expect_nothing()
 
 
-async def test_next_session_on_the_connection_has_no_testaments_of_the_last() -> None:
+async def test_next_session_on_the_connection_does_not_inherit_testaments() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
@@ -122,7 +122,7 @@ async def test_flushing_removes_the_testaments_of_one_scope(kwargs: dict[str, An
         await ann.expect_nothing()
 
 
-async def test_flushing_removes_nobody_elses_testaments() -> None:
+async def test_flushing_keeps_the_testaments_of_others() -> None:
     app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe(TOPIC)
@@ -132,7 +132,7 @@ async def test_flushing_removes_nobody_elses_testaments() -> None:
         assert await ann.event() == ["Seeya!"]
 
 
-async def test_flushing_nothing_is_no_error() -> None:
+async def test_flushing_nothing_is_not_an_error() -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         assert await ann.call(FLUSH) is None
         assert await ann.call(FLUSH, scope="detached") is None
@@ -160,7 +160,7 @@ async def test_publish_options_of_a_testament_are_honoured() -> None:
         await dan.expect_nothing()
 
 
-async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
+async def test_testament_may_not_disclose_unless_a_rule_permits_it() -> None:
     app = Application()
     app.allow("wamp.", "call", match="prefix")
     app.allow("com.", "publish", match="prefix")
@@ -170,22 +170,22 @@ async def test_testament_may_not_disclose_where_no_rule_permits_it() -> None:
         assert uri == "wamp.error.option_disallowed.disclose_me"
 
 
-# Who may
+# Permissions
 
 
 @pytest.mark.parametrize("topic", ["", "com..topic", "not a uri", "wamp.session.on_join"])
-async def test_topic_of_a_testament_is_a_valid_uri_that_is_not_the_routers(topic: str) -> None:
+async def test_topic_of_a_testament_must_be_valid_and_not_reserved(topic: str) -> None:
     async with clients(trusting_app(), "ann") as [ann]:
         assert await ann.call_error(ADD, topic, [], {}) == "wamp.error.invalid_uri"
 
 
-async def test_topic_of_a_testament_is_held_to_the_rules_of_the_application() -> None:
+async def test_topic_of_a_testament_follows_the_uri_check_of_the_application() -> None:
     async with clients(trusting_app(uri_check="strict"), "ann") as [ann]:
         assert await ann.call_error(ADD, "com.MyApp", [], {}) == "wamp.error.invalid_uri"
         assert await ann.call(ADD, "com.myapp", [], {}) is None
 
 
-async def test_testament_needs_the_permission_to_publish() -> None:
+async def test_testament_requires_permission_to_publish() -> None:
     app = Application()
     app.add_transport_authenticator(trust_hello)
     app.allow("wamp.", "call", match="prefix")
@@ -200,7 +200,7 @@ async def test_testament_needs_the_permission_to_publish() -> None:
         assert await ann.event() == ["Seeya!"]
 
 
-async def test_authorizer_is_asked_whether_a_session_may_publish_its_testament() -> None:
+async def test_authorizer_decides_whether_a_session_may_publish_its_testament() -> None:
     app = Application()
     asked = []
 
@@ -220,7 +220,7 @@ async def test_authorizer_is_asked_whether_a_session_may_publish_its_testament()
     ]
 
 
-async def test_timeout_of_the_call_bounds_the_authorizer() -> None:
+async def test_timeout_of_the_call_applies_to_the_authorizer() -> None:
     app = Application()
 
     @app.authorizer
@@ -234,7 +234,7 @@ async def test_timeout_of_the_call_bounds_the_authorizer() -> None:
         assert answer[4] == "wamp.error.timeout"
 
 
-async def test_sessions_testaments_are_bounded() -> None:
+async def test_number_of_testaments_is_limited() -> None:
     async with clients(trusting_app(limits=Limits(testaments=2)), "ann") as [ann]:
         await ann.call(ADD, TOPIC, [], {})
         await ann.call(ADD, TOPIC, [], {}, scope="detached")
@@ -248,12 +248,12 @@ async def test_sessions_testaments_are_bounded() -> None:
         await ann.call(ADD, TOPIC, [], {})
 
 
-async def test_memory_of_a_sessions_testaments_is_bounded() -> None:
+async def test_memory_of_testaments_is_limited() -> None:
     async with clients(trusting_app(limits=Limits(testament_bytes=10_000)), "ann") as [ann]:
         await ann.call(ADD, TOPIC, ["x" * 5000], {})
         with pytest.raises(WAMPError) as raised:
             await ann.call(ADD, TOPIC, ["x" * 5000], {})
-        # Lists take far more memory than they are long.
+        # Lists take far more memory than their length suggests.
         with pytest.raises(WAMPError, match="unavailable"):
             await ann.call(ADD, TOPIC, [[]] * 500, {})
         await ann.call(FLUSH)
@@ -276,7 +276,7 @@ async def test_server_has_no_testaments() -> None:
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-async def test_subscriber_of_the_server_gets_testaments_as_it_gets_publications(leave: Any) -> None:
+async def test_subscriber_of_the_server_gets_testaments_like_publications(leave: Any) -> None:
     app = Application()
     app.add_transport_authenticator(trust_hello)
     app.allow("wamp.", "call", match="prefix")

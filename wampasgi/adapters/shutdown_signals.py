@@ -1,7 +1,7 @@
-"""Learning of the server's shutdown while sessions can still be told.
+"""Notice of the server's shutdown while sessions can still send GOODBYE.
 
-ASGI servers close every WebSocket before they send ``lifespan.shutdown``, so then it is too late for GOODBYE.
-What comes early enough is the signal itself, as long as the server does not hear of it first.
+ASGI servers close every WebSocket before they send ``lifespan.shutdown``, which is too late for GOODBYE. The
+signal itself comes early enough, if the server's own handler for it is held back.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """That the process is told to stop: ``signalled`` is set, and the server learns of it by ``pass_on``.
+    """The shutdown of the process: sets ``signalled``, and holds the server's handlers until ``pass_on``.
 
-    A server begins to close its WebSockets within one turn of its event loop, so what is to be said before
-    has to be said before its signal handlers run.
+    A server begins to close its WebSockets within one iteration of its event loop, so sessions must send
+    their last messages before its signal handlers run.
     """
 
     def __init__(self) -> None:
         self.signalled = anyio.Event()
-        self._waiting: list[Callable[[], object]] = []
+        self._handlers: list[Callable[[], object]] = []
         self._passed_on = False
 
     def pass_on(self) -> None:
-        """Run the server's handlers for the signals that have come; those that come later run at once."""
+        """Run the server's handlers for the signals received so far; for later signals they run at once."""
         self._passed_on = True
-        while self._waiting:
-            self._waiting.pop(0)()
+        while self._handlers:
+            self._handlers.pop(0)()
 
     def take(self, handler: Callable[[], object]) -> None:
-        """Let the server's handler wait for ``pass_on``; at a second signal nobody wants to wait."""
-        self._waiting.append(handler)
-        if self._passed_on or len(self._waiting) > 1:
+        """Hold a handler of the server back until ``pass_on``; a second signal runs all of them at once."""
+        self._handlers.append(handler)
+        if self._passed_on or len(self._handlers) > 1:
             self.pass_on()
 
 
 @contextmanager
 def shutdown_signalled() -> Iterator[Shutdown]:
-    """Tell when the process is told to stop, before the server knows.
+    """Intercept the signals that stop the process, before the server handles them.
 
-    The signal handlers that the server installed run at ``pass_on``, or on leaving; where it installed none,
-    or the event loop isn't in the main thread, nothing is ever signalled.
+    The signal handlers that the server installed run at ``pass_on``, or at the latest on exit. If it
+    installed none, or the event loop isn't in the main thread, no signal is intercepted.
     """
     shutdown = Shutdown()
     if threading.current_thread() is not threading.main_thread():
@@ -84,7 +84,7 @@ def _replace(number: signal.Signals, shutdown: Shutdown, wake: Callable[[], obje
 
 
 def _waker(function: Callable[[], None]) -> Callable[[], object]:
-    """A function for signal handlers that has ``function`` run by the event loop soon."""
+    """Return a function for signal handlers that schedules ``function`` on the event loop."""
     if running_library() == "asyncio":
         return partial(asyncio.get_running_loop().call_soon_threadsafe, function)
     token = sys.modules["trio"].lowlevel.current_trio_token()

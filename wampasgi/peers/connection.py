@@ -1,4 +1,4 @@
-"""What a session knows of the connection it came over."""
+"""The connection of a session, with the interface of a Starlette request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from wampasgi.types import Scope
 
 
 class Connection:
-    """The opening request of a session's WebSocket, as a Starlette developer expects it.
+    """The opening request of a session's WebSocket, with the attributes of a Starlette request.
 
-    ``scope`` is the ASGI scope as the middleware outside left it.
+    ``scope`` is the ASGI scope as the outer middleware left it.
     """
 
     __slots__ = ("_request", "scope")
@@ -25,7 +25,7 @@ class Connection:
     @property
     def _http(self) -> HTTPConnection:
         if self._request is None:
-            # Starlette refuses a scope of type "wamp"; a WebSocket's scope it is, underneath.
+            # Starlette refuses the type "wamp"; apart from it, this is the scope of a WebSocket.
             self._request = HTTPConnection({**self.scope, "type": "websocket"})
         return self._request
 
@@ -51,41 +51,41 @@ class Connection:
 
     @property
     def client(self) -> Address | None:
-        """Host and port of the peer, None where the server does not tell."""
+        """The host and port of the client; None if the server does not provide them."""
         return self._http.client
 
     @property
     def user(self) -> Any:
-        """The user that Starlette's AuthenticationMiddleware found; raises AssertionError without it."""
+        """The user that Starlette's AuthenticationMiddleware set. Raises AssertionError without it."""
         return self._http.user
 
     @property
     def auth(self) -> Any:
-        """The credentials that AuthenticationMiddleware found; raises AssertionError without it."""
+        """The credentials that AuthenticationMiddleware set. Raises AssertionError without it."""
         return self._http.auth
 
     @property
     def session(self) -> dict[str, Any]:
-        """The data of Starlette's SessionMiddleware; raises AssertionError without it."""
+        """The data of Starlette's SessionMiddleware. Raises AssertionError without it."""
         return self._http.session
 
     @property
     def state(self) -> State:
-        """State that the lifespan and outer middleware put into the scope."""
+        """The state that the lifespan and outer middleware put into the scope."""
         return self._http.state
 
     @property
     def subprotocol(self) -> str:
-        """The WebSocket subprotocol that was agreed on, such as ``wamp.2.json``."""
+        """The negotiated WebSocket subprotocol, such as ``wamp.2.json``."""
         return str(self.scope["wamp.subprotocol"])
 
     @property
     def transport_info(self) -> dict[str, Any]:
-        """The connection in serverwamp's words.
+        """The connection in serverwamp's format.
 
         ``http_cookies`` (dict), ``http_headers_raw`` (list of pairs of bytes), ``peer_address`` (IP address
         or Unix path, None if unknown) and ``peer_certificate`` (the client's TLS certificate as PEM text,
-        None if it sent none or the server does not tell).
+        None if it sent none or the server does not provide it).
         """
         client = self.scope.get("client")
         tls = (self.scope.get("extensions") or {}).get("tls") or {}

@@ -1,4 +1,4 @@
-"""Who a session is."""
+"""The identity of a session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationDetails:
-    """What WELCOME says of who the session is, and what roles are checked against.
+    """The result of authentication, which WELCOME reports; roles are checked against ``authrole``.
 
     Spec: Advanced Profile, "Authentication", "WELCOME.Details".
     """
@@ -23,10 +23,10 @@ class AuthenticationDetails:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An identity with WAMP's attributes, for an authenticator to return.
+    """An identity with WAMP's attributes, to be returned by an authenticator.
 
-    ``user`` is any object of the application's; ``authid``, ``authrole`` and ``authextra`` are what WELCOME
-    tells the client, and ``authrole`` is what ``roles=`` and ``allow`` are checked against.
+    ``user`` is any object of the application. WELCOME reports ``authid``, ``authrole`` and ``authextra`` to
+    the client. ``roles=`` and ``allow`` are checked against ``authrole``.
     """
 
     user: Any = None

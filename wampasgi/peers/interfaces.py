@@ -1,4 +1,4 @@
-"""The interfaces between a peer and the objects around it, and the way in which its session ended."""
+"""The interfaces between a peer and the objects around it, and the record of its session's end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wampasgi.protocol.messages import Call
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a session ended: the reason URI, the side that began, and whether GOODBYE went both ways."""
+    """The end of a session: the reason URI, the side that began, and whether both sides sent GOODBYE."""
 
     reason: str
     ended_by: Literal["client", "server"]
@@ -21,13 +21,13 @@ class JoinedRouter(Protocol):
     """The router of the realm, as far as a peer needs it."""
 
     def leaving(self, session_id: int) -> None:
-        """End the subscriptions, registrations and calls of a session that begins to end."""
+        """Remove the subscriptions, registrations and calls of a session that has begun to end."""
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
-        """Answer the caller of an INVOCATION that cannot be serialized, with ``text`` as the reason."""
+        """Answer the caller of an INVOCATION that cannot be serialized; ``text`` is the reason."""
 
     def may_continue(self, session_id: int, call: Call) -> bool:
-        """Return whether a CALL whose request ID was used before can be part of a progressive call."""
+        """Return whether a CALL that reuses a request ID can be part of a progressive call."""
 
 
 class ServedSession(Protocol):
@@ -39,7 +39,7 @@ class ServedSession(Protocol):
         """Send an event to this session alone if it is subscribed to the topic; return whether it is."""
 
     def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
-        """Take a subscription away from the session."""
+        """Revoke a subscription of the session."""
 
     def lost(self, dropped: int) -> None:
-        """Report the messages that the client has lost in one stretch of reading too slowly."""
+        """Report the number of messages that the client has lost in one overflow of its queue."""

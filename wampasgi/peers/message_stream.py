@@ -1,4 +1,4 @@
-"""WAMP messages on a transport: serialization, batches and the limits on what is read."""
+"""WAMP messages on a transport: serialization, batches and the limits for received messages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MessageStream:
     """Reads and writes the messages of one connection, session after session.
 
     ``receive`` and ``send`` are the ASGI callables of the inner contract, for scope type ``wamp``.
-    ``receive_event`` with ``decode``, and ``write_one`` and ``write``, do the same without a dict around each
-    message.
+    ``receive_event`` with ``decode``, and ``write_one`` and ``write``, do the same without wrapping each
+    message in a dict.
     """
 
     __slots__ = (
@@ -41,35 +41,37 @@ class MessageStream:
     def __init__(self, transport: Transport, subprotocol: Subprotocol, counts: Counts) -> None:
         self.transport = transport
         self.subprotocol = subprotocol
-        #: The counters of the bytes that are read and written.
+        #: Counters of the bytes read and written.
         self.counts = counts
-        #: Waits for the next event of the transport, which is for ``decode``.
+        #: Waits for the next event of the transport, to be passed to ``decode``.
         self.receive_event = transport.receive_event
         self._data = transport.data
         self._write_one = transport.write_one
         self._decode = subprotocol.serializer.decode
         self._batched = subprotocol.batched
-        # The messages of a batch that are still to be read, the last one first. Each is decoded in its turn,
+        # The messages of a batch that have not been read yet, last one first. They are decoded one by one,
         # because a batch can hold hundreds of thousands.
         self._waiting: list[Data] = []
         self._limits: Limits | None = None
-        # The largest HELLO or AUTHENTICATE, as long as these are what comes.
+        # The maximum size of a message during the handshake, in bytes.
         self._handshake_size = sys.maxsize
         self._harmless_length: float = sys.maxsize
-        #: The bytes of the last message if it is so long that it may break a limit; the reader resets it.
+        #: The size in bytes of the last message if it is so long that it may exceed a limit; the reader
+        #: resets it.
         self.long_size = 0
 
     def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
-        """Hold messages to ``message_size``, ``nesting_depth`` and ``uri_length`` from now on.
+        """Enforce ``message_size``, ``nesting_depth`` and ``uri_length`` from now on.
 
-        During the ``handshake`` each message is held to ``handshake_size``, too.
+        During the ``handshake``, ``handshake_size`` applies to each message, too.
         """
         self._limits = limits
         self._handshake_size = limits.handshake_size if handshake else sys.maxsize
-        # A message that is no longer than this cannot break any of them: no character takes more than four
-        # bytes, and each level takes one character at least. So most messages cost one comparison.
+        # A message that is no longer than this cannot exceed any of the limits: a character takes at most
+        # four bytes, and each level of nesting takes at least one character. So most messages cost one
+        # comparison.
         most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
-        # As many of these as may wait stay below ``requests_bytes``, too.
+        # A full queue of such messages stays below ``requests_bytes``, too.
         lengths = (
             min(limits.message_size, self._handshake_size) // 4,
             limits.nesting_depth,
@@ -83,12 +85,12 @@ class MessageStream:
     def decode(self, event: Any) -> object:
         """Return the message, or the first message of a batch, of an event; it is not validated yet.
 
-        Raises Disconnected at the end of the connection and RemoteProtocolError for data that is of the
-        wrong kind, too large, or malformed.
+        Raises Disconnected at the end of the connection, and RemoteProtocolError for data that is of the
+        wrong type, too large, or malformed.
         """
         data = self._data(event)
         length = len(data)
-        # Asking whether a text is ASCII costs nothing, and its length is its size then.
+        # isascii() is fast, and an ASCII text is as long as its encoded form.
         self.counts.bytes_received += length if type(data) is bytes or data.isascii() else size_on_wire(data)
         if length <= self._harmless_length and not self._batched:
             return self._decode(data)
@@ -120,9 +122,9 @@ class MessageStream:
     # Writing
 
     def write_one(self, encoded: Data, size: int) -> Awaitable[None]:
-        """Return what sends one serialized message when it is awaited.
+        """Return an awaitable that sends one serialized message.
 
-        That raises one of ``GONE`` if the client has gone. Nearly all messages go out this way, so it is not
+        It raises one of ``GONE`` if the client has gone. Nearly all messages are sent this way, so it avoids
         a coroutine of its own.
         """
         if self._batched:
@@ -132,7 +134,7 @@ class MessageStream:
         return self._write_one(encoded)
 
     async def write(self, encoded: Sequence[Data], size: int) -> None:
-        """Send serialized messages of ``size`` bytes in all; a batched subprotocol packs them together."""
+        """Send serialized messages of ``size`` bytes in total; a batched subprotocol packs them together."""
         if self.transport.closed:
             return
         if self._batched:

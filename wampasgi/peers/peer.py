@@ -1,4 +1,4 @@
-"""The wire side of a session: validated messages in, bounded messages out, and its end."""
+"""The wire side of a session: validated messages in, a bounded queue of messages out, and its end."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ _ANSWERS: Final = (Result.code, Error.code)
 class Peer:
     """One client's side of a WAMP session, from HELLO to its end.
 
-    ``handshake`` is the cancel scope that bounds the time to WELCOME, and ``counts`` are the counters of the
-    realm. ``attach`` sets the ASGI callables to use: those that the middleware of a realm left. As long as
-    they are the stream's own, messages pass without a dict around them.
+    ``handshake`` is the cancel scope that limits the time until WELCOME, and ``counts`` are the counters of
+    the realm. ``attach`` sets the ASGI callables to use, which a realm's middleware may wrap. As long as they
+    are the stream's own, messages pass without being wrapped in a dict.
     """
 
     __slots__ = (
@@ -103,13 +103,13 @@ class Peer:
         self._serializer = stream.subprotocol.serializer
         self._router = router
         self._request_ids = RequestSequence() if check_request_ids else None
-        # HELLO was read to find the realm.
+        # HELLO has been read already, to find the realm.
         self._state = SessionState.ESTABLISHING
         self._outbound: Outbound | None = None
         self._served: ServedSession | None = None
         # Whether the session is a member of the router.
         self._joined = False
-        # Around the wait for the answer to CHALLENGE.
+        # Cancels the wait for the answer to CHALLENGE.
         self._answer_scope: anyio.CancelScope | None = None
         self._ended: anyio.Event | None = None
         #: The session ID, and the realm URI that the client asked for.
@@ -117,17 +117,17 @@ class Peer:
         self.realm_uri = realm_uri
         self.limits = limits
         self.counts = counts
-        #: The rules that topics and procedures are held to.
+        #: The rules for the URIs of topics and procedures.
         self.uri_check: URICheck = uri_check
-        #: Messages that this client has lost because it reads too slowly.
+        #: The number of messages dropped because the client reads too slowly.
         self.dropped = 0
-        #: How the session ended; None as long as it hasn't.
+        #: The end of the session, None until either side begins to end it.
         self.ending: Ending | None = None
-        #: Bounds the time to WELCOME.
+        #: Limits the time until WELCOME.
         self.handshake = handshake
         #: Cancelled, or given a deadline, to make the session stop reading.
         self.reading = anyio.CancelScope()
-        #: Counts the messages of the client that are handled before other sessions have their turn.
+        #: Counts the messages of the client that are handled before other sessions run.
         self.turn = Turn()
         self.attach(stream.receive, stream.send)
 
@@ -141,14 +141,14 @@ class Peer:
         """Exchange messages over these ASGI callables from now on."""
         self._send = send
         self._encode_directly = send == self._stream.send
-        # The messages of a batch come one by one from the stream's ``receive`` alone.
+        # Only the stream's ``receive`` returns the messages of a batch one by one.
         self._decode_directly = receive == self._stream.receive and not self._stream.subprotocol.batched
-        #: Waits for the next event, which is for ``read``.
+        #: Waits for the next event, to be passed to ``read``.
         self.receive_event = self._stream.receive_event if self._decode_directly else receive
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more is to be read: GOODBYE went both ways, or the session was aborted or lost."""
+        """Whether nothing more is read: both sides sent GOODBYE, or the session was aborted or lost."""
         return self._state is SessionState.FAILED or (self.ending is not None and self.ending.orderly)
 
     @property
@@ -170,8 +170,8 @@ class Peer:
     def read(self, event: ASGIEvent) -> Message:
         """Return the message of an event from ``receive_event``, valid and allowed in the session's state.
 
-        Raises Disconnected at the end of the connection, InvalidURI for a request with an incorrect URI and
-        RemoteProtocolError for everything else that the specification does not allow.
+        Raises Disconnected at the end of the connection, InvalidURI for a request with an incorrect URI, and
+        RemoteProtocolError for any other protocol violation.
         """
         if self._decode_directly:
             raw = self._stream.decode(event)
@@ -184,7 +184,7 @@ class Peer:
             if self._stream.long_size:
                 self._check_long(message)
         except InvalidURI as error:
-            # If the message has no place in this state, that is the violation to report.
+            # If the message is not allowed in this state, that is the violation to report.
             self._advance(error.request_type or Hello.code, error)
             raise
         if self._state is not _ESTABLISHED or message.code not in STAYING or self._request_ids is not None:
@@ -224,7 +224,7 @@ class Peer:
         return None
 
     async def refuse(self, reason: str, text: str | None = None) -> None:
-        """Answer the handshake with ABORT; ``text`` goes into Details.message."""
+        """Answer the handshake with ABORT; ``text`` becomes Details.message."""
         if self.ending is None:
             self.counts.aborted += 1
             self.ending = Ending(reason, "server")
@@ -236,7 +236,7 @@ class Peer:
     # While the session is open
 
     def open(self, owner: TaskOwner, served: ServedSession) -> None:
-        """Open the session after WELCOME: messages are queued from now on, and can be sent at any time.
+        """Open the session after WELCOME: from now on messages are queued, and can be sent at any time.
 
         ``owner`` owns the tasks that write them.
         """
@@ -258,7 +258,7 @@ class Peer:
         )
 
     def send(self, message: Message) -> None:
-        """Queue a message other than EVENT; never waits, and does nothing when the session is over."""
+        """Queue a message other than EVENT. Never waits; does nothing when the session is over."""
         self.send_raw(message.to_list())
 
     def send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
@@ -266,7 +266,7 @@ class Peer:
         self.send_raw(Error.answering(request_type, request_id, error).to_list())
 
     def send_raw(self, raw: RawMessage) -> None:
-        """Queue a message as it stands on the wire."""
+        """Queue a message given as a list."""
         if self._outbound is None:
             return
         if raw[0] in _ANSWERS:
@@ -289,7 +289,7 @@ class Peer:
         outbound = self._outbound
         if outbound is None:
             return
-        # Messages that a middleware is to see wait as they are, and their size is unknown.
+        # Messages for a middleware are queued unserialized, so their size is unknown.
         item: Any = raw
         size = 0
         if self._encode_directly:
@@ -307,7 +307,7 @@ class Peer:
             outbound.put(item, size)
 
     def send_event(self, event: SharedEvent) -> None:
-        """Queue an EVENT, which other peers may get, too."""
+        """Queue an EVENT, which may be shared with other peers."""
         outbound = self._outbound
         if outbound is None:
             return
@@ -325,7 +325,7 @@ class Peer:
     def _encode_event(self, event: SharedEvent) -> tuple[str | bytes, int] | None:
         name = self._serializer.name
         if name in event.encodings:
-            # Another peer with this serializer has logged that it cannot carry the event.
+            # Another peer with this serializer has already logged that the event cannot be serialized.
             return None
         try:
             encoded = self._serializer.encode(event.raw)
@@ -343,7 +343,7 @@ class Peer:
         return self._served is not None and self._served.send_event(topic, args, kwargs, details)
 
     def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
-        """Take a subscription away from the session."""
+        """Revoke a subscription of the session."""
         if self._served is not None:
             self._served.revoke_subscription(subscription_id, reason)
 
@@ -353,7 +353,7 @@ class Peer:
         return self._outbound is not None and self._outbound.half_full
 
     async def uncongested(self) -> None:
-        """Wait as long as the client reads more slowly than it is sent messages."""
+        """Wait while the client reads more slowly than messages are sent to it."""
         if self._outbound is not None and self._outbound.congested:
             await self._outbound.drained()
 
@@ -370,7 +370,7 @@ class Peer:
                     await self._send({"type": "wamp.message", "message": replacement})
             except Exception:
                 logger.exception(
-                    "%s is cut: a middleware failed to send %s",
+                    "%s is cut off: a middleware failed to send %s",
                     self,
                     MESSAGE_NAMES[raw[0]],
                     extra=self._about(),
@@ -379,7 +379,7 @@ class Peer:
                 return
 
     def _report_unserializable(self, raw: RawMessage, error: UnserializableValue) -> RawMessage | None:
-        """Log a message that cannot be serialized, and return the message to send in its place."""
+        """Log a message that cannot be serialized, and return the message to send instead, if any."""
         code = raw[0]
         logger.error(
             "%s %s cannot be serialized for %s: %s",
@@ -390,7 +390,9 @@ class Peer:
             extra=self._about(),
         )
         if code == Invocation.code:
-            self._router.undeliverable(self.session_id, raw[1], f"the callee cannot be sent this: {error}")
+            self._router.undeliverable(
+                self.session_id, raw[1], f"the call cannot be sent to the callee: {error}"
+            )
         if code == Result.code and not raw[2].get("progress", False):
             return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
         if code == Error.code:
@@ -400,7 +402,7 @@ class Peer:
     # The end
 
     def say_goodbye(self, reason: str, text: str | None = None) -> None:
-        """Begin to close: GOODBYE, after which only the client's GOODBYE counts, for ``close_timeout``."""
+        """Begin to close with GOODBYE; the client has ``close_timeout`` seconds to answer with its own."""
         if not self.established:
             return
         self._state = next_state(self._state, Direction.SENT, Goodbye.code)
@@ -410,7 +412,7 @@ class Peer:
         self.reading.deadline = anyio.current_time() + self.limits.close_timeout
 
     def answer_goodbye(self, reason: str, reply: str) -> None:
-        """Answer the client's GOODBYE with ours, or take it as the answer to ours: the session is over."""
+        """Answer the client's GOODBYE, or take it as the answer to ours. The session is over."""
         if self.ending is not None:
             self.ending = Ending(self.ending.reason, "server", orderly=True)
             return
@@ -420,7 +422,7 @@ class Peer:
         self._send_last(Goodbye({}, reply))
 
     def abort(self, reason: str, text: str | None = None) -> None:
-        """End the session at once with ABORT; what the client sends from now on is not read."""
+        """End the session at once with ABORT; nothing more is read from the client."""
         if self.ending is not None and self.ending.orderly:
             return
         self.counts.aborted += 1
@@ -430,7 +432,7 @@ class Peer:
         self.cut(reason)
 
     def cut(self, reason: str, *, ended_by: Literal["client", "server"] = "server") -> None:
-        """End the session at once without a word, because the connection is gone or of no use."""
+        """End the session at once without a message, because the connection is gone or unusable."""
         if self.ending is None:
             self.ending = Ending(reason, ended_by)
         self._state = SessionState.FAILED
@@ -440,13 +442,13 @@ class Peer:
         self.reading.cancel()
 
     def leave(self) -> None:
-        """Leave the router: the session gets no more events, calls and answers."""
+        """Leave the router: the session gets no more events, calls or answers."""
         if self._joined:
             self._joined = False
             self._router.leaving(self.session_id)
 
     def end(self) -> None:
-        """Tell everybody who waits for the end that the session is over."""
+        """Wake all tasks that wait for the end of the session."""
         if self._ended is not None:
             self._ended.set()
 
@@ -457,12 +459,12 @@ class Peer:
         await self._ended.wait()
 
     async def written(self) -> None:
-        """Wait until all that was sent is written."""
+        """Wait until all messages sent so far are written."""
         if self._outbound is not None:
             await self._outbound.drained()
 
     async def flush(self) -> None:
-        """Wait until all that was sent is written, for ``close_timeout`` at most."""
+        """Wait until all messages sent so far are written, for at most ``close_timeout`` seconds."""
         with anyio.move_on_after(self.limits.close_timeout, shield=True):
             await self.written()
 
@@ -470,18 +472,16 @@ class Peer:
         self._queue(message.to_list(), last=True)
 
     def _overflow(self, lost: int, in_stretch: int) -> None:
-        logger.warning(
-            "%s is ended: its client reads too slowly for what it is sent", self, extra=self._about()
-        )
+        logger.warning("%s is ended: its client reads too slowly", self, extra=self._about())
         self._count_dropped(lost)
         self.counts.aborted += 1
         limits = self.limits
         self.ending = Ending(PAYLOAD_SIZE_EXCEEDED, "server")
         text = (
-            f"this client reads too slowly: what waited for it is over the limit outbound_messages of "
+            f"this client reads too slowly: its queue is over the limit outbound_messages of "
             f"{limits.outbound_messages}, or outbound_bytes of {limits.outbound_bytes}"
         )
-        # What has waited is gone, so this comes right after what is being written.
+        # The queue was emptied, so ABORT follows the message that is being written.
         self._send_last(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
         self.cut(PAYLOAD_SIZE_EXCEEDED)
         self._report_dropped(in_stretch)

@@ -21,7 +21,7 @@ from wampasgi.protocol.uris import check_uri
 
 
 class SessionRealm(Protocol):
-    """The realm of a session, as far as a session needs it; a handler's parameter ``realm`` has all of it."""
+    """The part of a realm that a session uses; a handler's parameter ``realm`` is the whole Realm."""
 
     @property
     def uri(self) -> str:
@@ -58,9 +58,8 @@ class SessionRealm(Protocol):
 class Session:
     """One client's session on a realm.
 
-    It is also a mutable mapping for whatever the application wants to remember of it:
-    ``session["name"] = name``. The realm itself has a session, too, for what the server does in its own
-    name; that one has no connection.
+    It is also a mutable mapping for data of the application: ``session["name"] = name``. The realm has a
+    session of its own for the server's calls and publications; it has no connection.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Session:
         self._authentication: AuthenticationDetails | None = None
         claimed = details.get("authid")
         self._claimed_authid = claimed if isinstance(claimed, str) else None
-        #: The session id, random in 1..2^53.
+        #: The session ID, random in 1..2^53.
         self.id = session_id
         #: The realm that the session is on.
         self.realm = realm
@@ -87,18 +86,18 @@ class Session:
         self.realm_uri = realm_uri
         #: HELLO.Details, as the client sent it.
         self.details = details
-        #: What the authenticator made of the client: any object, None while there is none.
+        #: The object that the authenticator gave for the client, None if there is none.
         self.identity: Any = None
 
     def __repr__(self) -> str:
         realm, authid = shown(self.realm_uri), shown(self.authid)
         return f"<Session {self.id} on realm {realm} authid={authid} role={self.authrole!r}>"
 
-    # Who it is
+    # Identity
 
     @property
     def connection(self) -> Connection:
-        """The connection that the session came over; raises RuntimeError for the realm's own session."""
+        """The connection that the session came over. Raises RuntimeError for the realm's own session."""
         if self._connection is None:
             raise RuntimeError("the realm's own session has no connection: this call comes from the server")
         return self._connection
@@ -110,7 +109,7 @@ class Session:
 
     @property
     def authid(self) -> str | None:
-        """The authid: after authentication the proven one, before it the one that the client claims."""
+        """The verified authid; before authentication, the one that the client claims."""
         if self._authentication is not None:
             return self._authentication.authid
         return self._claimed_authid
@@ -122,7 +121,7 @@ class Session:
 
     @property
     def authentication(self) -> AuthenticationDetails:
-        """What authentication found; all None before it."""
+        """The result of authentication; all its fields are None before."""
         return self._authentication or AuthenticationDetails()
 
     @property
@@ -131,9 +130,9 @@ class Session:
         return self._authentication.authrole if self._authentication is not None else None
 
     def claim_authid(self, authid: str) -> None:
-        """Replace the authid that the client claims by the form in which it is looked up.
+        """Replace the authid that the client claims by its normalized form.
 
-        For authenticators that normalise names, before they accept the session; it proves nothing.
+        For authenticators that normalize names before they accept the session; it proves nothing.
         """
         self._claimed_authid = authid
 
@@ -149,11 +148,11 @@ class Session:
     ) -> None:
         """Accept the session; WELCOME follows when the authenticator returns.
 
-        ``identity`` is any object, kept as ``session.identity``; of an Identity its ``user`` is kept, and its
-        attributes are used where the keywords are not given. Where nothing names them, the authid is random
-        (what the client claims in HELLO is nothing that it has proven; give ``authid=session.authid`` if you
-        have verified it), the role ``"authenticated"`` and the method ``"custom"``. Calling it on an open
-        session changes its identity only.
+        ``identity`` is any object, and becomes ``session.identity``. If it is an Identity, its ``user`` does,
+        and its attributes are the defaults for the keywords. If neither gives them, the authid is random, the
+        role ``"authenticated"`` and the method ``"custom"``. The authid that the client claims in HELLO is
+        not used, because it is not verified: pass ``authid=session.authid`` if you have verified it. On an
+        open session only the identity changes.
         """
         self.accept(
             identity,
@@ -174,7 +173,7 @@ class Session:
         authprovider: str | None = None,
         authextra: Mapping[str, Any] | None = None,
     ) -> None:
-        """What ``mark_authenticated`` does, for authenticators that have nothing to wait for."""
+        """Accept the session like ``mark_authenticated``, for authenticators that await nothing."""
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
@@ -188,7 +187,7 @@ class Session:
             authextra=authextra if authextra is not None else attributes.authextra,
         )
 
-    # Its end
+    # Closing
 
     @property
     def is_open(self) -> bool:
@@ -197,13 +196,13 @@ class Session:
 
     @property
     def dropped_messages(self) -> int:
-        """Messages that this client has lost because it reads too slowly. See ``Limits.overflow``."""
+        """The number of messages dropped because this client reads too slowly; see ``Limits.overflow``."""
         return 0 if self._peer is None else self._peer.dropped
 
     async def abort(self, uri: str = AUTHENTICATION_FAILED, message: str | None = None) -> None:
-        """End the session with ABORT: ``uri`` is the reason, ``message`` goes into Details.message.
+        """End the session with ABORT. ``uri`` is the reason, ``message`` becomes Details.message.
 
-        Raises ValueError for a reason that is no URI.
+        Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
         if self._peer is None:
@@ -216,9 +215,9 @@ class Session:
     async def close(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Begin to close the session with GOODBYE.
 
-        Returns at once: the session ends when the client has answered, after ``Limits.close_timeout`` at the
-        latest. ``uri`` is the reason, ``message`` goes into Details.message. A session that is not open yet
-        is aborted. Raises ValueError for a reason that is no URI.
+        Returns at once: the session ends when the client has answered, or after ``Limits.close_timeout``.
+        ``uri`` is the reason, ``message`` becomes Details.message. A session that is not open yet is aborted.
+        Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
         if self._peer is None:
@@ -229,12 +228,12 @@ class Session:
             await self._peer.refuse(uri, message)
 
     async def wait_closed(self) -> None:
-        """Wait until the session has ended, its handlers included; returns at once if it never was open."""
+        """Wait until the session and its handlers have ended. Returns at once if it was never open."""
         if self._peer is not None and self.realm.sessions.get(self.id) is self:
             await self._peer.wait_ended()
 
     async def flushed(self) -> None:
-        """Wait until all that was sent to the client is written. A client that never reads makes it wait."""
+        """Wait, without a timeout, until all messages sent to the client are written."""
         if self._peer is not None:
             await self._peer.written()
 
@@ -250,9 +249,10 @@ class Session:
     ) -> bool:
         """Send an EVENT of ``topic`` to this session alone.
 
-        From a topic's gatekeeper it is held until the client has its SUBSCRIBED. A slow client makes this
-        wait. A str or bytes given as ``args`` counts as one argument. Returns False, and sends nothing, where
-        the session isn't subscribed to exactly this topic; raises ConnectionClosed where it is over.
+        If a topic's gatekeeper calls it, the event is held back until the client has its SUBSCRIBED. A slow
+        client makes this wait. A str or bytes given as ``args`` counts as one argument. Returns False, and
+        sends nothing, if the session isn't subscribed to exactly this topic. Raises ConnectionClosed if the
+        session is over.
         """
         if self._peer is None:
             return False
@@ -267,13 +267,13 @@ class Session:
     # Calls
 
     async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a procedure that this very client has registered, and return its result.
+        """Call a procedure that this client has registered, and return its result.
 
         ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
-        as with ``Realm.call``. Raises WAMPError for an ERROR: ``wamp.error.no_such_procedure`` where the
-        client has not registered it, ``wamp.error.timeout``, ``wamp.error.canceled`` when the session ends
-        meanwhile. Raises ConnectionClosed where it is over. Its answer is not read while an application with
-        ``synchronize_requests=True`` handles another request of this session.
+        as with ``Realm.call``. Raises WAMPError for an ERROR: ``wamp.error.no_such_procedure`` if the client
+        has not registered the procedure, ``wamp.error.timeout``, and ``wamp.error.canceled`` if the session
+        ends meanwhile. Raises ConnectionClosed if the session is over. While an application with
+        ``synchronize_requests=True`` handles another request of this session, the answer is not read.
         """
         if self._peer is None or not self._peer.opened:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
@@ -302,15 +302,15 @@ class Session:
         return len(self._data)
 
     def __bool__(self) -> bool:
-        # A session without data is a session all the same.
+        # Without this, a session without data would be false.
         return True
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value kept under ``key``, or ``default``."""
+        """Return the value stored under ``key``, or ``default``."""
         return self._data.get(key, default)
 
 
 def check_reason(uri: str) -> None:
-    """Raise ValueError for a reason to end a session that is no URI."""
+    """Raise ValueError if the reason to end a session is not a valid URI."""
     if not check_uri(uri):
-        raise ValueError(f"{uri!r} is no URI: a session ends with a reason such as 'com.myapp.error.expired'")
+        raise ValueError(f"{uri!r} is not a valid URI: give a reason such as 'com.myapp.error.expired'")

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, TypeAlias
 #: A serialized message or, on a batched transport, several of them.
 Data: TypeAlias = str | bytes
 
-#: Raised by an ASGI server's ``send`` when the client has gone. The ASGI specification says OSError; uvicorn
-#: raises RuntimeError from the client's close frame on, until it has delivered its disconnect event.
+#: The exceptions of an ASGI server's ``send`` when the client has gone. The ASGI specification names OSError;
+#: uvicorn raises RuntimeError between the client's close frame and its disconnect event.
 GONE: Final = (OSError, RuntimeError)
 
 
@@ -24,11 +24,11 @@ class Disconnected(Exception):
 class Transport(Protocol):
     """A connection that carries serialized WAMP messages both ways, in order.
 
-    A WebSocket is one; RawSocket, long-poll and connections in memory are others. Serialization, batches and
-    limits are not its business: a :class:`~wampasgi.peers.message_stream.MessageStream` takes care of these.
+    WebSocket, RawSocket, long-poll and in-memory connections are transports. A
+    :class:`~wampasgi.peers.message_stream.MessageStream` adds serialization, batches and limits.
     """
 
-    #: Waits for the next event of the connection, which is for ``data``.
+    #: Waits for the next event of the connection, to be passed to ``data``.
     receive_event: Callable[[], Awaitable[Any]]
 
     @property
@@ -38,24 +38,24 @@ class Transport(Protocol):
     def data(self, event: Any) -> Data:
         """Return the data of an event from ``receive_event``.
 
-        Raises Disconnected at the end of the connection, and RemoteProtocolError for data of a kind that the
+        Raises Disconnected at the end of the connection, and RemoteProtocolError for data of a type that the
         connection does not carry.
         """
 
     def write_one(self, data: Data) -> Awaitable[None]:
-        """Return what sends ``data`` when awaited; that raises one of ``GONE`` if the client has gone."""
+        """Return an awaitable that sends ``data``. It raises one of ``GONE`` if the client has gone."""
 
     async def write(self, data: Sequence[Data]) -> None:
-        """Send several pieces of data in order; does nothing if the client has gone."""
+        """Send several pieces of data in order. Does nothing if the client has gone."""
 
     async def close(self, reason: str = "", *, code: int | None = None) -> None:
-        """Close the connection; does nothing if it is closed already.
+        """Close the connection. Does nothing if it is closed already.
 
-        ``reason`` is the URI of the reason, and ``code`` a close code of the transport's own; by default the
-        transport chooses the code that fits the reason.
+        ``reason`` is the URI of the reason, and ``code`` a close code of the transport; by default the
+        transport derives the code from the reason.
         """
 
 
 def size_on_wire(data: Data) -> int:
-    """Return the bytes of a serialized message, without the frame of the transport around it."""
+    """Return the size of a serialized message in bytes, without the framing of the transport."""
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

@@ -1,4 +1,7 @@
-"""Turns: how much of what one session has sent is handled before others are served."""
+"""Fair scheduling between sessions.
+
+A turn is the messages of one session that are handled in a row, before other sessions run.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +9,39 @@ from typing import Final
 
 from wampasgi.protocol.messages import Message
 
-#: Messages of one session that are handled in a row. A server gives what it has read without waiting, and
-#: that may be tens of thousands: meanwhile nobody else would be served.
+#: The maximum number of messages in a turn. A server returns messages that it has buffered without
+#: suspending. There may be tens of thousands, and no other session would run meanwhile.
 BURST: Final = 32
 
-#: So many bytes of a long message count as one message more.
+#: The number of bytes in a long message that count as one more message.
 _BYTES: Final = 1024
 
 
 class Turn:
-    """What is left of the turn of one session."""
+    """The rest of one session's turn."""
 
     __slots__ = ("_long", "left")
 
     def __init__(self) -> None:
-        #: Counted down before each message; when there is nothing left, others have their turn.
+        #: The messages left in the turn, counted down before each one. At zero, other sessions run.
         self.left = BURST
-        # Request id and size of the last message that was long.
+        # The request ID and the size in bytes of the last long message.
         self._long = (0, 0)
 
     def begin(self) -> None:
-        """Begin the next one."""
+        """Begin the next turn."""
         self.left = BURST
 
     def end(self) -> None:
-        """Let others have their turn after the message that is being handled, which takes long."""
+        """End the turn after the current message, because it takes long."""
         self.left = 0
 
     def took_long(self, message: Message, size: int) -> None:
-        """Count a long message, of so many bytes."""
+        """Count a long message of ``size`` bytes."""
         self._long = getattr(message, "request_id", 0), size
         self.left -= size // _BYTES
 
     def size_of(self, message: Message) -> int:
-        """The bytes of the message that is being handled, 0 where it is short."""
+        """Return the size in bytes of the message that is being handled, or 0 if it is short."""
         request_id, size = self._long
         return size if request_id and request_id == getattr(message, "request_id", 0) else 0

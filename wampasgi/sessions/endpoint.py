@@ -1,4 +1,4 @@
-"""The innermost app of a realm: it opens a session and sees to its end."""
+"""The innermost app of a realm: opens a session, serves it and ends it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SessionEndpoint:
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send WELCOME, serve the session, and return when everything it started has ended."""
+        """Send WELCOME, serve the session, and return when all its tasks have ended."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         plan: RealmPlan = scope["wamp.plan"]
@@ -35,9 +35,9 @@ class SessionEndpoint:
         peer.attach(receive, send)
         await peer.send_now(Welcome(session.id, _welcome_details(session)))
         if peer.ending is not None:
-            # It was refused while WELCOME was written.
+            # The session was refused while WELCOME was written.
             return
-        # The writers end last: what the handlers send in their teardown is still written.
+        # The writers end last, so that messages sent in the teardown of handlers are still written.
         async with support.task_owner() as writers:
             loop = MessageLoop(session, peer, plan, self._server, writers)
             peer.open(writers, loop)
@@ -47,7 +47,7 @@ class SessionEndpoint:
                     async with anyio.create_task_group() as handlers:
                         await loop.run(support.task_owner(), handlers)
                 else:
-                    # A task group takes a tenth of the memory of an idle session.
+                    # No task group: it would be a tenth of the memory of an idle session.
                     await loop.run(support.task_owner(), None)
             finally:
                 plan.router.leave(session.id)

@@ -1,4 +1,4 @@
-"""The calls of one session that are in flight: one place counts, cancels and times them, whoever answers."""
+"""The calls in flight of one session: counts, cancellation and timeouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wampasgi.types import RawMessage
 
 
 class _HeldBytes:
-    """The bytes of the calls of one kind that came in long messages."""
+    """The total size of the calls of one kind that came in long messages."""
 
     __slots__ = ("_sizes", "total")
 
@@ -43,12 +43,13 @@ class CallsInFlight:
     """The calls of one session that have no final answer yet.
 
     Handlers of the realm answer some of them, other clients answer the rest. ``routed`` is the dealer's
-    record of the session. ``requests`` own the task that watches the deadlines, as long as there are any.
+    record of the session. ``requests`` owns the task that watches the deadlines, which runs only while there
+    are any.
     """
 
     __slots__ = (
+        "_answered",
         "_deadlines",
-        "_given_up",
         "_limits",
         "_own_bytes",
         "_peer",
@@ -58,7 +59,7 @@ class CallsInFlight:
         "_routed_bytes",
         "_router",
         "_sleep",
-        "_timed_out",
+        "_timeouts",
         "own",
     )
 
@@ -78,21 +79,21 @@ class CallsInFlight:
         self._own_bytes = _HeldBytes()
         self._routed_bytes = _HeldBytes()
         self._room: anyio.Event | None = None
-        # The calls of handlers that have their answer already, because they were cancelled.
-        self._given_up: dict[int, None] = {}
-        # Deadline, seconds and error of the calls of handlers that can time out.
+        # The calls that were cancelled and answered, but whose handlers still run.
+        self._answered: dict[int, None] = {}
+        # The deadline, the timeout in seconds and the error text of each call of a handler that can time out.
         self._deadlines: dict[int, tuple[float, float, str]] = {}
-        # The errors of those that have timed out and whose handlers have not ended yet.
-        self._timed_out: dict[int, WAMPError] = {}
+        # The errors of calls that have timed out, but whose handlers have not ended yet.
+        self._timeouts: dict[int, WAMPError] = {}
         self._sleep: anyio.CancelScope | None = None
         routed.on_deadline = self._watch_deadlines
-        #: The calls whose handlers run, by request ID, with their tasks.
+        #: The tasks of the handlers that are running, by request ID of the call.
         self.own: dict[int, Task] = {}
 
     # Calls of the realm's own procedures
 
     def add_own(self, message: Call, task: Task) -> None:
-        """Count a call whose handler runs."""
+        """Count a call whose handler runs in ``task``."""
         self.own[message.request_id] = task
         size = self._peer.turn.size_of(message)
         if size:
@@ -100,14 +101,14 @@ class CallsInFlight:
 
     @property
     def full(self) -> bool:
-        """Whether so many handlers run that the session is not read from."""
+        """Whether so many handlers run that no more messages of the session are read."""
         return (
             len(self.own) >= self._limits.requests_in_flight
             or self._own_bytes.total > self._limits.requests_bytes
         )
 
     async def wait_for_room(self) -> None:
-        """Wait as long as it is full."""
+        """Wait while ``full``."""
         while self.full:
             await self._wait_for_any_end()
 
@@ -121,25 +122,25 @@ class CallsInFlight:
         await self._room.wait()
 
     def is_given_up(self, request_id: int) -> bool:
-        """Return whether a call whose handler runs has its answer already."""
-        return request_id in self._given_up
+        """Return whether a call has been answered although its handler still runs."""
+        return request_id in self._answered
 
     def end_own(self, request_id: int, answer: RawMessage | None) -> RawMessage | None:
-        """Forget a call whose handler has ended, and return the answer that is still due, if any.
+        """Remove a call whose handler has ended, and return the answer that is still due, if any.
 
-        The handler was cancelled if it has no ``answer``: then the error is sent from here, because the
-        cancellation goes on.
+        Without an ``answer`` the handler was cancelled. Then the error is sent from here, because the
+        cancellation propagates further.
         Spec: Advanced Profile, "Call Canceling" and "Call Timeouts".
         """
         self.own.pop(request_id, None)
         self._own_bytes.remove(request_id)
         if self._deadlines:
             self._deadlines.pop(request_id, None)
-        timed_out = self._timed_out.pop(request_id, None)
+        timed_out = self._timeouts.pop(request_id, None)
         if self._room is not None:
             self._room.set()
-        if request_id in self._given_up:
-            del self._given_up[request_id]
+        if request_id in self._answered:
+            del self._answered[request_id]
             return None
         if answer is None:
             self._peer.send_error(Call.code, request_id, timed_out or WAMPError(CANCELED))
@@ -156,30 +157,29 @@ class CallsInFlight:
         if len(calls) >= limits.routed_calls:
             raise WAMPError(
                 UNAVAILABLE,
-                f"{limits.routed_calls} calls of this session wait for their answers, its limit routed_calls",
+                f"this session has {limits.routed_calls} unanswered calls, its limit routed_calls",
             )
         size = self._peer.turn.size_of(message)
         if not size:
             return
         held, limit = self._routed_bytes, limits.requests_bytes
         if held.total + size > limit:
-            # Only now do we look for the calls that have ended.
+            # Calls that have ended are removed only when their room is needed.
             held.keep_only(calls)
         if held.total + size > limit:
             raise WAMPError(
                 UNAVAILABLE,
-                f"the calls of this session that wait for their answers would be over the limit "
-                f"requests_bytes of {limit}",
+                f"the unanswered calls of this session would be over the limit requests_bytes of {limit}",
             )
         held.add(message.request_id, size)
 
     # Canceling
 
     def cancel(self, message: Cancel) -> None:
-        """Cancel a call as its mode says; a call that has its answer is left alone.
+        """Cancel a call according to its mode; a call that has been answered is left alone.
 
         ``skip`` answers at once and lets the handler or callee finish, ``killnowait`` answers at once and
-        interrupts it, ``kill`` interrupts it and answers when it is done.
+        interrupts it, ``kill`` interrupts it and answers when it has ended.
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
         request_id = message.request_id
@@ -187,11 +187,11 @@ class CallsInFlight:
         if task is None:
             self._router.deliver(self._router.dealer.cancel(self._routed.session_id, message))
             return
-        if request_id in self._given_up:
+        if request_id in self._answered:
             return
         mode = message.options.get("mode", "killnowait")
         if mode != "kill":
-            self._given_up[request_id] = None
+            self._answered[request_id] = None
             self._peer.send_error(Call.code, request_id, WAMPError(CANCELED))
         if mode != "skip":
             task.cancel()
@@ -199,12 +199,12 @@ class CallsInFlight:
     # Deadlines
 
     def set_deadline(self, request_id: int, seconds: float, text: str) -> None:
-        """Cancel the handler of a call after ``seconds``, unless it has ended; the error says ``text``."""
+        """Cancel the handler of a call after ``seconds``; ``text`` is the message of the error."""
         self._deadlines[request_id] = anyio.current_time() + seconds, seconds, text
         self._watch_deadlines()
 
     def extend_deadline(self, request_id: int) -> None:
-        """Begin the time of a call anew, because it has given a progressive result.
+        """Restart the timeout of a call that has sent a progressive result.
 
         Spec: Advanced Profile, "Call Timeouts": the timeout is the time between two results.
         """
@@ -242,6 +242,6 @@ class CallsInFlight:
         for request_id, (deadline, _, text) in list(self._deadlines.items()):
             if deadline <= now:
                 del self._deadlines[request_id]
-                self._timed_out[request_id] = WAMPError(TIMEOUT, text)
+                self._timeouts[request_id] = WAMPError(TIMEOUT, text)
                 self.own[request_id].cancel()
         self._router.deliver(self._router.dealer.expire(self._routed.session_id, now))

@@ -1,4 +1,4 @@
-"""Handlers in two parts: what stands before the ``yield`` begins something, what stands after it ends it."""
+"""Two-part handlers: the code before their ``yield`` sets something up, the code after it tears it down."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ logger = logger_named("wampasgi.session")
 class TwoPartHandler:
     """One run of an async generator handler with one ``yield``, in a task of its own.
 
-    The task stays in the generator from its first part to its last, so the handler may hold cancel scopes
-    and task groups across the ``yield``. The first part ends early when the session does; the second runs in
-    every case in which the first finished, shielded from cancellation, for ``teardown_timeout`` seconds.
+    One task runs both parts, so the handler may hold cancel scopes and task groups across the ``yield``. The
+    first part is cancelled if the session ends before it has finished. The second part always runs if the
+    first has finished; it is shielded from cancellation, for ``teardown_timeout`` seconds.
     """
 
     __slots__ = (
         "_ended",
-        "_giving_up",
+        "_first_part_scope",
         "_plan",
         "_provided",
         "_scope",
@@ -40,28 +40,28 @@ class TwoPartHandler:
         self._plan = plan
         self._provided = provided
         self._teardown_timeout = teardown_timeout
-        # Both scopes are around both parts: the handler's own may span the yield, and must nest in them.
-        # The outer one gives the first part up, and the inner one shields what follows: a first part may
-        # finish though it has been given up.
-        self._giving_up = anyio.CancelScope()
+        # Both scopes enclose both parts, because scopes of the handler may span the yield and must nest in
+        # them. The outer one cancels the first part. The inner one shields what follows, because the first
+        # part may finish although it was cancelled.
+        self._first_part_scope = anyio.CancelScope()
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
-        #: Set when the first part has finished, failed or was given up.
+        #: Set when the first part has finished, failed or been cancelled.
         self.begun = anyio.Event()
-        #: The first part has finished, so the second will run.
+        #: Whether the first part has finished, so that the second will run.
         self.holding = False
-        #: What the first part raised.
+        #: The exception that the first part raised.
         self.failure: Exception | None = None
 
     def end(self) -> None:
-        """Let the second part run, or give the first one up if it still runs."""
+        """Run the second part, or cancel the first one if it has not finished."""
         if not self.holding:
-            self._giving_up.cancel()
+            self._first_part_scope.cancel()
         self._ended.set()
 
     async def run(self) -> None:
-        """Run both parts, with a wait for ``end`` between them; raises nothing but cancellation."""
-        with self._giving_up, self._scope:
+        """Run both parts, and wait for ``end`` between them. Raises nothing but cancellation."""
+        with self._first_part_scope, self._scope:
             generator = self._plan.iterate(self._provided)
             try:
                 await self._run_first_part(generator)
@@ -73,7 +73,7 @@ class TwoPartHandler:
                 await generator.aclose()
         if self.holding and self._scope.cancelled_caught:
             logger.error(
-                "%s of %r took longer than teardown_timeout=%s s after its yield and was cancelled",
+                "%s for %r took longer than teardown_timeout=%s s after its yield and was cancelled",
                 self._plan.name,
                 self._provided.get("session"),
                 self._teardown_timeout,
@@ -85,9 +85,9 @@ class TwoPartHandler:
             await anext(generator)
         except StopAsyncIteration:
             self.failure = RuntimeError(f"{self._plan.name} returned before its yield")
-        except Exception as error:  # noqa: BLE001 - kept for whoever waits for it
+        except Exception as error:  # noqa: BLE001 - stored for the task that waits for `begun`
             self.failure = error
-            if self._giving_up.cancel_called:
+            if self._first_part_scope.cancel_called:
                 log_failure(self._plan.name, self._provided.get("session"), error)
         else:
             self._scope.shield = True
@@ -105,14 +105,14 @@ class TwoPartHandler:
             return
         except Exception:
             logger.exception(
-                "%s failed after its yield, of %r",
+                "%s failed after its yield, for %r",
                 self._plan.name,
                 self._provided.get("session"),
                 extra=self._about(),
             )
         else:
             logger.error(
-                "%s has more than one yield: the rest of it does not run, of %r",
+                "%s has more than one yield: the code after the second does not run, for %r",
                 self._plan.name,
                 self._provided.get("session"),
                 extra=self._about(),
@@ -120,12 +120,12 @@ class TwoPartHandler:
 
 
 class LifespanHandlers:
-    """The lifespan handlers of one session: they begin together and end together."""
+    """The lifespan handlers of one session, which begin together and end together."""
 
     def __init__(
         self, plans: Sequence[HandlerPlan], provided: Mapping[str, Any], *, teardown_timeout: float
     ) -> None:
-        # Tuples, because most sessions have none, and an empty tuple takes no room.
+        # Tuples, because most sessions have no handlers, and an empty tuple takes no memory.
         self._runs = tuple(
             TwoPartHandler(plan, provided, teardown_timeout=teardown_timeout) for plan in plans
         )
@@ -133,9 +133,9 @@ class LifespanHandlers:
         self._names = tuple(plan.name for plan in plans)
 
     async def begin(self, tasks: TaskGroup | None) -> bool:
-        """Run the first parts concurrently; returns whether all of them finished. Failures are logged.
+        """Run the first parts concurrently; return whether all of them finished. Failures are logged.
 
-        ``tasks`` own the handlers; they can be None where there are none.
+        ``tasks`` owns the handlers; it can be None if there are none.
         """
         for run in self._runs:
             assert tasks is not None
@@ -145,7 +145,7 @@ class LifespanHandlers:
         for name, run in zip(self._names, self._runs, strict=True):
             if run.failure is not None:
                 logger.error(
-                    "lifespan handler %s failed before its yield, of %r",
+                    "lifespan handler %s failed before its yield, for %r",
                     name,
                     self._session,
                     exc_info=run.failure,
@@ -154,6 +154,6 @@ class LifespanHandlers:
         return all(run.holding for run in self._runs)
 
     def end(self) -> None:
-        """Let the second parts run; the task group waits for them."""
+        """Run the second parts; the task group waits for them."""
         for run in self._runs:
             run.end()

@@ -1,6 +1,6 @@
-"""Events for code of the server: ``Realm.events`` and ``Realm.subscribe``, and the subscriptions they need.
+"""Events for the server's own code: ``Realm.events``, ``Realm.subscribe`` and their subscriptions.
 
-The realm's own session is one subscriber of the broker's, however many tasks listen.
+The realm's own session is a single subscriber of the broker, however many tasks listen.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from wampasgi.types import Match
 
 logger = logger_named("wampasgi.router")
 
-#: Which event is lost when the buffer is full.
+#: The event to drop when the buffer is full.
 WhenFull: TypeAlias = Literal["drop_oldest", "drop_newest"]
 
 
 class ServerSubscriptions:
-    """The subscriptions of the realm's own session, which is one subscriber of the broker's.
+    """The subscriptions of the realm's own session, which is a single subscriber of the broker.
 
-    ``session_id`` is that of the realm's own session. It subscribes to a topic with the first listener and
-    unsubscribes with the last, unless handlers keep the subscription. ``changed`` is called after either.
+    ``session_id`` is the ID of that session. It subscribes to a topic with the first listener and
+    unsubscribes with the last, unless the subscription has handlers. ``changed`` is called after either.
     """
 
-    __slots__ = ("_broker", "_by_id", "_changed", "_handled", "_listeners", "session_id")
+    __slots__ = ("_broker", "_by_id", "_changed", "_listeners", "_with_handlers", "session_id")
 
     def __init__(self, session_id: int, broker: Broker, *, changed: Callable[[], None]) -> None:
         self.session_id = session_id
@@ -44,20 +44,20 @@ class ServerSubscriptions:
         self._changed = changed
         self._by_id: dict[int, Subscription] = {}
         self._listeners: dict[int, list[Events]] = {}
-        # Subscriptions that have handlers.
-        self._handled: set[int] = set()
+        # The IDs of the subscriptions that have handlers.
+        self._with_handlers: set[int] = set()
 
     def keep(self, topic: str, match: Match) -> None:
-        """Subscribe for handlers: for good."""
-        self._handled.add(self._subscribe(topic, match).subscription_id)
+        """Subscribe for handlers, permanently."""
+        self._with_handlers.add(self._subscribe(topic, match).subscription_id)
         self._changed()
 
     def handled(self, subscription_id: int) -> Subscription | None:
         """Return the subscription if it has handlers."""
-        return self._by_id[subscription_id] if subscription_id in self._handled else None
+        return self._by_id[subscription_id] if subscription_id in self._with_handlers else None
 
     def add(self, events: Events) -> int:
-        """Put events of its topic into ``events`` from now on; return the subscription ID."""
+        """Deliver events of its topic to ``events`` from now on; return the subscription ID."""
         subscription = self._subscribe(events.topic, events.match)
         self._listeners.setdefault(subscription.subscription_id, []).append(events)
         if events.get_retained:
@@ -67,18 +67,18 @@ class ServerSubscriptions:
         return subscription.subscription_id
 
     def remove(self, subscription_id: int, events: Events) -> None:
-        """Put no more events into ``events``."""
+        """Deliver no more events to ``events``."""
         listeners = self._listeners[subscription_id]
         listeners.remove(events)
         if not listeners:
             del self._listeners[subscription_id]
-            if subscription_id not in self._handled:
+            if subscription_id not in self._with_handlers:
                 del self._by_id[subscription_id]
                 self._broker.unsubscribe(self.session_id, subscription_id)
                 self._changed()
 
     def take(self, message: messages.Event) -> Event:
-        """Put an EVENT into all listeners of its subscription, and return it as handlers get it."""
+        """Deliver an EVENT to all listeners of its subscription, and return it in the form for handlers."""
         subscription_id = message.subscription_id
         event = _read(message, self._by_id[subscription_id].topic)
         for events in self._listeners.get(subscription_id, ()):
@@ -92,7 +92,7 @@ class ServerSubscriptions:
 
 
 def _read(message: messages.Event, topic: str) -> Event:
-    # Copies: other listeners get the same event, and clients the same lists.
+    # Copies, because other listeners get the same event, and clients get the same lists.
     args, kwargs = tuple(message.args or ()), dict(message.kwargs or {})
     if message.payload is not None:
         args = (message.payload,)
@@ -101,18 +101,18 @@ def _read(message: messages.Event, topic: str) -> Event:
 
 
 class Events:
-    """The events of a topic, or a pattern of topics, while the ``async with`` of ``Realm.events`` lasts.
+    """The events of a topic or a pattern of topics, during the ``async with`` of ``Realm.events``.
 
-    Iterate over it with ``async for``: one at a time, in the order of their publication. Several tasks may;
-    each event goes to one of them.
+    Iterate over it with ``async for``: the events come in the order of their publication. If several tasks
+    iterate, each event goes to one of them.
     """
 
     __slots__ = (
-        "_arriving",
         "_overflowing",
+        "_receiver",
+        "_sender",
         "_subscription_id",
         "_subscriptions",
-        "_waiting",
         "_when_full",
         "buffer",
         "dropped",
@@ -134,7 +134,7 @@ class Events:
         where = f"events of {topic!r}"
         require_pattern(where, topic, match)
         if type(buffer) is not int or buffer < 1:
-            raise ConfigurationError(f"{where}: buffer is {buffer!r}, it must be a whole number above zero")
+            raise ConfigurationError(f"{where}: buffer is {buffer!r}, it must be a positive integer")
         if when_full not in get_args(WhenFull):
             raise ConfigurationError(
                 f"{where}: when_full is {when_full!r}, it must be one of {', '.join(get_args(WhenFull))}"
@@ -143,25 +143,25 @@ class Events:
         self._when_full = when_full
         self._overflowing = False
         self._subscription_id: int | None = None
-        self._arriving: MemoryObjectSendStream[Event] | None = None
-        self._waiting: MemoryObjectReceiveStream[Event] | None = None
+        self._sender: MemoryObjectSendStream[Event] | None = None
+        self._receiver: MemoryObjectReceiveStream[Event] | None = None
         #: The topic, or the pattern of topics.
         self.topic = topic
         self.match: Match = match
-        #: How many events wait at most.
+        #: The maximum number of events in the buffer.
         self.buffer = buffer
-        #: Whether the retained events come first.
+        #: Whether the iteration starts with the retained events.
         self.get_retained = get_retained
-        #: How many events were lost because the buffer was full.
+        #: The number of events dropped because the buffer was full.
         self.dropped = 0
 
     def __repr__(self) -> str:
         return f"<Events of {self.match} {self.topic!r}>"
 
     async def __aenter__(self) -> Self:
-        if self._waiting is not None:
+        if self._receiver is not None:
             raise RuntimeError(f"{self!r} was entered before: call realm.events(...) for each `async with`")
-        self._arriving, self._waiting = anyio.create_memory_object_stream[Event](self.buffer)
+        self._sender, self._receiver = anyio.create_memory_object_stream[Event](self.buffer)
         self._subscription_id = self._subscriptions.add(self)
         return self
 
@@ -172,61 +172,62 @@ class Events:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-        if self._waiting is not None:
-            self._waiting.close()
+        if self._receiver is not None:
+            self._receiver.close()
 
     def close(self) -> None:
-        """Take no more events; the iteration ends after those that wait."""
+        """Take no more events; the iteration ends after those in the buffer."""
         if self._subscription_id is None:
             return
         self._subscriptions.remove(self._subscription_id, self)
         self._subscription_id = None
-        if self._arriving is not None:
-            self._arriving.close()
+        if self._sender is not None:
+            self._sender.close()
 
     def put(self, event: Event) -> None:
-        """Let ``event`` wait for its reader; never waits itself."""
-        assert self._arriving is not None
-        assert self._waiting is not None
+        """Add ``event`` to the buffer; never waits."""
+        assert self._sender is not None
+        assert self._receiver is not None
         try:
-            self._arriving.send_nowait(event)
+            self._sender.send_nowait(event)
         except anyio.WouldBlock:
             self.dropped += 1
             if not self._overflowing:
                 self._overflowing = True
                 logger.warning(
-                    "%r are read too slowly: %s wait, and from now on the %s are dropped",
+                    "%r are read too slowly: the buffer of %s is full, and the %s are dropped from now on",
                     self,
                     self.buffer,
                     self._when_full.removeprefix("drop_"),
                     extra=fields(None, None, self.topic),
                 )
             if self._when_full == "drop_oldest":
-                self._waiting.receive_nowait()
-                self._arriving.send_nowait(event)
+                self._receiver.receive_nowait()
+                self._sender.send_nowait(event)
         else:
-            # Only once it has caught up: a reader that is a little too slow would be logged with each event.
-            if self._overflowing and 2 * self._waiting.statistics().current_buffer_used <= self.buffer:
+            # Only at half of the buffer: otherwise a reader that is slightly too slow would cause a warning
+            # for each event.
+            if self._overflowing and 2 * self._receiver.statistics().current_buffer_used <= self.buffer:
                 self._overflowing = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        if self._waiting is None:
+        if self._receiver is None:
             raise RuntimeError(f"{self!r} was not entered: iterate inside `async with realm.events(...)`")
         try:
-            return await self._waiting.receive()
+            return await self._receiver.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             raise StopAsyncIteration from None
 
 
 class LocalSubscription:
-    """A handler of the server's own for the events of a topic, while its ``async with`` lasts.
+    """A handler in the server's own code for the events of a topic, during its ``async with``.
 
-    ``Realm.subscribe`` makes it. Its ``async with`` owns the task that runs the handler: leaving it takes no
-    more events and waits until those that wait are handled, for ``teardown_timeout`` seconds at most. Left by
-    an exception or by cancellation, it cancels the handler and waits for its end.
+    ``Realm.subscribe`` makes it. Its ``async with`` owns the task that runs the handler. Leaving it takes no
+    more events and waits until those in the buffer are handled, for at most ``teardown_timeout`` seconds. If
+    it is left by an exception or by cancellation, it cancels the handler and waits for its end.
     """
 
     __slots__ = ("_context", "_events", "_provided", "_subscriber", "_support", "_teardown_timeout")
@@ -251,7 +252,7 @@ class LocalSubscription:
         return f"<LocalSubscription of {self._subscriber.plan.name} to {self.match} {self.topic!r}>"
 
     def __del__(self) -> None:
-        # Written as a plain call, it would look like `realm.register` and do nothing.
+        # A call without `async with` would look like `realm.register`, and do nothing.
         if getattr(self, "_context", self) is None:
             warn(
                 f"{self!r} was never entered: write `async with realm.subscribe(...)`",
@@ -271,11 +272,11 @@ class LocalSubscription:
 
     @property
     def dropped(self) -> int:
-        """How many events were lost because the buffer was full."""
+        """The number of events dropped because the buffer was full."""
         return self._events.dropped
 
     def close(self) -> None:
-        """Take no more events; those that wait are still handled."""
+        """Take no more events; those in the buffer are still handled."""
         self._events.close()
 
     async def __aenter__(self) -> Self:
@@ -305,7 +306,7 @@ class LocalSubscription:
             try:
                 yield
             except Exception as error:  # noqa: BLE001 - raised again below
-                # Out of the task group it would come as an exception group.
+                # Raised inside the task group, it would become an exception group.
                 failure = error
             else:
                 self._events.close()
@@ -313,7 +314,7 @@ class LocalSubscription:
                     await handled.wait()
                 if not handled.is_set():
                     logger.error(
-                        "%r is ended: its events took more than %s s",
+                        "%r is ended: handling its last events took more than %s s",
                         self,
                         self._teardown_timeout,
                         extra=fields(None, None, self._events.topic),

@@ -1,4 +1,4 @@
-"""The message loop of an open session, with one method for each message that a client sends."""
+"""The message loop of an open session, with one method for each type of message."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ logger = logger_named("wampasgi.session")
 class MessageLoop:
     """Serves one session from WELCOME to its end.
 
-    ``plan`` is the session's for life, and ``server`` the realm's own session. ``writers`` own the tasks that
-    write, and the one that runs the realm's own handlers of events.
+    ``plan`` stays the same for the life of the session, and ``server`` is the realm's own session.
+    ``writers`` owns the tasks that write messages, and the task that runs the realm's own event handlers.
     """
 
     __slots__ = (
@@ -116,8 +116,8 @@ class MessageLoop:
     async def run(self, requests: TaskOwner, handlers: TaskGroup | None) -> None:
         """Serve the session.
 
-        ``requests`` own the tasks that are cancelled when it ends, ``handlers`` the lifespan handlers and
-        gatekeepers; they are None if the plan has none with two parts.
+        ``requests`` owns the tasks that are cancelled when the session ends. ``handlers`` owns the lifespan
+        handlers and gatekeepers; it is None if the plan has no two-part handlers.
         """
         self._handlers = handlers
         plan, peer = self._plan, self._peer
@@ -135,12 +135,12 @@ class MessageLoop:
                     )
                     self._routed = RoutedCalls(self._session, routed, in_flight, plan, self._provided)
                     self._calls = OwnCalls(self._session, peer, in_flight, requests, plan, self._provided)
-                    # The idle time begins here: the messages that came meanwhile have not been read.
+                    # The idle timeout starts here, because messages that came meanwhile have not been read.
                     self._pace = pace = Pace.of(peer, plan.limits)
                     try:
                         await (self._read_messages() if pace is None else self._read_until_idle(pace))
                     finally:
-                        # A call to this client while its handlers are cancelled would never end.
+                        # While its handlers are cancelled, a call to this client would never be answered.
                         peer.leave()
         finally:
             peer.cut(GOODBYE_AND_OUT)
@@ -151,7 +151,7 @@ class MessageLoop:
                     if self._overflows is not None:
                         await self._overflows.told()
             finally:
-                # Nothing else ends these, not even a second cancellation by the server.
+                # This must run even if the server cancels a second time: nothing else ends these.
                 if self._publications is not None:
                     self._publications.end()
                 if self._subscriptions is not None:
@@ -169,12 +169,12 @@ class MessageLoop:
         )
 
     def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:
-        """Take a subscription away from the session."""
-        assert self._subscriptions is not None, "it has this subscription"
+        """Revoke a subscription of the session."""
+        assert self._subscriptions is not None, "the session has this subscription"
         self._subscriptions.revoke(subscription_id, reason)
 
     def lost(self, dropped: int) -> None:
-        """Report the messages that the client has lost in one stretch of reading too slowly."""
+        """Report the number of messages that the client has lost in one overflow of its queue."""
         if self._overflows is not None:
             self._overflows.add(dropped)
 
@@ -189,7 +189,7 @@ class MessageLoop:
             text = f"no message within the limit idle_timeout of {self._plan.limits.idle_timeout} s"
             logger.info("%r is closed: %s", self._session, text, extra=about(self._session))
             self._peer.say_goodbye(TIMEOUT, text)
-        # For the client's GOODBYE, which another bound is on.
+        # The wait for the client's GOODBYE has a timeout of its own.
         self._pace = None
         await self._read_messages()
 
@@ -203,7 +203,7 @@ class MessageLoop:
                 turn.begin()
             try:
                 message = read(await receive_event()) if pace is None else await pace.receive()
-                # What comes after our GOODBYE and before the client's is ignored.
+                # Messages between our GOODBYE and the client's are ignored.
                 if peer.ending is None or message.code in (Goodbye.code, Abort.code):
                     waiting = on[message.code](self, message)
                     if waiting is not None:
@@ -248,7 +248,7 @@ class MessageLoop:
             or self._subscribing
         ):
             return self._call(message)
-        # There is nothing left to check: nearly all calls of the realm's own procedures go this way.
+        # Nothing is left to check: nearly all calls of the realm's own procedures go this way.
         return self._calls.start(message, procedure)
 
     def _call(self, message: Call) -> Awaitable[None] | None:
@@ -298,7 +298,7 @@ class MessageLoop:
                 self._routed.call(message, answering, verdict, disclose=disclose)
                 return None
             if options.get("progress", False):
-                raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+                raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure does not support progressive calls")
         except WAMPError as error:
             self._routed.refuse(message, error)
             return None
@@ -325,7 +325,7 @@ class MessageLoop:
         return self._own_publications().publish(message)
 
     def _own_publications(self) -> Publications:
-        """Return the publications of the session, made for the first one: many sessions publish nothing."""
+        """Return the publications of the session, made on first use: many sessions publish nothing."""
         if self._publications is None:
             self._publications = Publications(
                 self._session, self._peer, self._plan, self._server, self._provided, self._writers
@@ -335,7 +335,7 @@ class MessageLoop:
     # Subscriptions
 
     def _own_subscriptions(self) -> Subscriptions:
-        """Return the subscriptions of the session, made for the first one: many sessions have none."""
+        """Return the subscriptions of the session, made on first use: many sessions have none."""
         if self._subscriptions is None:
             plan = self._plan
             self._subscriptions = Subscriptions(
@@ -374,8 +374,8 @@ class MessageLoop:
             self._requests.spawn(self._subscribe, message, match, topic)
 
     async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
-        """Return the realm's own topic that is to be subscribed to, if it is one; raises WAMPError."""
-        # Gatekeepers guard topics; patterns of topics are open only to rules and the authorizer.
+        """Return the realm's own topic to subscribe to, if it is one; raises WAMPError if not permitted."""
+        # Gatekeepers guard single topics; only rules and the authorizer permit patterns of topics.
         topic = self._plan.find_topic(uri) if match == "exact" else None
         verdict = await self._plan.authorization.decide(
             self._session,
@@ -391,9 +391,10 @@ class MessageLoop:
         return topic
 
     async def _permit_history(self, subscription: Subscription) -> None:
-        """Raise WAMPError if the session may not subscribe to the subscription whose history it asks for.
+        """Raise WAMPError if the session may not read the history of a subscription.
 
-        Only running a gatekeeper shows its answer, so the history of its topic is for subscribers alone.
+        It must be allowed to subscribe. A gatekeeper decides only when it runs, so the history of its topic
+        is open to subscribers alone.
         """
         uri, match = subscription.topic, subscription.match
         topic = await self._permit_subscription(uri, match, {})
@@ -442,7 +443,7 @@ class MessageLoop:
     # Answers
 
     def _is_in_flight(self, message: Message) -> bool:
-        """Refuse a request whose ID is that of another request in flight; return whether it was."""
+        """Refuse a request that reuses the ID of a request in flight; return whether it was refused."""
         request_id: int = getattr(message, "request_id", 0)
         if request_id not in self._in_flight.own and request_id not in self._subscribing:
             return False
@@ -450,7 +451,8 @@ class MessageLoop:
         self._peer.send_error(message.code, request_id, error)
         return True
 
-    #: The method for each message, by its code; it returns what is to be awaited before the next is read.
+    #: The method for each message code. It may return an awaitable, to be awaited before the next message is
+    #: read.
     _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {
         Call.code: _on_call,
         Cancel.code: _on_cancel,

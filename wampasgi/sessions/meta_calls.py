@@ -18,7 +18,8 @@ from wampasgi.router.meta_procedures import MetaResult
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.stored_events import copied
 
-#: Checks whether a session may publish this later, and returns the function that does; raises WAMPError.
+#: Checks whether a session may publish a message later, and returns the function that publishes it. Raises
+#: WAMPError.
 Permit: TypeAlias = Callable[[Publish], Awaitable[Callable[[], object]]]
 
 #: Raises WAMPError if a session may not subscribe to an existing subscription.
@@ -27,7 +28,7 @@ PermitListening: TypeAlias = Callable[[Subscription], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class MetaCaller:
-    """The caller: a client's session, or the server's own, which needs no permission."""
+    """The caller of a meta procedure: a client's session, or the server's own, which needs no permission."""
 
     session: Session
     plan: RealmPlan
@@ -47,8 +48,8 @@ class MetaCaller:
         return found.compute(self.session.id, *values)
 
 
-#: Awaits whatever a procedure needs before it is computed, such as an authorizer, and returns the values to
-#: compute it with, which may be more than were sent. Raises WAMPError.
+#: Does the asynchronous part of a procedure, such as asking an authorizer. Returns the values to compute the
+#: result with, which may be more than the arguments. Raises WAMPError.
 Check: TypeAlias = Callable[[MetaCaller, list[Any]], Awaitable[list[Any]]]
 
 
@@ -78,7 +79,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
 
 
 class MetaCalls:
-    """The calls of the router's own procedures by one client, answered one after the other."""
+    """Answers one client's calls of the router's own procedures, one after the other."""
 
     __slots__ = ("_caller", "_peer", "_router")
 
@@ -88,9 +89,9 @@ class MetaCalls:
         self._router = caller.plan.router
 
     async def answer(self, message: Call, verdict: Verdict | None) -> None:
-        """Answer a call with RESULT, then let its consequences follow; raises WAMPError for ERROR.
+        """Answer a call with RESULT, then carry out its consequences; raises WAMPError for ERROR.
 
-        An unknown procedure is ``wamp.error.no_such_procedure`` even if no rule allows the session to call
+        An unknown procedure gives ``wamp.error.no_such_procedure`` even if no rule allows the session to call
         it: the router's procedures are no secret.
         """
         self._router.meta.find(message.procedure)
@@ -98,13 +99,13 @@ class MetaCalls:
             raise refusal("call", message.procedure)
         options = message.options
         if options.get("progress", False):
-            raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure takes no calls in parts")
+            raise WAMPError(FEATURE_NOT_SUPPORTED, "this procedure does not support progressive calls")
         call = self._caller.call(message.procedure, message.args or (), message.kwargs or {})
         timeout = options.get("timeout", 0) / 1000
         outcome = await (within(timeout, call) if timeout else call)
         result = Result(message.request_id, {}, list(outcome.args), dict(outcome.kwargs))
         self._peer.send(result)
         self._router.carry_out(outcome)
-        # Some of them look at all sessions or at all stored events, for one short message.
+        # For one short message, some procedures look at all sessions or at all stored events.
         self._peer.turn.end()
         await self._peer.uncongested()

@@ -1,4 +1,4 @@
-"""From a connection to the sessions of a realm: HELLO, and HELLO again after GOODBYE, for any transport."""
+"""The opening of sessions on a connection, for any transport: HELLO, and HELLO again after GOODBYE."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ServedRealm(SessionRealm, Protocol):
 
 
 class _Refusal(Exception):
-    """HELLO is answered with ABORT; ``text`` goes into Details.message."""
+    """The refusal of a session with ABORT; ``text`` becomes Details.message."""
 
     def __init__(self, reason: str, text: str | None = None) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ class SessionOpener:
     ) -> None:
         self._find_realm = find_realm
         self._limits = limits
-        # Of clients that never name a realm that exists.
+        # The counters for clients that never name an existing realm.
         self._counts = Counts()
         self._uri_check: URICheck = uri_check
         self._check_request_ids = check_request_ids
@@ -93,7 +93,7 @@ class SessionOpener:
     async def read_hello(self, stream: MessageStream) -> Hello | Abort:
         """Read the first message of a session: HELLO, or the ABORT of a client that gives up.
 
-        Raises Disconnected, and RemoteProtocolError for anything else.
+        Raises Disconnected at the end of the connection, and RemoteProtocolError for any other message.
         """
         event = await stream.receive()
         if event["type"] != "wamp.message":
@@ -104,7 +104,7 @@ class SessionOpener:
             if size and self._limits.uri_length is not None:
                 check_uri_length(message, self._limits.uri_length)
         except InvalidURI as error:
-            # If the message has no place before HELLO, that is the violation to report.
+            # If the message is not allowed before HELLO, that is the violation to report.
             _check_first(error.request_type or Hello.code)
             raise
         _check_first(message.code)
@@ -120,7 +120,7 @@ class SessionOpener:
 
     @property
     def limits(self) -> Limits:
-        """The limits that hold until the realm is known."""
+        """The limits that apply until the realm is known."""
         return self._limits
 
     def new_peer(
@@ -157,7 +157,7 @@ class _Opening:
         self._handshake = anyio.CancelScope()
         # Known once HELLO has named a realm.
         self._peer: Peer | None = None
-        # The reason of a client that gives up with ABORT instead of HELLO.
+        # The reason URI of a client that sends ABORT instead of HELLO.
         self._reason: str | None = None
 
     @property
@@ -173,7 +173,7 @@ class _Opening:
     async def close(self, refusal: _Refusal | None) -> None:
         """Send ABORT if the session was refused, and close the connection."""
         limits = self._opener.limits if self._peer is None else self._peer.limits
-        # A client that does not read must not keep us here.
+        # The timeout is for clients that do not read.
         with anyio.move_on_after(limits.close_timeout):
             if refusal is not None:
                 await self._refuse(refusal)
@@ -195,7 +195,7 @@ class _Opening:
         await self._stream.send({"type": "wamp.message", "message": message})
 
     async def serve(self) -> _Refusal | None:
-        """Serve the session; return the refusal that is due if it could not be opened."""
+        """Serve the session; return the refusal to send if it could not be opened."""
         timeout = self._opener.limits.handshake_timeout
         self._stream.set_limits(self._opener.limits, handshake=True)
         try:
@@ -223,7 +223,7 @@ class _Opening:
         except Exception:
             logger.exception("a session from %s could not be served", self._client, extra=fields(None, None))
             if self._peer is not None:
-                # The realm's middleware may be what failed.
+                # Without the realm's middleware, because it may be the cause.
                 self._peer.attach(self._stream.receive, self._stream.send)
             return _Refusal(RUNTIME_ERROR)
         if self._handshake.cancelled_caught:
@@ -234,7 +234,7 @@ class _Opening:
         return None
 
     async def _open(self) -> tuple[ServedRealm, Scope, Admission] | None:
-        """Read HELLO; return its realm, the scope for it, and the counter that the session is to leave."""
+        """Read HELLO; return its realm, the scope for it, and the counter that the session must leave."""
         hello = await self._opener.read_hello(self._stream)
         if isinstance(hello, Abort):
             self._reason = hello.reason

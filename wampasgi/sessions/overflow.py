@@ -1,4 +1,4 @@
-"""Telling the application what a client that reads too slowly has lost."""
+"""Reports to the application about messages that slow clients have lost."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ logger = logger_named("wampasgi.session")
 
 
 class OverflowReports:
-    """Runs a realm's ``on_overflow`` handler for one session, once for each stretch of lost messages.
+    """Runs a realm's ``on_overflow`` handler for one session, once for each overflow.
 
-    What is lost while the handler still runs is reported together, after it. ``owner`` owns the task that
-    runs it.
+    An overflow begins when the queue of a client exceeds its limits. It ends when the client has caught up or
+    its session ends. Messages lost while the handler runs are reported together afterwards. ``owner`` owns
+    the task that runs the handler.
     """
 
     __slots__ = ("_dropped", "_idle", "_owner", "_plan", "_provided")
@@ -32,20 +33,20 @@ class OverflowReports:
         self._idle: anyio.Event | None = None
 
     def add(self, dropped: int) -> None:
-        """Report so many lost messages; never waits."""
+        """Report the number of lost messages to the handler; never waits."""
         self._dropped += dropped
         if self._idle is None:
             self._idle = anyio.Event()
             self._owner.spawn(self._report, self._idle)
 
     async def told(self) -> None:
-        """Wait until all is reported."""
+        """Wait until all lost messages are reported."""
         if self._idle is not None:
             await self._idle.wait()
 
     async def _report(self, idle: anyio.Event) -> None:
         try:
-            # Whoever brought this about, a publisher for one, is to be done with it first.
+            # Let the task that caused the overflow, such as a publisher's, finish first.
             await checkpoint()
             while self._dropped:
                 dropped, self._dropped = self._dropped, 0

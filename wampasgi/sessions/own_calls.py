@@ -35,7 +35,7 @@ _RESULT: Final = Result.code
 
 
 class OwnCalls:
-    """Answers the calls of one session that go to procedures of the realm, each in a task of its own.
+    """Answers the calls of one session to procedures of the realm, each in a task of its own.
 
     Every call gets exactly one final answer, unless the session ends first; then the handler is cancelled.
     """
@@ -59,17 +59,17 @@ class OwnCalls:
         self._provided = provided
 
     def start(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
-        """Handle a call in a task; return what is to be awaited before the next message is read."""
+        """Handle a call in a task; return an awaitable if the next message must wait for it."""
         task = self._owner.spawn(self._handle, message, procedure)
         if task is None:
-            # Most handlers have nothing to wait for.
+            # Most handlers finish without suspending.
             return None
         in_flight = self._in_flight
         in_flight.add_own(message, task)
         return in_flight.wait_for_room() if in_flight.full else None
 
     def run(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
-        """Handle a call and let the next message wait, for an app with ``synchronize_requests=True``."""
+        """Handle a call before the next message is read, for an app with ``synchronize_requests=True``."""
         waiting = self.start(message, procedure)
         if message.request_id in self._in_flight.own:
             return self._in_flight.wait_for_end(message.request_id)
@@ -92,7 +92,7 @@ class OwnCalls:
                         answer = [_RESULT, request_id, {}, [value]]
                     else:
                         answer = self._answer(message, await final_result(value, None))
-                except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
+                except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
                     answer = self._failure(message, error)
                 except CancelledError as error:
                     failure = checked(error, procedure.plan.name)
@@ -134,7 +134,7 @@ class OwnCalls:
             on_progress = self._progress_sender(message.request_id)
         try:
             result = await procedure.invoke(request, args, kwargs, self._provided, on_progress)
-        except Exception as error:  # noqa: BLE001 - logged or passed on as what it is
+        except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
             return self._failure(message, error)
         return self._answer(message, result)
 
@@ -158,9 +158,9 @@ class OwnCalls:
 
     def _error(self, message: Call, uri: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> RawMessage:
         if not check_uri(uri):
-            # A client that checks what it gets would end its session for the handler's mistake.
+            # A strict client would end its session because of the handler's mistake.
             logger.error(
-                "procedure %s answered %r with the error %r, which is no URI",
+                "procedure %s answered %r with the error %r, which is not a valid URI",
                 shown(message.procedure),
                 self._session,
                 uri,

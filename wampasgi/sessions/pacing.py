@@ -1,4 +1,4 @@
-"""How fast the messages of one session are read, and for how long none may come."""
+"""The rate limit and the idle timeout of one session."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.messages import Message
 
-# Moving a deadline costs more than handling a message, so it is moved only now and then: within this part of
-# the idle time. The session lives on for that much longer.
+# Moving a deadline costs more than handling a message, so it is moved at most once in this fraction of the
+# idle timeout. A session may be idle for that much longer.
 _SLACK: Final = 1 / 8
 
 
 class Pace:
-    """Reads the messages of a session as its ``message_rate`` and ``idle_timeout`` say.
+    """Reads the messages of a session with its limits ``message_rate`` and ``idle_timeout``.
 
-    Tokens fill a bucket of ``message_burst`` at ``message_rate`` a second, and each message takes one. A
-    session without a token is not read from: what it sends waits in its socket, and so it is slowed down. It
-    is not ended for that, for a client cannot know how fast it may send.
+    A bucket of ``message_burst`` tokens is refilled at ``message_rate`` tokens a second, and each message
+    takes one. Without a token the session is not read, so backpressure slows the client down. Its session
+    does not end, because a client cannot know how fast it may send.
 
-    Reading happens inside ``scope``, which is cancelled when no message has come for ``idle_timeout``. What
-    is waited for between two messages, with ``without_haste``, does not count.
+    Reading happens inside ``scope``, which is cancelled if no message has come for ``idle_timeout`` seconds.
+    Time that is spent in ``without_haste`` does not count.
     """
 
     __slots__ = ("_burst", "_idle", "_move_at", "_peer", "_rate", "_read_at", "_tokens", "scope")
@@ -39,17 +39,17 @@ class Pace:
         self._read_at = monotonic()
         self._idle = limits.idle_timeout
         self._move_at = 0.0
-        #: Of the reading that ends when the client is idle.
+        #: The cancel scope for reading; cancelled when the client is idle.
         self.scope = anyio.CancelScope()
         self._move_deadline()
 
     @classmethod
     def of(cls, peer: Peer, limits: Limits) -> Pace | None:
-        """Make one, where a limit asks for it: most sessions read without."""
+        """Return a Pace if a limit requires it, or None. Most sessions are read without one."""
         return None if limits.message_rate is None and limits.idle_timeout is None else cls(peer, limits)
 
     async def receive(self) -> Message:
-        """The next message, as ``Peer.receive`` gives it."""
+        """Return the next message, as ``Peer.receive`` does."""
         if self._idle is not None and monotonic() >= self._move_at:
             self._move_deadline()
         if self._rate is not None:
@@ -57,7 +57,7 @@ class Pace:
         return await self._peer.receive()
 
     async def without_haste(self, waiting: Awaitable[None]) -> None:
-        """Wait for this before the next message is read; meanwhile the client is not idle."""
+        """Await ``waiting`` before the next message is read; meanwhile the client does not count as idle."""
         if self._idle is None:
             await waiting
             return

@@ -25,14 +25,14 @@ from wampasgi.router.permissions import Verdict
 from wampasgi.router.publish_options import check_announced
 from wampasgi.sessions.server_session import ServerSession
 
-#: The verdict of the rules, None if no rule speaks, and whether the publisher is disclosed.
+#: The verdict of the rules, None if no rule applies, and whether the publisher is disclosed.
 _Permission: TypeAlias = tuple[Verdict | None, bool]
 
 
 class Publications:
     """The publications of one session, to clients and to the realm's own handlers.
 
-    ``owner`` owns the task that runs the handlers. The session's own handlers come from its plan.
+    ``owner`` owns the task that runs the handlers. The handlers are those of the session's plan.
     """
 
     __slots__ = ("_events", "_peer", "_plan", "_provided", "_server", "_session", "_size")
@@ -52,12 +52,12 @@ class Publications:
         self._server = server
         self._provided = provided
         self._events = EventQueue(owner, provided, plan.limits)
-        # Of the publication that is being carried out, if its message was long.
+        # The size in bytes of the current publication if its message is long, else 0.
         self._size = 0
         server.add_publisher(session.id, self._handle)
 
     def publish(self, message: Publish) -> Awaitable[None] | None:
-        """Serve PUBLISH; return what is to be awaited before the next message is read.
+        """Handle PUBLISH; return an awaitable if the next message must wait for it.
 
         Raises RemoteProtocolError for options that the client has not announced.
         Spec: Basic Profile, "Publishing and Events".
@@ -71,7 +71,7 @@ class Publications:
         return self._publish(message, verdict)
 
     async def permit_testament(self, message: Publish) -> Callable[[], object]:
-        """Return the function that publishes this at the end of the session; raises WAMPError."""
+        """Return the function that publishes a testament when the session ends; raises WAMPError."""
         topic = message.topic
         if not check_uri(topic, policy=self._peer.uri_check):
             raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
@@ -82,11 +82,11 @@ class Publications:
         return partial(self._carry, message, self._permit(message, verdict))
 
     async def handled(self) -> None:
-        """Wait until the realm's own handlers are done with all of them."""
+        """Wait until the realm's own handlers have handled all events of the session."""
         await self._events.empty()
 
     def end(self) -> None:
-        """Publish nothing more, because the session has ended."""
+        """Stop handling publications, because the session has ended."""
         self._server.remove_publisher(self._session.id)
 
     def _decide(self, message: Publish) -> Awaitable[Verdict | None]:
@@ -116,10 +116,10 @@ class Publications:
         return self._events.room() if self._events.full else None
 
     def _permit(self, message: Publish, verdict: Verdict | None) -> _Permission:
-        """Return how far the session may publish; raises WAMPError."""
+        """Return the permission to publish a message; raises WAMPError if there is none."""
         topic = message.topic
         if is_reserved(topic):
-            raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are the router's")
+            raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are reserved for the router")
         if verdict is None:
             allowed = self._plan.permitting_subscribers(topic, self._session.authrole)
         else:
@@ -129,7 +129,7 @@ class Publications:
         return verdict, may_disclose(verdict, "publish", topic, message.options)
 
     def _carry(self, message: Publish, permission: _Permission) -> int:
-        """Publish as far as was permitted, and return the publication ID."""
+        """Publish a message within its permission, and return the publication ID."""
         verdict, disclose = permission
         self._size = self._peer.turn.size_of(message)
         publication = self._plan.router.publish(
@@ -140,7 +140,7 @@ class Publications:
             message.kwargs,
             payload=message.payload,
             disclose=disclose,
-            # If no rule says that clients may reach each other, it is for the server alone.
+            # Unless a rule lets clients reach each other, the event is for the server alone.
             only=None if verdict is not None else (self._server.id,),
         )
         if publication.events > BURST:
@@ -148,7 +148,7 @@ class Publications:
         return publication.publication_id
 
     def _handle(self, subscription: Subscription, event: Event) -> None:
-        """Let the handlers of one subscription of the realm's own have an event of this session."""
+        """Queue an event of this session for the handlers of one of the realm's own subscriptions."""
         role = self._session.authrole
         for subscriber in self._plan.subscribers.get((subscription.match, subscription.topic), ()):
             if subscriber.takes_from(role):
@@ -160,64 +160,64 @@ class Publications:
 
 
 class EventQueue:
-    """The events of one session that wait for the realm's own handlers, which get them in order.
+    """The queue of one session's events for the realm's own handlers, which get them in order.
 
-    One task runs the handlers as long as there are events. The session that published them owns it, and waits
-    for it at its end.
+    One task runs the handlers while there are events. The publishing session owns the task, and waits for it
+    when it ends.
     """
 
-    __slots__ = ("_bytes", "_limits", "_owner", "_provided", "_room", "_waiting", "_working")
+    __slots__ = ("_bytes", "_limits", "_owner", "_provided", "_queue", "_room", "_running")
 
     def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], limits: Limits) -> None:
         self._owner = owner
         self._provided = provided
         self._limits = limits
-        # Of the events that came in long messages, including the one that is being handled.
+        # The total size of the events from long messages, including the one that is being handled.
         self._bytes = 0
-        # Made for the first event, because most sessions publish nothing.
-        self._waiting: deque[tuple[Subscriber, Event, int]] | None = None
+        # Created for the first event, because most sessions publish nothing.
+        self._queue: deque[tuple[Subscriber, Event, int]] | None = None
         self._room: anyio.Event | None = None
-        self._working = False
+        self._running = False
 
     def put(self, subscriber: Subscriber, event: Event, size: int) -> None:
-        """Add an event for ``subscriber``; ``size`` is that of a long message, else 0."""
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.append((subscriber, event, size))
+        """Add an event for ``subscriber``. ``size`` is the size in bytes of a long message, else 0."""
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append((subscriber, event, size))
         self._bytes += size
-        if not self._working:
-            self._working = True
+        if not self._running:
+            self._running = True
             self._owner.spawn(self._handle)
 
     @property
     def full(self) -> bool:
         """Whether the queue is at its limits."""
         limits = self._limits
-        return self._waiting is not None and (
-            len(self._waiting) >= limits.events_waiting or self._bytes > limits.requests_bytes
+        return self._queue is not None and (
+            len(self._queue) >= limits.events_waiting or self._bytes > limits.requests_bytes
         )
 
     async def room(self) -> None:
-        """Wait as long as it is ``full``."""
+        """Wait while the queue is ``full``."""
         while self.full:
             self._room = anyio.Event()
             await self._room.wait()
 
     async def empty(self) -> None:
         """Wait until all events are handled."""
-        while self._working:
+        while self._running:
             self._room = anyio.Event()
             await self._room.wait()
 
     async def _handle(self) -> None:
         try:
-            while self._waiting:
-                subscriber, event, size = self._waiting.popleft()
+            while self._queue:
+                subscriber, event, size = self._queue.popleft()
                 await subscriber.handle(event, self._provided, self._provided["session"])
                 self._bytes -= size
                 if self._room is not None:
                     self._room.set()
         finally:
-            self._working = False
+            self._running = False
             if self._room is not None:
                 self._room.set()

@@ -1,4 +1,4 @@
-"""The part of one session in the calls that clients make to each other."""
+"""The calls between clients, as far as one session takes part in them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from wampasgi.types import Match
 class RoutedCalls:
     """The registrations, calls and answers of one session at the dealer of its realm.
 
-    ``routed`` is the dealer's record of the session, which may have left by now.
+    ``routed`` is the dealer's record of the session, which may have left already.
     """
 
     __slots__ = ("_dealer", "_deliver", "_in_flight", "_plan", "_provided", "_routed", "_session")
@@ -57,24 +57,24 @@ class RoutedCalls:
     # As callee
 
     async def register(self, message: Register) -> None:
-        """Register a procedure of this client's, if it may; raises WAMPError."""
+        """Register a procedure of this client if it is permitted; raises WAMPError."""
         procedure, options = message.procedure, message.options
         if is_reserved(procedure):
-            raise WAMPError(INVALID_URI, "procedures that begin with 'wamp.' are the router's")
+            raise WAMPError(INVALID_URI, "procedures that begin with 'wamp.' are reserved for the router")
         check_policies(options)
         match: Match = options.get("match", "exact")
         check_components(procedure, match)
         verdict = await self._plan.authorization.decide(
             self._session, "register", procedure, options, self._provided, match=match
         )
-        # A procedure that a session registers for itself alone concerns nobody else.
+        # A private registration does not affect other sessions.
         private = self._dealer.private_registrations
         if not (verdict.allowed if verdict is not None else private):
             raise refusal("register", procedure)
         if options.get("disclose_caller", False) and not (verdict is not None and verdict.disclose):
-            raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not know who calls {procedure!r}")
+            raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not learn the callers of {procedure!r}")
         if self._plan.own_procedure(match, procedure) is not None:
-            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is a procedure of the realm's own")
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is one of the realm's own procedures")
         limit = self._plan.limits.registrations
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, its limit registrations")
@@ -82,25 +82,25 @@ class RoutedCalls:
         self._plan.router.publish_meta_events()
 
     def unregister(self, message: Unregister) -> None:
-        """Withdraw a procedure of this client's, and answer."""
+        """Remove a registration of this client, and answer."""
         self._deliver(self._dealer.unregister(self._session.id, message))
         self._plan.router.publish_meta_events()
 
     def yield_result(self, message: Yield) -> None:
-        """Pass a result on to the caller."""
-        # Only the next result's deadline depends on the time.
+        """Forward a result to the caller."""
+        # The time is needed only for the deadline of the next result.
         options = message.options
         now = anyio.current_time() if options and options.get("progress", False) else 0
         self._deliver(self._dealer.yield_result(self._session.id, message, now=now))
 
     def error(self, message: Error) -> None:
-        """Pass an error on to the caller."""
+        """Forward an error to the caller."""
         self._deliver(self._dealer.error(self._session.id, message))
 
     # As caller
 
     def continues(self, message: Call) -> bool:
-        """Return whether a CALL is a further part of a progressive call; if so, pass it on or discard it."""
+        """Return whether a CALL is a further part of a progressive call; if so, forward or discard it."""
         if message.request_id not in self._routed.calls:
             return self._routed.discard_continuation(message)
         self._deliver(self._dealer.call(self._session.id, message, now=0))
@@ -115,7 +115,7 @@ class RoutedCalls:
     ) -> None:
         """Call a client's procedure if the verdict allows it; raises WAMPError.
 
-        ``registration`` is the one that answers the call, None if there is none.
+        ``registration`` is the one to call, None if there is none.
         """
         procedure, options = message.procedure, message.options
         if verdict is None or not verdict.allowed:
@@ -131,5 +131,5 @@ class RoutedCalls:
         )
 
     def refuse(self, message: Call, error: WAMPError) -> None:
-        """Answer a call with ERROR; further parts of it will be discarded."""
+        """Answer a call with ERROR; further parts of it are discarded."""
         self._deliver([refuse_call(self._routed, message, error)])

@@ -22,12 +22,12 @@ from wampasgi.router.router import Router
 from wampasgi.sessions.listening import ServerSubscriptions
 from wampasgi.types import Match
 
-#: Gives an event to the handlers of one of the realm's own subscriptions.
+#: Passes an event to the handlers of one of the realm's own subscriptions.
 HandleEvent: TypeAlias = Callable[[Subscription, Event], None]
 
 
 class _Answer:
-    """The answer that a call waits for."""
+    """The answer to a pending call, once it has arrived."""
 
     __slots__ = ("arrived", "message")
 
@@ -37,13 +37,13 @@ class _Answer:
 
 
 class ServerSession:
-    """The realm's own session as a recipient of the router's.
+    """The realm's own session, as a recipient of the router.
 
-    It has registered the realm's procedures and those of the router, and has subscribed to the topics of
-    ``@subscriber`` handlers. ``session`` is what handlers see of it.
+    It registers the procedures of the realm and of the router, and subscribes to the topics of
+    ``@subscriber`` handlers. ``session`` is the object that handlers see.
     """
 
-    #: A recipient whose queue is never full: it handles everything at once.
+    #: Always false, because the session handles everything at once.
     overloaded = False
 
     def __init__(self, session: Session, router: Router[Session]) -> None:
@@ -51,11 +51,11 @@ class ServerSession:
         self.id = session.id
         self._router = router
         self._ids = SequentialIds()
-        self._waiting: dict[int, _Answer] = {}
-        # The sessions whose publications have handlers of their own plan, by session ID.
+        self._pending: dict[int, _Answer] = {}
+        # By session ID, the functions that pass events of a session to the handlers of its plan.
         self._publishers: dict[int, HandleEvent] = {}
-        # The events of the publication that the server is making, for its handlers.
-        self._published: list[tuple[Subscription, Event]] = []
+        # The events of the server's current publication, for its handlers.
+        self._events: list[tuple[Subscription, Event]] = []
         router.attach(session.id, session, self)
         #: The subscriptions of the session.
         self.subscriptions = ServerSubscriptions(
@@ -67,33 +67,33 @@ class ServerSession:
     # As a recipient
 
     def send(self, message: Message) -> None:
-        """Take the answer to a call, or refuse an INVOCATION.
+        """Accept the answer to a call, or refuse an INVOCATION.
 
-        The handlers of a session's plan answer its calls without an INVOCATION. So one comes only for a
-        procedure that was configured after the calling session had opened.
+        The handlers of a session's plan answer its calls without an INVOCATION. An INVOCATION comes only for
+        a procedure that was configured after the calling session had opened.
         """
         if isinstance(message, Invocation):
             unknown = WAMPError(NO_SUCH_PROCEDURE, "this procedure was added after the session was opened")
             answer = Error.answering(Invocation.code, message.request_id, unknown)
             self._router.deliver(self._router.dealer.error(self.id, answer))
         elif isinstance(message, Result | Error):
-            waiting = self._waiting.get(message.request_id)
-            # Nobody waits for the rest of a call that was given up.
+            waiting = self._pending.get(message.request_id)
+            # A call that was given up may still get an answer.
             if waiting is not None:
                 waiting.message = message
                 waiting.arrived.set()
 
     def send_event(self, event: SharedEvent) -> None:
-        """Take an EVENT for listeners and handlers."""
+        """Pass an EVENT to listeners and handlers."""
         self._router.counts.own_events += 1
         received = self.subscriptions.take(event.message)
         subscription = self.subscriptions.handled(event.message.subscription_id)
-        # Handlers get no meta events: there may be no task that could run them.
+        # Handlers get no meta events, because there may be no task to run them.
         if subscription is None or is_reserved(received.topic):
             return
         handle = self._publishers.get(event.publisher_id or 0)
         if handle is None:
-            self._published.append((subscription, received))
+            self._events.append((subscription, received))
         else:
             handle(subscription, received)
 
@@ -116,11 +116,11 @@ class ServerSession:
     ) -> Any:
         """Call a client's procedure and return its result, as ``Realm.call`` does.
 
-        ``only`` is the session whose registrations count. A call that is given up, after ``timeout`` seconds
-        or because the waiting task is cancelled, is cancelled at its callee, too.
+        ``only`` restricts the call to the registrations of one session. If ``timeout`` seconds have passed,
+        or the waiting task is cancelled, the call is cancelled at its callee, too.
         """
         request_id = self._ids.next()
-        answer = self._waiting[request_id] = _Answer()
+        answer = self._pending[request_id] = _Answer()
         call = Call(request_id, {}, procedure, list(args), dict(kwargs))
         dealer, deliver = self._router.dealer, self._router.deliver
         try:
@@ -128,7 +128,7 @@ class ServerSession:
             with anyio.move_on_after(timeout):
                 await answer.arrived.wait()
         finally:
-            del self._waiting[request_id]
+            del self._pending[request_id]
             if answer.message is None:
                 deliver(dealer.cancel(self.id, Cancel(request_id, {})))
         message = answer.message
@@ -141,7 +141,7 @@ class ServerSession:
     # As callee
 
     def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
-        """Register procedures of the realm; those that clients have registered are revoked."""
+        """Register procedures of the realm, and revoke clients' registrations of the same procedures."""
         registrations = self._router.dealer.registrations
         for match, procedure in procedures:
             registration = registrations.get(match, procedure)
@@ -155,7 +155,7 @@ class ServerSession:
     def withdraw(self, match: Match, procedure: str) -> None:
         """Unregister a procedure of the realm."""
         registration = self._router.dealer.registrations.get(match, procedure)
-        assert registration is not None, "it was offered"
+        assert registration is not None, "the procedure was offered"
         self._router.dealer.registrations.remove(self.id, registration.registration_id)
         self._router.publish_meta_events()
 
@@ -166,9 +166,9 @@ class ServerSession:
     ) -> int:
         """Publish an event, run the realm's own handlers for it, and return the publication ID."""
         publication = self._router.publish(None, topic, options, args, kwargs)
-        published, self._published = self._published, []
-        # One turn of the event loop for the writers: a loop of publications must not fill the queues of
-        # subscribers that read as fast as they can.
+        published, self._events = self._events, []
+        # Let the writers run: otherwise a loop of publications would fill the queues of subscribers that read
+        # as fast as they can.
         await checkpoint()
         provided = plan.provided_for(self.session) if published else {}
         for subscription, event in published:
@@ -184,9 +184,9 @@ class ServerSession:
             self.subscriptions.keep(topic, match)
 
     def add_publisher(self, session_id: int, handle: HandleEvent) -> None:
-        """Give the events of a session's publications to ``handle`` from now on."""
+        """Pass the events of a session's publications to ``handle`` from now on."""
         self._publishers[session_id] = handle
 
     def remove_publisher(self, session_id: int) -> None:
-        """Forget the publisher, whose session has ended."""
+        """Remove a publisher whose session has ended."""
         self._publishers.pop(session_id, None)

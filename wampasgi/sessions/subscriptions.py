@@ -26,7 +26,7 @@ logger = logger_named("wampasgi.router")
 
 
 def check_topic(uri: str, match: str) -> None:
-    """Raise WAMPError for a match policy that nobody knows, and for a pattern of too many components."""
+    """Raise WAMPError for an unknown match policy, or a pattern with too many components."""
     if match not in MATCH_POLICIES:
         raise WAMPError(INVALID_ARGUMENT, f"match must be one of {', '.join(MATCH_POLICIES)}")
     check_components(uri, match)
@@ -37,24 +37,24 @@ _Payload: TypeAlias = tuple[dict[str, Any], list[Any], dict[str, Any]]
 
 
 class _Subscription:
-    """One subscription of the session: asked for, then decided on."""
+    """One subscription of the session, pending until ``decided`` is set."""
 
     __slots__ = ("decided", "gatekeeper", "held_events", "id", "refusal")
 
     def __init__(self) -> None:
         self.decided = anyio.Event()
         self.gatekeeper: TwoPartHandler | None = None
-        #: Events that the gatekeeper sends before the client can know the subscription's id.
+        #: Events that the gatekeeper sends before the client can know the subscription ID.
         self.held_events: list[_Payload] = []
         self.id = 0
         self.refusal: WAMPError | None = None
 
 
 class Subscriptions:
-    """What one session has subscribed to.
+    """The subscriptions of one session.
 
-    ``tasks`` own the gatekeepers that have a yield; they end with the subscription or the session.
-    ``retained_limit`` is how many retained events one SUBSCRIBE is sent at most.
+    ``tasks`` owns the gatekeepers that have a yield; they end with the subscription or the session.
+    ``retained_limit`` is the maximum number of retained events for one SUBSCRIBE.
     """
 
     __slots__ = (
@@ -91,18 +91,18 @@ class Subscriptions:
         self._by_id: dict[int, tuple[Match, str]] = {}
 
     def __len__(self) -> int:
-        """The subscriptions that the session has or has asked for."""
+        """Return the number of subscriptions, including pending ones."""
         return len(self._by_topic)
 
     def __contains__(self, key: tuple[Match, str]) -> bool:
-        """Whether the session has a subscription with this match policy and topic, or has asked for it."""
+        """Return whether the session has a subscription for a match policy and topic, pending or not."""
         return key in self._by_topic
 
     async def subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
-        """Subscribe, after the topic's gatekeeper where it has one, and answer.
+        """Subscribe, after running the topic's gatekeeper if it has one, and answer.
 
-        Subscribing again answers the id that the session has. The retained events that the client asks for
-        follow the answer, and then what the gatekeeper has sent meanwhile.
+        Subscribing again returns the existing subscription ID. The answer is followed by the retained events,
+        if the client asks for them, and then by the events that the gatekeeper has sent meanwhile.
         Spec: Basic Profile, "Subscribing and Unsubscribing"; Advanced Profile, "Event Retention".
         """
         key = (match, message.topic)
@@ -112,7 +112,7 @@ class Subscriptions:
             try:
                 await self._pass_gatekeeper(subscription, message.topic, topic)
                 if self._peer.ending is not None:
-                    # It has left the router, which must not hear of it again.
+                    # The session has left the router, and must not subscribe any more.
                     if subscription.gatekeeper is not None:
                         subscription.gatekeeper.end()
                     raise WAMPError(CANCELED, "the session has ended meanwhile")
@@ -138,20 +138,20 @@ class Subscriptions:
             self._send_event(subscription.id, payload)
         subscription.held_events.clear()
         if asks_retained:
-            # It may ask again, and again get a thousand events for one message.
+            # The client may repeat this short request, and get a thousand events each time.
             self._peer.turn.end()
             await self._peer.uncongested()
 
     def unsubscribe(self, message: Unsubscribe) -> None:
         """End a subscription and answer; its gatekeeper's second part runs meanwhile.
 
-        Raises WAMPError ``wamp.error.no_such_subscription`` for an id that is not the session's.
+        Raises WAMPError ``wamp.error.no_such_subscription`` for an ID that is not the session's.
         """
         self._broker.unsubscribe(self._session.id, message.subscription_id)
         self._end_one(message.subscription_id, Unsubscribed(message.request_id))
 
     def revoke(self, subscription_id: int, reason: str | None) -> None:
-        """End a subscription that the session has; it is told if it announced that it understands that.
+        """End a subscription of the session; the client is notified if it has announced support for that.
 
         Spec: Advanced Profile, "Subscription Revocation".
         """
@@ -167,7 +167,7 @@ class Subscriptions:
     def send_event(
         self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
     ) -> bool:
-        """Send an event to this session alone; returns whether it is subscribed, or about to be."""
+        """Send an event to this session alone; return whether it is subscribed, or about to be."""
         subscription = self._by_topic.get(("exact", topic))
         if subscription is None:
             return False
@@ -180,7 +180,7 @@ class Subscriptions:
 
     def _send_retained(self, topic: str, match: Match) -> None:
         found = self._broker.find(self._session.id, topic, match)
-        # It may have ended again while this request waited for the gatekeeper.
+        # The subscription may have ended while this request waited for the gatekeeper.
         if found is not None:
             for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
                 self._peer.counts.events += 1
@@ -191,7 +191,7 @@ class Subscriptions:
         self._peer.send_event(SharedEvent(Event(subscription_id, random_publication_id(), *payload)))
 
     def end(self) -> None:
-        """Let all gatekeepers end, because the session does."""
+        """End all gatekeepers, because the session ends."""
         for subscription in self._by_topic.values():
             if subscription.gatekeeper is not None:
                 subscription.gatekeeper.end()
@@ -201,7 +201,7 @@ class Subscriptions:
     async def _pass_gatekeeper(
         self, subscription: _Subscription, topic_uri: str, topic: Topic | None
     ) -> None:
-        """Run the gatekeeper's first part; raises WAMPError where it refuses or fails."""
+        """Run the gatekeeper's first part; raises WAMPError if it refuses or fails."""
         if topic is None:
             return
         provided = {**self._provided, "topic_uri": topic_uri}
@@ -216,7 +216,7 @@ class Subscriptions:
         else:
             try:
                 await topic.plan.call(provided)
-            except Exception as error:  # noqa: BLE001 - looked at below
+            except Exception as error:  # noqa: BLE001 - handled below
                 failure = error
         if isinstance(failure, WAMPError) and check_uri(failure.uri):
             raise failure
