@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wampasgi.auth.handlers import FAILED, refuse_failed
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
-from wampasgi.auth.questions import FAILED, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED, RemoteProtocolError
 from wampasgi.logs import about, logger_named
 from wampasgi.peers.identity import Identity

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.auth.questions import Question, identify
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
 from wampasgi.protocol.challenges import cra_challenge, mock_salt, verify_cra
@@ -67,8 +67,8 @@ class CRAMethod:
         unknown: CRAAuthRequirement | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        self._requirement = Question(requirement)
-        self._identity = Question(identity)
+        self._requirement = AuthenticationHandler(requirement)
+        self._identity = AuthenticationHandler(identity)
         self._model = unknown
         self._mock_secret = mock_secret or secrets.token_bytes(32)
 
@@ -78,7 +78,7 @@ class CRAMethod:
             raise Unsuitable("HELLO.Details.authid is missing")
         # Made for the known, too, so that they take as long as the unknown.
         mock = self._mock(session.authid)
-        required = await self._requirement.ask(session)
+        required = await self._requirement.call(session)
         if required is None:
             return CRAExchange(session, mock, None)
         if not isinstance(required, CRAAuthRequirement):
@@ -99,7 +99,9 @@ class CRAMethod:
 class CRAExchange:
     """One challenge for one session; without ``identity`` it is a mock that nothing solves."""
 
-    def __init__(self, session: Session, required: CRAAuthRequirement, identity: Question | None) -> None:
+    def __init__(
+        self, session: Session, required: CRAAuthRequirement, identity: AuthenticationHandler | None
+    ) -> None:
         self._session = session
         self._required = required
         self._identity = identity

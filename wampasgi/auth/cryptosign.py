@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.auth.questions import Question, identify
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
 from wampasgi.protocol.challenges import cryptosign_verifier, is_public_key
@@ -33,8 +33,8 @@ class CryptosignMethod:
     name = "cryptosign"
 
     def __init__(self, keys: Handler | HandlerPlan, identity: Handler | HandlerPlan) -> None:
-        self._keys = Question(keys)
-        self._identity = Question(identity)
+        self._keys = AuthenticationHandler(keys)
+        self._identity = AuthenticationHandler(identity)
         self._verify: _Verify = cryptosign_verifier()
 
     async def begin(self, session: Session) -> CryptosignExchange:
@@ -45,7 +45,7 @@ class CryptosignMethod:
         public_key = public_key.lower()
         if not session.authid:
             session.claim_authid(public_key)
-        found: str | Iterable[str] | None = await self._keys.ask(session)
+        found: str | Iterable[str] | None = await self._keys.call(session)
         keys = {found} if isinstance(found, str) else set(found or ())
         known = public_key in {key.lower() for key in keys}
         return CryptosignExchange(session, public_key, self._verify, self._identity if known else None)
@@ -54,7 +54,9 @@ class CryptosignMethod:
 class CryptosignExchange:
     """One challenge for one session; without ``identity`` no signature is good enough."""
 
-    def __init__(self, session: Session, public_key: str, verify: _Verify, identity: Question | None) -> None:
+    def __init__(
+        self, session: Session, public_key: str, verify: _Verify, identity: AuthenticationHandler | None
+    ) -> None:
         self._session = session
         self._public_key = public_key
         self._verify = verify

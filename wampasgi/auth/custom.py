@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wampasgi.auth.questions import FAILED, Question, refuse_failed
+from wampasgi.auth.handlers import FAILED, AuthenticationHandler, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.peer import Peer
@@ -21,7 +21,7 @@ class CustomAuthenticationMiddleware:
 
     def __init__(self, app: ASGIApp, *, handler: Handler | HandlerPlan) -> None:
         self._app = app
-        self._handler = Question(handler)
+        self._handler = AuthenticationHandler(handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the handler and call the app inside if it has accepted the session."""
@@ -29,7 +29,7 @@ class CustomAuthenticationMiddleware:
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
         try:
-            await self._handler.ask(session)
+            await self._handler.call(session)
         except Exception as error:  # noqa: BLE001 - logged there
             await refuse_failed(error, by=self._handler.name, session=session, peer=peer)
             return

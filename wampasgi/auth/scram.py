@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.auth.questions import Question, identify
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
@@ -77,7 +77,11 @@ class SCRAMSessionExchange:
     _signature_name = "verifier"
 
     def __init__(
-        self, session: Session, client_nonce: str, credential: SCRAMCredential, identity: Question | None
+        self,
+        session: Session,
+        client_nonce: str,
+        credential: SCRAMCredential,
+        identity: AuthenticationHandler | None,
     ) -> None:
         self._session = session
         self._credential = credential
@@ -145,8 +149,8 @@ class SCRAMMethod:
         unknown: SCRAMCredential | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        self._credential = Question(credential)
-        self._identity = Question(identity)
+        self._credential = AuthenticationHandler(credential)
+        self._identity = AuthenticationHandler(identity)
         self._model = unknown
         self._mock_secret = mock_secret or secrets.token_bytes(32)
 
@@ -164,7 +168,7 @@ class SCRAMMethod:
         session.claim_authid(authid)
         # Made for the known, too, so that they take as long as the unknown.
         mock = self._mock(authid)
-        credential = await self._credential.ask(session)
+        credential = await self._credential.call(session)
         if credential is None:
             return self._exchange(session, client_nonce, mock, None)
         if not isinstance(credential, SCRAMCredential):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler
 from wampasgi.auth.method import Accepted
-from wampasgi.auth.questions import Question
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Authenticate
@@ -24,7 +24,7 @@ class TicketMethod:
     name = "ticket"
 
     def __init__(self, authenticator: Handler | HandlerPlan) -> None:
-        self._authenticator = Question(authenticator, "ticket")
+        self._authenticator = AuthenticationHandler(authenticator, "ticket")
 
     async def begin(self, session: Session) -> TicketExchange:
         """Ask the session for a ticket."""
@@ -37,11 +37,11 @@ class TicketExchange:
     #: CHALLENGE.Extra: there is nothing to say.
     extra: Mapping[str, Any] = {}
 
-    def __init__(self, session: Session, authenticator: Question) -> None:
+    def __init__(self, session: Session, authenticator: AuthenticationHandler) -> None:
         self._session = session
         self._authenticator = authenticator
 
     async def verify(self, answer: Authenticate) -> Accepted | None:
         """The identity that the ticket stands for, or None."""
-        identity = await self._authenticator.ask(self._session, ticket=answer.signature)
+        identity = await self._authenticator.call(self._session, ticket=answer.signature)
         return None if identity is None else Accepted(identity=identity)

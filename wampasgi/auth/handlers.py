@@ -21,7 +21,7 @@ FAILED = "authentication failed"
 _HIDDEN = "[hidden]"
 
 
-class Question:
+class AuthenticationHandler:
     """A function of the application that is asked about a session.
 
     ``handler`` is the function, sync or async, with injected arguments: ``session``, ``realm``, ``app``,
@@ -46,18 +46,18 @@ class Question:
         """The function's dotted name."""
         return self._plan.name
 
-    async def ask(self, session: Session, **arguments: Any) -> Any:
+    async def call(self, session: Session, **arguments: Any) -> Any:
         """Run the function for a session; raises what it raises."""
         realm = session.realm
         return await self._plan.call({"session": session, "realm": realm, "app": realm.app, **arguments})
 
 
-async def identify(question: Question, session: Session) -> Any:
+async def identify(handler: AuthenticationHandler, session: Session) -> Any:
     """Ask for the identity of a session that has proven who it is.
 
     Raises WAMPError ``wamp.error.authorization_denied`` where it gets none.
     """
-    identity = await question.ask(session)
+    identity = await handler.call(session)
     if identity is None:
         raise WAMPError(AUTHORIZATION_DENIED, f"{session.authid!r} may not join realm {session.realm_uri!r}")
     return identity
