@@ -18,8 +18,8 @@ from wampasgi.injection.callables import EMPTY
 #: Marks a slot of a frame that has no value yet.
 MISSING: Final[Any] = object()
 
-#: The number of argument errors reported for one call. Otherwise the answer to a long list of invalid items
-#: would be longer than the list.
+#: The largest number of argument errors reported for one call. Without a limit, the answer to a long list of
+#: invalid items would be longer than the list.
 MAX_REPORTED_ERRORS: Final = 100
 
 # If one argument has more errors, only their number is reported: pydantic formats all errors or none, which

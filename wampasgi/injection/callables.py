@@ -52,7 +52,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class UserFunction:
-    """A callable of the user's, with the facts that calling it requires.
+    """A callable of the user, with the facts needed to call it.
 
     ``kind`` is the type of object that calling ``function`` returns: a coroutine, an async generator, a
     generator or, for ``"sync"``, the value itself. ``name`` is the dotted name, ``description`` adds file and
