@@ -1,1 +1,1 @@
-"""How fast wampasgi is, beside a bare ASGI app on the same server; ``make bench`` runs it."""
+"""Benchmarks that compare wampasgi with a bare ASGI app on the same server; ``make bench`` runs them."""

@@ -1,4 +1,4 @@
-"""Measures what was chosen, prints the tables, and writes them with a plot.
+"""Runs the chosen benchmarks, prints the tables, and writes them to files, with a plot.
 
 ``make bench BENCH="--quick --case echo"`` runs ``python -m benchmarks --quick --case echo``.
 """
@@ -25,17 +25,25 @@ PLOT = "performance.png"
 def options_of(arguments: list[str]) -> argparse.Namespace:
     names = [*cases(Scale(), []), *sweeps(Scale(), [])]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, help="runs of which the median counts: 5, or 1 with --quick")
-    parser.add_argument("--seconds", type=float, help="length of one run: 1, or 0.3 with --quick")
-    parser.add_argument("--quick", action="store_true", help="less of everything, in less than a minute")
     parser.add_argument(
-        "--case", action="append", choices=names, metavar="CASE", help=f"only this one: {', '.join(names)}"
+        "--runs",
+        type=int,
+        help="number of runs, of which the median is reported (default: 5, or 1 with --quick)",
     )
-    parser.add_argument("--no-peers", action="store_true", help="leave the other frameworks out")
+    parser.add_argument("--seconds", type=float, help="length of one run (default: 1, or 0.3 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="smaller loads, in less than a minute")
+    parser.add_argument(
+        "--case",
+        action="append",
+        choices=names,
+        metavar="CASE",
+        help=f"run only this case: {', '.join(names)}",
+    )
+    parser.add_argument("--no-peers", action="store_true", help="do not measure the other frameworks")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "benchmarks", help="folder for tables and plot"
     )
-    parser.add_argument("--publish", action="store_true", help=f"write into {PAGE.relative_to(ROOT)}, too")
+    parser.add_argument("--publish", action="store_true", help=f"also update {PAGE.relative_to(ROOT)}")
     return parser.parse_args(arguments)
 
 
@@ -49,9 +57,9 @@ def main(arguments: list[str]) -> None:
     with Servers() as servers:
         missing = {} if options.no_peers else servers.missing_peers()
         apps = [app for app in APPS if app not in missing and not (options.no_peers and app in PEERS)]
-        taken, swept = measure(servers, scale, apps, runs, options.case)
+        results, swept = measure(servers, scale, apps, runs, options.case)
     how = f"Medians of {runs} runs of {scale.seconds:g} s; the load average before was {load:.1f}"
-    figures = report.markdown(taken, swept, missing, how)
+    figures = report.markdown(results, swept, missing, how)
     print(figures)
     write(figures, swept, options.output, publish=options.publish)
 
@@ -59,7 +67,7 @@ def main(arguments: list[str]) -> None:
 def measure(
     servers: Servers, scale: Scale, apps: list[str], runs: int, chosen: list[str] | None
 ) -> tuple[list[CaseResult], list[SweepResult]]:
-    """Run the chosen cases, or all; exits with what was wrong where an app answers wrongly."""
+    """Run the chosen cases, or all of them; exit with an error message after a wrong answer."""
     try:
         return (
             [
@@ -78,7 +86,7 @@ def measure(
 
 
 def write(figures: str, swept: list[SweepResult], folder: Path, *, publish: bool) -> None:
-    """Write the tables and, where there is something to draw and to draw with, the plot."""
+    """Write the tables and, if there are sweeps and matplotlib is installed, the plot."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "figures.md").write_text(figures)
     plots = [folder / PLOT]
@@ -88,7 +96,7 @@ def write(figures: str, swept: list[SweepResult], folder: Path, *, publish: bool
     if not swept:
         return
     if importlib.util.find_spec("matplotlib") is None:
-        print("no plot: matplotlib is not installed", file=sys.stderr)
+        print("no plot was drawn, because matplotlib is not installed", file=sys.stderr)
         return
     from benchmarks.plot import draw
 

@@ -7,7 +7,7 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, together
+from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, run_concurrently
 from benchmarks.measurement import CALLS_PER_SECOND, Measurement, measure_rate
 from benchmarks.servers import Server
 
@@ -15,7 +15,7 @@ CALL, REGISTER, YIELD = 48, 64, 70
 
 
 class Caller(Client):
-    """Keeps calls of one procedure in flight, and counts the right results."""
+    """Keeps calls of one procedure in flight, and counts the correct results."""
 
     def __init__(self, clients: Clients, procedure: str, args: list[Any]) -> None:
         super().__init__(clients)
@@ -23,7 +23,7 @@ class Caller(Client):
         self._procedure = procedure
         self._args = args
         self._in_flight: set[int] = set()
-        self._ended: asyncio.Future[None] | None = None
+        self._done: asyncio.Future[None] | None = None
 
     def call(self) -> None:
         request_id = self.next_request_id()
@@ -36,19 +36,19 @@ class Caller(Client):
             return
         self._in_flight.discard(message[1])
         self.results += 1
-        if self._ended is None:
+        if self._done is None:
             self.call()
         elif not self._in_flight:
-            self._ended.set_result(None)
+            self._done.set_result(None)
 
     async def end(self) -> None:
-        """Call no more, and wait until all calls are answered."""
-        self._ended = asyncio.get_running_loop().create_future()
-        await self.clients.expect(self._ended)
+        """Stop calling, and wait until all calls are answered."""
+        self._done = asyncio.get_running_loop().create_future()
+        await self.clients.expect(self._done)
 
 
 class Stopwatch(Caller):
-    """A caller that notes how long each call takes; it has one in flight."""
+    """A caller that records the duration of each call; it must have only one in flight."""
 
     def __init__(self, clients: Clients, procedure: str, args: list[Any]) -> None:
         super().__init__(clients, procedure, args)
@@ -88,7 +88,10 @@ async def echo(
     realm: str = "default",
     messages: int | None = None,
 ) -> Measurement:
-    """Call a procedure of the server's that returns its arguments; count its ``messages`` where given."""
+    """Call a procedure of the server that returns its arguments.
+
+    With ``messages``, the number of messages per call, the figure is a rate of messages instead of calls.
+    """
     async with Clients(server.port, codec=codec, realm=realm) as clients:
         callers = await clients.join_many(lambda: Caller(clients, procedure, args), sessions)
         return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
@@ -97,7 +100,7 @@ async def echo(
 async def routed(
     server: Server, seconds: float, *, pairs: int = 8, in_flight: int = 16, messages: int | None = None
 ) -> Measurement:
-    """Call procedures that other clients have registered; each call is four messages for the router."""
+    """Call procedures of other clients; the router handles four messages per call."""
     async with Clients(server.port, realm="router") as clients:
         callers = []
         for number in range(pairs):
@@ -108,7 +111,7 @@ async def routed(
 
 
 async def latency(server: Server, seconds: float) -> Measurement:
-    """Call with one call in flight."""
+    """Measure the duration of calls, with one in flight."""
     async with Clients(server.port) as clients:
         stopwatch = await clients.join(Stopwatch(clients, "echo", [42]))
         stopwatch.call()
@@ -136,5 +139,5 @@ async def _measure_calls(
     measured = await measure_rate(
         unit, clients, server, lambda: weight * sum(caller.results for caller in callers), seconds
     )
-    await together(*(caller.end() for caller in callers))
+    await run_concurrently(*(caller.end() for caller in callers))
     return measured

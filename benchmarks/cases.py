@@ -1,4 +1,4 @@
-"""The cases: what is measured, and what it is held beside."""
+"""The benchmark cases, each with the reference that its figures are compared with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW_AND_MANY: Final = (10, 1000)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything: lengths in seconds, payloads in bytes."""
+    """The sizes of the loads; ``seconds`` is the length of a run, ``payloads`` are in bytes."""
 
     seconds: float = 1.0
     subscribers: tuple[int, ...] = (100, 1000)
@@ -36,17 +36,17 @@ Load: TypeAlias = Callable[[Servers], Awaitable[Measurement]]
 
 @dataclass(frozen=True)
 class Compare:
-    """How a figure stands beside its reference's, and in which form the table shows that."""
+    """A comparison of a figure with its reference, and the format for the table."""
 
     ratio: Callable[[float, float], float]
     form: str = "{:.2f}"
 
 
-#: Of a rate: how much of the reference is reached.
+#: For rates: the share of the reference that is reached.
 SHARE: Final = Compare(lambda figure, reference: figure / reference)
-#: The same of a time, so that more is better here, too.
+#: The same for times; a higher share is better here, too.
 SHARE_OF_SPEED: Final = Compare(lambda figure, reference: reference / figure)
-#: How many times the reference each costs, of rates and of times.
+#: For rates and for times: the cost of one operation as a multiple of the reference's.
 COST_OF_RATE: Final = Compare(lambda figure, reference: reference / figure, "{:.2f} times the cost")
 COST_OF_TIME: Final = Compare(lambda figure, reference: figure / reference, "{:.2f} times the cost")
 ABOVE: Final = Compare(lambda figure, reference: figure - reference, "{:+.1f}")
@@ -54,7 +54,7 @@ ABOVE: Final = Compare(lambda figure, reference: figure - reference, "{:+.1f}")
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that is measured. ``beside`` names the line of its case that it is compared with."""
+    """One measurement of a case; ``beside`` is the label of the line that it is compared with."""
 
     label: str
     load: Load
@@ -64,7 +64,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Case:
-    """Lines that are measured in turn, each run anew."""
+    """Lines that are measured in turn, in each run."""
 
     name: str
     title: str
@@ -73,7 +73,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Rates over a quantity, for the plot: what ``load`` measures of each app at each of ``points``."""
+    """Rates over a quantity, for the plot: ``load`` measures each app at each of ``points``."""
 
     name: str
     title: str
@@ -84,13 +84,13 @@ class Sweep:
 
 
 def cases(scale: Scale, apps: list[str]) -> dict[str, Case]:
-    """Return the cases by name; ``apps`` are those that can be measured here, the ceiling first."""
+    """Return the cases by name; ``apps`` are the apps to measure, the ceiling first."""
     found = [
         _echo(scale, apps),
         _typed_echo(scale),
         _latency(scale, apps),
         _routed(scale),
-        # The most subscribers are for the ceiling and for us alone.
+        # Only the ceiling and wampasgi are measured with more than 100 subscribers.
         *(_fan_out(scale, apps if number <= 100 else OURS, number) for number in scale.subscribers),
         _joining(scale),
         _memory(scale),
@@ -101,7 +101,7 @@ def cases(scale: Scale, apps: list[str]) -> dict[str, Case]:
 
 
 def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
-    """Return what is plotted, by name."""
+    """Return the sweeps by name."""
     found = [
         Sweep(
             "payload",
@@ -124,7 +124,7 @@ def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
 
 
 def _compared(apps: list[str], load: Callable[[Server], Awaitable[Measurement]]) -> list[Line]:
-    """Load the server of each app, and hold the ceiling's figure beside the others'."""
+    """Return a line for each app, compared with the ceiling."""
     return [Line(app, _running(app, load), None if app == CEILING else CEILING, SHARE) for app in apps]
 
 
@@ -202,7 +202,7 @@ def _among_many(scale: Scale) -> Case:
         add(f"publish, {{:,}} {match} subscriptions", partial(_publish_among, match, scale), COST_OF_RATE)
     for match in PATTERNS:
         add(f"matching alone, {{:,}} {match} entries", partial(_look_up_among, match, scale), COST_OF_TIME)
-    return Case("among_many", f"One among {many:,}, beside one among {few}", lines)
+    return Case("among_many", f"One among {many:,}, compared with one among {few}", lines)
 
 
 def _call_among(number: int, scale: Scale) -> Load:

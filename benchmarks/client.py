@@ -1,4 +1,4 @@
-"""WAMP sessions that load a server, on picows: they cost less than what they load."""
+"""WAMP sessions that load a server; they use picows, so that the client costs less than the server."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ HELLO, WELCOME = 1, 2
 EVENT, RESULT, INVOCATION = 36, 50, 68
 SUBSCRIBED, REGISTERED = 33, 65
 
-#: How long what must come may take, in seconds, before the run counts as failed.
+#: Longest wait for an expected message, in seconds, before the run fails.
 PATIENCE = 30
 
 ROLES: dict[str, Any] = {"caller": {}, "callee": {}, "publisher": {}, "subscriber": {}}
 
 
 class WrongAnswer(Exception):
-    """What was measured did not do its work: an answer was wrong, or events were lost."""
+    """Raised if the measured server gives a wrong answer or loses events."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A format of messages."""
+    """A message format: its subprotocol, frame type and functions."""
 
     subprotocol: str
     frame: picows.WSMsgType
@@ -44,13 +44,13 @@ CBOR = Codec("wamp.2.cbor", picows.WSMsgType.BINARY, cbor2.dumps, cbor2.loads)
 
 
 class Client(picows.WSListener):
-    """One session. ``received`` of a subclass takes what is no answer to ``ask``."""
+    """One session. Subclasses override ``received`` for messages other than answers to ``ask``."""
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.next_request_id = count(1).__next__
-        self._asked: dict[int, asyncio.Future[list[Any]]] = {}
+        self._pending: dict[int, asyncio.Future[list[Any]]] = {}
         self._encode = clients.codec.encode
         self._decode = clients.codec.decode
         self._frame = clients.codec.frame
@@ -69,9 +69,9 @@ class Client(picows.WSListener):
             if message[0] == WELCOME:
                 self.joined.set_result(None)
             else:
-                self.clients.fail(f"no WELCOME but {message}")
-        elif self._asked and message[0] in (SUBSCRIBED, REGISTERED):
-            self._asked.pop(message[1]).set_result(message)
+                self.clients.fail(f"expected WELCOME, got {message}")
+        elif self._pending and message[0] in (SUBSCRIBED, REGISTERED):
+            self._pending.pop(message[1]).set_result(message)
         else:
             self.received(message)
 
@@ -79,17 +79,17 @@ class Client(picows.WSListener):
         self.clients.fail("the server ended a session")
 
     def received(self, message: list[Any]) -> None:
-        self.clients.fail(f"unexpected: {message}")
+        self.clients.fail(f"unexpected message: {message}")
 
     def send(self, message: list[Any]) -> None:
         self.transport.send(self._frame, self._encode(message))
 
     async def ask(self, code: int, *rest: Any, expect: int) -> list[Any]:
-        """Send a request and return its answer, which must have the code ``expect``."""
+        """Send a request and return its answer; raise WrongAnswer unless its code is ``expect``."""
         request_id = self.next_request_id()
-        self._asked[request_id] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = asyncio.get_running_loop().create_future()
         self.send([code, request_id, *rest])
-        answer = await self.clients.expect(self._asked[request_id])
+        answer = await self.clients.expect(self._pending[request_id])
         if answer[0] != expect:
             raise WrongAnswer(f"{[code, request_id, *rest]} was answered by {answer}")
         return answer
@@ -100,7 +100,7 @@ T = TypeVar("T")
 
 
 class Clients:
-    """The sessions of one run. What goes wrong in any of them is raised by whatever waits here."""
+    """The sessions of one run. An error in any of them is raised by the methods that wait."""
 
     def __init__(self, port: int, *, codec: Codec = JSON, realm: str = "default") -> None:
         self.port = port
@@ -120,13 +120,13 @@ class Clients:
         self._failed.cancel()
         for session in self.sessions:
             session.transport.send_close()
-        # The server answers each, so that it is done with them before something else is measured.
+        # Wait for the server to close them, so that they do not affect the next measurement.
         try:
             async with asyncio.timeout(PATIENCE):
                 for session in self.sessions:
                     await session.transport.wait_disconnected()
         except TimeoutError as late:
-            raise WrongAnswer(f"the server has not closed its connections for {PATIENCE} seconds") from late
+            raise WrongAnswer(f"the server did not close its connections within {PATIENCE} seconds") from late
 
     async def join(self, client: C) -> C:
         """Open a connection and a session for ``client``."""
@@ -140,7 +140,7 @@ class Clients:
         return client
 
     async def join_many(self, make: Callable[[], C], number: int, *, at_a_time: int = 16) -> list[C]:
-        """Open ``number`` sessions."""
+        """Open ``number`` sessions, ``at_a_time`` of them concurrently."""
         joined: list[C] = []
         left = iter(range(number))
 
@@ -149,41 +149,41 @@ class Clients:
                 client = await self.join(make())
                 joined.append(client)
 
-        await together(*(join_some() for _ in range(min(at_a_time, number))))
+        await run_concurrently(*(join_some() for _ in range(min(at_a_time, number))))
         return joined
 
     def fail(self, reason: str) -> None:
-        """Let the run fail, unless it has already, or is over."""
+        """Mark the run as failed, unless it has failed already or is over."""
         if not self._leaving and not self._failed.done():
             self._failed.set_exception(WrongAnswer(reason))
 
-    async def expect(self, awaited: asyncio.Future[T]) -> T:
-        """Wait for something that comes soon, unless something goes wrong before."""
-        await asyncio.wait((awaited, self._failed), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    async def expect(self, future: asyncio.Future[T]) -> T:
+        """Wait for a future; raise WrongAnswer if the run fails first or after PATIENCE seconds."""
+        await asyncio.wait((future, self._failed), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         if self._failed.done():
             self._failed.result()
-        if not awaited.done():
-            raise WrongAnswer(f"something that was to come has not come for {PATIENCE} seconds")
-        return awaited.result()
+        if not future.done():
+            raise WrongAnswer(f"an expected message did not arrive within {PATIENCE} seconds")
+        return future.result()
 
     async def run_for(self, seconds: float) -> None:
-        """Let the sessions run, unless something goes wrong."""
+        """Let the sessions run for ``seconds``; raise WrongAnswer if the run fails."""
         await asyncio.wait((self._failed,), timeout=seconds)
         if self._failed.done():
             self._failed.result()
 
     async def run_until(self, enough: Callable[[], bool], seconds: float) -> None:
-        """Let the sessions run for ``seconds``, and for longer where others have the CPU all that time."""
+        """Let the sessions run for ``seconds``, or longer until ``enough``, for example on a busy machine."""
         await self.run_for(seconds)
         for _ in range(100 * PATIENCE):
             if enough():
                 return
             await self.run_for(0.01)
-        raise WrongAnswer(f"nothing has come for {PATIENCE} seconds")
+        raise WrongAnswer(f"no message arrived within {PATIENCE} seconds")
 
 
-async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines to their ends; the first failure is raised as it is and ends the others."""
+async def run_concurrently(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines concurrently; the first error cancels the others and is raised."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)

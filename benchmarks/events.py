@@ -15,13 +15,13 @@ ARGS = ["text"]
 
 
 class Fan:
-    """Publications to many subscribers, with a window of them on their way at a time."""
+    """Publishes to many subscribers and limits the publications in flight to ``window``."""
 
     def __init__(self, subscribers: int, window: int) -> None:
         self.events = 0
         self.published = 0
         self.subscribers = subscribers
-        self.ended: asyncio.Future[None] | None = None
+        self.done: asyncio.Future[None] | None = None
         self._window = window
         self._next_at = 0
         self._publisher: Trigger | None = None
@@ -32,13 +32,13 @@ class Fan:
             self._publish()
 
     def received(self) -> None:
-        """Count an event; when all subscribers together have as many as one publication makes, go on."""
+        """Count an event; publish again when the events of one publication have arrived."""
         self.events += 1
         if self.events == self._next_at:
-            if self.ended is None:
+            if self.done is None:
                 self._publish()
             elif self.events == self.published * self.subscribers:
-                self.ended.set_result(None)
+                self.done.set_result(None)
             else:
                 self._next_at += self.subscribers
 
@@ -50,7 +50,7 @@ class Fan:
 
 
 class Trigger(Client):
-    """Calls the procedure ``publish`` of the server's."""
+    """Calls the procedure ``publish`` of the server."""
 
     def trigger(self) -> None:
         self.send([CALL, self.next_request_id(), {}, "publish"])
@@ -61,7 +61,7 @@ class Trigger(Client):
 
 
 class Subscriber(Client):
-    """Counts the events that it gets."""
+    """Counts the events that it receives."""
 
     def __init__(self, clients: Clients, fan: Fan | None = None) -> None:
         super().__init__(clients)
@@ -81,17 +81,17 @@ class Subscriber(Client):
 
 
 async def fan_out(server: Server, seconds: float, *, subscribers: int) -> Measurement:
-    """Let the server publish to all, and count what they receive; each must receive all."""
+    """Let the server publish, and count the events; each subscriber must receive all of them."""
     async with Clients(server.port) as clients:
-        # Few enough for no queue of the server's to fill, enough for it never to wait for this process.
+        # Small enough not to fill the server's queues, and large enough to keep the server busy.
         fan = Fan(subscribers, window=max(2, min(16, 4000 // subscribers)))
         joined = await clients.join_many(lambda: Subscriber(clients, fan), subscribers)
         for subscriber in joined:
             await subscriber.subscribe("news")
         fan.begin(await clients.join(Trigger(clients)))
         measured = await measure_rate("events/s", clients, server, lambda: fan.events, seconds)
-        fan.ended = asyncio.get_running_loop().create_future()
-        await clients.expect(fan.ended)
+        fan.done = asyncio.get_running_loop().create_future()
+        await clients.expect(fan.done)
         for subscriber in joined:
             if subscriber.events != fan.published:
                 clients.fail(f"a subscriber got {subscriber.events} of {fan.published} events")
@@ -100,14 +100,14 @@ async def fan_out(server: Server, seconds: float, *, subscribers: int) -> Measur
 
 
 class Publisher(Client):
-    """Publishes with acknowledgement, a number of publications in flight."""
+    """Publishes with acknowledgement; each acknowledgement triggers the next publication."""
 
     def __init__(self, clients: Clients, topics: list[str]) -> None:
         super().__init__(clients)
         self.acknowledged = 0
         self._published = 0
         self._topics = topics
-        self._ended: asyncio.Future[None] | None = None
+        self._done: asyncio.Future[None] | None = None
 
     def publish(self) -> None:
         topic = self._topics[self._published % len(self._topics)]
@@ -119,20 +119,20 @@ class Publisher(Client):
             self.clients.fail(f"PUBLISH was answered by {message}")
             return
         self.acknowledged += 1
-        if self._ended is None:
+        if self._done is None:
             self.publish()
         elif self.acknowledged == self._published:
-            self._ended.set_result(None)
+            self._done.set_result(None)
 
     async def end(self) -> None:
-        self._ended = asyncio.get_running_loop().create_future()
-        await self.clients.expect(self._ended)
+        self._done = asyncio.get_running_loop().create_future()
+        await self.clients.expect(self._done)
 
 
 async def publish_among_patterns(
     server: Server, seconds: float, *, match: str, patterns: list[str], topics: list[str]
 ) -> Measurement:
-    """Publish to topics each of which one of many patterns of one subscriber matches."""
+    """Publish to topics; each matches exactly one of many patterns of a subscriber."""
     async with Clients(server.port, realm="router") as clients:
         subscriber = await clients.join(Subscriber(clients))
         for pattern in patterns:
@@ -144,7 +144,7 @@ async def publish_among_patterns(
             "publications/s", clients, server, lambda: publisher.acknowledged, seconds
         )
         await publisher.end()
-        # An answer on the subscriber's own connection comes after all that was sent to it before.
+        # SUBSCRIBED arrives after all events that were sent to the subscriber before.
         await subscriber.subscribe("the.end")
         if subscriber.events != publisher.acknowledged:
             clients.fail(f"the subscriber got {subscriber.events} of {publisher.acknowledged} events")

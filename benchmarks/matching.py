@@ -1,4 +1,4 @@
-"""What it costs to find the patterns that match a topic, without a server."""
+"""The cost of finding the patterns that match a topic, without a server."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from wampasgi.types import Match
 
 
 def patterns(match: Match, number: int) -> list[str]:
-    """Return patterns no two of which match the same of ``topics``."""
+    """Return patterns; each of ``topics`` matches one of them."""
     form = "plant.machine{}." if match == "prefix" else "plant.machine{}..temperature"
     return [form.format(machine) for machine in range(number)]
 
 
 def topics(number: int) -> list[str]:
-    """Return ten topics, each matched by one of as many ``patterns``, from all over them."""
+    """Return ten topics that match patterns spread evenly over ``number`` of them."""
     return [f"plant.machine{machine}.sensor.temperature" for machine in range(0, number, number // 10)]
 
 
@@ -28,7 +28,7 @@ def lookup(match: Match, number: int, seconds: float) -> Measurement:
         entries.add(match, pattern, pattern)
     uris = topics(number)
     if any(len(entries.matches(uri)) != 1 for uri in uris):
-        raise WrongAnswer(f"not each of {uris} is matched by one {match} pattern")
+        raise WrongAnswer(f"expected each of {uris} to match exactly one {match} pattern")
     rounds, matches, began = 0, entries.matches, time.perf_counter()
     while not rounds or time.perf_counter() < began + seconds:
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""What one run measures, and how a rate is taken."""
+"""The measurement of one run, and the functions that measure a rate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CALLS_PER_SECOND: Final = "calls/s"
 
 @dataclass(frozen=True)
 class Measurement:
-    """The figures of one run by their units, and what the server worked for it.
+    """The figures of one run by unit, and the server's CPU time.
 
-    ``cpu`` is the server's CPU time in seconds for each of what is counted. ``busy`` is the share of the time
-    in which the server worked or wanted to: far below 1, it waited for the load, whose rate is then what was
-    measured.
+    ``cpu`` is the server's CPU time in seconds per counted operation. ``busy`` is the share of the time in
+    which the server used the CPU or waited for it. If it is far below 1, the server waited for the clients,
+    and the figures show the speed of the clients.
     """
 
     figures: dict[str, float]
@@ -30,7 +30,7 @@ class Measurement:
 async def measure_rate(
     unit: str, clients: Clients, server: Server, counted: Callable[[], int], seconds: float
 ) -> Measurement:
-    """Warm up, then count for ``seconds``."""
+    """Warm up, then measure the rate of ``counted`` for ``seconds``."""
     await clients.run_for(seconds / 4)
     before, worked_before, began = counted(), server.worked(), time.perf_counter()
     await clients.run_until(lambda: counted() > before, seconds)
@@ -41,6 +41,7 @@ async def measure_rate(
 def rate(
     unit: str, number: int, elapsed: float, worked_before: Work | None, worked: Work | None
 ) -> Measurement:
+    """Return the rate of ``number`` operations, with the CPU time if the system reports it."""
     figures = {unit: number / elapsed}
     if worked is None or worked_before is None or worked.spent <= worked_before.spent:
         return Measurement(figures)

@@ -1,4 +1,4 @@
-"""The figures as a picture: the rate over the payload's size and over the number of sessions."""
+"""The plot of the sweeps: the rate over the payload size and over the number of sessions."""
 
 from __future__ import annotations
 

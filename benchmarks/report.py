@@ -1,4 +1,4 @@
-"""The figures as Markdown."""
+"""The figures as Markdown tables."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from benchmarks.servers import CEILING
 
 BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
 
-#: Below this share of its time the server waited for the load.
+#: If a server is busy for a smaller share of the time, it waited for the clients.
 BUSY = 0.9
 
 
 def machine() -> str:
-    """Describe what the figures come from."""
+    """Describe the machine and the versions of the measured software."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):
@@ -34,12 +34,12 @@ def machine() -> str:
 
 
 def markdown(cases: list[CaseResult], sweeps: list[SweepResult], missing: Mapping[str, str], how: str) -> str:
-    """Return the tables, what they come from first."""
+    """Return the tables, after a description of the machine and of the runs (``how``)."""
     parts = [f"{machine()}. {how}.\n"]
-    parts += [f"{app} is left out: {reason}.\n" for app, reason in missing.items()]
+    parts += [f"{app} was not measured: {reason}.\n" for app, reason in missing.items()]
     if cases:
         head = (
-            "| case | of | figure | beside the ceiling | server CPU each | the same by CPU |",
+            "| case | measured | figure | relative to the ceiling | server CPU each | relative by CPU |",
             "| --- | --- | ---: | ---: | ---: | ---: |",
         )
         parts.append("\n".join((*head, *(row for result in cases for row in _rows(result)))) + "\n")
@@ -48,11 +48,11 @@ def markdown(cases: list[CaseResult], sweeps: list[SweepResult], missing: Mappin
 
 
 def insert(page: str, figures: str) -> str:
-    """Replace what stands between the marks of a page."""
+    """Replace the text between the marks of a page."""
     before, _, rest = page.partition(BEGIN)
     _, found, after = rest.partition(END)
     if not found:
-        raise ValueError(f"the page has no lines {BEGIN!r} and {END!r}")
+        raise ValueError(f"the page has no lines {BEGIN!r} and {END!r}: add both lines to the page")
     return f"{before}{BEGIN}\n\n{figures}\n{END}{after}"
 
 
@@ -69,7 +69,7 @@ def _rows(result: CaseResult) -> Iterator[str]:
 
 
 def _cpu(line: Line, result: CaseResult) -> tuple[str, str]:
-    """The server's CPU time for each, and what is compared by it."""
+    """Return the cells for the server's CPU time and for its comparison."""
     measured = median(result.runs[line.label])
     if measured.cpu is None:
         return "", ""
@@ -97,5 +97,5 @@ def _sweep_table(result: SweepResult) -> str:
 
 
 def _number(figure: float) -> str:
-    """Three digits, or all before the point."""
+    """Format a figure with three significant digits, or without decimals if it is at least 100."""
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

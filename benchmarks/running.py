@@ -1,4 +1,7 @@
-"""Runs cases and sweeps: every line in turn, then all again, so that what disturbs one disturbs all."""
+"""Runs cases and sweeps.
+
+Each run measures all lines in turn, so that a disturbance of the machine affects all of them.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from benchmarks.servers import CEILING, Servers
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What each line's runs measured, in the order in which they ran."""
+    """The measurements of each line, in the order of the runs."""
 
     case: Case
     runs: dict[str, list[Measurement]]
 
     def beside(self, line: Line, unit: str) -> float | None:
-        """Return the median of a figure beside the reference's of the same run; None without a reference."""
+        """Return the median ratio of a figure to the reference of the same run; None without a reference."""
         if line.beside is None:
             return None
         pairs = zip(self.runs[line.label], self.runs[line.beside], strict=True)
@@ -35,13 +38,13 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What each app's runs measured at each point, in the order in which they ran."""
+    """The measurements of each app at each point, in the order of the runs."""
 
     sweep: Sweep
     runs: dict[str, dict[int, list[Measurement]]]
 
     def share(self, app: str, point: int) -> float:
-        """Return the median of the app's rate beside the ceiling's of the same run."""
+        """Return the median ratio of the app's rate to the ceiling's of the same run."""
         pairs = zip(self.runs[app][point], self.runs[CEILING][point], strict=True)
         return statistics.median(
             run.figures[CALLS_PER_SECOND] / ceiling.figures[CALLS_PER_SECOND] for run, ceiling in pairs
@@ -49,7 +52,7 @@ class SweepResult:
 
 
 def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
-    """Measure each line ``runs`` times. Raises WrongAnswer, with the case and line, for wrong answers."""
+    """Measure each line ``runs`` times; raise WrongAnswer, with case and line, for a wrong answer."""
     measured: dict[str, list[Measurement]] = {line.label: [] for line in case.lines}
     for _ in range(runs):
         for line in case.lines:
@@ -58,7 +61,7 @@ def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
 
 
 def run_sweep(sweep: Sweep, servers: Servers, runs: int) -> SweepResult:
-    """Measure each app ``runs`` times at each point. Raises WrongAnswer as ``run_case`` does."""
+    """Measure each app ``runs`` times at each point; raise WrongAnswer like ``run_case``."""
     measured: dict[str, dict[int, list[Measurement]]] = {
         app: {point: [] for point in sweep.points} for app in sweep.apps
     }
@@ -71,7 +74,7 @@ def run_sweep(sweep: Sweep, servers: Servers, runs: int) -> SweepResult:
 
 
 def median(runs: list[Measurement]) -> Measurement:
-    """Return the median of each figure of several runs."""
+    """Return the median of each figure over several runs."""
     figures = {unit: statistics.median(run.figures[unit] for run in runs) for unit in runs[0].figures}
     return Measurement(figures, _median(run.cpu for run in runs), _median(run.busy for run in runs))
 
@@ -85,16 +88,16 @@ def _at(sweep: Sweep, app: str, point: int) -> Callable[[Servers], Awaitable[Mea
     return lambda servers: sweep.load(servers.running(app), point)
 
 
-def _measure(what: str, load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
+def _measure(name: str, load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            measurement = runner.run(_awaited(load, servers))
+            measurement = runner.run(_run(load, servers))
         except WrongAnswer as error:
-            raise WrongAnswer(f"{what}: {error}") from error
+            raise WrongAnswer(f"{name}: {error}") from error
     figures = ", ".join(f"{figure:,.1f} {unit}" for unit, figure in measurement.figures.items())
-    print(f"{what}: {figures}", file=sys.stderr)
+    print(f"{name}: {figures}", file=sys.stderr)
     return measurement
 
 
-async def _awaited(load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
+async def _run(load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
     return await load(servers)

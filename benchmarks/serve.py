@@ -1,6 +1,6 @@
-"""Serves one app on a port that the system chooses, and prints that port.
+"""Serves one app on a free port, and prints the port.
 
-``python -m benchmarks.serve MODULE CORE``; a core below zero leaves the choice to the system.
+Usage: ``python -m benchmarks.serve MODULE CORE``. A negative core means any core.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     app = importlib.import_module(module).app
     config = uvicorn.Config(app, port=0, log_level="critical", access_log=False)
     socket = config.bind_socket()
-    # Whoever connects before the server accepts waits here.
+    # The socket queues connections that arrive before the server accepts them.
     socket.listen(config.backlog)
     print(socket.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[socket])

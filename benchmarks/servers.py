@@ -1,4 +1,4 @@
-"""The server processes: one real uvicorn for each app, on a core of its own where there are several."""
+"""The server processes: one uvicorn for each app, on a core of its own if there are several."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PEERS = {"serverwamp": "serverwamp", "fastapi-headless-wamp": "fastapi_headless_
 
 @dataclass(frozen=True)
 class Work:
-    """Seconds that a server had the CPU, and that it wanted it while others had it."""
+    """Seconds in which a server used the CPU, and in which it waited for a CPU that others used."""
 
     spent: float
     wanted: float
@@ -35,14 +35,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; its figures are those of its main thread, in which the event loop runs."""
+    """A running server; its CPU times are those of its main thread, which runs the event loop."""
 
     app: str
     process: subprocess.Popen[str]
     port: int
 
     def worked(self) -> Work | None:
-        """Return what it has worked since it started, None where the system does not tell."""
+        """Return its CPU times since it started, or None if the system does not report them."""
         try:
             spent, wanted, _ = Path(f"/proc/{self.process.pid}/schedstat").read_text().split()
         except FileNotFoundError:
@@ -50,7 +50,7 @@ class Server:
         return Work(int(spent) / 1e9, int(wanted) / 1e9)
 
     def resident_bytes(self) -> int:
-        """Return the memory that it has now; Linux only."""
+        """Return its current memory; Linux only."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -60,10 +60,10 @@ class Server:
 
 
 class Servers:
-    """Starts each app when it is first asked for, and stops all in the end.
+    """Starts each app on first use, and stops all of them on exit.
 
-    Where ``pin`` asks for it and the system allows it, they run on the first core, and this process, which
-    loads them, on the others.
+    With ``pin``, and if the system supports it, the servers run on the first core, and this process, which
+    runs the clients, on the others.
     """
 
     def __init__(self, *, pin: bool = True) -> None:
@@ -89,13 +89,13 @@ class Servers:
             os.sched_setaffinity(0, self._cores_before)
 
     def running(self, app: str) -> Server:
-        """Return the server of an app that all cases share."""
+        """Return the server of an app, which all cases share."""
         if app not in self._running:
             self._running[app] = self._start(app)
         return self._running[app]
 
     def missing_peers(self) -> dict[str, str]:
-        """Return the peers that cannot be measured here, each with the reason."""
+        """Return the other frameworks that cannot be measured, each with the reason."""
         reasons = {}
         for app, package in PEERS.items():
             if importlib.util.find_spec(package) is None:
@@ -110,7 +110,7 @@ class Servers:
 
     @contextmanager
     def fresh(self, app: str) -> Iterator[Server]:
-        """Start a server that nothing has loaded yet, and stop it at the end."""
+        """Start a server that has not been used, and stop it on exit."""
         server = self._start(app)
         try:
             yield server
@@ -128,5 +128,5 @@ class Servers:
         port = process.stdout.readline()
         if not port:
             process.communicate()
-            raise RuntimeError(f"the server of {app} did not start, its error says why")
+            raise RuntimeError(f"the server of {app} did not start; see its error output")
         return Server(app, process, int(port))

@@ -1,4 +1,4 @@
-"""Runs the examples about authentication."""
+"""Tests of the examples about authentication."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tokens() -> Iterator[TestClient]:
         yield client
 
 
-def test_jwt_of_the_login_opens_a_session_as_whom_it_names(tokens: TestClient) -> None:
+def test_jwt_from_the_login_opens_a_session_with_its_subject_as_authid(tokens: TestClient) -> None:
     ticket = tokens.post("/token", json={"name": "alice", "password": "secret-of-alice"}).json()
 
     with tokens.wamp_session(path=WS, authid="bob", ticket=ticket) as session:
@@ -36,7 +36,7 @@ def test_jwt_of_the_login_opens_a_session_as_whom_it_names(tokens: TestClient) -
         assert session.call("users.count") == 2
 
 
-def test_jwt_gives_no_more_than_its_role(tokens: TestClient) -> None:
+def test_session_is_limited_to_the_role_in_the_jwt(tokens: TestClient) -> None:
     ticket = tokens.post("/token", json={"name": "bob", "password": "secret-of-bob"}).json()
 
     with (
@@ -47,15 +47,15 @@ def test_jwt_gives_no_more_than_its_role(tokens: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("name", "password"), [("alice", "guessed"), ("nobody", ""), ("nobody", "x")])
-def test_jwt_is_not_given_for_a_wrong_password(tokens: TestClient, name: str, password: str) -> None:
+def test_login_refuses_a_wrong_password(tokens: TestClient, name: str, password: str) -> None:
     assert tokens.post("/token", json={"name": name, "password": password}).status_code == 401
 
 
 def token(key: str = jwt_ticket.KEY, algorithm: str = "HS256", **claims: Any) -> str:
     expires = datetime.now(UTC) + DAY
     claims = {"sub": "alice", "role": "admin", "aud": "wamp", "exp": expires, **claims}
-    kept = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(kept, key, algorithm=algorithm)
+    present = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(present, key, algorithm=algorithm)
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def token(key: str = jwt_ticket.KEY, algorithm: str = "HS256", **claims: Any) ->
         "",
     ],
     ids=[
-        "key",
+        "wrong key",
         "expired",
         "no expiry",
-        "audience",
+        "wrong audience",
         "no audience",
-        "nobody",
+        "no subject",
         "unsigned",
-        "cut",
-        "text",
+        "truncated",
+        "not a token",
         "empty",
     ],
 )
-def test_other_jwt_opens_nothing(tokens: TestClient, ticket: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_jwt_is_refused(tokens: TestClient, ticket: str, caplog: pytest.LogCaptureFixture) -> None:
     with (
         pytest.raises(SessionAborted, match=r"wamp\.error\.authentication_failed"),
         tokens.wamp_session(path=WS, authid="alice", ticket=ticket),
@@ -108,7 +108,7 @@ def log_in(client: TestClient, password: str = "secret-of-alice") -> int:
     return client.post("/login", json={"name": "alice", "password": password}).status_code
 
 
-def test_cookie_of_the_http_login_opens_a_wamp_session(site: TestClient) -> None:
+def test_cookie_from_the_http_login_opens_a_wamp_session(site: TestClient) -> None:
     assert log_in(site) == 204
 
     with site.wamp_session(path=WS) as session:
@@ -116,7 +116,7 @@ def test_cookie_of_the_http_login_opens_a_wamp_session(site: TestClient) -> None
         assert session.call("cart.owner") == "cart of alice"
 
 
-def test_cookie_of_another_sites_page_opens_nothing(site: TestClient) -> None:
+def test_cookie_is_refused_if_the_origin_is_another_site(site: TestClient) -> None:
     log_in(site)
 
     with site.wamp_session(path=WS, headers={"origin": "https://shop.example.com"}):
@@ -128,7 +128,7 @@ def test_cookie_of_another_sites_page_opens_nothing(site: TestClient) -> None:
         pytest.fail("the session was opened")
 
 
-def test_without_a_login_there_is_no_wamp_session(site: TestClient) -> None:
+def test_wamp_session_requires_a_login(site: TestClient) -> None:
     assert log_in(site, password="guessed") == 401
 
     with (
@@ -138,7 +138,7 @@ def test_without_a_login_there_is_no_wamp_session(site: TestClient) -> None:
         pytest.fail("the session was opened")
 
 
-def test_forged_cookie_opens_nothing(site: TestClient) -> None:
+def test_forged_cookie_is_refused(site: TestClient) -> None:
     log_in(site)
     cookie = site.cookies["session"]
     site.cookies.clear()
@@ -178,7 +178,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def users(database: Path) -> Iterator[TestClient]:
-    # aiosqlite runs on asyncio only
+    # aiosqlite supports only asyncio.
     with TestClient(database_users.api, backend="asyncio") as client:
         yield client
 
@@ -191,7 +191,7 @@ def test_registered_user_joins_with_the_password(users: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("name", "password"), [("ann", "wrong horse"), ("nobody", "correct horse")])
-def test_wrong_password_and_unknown_user_do_not_join(users: TestClient, name: str, password: str) -> None:
+def test_wrong_password_and_unknown_user_are_refused(users: TestClient, name: str, password: str) -> None:
     users.post("/users", json=ANN)
 
     with (
@@ -201,7 +201,7 @@ def test_wrong_password_and_unknown_user_do_not_join(users: TestClient, name: st
         pytest.fail("the session was opened")
 
 
-def test_user_who_is_locked_out_is_denied(users: TestClient, database: Path) -> None:
+def test_inactive_user_is_denied(users: TestClient, database: Path) -> None:
     users.post("/users", json=ANN)
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE users SET active = 0")
@@ -214,12 +214,12 @@ def test_user_who_is_locked_out_is_denied(users: TestClient, database: Path) -> 
         pytest.fail("the session was opened")
 
 
-def test_name_that_is_taken_is_refused(users: TestClient) -> None:
+def test_name_in_use_is_refused(users: TestClient) -> None:
     assert users.post("/users", json=ANN).status_code == 201
     assert users.post("/users", json=ANN).status_code == 409
 
 
-def test_database_has_no_password(users: TestClient, database: Path) -> None:
+def test_database_does_not_contain_the_password(users: TestClient, database: Path) -> None:
     users.post("/users", json=ANN)
 
     assert b"correct horse" not in database.read_bytes()

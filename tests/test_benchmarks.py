@@ -1,4 +1,4 @@
-"""Runs every benchmark once, for a moment: to see that it works, not how fast it is."""
+"""Runs every benchmark once, with a small load, to verify that it works."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sw
 from benchmarks.servers import APPS as MODULES
 from benchmarks.servers import Server, Servers
 
-MOMENT = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
+SMALL = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
 APPS = ["ceiling", "wampasgi"]
-CASES = cases(MOMENT, APPS)
-SWEEPS = sweeps(MOMENT, APPS)
+CASES = cases(SMALL, APPS)
+SWEEPS = sweeps(SMALL, APPS)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,11 @@ def server(servers: Servers) -> Server:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_case_measures_each_of_its_lines(case: Case, servers: Servers) -> None:
+def test_case_measures_each_line(case: Case, servers: Servers) -> None:
     result = run_case(case, servers, 1)
     assert list(result.runs) == [line.label for line in case.lines]
     assert all(run.figures for [run] in result.runs.values())
-    if case.name != "memory":  # of so few sessions that may be none
+    if case.name != "memory":  # so few sessions may not increase the memory
         assert all(figure > 0 for [run] in result.runs.values() for figure in run.figures.values())
     assert case.title in markdown([result], [], {}, "a moment")
 
@@ -85,13 +85,13 @@ def test_refused_request_fails_the_run(server: Server) -> None:
         asyncio.run(load)
 
 
-async def lost(servers: Servers) -> Measurement:
+async def lose_events(servers: Servers) -> Measurement:
     raise WrongAnswer("events are lost")
 
 
-def test_failure_names_the_case_and_the_line(servers: Servers) -> None:
+def test_failure_names_the_case_and_line(servers: Servers) -> None:
     with pytest.raises(WrongAnswer, match=r"^fan, wampasgi: events are lost$"):
-        run_case(Case("fan", "Fan", [Line("wampasgi", lost)]), servers, 1)
+        run_case(Case("fan", "Fan", [Line("wampasgi", lose_events)]), servers, 1)
 
 
 def test_server_that_does_not_start_is_an_error(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,36 +100,40 @@ def test_server_that_does_not_start_is_an_error(servers: Servers, monkeypatch: p
         servers.running("missing")
 
 
-def test_peer_that_is_not_installed_is_left_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_framework_that_is_not_installed_is_not_measured(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("benchmarks.servers.PEERS", {"serverwamp": "no_such_package"})
     [(peer, reason)] = servers.missing_peers().items()
     assert peer == "serverwamp"
     assert "it is not installed for Python 3." in reason
 
 
-def test_peer_that_does_not_start_is_left_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_framework_that_does_not_start_is_not_measured(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("benchmarks.servers.PEERS", {"broken": "starlette"})
     monkeypatch.setitem(MODULES, "broken", "benchmarks.apps.missing")
-    assert servers.missing_peers() == {"broken": "the server of broken did not start, its error says why"}
+    assert servers.missing_peers() == {"broken": "the server of broken did not start; see its error output"}
 
 
 # The tables
 
 
-async def no_load(_: object) -> Measurement:
+async def empty_load(_: object) -> Measurement:
     return Measurement({})
 
 
 def line_of(label: str, beside: str | None = None) -> Line:
-    return Line(label, no_load, beside)
+    return Line(label, empty_load, beside)
 
 
-def test_median_of_runs_is_that_of_each_figure() -> None:
+def test_median_is_taken_of_each_figure() -> None:
     runs = [Measurement({"calls/s": rate}, cpu, 1) for rate, cpu in ((1, 30), (5, 10), (2, 20))]
     assert median(runs) == Measurement({"calls/s": 2}, 20, 1)
 
 
-def test_ratio_is_the_median_of_the_runs_ratios() -> None:
+def test_ratio_is_the_median_of_the_ratios_of_the_runs() -> None:
     runs = {
         "ceiling": [Measurement({"calls/s": rate}) for rate in (100, 1000, 200)],
         "wampasgi": [Measurement({"calls/s": rate}) for rate in (50, 800, 20)],
@@ -140,7 +144,7 @@ def test_ratio_is_the_median_of_the_runs_ratios() -> None:
     assert "|  | wampasgi | 50 calls/s | 0.50 |  |  |" in table
 
 
-def test_cpu_time_is_compared_too_and_an_idle_server_is_marked() -> None:
+def test_table_compares_cpu_time_and_marks_idle_servers() -> None:
     runs = {
         "ceiling": [Measurement({"calls/s": 100}, cpu=20e-6, busy=0.7)],
         "wampasgi": [Measurement({"calls/s": 50}, cpu=25e-6, busy=0.99)],
@@ -160,13 +164,15 @@ def test_cpu_time_is_compared_too_and_an_idle_server_is_marked() -> None:
         (ABOVE, 28, 21.5, "+6.5"),
     ],
 )
-def test_comparison(compare: Compare, figure: float, reference: float, shown: str) -> None:
+def test_comparison_has_ratio_and_format(
+    compare: Compare, figure: float, reference: float, shown: str
+) -> None:
     assert compare.form.format(compare.ratio(figure, reference)) == shown
 
 
-def made_up_sweep() -> SweepResult:
+def sample_sweep() -> SweepResult:
     sweep = Sweep(
-        "payload", "Over the payload", "bytes", (16, 1024), APPS, lambda server, point: no_load(server)
+        "payload", "Over the payload", "bytes", (16, 1024), APPS, lambda server, point: empty_load(server)
     )
     rates = {"ceiling": (4000, 2000), "wampasgi": (3000, 1800)}
     return SweepResult(
@@ -181,37 +187,39 @@ def made_up_sweep() -> SweepResult:
     )
 
 
-def test_sweep_is_a_table_with_the_shares() -> None:
-    table = markdown([], [made_up_sweep()], {}, "Medians")
+def test_table_of_a_sweep_has_the_shares() -> None:
+    table = markdown([], [sample_sweep()], {}, "Medians")
     assert "| bytes | 16 | 1,024 |" in table
     assert "| wampasgi | 3,000 (0.75) | 1,800 (0.90) |" in table
 
 
-def test_missing_peer_is_named_with_the_reason() -> None:
-    assert "serverwamp is left out: not installed." in markdown([], [], {"serverwamp": "not installed"}, "")
+def test_report_names_missing_frameworks_with_the_reason() -> None:
+    assert "serverwamp was not measured: not installed." in markdown(
+        [], [], {"serverwamp": "not installed"}, ""
+    )
 
 
-def test_figures_replace_those_of_the_page() -> None:
+def test_insert_replaces_the_figures_of_the_page() -> None:
     assert insert(f"# A\n{BEGIN}\nold\n{END}\nB\n", "new\n") == f"# A\n{BEGIN}\n\nnew\n\n{END}\nB\n"
     with pytest.raises(ValueError, match="the page has no lines"):
         insert("# A\n", "new\n")
 
 
-def test_page_has_a_place_for_the_figures() -> None:
+def test_documentation_page_has_a_place_for_the_figures() -> None:
     assert "new figures" in insert(PAGE.read_text(), "new figures\n")
 
 
-def test_plot_is_a_picture(tmp_path: Path) -> None:
+def test_plot_is_a_png_file(tmp_path: Path) -> None:
     from benchmarks.plot import draw
 
-    draw([made_up_sweep()], tmp_path / "plot.png")
+    draw([sample_sweep()], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
 # The program
 
 
-def test_program_prints_and_writes_what_was_chosen(
+def test_program_prints_and_writes_the_chosen_case(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["--quick", "--seconds", "0.05", "--case", "echo", "--no-peers", "--output", str(tmp_path)])
@@ -221,7 +229,7 @@ def test_program_prints_and_writes_what_was_chosen(
     assert (tmp_path / "figures.md").read_text() in printed
 
 
-def test_program_names_the_cases_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_lists_the_cases_for_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         options_of(["--case", "nothing"])
     assert "fan_out_1000" in capsys.readouterr().err

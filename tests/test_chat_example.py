@@ -1,4 +1,4 @@
-"""The chat of examples/chat/: its realm, and its page in headless Chromium."""
+"""Tests of the chat in examples/chat/: its realm, and its page in headless Chromium."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wampasgi.testing import SessionAborted, TestClient
 # Starting a browser takes seconds on a busy machine.
 pytestmark = pytest.mark.timeout(120)
 
-PATIENCE = 15.0
+TIMEOUT = 15.0
 
 LOBBY = "chat.room.lobby"
 
@@ -37,7 +37,7 @@ def guest(client: TestClient, name: str | None) -> Any:
     return client.wamp_session("chat", path="/ws", authid=name)
 
 
-def test_message_has_the_name_that_the_router_knows() -> None:
+def test_message_has_the_authid_of_its_sender() -> None:
     with TestClient(app) as client, guest(client, "Ann") as ann, guest(client, "Bob") as bob:
         said = bob.subscribe(LOBBY)
         ann.publish(LOBBY, "hello", options={"disclose_me": True})
@@ -45,7 +45,7 @@ def test_message_has_the_name_that_the_router_knows() -> None:
     assert (event.args, event.details["publisher_authid"]) == (["hello"], "Ann")
 
 
-def test_newcomer_gets_what_was_said_before() -> None:
+def test_newcomer_gets_earlier_messages() -> None:
     with TestClient(app) as client:
         with guest(client, "Ann") as ann:
             ann.publish("chat.room.games", "hello", acknowledge=True, options={"disclose_me": True})
@@ -56,7 +56,7 @@ def test_newcomer_gets_what_was_said_before() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 31, None])
-def test_name_that_is_none_is_refused(name: str | None) -> None:
+def test_invalid_name_is_refused(name: str | None) -> None:
     with (
         TestClient(app) as client,
         pytest.raises(SessionAborted, match=r"chat\.error\.bad_name"),
@@ -65,7 +65,7 @@ def test_name_that_is_none_is_refused(name: str | None) -> None:
         pass
 
 
-def test_name_is_for_one_person() -> None:
+def test_name_is_refused_while_it_is_in_use() -> None:
     with TestClient(app) as client:
         with (
             guest(client, "Ann"),
@@ -81,7 +81,7 @@ def test_name_is_for_one_person() -> None:
     ("procedure", "argument"),
     [("wamp.session.kill", 1), ("wamp.session.list", []), ("wamp.session.kill_all", 1)],
 )
-def test_guests_may_not_use_the_rest_of_the_meta_api(procedure: str, argument: Any) -> None:
+def test_guests_may_not_use_other_meta_procedures(procedure: str, argument: Any) -> None:
     with (
         TestClient(app) as client,
         guest(client, "Ann") as ann,
@@ -90,21 +90,21 @@ def test_guests_may_not_use_the_rest_of_the_meta_api(procedure: str, argument: A
         ann.call(procedure, argument)
 
 
-def test_rooms_are_those_that_there_are() -> None:
+def test_guests_may_not_publish_outside_the_rooms() -> None:
     with TestClient(app) as client, guest(client, "Ann") as ann:
         for topic in ("chat.room.cellar", "chat.news"):
             with pytest.raises(WAMPError, match=r"wamp\.error\.not_authorized"):
                 ann.publish(topic, "hello", acknowledge=True)
 
 
-def test_application_is_served_beside_its_page() -> None:
+def test_application_serves_its_page() -> None:
     with TestClient(app) as client:
         assert "<title>Chat</title>" in client.get("/").text
         assert client.get("/vendor/autobahn.min.js").status_code == 200
     assert list(wamp.realms) == ["chat"]
 
 
-def test_vendored_file_is_the_one_that_its_note_names() -> None:
+def test_vendored_file_has_the_documented_hash() -> None:
     note = (FOLDER / "vendor" / "README.md").read_text()
     named = re.search(r"SHA-256: `(\w+)`", note)
     assert named is not None
@@ -119,7 +119,7 @@ def test_vendored_file_is_the_one_that_its_note_names() -> None:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
-        pytest.skip("there is no Chromium with its driver: apt-get install chromium chromium-driver")
+        pytest.skip("Chromium or its driver is not installed: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for switch in (
@@ -127,7 +127,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         "no-sandbox",
         "disable-gpu",
         "disable-dev-shm-usage",
-        # It would look for its maker's servers.
+        # Prevent connections to the servers of the browser's vendor.
         "disable-quic",
         "disable-background-networking",
         "disable-component-update",
@@ -137,7 +137,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
     ):
         options.add_argument(f"--{switch}")
-    # With both paths given, Selenium looks for nothing to download.
+    # Given both paths, Selenium does not try to download anything.
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
     try:
         yield browser
@@ -155,7 +155,7 @@ def served(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 class Page:
-    """One window with the chat in it."""
+    """A browser window with the chat."""
 
     def __init__(self, browser: webdriver.Chrome, server: ServerProcess) -> None:
         browser.switch_to.new_window("window")
@@ -177,7 +177,7 @@ class Page:
         self.focus().find_element(By.CSS_SELECTOR, f"#rooms button[value={room}]").click()
 
     def texts(self, selector: str) -> list[str]:
-        # One look at the page, which may change between two.
+        # A single script, because the page may change between two.
         look = "return [...document.querySelectorAll(arguments[0])].map((found) => found.innerText)"
         texts: list[str] = self.focus().execute_script(look, selector)
         return texts
@@ -190,16 +190,16 @@ class Page:
         return self.texts("#people li")
 
     def wait_for(self, look: Callable[[], object], expected: object) -> None:
-        """Wait until ``look()`` gives what is expected; the failure says what it gave last."""
+        """Wait until ``look()`` returns the expected value; a failure shows the last value."""
         self.focus()
-        waiting = WebDriverWait(self._browser, PATIENCE, poll_frequency=0.05)
+        waiting = WebDriverWait(self._browser, TIMEOUT, poll_frequency=0.05)
         try:
             waiting.until(lambda _: look() == expected)
         except TimeoutException:
             assert look() == expected
 
     def picture(self, name: str) -> None:
-        """Keep a screenshot, where WAMPASGI_PICTURES names a folder for them."""
+        """Save a screenshot if WAMPASGI_PICTURES names a folder."""
         folder = os.environ.get("WAMPASGI_PICTURES")
         if folder is not None:
             self.focus().save_screenshot(str(Path(folder) / f"{name}.png"))
@@ -251,7 +251,7 @@ def test_newcomer_is_shown_the_history(open_page: Callable[[str], Page]) -> None
     bob.wait_for(bob.messages, [("Ann", "first"), ("Ann", "second")])
 
 
-def test_rooms_are_apart(open_page: Callable[[str], Page]) -> None:
+def test_message_is_shown_only_in_its_room(open_page: Callable[[str], Page]) -> None:
     ann, bob = open_page("Ann"), open_page("Bob")
     ann.wait_for(ann.people, ["Ann", "Bob"])
 
@@ -268,7 +268,7 @@ def test_rooms_are_apart(open_page: Callable[[str], Page]) -> None:
     bob.wait_for(bob.people, ["Ann", "Bob"])
 
 
-def test_who_closes_the_page_leaves_the_list_of_people(open_page: Callable[[str], Page]) -> None:
+def test_closing_the_page_removes_the_name_from_the_list_of_people(open_page: Callable[[str], Page]) -> None:
     ann, bob = open_page("Ann"), open_page("Bob")
     ann.wait_for(ann.people, ["Ann", "Bob"])
 
@@ -276,7 +276,7 @@ def test_who_closes_the_page_leaves_the_list_of_people(open_page: Callable[[str]
     ann.wait_for(ann.people, ["Ann"])
 
 
-def test_what_people_write_is_shown_as_text(open_page: Callable[[str], Page]) -> None:
+def test_markup_in_names_and_messages_is_shown_as_text(open_page: Callable[[str], Page]) -> None:
     evil = "<b>bold</b><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
     ann, bob = open_page("<i>Ann</i>"), open_page("Bob")
     bob.wait_for(bob.people, ["<i>Ann</i>", "Bob"])
@@ -288,7 +288,7 @@ def test_what_people_write_is_shown_as_text(open_page: Callable[[str], Page]) ->
     bob.picture("text")
 
 
-def test_name_that_is_taken_is_asked_for_again(open_page: Callable[[str], Page]) -> None:
+def test_page_asks_for_another_name_if_the_name_is_in_use(open_page: Callable[[str], Page]) -> None:
     ann = open_page("Ann")
     ann.wait_for(ann.people, ["Ann"])
 
@@ -298,7 +298,7 @@ def test_name_that_is_taken_is_asked_for_again(open_page: Callable[[str], Page])
     other.wait_for(other.people, ["Ann", "Anna"])
 
 
-def test_page_comes_back_to_its_room_after_the_connection_was_lost(
+def test_page_returns_to_its_room_after_reconnecting(
     open_page: Callable[[str], Page],
 ) -> None:
     ann = open_page("Ann")
@@ -314,7 +314,7 @@ def test_page_comes_back_to_its_room_after_the_connection_was_lost(
     ann.wait_for(ann.messages, [("Ann", "still here")])
 
 
-def test_page_fits_a_small_screen(open_page: Callable[[str], Page], browser: webdriver.Chrome) -> None:
+def test_page_fits_on_a_small_screen(open_page: Callable[[str], Page], browser: webdriver.Chrome) -> None:
     ann = open_page("Ann")
     browser.set_window_size(400, 700)
     ann.wait_for(ann.people, ["Ann"])

@@ -1,10 +1,10 @@
-"""Runs the code of README.md and docs/.
+"""Tests of the code in README.md and docs/.
 
-Every block that is marked ``python`` runs by itself: in a namespace of its own, its test functions and an
-``async def main`` included, and the applications it leaves are checked. One whose first line is the comment
-``# name.py`` can be imported by the others of its page. One marked ``python client`` runs as a program while
-uvicorn serves the page's ``myapp.py``, and prints what the comments behind its ``print`` say. Blocks marked
-``js`` are read by Node.
+Each block marked ``python`` runs in a namespace of its own, including its test functions and an ``async def
+main``; the applications that it creates are then checked. Other blocks of the page can import a block whose
+first line is the comment ``# name.py``. A block marked ``python client`` runs as a program while uvicorn
+serves the page's ``myapp.py``; it must print the text of the comments after its ``print`` calls. Node checks
+the syntax of blocks marked ``js``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SERVED_AT = "ws://127.0.0.1:8000/"
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: ``line`` is that of its first line of code, ``marks`` what follows the fence."""
+    """A fenced block: ``line`` is the number of its first code line, ``marks`` the text after the fence."""
 
     page: Path
     line: int
@@ -62,7 +62,7 @@ def blocks_of(page: Path, text: str) -> Iterator[Block]:
         else:
             yield Block(page, number - len(code), marks, "".join(code))
             marks = None
-    assert marks is None, f"{page} ends within a block marked {marks!r}"
+    assert marks is None, f"{page} ends inside a block marked {marks!r}: close the fence"
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page, page.read_text())]
@@ -74,7 +74,7 @@ def blocks_marked(marks: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def files(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the files of the block's page, which can be imported from it, also by other processes."""
+    """A folder with the files of the block's page; this and other processes can import them."""
     names: list[str] = []
     for other in BLOCKS:
         if other.page == block.page and other.file_name is not None:
@@ -88,9 +88,9 @@ def files(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def run(code: str, file: Path, line: int) -> None:
-    """Run a block, and what it defines to be run; ``line`` is that of its first line in ``file``."""
+    """Run a block, then its main and test functions; ``line`` is the number of its first line in ``file``."""
     namespace: dict[str, Any] = {"__name__": "docs"}
-    # Without what this file imports from the future.
+    # Without the __future__ imports of this file.
     exec(compile("\n" * (line - 1) + code, file, "exec", dont_inherit=True), namespace)
     for name, value in list(namespace.items()):
         if inspect.isfunction(value) and (name == "main" or name.startswith("test_")):
@@ -99,7 +99,7 @@ def run(code: str, file: Path, line: int) -> None:
 
 
 def check_applications(namespace: dict[str, Any]) -> None:
-    """Read the whole configuration of what a block made, as the start of a server does."""
+    """Check the configuration of a block's applications and realms, as a server does at startup."""
     applications = [value for value in namespace.values() if isinstance(value, Application)]
     added = {id(realm) for application in applications for realm in application.realms.values()}
     realms = {id(value): value for value in namespace.values() if isinstance(value, Realm)}
@@ -115,7 +115,7 @@ def test_python_block_runs(block: Block) -> None:
 
 
 @blocks_marked("python client")
-def test_client_prints_what_its_comments_say(block: Block, files: Path) -> None:
+def test_client_prints_the_text_of_its_comments(block: Block, files: Path) -> None:
     server = start_server("uvicorn", "myapp:app", files)
     try:
         program = block.code.replace(SERVED_AT, server.url)
@@ -129,31 +129,31 @@ def test_client_prints_what_its_comments_say(block: Block, files: Path) -> None:
     assert printed == expected != [], finished.stdout + finished.stderr
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node to read JavaScript with")
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 @blocks_marked("js")
-def test_javascript_block_is_javascript(block: Block, tmp_path: Path) -> None:
+def test_javascript_block_has_valid_syntax(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "block.js"
     file.write_text(block.code)
     checked = subprocess.run(["node", "--check", file], capture_output=True, text=True, timeout=30)
     assert checked.returncode == 0, f"{block}: {checked.stderr}"
 
 
-def test_blocks_have_marks_that_say_how_they_are_tested() -> None:
+def test_all_blocks_have_known_marks() -> None:
     known = {"python", "python client", "js", "sh", "text"}
     assert [str(block) for block in BLOCKS if block.marks not in known] == []
 
 
-def test_links_between_the_pages_lead_somewhere() -> None:
+def test_links_between_pages_are_valid() -> None:
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
         for page in PAGES
         for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
-        if not link_leads_somewhere(page, target)
+        if not is_valid_link(page, target)
     ]
     assert broken == []
 
 
-def link_leads_somewhere(page: Path, target: str) -> bool:
+def is_valid_link(page: Path, target: str) -> bool:
     path, _, anchor = target.partition("#")
     file = (page.parent / path).resolve() if path else page
     if not file.exists():
@@ -164,7 +164,7 @@ def link_leads_somewhere(page: Path, target: str) -> bool:
     }
 
 
-# The runner itself
+# Tests of the runner
 
 
 def test_runner_calls_the_test_functions_of_a_block() -> None:
@@ -172,7 +172,7 @@ def test_runner_calls_the_test_functions_of_a_block() -> None:
         run("def test_sum():\n    assert 1 + 1 == 3\n", Path("page.md"), 1)
 
 
-def test_runner_runs_an_async_main() -> None:
+def test_runner_runs_an_async_main_function() -> None:
     with pytest.raises(ZeroDivisionError):
         run("async def main():\n    1 / 0\n", Path("page.md"), 1)
 
@@ -183,7 +183,7 @@ def test_runner_checks_the_applications_of_a_block() -> None:
         run(code + "realm.add_session_lifespan_handler(handler)\n", Path("page.md"), 1)
 
 
-def test_traceback_of_a_block_names_its_page_and_line() -> None:
+def test_traceback_of_a_block_has_its_page_and_line() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         run("value = 1\nvalue / 0\n", Path("docs/page.md"), 41)
     last = caught.traceback[-1]

@@ -1,4 +1,4 @@
-"""Runs every app of examples/, and the program that ``make run`` suggests against the one that it serves."""
+"""Tests of every app in examples/, and of the command that ``make run`` suggests."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_every_example_is_tested() -> None:
         two_realms,
     )
     tested = {module.__name__.removeprefix("examples.") + ".py" for module in modules}
-    # `make run` suggests it: see below.
+    # The command that `make run` suggests runs it; see below.
     tested |= {"call.py"}
-    # tests/test_auth_examples.py
+    # Tested in tests/test_auth_examples.py.
     tested |= {"cookie_session.py", "database_users.py", "jwt_ticket.py"}
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == tested
 
@@ -51,12 +51,12 @@ def test_every_example_is_tested() -> None:
 # two_realms.py
 
 
-def test_two_realms_adds_on_the_default_realm() -> None:
+def test_two_realms_adds_numbers_in_the_default_realm() -> None:
     with TestClient(two_realms.app) as client, client.wamp_session("default") as session:
         assert session.call("math.add", 2, 3) == 5
 
 
-def test_two_realms_keeps_the_procedures_of_a_realm_from_the_other() -> None:
+def test_two_realms_does_not_share_procedures_between_realms() -> None:
     with (
         TestClient(two_realms.app) as client,
         client.wamp_session("default") as session,
@@ -65,7 +65,7 @@ def test_two_realms_keeps_the_procedures_of_a_realm_from_the_other() -> None:
         session.call("news.post", "hello")
 
 
-def test_two_realms_lets_an_admin_in_by_ticket_who_reaches_the_default_realm() -> None:
+def test_two_realms_lets_an_admin_with_a_ticket_publish_to_the_default_realm() -> None:
     with TestClient(two_realms.app) as client, client.wamp_session() as reader:
         news = reader.subscribe("news.posted")
         ticket = two_realms.tickets["alice"]
@@ -87,7 +87,7 @@ def test_two_realms_refuses_wrong_tickets(authid: str, ticket: str) -> None:
         pass
 
 
-def test_two_realms_answers_what_make_run_suggests(tmp_path: Path) -> None:
+def test_two_realms_answers_the_call_that_make_run_suggests(tmp_path: Path) -> None:
     suggested = re.search(r"^TRY \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert suggested is not None
     server = start_server("uvicorn", "examples.two_realms:app", tmp_path)
@@ -102,7 +102,7 @@ def test_two_realms_answers_what_make_run_suggests(tmp_path: Path) -> None:
 # message_log.py
 
 
-def test_message_log_logs_the_messages_of_its_realm_both_ways(caplog: pytest.LogCaptureFixture) -> None:
+def test_message_log_logs_received_and_sent_messages_of_its_realm(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "messages")
     with TestClient(message_log.app) as client, client.wamp_session("logged") as session:
         assert session.call("greet", "Ann") == "Hello, Ann"
@@ -111,14 +111,14 @@ def test_message_log_logs_the_messages_of_its_realm_both_ways(caplog: pytest.Log
     assert f"{session.id} -> [50, 1, {{}}, ['Hello, Ann']]" in logged
 
 
-def test_message_log_leaves_other_realms_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_message_log_does_not_log_other_realms(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "messages")
     with TestClient(message_log.app) as client, client.wamp_session("other"):
         pass
     assert [record for record in caplog.records if record.name.startswith("messages")] == []
 
 
-def test_message_log_keeps_secrets(caplog: pytest.LogCaptureFixture) -> None:
+def test_message_log_does_not_log_secrets(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "messages")
     realm = Realm("vault", middleware=[Middleware(message_log.MessageLog)])
     realm.set_ticket_authenticator(lambda ticket: ticket == "sesame" or None)
@@ -134,7 +134,7 @@ def test_message_log_keeps_secrets(caplog: pytest.LogCaptureFixture) -> None:
 # fastapi_app.py
 
 
-def test_fastapi_app_pushes_what_comes_in_over_http() -> None:
+def test_fastapi_app_publishes_orders_that_arrive_over_http() -> None:
     with TestClient(fastapi_app.api, path="/ws") as client, client.wamp_session() as session:
         created, cancelled = session.subscribe("orders.created"), session.subscribe("orders.cancelled")
         order = client.post("/orders", json={"item": "tea", "quantity": 2}).json()
@@ -145,7 +145,7 @@ def test_fastapi_app_pushes_what_comes_in_over_http() -> None:
         assert session.call("orders.cancel", order["id"]) is False
 
 
-def test_fastapi_app_answers_errors_of_its_own_and_of_validation() -> None:
+def test_fastapi_app_reports_its_own_errors_and_validation_errors() -> None:
     unknown = str(uuid4())
     with TestClient(fastapi_app.api, path="/ws") as client, client.wamp_session() as session:
         with pytest.raises(WAMPError) as missing:
@@ -170,7 +170,7 @@ def test_lifespan_example_counts_sessions() -> None:
         assert session.call("metrics") == RPCResult(kwargs={"sessions": 1})
 
 
-def test_lifespan_example_commits_calls_that_succeed_and_rolls_back_the_others() -> None:
+def test_lifespan_example_commits_successful_calls_and_rolls_back_failed_ones() -> None:
     with TestClient(lifespan_and_dependencies.app) as client, client.wamp_session() as session:
         session.call("me.rename", "ann")
         assert session.call("notes.add", ["one", "two"]) == 2
@@ -186,7 +186,7 @@ def contact(name: str) -> dict[str, str]:
     return {"name": name, "email": f"{name}@example.com"}
 
 
-def test_progress_example_reports_and_then_answers() -> None:
+def test_progress_example_reports_progress_before_the_result() -> None:
     reports: list[RPCResult] = []
     with TestClient(progress.app) as client, client.wamp_session() as session:
         contacts = [contact("ann"), contact("bob")]
@@ -195,7 +195,7 @@ def test_progress_example_reports_and_then_answers() -> None:
     assert result == RPCResult(kwargs={"imported": 2})
 
 
-def test_progress_example_ends_with_its_error() -> None:
+def test_progress_example_reports_progress_before_an_error() -> None:
     reports: list[RPCResult] = []
     with TestClient(progress.app) as client, client.wamp_session() as session:
         contacts = [contact("ann"), contact("ann"), contact("bob")]
@@ -224,9 +224,9 @@ def test_own_serializer_carries_a_session(subprotocol: str) -> None:
         zlib.compress(b"[1]") + b"x",
         b"no zlib",
     ],
-    ids=["bomb", "cut short", "goes on", "malformed"],
+    ids=["bomb", "truncated", "trailing data", "malformed"],
 )
-def test_own_serializer_aborts_for_what_it_cannot_read(data: bytes) -> None:
+def test_own_serializer_aborts_on_invalid_data(data: bytes) -> None:
     with (
         TestClient(own_serializer.app) as client,
         client.wamp_connect(subprotocol="wamp.2.json-zlib") as connection,
@@ -239,7 +239,7 @@ def test_own_serializer_aborts_for_what_it_cannot_read(data: bytes) -> None:
 # prometheus_metrics.py
 
 
-def test_prometheus_metrics_tells_what_the_app_has_done() -> None:
+def test_prometheus_metrics_exports_the_counters_of_the_app() -> None:
     with TestClient(prometheus_metrics.app) as client, client.wamp_session(path="/ws") as session:
         assert session.call("math.add", 2, 3) == 5
         answer = client.get("/metrics")

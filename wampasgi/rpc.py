@@ -1,4 +1,4 @@
-"""The request of one call, and the results, progress reports and errors that answer it."""
+"""The request of a call, and the results, progress reports and errors that answer it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["RPCErrorResult", "RPCProgressReport", "RPCRequest", "RPCResult"]
 class RPCRequest:
     """One call of a procedure, as the caller made it.
 
-    ``id`` is the caller's request ID and ``session`` the caller's session; ``uri`` is the procedure that was
-    called, also where a prefix or wildcard route answers it. ``args`` and ``kwargs`` are the payload as it
-    came, not validated yet.
+    ``id`` is the caller's request ID and ``session`` the caller's session. ``uri`` is the procedure that was
+    called, even if the handler's route is a prefix or wildcard. ``args`` and ``kwargs`` are the payload,
+    before validation.
 
     ``timeout`` is in seconds, 0 for none (``CALL.Options.timeout`` on the wire is in milliseconds).
-    ``disclose_caller`` tells whether the caller shows who it is, ``receive_progress`` whether it takes
-    progressive results. ``options`` is CALL.Options whole.
+    ``disclose_caller`` is set if the caller discloses its identity, ``receive_progress`` if it accepts
+    progressive results. ``options`` is the complete CALL.Options.
     Spec: Basic Profile, "CALL"; Advanced Profile, "Call Timeouts" and "Progressive Call Results".
     """
 

@@ -1,1 +1,1 @@
-"""The apps that the benchmarks load; each is served by a process of its own."""
+"""The apps under test; each is served by a process of its own."""

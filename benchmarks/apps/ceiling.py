@@ -1,4 +1,4 @@
-"""The least that the protocol needs: no framework does it with less."""
+"""The ceiling: the minimum that the protocol requires, and thus the upper limit for any framework."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CODECS: dict[str, tuple[str, Any, Any]] = {
     "wamp.2.cbor": ("bytes", cbor2.loads, cbor2.dumps),
 }
 
-# One EVENT for all, as long as those of a router are, where publication IDs have 16 digits.
+# The same EVENT for all subscribers. Its publication ID has 16 digits, as a router's usually has.
 EVENT = {"type": "websocket.send", "text": '[36,1,4503599627370496,{},["text"]]'}
 
 subscribers: set[Send] = set()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer CALL with RESULT; a CALL of ``publish`` first sends EVENT to all that have subscribed."""
+    """Answer CALL with RESULT; a CALL of ``publish`` first sends EVENT to all subscribers."""
     if scope["type"] != "websocket":
         return
     subprotocol = scope["subprotocols"][0]

@@ -1,4 +1,4 @@
-"""What fastapi-headless-wamp is measured with."""
+"""The app for fastapi-headless-wamp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What serverwamp is measured with."""
+"""The app for serverwamp."""
 
 from __future__ import annotations
 

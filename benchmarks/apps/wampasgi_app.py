@@ -1,4 +1,4 @@
-"""What wampasgi is measured with."""
+"""The app for wampasgi."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ async def publish() -> None:
     await app.publish("news", "text")
 
 
-# What a call costs among ten procedures and among a thousand.
+# Realms for measuring a call among ten and among a thousand procedures.
 for count in (10, 1000):
     realm = Realm(f"procedures.{count}")
     for number in range(count):
         realm.procedure(f"procedure.{number}")(echo)
     app.add_realm(realm)
 
-# The plain router: clients register, call, subscribe and publish as they like.
+# A router without rules: clients may register, call, subscribe and publish everything.
 router = Realm("router", limits=Limits(subscriptions=2000))
 router.allow_all()
 app.add_realm(router)

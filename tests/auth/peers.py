@@ -1,6 +1,7 @@
-"""What clients of each authentication method do, written from the specification, and a realm to join.
+"""Clients for each authentication method, written from the specification, and a realm that they can join.
 
-Nothing of `wampasgi.challenges` is used on the client's side: what both ends got wrong would not show.
+The clients do not use `wampasgi.protocol.challenges`. A mistake in it would otherwise affect both ends, and
+the tests would not notice it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from wampasgi import (
 )
 
 SECRET = "correct horse battery staple"
-#: joe may come in, denied may not though he knows the secret, and for broken the handlers raise.
+#: Handlers accept joe, refuse denied although the secret is right, and raise an error for broken.
 USERS = ("joe", "denied", "broken")
 
 
@@ -41,7 +42,7 @@ class Wire(WAMPClient):
     """A client of the realm `office`."""
 
     async def hello(self, **details: Any) -> list[Any]:
-        """Say HELLO and return what the router answers."""
+        """Send HELLO and return the answer."""
         return await self.ask(HELLO, "office", {"roles": {"caller": {}}, **details})
 
 
@@ -58,7 +59,7 @@ class Client(Protocol):
     def hello(self) -> dict[str, Any]: ...
 
     def answer(self, challenge: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """AUTHENTICATE.Signature and Extra for CHALLENGE.Extra."""
+        """Return AUTHENTICATE.Signature and Extra for CHALLENGE.Extra."""
 
 
 @dataclass
@@ -151,7 +152,7 @@ class CryptosignClient:
     secret: str = SECRET
 
     def hello(self) -> dict[str, Any]:
-        # Who has another secret announces the right public key all the same: a key is no secret.
+        # A client with a wrong secret still announces the right public key, because that is not secret.
         extra = {"pubkey": public_key(self.authid), "channel_binding": None}
         return {"authmethods": ["cryptosign"], "authid": self.authid, "authextra": extra}
 
@@ -242,7 +243,7 @@ def use_cryptosign(realm: Realm) -> None:
 
 @dataclass(frozen=True)
 class Method:
-    """One method on both sides: how a realm is set up for it, and a client."""
+    """One authentication method: the configuration of a realm, and a client."""
 
     name: str
     use: Callable[[Realm], None]
@@ -250,7 +251,7 @@ class Method:
     authprovider: str = "dynamic"
 
     def app(self, **limits: float) -> Application:
-        """An application with the realm `office`, which only this method gets one into."""
+        """Return an application with the realm `office`, which accepts only this method."""
         realm = Realm("office")
         self.use(realm)
 
@@ -261,7 +262,7 @@ class Method:
         return Application([realm], limits=Limits(**limits))  # type: ignore[arg-type]
 
 
-#: The methods whose proof is good for one challenge only.
+#: The methods whose proof is valid for one challenge only.
 PROOFS = {
     "wampcra": Method("wampcra", use_cra, CRAClient, "userdb"),
     "wampcra salted": Method("wampcra", use_salted_cra, CRAClient, "userdb"),
@@ -273,7 +274,7 @@ METHODS = {"ticket": Method("ticket", use_ticket, TicketClient), **PROOFS}
 
 
 async def authenticate(on: Wire, client: Client) -> list[Any]:
-    """Say HELLO, answer the challenge, and return what the router says then: WELCOME or ABORT."""
+    """Send HELLO, answer the challenge, and return the answer to that: WELCOME or ABORT."""
     challenge = await on.hello(**client.hello())
     if challenge[0] != CHALLENGE:
         return challenge

@@ -25,7 +25,7 @@ async def answer_to(realm: Realm, **details: Any) -> list[Any]:
 @pytest.mark.parametrize(
     "details", [{}, {"authmethods": ["anonymous"]}, {"authmethods": ["ticket"]}], ids=str
 )
-async def test_realm_without_authenticators_lets_anybody_in(details: dict[str, Any]) -> None:
+async def test_realm_without_authenticators_accepts_anonymous_sessions(details: dict[str, Any]) -> None:
     first, second = [await answer_to(Realm("office"), authid="root", **details) for _ in range(2)]
 
     assert first[0] == second[0] == WELCOME
@@ -34,7 +34,7 @@ async def test_realm_without_authenticators_lets_anybody_in(details: dict[str, A
     assert first[2]["authid"] not in ("root", second[2]["authid"])
 
 
-async def test_realm_with_an_authenticator_lets_nobody_in_anonymously() -> None:
+async def test_realm_with_an_authenticator_refuses_anonymous_sessions() -> None:
     by_ticket, by_transport = Realm("office"), Realm("office")
     use_ticket(by_ticket)
     by_transport.add_transport_authenticator(nobody)
@@ -59,7 +59,7 @@ async def test_realm_with_an_authenticator_lets_nobody_in_anonymously() -> None:
     ],
     ids=str,
 )
-async def test_allow_anonymous_makes_it_one_method_among_the_others(
+async def test_allow_anonymous_adds_a_method_to_the_others(
     details: dict[str, Any], code: int, method: str | None
 ) -> None:
     realm = Realm("office", allow_anonymous=True)
@@ -75,20 +75,20 @@ async def test_allow_anonymous_makes_it_one_method_among_the_others(
         assert answer[1] == method
 
 
-async def test_allow_anonymous_stands_behind_transport_authenticators() -> None:
+async def test_anonymous_access_comes_after_transport_authenticators() -> None:
     realm = Realm("office", allow_anonymous=True)
     realm.add_transport_authenticator(nobody)
 
     assert (await answer_to(realm))[2]["authmethod"] == "anonymous"
 
 
-async def test_allow_anonymous_false_closes_a_realm_that_has_no_authenticator() -> None:
+async def test_realm_without_authenticators_refuses_all_sessions_if_allow_anonymous_is_false() -> None:
     answer = await answer_to(Realm("office", allow_anonymous=False))
 
     assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
 
 
-async def test_anonymous_middleware_leaves_who_is_known_alone() -> None:
+async def test_anonymous_middleware_does_not_change_authenticated_sessions() -> None:
     async def somebody(session: Session) -> str:
         return "somebody"
 

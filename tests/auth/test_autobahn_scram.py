@@ -1,6 +1,6 @@
-"""The dialect, with Autobahn's own SCRAM client."""
+"""Autobahn's SCRAM dialect, tested with Autobahn's own client."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def find_credential(session: Session) -> SCRAMCredential | None:
 
 
 class AutobahnClient:
-    """Autobahn's authenticator, as a client of these tests."""
+    """Autobahn's authenticator with the interface of the other clients."""
 
     def __init__(self, authid: str, password: str) -> None:
         self.authenticator = AuthScram(authid=authid, password=password)
@@ -48,7 +48,7 @@ def dialect_app() -> Application:
 
 
 @pytest.mark.anyio
-async def test_autobahn_is_let_in_and_accepts_the_servers_signature() -> None:
+async def test_autobahn_joins_and_accepts_the_servers_signature() -> None:
     client, session = AutobahnClient("joe", SECRET), Mock()
     async with wire(dialect_app()) as connection:
         welcome = await authenticate(connection, client)
@@ -71,7 +71,7 @@ async def test_wrong_password_and_unknown_user_are_refused(authid: str, password
 
 
 @pytest.mark.anyio
-async def test_recorded_proof_is_worth_nothing() -> None:
+async def test_recorded_proof_is_refused() -> None:
     app, client = dialect_app(), AutobahnClient("joe", SECRET)
     async with wire(app) as connection:
         challenge = await connection.hello(**client.hello())
@@ -84,7 +84,7 @@ async def test_recorded_proof_is_worth_nothing() -> None:
 
 
 @pytest.mark.anyio
-async def test_dialect_is_off_unless_asked_for() -> None:
+async def test_dialect_is_not_offered_by_default() -> None:
     realm = Realm("office")
     realm.set_scram_handlers(find_pbkdf2_credential, find_identity)
     async with wire(Application([realm])) as connection:
@@ -94,7 +94,7 @@ async def test_dialect_is_off_unless_asked_for() -> None:
 
 
 @pytest.mark.anyio
-async def test_realm_can_offer_the_dialect_beside_wamp_scram() -> None:
+async def test_realm_can_offer_both_the_dialect_and_wamp_scram() -> None:
     app = dialect_app()
     app.realms["office"].set_scram_handlers(find_pbkdf2_credential, find_identity)
     async with wire(app) as connection:
@@ -105,7 +105,7 @@ async def test_realm_can_offer_the_dialect_beside_wamp_scram() -> None:
     assert (standard[2]["authmethod"], dialect[2]["authmethod"]) == ("wamp-scram", "scram")
 
 
-def test_credential_is_the_one_that_autobahn_derives() -> None:
+def test_credential_equals_the_one_that_autobahn_derives() -> None:
     theirs = derive_scram_credential("joe", SECRET, salt=b"salt of 16 bytes")
 
     ours = autobahn_scram_credential(SECRET, iterations=4096, memory=512, salt=b"salt of 16 bytes")
@@ -118,13 +118,13 @@ def base64_of_hex(text: str) -> str:
     return base64.b64encode(bytes.fromhex(text)).decode()
 
 
-def test_credential_has_a_salt_of_its_own() -> None:
+def test_each_credential_has_its_own_salt() -> None:
     other = autobahn_scram_credential(SECRET, iterations=1, memory=64)
 
     assert other.salt != CREDENTIAL.salt
     assert (other.kdf, other.iterations, other.memory) == ("argon2id13", 1, 64)
 
 
-def test_password_that_autobahn_would_send_unnormalised_is_refused() -> None:
+def test_password_that_needs_normalisation_is_refused() -> None:
     with pytest.raises(ValueError, match="Autobahn does not normalise passwords"):
         autobahn_scram_credential("\u2168")

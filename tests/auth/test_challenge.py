@@ -1,4 +1,4 @@
-"""Which method a session is challenged by, and methods of one's own."""
+"""The choice of the challenge method, and custom methods."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def office(**options: Any) -> tuple[Application, Realm]:
         (["wampcra", "ticket"], "wampcra"),
         (["unheard-of", "wampcra", "ticket"], "wampcra"),
         (["wampcra", "wampcra"], "wampcra"),
-        # What HELLO lacks for the one, it may have for the next.
+        # HELLO lacks the data for the first two methods, but not for the third.
         (["wamp-scram", "cryptosign", "ticket"], "ticket"),
     ],
 )
-async def test_order_of_the_client_decides_among_the_methods_of_the_realm(
+async def test_first_method_of_the_client_that_the_realm_offers_is_used(
     authmethods: list[str], chosen: str
 ) -> None:
     app, realm = office()
@@ -78,7 +78,7 @@ async def test_client_that_offers_no_method_of_the_realm_is_aborted(authmethods:
 
 
 class PinMethod:
-    """A method that an application has made up: the client adds one to a number."""
+    """A method defined by an application: the client adds one to a number."""
 
     name = "pin"
 
@@ -116,7 +116,7 @@ class PinExchange:
         return Accepted(identity=identity, authextra={"b": 2})
 
 
-async def test_method_of_ones_own_is_offered_like_the_others() -> None:
+async def test_custom_method_is_offered() -> None:
     app, realm = office()
     realm.add_challenge_method(PinMethod())
     async with wire(app) as client:
@@ -135,7 +135,7 @@ async def test_method_of_ones_own_is_offered_like_the_others() -> None:
     }
 
 
-async def test_method_that_has_decided_by_hello_needs_no_challenge() -> None:
+async def test_method_may_decide_without_a_challenge() -> None:
     app, realm = office()
     realm.add_challenge_method(PinMethod())
     use_ticket(realm)
@@ -149,7 +149,7 @@ async def test_method_that_has_decided_by_hello_needs_no_challenge() -> None:
 
 
 @pytest.mark.parametrize("authid", ["broken", "odd"])
-async def test_method_that_fails_to_challenge_is_logged_and_the_client_aborted(
+async def test_error_of_a_method_is_logged_and_aborts_the_session(
     authid: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, realm = office()
@@ -162,7 +162,7 @@ async def test_method_that_fails_to_challenge_is_logged_and_the_client_aborted(
     assert record.getMessage().startswith("pin authentication failed for <Session")
 
 
-async def test_failure_is_logged_with_its_traceback_but_without_the_answer(
+async def test_error_is_logged_with_its_traceback_but_without_the_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app, realm = office()
@@ -178,7 +178,7 @@ async def test_failure_is_logged_with_its_traceback_but_without_the_answer(
     assert "1234" not in caplog.text
 
 
-async def test_method_says_that_somebody_may_not_come_in() -> None:
+async def test_method_may_deny_access() -> None:
     app, realm = office()
     realm.add_challenge_method(PinMethod())
     async with wire(app) as client:
@@ -191,7 +191,7 @@ async def test_method_says_that_somebody_may_not_come_in() -> None:
     assert late == [ABORT, {}, AUTHORIZATION_DENIED]
 
 
-async def test_method_that_is_offered_twice_is_tried_once() -> None:
+async def test_method_that_the_client_names_twice_is_tried_once() -> None:
     method = PinMethod()
     app, realm = office()
     realm.add_challenge_method(method)
@@ -210,7 +210,7 @@ def check_badge(session: Session, ticket: str, prefix: str = Depends(find_prefix
     return prefix if ticket == SECRET else None
 
 
-async def test_middleware_takes_plain_functions_and_keeps_strangers_out_by_itself() -> None:
+async def test_middleware_accepts_plain_functions_and_refuses_anonymous_sessions() -> None:
     methods: list[ChallengeMethod] = [TicketMethod(check_badge), CRAMethod(find_requirement, find_identity)]
     app, realm = office(middleware=[Middleware(ChallengeMiddleware, methods=methods)])
 
@@ -230,7 +230,7 @@ async def test_middleware_takes_plain_functions_and_keeps_strangers_out_by_itsel
 
 
 class SideDoor:
-    """Middleware of an application's that lets in by itself who names the right authid."""
+    """Middleware of an application that authenticates the sessions that name a certain authid."""
 
     def __init__(self, app: ASGIApp, *, name: str) -> None:
         self._app = app
@@ -243,7 +243,7 @@ class SideDoor:
         await self._app(scope, receive, send)
 
 
-async def test_session_that_the_applications_middleware_let_in_is_not_challenged() -> None:
+async def test_session_that_other_middleware_has_authenticated_is_not_challenged() -> None:
     app, realm = office(middleware=[Middleware(SideDoor, name="sesame")])
     realm.set_ticket_authenticator(check_ticket)
     async with wire(app) as client:
@@ -255,7 +255,7 @@ async def test_session_that_the_applications_middleware_let_in_is_not_challenged
     assert challenge[0] == CHALLENGE
 
 
-async def test_session_that_the_applications_middleware_refused_is_not_challenged() -> None:
+async def test_session_that_other_middleware_has_aborted_is_not_challenged() -> None:
     class Bouncer(SideDoor):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await scope["wamp.session"].abort("com.example.go_away")

@@ -27,7 +27,7 @@ def app_with(requirement: Any, identity: Any = find_identity, **options: Any) ->
 
 
 @pytest.mark.anyio
-async def test_challenge_says_what_the_session_will_be_let_in_as() -> None:
+async def test_challenge_has_the_details_of_the_session_to_be_opened() -> None:
     client = CRAClient("joe")
     async with wire(app_with(find_requirement)) as connection:
         challenge = await connection.hello(**client.hello())
@@ -59,7 +59,7 @@ async def test_each_challenge_has_its_own_nonce() -> None:
 
 
 @pytest.mark.anyio
-async def test_salted_challenge_says_how_to_derive_the_key() -> None:
+async def test_salted_challenge_has_the_parameters_of_the_key_derivation() -> None:
     async with wire(app_with(find_salted_requirement)) as connection:
         challenge = await connection.hello(**CRAClient("joe").hello())
 
@@ -68,7 +68,7 @@ async def test_salted_challenge_says_how_to_derive_the_key() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_was_signed_counts_and_not_what_the_identity_says() -> None:
+async def test_signed_authid_and_role_override_those_of_the_identity() -> None:
     async def boss(session: Session) -> Identity:
         return Identity("the boss", authid="boss", authrole="admin")
 
@@ -79,7 +79,7 @@ async def test_what_was_signed_counts_and_not_what_the_identity_says() -> None:
 
 
 @pytest.mark.anyio
-async def test_identity_can_be_any_object_and_handlers_be_sync() -> None:
+async def test_identity_can_be_any_object_and_handlers_can_be_sync() -> None:
     def requirement(session: Session, secrets: dict[str, str]) -> CRAAuthRequirement:
         return CRAAuthRequirement(secrets[str(session.authid)], "user", "static")
 
@@ -100,7 +100,7 @@ async def test_identity_can_be_any_object_and_handlers_be_sync() -> None:
 
 
 @pytest.mark.anyio
-async def test_mock_challenge_before_anybody_known_came() -> None:
+async def test_mock_challenge_before_the_first_known_user_has_default_details() -> None:
     async with wire(app_with(find_requirement)) as connection:
         challenge = await connection.hello(**CRAClient("nobody").hello())
         answer = await connection.ask(AUTHENTICATE, *CRAClient("nobody").answer(challenge[2]))
@@ -111,7 +111,7 @@ async def test_mock_challenge_before_anybody_known_came() -> None:
 
 
 @pytest.mark.anyio
-async def test_unknown_and_mock_secret_fix_the_mock_challenge() -> None:
+async def test_unknown_and_mock_secret_determine_the_mock_challenge() -> None:
     unknown = CRAAuthRequirement("unused", "member", "db", salt="abcdef", iterations=7, keylen=16)
     extras = []
     for mock_secret in (b"same", b"same", b"other"):
@@ -128,7 +128,7 @@ async def test_unknown_and_mock_secret_fix_the_mock_challenge() -> None:
 
 
 @pytest.mark.anyio
-async def test_salts_of_the_unknown_stay_when_the_realm_is_configured_anew() -> None:
+async def test_salt_of_an_unknown_user_survives_a_change_of_the_configuration() -> None:
     app, salts = app_with(find_salted_requirement), set()
     for _ in range(2):
         async with wire(app) as connection:
@@ -166,17 +166,17 @@ def test_repr_of_a_requirement_does_not_show_the_secret() -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"secret": ""}, "CRAAuthRequirement.secret must be text that is not empty, got str"),
-        ({"secret": SECRET.encode()}, "CRAAuthRequirement.secret must be text that is not empty, got bytes"),
-        ({"auth_role": None}, "CRAAuthRequirement.auth_role must be text"),
-        ({"auth_provider": ""}, "CRAAuthRequirement.auth_provider must be text"),
-        ({"salt": ""}, "CRAAuthRequirement.salt must be text"),
-        ({"salt": b"salt"}, "CRAAuthRequirement.salt must be text that is not empty, got bytes"),
-        ({"iterations": 0}, "CRAAuthRequirement.iterations is 0: it must be an int above zero"),
+        ({"secret": ""}, "CRAAuthRequirement.secret must be a non-empty str, got str"),
+        ({"secret": SECRET.encode()}, "CRAAuthRequirement.secret must be a non-empty str, got bytes"),
+        ({"auth_role": None}, "CRAAuthRequirement.auth_role must be a non-empty str"),
+        ({"auth_provider": ""}, "CRAAuthRequirement.auth_provider must be a non-empty str"),
+        ({"salt": ""}, "CRAAuthRequirement.salt must be a non-empty str"),
+        ({"salt": b"salt"}, "CRAAuthRequirement.salt must be a non-empty str, got bytes"),
+        ({"iterations": 0}, "CRAAuthRequirement.iterations is 0: it must be an int greater than zero"),
         ({"keylen": "32"}, "CRAAuthRequirement.keylen is '32'"),
     ],
 )
-def test_impossible_requirement_is_refused(fields: dict[str, Any], problem: str) -> None:
+def test_invalid_requirement_is_refused(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
         CRAAuthRequirement(**{"secret": SECRET, "auth_role": "user", "auth_provider": "static", **fields})
 
@@ -184,7 +184,7 @@ def test_impossible_requirement_is_refused(fields: dict[str, Any], problem: str)
 
 
 @pytest.mark.anyio
-async def test_derived_key_alone_is_stored_on_the_server() -> None:
+async def test_server_needs_only_the_derived_key() -> None:
     key = derive_key(SECRET, "salt of joe")
 
     async def requirement(session: Session) -> CRAAuthRequirement:
@@ -197,5 +197,5 @@ async def test_derived_key_alone_is_stored_on_the_server() -> None:
     assert (challenge[0], welcome[0]) == (CHALLENGE, WELCOME)
 
 
-def test_method_has_the_name_of_the_specification() -> None:
+def test_method_has_the_name_from_the_specification() -> None:
     assert CRAMethod(find_requirement, find_identity).name == "wampcra"

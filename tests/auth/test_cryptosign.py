@@ -27,7 +27,7 @@ async def test_challenge_is_32_random_octets_in_hex_without_channel_binding() ->
         async with wire(app) as connection:
             challenge = await connection.hello(**hello)
         assert challenge[:2] == [CHALLENGE, "cryptosign"]
-        # A router without the channel binding that a client wants goes on without.
+        # A router that does not support the requested channel binding continues without it.
         assert challenge[2]["channel_binding"] is None
         assert re.fullmatch("[0-9a-f]{64}", challenge[2]["challenge"])
         challenges.add(challenge[2]["challenge"])
@@ -48,7 +48,9 @@ async def test_challenge_is_32_random_octets_in_hex_without_channel_binding() ->
     ],
     ids=["no keys", "None", "another's", "one of two", "upper case", "a single one"],
 )
-async def test_announced_key_must_be_one_of_the_users(keys: Iterable[str] | None, code: int) -> None:
+async def test_announced_key_must_be_one_of_the_keys_of_the_user(
+    keys: Iterable[str] | None, code: int
+) -> None:
     async def find(session: Session) -> Iterable[str] | None:
         return keys
 
@@ -71,7 +73,7 @@ async def test_announced_key_may_be_in_upper_case() -> None:
 
 
 @pytest.mark.anyio
-async def test_client_without_authid_has_its_public_key_for_one() -> None:
+async def test_authid_of_a_client_that_names_none_is_its_public_key() -> None:
     async def keys(session: Session) -> list[str]:
         assert session.authid is not None
         return [session.authid]
@@ -87,9 +89,9 @@ async def test_client_without_authid_has_its_public_key_for_one() -> None:
 
 
 @pytest.mark.anyio
-async def test_key_of_another_user_does_not_help() -> None:
+async def test_key_of_another_user_is_refused() -> None:
     class Impostor(CryptosignClient):
-        """Ann, who announces and signs with her own key, and says that she is Joe."""
+        """A client that announces and uses its own key, but claims the authid joe."""
 
         def hello(self) -> dict[str, Any]:
             return {**super().hello(), "authid": "joe"}
@@ -100,7 +102,7 @@ async def test_key_of_another_user_does_not_help() -> None:
     assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
 
 
-def test_missing_pynacl_shows_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pynacl_is_an_error_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nacl.signing", None)
 
     with pytest.raises(ConfigurationError, match=r"install wampasgi\[cryptosign\]"):

@@ -91,7 +91,7 @@ async def test_handler_accepts_a_session(
 
     assert welcome[0] == WELCOME
     assert {name: welcome[2][name] for name in expected} == expected
-    # The claim in HELLO is no proof.
+    # The authid in HELLO is not proven.
     assert welcome[2]["authid"] not in ("", None, authid)
     assert answer[3] == [identity]
 
@@ -115,7 +115,7 @@ async def test_session_that_the_handler_does_not_accept_is_aborted(
         await client.closed()
 
 
-async def test_handler_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_of_the_handler_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with wire(club()) as client:
         await client.hello(authid="failing")
 
@@ -124,7 +124,7 @@ async def test_handler_that_fails_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert "RuntimeError: and then it broke" in record.getMessage()
 
 
-def test_handler_beside_other_methods_is_an_error_at_startup() -> None:
+def test_handler_combined_with_other_methods_is_an_error_at_startup() -> None:
     by_ticket = Realm("office")
     use_ticket(by_ticket)
     by_transport = Realm("office")

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Doorkeeper:
-    """Middleware that aborts who claims to be a burglar, and calls the app inside all the same."""
+    """Middleware that aborts sessions with the authid burglar, and calls the inner app nevertheless."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,7 +24,7 @@ class Doorkeeper:
         await self._app(scope, receive, send)
 
 
-async def test_session_that_was_aborted_does_not_come_through() -> None:
+async def test_aborted_session_does_not_pass_the_gate() -> None:
     app = Application([Realm("office", middleware=[Middleware(Doorkeeper)])])
     async with wire(app) as client:
         assert await client.hello(authid="burglar") == [ABORT, {}, "com.example.burglar"]

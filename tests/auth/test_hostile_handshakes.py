@@ -1,4 +1,4 @@
-"""Clients that do not keep to the handshake: whatever they send, they get ABORT and no session."""
+"""Clients that violate the handshake get ABORT and no session."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FAILED = [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]
 
 @pytest.mark.anyio
 @each_proof
-async def test_proof_of_an_earlier_handshake_is_worth_nothing(method: Method) -> None:
+async def test_proof_from_an_earlier_handshake_is_refused(method: Method) -> None:
     app, client = method.app(), method.client("joe")
     async with wire(app) as connection:
         challenge = await connection.hello(**client.hello())
@@ -46,7 +46,7 @@ async def test_proof_of_an_earlier_handshake_is_worth_nothing(method: Method) ->
 
 @pytest.mark.anyio
 @each_proof
-async def test_proof_for_the_challenge_of_another_session_is_worth_nothing(method: Method) -> None:
+async def test_proof_for_the_challenge_of_another_session_is_refused(method: Method) -> None:
     app, client = method.app(), method.client("joe")
     async with wire(app) as one, wire(app) as other:
         challenge = await one.hello(**client.hello())
@@ -103,7 +103,7 @@ async def test_damaged_proof_is_refused(method: Method, damage: Any) -> None:
     ],
     ids=json.dumps,
 )
-async def test_other_message_than_authenticate_is_a_protocol_violation(
+async def test_invalid_answer_to_challenge_is_a_protocol_violation(
     method: Method, message: list[Any]
 ) -> None:
     async with wire(method.app()) as connection:
@@ -116,7 +116,7 @@ async def test_other_message_than_authenticate_is_a_protocol_violation(
 
 @pytest.mark.anyio
 @each_method
-async def test_second_try_on_the_same_challenge_is_not_looked_at(method: Method) -> None:
+async def test_second_answer_to_the_same_challenge_is_ignored(method: Method) -> None:
     client = method.client("joe")
     async with wire(method.app()) as connection:
         challenge = await connection.hello(**client.hello())
@@ -129,7 +129,7 @@ async def test_second_try_on_the_same_challenge_is_not_looked_at(method: Method)
 
 @pytest.mark.anyio
 @each_method
-async def test_client_that_goes_silent_after_challenge_is_dropped(method: Method) -> None:
+async def test_client_that_does_not_answer_the_challenge_times_out(method: Method) -> None:
     async with wire(method.app(handshake_timeout=0.05)) as connection:
         challenge = await connection.hello(**method.client("joe").hello())
         answer = await connection.receive()
@@ -140,7 +140,7 @@ async def test_client_that_goes_silent_after_challenge_is_dropped(method: Method
 
 
 @pytest.mark.anyio
-async def test_client_that_says_nothing_at_all_is_dropped() -> None:
+async def test_client_that_does_not_send_hello_times_out() -> None:
     async with wire(METHODS["ticket"].app(handshake_timeout=0.05)) as connection:
         answer = await connection.receive()
         await connection.closed()
@@ -150,7 +150,7 @@ async def test_client_that_says_nothing_at_all_is_dropped() -> None:
 
 @pytest.mark.anyio
 @each_method
-async def test_client_that_aborts_or_disappears_leaves_nothing_behind(
+async def test_client_that_aborts_or_disconnects_leaves_no_session(
     method: Method, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = method.app()
@@ -180,7 +180,7 @@ async def test_client_that_aborts_or_disappears_leaves_nothing_behind(
     ],
     ids=json.dumps,
 )
-async def test_scram_answer_that_is_not_of_its_exchange_is_refused(change: dict[str, Any]) -> None:
+async def test_scram_answer_from_another_exchange_is_refused(change: dict[str, Any]) -> None:
     client = SCRAMClient("joe")
     async with wire(METHODS["wamp-scram pbkdf2"].app()) as connection:
         challenge = await connection.hello(**client.hello())
@@ -212,7 +212,7 @@ async def test_scram_answer_that_is_not_of_its_exchange_is_refused(change: dict[
     ],
     ids=str,
 )
-async def test_hello_without_what_the_method_needs_leaves_no_method(
+async def test_method_is_skipped_if_hello_lacks_its_data(
     name: str, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "wampasgi.auth")
@@ -222,7 +222,7 @@ async def test_hello_without_what_the_method_needs_leaves_no_method(
         answer = await connection.hello(**{key: value for key, value in details.items() if value is not None})
 
     assert (answer[0], answer[2]) == (ABORT, NO_MATCHING_AUTH_METHOD)
-    assert f"{method.name} is no method for <Session" in caplog.text
+    assert f"{method.name} authentication is not possible for <Session" in caplog.text
     assert "HELLO.Details.auth" in caplog.text
 
 
@@ -252,7 +252,7 @@ answers = st.tuples(st.just(AUTHENTICATE), st.text() | st.just("AAAA"), extras) 
 
 
 async def shake_hands(method: Method, hello: dict[str, Any], answer: list[Any]) -> list[int]:
-    """What the router says to a client that says just these two things."""
+    """Send HELLO and one other message, and return the codes of the answers."""
     app = method.app(handshake_timeout=2)
     codes = []
     async with wire(app) as connection:
@@ -269,7 +269,7 @@ async def shake_hands(method: Method, hello: dict[str, Any], answer: list[Any]) 
 
 
 class Errors(logging.Handler):
-    """Everything that is logged as an error."""
+    """Collects everything that is logged as an error."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -281,7 +281,7 @@ class Errors(logging.Handler):
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @each_method
-def test_arbitrary_hello_and_authenticate_give_abort_and_no_session(method: Method, backend: str) -> None:
+def test_arbitrary_hello_and_authenticate_are_aborted(method: Method, backend: str) -> None:
     errors = Errors()
     logging.getLogger("wampasgi").addHandler(errors)
 
@@ -300,7 +300,7 @@ def test_arbitrary_hello_and_authenticate_give_abort_and_no_session(method: Meth
 
 @pytest.mark.anyio
 @each_method
-async def test_failed_handshake_does_not_keep_a_client_from_trying_again(method: Method) -> None:
+async def test_client_can_try_again_after_a_failed_handshake(method: Method) -> None:
     app = method.app()
     async with wire(app) as connection:
         assert await authenticate(connection, method.client("joe", "wrong")) == FAILED

@@ -1,4 +1,4 @@
-"""What all challenge methods have in common, each with a client written from the specification."""
+"""Behaviour that all challenge methods share, tested with clients written from the specification."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ each_format = pytest.mark.parametrize("subprotocol", ["wamp.2.json", "wamp.2.msg
 
 @each_format
 @each_method
-async def test_client_that_knows_the_secret_is_let_in(method: Method, subprotocol: str) -> None:
+async def test_client_that_knows_the_secret_joins(method: Method, subprotocol: str) -> None:
     async with wire(method.app(), subprotocol) as client:
         welcome = await authenticate(client, method.client("joe"))
         answer = await client.ask(CALL, 1, {}, "whoami")
@@ -58,7 +58,7 @@ async def test_wrong_secret_and_unknown_user_get_the_same_answer(method: Method,
 
 
 @each_method
-async def test_client_that_is_authentic_and_not_allowed_in_is_denied(method: Method) -> None:
+async def test_client_without_an_identity_is_denied(method: Method) -> None:
     async with wire(method.app()) as client:
         answer = await authenticate(client, method.client("denied"))
 
@@ -74,7 +74,7 @@ async def test_denied_client_with_a_wrong_secret_does_not_learn_that_it_is_denie
 
 
 @each_method
-async def test_handler_that_raises_is_logged_without_secrets_and_tells_the_client_nothing(
+async def test_error_of_a_handler_is_logged_without_secrets_and_not_sent_to_the_client(
     method: Method, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with wire(method.app()) as connection:
@@ -84,13 +84,13 @@ async def test_handler_that_raises_is_logged_without_secrets_and_tells_the_clien
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert f"{method.name} authentication failed" in record.getMessage()
     assert "RuntimeError: the database" in record.getMessage()
-    if method.name == "ticket":  # the client has sent it
+    if method.name == "ticket":  # the client has sent the secret
         assert SECRET not in caplog.text
         assert "[hidden]" in caplog.text
 
 
 @each_method
-async def test_no_log_has_the_secret(method: Method, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_do_not_contain_the_secret(method: Method, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = method.app()
     for authid in ("joe", "denied", "nobody"):
@@ -105,7 +105,7 @@ async def test_no_log_has_the_secret(method: Method, caplog: pytest.LogCaptureFi
 
 
 @each_method
-async def test_next_session_on_the_same_connection_proves_who_it_is_anew(method: Method) -> None:
+async def test_next_session_on_the_same_connection_must_authenticate_again(method: Method) -> None:
     async with wire(method.app()) as connection:
         assert (await authenticate(connection, method.client("joe")))[0] == WELCOME
         assert (await connection.ask(6, {}, "wamp.close.close_realm"))[0] == 6
@@ -142,7 +142,7 @@ async def test_middleware_of_the_realm_sees_the_handshake(method: Method) -> Non
 
 
 @each_proof
-async def test_challenge_does_not_show_who_is_known(method: Method) -> None:
+async def test_challenge_does_not_reveal_if_the_user_is_known(method: Method) -> None:
     app = method.app()
     challenges = []
     for authid in ("joe", "nobody"):
@@ -163,7 +163,7 @@ async def test_challenge_does_not_show_who_is_known(method: Method) -> None:
 
 
 @each_proof
-async def test_salt_of_an_unknown_user_is_always_the_same(method: Method) -> None:
+async def test_salt_of_an_unknown_user_is_constant(method: Method) -> None:
     app = method.app()
     salts: dict[str, set[str | None]] = {"nobody": set(), "no one": set()}
     for authid in ("joe", "nobody", "no one", "nobody"):

@@ -40,7 +40,7 @@ async def test_server_proves_that_it_knows_the_user(name: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_challenge_has_what_the_specification_asks_for() -> None:
+async def test_challenge_has_the_attributes_that_the_specification_requires() -> None:
     client = SCRAMClient("joe")
     async with wire(app_with(find_pbkdf2_credential)) as connection:
         challenge = await connection.hello(**client.hello())
@@ -57,7 +57,7 @@ async def test_challenge_has_what_the_specification_asks_for() -> None:
 
 @pytest.mark.anyio
 async def test_authid_is_normalised_before_it_is_looked_up_and_signed() -> None:
-    class Typing(SCRAMClient):
+    class UnnormalisedClient(SCRAMClient):
         def hello(self) -> dict[str, Any]:
             return {**super().hello(), "authid": "\u2168\u00ad"}
 
@@ -68,7 +68,7 @@ async def test_authid_is_normalised_before_it_is_looked_up_and_signed() -> None:
         return PBKDF2 if session.authid == "IX" else None
 
     async with wire(app_with(credential)) as connection:
-        welcome = await authenticate(connection, Typing("IX"))
+        welcome = await authenticate(connection, UnnormalisedClient("IX"))
 
     assert seen == ["IX"]
     assert (welcome[0], welcome[2]["authid"]) == (WELCOME, "IX")
@@ -76,7 +76,7 @@ async def test_authid_is_normalised_before_it_is_looked_up_and_signed() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("authid", ["a,b=c", "J\u00fcrgen", "\u0627\u0628", "\U0001f680"])
-async def test_authid_can_have_any_character(authid: str) -> None:
+async def test_authid_may_contain_any_character(authid: str) -> None:
     async def credential(session: Session) -> SCRAMCredential | None:
         return PBKDF2 if session.authid == authid else None
 
@@ -85,7 +85,7 @@ async def test_authid_can_have_any_character(authid: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_channel_binding_that_is_asked_for_aborts_and_says_so() -> None:
+async def test_request_for_channel_binding_is_aborted_with_a_message() -> None:
     hello = SCRAMClient("joe").hello()
     hello["authextra"]["channel_binding"] = "tls-unique"
     hello["authmethods"] = ["wamp-scram", "ticket"]
@@ -99,7 +99,7 @@ async def test_channel_binding_that_is_asked_for_aborts_and_says_so() -> None:
 
 
 @pytest.mark.anyio
-async def test_mock_challenge_before_anybody_known_came_is_that_of_the_default() -> None:
+async def test_mock_challenge_before_the_first_known_user_has_the_default_costs() -> None:
     async with wire(app_with(find_pbkdf2_credential)) as connection:
         challenge = await connection.hello(**SCRAMClient("nobody").hello())
         answer = await connection.ask(AUTHENTICATE, "A" * 43 + "=", {"nonce": challenge[2]["nonce"]})
@@ -112,7 +112,7 @@ async def test_mock_challenge_before_anybody_known_came_is_that_of_the_default()
 
 
 @pytest.mark.anyio
-async def test_unknown_and_mock_secret_fix_the_mock_challenge() -> None:
+async def test_unknown_and_mock_secret_determine_the_mock_challenge() -> None:
     unknown = scram_credential("unused", "pbkdf2", iterations=99, salt=b"8 octets")
     extras: list[dict[str, Any]] = []
     for mock_secret in (b"same", b"same", b"other"):
@@ -143,14 +143,14 @@ async def test_credential_of_another_type_is_reported_without_its_value(
     assert PBKDF2.stored_key not in caplog.text
 
 
-def test_credential_is_what_a_database_keeps() -> None:
+def test_credential_can_be_stored_as_a_row_and_restored() -> None:
     row = dataclasses.asdict(PBKDF2)
 
     assert SCRAMCredential(**row) == PBKDF2
     assert list(row) == ["kdf", "iterations", "memory", "salt", "stored_key", "server_key"]
 
 
-def test_credential_has_a_salt_of_its_own() -> None:
+def test_each_credential_has_its_own_salt() -> None:
     one, other = (scram_credential(SECRET, "pbkdf2", iterations=1) for _ in range(2))
 
     assert one.salt != other.salt
@@ -158,7 +158,7 @@ def test_credential_has_a_salt_of_its_own() -> None:
     assert len(base64.b64decode(one.salt)) == 16
 
 
-def test_credential_of_a_given_salt_is_the_specifications() -> None:
+def test_credential_for_a_given_salt_is_the_one_of_the_specification() -> None:
     salted = hashlib.pbkdf2_hmac("sha256", b"pencil", b"salt", 3, 32)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
 

@@ -29,7 +29,7 @@ async def by_header(session: Session) -> str | None:
 
 
 def by_address(session: Session) -> Identity | None:
-    """A sync one, in serverwamp's words."""
+    """A sync authenticator that uses the names of serverwamp."""
     address = session.connection.transport_info["peer_address"]
     return Identity(authid="local", authrole="operator") if address == "127.0.0.1" else None
 
@@ -75,11 +75,11 @@ async def test_first_identity_wins(
     assert answer[3:] == ([[identity]] if identity else [])
     if authid is not None:
         assert welcome[2]["authid"] == authid
-    # Nobody has proven the authid that the client claims.
+    # The authid in HELLO is not proven.
     assert welcome[2]["authid"] != "root"
 
 
-async def test_challenge_methods_follow_where_the_connection_shows_nobody() -> None:
+async def test_challenge_methods_are_used_if_no_transport_authenticator_succeeds() -> None:
     app, realm = shop()
     use_ticket(realm)
     async with wire(app) as client:
@@ -88,7 +88,7 @@ async def test_challenge_methods_follow_where_the_connection_shows_nobody() -> N
         assert (await client.hello(authid="joe", authmethods=["ticket"]))[0] == WELCOME
 
 
-async def test_authenticator_that_raises_is_logged_and_later_ones_are_not_asked(
+async def test_error_of_an_authenticator_is_logged_and_later_ones_are_not_called(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     realm = Realm("office")
@@ -107,7 +107,7 @@ async def test_authenticator_that_raises_is_logged_and_later_ones_are_not_asked(
     assert "LookupError: the table of cookies is gone" in record.getMessage()
 
 
-async def test_authenticator_denies_whom_it_knows() -> None:
+async def test_authenticator_may_deny_access() -> None:
     realm = Realm("office")
 
     async def barred(session: Session) -> None:
@@ -120,7 +120,7 @@ async def test_authenticator_denies_whom_it_knows() -> None:
     assert answer == [ABORT, {"message": "pay your bills"}, AUTHORIZATION_DENIED]
 
 
-async def test_other_wamp_error_tells_the_client_nothing() -> None:
+async def test_other_wamp_error_is_not_sent_to_the_client() -> None:
     realm = Realm("office")
 
     async def leaking(session: Session) -> None:
@@ -133,13 +133,13 @@ async def test_other_wamp_error_tells_the_client_nothing() -> None:
     assert answer == [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]
 
 
-@pytest.mark.parametrize("and_returns", [None, "somebody"])
-async def test_authenticator_that_aborts_ends_it(and_returns: str | None) -> None:
+@pytest.mark.parametrize("returned", [None, "somebody"])
+async def test_authenticator_may_abort_the_session(returned: str | None) -> None:
     realm = Realm("office")
 
     async def abort(session: Session) -> str | None:
         await session.abort("com.example.closed_today", "come back tomorrow")
-        return and_returns
+        return returned
 
     realm.add_transport_authenticator(abort)
     realm.add_transport_authenticator(by_header)
@@ -150,7 +150,7 @@ async def test_authenticator_that_aborts_ends_it(and_returns: str | None) -> Non
     assert answer == [ABORT, {"message": "come back tomorrow"}, "com.example.closed_today"]
 
 
-async def test_authenticator_that_hangs_is_given_up_with_the_handshake() -> None:
+async def test_authenticator_that_hangs_is_cancelled_by_the_handshake_timeout() -> None:
     realm = Realm("office")
 
     async def hang(session: Session) -> None:
@@ -175,12 +175,12 @@ async def wants_database(database: object) -> str:
 @pytest.mark.parametrize(
     ("authenticator", "problem"),
     [
-        (by_yielding, "by_yielding .* it has to return its answer"),
+        (by_yielding, "by_yielding .* must return its result"),
         (wants_database, "wants_database .*'database'"),
         ("somebody", "not callable"),
     ],
 )
-def test_function_that_cannot_be_asked_is_an_error_at_startup(authenticator: Any, problem: str) -> None:
+def test_unusable_authenticator_is_an_error_at_startup(authenticator: Any, problem: str) -> None:
     for configure in (
         Realm.add_transport_authenticator,
         Realm.set_ticket_authenticator,

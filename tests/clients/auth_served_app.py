@@ -1,4 +1,4 @@
-"""What the authentication tests with real clients are served: one realm for each method."""
+"""The application for the authentication tests with real clients: one realm for each method."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""An Autobahn session that tests drive from outside."""
+"""An Autobahn session for tests."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TIMEOUT = 5.0
 
 
 class Client(ApplicationSession):
-    """An Autobahn session that is driven from outside."""
+    """An Autobahn session that a test controls."""
 
     def __init__(self) -> None:
         super().__init__(ComponentConfig("default"))
@@ -36,7 +36,7 @@ class Client(ApplicationSession):
 
 @asynccontextmanager
 async def connected(url: str, serializer: Any) -> AsyncIterator[Client]:
-    """Join the default realm; on leaving, disconnect and wait for that."""
+    """Join the default realm; on exit, disconnect and wait until that is done."""
     client = Client()
     runner = ApplicationRunner(url, "default", serializers=[serializer])
     transport, _ = await runner.run(lambda config: client, start_loop=False)
@@ -53,7 +53,7 @@ async def connected(url: str, serializer: Any) -> AsyncIterator[Client]:
 
 
 async def failure_of(call: Any) -> ApplicationError:
-    """What a call is answered with, which must be an ERROR."""
+    """Return the ERROR that answers a call, or fail."""
     with pytest.raises(ApplicationError) as failed:
         async with asyncio.timeout(TIMEOUT):
             await call

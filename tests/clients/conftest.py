@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartServer]:
-    """Start a server for one test, which may end it; `start("uvicorn")`."""
+    """A function that starts a server for one test, as in `own_server("uvicorn")`; the test may stop it."""
     started: list[ServerProcess] = []
     request.node.stash[OWN_SERVERS] = started
 
@@ -45,7 +45,7 @@ def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the log of the servers that a failed test talked to."""
+    """Add the logs of its servers to the report of a failed test."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         shared = [value for value in item.funcargs.values() if isinstance(value, ServerProcess)]

@@ -1,4 +1,4 @@
-"""What the servers of these tests serve: a default realm for everybody, and `office` behind tickets."""
+"""The application for these tests: an open default realm, `office` with tickets, and `watched`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ app.add_realm(watched)
 
 
 def note(line: str) -> None:
-    """Write down what a test must be able to see after the session, or the server, has gone."""
+    """Add a line to the journal, which tests read after the session or the server has ended."""
     with Path(os.environ["WAMPASGI_TEST_JOURNAL"]).open("a") as journal:
         journal.write(f"{line}\n")
 

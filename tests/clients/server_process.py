@@ -1,4 +1,4 @@
-"""ASGI servers in processes of their own, on a free port of this machine."""
+"""ASGI servers in processes of their own, each on a free local port."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# Seconds. Starting takes about one on an idle machine.
+# In seconds. A server starts within about one second on an idle machine.
 START_TIMEOUT = 20.0
 POLL_INTERVAL = 0.02
 
 _UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}")
 _HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}")
-# A worker of granian 2.8 with open WebSockets can lock up for good when it is told to stop.
+# A worker of granian 2.8 that has open WebSockets may hang when it is stopped.
 _GRANIAN = (
     *("granian", "--host", "127.0.0.1", "--port", "{port}", "--interface", "asgi"),
     *("--workers-kill-timeout", "5"),
 )
 
-#: Name of each kind of server that is tested, with its command line without the application.
+#: The command line of each kind of server, without the application.
 SERVERS: dict[str, tuple[str, ...]] = {
     "uvicorn": _UVICORN,
     "uvicorn-asyncio": (*_UVICORN, "--loop", "asyncio"),
@@ -33,7 +33,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "hypercorn-asyncio": (*_HYPERCORN, "--worker-class", "asyncio"),
     "hypercorn-trio": (*_HYPERCORN, "--worker-class", "trio"),
     "granian": _GRANIAN,
-    # Without worker processes; with them, the workers do not see the signals that the server gets.
+    # Without worker processes, because these do not receive the signals sent to the server.
     "hypercorn-in-process": (*_HYPERCORN, "--workers", "0"),
 }
 
@@ -41,7 +41,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
 class ServerProcess:
     """A running server.
 
-    ``journal`` is the file that the served application writes its notes to.
+    The served application writes notes to the file ``journal``.
     """
 
     def __init__(self, kind: str, app: str, folder: Path) -> None:
@@ -49,7 +49,7 @@ class ServerProcess:
         self.journal = folder / "journal.txt"
         self.journal.touch()
         self._log = folder / "server.log"
-        # Granian reports the port that it was given, not the one that it listens on.
+        # Granian reports the configured port instead of the one that it listens on.
         self._reports_port = kind != "granian"
         self.port = 0 if self._reports_port else _free_port()
         command = [part.format(port=self.port) for part in SERVERS[kind]]
@@ -64,27 +64,27 @@ class ServerProcess:
                     "WAMPASGI_TEST_JOURNAL": str(self.journal),
                     "PYTHONUNBUFFERED": "1",
                 },
-                # Its workers get the signals that the tests send, and not those that the terminal sends.
+                # So that its workers receive the signals of the tests, but not those of the terminal.
                 start_new_session=True,
             )
 
     @property
     def url(self) -> str:
-        """Where WAMP clients connect to."""
+        """The URL for WAMP clients."""
         return f"ws://127.0.0.1:{self.port}/"
 
     @property
     def log(self) -> str:
-        """What the server has printed."""
+        """The output of the server."""
         return self._log.read_text(errors="replace")
 
     @property
     def running(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:
-        """Wait until it accepts connections; RuntimeError has its log if it ends or takes too long."""
+        """Wait until it accepts connections; raise RuntimeError with its log if it ends or takes too long."""
         self._wait(self._is_ready, START_TIMEOUT)
 
     def wait_for_note(self, note: str, timeout: float = 5.0) -> None:
@@ -95,7 +95,7 @@ class ServerProcess:
             )
 
     def wait_for_exit(self, timeout: float) -> int:
-        """Wait until the process has ended and return its exit code; raises AssertionError with its log."""
+        """Wait until the process ends and return its exit code; raise AssertionError after the timeout."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -104,11 +104,11 @@ class ServerProcess:
             ) from None
 
     def terminate(self) -> None:
-        """Send SIGTERM; returns at once."""
+        """Send SIGTERM without waiting for the process to end."""
         self._process.send_signal(signal.SIGTERM)
 
     def stop(self, timeout: float = 10.0) -> int:
-        """End it by SIGTERM and return its exit code; raises AssertionError if it doesn't end in time."""
+        """Send SIGTERM and return the exit code; raise AssertionError if the process does not end in time."""
         try:
             self.terminate()
             return self.wait_for_exit(timeout)
@@ -116,7 +116,7 @@ class ServerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """End whatever is left of it and its workers."""
+        """Kill the process and its workers if they are running."""
         if self.running:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -138,7 +138,7 @@ class ServerProcess:
                 return False
             self.port = int(reported[1])
         elif "Started worker" not in self.log:
-            # Somebody else may have taken the port meanwhile, and would be who accepts.
+            # Another process may have bound the port meanwhile and would accept the connection.
             return False
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):

@@ -1,6 +1,6 @@
-"""Every authentication method that Autobahn for Python speaks, with its own authenticators."""
+"""Every authentication method that Autobahn for Python supports, with its own authenticators."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Client(Session):
         super().__init__(ComponentConfig(realm))
         loop = asyncio.get_running_loop()
         self.add_authenticator(create_authenticator(method, **attributes))
-        self.decided = asyncio.Event()
+        self.answered = asyncio.Event()
         self.joined: asyncio.Future[SessionDetails] = loop.create_future()
         self.left: asyncio.Future[CloseDetails] = loop.create_future()
         self.disconnected: asyncio.Future[None] = loop.create_future()
 
     def on_join(self, details: SessionDetails) -> None:
         self.joined.set_result(details)
-        self.decided.set()
+        self.answered.set()
 
     def on_leave(self, details: CloseDetails) -> None:
         self.left.set_result(details)
-        self.decided.set()
+        self.answered.set()
         super().on_leave(details)
 
     def on_disconnect(self) -> None:
@@ -52,7 +52,7 @@ class Client(Session):
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Autobahn runs on asyncio and Twisted only."""
+    """The backend for Autobahn, which supports only asyncio and Twisted."""
     return "asyncio"
 
 
@@ -77,7 +77,7 @@ async def connected(client: Client, url: str, serializer: Callable[[], ISerializ
     transport, _ = await runner.run(lambda config: client, start_loop=False)
     try:
         async with asyncio.timeout(TIMEOUT):
-            await client.decided.wait()
+            await client.answered.wait()
         yield client
     finally:
         if not client.disconnected.done():
@@ -100,14 +100,14 @@ def salted(authid: str, secret: str) -> Client:
 
 
 def cryptosign(authid: str, secret: str) -> Client:
-    # Announces the key that belongs to the secret, so that of a wrong one is not the user's.
+    # The announced key belongs to the secret, so a wrong secret announces a key that is not the user's.
     extra = {"pubkey": public_key(authid, secret)}
     private_key = bytes(signing_key(authid, secret)).hex()
     return Client("cryptosign", "cryptosign", authid=authid, authextra=extra, privkey=private_key)
 
 
 def scram(authid: str, secret: str) -> Client:
-    """Autobahn's own dialect; it checks the server's signature before it joins."""
+    """Return a client for Autobahn's SCRAM dialect, which verifies the server's signature before it joins."""
     return Client("scram", "scram", authid=authid, password=secret)
 
 
@@ -122,7 +122,7 @@ async def test_right_secret_opens_the_realm(
         details = client.joined.result()
         whoami = await client.call("whoami")
 
-    (authmethod,) = client._authenticators  # noqa: SLF001 - what was offered
+    (authmethod,) = client._authenticators  # noqa: SLF001 - the offered methods
     assert (details.authid, details.authrole, details.authmethod) == ("joe", "clerk", authmethod)
     assert details.authextra is not None
     assert details.authextra["greeting"] == "hello"
@@ -131,7 +131,7 @@ async def test_right_secret_opens_the_realm(
 
 @each_method
 @pytest.mark.parametrize(("authid", "secret"), [("joe", "wrong"), ("nobody", SECRET)])
-async def test_wrong_secret_and_unknown_user_open_nothing(
+async def test_wrong_secret_and_unknown_user_are_refused(
     method: Callable[[str, str], Client],
     authid: str,
     secret: str,
@@ -149,14 +149,14 @@ async def test_wrong_secret_and_unknown_user_open_nothing(
 
 
 @each_method
-async def test_client_that_is_denied_is_told_so(
+async def test_denied_client_gets_the_reason(
     method: Callable[[str, str], Client], server: ServerProcess, serializer: Callable[[], ISerializer]
 ) -> None:
     async with connected(method("denied", SECRET), server.url, serializer) as client:
         assert client.left.result().reason == "wamp.error.authorization_denied"
 
 
-async def test_method_that_the_realm_does_not_offer_opens_nothing(
+async def test_method_that_the_realm_does_not_offer_is_refused(
     server: ServerProcess, serializer: Callable[[], ISerializer]
 ) -> None:
     client = Client("wampcra", "ticket", authid="joe", ticket=SECRET)
@@ -164,6 +164,6 @@ async def test_method_that_the_realm_does_not_offer_opens_nothing(
         assert client.left.result().reason == "wamp.error.no_matching_auth_method"
 
 
-async def test_server_logged_no_secret(server: ServerProcess) -> None:
+async def test_server_does_not_log_secrets(server: ServerProcess) -> None:
     assert SECRET not in server.log
     assert "Traceback" not in server.log

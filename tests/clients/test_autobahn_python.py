@@ -1,4 +1,4 @@
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Event = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Client(ApplicationSession):
-    """An Autobahn session that is driven from outside."""
+    """An Autobahn session that a test controls."""
 
     def __init__(self, realm: str, ticket: str | None = None) -> None:
         super().__init__(ComponentConfig(realm))
@@ -61,7 +61,7 @@ class Client(ApplicationSession):
 
     def onLeave(self, details: CloseDetails) -> None:
         self.left.set_result(details)
-        # Fails what is still asked for, then disconnects.
+        # Fails the pending requests, then disconnects.
         super().onLeave(details)
 
     def onDisconnect(self) -> None:
@@ -77,7 +77,7 @@ class Client(ApplicationSession):
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Autobahn runs on asyncio and Twisted only."""
+    """The backend for Autobahn, which supports only asyncio and Twisted."""
     return "asyncio"
 
 
@@ -85,7 +85,7 @@ def anyio_backend() -> str:
     params=[
         pytest.param(JsonSerializer, id="json"),
         pytest.param(MsgPackSerializer, id="msgpack"),
-        # Its batched JSON ends messages with 0x18; the specification's separator is 0x1e.
+        # Batched JSON is left out: Autobahn ends messages with 0x18, but the specification requires 0x1e.
         pytest.param(partial(MsgPackSerializer, batched=True), id="msgpack.batched"),
         pytest.param(CBORSerializer, id="cbor"),
         pytest.param(partial(CBORSerializer, batched=True), id="cbor.batched"),
@@ -118,15 +118,15 @@ async def client(server: ServerProcess, serializer: Serializer) -> AsyncIterator
         yield client
 
 
-async def test_messages_travel_as_the_client_asked_for(client: Client, serializer: Serializer) -> None:
+async def test_session_uses_the_serializer_of_the_client(client: Client, serializer: Serializer) -> None:
     assert await client.call("subprotocol") == f"wamp.2.{serializer().SERIALIZER_ID}"
 
 
-async def test_call_takes_args_and_kwargs(client: Client) -> None:
+async def test_call_accepts_args_and_kwargs(client: Client) -> None:
     assert await client.call("math.add", 2, b=3) == 5
 
 
-async def test_payload_comes_back_as_it_was_sent(client: Client) -> None:
+async def test_echoed_payload_is_unchanged(client: Client) -> None:
     nested = {"names": ["Zoë", "李"], "none": None, "deep": [[1.5, True], {}], "big": 2**53}
 
     result = await client.call("echo", nested, -1, b"\x00\xff", flag=False)
@@ -135,7 +135,7 @@ async def test_payload_comes_back_as_it_was_sent(client: Client) -> None:
     assert result.kwresults == {"flag": False}
 
 
-async def test_model_is_made_from_the_payload_and_turned_into_it(client: Client) -> None:
+async def test_model_is_validated_and_serialized(client: Client) -> None:
     bolts = {"name": "bolts", "price": 3, "amount": 4}
 
     assert await client.call("order.double", bolts) == {**bolts, "amount": 8}
@@ -152,12 +152,12 @@ async def test_unknown_procedure_is_an_error(client: Client) -> None:
     assert failed.value.error == "wamp.error.no_such_procedure"
 
 
-async def test_argument_that_does_not_fit_is_named(client: Client) -> None:
+async def test_error_names_the_invalid_argument(client: Client) -> None:
     with pytest.raises(ApplicationError) as failed:
         await client.call("math.add", "two")
 
     assert failed.value.error == "wamp.error.invalid_argument"
-    assert [misfit["argument"] for misfit in failed.value.kwargs["errors"]] == ["a"]
+    assert [error["argument"] for error in failed.value.kwargs["errors"]] == ["a"]
 
 
 async def test_application_error_keeps_its_payload(client: Client) -> None:
@@ -178,7 +178,7 @@ async def test_application_error_keeps_its_payload(client: Client) -> None:
     )
 
 
-async def test_unexpected_exception_tells_the_client_nothing_of_itself(
+async def test_unexpected_exception_is_logged_but_not_sent_to_the_client(
     client: Client, server: ServerProcess
 ) -> None:
     with pytest.raises(ApplicationError) as failed:
@@ -201,7 +201,7 @@ async def test_progress_reports_come_before_the_result(client: Client) -> None:
     assert result == "lift-off"
 
 
-async def test_caller_that_asks_for_no_progress_gets_the_result_alone(client: Client) -> None:
+async def test_caller_without_receive_progress_gets_only_the_result(client: Client) -> None:
     assert await client.call("count.down", 2) == "lift-off"
 
 
@@ -216,7 +216,7 @@ async def test_call_is_canceled(client: Client, server: ServerProcess) -> None:
     assert await client.call("math.add", 1) == 1
 
 
-async def test_call_that_takes_longer_than_its_timeout_is_an_error(client: Client) -> None:
+async def test_call_that_exceeds_its_timeout_is_an_error(client: Client) -> None:
     with pytest.raises(ApplicationError) as failed:
         await client.call("slow", options=CallOptions(timeout=10))
 
@@ -245,18 +245,18 @@ async def test_acknowledged_publication_reaches_the_servers_subscriber(client: C
     )
 
     assert publication.id > 0
-    # What the server's subscriber makes of it
+    # The server's subscriber publishes the reading as news.
     assert await client.next_event() == (("sensors.attic", 21.5), {"unit": "F"})
 
 
-async def test_publication_that_nothing_allows_is_refused(client: Client) -> None:
+async def test_publication_without_permission_is_refused(client: Client) -> None:
     with pytest.raises(ApplicationError) as refused:
         await client.publish("news", "fake", options=PublishOptions(acknowledge=True))
 
     assert refused.value.error == "wamp.error.not_authorized"
 
 
-async def test_event_that_a_gatekeeper_sends_comes_after_subscribed(client: Client) -> None:
+async def test_event_sent_by_a_gatekeeper_arrives_after_subscribed(client: Client) -> None:
     await client.subscribe(client.on_event, "news.greeted")
 
     assert await client.next_event() == (("welcome",), {"topic": "news.greeted"})
@@ -270,7 +270,7 @@ async def test_gatekeeper_refuses_a_subscription(client: Client) -> None:
     assert refused.value.args == ("for staff",)
 
 
-async def test_no_event_comes_after_unsubscribed(client: Client, server: ServerProcess) -> None:
+async def test_no_event_arrives_after_unsubscribed(client: Client, server: ServerProcess) -> None:
     session_id = (await client.joined).session
     subscription = await client.subscribe(client.on_event, "news")
     await subscription.unsubscribe()
@@ -281,14 +281,14 @@ async def test_no_event_comes_after_unsubscribed(client: Client, server: ServerP
     assert client.events.empty()
 
 
-async def test_registration_is_refused_where_nothing_allows_it(client: Client) -> None:
+async def test_registration_without_permission_is_refused(client: Client) -> None:
     with pytest.raises(ApplicationError) as refused:
         await client.register(client.on_event, "mine")
 
     assert refused.value.error == "wamp.error.not_authorized"
 
 
-async def test_leaving_ends_the_session_in_order(client: Client, server: ServerProcess) -> None:
+async def test_leaving_closes_the_session_with_goodbye(client: Client, server: ServerProcess) -> None:
     session_id = (await client.joined).session
 
     await client.leave()
@@ -297,7 +297,7 @@ async def test_leaving_ends_the_session_in_order(client: Client, server: ServerP
     await asyncio.to_thread(server.wait_for_note, f"closed {session_id}")
 
 
-async def test_ticket_opens_a_realm(server: ServerProcess, serializer: Serializer) -> None:
+async def test_client_joins_with_a_ticket(server: ServerProcess, serializer: Serializer) -> None:
     async with connected(Client("office", ticket="open sesame"), server.url, serializer) as client:
         details = await client.joined
         whoami = await client.call("whoami")
@@ -306,7 +306,7 @@ async def test_ticket_opens_a_realm(server: ServerProcess, serializer: Serialize
     assert whoami.kwresults == {"authid": "joe", "role": "clerk", "user": "Joe Doe"}
 
 
-async def test_wrong_ticket_opens_nothing(server: ServerProcess, serializer: Serializer) -> None:
+async def test_wrong_ticket_is_refused(server: ServerProcess, serializer: Serializer) -> None:
     async with connected(Client("office", ticket="knock knock"), server.url, serializer) as client:
         details = await client.left
 
@@ -314,7 +314,7 @@ async def test_wrong_ticket_opens_nothing(server: ServerProcess, serializer: Ser
     assert not client.joined.done()
 
 
-async def test_realms_have_procedures_of_their_own(server: ServerProcess, serializer: Serializer) -> None:
+async def test_realms_do_not_share_procedures(server: ServerProcess, serializer: Serializer) -> None:
     async with connected(Client("office", ticket="open sesame"), server.url, serializer) as client:
         await client.joined
         with pytest.raises(ApplicationError) as failed:
@@ -323,7 +323,7 @@ async def test_realms_have_procedures_of_their_own(server: ServerProcess, serial
     assert failed.value.error == "wamp.error.no_such_procedure"
 
 
-async def test_shutdown_of_the_server_says_goodbye(own_server: StartServer, serializer: Serializer) -> None:
+async def test_server_sends_goodbye_at_shutdown(own_server: StartServer, serializer: Serializer) -> None:
     server = own_server("uvicorn")
     async with connected(Client("default"), server.url, serializer) as client:
         session_id = (await client.joined).session

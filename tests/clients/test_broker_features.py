@@ -1,6 +1,6 @@
-"""Retained events, event history and revoked subscriptions as Autobahn sees them, over a uvicorn."""
+"""Retained events, event history and revoked subscriptions with Autobahn and uvicorn."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GET_EVENTS, LOOKUP = "wamp.subscription.get_events", "wamp.subscription.lookup"
 
 
 class Client(ApplicationSession):
-    """An Autobahn session that is driven from outside."""
+    """An Autobahn session that a test controls."""
 
     def __init__(self) -> None:
         super().__init__(ComponentConfig(REALM))
@@ -45,7 +45,7 @@ class Client(ApplicationSession):
 
     def onMessage(self, msg: Any) -> Any:
         if isinstance(msg, Unsubscribed) and msg.request == 0:
-            # Autobahn announces that it understands this, reads it, and takes it for a violation.
+            # Autobahn announces support for this message, but then treats it as a protocol violation.
             self.revoked.append(msg)
             return None
         return super().onMessage(msg)
@@ -83,7 +83,7 @@ async def connected(url: str, serializer: Any) -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Autobahn runs on asyncio and Twisted only."""
+    """The backend for Autobahn, which supports only asyncio and Twisted."""
     return "asyncio"
 
 
@@ -92,7 +92,7 @@ def serializer(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
 
-async def test_autobahn_gets_what_was_retained(server: ServerProcess, serializer: Any) -> None:
+async def test_autobahn_gets_retained_events(server: ServerProcess, serializer: Any) -> None:
     async with (
         connected(server.url, serializer) as publisher,
         connected(server.url, serializer) as late,
@@ -109,7 +109,7 @@ async def test_autobahn_gets_what_was_retained(server: ServerProcess, serializer
     assert live == (4, None, "com.example.state.a")
 
 
-async def test_autobahn_asks_for_the_history(server: ServerProcess, serializer: Any) -> None:
+async def test_autobahn_reads_the_event_history(server: ServerProcess, serializer: Any) -> None:
     async with connected(server.url, serializer) as client, asyncio.timeout(TIMEOUT):
         for number in range(5):
             await client.say("com.example.log.door", number)
@@ -123,7 +123,9 @@ async def test_autobahn_asks_for_the_history(server: ServerProcess, serializer: 
     assert newest.results == (result.results[-1],)
 
 
-async def test_autobahn_is_told_of_a_revocation(server: ServerProcess, serializer: Any) -> None:
+async def test_autobahn_gets_unsubscribed_for_a_revoked_subscription(
+    server: ServerProcess, serializer: Any
+) -> None:
     async with connected(server.url, serializer) as client, asyncio.timeout(TIMEOUT):
         subscription = await client.listen("com.example.room")
         assert await client.call("revoke.subscription", "com.example.room") == 1

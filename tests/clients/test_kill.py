@@ -1,4 +1,4 @@
-"""SIGTERM for a server that has its hands full."""
+"""SIGTERM for a server under load."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.clients.server_process import ServerProcess
 from tests.soak.client import CALL, GOODBYE, SUBSCRIBE, Client, Ended, small_socket
 
 CALLERS, ANNOUNCERS, LISTENERS, DEAF = 20, 5, 20, 5
-#: Seconds: `Limits.close_timeout`, for those that do not answer GOODBYE, and what a busy machine takes.
+#: In seconds: `Limits.close_timeout` for clients that do not answer GOODBYE, plus time for a busy machine.
 GRACE = 15.0
 
 
 class Load:
-    """Clients that call and are told without a pause, and some that never read what they are told."""
+    """Clients that call and receive events without a pause, and some that subscribe but never read."""
 
     def __init__(self, server: ServerProcess) -> None:
         self._url = server.url
@@ -75,7 +75,7 @@ async def kill(server: ServerProcess) -> Load:
         for client in load.readers:
             await client.ended.wait()
         await asyncio.gather(*tasks)
-        # Until the process has ended they are there, and still do not read.
+        # The deaf clients stay connected, without reading, until the process has ended.
         await asyncio.to_thread(server.wait_for_exit, GRACE)
     for client in load.deaf:
         client.transport.disconnect(False)
@@ -83,14 +83,16 @@ async def kill(server: ServerProcess) -> Load:
 
 
 @pytest.mark.parametrize("kind", ["uvicorn", "uvicorn-asyncio"])
-def test_sigterm_under_load_says_goodbye_to_all_and_ends_in_time(kind: str, own_server: StartServer) -> None:
+def test_server_under_load_sends_goodbye_to_all_sessions_on_sigterm_and_ends_in_time(
+    kind: str, own_server: StartServer
+) -> None:
     server = own_server(kind)
 
     load = asyncio.run(kill(server))
 
     assert server.wait_for_exit(0) in (0, -signal.SIGTERM)
-    said = [6, {"message": "the server shuts down"}, "wamp.close.system_shutdown"]
-    assert all(load.goodbyes.get(client) == said for client in load.readers)
+    goodbye = [6, {"message": "the server shuts down"}, "wamp.close.system_shutdown"]
+    assert all(load.goodbyes.get(client) == goodbye for client in load.readers)
     journal = server.journal.read_text().splitlines()
     assert {line for line in journal if line.startswith("closed ")} == {
         f"closed {session_id}" for session_id in load.session_ids

@@ -1,6 +1,6 @@
-"""Autobahn for Python with autobahn-js, and with wampy, across one uvicorn."""
+"""Calls and events between Autobahn for Python and autobahn-js or wampy, through uvicorn."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import autobahn.asyncio  # noqa: F401 - what is imported from Autobahn next wants to know the framework
+import autobahn.asyncio  # noqa: F401 - selects the framework for the imports below
 import pytest
 from autobahn.wamp.serializer import JsonSerializer, MsgPackSerializer
 from autobahn.wamp.types import (
@@ -32,7 +32,7 @@ __all__ = ["installed"]
 # The first run installs the clients.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
-# The JavaScript side, and how it and Python write: always two formats, so that the router has to translate.
+# The JavaScript library, its serializer, and that of Python: always different, so that the router translates.
 PEERS = [
     ("autobahn", "json", MsgPackSerializer),
     ("autobahn", "cbor", JsonSerializer),
@@ -43,7 +43,7 @@ PEERS = [
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Autobahn runs on asyncio and Twisted only."""
+    """The backend for Autobahn, which supports only asyncio and Twisted."""
     return "asyncio"
 
 
@@ -53,7 +53,7 @@ def anyio_backend() -> str:
 def peer(
     request: pytest.FixtureRequest, installed: Path, server: ServerProcess
 ) -> Iterator[tuple[str, type[Any]]]:
-    """A session in JavaScript: its library, and the serializer that Python is to have."""
+    """The library of a running session in JavaScript, and the serializer for the session in Python."""
     library, serializer, of_python = request.param
     command = ["node", str(SCRIPTS / "peer_client.mjs"), str(installed), server.url, library, serializer]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -76,8 +76,8 @@ async def client(peer: tuple[str, type[Any]], server: ServerProcess) -> AsyncIte
 
 
 @pytest.fixture
-def named(peer: tuple[str, type[Any]]) -> str:
-    """What the procedures of the JavaScript side begin with."""
+def prefix(peer: tuple[str, type[Any]]) -> str:
+    """The prefix of the procedures of the JavaScript session."""
     return f"clients.{peer[0]}"
 
 
@@ -86,41 +86,41 @@ async def result_of(call: Any) -> Any:
         return await call
 
 
-async def test_python_calls_javascript(client: Client, named: str) -> None:
+async def test_python_calls_javascript(client: Client, prefix: str) -> None:
     sent = [1, "Zoë", None, {"deep": [1.5, True]}]
-    assert await result_of(client.call(f"{named}.echo", *sent, name="x")) == {
+    assert await result_of(client.call(f"{prefix}.echo", *sent, name="x")) == {
         "args": sent,
         "kwargs": {"name": "x"},
     }
 
 
-async def test_javascript_calls_python(client: Client, named: str) -> None:
+async def test_javascript_calls_python(client: Client, prefix: str) -> None:
     async def echo(*args: Any) -> Any:
         return list(args)
 
     await client.register(echo, "clients.python.echo")
     sent = [1, "Zoë", None, {"deep": [1.5, True]}]
-    answer = await result_of(client.call(f"{named}.call", "clients.python.echo", sent))
+    answer = await result_of(client.call(f"{prefix}.call", "clients.python.echo", sent))
     assert answer == {"args": [sent], "kwargs": {}}
 
 
-async def test_error_of_python_reaches_javascript(client: Client, named: str) -> None:
-    answer = await result_of(client.call(f"{named}.call", "stock.take", ["bolts"]))
+async def test_error_of_the_server_reaches_javascript(client: Client, prefix: str) -> None:
+    answer = await result_of(client.call(f"{prefix}.call", "stock.take", ["bolts"]))
     assert answer == {"error": "com.example.out_of_stock", "args": ["bolts"]}
 
 
-async def test_progress_of_python_reaches_javascript(client: Client, named: str) -> None:
+async def test_progress_of_python_reaches_javascript(client: Client, prefix: str) -> None:
     async def count(details: CallDetails) -> str:
         for number in range(3):
             details.progress(number)
         return "done"
 
     await client.register(count, "clients.python.count", options=RegisterOptions(details=True))
-    answer = await result_of(client.call(f"{named}.call_with_progress", "clients.python.count"))
+    answer = await result_of(client.call(f"{prefix}.call_with_progress", "clients.python.count"))
     assert answer == {"reports": [[0], [1], [2]], "result": {"args": ["done"], "kwargs": {}}}
 
 
-async def test_javascript_cancels_a_call_that_python_handles(client: Client, named: str) -> None:
+async def test_javascript_cancels_a_call_that_python_handles(client: Client, prefix: str) -> None:
     interrupted = asyncio.Event()
 
     async def hang(details: CallDetails) -> None:
@@ -131,52 +131,52 @@ async def test_javascript_cancels_a_call_that_python_handles(client: Client, nam
             interrupted.set()
 
     await client.register(hang, "clients.python.hang", options=RegisterOptions(details=True))
-    answer = await result_of(client.call(f"{named}.call_and_cancel", "clients.python.hang"))
-    # In mode kill the caller gets what the callee says, and this is how Autobahn calls a cancelled handler.
+    answer = await result_of(client.call(f"{prefix}.call_and_cancel", "clients.python.hang"))
+    # In mode kill the caller gets the ERROR of the callee, and this is Autobahn's for a cancelled handler.
     assert answer["error"] == "wamp.error.runtime_error"
     await result_of(interrupted.wait())
 
 
-async def test_python_gives_up_a_call_that_javascript_handles(client: Client, named: str) -> None:
-    failed = await failure_of(client.call(f"{named}.hang", options=CallOptions(timeout=50)))
+async def test_call_from_python_to_javascript_times_out(client: Client, prefix: str) -> None:
+    failed = await failure_of(client.call(f"{prefix}.hang", options=CallOptions(timeout=50)))
     assert failed.error == "wamp.error.timeout"
-    assert await result_of(client.call(f"{named}.echo")) == {"args": [], "kwargs": {}}
+    assert await result_of(client.call(f"{prefix}.echo")) == {"args": [], "kwargs": {}}
 
 
-async def test_pattern_based_registrations_are_told_what_was_called(client: Client, named: str) -> None:
+async def test_callee_with_a_pattern_gets_the_called_procedure(client: Client, prefix: str) -> None:
     async def where(details: CallDetails) -> Any:
         return details.procedure
 
     await client.register(where, "clients.python.at.", options=RegisterOptions(match="prefix", details=True))
 
-    assert await result_of(client.call(f"{named}.here.where")) == f"{named}.here.where"
-    answer = await result_of(client.call(f"{named}.call", "clients.python.at.home", []))
+    assert await result_of(client.call(f"{prefix}.here.where")) == f"{prefix}.here.where"
+    answer = await result_of(client.call(f"{prefix}.call", "clients.python.at.home", []))
     assert answer["args"] == ["clients.python.at.home"]
 
 
-async def test_callers_are_disclosed_when_they_ask_for_it(client: Client, named: str) -> None:
+async def test_caller_is_disclosed_on_request(client: Client, prefix: str) -> None:
     async def caller(details: CallDetails) -> Any:
         return details.caller
 
     await client.register(caller, "clients.python.caller", options=RegisterOptions(details=True))
 
-    other = await result_of(client.call(f"{named}.call", "clients.python.caller", [], disclose=True))
+    other = await result_of(client.call(f"{prefix}.call", "clients.python.caller", [], disclose=True))
     assert other["args"][0] not in (None, client.joined.result().session)
-    hidden = await result_of(client.call(f"{named}.call", "clients.python.caller", []))
+    hidden = await result_of(client.call(f"{prefix}.call", "clients.python.caller", []))
     assert hidden["args"] in ([None], [])
-    # Autobahn for Python cannot ask for it, but autobahn-js can, for all calls of what it registers.
-    told = await result_of(client.call(f"{named}.caller"))
-    assert told == (client.joined.result().session if named == "clients.autobahn" else 0)
+    # Autobahn for Python cannot request it, but autobahn-js can, for all calls of its registration.
+    disclosed = await result_of(client.call(f"{prefix}.caller"))
+    assert disclosed == (client.joined.result().session if prefix == "clients.autobahn" else 0)
 
 
 async def test_javascript_subscribes_to_a_pattern_that_python_publishes_to(
-    client: Client, named: str
+    client: Client, prefix: str
 ) -> None:
-    await result_of(client.call(f"{named}.subscribe", "clients.news", "prefix"))
+    await result_of(client.call(f"{prefix}.subscribe", "clients.news", "prefix"))
     options = PublishOptions(acknowledge=True)
     await result_of(client.publish("clients.news.rain", "soon", until="noon", options=options))
 
-    assert await result_of(client.call(f"{named}.event")) == {
+    assert await result_of(client.call(f"{prefix}.event")) == {
         "args": ["soon"],
         "kwargs": {"until": "noon"},
         "topic": "clients.news.rain",
@@ -184,7 +184,7 @@ async def test_javascript_subscribes_to_a_pattern_that_python_publishes_to(
 
 
 async def test_python_subscribes_to_a_pattern_that_javascript_publishes_to(
-    client: Client, named: str
+    client: Client, prefix: str
 ) -> None:
     seen: asyncio.Queue[tuple[str, str | None, int | None]] = asyncio.Queue()
 
@@ -193,8 +193,8 @@ async def test_python_subscribes_to_a_pattern_that_javascript_publishes_to(
 
     options = SubscribeOptions(match="wildcard", details=True)
     await client.subscribe(on_event, "clients..weather", options=options)
-    await result_of(client.call(f"{named}.publish", "clients.js.weather", ["rain"]))
-    await result_of(client.call(f"{named}.publish", "clients.js.weather", ["sun"], disclose=True))
+    await result_of(client.call(f"{prefix}.publish", "clients.js.weather", ["rain"]))
+    await result_of(client.call(f"{prefix}.publish", "clients.js.weather", ["sun"], disclose=True))
 
     assert await result_of(seen.get()) == ("rain", "clients.js.weather", None)
     text, _, publisher = await result_of(seen.get())
@@ -202,6 +202,6 @@ async def test_python_subscribes_to_a_pattern_that_javascript_publishes_to(
     assert publisher not in (None, client.joined.result().session)
 
 
-async def test_server_asks_the_client_in_javascript_that_calls_it(client: Client, named: str) -> None:
-    answer = await result_of(client.call(f"{named}.call", "ask.caller", ["Delete?"]))
+async def test_server_calls_the_client_in_javascript_that_called_it(client: Client, prefix: str) -> None:
+    answer = await result_of(client.call(f"{prefix}.call", "ask.caller", ["Delete?"]))
     assert answer["args"] == ["Delete? Yes."]

@@ -1,6 +1,6 @@
-"""The meta API and testaments as Autobahn sees them, over a uvicorn."""
+"""The meta API and testaments with Autobahn and uvicorn."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REALM = "watched"
 
 
 class Client(ApplicationSession):
-    """An Autobahn session that is driven from outside."""
+    """An Autobahn session that a test controls."""
 
     def __init__(self) -> None:
         super().__init__(ComponentConfig(REALM))
@@ -81,7 +81,7 @@ async def connected(url: str, serializer: Any) -> AsyncIterator[tuple[Client, Se
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Autobahn runs on asyncio and Twisted only."""
+    """The backend for Autobahn, which supports only asyncio and Twisted."""
     return "asyncio"
 
 
@@ -90,7 +90,9 @@ def serializer(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
 
-async def test_autobahn_is_told_who_joins_and_leaves(server: ServerProcess, serializer: Any) -> None:
+async def test_autobahn_gets_events_of_joining_and_leaving_sessions(
+    server: ServerProcess, serializer: Any
+) -> None:
     async with connected(server.url, serializer) as (watcher, _):
         await watcher.watch("wamp.session.on_join")
         await watcher.watch("wamp.session.on_leave")
@@ -123,9 +125,7 @@ async def test_autobahn_kills_a_session(server: ServerProcess, serializer: Any) 
         assert raised.value.error == "wamp.error.no_such_session"
 
 
-async def test_autobahn_looks_at_registrations_and_subscriptions(
-    server: ServerProcess, serializer: Any
-) -> None:
+async def test_autobahn_reads_registrations_and_subscriptions(server: ServerProcess, serializer: Any) -> None:
     async with connected(server.url, serializer) as (client, details):
         await client.watch("wamp.registration.on_register")
         registration = await client.register(print, "com.example.", RegisterOptions(match="prefix"))
@@ -148,12 +148,14 @@ async def test_autobahn_looks_at_registrations_and_subscriptions(
 
 
 @pytest.mark.parametrize("flushed", [False, True])
-async def test_autobahn_leaves_a_testament(server: ServerProcess, serializer: Any, flushed: bool) -> None:
+async def test_testament_is_published_unless_it_was_flushed(
+    server: ServerProcess, serializer: Any, flushed: bool
+) -> None:
     async with connected(server.url, serializer) as (watcher, _):
         await watcher.watch("com.myapp.mytopic")
         await watcher.watch("wamp.session.on_leave")
         async with connected(server.url, serializer) as (client, details):
-            # The two calls of the specification's examples.
+            # The two calls are those in the examples of the specification.
             await client.call_of("session", "add_testament", "com.myapp.mytopic", ["Seeya!"], {})
             if flushed:
                 await client.call_of("session", "flush_testaments", scope="destroyed")

@@ -59,7 +59,7 @@ def test_right_secret_opens_the_realm(
 @each_client
 @each_realm
 @pytest.mark.parametrize(("authid", "password"), [("joe", "wrong"), ("nobody", SECRET)])
-def test_wrong_secret_and_unknown_user_open_nothing(
+def test_wrong_secret_and_unknown_user_are_refused(
     request: pytest.FixtureRequest,
     server: ServerProcess,
     client: str,

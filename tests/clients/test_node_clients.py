@@ -28,15 +28,15 @@ def not_installed(reason: str) -> NoReturn:
 
 
 def cache_folder(config: pytest.Config, temporary: pytest.TempPathFactory) -> Path:
-    """A folder that outlives the test run, if pytest has its cache."""
+    """Return a folder that outlives the test run, unless pytest's cache is disabled."""
     cache = getattr(config, "cache", None)
     return temporary.mktemp("node-clients") if cache is None else Path(cache.mkdir("node-clients"))
 
 
 def install(npm: str, folder: Path) -> None:
-    """Install the clients into ``folder``, which appears when they are complete.
+    """Install the clients into ``folder``, which is created only after they are complete.
 
-    Of two processes that do it at once, the first one's is kept.
+    If two processes do this at the same time, the first one wins.
     """
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
     try:
@@ -75,12 +75,12 @@ def install(npm: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder whose node_modules has the clients."""
+    """The folder whose node_modules contains the clients."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None:
-        pytest.skip("clients for Node: there is no node on the PATH")
+        pytest.skip("clients for Node: node is not on the PATH")
     if npm is None:
-        not_installed("there is no npm on the PATH")
+        not_installed("npm is not on the PATH")
     version = hashlib.sha256((SCRIPTS / "package.json").read_bytes()).hexdigest()[:16]
     folder = cache_folder(request.config, tmp_path_factory) / version
     if not folder.is_dir():
@@ -89,7 +89,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def run_client(installed: Path, client: str, *arguments: str) -> Steps:
-    """Run a client and return what it reported, by step."""
+    """Run a client and return its reports by step."""
     ended = subprocess.run(
         ["node", str(SCRIPTS / f"{client}_client.mjs"), str(installed), *arguments],
         capture_output=True,
@@ -107,37 +107,37 @@ CLIENTS = [(client, format) for client in ("autobahn", "wampy") for format in ("
 
 @pytest.fixture(scope="module", params=CLIENTS, ids="-".join)
 def calls(installed: Path, server: ServerProcess, request: pytest.FixtureRequest) -> Steps:
-    """What a client reported of its calls."""
+    """The reports of a client about its calls."""
     client, serializer = request.param
     return run_client(installed, client, server.url, serializer, "calls") | {"serializer": serializer}
 
 
 @pytest.fixture(scope="module", params=CLIENTS, ids="-".join)
 def events(installed: Path, server: ServerProcess, request: pytest.FixtureRequest) -> Steps:
-    """What a client reported of its subscriptions and publications."""
+    """The reports of a client about its subscriptions and publications."""
     client, serializer = request.param
     return run_client(installed, client, server.url, serializer, "events")
 
 
 def positional(result: Any) -> Any:
-    """The one positional value of a result: autobahn-js unwraps it, wampy does not."""
+    """Return the only positional value of a result; autobahn-js unwraps it, wampy does not."""
     return result["args"][0] if isinstance(result, dict) else result
 
 
-def test_session_opens_with_the_serializer_that_the_client_asked_for(calls: Steps) -> None:
+def test_session_uses_the_serializer_of_the_client(calls: Steps) -> None:
     assert calls["joined"]["protocol"] == f"wamp.2.{calls['serializer']}"
     assert 1 <= calls["joined"]["id"] <= 2**53
 
 
-def test_call_takes_args_and_kwargs(calls: Steps) -> None:
+def test_call_accepts_args_and_kwargs(calls: Steps) -> None:
     assert positional(calls["result"]) == 5
 
 
-def test_call_takes_kwargs_alone(calls: Steps) -> None:
+def test_call_accepts_kwargs_alone(calls: Steps) -> None:
     assert positional(calls["kwargs alone"]) == 9
 
 
-def test_payload_comes_back_as_it_was_sent(calls: Steps) -> None:
+def test_echoed_payload_is_unchanged(calls: Steps) -> None:
     assert calls["echo"] == {"args": [1, "Zoë", None], "kwargs": {"deep": [{"a": 1.5}]}}
 
 
@@ -145,9 +145,9 @@ def test_unknown_procedure_is_an_error(calls: Steps) -> None:
     assert calls["unknown"]["error"] == "wamp.error.no_such_procedure"
 
 
-def test_argument_that_does_not_fit_is_named(calls: Steps) -> None:
-    assert calls["misfit"]["error"] == "wamp.error.invalid_argument"
-    assert calls["misfit"]["kwargs"]["errors"][0]["argument"] == "a"
+def test_error_names_the_invalid_argument(calls: Steps) -> None:
+    assert calls["invalid argument"]["error"] == "wamp.error.invalid_argument"
+    assert calls["invalid argument"]["kwargs"]["errors"][0]["argument"] == "a"
 
 
 def test_application_error_keeps_its_payload(calls: Steps) -> None:
@@ -166,7 +166,7 @@ def test_progress_reports_come_before_the_result(calls: Steps) -> None:
     assert positional(calls["progress"]["result"]) == "lift-off"
 
 
-def test_session_ends_when_the_client_says_goodbye(calls: Steps, server: ServerProcess) -> None:
+def test_goodbye_of_the_client_closes_the_session(calls: Steps, server: ServerProcess) -> None:
     assert calls["closed"] == "wamp.close.goodbye_and_out"
     server.wait_for_note(f"closed {calls['joined']['id']}")
 
@@ -180,7 +180,7 @@ def test_acknowledged_publication_reaches_the_servers_subscriber(events: Steps) 
     assert events["seen by the server"] == {"args": ["sensors.attic", 21.5], "kwargs": {"unit": "F"}}
 
 
-def test_publication_that_nothing_allows_is_refused(events: Steps) -> None:
+def test_publication_without_permission_is_refused(events: Steps) -> None:
     assert events["refused"] == "wamp.error.not_authorized"
 
 
@@ -189,11 +189,11 @@ def test_publication_that_nothing_allows_is_refused(events: Steps) -> None:
 
 @pytest.fixture(scope="module", params=["json", "msgpack"])
 def routed(installed: Path, server: ServerProcess, request: pytest.FixtureRequest) -> Steps:
-    """What autobahn-js and wampy, of which one has this serializer, reported of calling each other."""
+    """The reports of autobahn-js and wampy about calling each other; autobahn-js uses this serializer."""
     return run_client(installed, "routed", server.url, request.param)
 
 
-def test_each_library_calls_what_the_other_one_has_registered(routed: Steps) -> None:
+def test_each_library_calls_a_procedure_of_the_other(routed: Steps) -> None:
     assert routed["wampy answers autobahn"] == {
         "args": [1, "Zoë", "clients.wampy.echo"],
         "kwargs": {"deep": [{"a": 1.5}]},
@@ -205,9 +205,9 @@ def test_callee_that_cannot_be_interrupted_is_not_asked_for_progress(routed: Ste
     assert routed["progress"] == [None]
 
 
-def test_errors_pass_between_the_libraries(routed: Steps) -> None:
+def test_error_of_one_library_reaches_the_other(routed: Steps) -> None:
     assert routed["error"] == {"error": "com.example.failed", "args": ["no"], "kwargs": {"code": 7}}
 
 
-def test_server_asks_a_client_in_javascript(routed: Steps) -> None:
+def test_server_calls_a_client_in_javascript(routed: Steps) -> None:
     assert routed["server asks"] == "Delete? Yes."

@@ -1,6 +1,6 @@
-"""Calls between two Autobahn clients, and from the server to one, over a uvicorn."""
+"""Calls between two Autobahn clients, and from the server to one, through uvicorn."""
 
-# Autobahn's signatures are without types.
+# Autobahn's signatures have no types.
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Autobahn runs on asyncio and Twisted only."""
+    """The backend for Autobahn, which supports only asyncio and Twisted."""
     return "asyncio"
 
 
-# The two sides speak different serializers: the router translates.
+# The two clients use different serializers, so that the router translates.
 @pytest.fixture
 async def caller(server: ServerProcess) -> AsyncIterator[Client]:
     async with connected(server.url, JsonSerializer()) as client:
@@ -63,14 +63,14 @@ async def test_error_of_the_callee_keeps_its_payload(caller: Client, callee: Cli
     assert (failed.error, failed.args, failed.kwargs) == ("com.example.refused", ("no",), {"code": 7})
 
 
-async def test_registration_needs_a_rule(callee: Client) -> None:
+async def test_registration_without_permission_is_refused(callee: Client) -> None:
     failed = await failure_of(callee.register(lambda: None, "elsewhere.procedure"))
     assert failed.error == "wamp.error.not_authorized"
 
 
 async def test_procedure_of_the_server_cannot_be_registered(callee: Client) -> None:
     failed = await failure_of(callee.register(lambda: None, "math.add"))
-    # A client without a rule learns nothing of what there is.
+    # A client without permission does not learn which procedures exist.
     assert failed.error == "wamp.error.not_authorized"
 
 
@@ -86,7 +86,7 @@ async def test_progressive_results_arrive_before_the_final_one(caller: Client, c
     assert (reports, result) == ([0, 1, 2], "done")
 
 
-async def test_pattern_based_registration_is_told_what_was_called(caller: Client, callee: Client) -> None:
+async def test_callee_with_a_pattern_gets_the_called_procedure(caller: Client, callee: Client) -> None:
     async def which(details: CallDetails) -> Any:
         return details.procedure
 
@@ -95,7 +95,9 @@ async def test_pattern_based_registration_is_told_what_was_called(caller: Client
     assert await caller.call("clients.some.name") == "clients.some.name"
 
 
-async def test_callees_take_turns(server: ServerProcess, caller: Client, callee: Client) -> None:
+async def test_calls_to_a_shared_registration_are_distributed_round_robin(
+    server: ServerProcess, caller: Client, callee: Client
+) -> None:
     def named(name: str) -> Callable[[], str]:
         return lambda: name
 
@@ -109,7 +111,7 @@ async def test_callees_take_turns(server: ServerProcess, caller: Client, callee:
     assert [await caller.call("clients.turns") for _ in range(2)] == ["first", "first"]
 
 
-async def test_call_that_takes_too_long_times_out_and_is_interrupted(caller: Client, callee: Client) -> None:
+async def test_call_that_exceeds_its_timeout_is_interrupted(caller: Client, callee: Client) -> None:
     stopped = asyncio.Event()
 
     async def hang() -> None:
@@ -123,11 +125,11 @@ async def test_call_that_takes_too_long_times_out_and_is_interrupted(caller: Cli
     assert failed.error == "wamp.error.timeout"
     async with asyncio.timeout(TIMEOUT):
         await stopped.wait()
-    # What the callee says to the INTERRUPT is late, and does it no harm.
+    # The callee answers the INTERRUPT too late, which must not end its session.
     assert await callee.call("math.add", 2, b=3) == 5
 
 
-async def test_callee_that_leaves_fails_the_calls_that_it_has(caller: Client, callee: Client) -> None:
+async def test_pending_calls_fail_when_the_callee_leaves(caller: Client, callee: Client) -> None:
     called = asyncio.Event()
 
     async def hang() -> None:
@@ -142,15 +144,15 @@ async def test_callee_that_leaves_fails_the_calls_that_it_has(caller: Client, ca
     assert (await failure_of(call)).error == "wamp.error.canceled"
 
 
-async def test_callee_reads_that_its_registration_is_revoked(caller: Client, callee: Client) -> None:
+async def test_callee_accepts_the_revocation_of_its_registration(caller: Client, callee: Client) -> None:
     await callee.register(lambda: None, "clients.revoked")
     assert await caller.call("revoke.client", "clients.revoked") == 1
     assert (await failure_of(caller.call("clients.revoked"))).error == "wamp.error.no_such_procedure"
-    # Autobahn fails a session for an UNREGISTERED that it cannot read, or that names nothing of its own.
+    # Autobahn ends its session on an UNREGISTERED that is malformed or names an unknown registration.
     assert await callee.call("math.add", 1) == 1
 
 
-async def test_server_asks_the_client_that_calls_it(callee: Client) -> None:
+async def test_server_calls_the_client_that_called_it(callee: Client) -> None:
     async def answer(question: str) -> str:
         return f"{question} Yes."
 

@@ -12,10 +12,10 @@ from tests.clients.server_process import SERVERS, ServerProcess, start_server
 from tests.clients.wire_client import WireClient
 
 KINDS = list(SERVERS)
-# Those where the signal reaches the process of the application in time for GOODBYE.
-TOLD_BY_SIGNAL = [kind for kind in KINDS if kind.startswith("uvicorn") or kind == "hypercorn-in-process"]
+# The kinds in which the signal reaches the application's process in time for GOODBYE.
+KINDS_WITH_SIGNAL = [kind for kind in KINDS if kind.startswith("uvicorn") or kind == "hypercorn-in-process"]
 
-# Close codes of RFC 6455 and its registry
+# Close codes from RFC 6455 and its registry.
 GOING_AWAY, SERVICE_RESTART = 1001, 1012
 
 
@@ -30,7 +30,7 @@ def server(
         server.stop()
 
 
-def test_handshake_takes_the_first_subprotocol_of_the_client_that_is_spoken(server: ServerProcess) -> None:
+def test_handshake_selects_the_first_supported_subprotocol_of_the_client(server: ServerProcess) -> None:
     offered = ["wamp.2.unheard-of", "wamp.2.msgpack", "wamp.2.json"]
 
     with WireClient(server.url, offered) as client:
@@ -86,7 +86,7 @@ def test_session_ends_with_its_connection(server: ServerProcess) -> None:
     server.wait_for_note(f"closed {session_id}")
 
 
-def test_http_request_is_told_to_upgrade(server: ServerProcess) -> None:
+def test_http_request_is_answered_with_upgrade_required(server: ServerProcess) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
     connection.request("GET", "/")
     response = connection.getresponse()
@@ -98,8 +98,8 @@ def test_http_request_is_told_to_upgrade(server: ServerProcess) -> None:
     assert "wamp.2.json" in body
 
 
-@pytest.mark.parametrize("kind", TOLD_BY_SIGNAL)
-def test_sigterm_says_goodbye_to_the_sessions_and_ends_the_server(kind: str, own_server: StartServer) -> None:
+@pytest.mark.parametrize("kind", KINDS_WITH_SIGNAL)
+def test_sigterm_sends_goodbye_and_ends_the_server(kind: str, own_server: StartServer) -> None:
     server = own_server(kind)
     with WireClient(server.url) as client:
         session_id = client.join()
@@ -109,7 +109,7 @@ def test_sigterm_says_goodbye_to_the_sessions_and_ends_the_server(kind: str, own
         client.send(6, {}, "wamp.close.goodbye_and_out")
         with pytest.raises(ConnectionClosed):
             client.receive()
-        # Whether the application or the server closes the WebSocket is a race.
+        # Either the application or the server closes the WebSocket, whichever is first.
         assert client.close_code in (GOING_AWAY, SERVICE_RESTART)
 
     assert server.wait_for_exit(5) in (0, -signal.SIGTERM)
@@ -117,12 +117,12 @@ def test_sigterm_says_goodbye_to_the_sessions_and_ends_the_server(kind: str, own
 
 
 @pytest.mark.parametrize("kind", ["hypercorn-asyncio", "hypercorn-trio"])
-def test_sigterm_ends_a_server_whose_workers_are_not_told(kind: str, own_server: StartServer) -> None:
+def test_sigterm_ends_a_server_whose_workers_do_not_receive_it(kind: str, own_server: StartServer) -> None:
     server = own_server(kind)
     with WireClient(server.url) as client:
         session_id = client.join()
         server.terminate()
-        # From Python 3.12 on, hypercorn waits until its clients have gone.
+        # With Python 3.12 and later, hypercorn waits until its clients have disconnected.
 
     assert server.wait_for_exit(5) == 0
     server.wait_for_note(f"closed {session_id}")

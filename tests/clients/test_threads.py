@@ -31,7 +31,7 @@ def server(
         server.stop()
 
 
-def test_thread_of_the_applications_own_calls_and_publishes(server: ServerProcess) -> None:
+def test_application_thread_calls_and_publishes(server: ServerProcess) -> None:
     with WireClient(server.url) as client, WireClient(server.url) as listener:
         client.join()
         listener.join()
@@ -43,7 +43,7 @@ def test_thread_of_the_applications_own_calls_and_publishes(server: ServerProces
     assert done[3:] == [{"topic": "jobs.done"}, ["HELLO"], {"thread": "worker"}]
 
 
-def test_thread_of_the_applications_own_registers_a_procedure(server: ServerProcess) -> None:
+def test_application_thread_registers_a_procedure(server: ServerProcess) -> None:
     with WireClient(server.url) as client:
         client.join()
         client.request(SUBSCRIBE, 1, {}, "jobs.done")
@@ -54,7 +54,7 @@ def test_thread_of_the_applications_own_registers_a_procedure(server: ServerProc
     assert answer == [RESULT, 3, {}, ["registered from a thread"]]
 
 
-def test_sync_route_calls_the_procedure_of_a_client(server: ServerProcess) -> None:
+def test_sync_route_calls_a_procedure_of_a_client(server: ServerProcess) -> None:
     with WireClient(server.url) as callee, anyio.from_thread.start_blocking_portal() as elsewhere:
         callee.join()
         callee.request(REGISTER, 1, {}, "clients.answer")
@@ -72,17 +72,17 @@ def fetch(address: str) -> str:
         return text
 
 
-def test_server_with_such_a_thread_stops(tmp_path: Path) -> None:
+def test_server_with_an_application_thread_stops(tmp_path: Path) -> None:
     server = start_server("uvicorn", "tests.clients.threads_app:app", tmp_path)
     with WireClient(server.url) as client:
         client.join()
-        # uvicorn ends by the signal once its shutdown is complete.
+        # After a complete shutdown, uvicorn raises the signal again.
         assert server.stop() in (0, -signal.SIGTERM)
     assert "Application shutdown complete" in server.log
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_sync_test_uses_the_realm_through_the_portal_of_its_client(
+def test_sync_test_uses_the_realm_through_the_portal_of_the_test_client(
     backend: Literal["asyncio", "trio"],
 ) -> None:
     app = Application()
@@ -96,7 +96,7 @@ def test_sync_test_uses_the_realm_through_the_portal_of_its_client(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_thread_listens_through_a_portal(backend: Literal["asyncio", "trio"]) -> None:
+def test_thread_receives_events_through_a_portal(backend: Literal["asyncio", "trio"]) -> None:
     app = Application()
     app.allow("t", "publish")
     handled: queue.Queue[str] = queue.Queue()
@@ -116,7 +116,7 @@ def test_thread_listens_through_a_portal(backend: Literal["asyncio", "trio"]) ->
             assert portal.call(events.__anext__).args == ("hello",)
 
 
-def test_sync_handler_raises_what_the_realm_raises() -> None:
+def test_sync_handler_passes_on_the_error_of_its_call() -> None:
     app = Application()
 
     @app.procedure("forward")

@@ -1,4 +1,4 @@
-"""An app whose threads use its realm: workers of its server's, and one that it starts itself."""
+"""An app whose threads use its realm: worker threads of its handlers, and a thread of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def run_time_procedure() -> str:
 
 
 def work(portal: BlockingPortal) -> None:
-    """The application's own thread: publishes, registers and calls as it is told."""
+    """Register, call and publish as the jobs demand; runs in the application's own thread."""
     while (job := jobs.get()) is not None:
         if job == "register":
             portal.call(wamp.register, "run.time", run_time_procedure)
@@ -61,5 +61,5 @@ async def put(job: str) -> None:
 
 @app.get("/call/{procedure}")
 def call(procedure: str) -> Any:
-    """A sync route: it runs in a worker thread."""
+    """Call a procedure from a sync route, which runs in a worker thread."""
     return from_thread.run(wamp.call, procedure)

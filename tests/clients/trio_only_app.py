@@ -1,4 +1,4 @@
-"""An application that is pinned to trio."""
+"""An application that supports only trio."""
 
 from __future__ import annotations
 

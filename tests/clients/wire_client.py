@@ -1,4 +1,4 @@
-"""A WAMP client that shows every message: lists of JSON over a WebSocket of the `websockets` package."""
+"""A WAMP client that exposes each message as a list, over a WebSocket of the `websockets` package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT = 5.0
 
 
 class WireClient:
-    """A context manager around one WebSocket, with a bound on every wait."""
+    """A context manager around one WebSocket, with a timeout for every wait."""
 
     def __init__(self, url: str, subprotocols: Sequence[str] = ("wamp.2.json",)) -> None:
         self._url = url
@@ -39,12 +39,12 @@ class WireClient:
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that the server chose."""
+        """The subprotocol that the server selected."""
         return self._socket.subprotocol
 
     @property
     def close_code(self) -> int | None:
-        """The close code, once the connection is closed."""
+        """The close code; None while the connection is open."""
         return self._socket.close_code
 
     def send(self, *message: Any) -> None:
@@ -52,12 +52,12 @@ class WireClient:
         self._socket.send(json.dumps(message))
 
     def receive(self) -> list[Any]:
-        """The next message; raises TimeoutError, and websockets' ConnectionClosed at the end."""
+        """Return the next message; raise TimeoutError, or ConnectionClosed if the connection is closed."""
         message: list[Any] = json.loads(self._socket.recv(timeout=TIMEOUT))
         return message
 
     def join(self, realm: str = "default") -> int:
-        """Open a session and return its id."""
+        """Open a session and return its ID."""
         self.send(1, realm, {"roles": {role: {} for role in ("caller", "subscriber", "publisher")}})
         welcome = self.receive()
         assert welcome[0] == 2, f"expected WELCOME, got {welcome}"
@@ -65,6 +65,6 @@ class WireClient:
         return session_id
 
     def request(self, *message: Any) -> list[Any]:
-        """Send a request and return the message that comes next."""
+        """Send a request and return the next message."""
         self.send(*message)
         return self.receive()

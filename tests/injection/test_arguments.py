@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from wampasgi.errors import INVALID_ARGUMENT, InvalidArgument
 from wampasgi.injection.arguments import (
-    MAX_MISFITS,
+    MAX_REPORTED_ERRORS,
     MISSING,
     Payload,
     PayloadParameter,
@@ -98,7 +98,7 @@ def filled(
     return frame
 
 
-def misfits(payload: Payload, args: Sequence[Any] = (), kwargs: dict[Any, Any] | None = None) -> Any:
+def errors_of(payload: Payload, args: Sequence[Any] = (), kwargs: dict[Any, Any] | None = None) -> Any:
     with pytest.raises(InvalidArgument) as caught:
         filled(payload, args, kwargs, slots=4)
     assert caught.value.uri == INVALID_ARGUMENT
@@ -106,10 +106,10 @@ def misfits(payload: Payload, args: Sequence[Any] = (), kwargs: dict[Any, Any] |
     return caught.value.kwargs["errors"]
 
 
-def one_misfit(annotation: Any, value: Any) -> tuple[Any, ...]:
-    (misfit,) = misfits(Payload(by_either=[parameter("a", annotation)]), [value])
-    assert misfit["argument"] == "a"
-    return misfit["type"], misfit["path"], misfit["reason"]
+def only_error(annotation: Any, value: Any) -> tuple[Any, ...]:
+    (error,) = errors_of(Payload(by_either=[parameter("a", annotation)]), [value])
+    assert error["argument"] == "a"
+    return error["type"], error["path"], error["reason"]
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,16 @@ def one_misfit(annotation: Any, value: Any) -> tuple[Any, ...]:
         (EMPTY, "5", "5"),
     ],
 )
-def test_value_from_the_wire_becomes_what_is_annotated(annotation: Any, value: Any, converted: Any) -> None:
+def test_received_value_is_converted_to_the_annotated_type(
+    annotation: Any, value: Any, converted: Any
+) -> None:
     (result,) = filled(Payload(by_either=[parameter("a", annotation)]), [value], slots=1)
 
     assert result == converted
     assert type(result) is type(converted)
 
 
-def test_unannotated_value_is_the_very_object() -> None:
+def test_value_of_an_unannotated_parameter_is_passed_unchanged() -> None:
     value = [1]
 
     assert filled(Payload(by_either=[parameter("a")]), [value])[0] is value
@@ -190,31 +192,29 @@ def test_unannotated_value_is_the_very_object() -> None:
         (Annotated[float, Field(allow_inf_nan=False)] | None, math.nan, ("finite_number", [], None)),
     ],
 )
-def test_misfit_tells_argument_path_and_reason(
-    annotation: Any, value: Any, expected: tuple[Any, ...]
-) -> None:
+def test_error_has_argument_path_and_reason(annotation: Any, value: Any, expected: tuple[Any, ...]) -> None:
     kind, path, reason = expected
-    found = one_misfit(annotation, value)
+    found = only_error(annotation, value)
 
     assert found[:2] == (kind, path)
     assert reason is None or found[2] == reason
 
 
-def test_misfit_does_not_name_what_validates() -> None:
-    found = misfits(
+def test_error_path_does_not_contain_validators_or_union_branches() -> None:
+    found = errors_of(
         Payload(by_either=[parameter("a", Annotated[int, AfterValidator(even)] | list[int])]), [3]
     )
 
     assert "even()" not in json.dumps(found)
-    assert [misfit["path"] for misfit in found] == [[], []]
+    assert [error["path"] for error in found] == [[], []]
 
 
-def test_every_misfit_is_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     payload = Payload(by_either=parameters("a", "b", "c"))
     with pytest.raises(InvalidArgument) as caught:
         filled(payload, ["x"], {"b": "y", "d": 1})
 
-    assert [(misfit["argument"], misfit["type"]) for misfit in caught.value.kwargs["errors"]] == [
+    assert [(error["argument"], error["type"]) for error in caught.value.kwargs["errors"]] == [
         ("a", "int_parsing"),
         ("b", "int_parsing"),
         ("d", "unexpected_keyword_argument"),
@@ -224,47 +224,47 @@ def test_every_misfit_is_told_at_once() -> None:
     assert caught.value.args[0].endswith("argument 'd': unexpected keyword argument; and 1 more")
 
 
-def test_text_says_where_inside_an_argument_the_misfit_is() -> None:
+def test_error_text_has_the_path_inside_the_argument() -> None:
     payload = Payload(by_either=[parameter("a", dict[str, list[int]])])
     with pytest.raises(InvalidArgument, match=r"argument 'a'\['b'\]\[1\]: Input should be a valid integer"):
         filled(payload, [{"b": [0, None]}])
 
 
-def test_long_list_of_wrong_items_gets_a_bounded_answer() -> None:
-    found = misfits(Payload(by_either=[parameter("a", list[int])]), [["x"] * 1000])
+def test_number_of_reported_errors_is_limited() -> None:
+    found = errors_of(Payload(by_either=[parameter("a", list[int])]), [["x"] * 1000])
 
-    assert len(found) == MAX_MISFITS
+    assert len(found) == MAX_REPORTED_ERRORS
 
 
-def test_so_many_wrong_items_that_telling_takes_longer_than_finding_are_only_counted() -> None:
-    (found,) = misfits(Payload(by_either=[parameter("a", list[int])]), [["x"] * 5000])
+def test_errors_of_one_argument_are_only_counted_if_there_are_too_many() -> None:
+    (found,) = errors_of(Payload(by_either=[parameter("a", list[int])]), [["x"] * 5000])
 
     assert found == {
         "argument": "a",
         "path": [],
-        "reason": "5000 values do not fit",
+        "reason": "5000 values are invalid",
         "type": "too_many_errors",
     }
 
 
-def test_arguments_that_nobody_asked_for_are_not_all_looked_at() -> None:
+def test_validation_stops_after_enough_unexpected_arguments() -> None:
     class Counted(dict[str, Any]):
-        looked_at = 0
+        seen = 0
 
         def items(self) -> Any:
             for item in super().items():
-                self.looked_at += 1
+                self.seen += 1
                 yield item
 
     kwargs = Counted((f"k{number}", 1) for number in range(50_000))
     with pytest.raises(InvalidArgument) as caught:
         PLAIN.fill([MISSING] * 3, [1, 2], kwargs)
 
-    assert len(caught.value.kwargs["errors"]) == MAX_MISFITS
-    assert kwargs.looked_at < 5000
+    assert len(caught.value.kwargs["errors"]) == MAX_REPORTED_ERRORS
+    assert kwargs.seen < 5000
 
 
-def test_long_names_and_texts_are_not_sent_back_whole() -> None:
+def test_long_names_and_texts_are_truncated_in_errors() -> None:
     class Cat(BaseModel):
         kind: Literal["cat"]
 
@@ -292,7 +292,7 @@ PLAIN = Payload(by_either=parameters("a", "b"), keyword_only=parameters("c", fir
     ("args", "kwargs"),
     [([1, 2], {"c": 3}), ([1], {"c": 3, "b": 2}), ((), {"a": 1, "b": "2", "c": 3})],
 )
-def test_arguments_come_by_position_or_by_name(args: Any, kwargs: Any) -> None:
+def test_arguments_are_accepted_by_position_or_by_name(args: Any, kwargs: Any) -> None:
     assert filled(PLAIN, args, kwargs) == [1, 2, 3]
 
 
@@ -308,31 +308,33 @@ def test_arguments_come_by_position_or_by_name(args: Any, kwargs: Any) -> None:
         ([1, 2], {"c": 3, 4: 5}, [("4", "unexpected_keyword_argument")]),
     ],
 )
-def test_payload_of_another_shape_is_refused(args: Any, kwargs: Any, expected: Any) -> None:
-    assert [(misfit["argument"], misfit["type"]) for misfit in misfits(PLAIN, args, kwargs)] == expected
+def test_payload_with_missing_or_unexpected_arguments_is_refused(
+    args: Any, kwargs: Any, expected: Any
+) -> None:
+    assert [(error["argument"], error["type"]) for error in errors_of(PLAIN, args, kwargs)] == expected
 
 
 @pytest.mark.parametrize(
     ("count", "text"),
     [(0, "takes no positional arguments, got 3"), (1, "takes 1 positional argument, got 3")],
 )
-def test_too_many_positional_arguments_are_counted(count: int, text: str) -> None:
+def test_error_for_too_many_positional_arguments_has_both_numbers(count: int, text: str) -> None:
     with pytest.raises(InvalidArgument, match=text):
         filled(Payload(by_either=parameters("a")[:count]), [1, 2, 3])
 
 
-def test_parameter_with_a_default_may_be_left_out() -> None:
+def test_parameter_with_a_default_may_be_omitted() -> None:
     payload = Payload(by_either=[parameter("a", int), parameter("b", int, slot=1, required=False)])
 
     assert filled(payload, [1], slots=2) == [1, MISSING]
     assert filled(payload, [], {"a": 1}, slots=2) == [1, MISSING]
 
 
-def test_positional_only_parameter_takes_no_keyword() -> None:
+def test_positional_only_parameter_does_not_accept_a_keyword_argument() -> None:
     payload = Payload(positional_only=parameters("a"))
 
     assert filled(payload, [1], slots=1) == [1]
-    assert [(misfit["argument"], misfit["type"]) for misfit in misfits(payload, [], {"a": 1})] == [
+    assert [(error["argument"], error["type"]) for error in errors_of(payload, [], {"a": 1})] == [
         ("a", "unexpected_keyword_argument"),
         ("a", "missing_argument"),
     ]
@@ -346,20 +348,20 @@ REST = Payload(
 )
 
 
-def test_rest_of_the_payload_is_validated_item_by_item() -> None:
+def test_variadic_arguments_are_validated_one_by_one() -> None:
     assert filled(REST, [1, "2", 3], {"id": SOME_ID}) == [1, (2, 3), {"id": UUID(SOME_ID)}]
     assert filled(REST, [1]) == [1, (), {}]
-    assert [(misfit["argument"], misfit["path"]) for misfit in misfits(REST, [1, 2, "x"], {"id": 5})] == [
+    assert [(error["argument"], error["path"]) for error in errors_of(REST, [1, 2, "x"], {"id": 5})] == [
         ("others", [1]),
         ("id", []),
     ]
 
 
-def test_rest_by_name_does_not_take_the_name_of_an_injected_argument() -> None:
-    assert [misfit["argument"] for misfit in misfits(REST, [1], {"session": SOME_ID})] == ["session"]
+def test_variadic_keywords_do_not_accept_the_name_of_an_injected_argument() -> None:
+    assert [error["argument"] for error in errors_of(REST, [1], {"session": SOME_ID})] == ["session"]
 
 
-def test_rest_by_name_takes_the_name_of_a_positional_only_parameter() -> None:
+def test_variadic_keywords_accept_the_name_of_a_positional_only_parameter() -> None:
     payload = Payload(positional_only=parameters("a"), rest_by_name=Rest("named", 1, Validator(EMPTY)))
 
     assert filled(payload, [1], {"a": 2}, slots=2) == [1, {"a": 2}]
@@ -374,7 +376,7 @@ def test_dependency_reads_arguments_by_name() -> None:
 
     assert filled(payload, ["1"], {"limit": 5, "other": 6}, slots=4) == [1, "1", 5, {"other": 6}]
     assert filled(payload, [], {"a": "1", "limit": 5}, slots=4) == [1, "1", 5, {}]
-    assert misfits(payload, ["1"])[0] == {
+    assert errors_of(payload, ["1"])[0] == {
         "argument": "limit",
         "path": [],
         "reason": "missing keyword argument",
@@ -389,10 +391,10 @@ def test_dependency_does_not_read_a_positional_only_argument() -> None:
     assert filled(payload, [1], {"a": 2}, slots=2) == [1, 2]
 
 
-def test_misfit_of_an_argument_that_two_read_is_told_once() -> None:
+def test_error_of_an_argument_that_is_read_twice_is_reported_once() -> None:
     payload = Payload(by_either=parameters("a"), shared=[parameter("a", int, slot=1)])
 
-    assert len(misfits(payload, ["x"])) == 1
+    assert len(errors_of(payload, ["x"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -412,7 +414,7 @@ def test_annotation_without_a_schema_is_unusable(annotation: Any, reason: str) -
         Validator(annotation)
 
 
-def test_error_of_a_validator_that_is_none_of_pydantics_passes_through() -> None:
+def test_unexpected_exception_of_a_validator_is_propagated() -> None:
     def broken(value: int) -> int:
         raise KeyError(value)
 
@@ -428,7 +430,9 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON, max_size=4), st.dictionaries(st.text() | st.sampled_from("abc"), JSON, max_size=4))
-def test_any_payload_fits_or_is_refused_in_json(args: list[Any], kwargs: dict[str, Any]) -> None:
+def test_any_payload_is_valid_or_is_refused_with_errors_that_json_can_represent(
+    args: list[Any], kwargs: dict[str, Any]
+) -> None:
     kinds: list[Any] = [int | list[Point], StrictAccount | UUID | None, dict[str, Colour] | Decimal]
     payload = Payload(
         by_either=[
@@ -450,5 +454,5 @@ def test_any_payload_fits_or_is_refused_in_json(args: list[Any], kwargs: dict[st
 
 
 @pytest.mark.parametrize("make", [list, tuple])
-def test_arguments_may_stand_in_a_list_or_tuple(make: Callable[[Any], Any]) -> None:
+def test_arguments_may_be_a_list_or_tuple(make: Callable[[Any], Any]) -> None:
     assert filled(REST, make([1, 2])) == [1, (2,), {}]

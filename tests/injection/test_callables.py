@@ -44,7 +44,7 @@ def manager(a: int = 1) -> Iterator[int]:
     yield a
 
 
-def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -52,7 +52,7 @@ def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def made_async(function: Callable[..., Any]) -> Callable[..., Any]:
+def async_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -68,7 +68,7 @@ class Handlers:
     async def of_class(cls, a: int) -> int:
         return a
 
-    @passing_on
+    @plain_wrapper
     async def decorated(self, a: int) -> int:
         return a
 
@@ -124,21 +124,21 @@ class Page:
         (Page, "sync"),
         (dict, "sync"),
         (functools.lru_cache(plain), "sync"),
-        (passing_on(coroutine), "coroutine"),
-        (passing_on(async_generator), "async_generator"),
-        (passing_on(generator), "generator"),
-        (passing_on(plain), "sync"),
-        (made_async(plain), "coroutine"),
-        (made_async(generator), "coroutine"),
+        (plain_wrapper(coroutine), "coroutine"),
+        (plain_wrapper(async_generator), "async_generator"),
+        (plain_wrapper(generator), "generator"),
+        (plain_wrapper(plain), "sync"),
+        (async_wrapper(plain), "coroutine"),
+        (async_wrapper(generator), "coroutine"),
         (async_manager, "async_generator"),
         (manager, "generator"),
     ],
 )
-def test_callable_is_what_calling_it_gives(function: Any, kind: str) -> None:
+def test_kind_of_a_callable_is_the_kind_of_object_that_it_returns(function: Any, kind: str) -> None:
     assert UserFunction.read(function).kind == kind
 
 
-async def test_plain_wrapper_may_answer_itself_or_pass_on_a_coroutine() -> None:
+async def test_plain_wrapper_of_a_coroutine_function_may_return_a_value_or_a_coroutine() -> None:
     @functools.wraps(coroutine)
     def cached(a: int) -> Any:
         return a if a == 1 else coroutine(a)
@@ -148,7 +148,7 @@ async def test_plain_wrapper_may_answer_itself_or_pass_on_a_coroutine() -> None:
     assert [await function(1), await function(2)] == [1, 2]
 
 
-def test_plain_wrapper_may_answer_for_a_generator() -> None:
+def test_plain_wrapper_of_a_generator_function_may_return_a_value_or_a_generator() -> None:
     @functools.wraps(generator)
     def first(a: int) -> Any:
         return a if a == 1 else generator(a)
@@ -158,28 +158,26 @@ def test_plain_wrapper_may_answer_for_a_generator() -> None:
     assert [*function(1), *function(2)] == [1, 2]
 
 
-def test_plain_wrapper_of_an_async_generator_has_to_return_one() -> None:
+def test_plain_wrapper_of_an_async_generator_function_must_return_an_async_generator() -> None:
     @functools.wraps(async_generator)
     def wrapper(a: int) -> Any:
         return a
 
-    with pytest.raises(
-        TypeError, match=r"wrapper|async_generator.* has to return an async generator, not int"
-    ):
+    with pytest.raises(TypeError, match=r"wrapper|async_generator.* must return an async generator, not int"):
         UserFunction.read(wrapper).function(1)
 
 
-def test_not_callable_is_refused() -> None:
+def test_object_that_is_not_callable_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="5 is not callable"):
         UserFunction.read(cast("Any", 5))
 
 
-def test_description_says_where_the_function_stands() -> None:
+def test_description_has_the_file_and_line_of_the_function() -> None:
     line = plain.__code__.co_firstlineno
 
     assert describe(plain) == f"{__name__}.plain ({__file__}:{line})"
     assert describe(functools.partial(plain, 1)) == describe(plain)
-    assert describe(passing_on(plain)) == describe(plain)
+    assert describe(plain_wrapper(plain)) == describe(plain)
     assert describe(AsyncCallable()).startswith(f"{__name__}.AsyncCallable ({__file__}:")
     assert describe(Handlers().method).startswith(f"{__name__}.Handlers.method ({__file__}:")
     assert (
@@ -191,7 +189,7 @@ def test_description_says_where_the_function_stands() -> None:
     assert describe(dict) == "builtins.dict"
 
 
-def test_annotations_are_resolved_with_what_annotated_carries() -> None:
+def test_annotations_are_resolved_and_keep_the_metadata_of_annotated() -> None:
     def function(a: Annotated[int, "positive"], b: list[Page], c) -> Decimal | None: ...  # type: ignore[no-untyped-def]
 
     a, b, c = UserFunction.read(function).parameters
@@ -201,7 +199,7 @@ def test_annotations_are_resolved_with_what_annotated_carries() -> None:
     assert c.annotation is EMPTY
 
 
-def test_annotation_may_name_what_the_function_around_knows() -> None:
+def test_annotation_may_name_a_local_of_the_enclosing_function() -> None:
     class Local:
         pass
 
@@ -211,7 +209,7 @@ def test_annotation_may_name_what_the_function_around_knows() -> None:
     assert UserFunction.read(function).parameters[0].annotation is Local
 
 
-def test_name_that_is_not_bound_yet_does_not_hinder_the_others() -> None:
+def test_unbound_name_in_a_closure_does_not_affect_other_annotations() -> None:
     def function(a: int) -> Any:
         return later
 
@@ -222,7 +220,7 @@ def test_name_that_is_not_bound_yet_does_not_hinder_the_others() -> None:
     assert function(1) == later
 
 
-def test_unresolvable_annotation_is_a_problem_of_its_parameter_alone() -> None:
+def test_unresolvable_annotation_affects_only_its_parameter() -> None:
     def function(a: Decimal, b: int) -> None: ...
 
     a, b = UserFunction.read(function).parameters
@@ -232,17 +230,17 @@ def test_unresolvable_annotation_is_a_problem_of_its_parameter_alone() -> None:
     assert (b.annotation, b.problem) == (int, None)
 
 
-def test_signature_that_a_wrapper_declares_is_its_own() -> None:
+def test_signature_declared_by_a_wrapper_is_used() -> None:
     def other(page: Page) -> None: ...
 
-    wrapper = passing_on(plain)
+    wrapper = plain_wrapper(plain)
     vars(wrapper)["__signature__"] = inspect.signature(other)
     (parameter,) = UserFunction.read(wrapper).parameters
 
     assert (parameter.name, parameter.annotation) == ("page", Page)
 
 
-def test_signature_that_an_object_declares_is_its_own() -> None:
+def test_signature_declared_by_an_object_is_used() -> None:
     page = SyncCallable()
     vars(page)["__signature__"] = inspect.signature(plain)
 
@@ -250,7 +248,7 @@ def test_signature_that_an_object_declares_is_its_own() -> None:
     assert describe(page) == f"{__name__}.SyncCallable"
 
 
-def test_keywords_of_a_partial_are_no_parameters_any_more() -> None:
+def test_arguments_bound_by_a_partial_are_not_parameters() -> None:
     def function(a: int, b: int, *, c: int) -> None: ...
 
     read = UserFunction.read(functools.partial(functools.partial(function, c=3), 1))
@@ -258,12 +256,12 @@ def test_keywords_of_a_partial_are_no_parameters_any_more() -> None:
     assert [parameter.name for parameter in read.parameters] == ["b"]
 
 
-def test_builtin_without_signature_takes_nothing() -> None:
+def test_builtin_without_a_signature_has_no_parameters() -> None:
     assert UserFunction.read(dict).parameters == ()
 
 
-def test_annotations_that_cannot_be_read_at_all_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As where Python evaluates annotations late, and one names what only a type checker imports.
+def test_error_names_the_function_whose_annotations_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Python 3.14 raises this if an annotation names something that only a type checker imports.
     def signature(function: object) -> None:
         raise NameError("name 'Decimal' is not defined")
 

@@ -62,7 +62,7 @@ def current_user(session: Session) -> str:
     return session.name
 
 
-async def shouted(user: str = Depends(current_user)) -> str:
+async def upper_case_user(user: str = Depends(current_user)) -> str:
     return user.upper()
 
 
@@ -70,7 +70,7 @@ class Greeter:
     def __init__(self, greeting: str) -> None:
         self.greeting = greeting
 
-    async def __call__(self, user: str = Depends(shouted)) -> str:
+    async def __call__(self, user: str = Depends(upper_case_user)) -> str:
         return f"{self.greeting} {user}"
 
     def method(self) -> str:
@@ -107,23 +107,25 @@ def positional_only(session: Session, limit: int = 3, /) -> tuple[str, int]:
 CurrentUser = TypeAliasType("CurrentUser", Annotated[str, Depends(current_user)])
 
 
-async def as_default(value: Any = Depends(shouted)) -> Any:
+async def as_default(value: Any = Depends(upper_case_user)) -> Any:
     return value
 
 
-async def in_annotated(value: Annotated[str, Depends(shouted)]) -> Any:
+async def in_annotated(value: Annotated[str, Depends(upper_case_user)]) -> Any:
     return value
 
 
-async def in_annotated_with_default(value: Annotated[str, Depends(shouted)] = "default") -> Any:
+async def in_annotated_with_default(value: Annotated[str, Depends(upper_case_user)] = "default") -> Any:
     return value
 
 
-async def in_union(value: Annotated[str, Depends(shouted)] | None) -> Any:
+async def in_union(value: Annotated[str, Depends(upper_case_user)] | None) -> Any:
     return value
 
 
-async def in_annotated_union(value: Annotated[Annotated[str, Depends(shouted)] | None, "more"]) -> Any:
+async def in_annotated_union(
+    value: Annotated[Annotated[str, Depends(upper_case_user)] | None, "more"],
+) -> Any:
     return value
 
 
@@ -167,7 +169,7 @@ async def of_context_manager(value: Any = Depends(managed)) -> Any:
     return value
 
 
-async def of_coroutine_in_thread(value: Any = Depends(lambda: shouted("lambda"))) -> Any:
+async def of_coroutine_in_thread(value: Any = Depends(lambda: upper_case_user("lambda"))) -> Any:
     return value
 
 
@@ -200,7 +202,7 @@ async def test_dependency_fills_the_parameter(function: Callable[..., Any], valu
     assert await call(function) == value
 
 
-async def test_dependency_is_not_for_the_caller_to_send() -> None:
+async def test_caller_cannot_send_the_value_of_a_dependency() -> None:
     for function in (as_default, in_annotated, in_union, in_annotated_union, in_alias):
         with pytest.raises(InvalidArgument, match="'value': unexpected keyword argument"):
             await call(function, value="mine")
@@ -215,7 +217,7 @@ async def test_dependency_reads_keyword_arguments_by_name() -> None:
         await call(of_class, limit="many")
 
 
-async def test_dependency_shares_an_argument_of_the_handler() -> None:
+async def test_dependency_may_read_an_argument_of_the_handler() -> None:
     async def document(document_id: int) -> str:
         return f"document {document_id}"
 
@@ -226,7 +228,7 @@ async def test_dependency_shares_an_argument_of_the_handler() -> None:
     assert await call(get, document_id="7") == ("7", "document 7")
 
 
-async def test_payload_is_refused_before_any_dependency_runs() -> None:
+async def test_invalid_payload_is_refused_before_any_dependency_runs() -> None:
     log: Log = []
 
     async def opened(log: Log) -> None:
@@ -239,7 +241,7 @@ async def test_payload_is_refused_before_any_dependency_runs() -> None:
     assert log == []
 
 
-async def test_dependency_is_evaluated_once_a_call_unless_it_asks_otherwise() -> None:
+async def test_dependency_is_evaluated_once_per_call_unless_caching_is_off() -> None:
     log: Log = []
 
     async def count(log: Log) -> int:
@@ -281,7 +283,7 @@ async def test_sync_dependency_runs_in_a_thread_with_the_callers_context() -> No
     assert thread != threading.get_ident()
 
 
-def tracing(name: str, *, in_thread: bool) -> Callable[..., Any]:
+def logged_resource(name: str, *, in_thread: bool) -> Callable[..., Any]:
     async def resource(log: Log) -> AsyncIterator[str]:
         log.append(f"open {name}")
         try:
@@ -307,7 +309,7 @@ def tracing(name: str, *, in_thread: bool) -> Callable[..., Any]:
 
 @pytest.fixture(params=[False, True], ids=["async", "sync"])
 def resource_maker(request: pytest.FixtureRequest) -> Callable[[str], Callable[..., Any]]:
-    return functools.partial(tracing, in_thread=request.param)
+    return functools.partial(logged_resource, in_thread=request.param)
 
 
 async def test_yield_dependencies_are_closed_in_reverse_order(
@@ -325,7 +327,7 @@ async def test_yield_dependencies_are_closed_in_reverse_order(
     assert log == ["open a", "open b", "handle", "close b", "close a"]
 
 
-async def test_failure_of_the_handler_is_raised_at_the_yield(
+async def test_error_of_the_handler_is_raised_at_the_yield(
     resource_maker: Callable[[str], Callable[..., Any]],
 ) -> None:
     log: Log = []
@@ -338,13 +340,15 @@ async def test_failure_of_the_handler_is_raised_at_the_yield(
     assert log == ["open a", "open b", "b sees KeyError", "close b", "a sees KeyError", "close a"]
 
 
-async def test_failure_of_a_later_dependency_closes_the_earlier() -> None:
+async def test_error_of_a_later_dependency_closes_the_earlier_ones() -> None:
     log: Log = []
 
     async def broken() -> None:
         raise KeyError
 
-    async def handler(a: str = Depends(tracing("a", in_thread=False)), b: None = Depends(broken)) -> None: ...
+    async def handler(
+        a: str = Depends(logged_resource("a", in_thread=False)), b: None = Depends(broken)
+    ) -> None: ...
 
     with pytest.raises(KeyError):
         await call(handler, log=log)
@@ -374,7 +378,7 @@ async def test_cancelled_call_closes_its_dependencies(
     assert log[2] in ("a sees CancelledError", "a sees Cancelled")
 
 
-async def test_dependency_may_hold_a_task_group() -> None:
+async def test_dependency_may_yield_a_task_group() -> None:
     done: Log = []
 
     async def worker() -> None:
@@ -392,16 +396,18 @@ async def test_dependency_may_hold_a_task_group() -> None:
     assert done == ["worked"]
 
 
-async def test_swallowed_failure_stays_a_failure_for_the_caller_and_for_what_was_opened_before() -> None:
+async def test_dependency_cannot_suppress_an_error_for_the_caller_and_earlier_dependencies() -> None:
     log: Log = []
 
-    async def swallowing() -> AsyncIterator[None]:
+    async def suppressing() -> AsyncIterator[None]:
         try:
             yield
         except KeyError:
             return
 
-    async def handler(a: str = Depends(tracing("a", in_thread=False)), b: None = Depends(swallowing)) -> None:
+    async def handler(
+        a: str = Depends(logged_resource("a", in_thread=False)), b: None = Depends(suppressing)
+    ) -> None:
         raise KeyError("kept")
 
     with pytest.raises(KeyError, match="kept"):
@@ -409,7 +415,7 @@ async def test_swallowed_failure_stays_a_failure_for_the_caller_and_for_what_was
     assert log == ["open a", "a sees KeyError", "close a"]
 
 
-async def test_dependency_may_raise_another_error_in_place_of_the_handlers() -> None:
+async def test_dependency_may_replace_the_error_of_the_handler() -> None:
     log: Log = []
 
     async def translating() -> AsyncIterator[None]:
@@ -419,7 +425,7 @@ async def test_dependency_may_raise_another_error_in_place_of_the_handlers() -> 
             raise LookupError("translated") from error
 
     async def handler(
-        a: str = Depends(tracing("a", in_thread=False)), b: None = Depends(translating)
+        a: str = Depends(logged_resource("a", in_thread=False)), b: None = Depends(translating)
     ) -> None:
         raise KeyError
 
@@ -428,7 +434,7 @@ async def test_dependency_may_raise_another_error_in_place_of_the_handlers() -> 
     assert log[1] == "a sees LookupError"
 
 
-async def test_failure_while_closing_fails_the_call() -> None:
+async def test_error_while_closing_fails_the_call() -> None:
     async def breaking() -> AsyncIterator[None]:
         yield
         raise KeyError("closing")
@@ -440,7 +446,7 @@ async def test_failure_while_closing_fails_the_call() -> None:
         await call(handler)
 
 
-async def test_sync_yield_dependency_keeps_its_context_from_open_to_close() -> None:
+async def test_sync_yield_dependency_closes_in_the_context_that_it_opened_in() -> None:
     number: ContextVar[int] = ContextVar("number", default=0)
     seen: list[int] = []
 
@@ -458,7 +464,7 @@ async def test_sync_yield_dependency_keeps_its_context_from_open_to_close() -> N
     assert seen == [1, 0]
 
 
-async def test_context_that_an_async_dependency_sets_is_the_handlers() -> None:
+async def test_handler_sees_a_context_variable_that_an_async_dependency_sets() -> None:
     number: ContextVar[int] = ContextVar("number", default=0)
 
     async def setting() -> AsyncIterator[None]:
@@ -473,28 +479,30 @@ async def test_context_that_an_async_dependency_sets_is_the_handlers() -> None:
     assert number.get() == 0
 
 
-def goes_round(value: Any = None) -> None: ...
+def circular(value: Any = None) -> None: ...
 
 
-def goes_on(value: Any = Depends(goes_round)) -> None: ...
+def circular_too(value: Any = Depends(circular)) -> None: ...
 
 
-goes_round.__defaults__ = (Depends(goes_on),)
+circular.__defaults__ = (Depends(circular_too),)
 
 
-def test_circle_of_dependencies_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"circle: .*goes_round .* -> .*goes_on .* -> .*goes_round "):
-        plan_of(goes_on)
+def test_circular_dependencies_are_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"circular dependency: .*circular .* -> .*circular_too .* -> .*circular "
+    ):
+        plan_of(circular_too)
 
 
-def test_circle_of_factories_is_refused() -> None:
+def test_circular_factories_are_refused() -> None:
     async def handler(a: Any) -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"go round in a circle"):
+    with pytest.raises(ConfigurationError, match="circular dependency"):
         plan_of(handler, a=DefaultArg(factory=lambda b: b), b=DefaultArg(factory=lambda a: a))
 
 
-async def test_default_arg_is_one_value_for_all_calls() -> None:
+async def test_value_of_a_default_arg_is_the_same_for_all_calls() -> None:
     async def handler(db: Database) -> Database:
         return db
 
@@ -514,27 +522,27 @@ async def test_default_arg_may_be_none() -> None:
     assert await plan_of(handler, db=DefaultArg()).call({}) is None
 
 
-def made(session: Session, topic_uri: str = "none", unknown: int = 5) -> tuple[str, str, int]:
+def from_sync_factory(session: Session, topic_uri: str = "none", unknown: int = 5) -> tuple[str, str, int]:
     return session.name, topic_uri, unknown
 
 
-async def made_async(session: Session) -> str:
+async def from_async_factory(session: Session) -> str:
     return session.name
 
 
 @pytest.mark.parametrize(
     ("factory", "value", "needs_solving"),
     [
-        (made, ("joe", "none", 5), False),
+        (from_sync_factory, ("joe", "none", 5), False),
         (dict, {}, False),
-        (made_async, "joe", True),
+        (from_async_factory, "joe", True),
         (lambda other: other + 1, 42, False),
         (lambda user=Depends(current_user): user, "joe", True),
-        (tracing("a", in_thread=False), "a", True),
-        (tracing("a", in_thread=True), "a", True),
+        (logged_resource("a", in_thread=False), "a", True),
+        (logged_resource("a", in_thread=True), "a", True),
     ],
 )
-async def test_factory_makes_the_default_arg(
+async def test_factory_makes_the_value_of_a_default_arg(
     factory: Callable[..., Any], value: Any, needs_solving: bool
 ) -> None:
     async def handler(arg: Any, payload: int) -> tuple[Any, int]:
@@ -584,31 +592,31 @@ async def test_generator_factory_is_closed_when_the_call_ends() -> None:
     for in_thread in (False, True):
         log.clear()
         plan = plan_of(
-            handler, db=DefaultArg(factory=tracing("db", in_thread=in_thread)), log=DefaultArg(log)
+            handler, db=DefaultArg(factory=logged_resource("db", in_thread=in_thread)), log=DefaultArg(log)
         )
         await plan.call({})
         assert log == ["open db", "handle", "close db"]
 
 
-async def test_factory_that_returns_a_coroutine_is_told_to_be_async() -> None:
+async def test_sync_factory_that_returns_a_coroutine_is_an_error() -> None:
     async def handler(db: str) -> None: ...
 
-    plan = plan_of(handler, db=DefaultArg(factory=lambda: made_async(Session())))
+    plan = plan_of(handler, db=DefaultArg(factory=lambda: from_async_factory(Session())))
 
     with pytest.raises(
-        TypeError, match=r"<lambda> \(.*\) returned a coroutine: give the async function itself"
+        TypeError, match=r"<lambda> \(.*\) returned a coroutine: pass the async function itself"
     ):
         await plan.call({})
 
 
-def test_factory_takes_no_payload() -> None:
+def test_factory_cannot_read_the_payload() -> None:
     async def handler(db: Any) -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"made_of .*: nothing can fill the parameter 'name'"):
-        plan_of(handler, db=DefaultArg(factory=made_of))
+    with pytest.raises(ConfigurationError, match=r"from_name .*: nothing can fill the parameter 'name'"):
+        plan_of(handler, db=DefaultArg(factory=from_name))
 
 
-def made_of(name: str) -> str:
+def from_name(name: str) -> str:
     return name
 
 
@@ -616,12 +624,14 @@ def made_of(name: str) -> str:
     ("value", "factory", "text"),
     [(1, dict, "a value or a factory, not both"), (None, 5, "must be callable, not 5")],
 )
-def test_default_arg_of_two_minds_is_refused(value: Any, factory: Any, text: str) -> None:
+def test_default_arg_with_value_and_factory_or_uncallable_factory_is_refused(
+    value: Any, factory: Any, text: str
+) -> None:
     with pytest.raises(ConfigurationError, match=text):
         DefaultArg(value, factory)
 
 
-async def test_the_frameworks_own_goes_before_depends_and_depends_before_default_args() -> None:
+async def test_framework_arguments_precede_dependencies_and_dependencies_precede_default_args() -> None:
     async def handler(
         session: Any = Depends(current_user), user: Any = Depends(current_user)
     ) -> tuple[Any, Any]:
@@ -631,7 +641,7 @@ async def test_the_frameworks_own_goes_before_depends_and_depends_before_default
     session = Session()
 
     assert await plan.call({"session": session}) == (session, "joe")
-    with pytest.raises(LookupError, match="asks for 'session'"):
+    with pytest.raises(LookupError, match="requires 'session'"):
         await plan.call({})
 
 
@@ -684,7 +694,7 @@ def without_class(topic_uri: str) -> None: ...
         without_class,
     ],
 )
-def test_the_frameworks_own_is_found_by_name_or_class(function: Callable[..., Any]) -> None:
+def test_framework_argument_is_matched_by_name_or_class(function: Callable[..., Any]) -> None:
     session = Session()
 
     assert plan_of(function).bind({"session": session, "topic_uri": session}) == ([session], {})
@@ -697,9 +707,9 @@ def of_other_class_by_depends(session: Database = Depends(Database)) -> None: ..
 
 
 @pytest.mark.parametrize("function", [of_other_class, of_other_class_by_depends])
-def test_name_of_the_frameworks_own_with_another_class_is_refused(function: Callable[..., Any]) -> None:
+def test_name_of_a_framework_argument_with_another_class_is_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"'session' stands for the framework's own Session, but .* rename"
+        ConfigurationError, match=r"'session' is reserved for the framework's Session, but .* rename"
     ):
         plan_of(function)
 
@@ -728,10 +738,10 @@ def depends_on_nothing(value: int | str = Depends()) -> None: ...
         ),
         (
             unschemable,
-            r"'db': no payload can be validated by its annotation \(Unable to generate .*Database'>\)",
+            r"'db': its annotation cannot validate a payload \(Unable to generate .*Database'>\)",
         ),
-        (unschemable_in_a_list, "'db': no payload can be validated"),
-        (depends_on_unschemable, r"\.unschemable .*'db': no payload can be validated"),
+        (unschemable_in_a_list, "'db': its annotation cannot validate"),
+        (depends_on_unschemable, r"\.unschemable .*'db': its annotation cannot validate"),
         (depends_on_nothing, "'value': Depends.. needs a dependency or an annotated class"),
     ],
 )
@@ -742,18 +752,18 @@ def test_parameter_that_nothing_can_fill_is_refused(function: Callable[..., Any]
     assert "give it a default, add set_default_arg(" in str(caught.value)
 
 
-def test_unresolvable_annotation_does_no_harm_where_a_default_arg_fills_it() -> None:
+def test_unresolvable_annotation_is_allowed_if_a_default_arg_fills_the_parameter() -> None:
     assert plan_of(unresolvable, amount=DefaultArg(1)).bind({}) == ([1], {})
 
 
-async def test_unresolvable_annotation_does_no_harm_where_a_dependency_fills_it() -> None:
+async def test_unresolvable_annotation_is_allowed_if_a_dependency_fills_the_parameter() -> None:
     async def handler(amount: Decimal = Depends(current_user)) -> Any:
         return amount
 
     assert await call(handler) == "joe"
 
 
-async def test_default_that_no_caller_can_send_stays_as_it_is() -> None:
+async def test_parameter_whose_type_cannot_be_sent_keeps_its_default() -> None:
     def with_clock(clock: Unrelated | None = None, limit: int = 1) -> tuple[Any, int]:
         return clock, limit
 
@@ -768,7 +778,7 @@ async def test_default_that_no_caller_can_send_stays_as_it_is() -> None:
             await call(handler, 1, **{name: None})
 
 
-def test_field_as_a_default_is_told_where_to_go() -> None:
+def test_field_as_a_default_is_refused_with_advice() -> None:
     def handler(a: int = Field(gt=0)) -> None: ...
 
     with pytest.raises(
@@ -777,7 +787,7 @@ def test_field_as_a_default_is_told_where_to_go() -> None:
         plan_of(handler)
 
 
-def test_variadic_parameters_of_a_dependency_stay_empty() -> None:
+def test_variadic_parameters_of_a_dependency_get_no_arguments() -> None:
     def variadic(*args: Any, **kwargs: Any) -> None: ...
 
     async def handler(value: Any = Depends(variadic)) -> None: ...

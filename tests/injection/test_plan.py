@@ -64,7 +64,7 @@ class Handlers:
         return a + b
 
 
-def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -81,13 +81,11 @@ def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
         (Handlers(), "coroutine"),
         (Handlers().method, "coroutine"),
         (functools.partial(coroutine), "coroutine"),
-        (passing_on(coroutine), "coroutine"),
-        (passing_on(async_generator), "async_generator"),
+        (plain_wrapper(coroutine), "coroutine"),
+        (plain_wrapper(async_generator), "async_generator"),
     ],
 )
-async def test_plan_tells_what_kind_of_handler_it_has_and_runs_it(
-    function: Callable[..., Any], kind: str
-) -> None:
+async def test_plan_has_the_kind_of_its_handler_and_runs_it(function: Callable[..., Any], kind: str) -> None:
     plan = plan_of(function)
 
     assert plan.kind == kind
@@ -97,17 +95,17 @@ async def test_plan_tells_what_kind_of_handler_it_has_and_runs_it(
         assert await plan.call({}, [1], {"b": 2}) == 3
 
 
-def test_plan_names_its_handler() -> None:
+def test_plan_has_the_name_and_place_of_its_handler() -> None:
     plan = plan_of(coroutine)
 
     assert plan.name == f"{__name__}.coroutine"
     assert plan.description == f"{plan.name} ({__file__}:{coroutine.__code__.co_firstlineno})"
 
 
-@pytest.mark.parametrize("function", [generator, passing_on(generator), functools.partial(generator, 1)])
-def test_sync_generator_function_is_no_handler(function: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("function", [generator, plain_wrapper(generator), functools.partial(generator, 1)])
+def test_sync_generator_function_is_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"generator \(.*\) is a sync generator function.* make it async"
+        ConfigurationError, match=r"generator \(.*\) is a sync generator function.* make it async with"
     ):
         plan_of(function)
 
@@ -116,14 +114,14 @@ def test_sync_generator_function_is_no_handler(function: Callable[..., Any]) -> 
     ("args", "kwargs", "bound"),
     [([1], {}, [1, 0]), ([1, 2], {}, [1, 2]), (["1"], {"b": "2"}, [1, 2]), ([], {"b": 2, "a": 1}, [1, 2])],
 )
-def test_arguments_are_bound_without_a_loop(args: Any, kwargs: Any, bound: Any) -> None:
+def test_arguments_are_bound_without_an_event_loop(args: Any, kwargs: Any, bound: Any) -> None:
     plan = plan_of(coroutine)
 
     assert plan.needs_solving is False
     assert plan.bind({}, args, kwargs) == (bound, {})
 
 
-def test_calls_do_not_see_each_others_arguments() -> None:
+def test_calls_do_not_share_arguments() -> None:
     plan = plan_of(coroutine)
 
     assert plan.bind({}, [1, 2]) == ([1, 2], {})
@@ -133,7 +131,7 @@ def test_calls_do_not_see_each_others_arguments() -> None:
 def mixed(a: int, session: Session, /, b: int, db: str, *, c: int = 3, topic_uri: str) -> None: ...
 
 
-def test_positional_arguments_fill_the_parameters_that_nothing_else_fills() -> None:
+def test_positional_arguments_fill_the_parameters_that_are_not_injected() -> None:
     plan = plan_of(mixed, db="database")
 
     bound = inspect.signature(mixed).bind(*plan.bind(VALUES, [1, 2])[0], **plan.bind(VALUES, [1, 2])[1])
@@ -150,7 +148,7 @@ def test_positional_arguments_fill_the_parameters_that_nothing_else_fills() -> N
 
 
 @pytest.mark.parametrize("name", ["a", "session", "db", "topic_uri"])
-def test_caller_cannot_send_what_is_not_the_payloads(name: str) -> None:
+def test_caller_cannot_send_injected_or_positional_only_arguments_by_name(name: str) -> None:
     plan = plan_of(mixed, db="database")
 
     with pytest.raises(InvalidArgument) as caught:
@@ -165,7 +163,7 @@ def test_caller_cannot_send_what_is_not_the_payloads(name: str) -> None:
     ]
 
 
-def test_caller_cannot_send_what_is_injected_into_a_handler_with_any_keywords() -> None:
+def test_caller_cannot_send_an_injected_argument_to_a_handler_with_variadic_keywords() -> None:
     def handler(session: Session, **kwargs: Any) -> None: ...
 
     plan = plan_of(handler)
@@ -189,24 +187,24 @@ def test_variadic_parameters_take_the_rest_of_the_payload() -> None:
     assert plan.bind(VALUES, ["a"]) == (["a", SESSION], {"flag": False})
     with pytest.raises(InvalidArgument) as caught:
         plan.bind(VALUES, ["a", "no id"], {"x": 0})
-    assert [(misfit["argument"], misfit["path"]) for misfit in caught.value.kwargs["errors"]] == [
+    assert [(error["argument"], error["path"]) for error in caught.value.kwargs["errors"]] == [
         ("ids", [0]),
         ("x", []),
     ]
 
 
-def test_annotation_of_variadic_parameters_has_to_be_usable() -> None:
+def test_unusable_annotation_of_a_variadic_parameter_is_refused() -> None:
     def unresolvable(*args: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
     def unschemable(**kwargs: Session) -> None: ...
 
     with pytest.raises(ConfigurationError, match="'args': its annotation 'Nowhere' cannot be resolved"):
         plan_of(unresolvable)
-    with pytest.raises(ConfigurationError, match="'kwargs': no payload can be validated by its annotation"):
+    with pytest.raises(ConfigurationError, match="'kwargs': its annotation cannot validate a payload"):
         plan_of(unschemable)
 
 
-def test_handler_without_payload_has_to_be_filled_otherwise() -> None:
+def test_handler_without_payload_needs_another_source_for_each_parameter() -> None:
     async def gatekeeper(session: Session, topic_uri: str, db: str, limit: int = 5, *args: Any) -> None: ...
 
     assert plan_of(gatekeeper, takes_payload=False, db="database").bind(VALUES) == (
@@ -223,7 +221,7 @@ def test_handler_without_payload_has_to_be_filled_otherwise() -> None:
     )
 
 
-def test_dependency_of_a_handler_without_payload_reads_no_keywords() -> None:
+def test_dependency_of_a_handler_without_payload_cannot_read_arguments() -> None:
     def paged(limit: int) -> int:
         return limit
 
@@ -235,22 +233,22 @@ def test_dependency_of_a_handler_without_payload_reads_no_keywords() -> None:
         plan_of(gatekeeper, takes_payload=False)
 
 
-def test_what_a_run_does_not_provide_is_left_to_the_parameters_default() -> None:
+def test_default_is_used_for_an_argument_that_the_framework_does_not_provide() -> None:
     async def handler(session: Session | None = None) -> None: ...
 
     async def needy(session: Session) -> None: ...
 
     assert plan_of(handler).bind({}) == ([None], {})
-    with pytest.raises(LookupError, match=r"needy \(.*\) asks for 'session', which there is none of"):
+    with pytest.raises(LookupError, match=r"needy \(.*\) requires 'session', which this call does not have"):
         plan_of(needy).bind({})
 
 
 def test_decorated_handler_gets_its_arguments_by_name() -> None:
-    assert plan_of(passing_on(coroutine)).bind({}, [1]) == ([], {"a": 1, "b": 0})
+    assert plan_of(plain_wrapper(coroutine)).bind({}, [1]) == ([], {"a": 1, "b": 0})
 
 
-def test_decorated_handler_with_more_positional_arguments_gets_them_in_order() -> None:
-    @passing_on
+def test_decorated_handler_with_variadic_arguments_gets_its_arguments_by_position() -> None:
+    @plain_wrapper
     def handler(a: int, *args: int) -> None: ...
 
     assert plan_of(handler).bind({}, [1, 2]) == ([1, 2], {})
@@ -277,12 +275,12 @@ async def test_awaitable_that_a_sync_handler_returns_is_awaited() -> None:
 
 
 @pytest.mark.parametrize("function", [coroutine, plain])
-async def test_misfit_keeps_the_handler_from_running(function: Callable[..., Any]) -> None:
+async def test_handler_does_not_run_with_invalid_arguments(function: Callable[..., Any]) -> None:
     with pytest.raises(InvalidArgument, match="argument 'a': Input should be a valid integer"):
         await plan_of(function).call({}, ["x"])
 
 
-async def test_error_of_the_handler_is_the_callers() -> None:
+async def test_error_of_the_handler_is_raised_to_the_caller() -> None:
     async def handler() -> None:
         raise KeyError("mine")
 
@@ -323,14 +321,14 @@ async def test_dependencies_are_open_until_the_generator_has_ended() -> None:
     assert log == ["open", RPCProgressReport(0), None, "generator closed", "done", "close"]
 
 
-async def test_misfit_keeps_the_generator_from_starting() -> None:
+async def test_generator_does_not_start_with_invalid_arguments() -> None:
     log: Log = []
     with pytest.raises(InvalidArgument):
         await anext(plan_of(counting, log=log).iterate({}, ["x"]))
     assert log == []
 
 
-async def test_generator_that_is_closed_after_its_final_value_ends_as_a_success() -> None:
+async def test_closing_a_generator_after_its_final_value_is_a_success() -> None:
     log: Log = []
     values = plan_of(counting, log=log).iterate({}, [0], {"final": RPCResult(5)})
 
@@ -340,7 +338,7 @@ async def test_generator_that_is_closed_after_its_final_value_ends_as_a_success(
     assert log == ["open", "generator closed", "done", "close"]
 
 
-async def test_generator_that_is_closed_amid_its_progress_ends_as_given_up() -> None:
+async def test_closing_a_generator_before_its_final_value_raises_generator_exit_in_dependencies() -> None:
     log: Log = []
     values = plan_of(counting, log=log).iterate({}, [1])
 
@@ -350,7 +348,7 @@ async def test_generator_that_is_closed_amid_its_progress_ends_as_given_up() -> 
     assert log == ["open", "generator closed", "GeneratorExit", "close"]
 
 
-async def test_failure_of_the_generator_reaches_dependencies_and_caller() -> None:
+async def test_error_of_the_generator_reaches_dependencies_and_caller() -> None:
     log: Log = []
 
     async def failing(resource: None = Depends(opened)) -> AsyncIterator[int]:
@@ -364,7 +362,7 @@ async def test_failure_of_the_generator_reaches_dependencies_and_caller() -> Non
     assert log == ["open", 1, "KeyError", "close"]
 
 
-async def test_failure_of_a_dependency_keeps_the_generator_from_starting() -> None:
+async def test_generator_does_not_start_if_a_dependency_fails() -> None:
     log: Log = []
 
     async def broken() -> None:
@@ -379,7 +377,7 @@ async def test_failure_of_a_dependency_keeps_the_generator_from_starting() -> No
     assert log == ["open", "KeyError", "close"]
 
 
-async def test_failure_while_closing_the_generator_reaches_dependencies_and_caller() -> None:
+async def test_error_while_closing_the_generator_reaches_dependencies_and_caller() -> None:
     log: Log = []
 
     async def handler(a: None = Depends(opened)) -> AsyncIterator[int]:
@@ -414,7 +412,7 @@ async def test_thrown_error_is_raised_at_the_yield_of_the_handler() -> None:
     assert log == ["open", "LookupError", "close"]
 
 
-async def test_cancellation_inside_the_generator_closes_all() -> None:
+async def test_cancellation_inside_the_generator_closes_generator_and_dependencies() -> None:
     log: Log = []
 
     async def handler(a: None = Depends(opened)) -> AsyncIterator[int]:
@@ -435,7 +433,7 @@ async def test_cancellation_inside_the_generator_closes_all() -> None:
     assert log[4] == "close"
 
 
-async def test_handler_made_a_context_manager_is_iterated_as_the_generator_it_is() -> None:
+async def test_handler_decorated_as_a_context_manager_is_iterated_like_its_generator() -> None:
     log: Log = []
 
     @asynccontextmanager
@@ -450,8 +448,8 @@ async def test_handler_made_a_context_manager_is_iterated_as_the_generator_it_is
     assert log == [SESSION, "meanwhile", "end"]
 
 
-async def test_each_way_to_run_a_handler_names_the_other_where_it_does_not_fit() -> None:
+async def test_call_and_iterate_refer_to_each_other_for_the_wrong_kind_of_handler() -> None:
     with pytest.raises(TypeError, match="async_generator is an async generator: use iterate"):
         await plan_of(async_generator).call({}, [1])
-    with pytest.raises(TypeError, match="coroutine is no async generator: use call"):
+    with pytest.raises(TypeError, match="coroutine is not an async generator: use call"):
         await anext(plan_of(coroutine).iterate({}, [1]))

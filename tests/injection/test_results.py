@@ -41,17 +41,17 @@ class Order:
 @pytest.mark.parametrize(
     "make", [RPCResult, RPCProgressReport, lambda args: RPCErrorResult("com.error", args)]
 )
-def test_what_is_no_sequence_of_arguments_counts_as_one(make: Any, given: Any, args: tuple[Any, ...]) -> None:
+def test_value_other_than_a_sequence_is_one_argument(make: Any, given: Any, args: tuple[Any, ...]) -> None:
     assert make(given).args == args
 
 
-def test_results_are_equal_by_kind_and_payload() -> None:
+def test_results_are_equal_if_type_and_payload_are() -> None:
     assert RPCResult((1,), {"a": 2}) == RPCResult([1], {"a": 2})
     assert RPCResult((1,)) != RPCResult((2,))
     assert RPCResult((1,)) != RPCProgressReport((1,))
 
 
-def test_results_do_not_share_the_keyword_arguments_they_were_given() -> None:
+def test_results_copy_their_keyword_arguments() -> None:
     kwargs = {"a": 1}
     result = RPCResult((), kwargs)
     kwargs["a"] = 2
@@ -60,7 +60,7 @@ def test_results_do_not_share_the_keyword_arguments_they_were_given() -> None:
     assert RPCResult().kwargs is not RPCResult().kwargs
 
 
-def test_error_result_is_a_runtime_error_unless_it_says_which() -> None:
+def test_error_result_is_a_runtime_error_by_default() -> None:
     assert RPCErrorResult(args=("Numbers only!",)) == RPCErrorResult(
         "wamp.error.runtime_error", ("Numbers only!",), {}
     )
@@ -100,12 +100,12 @@ def test_request_has_the_defaults_of_a_call_without_options() -> None:
         (RPCProgressReport((1,)), RPCProgressReport((1,))),
     ],
 )
-def test_return_value_becomes_a_result(value: Any, result: Any) -> None:
+def test_return_value_is_converted_to_a_result(value: Any, result: Any) -> None:
     assert to_result(value) == result
 
 
 @pytest.mark.parametrize("make", [to_result, lambda kwargs: RPCErrorResult("com.error", (), kwargs)])
-def test_keyword_argument_that_is_no_str_is_named(make: Any) -> None:
+def test_error_names_the_key_that_is_not_a_str(make: Any) -> None:
     with pytest.raises(TypeError, match=r"not 1 \(int\): use str keys"):
         make({"a": 1, 1: 2})
 
@@ -122,5 +122,5 @@ def test_keyword_argument_that_is_no_str_is_named(make: Any) -> None:
         ([1], {"a": 1}, RPCResult((1,), {"a": 1})),
     ],
 )
-def test_local_caller_gets_a_single_argument_bare(args: Any, kwargs: Any, value: Any) -> None:
+def test_local_caller_gets_a_single_argument_unwrapped(args: Any, kwargs: Any, value: Any) -> None:
     assert unwrap(args, kwargs) == value

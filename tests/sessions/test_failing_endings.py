@@ -76,7 +76,7 @@ async def test_awaiting_a_cancelled_task_is_an_error_of_the_application(
     moment: type[Moment], caplog: pytest.LogCaptureFixture
 ) -> None:
     await fails(moment, await_a_cancelled_task, caplog)
-    assert "awaited what was cancelled" in caplog.text
+    assert "was not cancelled, but awaited a task or future that was" in caplog.text
 
 
 @IN_CODE
@@ -143,7 +143,7 @@ async def test_error_in_a_cancelled_task_does_not_prevent_a_clean_end(
 
     assert "of the application" in caplog.text
     assert {record.msg for record in caplog.records} <= {
-        "%s failed while it was cancelled, of %r",
+        "%s of %r failed while being cancelled",
         "a client from %s did not open a session in time",
         *FAILURES,
     }

@@ -1,9 +1,9 @@
-"""Authenticators: ASGI middleware of a realm that finds out who a session is.
+"""Authenticators: a realm's ASGI middleware that identifies its sessions.
 
-A realm's configuration methods put them into its stack. Given to ``Realm(middleware=[...])`` they take plain
-functions, sync or async, with the injected arguments ``session``, ``realm`` and ``app`` and with ``Depends``;
-only the realm's default args are then out of their reach. A middleware class with the attribute
-``authenticates = True`` tells the realm that it is an authenticator, so that nobody is let in without one.
+A realm's configuration methods add them to its middleware stack. When passed to ``Realm(middleware=[...])``,
+they accept plain functions, sync or async, with the injected arguments ``session``, ``realm`` and ``app`` and
+with ``Depends``, but without the realm's default args. A middleware class with the attribute
+``authenticates = True`` is an authenticator: the realm then does not accept anonymous sessions by default.
 """
 
 from __future__ import annotations

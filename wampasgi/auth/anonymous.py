@@ -1,4 +1,4 @@
-"""Sessions that nobody has identified."""
+"""Anonymous sessions."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 _ANONYMOUS = "anonymous"
 
 
-def _let_in(session: Session) -> None:
+def _accept(session: Session) -> None:
     session.accept(authrole=_ANONYMOUS, authmethod=_ANONYMOUS, authprovider="static")
 
 
 class AnonymousMiddleware:
-    """Lets in whoever is not authenticated yet, with a random authid and the role ``anonymous``."""
+    """Accepts sessions that are not authenticated yet, with a random authid and the role ``anonymous``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    # No coroutine of its own: it would be there for as long as the session lasts.
+    # Not a coroutine function: its coroutine would occupy memory for the lifetime of every session.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Mark the session as anonymous and call the app inside."""
+        """Accept the session as anonymous, unless it is authenticated, and call the inner app."""
         session: Session = scope["wamp.session"]
         if not session.authenticated:
-            _let_in(session)
+            _accept(session)
         return self._app(scope, receive, send)
 
 
 class AnonymousMethod:
-    """Lets in, with a random authid and the role ``anonymous``, who has chosen the method ``anonymous``.
+    """Accepts sessions that choose the method ``anonymous``, with a random authid and the role ``anonymous``.
 
-    That is also what clients choose that offer no method at all.
+    Clients that offer no method choose it, too.
     """
 
     name = _ANONYMOUS
 
     async def begin(self, session: Session) -> None:
-        """Mark the session as anonymous; there is nothing to prove."""
-        _let_in(session)
+        """Accept the session without a challenge."""
+        _accept(session)

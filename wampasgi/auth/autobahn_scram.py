@@ -1,9 +1,9 @@
-"""The dialect of SCRAM that Autobahn for Python speaks under the name ``scram``; no realm offers it unasked.
+"""The SCRAM dialect that Autobahn for Python calls ``scram``; realms do not offer it by default.
 
-It differs from WAMP-SCRAM, which Autobahn does not speak, in these points: the salted password is taken as
-unpadded base64 text, the key derivation function is called ``argon2id-13``, ``c=`` is empty, AUTHENTICATE
-does not repeat the nonce, and WELCOME has the server's signature in ``authextra.scram_server_signature``.
-Passwords are not normalised. A user's credential therefore serves one of the two only.
+Autobahn does not support WAMP-SCRAM. Its dialect differs as follows: the salted password is used as unpadded
+base64 text, the key derivation function is called ``argon2id-13``, ``c=`` is empty, AUTHENTICATE does not
+repeat the nonce, and WELCOME has the server's signature in ``authextra.scram_server_signature``. Passwords
+are not normalised. A user's credential therefore works with only one of the two methods.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ def autobahn_scram_credential(
     memory: int = ARGON2_MEMORY,
     salt: bytes | None = None,
 ) -> SCRAMCredential:
-    """Make of a password what a database stores for AutobahnSCRAMMethod, always with Argon2id.
+    """Return the credential to store for a password and AutobahnSCRAMMethod, always with Argon2id.
 
     See ``scram_credential``. Raises ValueError for a password that SASLprep would change.
     """
     if saslprep(password) != password:
-        raise ValueError("Autobahn does not normalise passwords, and SASLprep changes this one")
+        raise ValueError(
+            "Autobahn does not normalise passwords, but SASLprep changes this one: choose another password"
+        )
     octets = salt or secrets.token_bytes(SALT_LENGTH)
     salted = salted_password(password, kdf="argon2id13", salt=octets, iterations=iterations, memory=memory)
     stored_key, server_key = scram_keys(base64.b64encode(salted).rstrip(b"="))
@@ -50,7 +52,7 @@ def autobahn_scram_credential(
 
 
 class AutobahnSCRAMExchange(SCRAMSessionExchange):
-    """One challenge in the dialect."""
+    """One challenge in Autobahn's dialect."""
 
     _channel_binding = ""
     _signature_name = "scram_server_signature"
@@ -58,13 +60,13 @@ class AutobahnSCRAMExchange(SCRAMSessionExchange):
     def _challenge(self, nonce: str) -> dict[str, Any]:
         return {**super()._challenge(nonce), "kdf": "argon2id-13"}
 
-    def _fits(self, answer: Authenticate) -> bool:
-        # All there is to check is in the proof.
+    def _matches_exchange(self, answer: Authenticate) -> bool:
+        # The dialect has nothing to verify besides the proof.
         return True
 
 
 class AutobahnSCRAMMethod(SCRAMMethod):
-    """SCRAMMethod for clients that use Autobahn for Python: ``realm.add_challenge_method(...)`` offers it."""
+    """SCRAM for clients that use Autobahn for Python; offer it with ``realm.add_challenge_method(...)``."""
 
     name = "scram"
     _exchange = AutobahnSCRAMExchange

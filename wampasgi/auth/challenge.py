@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wampasgi.auth.handlers import FAILED, refuse_failed
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
-from wampasgi.auth.questions import FAILED, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED, RemoteProtocolError
 from wampasgi.logs import about, logger_named
 from wampasgi.peers.identity import Identity
@@ -19,15 +19,15 @@ logger = logger_named("wampasgi.auth")
 
 
 class ChallengeMiddleware:
-    """Challenges a session by the first method of its choice that the realm offers.
+    """Challenges a session with the first of its methods that the realm offers.
 
-    The client's order in HELLO.Details.authmethods decides; a client that names none has chosen
-    ``anonymous``. A wrong proof is answered ABORT ``wamp.error.authentication_failed``, and so is a method
-    that fails. A session that offers none of the methods is left to what is inside: at last to the gate.
+    The order of HELLO.Details.authmethods decides; a client that names no method has chosen ``anonymous``. A
+    wrong proof, or a method that fails, aborts the session with ``wamp.error.authentication_failed``. A
+    session with none of the realm's methods is passed on to the inner middleware and finally to the gate.
     Spec: Advanced Profile, "Authentication Methods".
     """
 
-    #: A realm with such a middleware lets nobody in anonymously by itself.
+    #: A realm with this middleware does not accept anonymous sessions by default.
     authenticates = True
 
     def __init__(self, app: ASGIApp, *, methods: Sequence[ChallengeMethod]) -> None:
@@ -35,7 +35,7 @@ class ChallengeMiddleware:
         self._methods = {method.name: method for method in methods}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Challenge the session, unless it is authenticated, and call the app inside."""
+        """Challenge the session, unless it is authenticated, and call the inner app."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         if not session.authenticated and peer.ending is None:
@@ -45,7 +45,7 @@ class ChallengeMiddleware:
             await self._app(scope, receive, send)
 
     async def _authenticate(self, session: Session, peer: Peer) -> None:
-        # A name that is there twice gets no second try.
+        # Without duplicates, so that no method is tried twice.
         for name in dict.fromkeys(session.authmethods or ("anonymous",)):
             method = self._methods.get(name)
             if method is None:
@@ -53,9 +53,15 @@ class ChallengeMiddleware:
             try:
                 exchange = await method.begin(session)
             except Unsuitable as reason:
-                logger.info("%s is no method for %r: %s", name, session, reason, extra=about(session))
+                logger.info(
+                    "%s authentication is not possible for %r: %s",
+                    name,
+                    session,
+                    reason,
+                    extra=about(session),
+                )
                 continue
-            except Exception as error:  # noqa: BLE001 - logged there
+            except Exception as error:  # noqa: BLE001 - refuse_failed logs it
                 await refuse_failed(error, by=f"{name} authentication", session=session, peer=peer)
                 return
             if exchange is not None:
@@ -63,7 +69,7 @@ class ChallengeMiddleware:
             return
 
     async def _exchange(self, name: str, exchange: Exchange, session: Session, peer: Peer) -> None:
-        """Send CHALLENGE, and mark the session as authenticated or refuse it by the answer."""
+        """Send CHALLENGE and, depending on the answer, accept or refuse the session."""
         secret = ""
         try:
             await peer.send_now(Challenge(name, dict(exchange.extra)))
@@ -80,7 +86,7 @@ class ChallengeMiddleware:
             raise
         except Disconnected:
             peer.cut(AUTHENTICATION_FAILED, ended_by="client")
-        except Exception as error:  # noqa: BLE001 - logged there
+        except Exception as error:  # noqa: BLE001 - refuse_failed logs it
             by = f"{name} authentication"
             await refuse_failed(error, by=by, session=session, peer=peer, secrets=(secret,))
         else:
@@ -88,7 +94,7 @@ class ChallengeMiddleware:
                 await _accept(accepted, name, session)
                 return
             logger.warning(
-                "%s authentication failed for %r: no valid proof", name, session, extra=about(session)
+                "%s authentication failed for %r: the proof is invalid", name, session, extra=about(session)
             )
             await peer.refuse(AUTHENTICATION_FAILED, FAILED)
 
@@ -98,7 +104,7 @@ async def _accept(accepted: Accepted, name: str, session: Session) -> None:
     extra = {**(found.authextra or {}), **(accepted.authextra or {})}
     await session.mark_authenticated(
         accepted.identity,
-        # Who was asked for a proof of being somebody has proven to be just that.
+        # The client has proven the authid that it claimed.
         authid=accepted.authid or found.authid or session.authid,
         authrole=accepted.authrole,
         authmethod=name,

@@ -1,4 +1,4 @@
-"""WAMP-CRA: the client signs a challenge with a secret that both know."""
+"""WAMP-CRA: the client signs a challenge with a shared secret."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.auth.questions import Question, identify
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
 from wampasgi.protocol.challenges import cra_challenge, mock_salt, verify_cra
@@ -19,11 +19,11 @@ from wampasgi.types import Handler
 
 @dataclass(frozen=True, slots=True)
 class CRAAuthRequirement:
-    """What a session has to prove to know, and what it is let in as. Its repr does not show the secret.
+    """The secret that a session must prove to know, and its role if it does. The repr omits the secret.
 
-    ``secret`` is the text that client and server share or, with a ``salt``, the key that ``derive_key`` has
-    made of it, as base64 text; ``iterations`` and ``keylen`` (octets) are those that it was made with.
-    ``auth_role`` and ``auth_provider`` are what WELCOME says.
+    ``secret`` is the text that client and server share. With a ``salt`` it is the key that ``derive_key``
+    derives from that text, in base64; ``iterations`` and ``keylen`` (octets) are the parameters of the
+    derivation. WELCOME has ``auth_role`` and ``auth_provider``.
     """
 
     secret: str = field(repr=False)
@@ -38,22 +38,22 @@ class CRAAuthRequirement:
             value, name = getattr(self, found.name), f"CRAAuthRequirement.{found.name}"
             if found.name in ("iterations", "keylen"):
                 if type(value) is not int or value < 1:
-                    raise ValueError(f"{name} is {value!r}: it must be an int above zero")
+                    raise ValueError(f"{name} is {value!r}: it must be an int greater than zero")
             elif not (isinstance(value, str) and value) and (found.name, value) != ("salt", None):
-                # The value itself might be a secret.
-                raise ValueError(f"{name} must be text that is not empty, got {type(value).__name__}")
+                # The value is not shown, because it may be a secret.
+                raise ValueError(f"{name} must be a non-empty str, got {type(value).__name__}")
 
 
 class CRAMethod:
     """Challenges clients to sign with their secret.
 
-    ``requirement``, ``async fn(session)``, returns the CRAAuthRequirement of ``session.authid``, or None
-    where nobody has this name. ``identity``, ``async fn(session)``, is asked when the client has proven to
-    know the secret; None denies it: ABORT ``wamp.error.authorization_denied``.
+    ``requirement``, ``async fn(session)``, returns the CRAAuthRequirement of ``session.authid``, or None for
+    an unknown user. ``identity``, ``async fn(session)``, is called after the client has proven to know the
+    secret. If it returns None, the session is aborted with ``wamp.error.authorization_denied``.
 
-    Unknown users are challenged as if they were known: like ``unknown``, of which all but the secret and the
-    salt is used or, where that is None, like the first known user. Processes that serve the same realm share
-    ``mock_secret``, so that all make the same salts for unknown users.
+    Unknown users are challenged as if they were known, with everything but the secret and salt of
+    ``unknown`` or, if that is None, of the first known user. Processes that serve the same realm must share
+    ``mock_secret``, so that they send the same salts for unknown users.
     Spec: Advanced Profile, "Challenge Response Authentication".
     """
 
@@ -67,18 +67,18 @@ class CRAMethod:
         unknown: CRAAuthRequirement | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        self._requirement = Question(requirement)
-        self._identity = Question(identity)
+        self._requirement = AuthenticationHandler(requirement)
+        self._identity = AuthenticationHandler(identity)
         self._model = unknown
         self._mock_secret = mock_secret or secrets.token_bytes(32)
 
     async def begin(self, session: Session) -> CRAExchange:
-        """Challenge a session, whether its user is known or not."""
+        """Create a challenge for a session, whether its user is known or not."""
         if not session.authid:
             raise Unsuitable("HELLO.Details.authid is missing")
-        # Made for the known, too, so that they take as long as the unknown.
+        # Also made for known users, so that known and unknown users take the same time.
         mock = self._mock(session.authid)
-        required = await self._requirement.ask(session)
+        required = await self._requirement.call(session)
         if required is None:
             return CRAExchange(session, mock, None)
         if not isinstance(required, CRAAuthRequirement):
@@ -97,9 +97,11 @@ class CRAMethod:
 
 
 class CRAExchange:
-    """One challenge for one session; without ``identity`` it is a mock that nothing solves."""
+    """One challenge for one session; without ``identity`` it is a mock challenge, which every proof fails."""
 
-    def __init__(self, session: Session, required: CRAAuthRequirement, identity: Question | None) -> None:
+    def __init__(
+        self, session: Session, required: CRAAuthRequirement, identity: AuthenticationHandler | None
+    ) -> None:
         self._session = session
         self._required = required
         self._identity = identity
@@ -118,14 +120,14 @@ class CRAExchange:
             self.extra = {**self.extra, **salting}
 
     async def verify(self, answer: Authenticate) -> Accepted | None:
-        """The identity, if the challenge was signed with the right secret."""
+        """Return the identity if the challenge was signed with the right secret."""
         signed = verify_cra(self._challenge, answer.signature, self._required.secret)
         if not signed or self._identity is None:
             return None
         identity = await identify(self._identity, self._session)
         return Accepted(
             identity=identity,
-            # What was signed is what the session is let in as.
+            # The session gets exactly the details that the client has signed.
             authid=self._session.authid,
             authrole=self._required.auth_role,
             authprovider=self._required.auth_provider,

@@ -1,8 +1,8 @@
-"""Authentication that an application does by itself."""
+"""Authentication by a handler of the application."""
 
 from __future__ import annotations
 
-from wampasgi.auth.questions import FAILED, Question, refuse_failed
+from wampasgi.auth.handlers import FAILED, AuthenticationHandler, refuse_failed
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.peer import Peer
@@ -11,26 +11,26 @@ from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 
 
 class CustomAuthenticationMiddleware:
-    """Asks ``handler``, which awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
+    """Calls ``handler``, which awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
 
-    One that does neither, or fails, leaves the session aborted with ``wamp.error.authentication_failed``.
+    If it does neither, or fails, the session is aborted with ``wamp.error.authentication_failed``.
     """
 
-    #: A realm with such a middleware lets nobody in anonymously by itself.
+    #: A realm with this middleware does not accept anonymous sessions by default.
     authenticates = True
 
     def __init__(self, app: ASGIApp, *, handler: Handler | HandlerPlan) -> None:
         self._app = app
-        self._handler = Question(handler)
+        self._handler = AuthenticationHandler(handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the handler and call the app inside if it has accepted the session."""
+        """Run the handler and, if it accepts the session, call the inner app."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
         try:
-            await self._handler.ask(session)
-        except Exception as error:  # noqa: BLE001 - logged there
+            await self._handler.call(session)
+        except Exception as error:  # noqa: BLE001 - refuse_failed logs it
             await refuse_failed(error, by=self._handler.name, session=session, peer=peer)
             return
         if peer.ending is not None:

@@ -1,4 +1,4 @@
-"""The gate behind the authenticators."""
+"""The gate, which comes after the authenticators."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 
 class GateMiddleware:
-    """Lets authenticated sessions through and aborts all others.
+    """Admits authenticated sessions and aborts all others.
 
-    An aborted session gets ``wamp.error.no_matching_auth_method``, unless an authenticator has aborted it.
+    The reason is ``wamp.error.no_matching_auth_method``, unless an authenticator has already aborted the
+    session.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    # No coroutine of its own: it would be there for as long as the session lasts, in every session.
+    # Not a coroutine function: its coroutine would occupy memory for the lifetime of every session.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Call the app inside for an authenticated session, or send ABORT."""
+        """Call the inner app for an authenticated session, or send ABORT."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         if session.authenticated and peer.ending is None:
@@ -33,5 +34,5 @@ async def _refuse(peer: Peer, receive: Receive, send: Send) -> None:
     if peer.ending is None:
         peer.attach(receive, send)
         await peer.refuse(
-            NO_MATCHING_AUTH_METHOD, "no authentication method of this realm let the session in"
+            NO_MATCHING_AUTH_METHOD, "no authentication method of this realm accepted the session"
         )

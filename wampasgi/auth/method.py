@@ -1,4 +1,7 @@
-"""What an authentication method with CHALLENGE and AUTHENTICATE is: write your own by these two protocols."""
+"""The interfaces of authentication methods that use CHALLENGE and AUTHENTICATE.
+
+Implement ``ChallengeMethod`` and ``Exchange`` for a method of your own.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ from wampasgi.protocol.messages import Authenticate
 
 
 class Unsuitable(Exception):
-    """Raised by ``ChallengeMethod.begin``: this HELLO is not fit for the method, the next one has its turn.
+    """Raised by ``ChallengeMethod.begin`` if HELLO does not suit the method; the next method is tried.
 
-    Its text, which says what HELLO lacks, is logged. Spec: Advanced Profile, "Authentication Methods"
+    Its text is logged and should name what HELLO lacks. Spec: Advanced Profile, "Authentication Methods"
     (each method: "skip forward trying other authentication methods").
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The session has proven who it is.
+    """The result of a valid proof.
 
-    ``identity`` is any object, or an ``Identity``; ``authid``, ``authrole`` and ``authprovider`` where the
-    method fixes them, None where they are the identity's. ``authextra`` is added to that of the identity.
+    ``identity`` is any object, or an ``Identity``. Set ``authid``, ``authrole`` and ``authprovider`` if the
+    method determines them; None leaves them to the identity. ``authextra`` is added to that of the identity.
     """
 
     identity: Any
@@ -36,7 +39,7 @@ class Accepted:
 class Exchange(Protocol):
     """One CHALLENGE to one session; its answer is verified once.
 
-    What belongs to one session is kept here, never in the method, which all sessions share.
+    It holds the data of this session. The method must not, because all sessions share it.
     """
 
     @property
@@ -44,10 +47,10 @@ class Exchange(Protocol):
         """CHALLENGE.Extra."""
 
     async def verify(self, answer: Authenticate) -> Accepted | None:
-        """What the answer proves, None where it proves nothing.
+        """Return the result of a valid proof, or None for an invalid one.
 
-        A failure of any kind is answered ``wamp.error.authentication_failed``. Raise WAMPError
-        ``wamp.error.authorization_denied`` for a session that is authentic and yet may not come in.
+        Errors abort the session with ``wamp.error.authentication_failed``. To deny access to a session whose
+        proof is valid, raise WAMPError ``wamp.error.authorization_denied``.
         """
 
 
@@ -56,12 +59,12 @@ class ChallengeMethod(Protocol):
 
     @property
     def name(self) -> str:
-        """The name by which clients offer it in HELLO.Details.authmethods, and which WELCOME gives back."""
+        """The name of the method in HELLO.Details.authmethods and WELCOME.Details.authmethod."""
 
     async def begin(self, session: Session) -> Exchange | None:
-        """Begin an exchange with a session that has offered this method.
+        """Begin an exchange with a session that offers this method.
 
-        Whoever is unknown is challenged like everybody else, or the challenge would tell who is known. Raise
-        Unsuitable where HELLO lacks what the method needs. None is for a method that needs no challenge and
-        has called ``session.mark_authenticated`` or ``session.abort``.
+        Challenge unknown users like known ones; otherwise the challenge would reveal which users exist. Raise
+        Unsuitable if HELLO lacks what the method needs. A method that needs no challenge awaits
+        ``session.mark_authenticated`` or ``session.abort`` and returns None.
         """

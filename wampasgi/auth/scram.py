@@ -1,4 +1,7 @@
-"""WAMP-SCRAM: a password that is neither sent nor stored, and a server that proves that it knows the user."""
+"""WAMP-SCRAM: authentication by a password that is neither sent nor stored.
+
+The server also proves to the client that it knows the user.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler, identify
 from wampasgi.auth.method import Accepted, Unsuitable
-from wampasgi.auth.questions import Question, identify
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
@@ -27,14 +30,14 @@ from wampasgi.protocol.challenges import (
 from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
 
-#: Octets. The specification recommends 16 for both.
+#: Lengths in octets. The specification recommends 16 for both.
 _NONCE_LENGTH = 16
 SALT_LENGTH = 16
 
-# What the client has to compute at each login: OWASP's recommendations for stored passwords.
+# The cost of each login for the client: OWASP's recommendations for stored passwords.
 _PBKDF2_ITERATIONS = 600_000
 ARGON2_ITERATIONS = 2
-#: KiB.
+#: In KiB.
 ARGON2_MEMORY = 19 * 1024
 
 
@@ -46,12 +49,13 @@ def scram_credential(
     memory: int | None = None,
     salt: bytes | None = None,
 ) -> SCRAMCredential:
-    """Make of a password what a database stores for WAMP-SCRAM.
+    """Return the credential to store for a password, for WAMP-SCRAM.
 
-    ``iterations`` and ``memory`` (in KiB, Argon2 only) are what each login costs the client: 2 and 19 MiB for
-    ``argon2id13``, 600000 iterations for ``pbkdf2`` where they are not given. ``salt`` is random by default.
-    Takes about as long as a login, so call it in a thread. Raises ValueError for a password with characters
-    that SASLprep refuses, and ConfigurationError where Argon2 is not installed (``wampasgi[scram]``).
+    ``iterations`` and ``memory`` (in KiB, Argon2 only) determine the cost of each login for the client. The
+    defaults are 2 and 19 MiB for ``argon2id13``, and 600000 iterations for ``pbkdf2``. ``salt`` is random by
+    default. This takes about as long as a login, so call it in a thread. Raises ValueError for a password
+    with characters that SASLprep forbids, and ConfigurationError if Argon2 is not installed
+    (``wampasgi[scram]``).
     """
     if kdf == "argon2id13":
         iterations, memory = iterations or ARGON2_ITERATIONS, memory or ARGON2_MEMORY
@@ -70,14 +74,19 @@ def scram_credential(
 
 
 class SCRAMSessionExchange:
-    """One challenge for one session; without ``identity`` it is a mock that nothing solves."""
+    """One challenge for one session; without ``identity`` it is a mock challenge, which every proof fails."""
 
-    #: ``c`` in AuthMessage, for no channel binding, and where WELCOME has the server's signature.
+    # The value of ``c`` in AuthMessage for no channel binding, and the key of the server's signature in
+    # WELCOME.Details.authextra.
     _channel_binding = "biws"
     _signature_name = "verifier"
 
     def __init__(
-        self, session: Session, client_nonce: str, credential: SCRAMCredential, identity: Question | None
+        self,
+        session: Session,
+        client_nonce: str,
+        credential: SCRAMCredential,
+        identity: AuthenticationHandler | None,
     ) -> None:
         self._session = session
         self._credential = credential
@@ -95,10 +104,10 @@ class SCRAMSessionExchange:
         self.extra: Mapping[str, Any] = self._challenge(nonce)
 
     async def verify(self, answer: Authenticate) -> Accepted | None:
-        """The identity, if the proof is right; it comes with the server's signature for the client."""
+        """Return the identity and the server's signature if the proof is valid."""
         proven = verify_scram(self._exchange, answer.signature, self._credential.stored_key)
         signature = scram_server_signature(self._exchange, self._credential.server_key)
-        if not (self._fits(answer) and proven) or self._identity is None:
+        if not (self._matches_exchange(answer) and proven) or self._identity is None:
             return None
         identity = await identify(self._identity, self._session)
         return Accepted(identity=identity, authextra={self._signature_name: signature})
@@ -113,24 +122,24 @@ class SCRAMSessionExchange:
             "memory": credential.memory,
         }
 
-    def _fits(self, answer: Authenticate) -> bool:
-        """Whether what stands beside the proof is that of this exchange."""
+    def _matches_exchange(self, answer: Authenticate) -> bool:
+        """Return True if the data sent with the proof belongs to this exchange."""
         extra = answer.extra
         unbound = extra.get("channel_binding") is None and extra.get("cbind_data") is None
         return unbound and extra.get("nonce") == self._exchange.nonce
 
 
 class SCRAMMethod:
-    """Challenges clients to prove that they know the password of which only a credential is stored.
+    """Challenges clients to prove that they know their password.
 
     ``credential``, ``async fn(session)``, returns the SCRAMCredential of ``session.authid``, which is
-    normalised with SASLprep, or None where nobody has this name. ``identity``, ``async fn(session)``, is
-    asked when the client has proven to know the password; None denies it: ABORT
+    normalised with SASLprep, or None for an unknown user. ``identity``, ``async fn(session)``, is called
+    after the client has proven to know the password. If it returns None, the session is aborted with
     ``wamp.error.authorization_denied``.
 
-    Unknown users are challenged as if they were known: with the costs of ``unknown`` or, where that is None,
-    of the first known user. Processes that serve the same realm share ``mock_secret``, so that all make the
-    same salts for unknown users. Channel binding is not offered.
+    Unknown users are challenged as if they were known, with the costs of ``unknown`` or, if that is None, of
+    the first known user. Processes that serve the same realm must share ``mock_secret``, so that they send
+    the same salts for unknown users. Channel binding is not supported.
     Spec: Advanced Profile, "Salted Challenge Response Authentication".
     """
 
@@ -145,26 +154,26 @@ class SCRAMMethod:
         unknown: SCRAMCredential | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        self._credential = Question(credential)
-        self._identity = Question(identity)
+        self._credential = AuthenticationHandler(credential)
+        self._identity = AuthenticationHandler(identity)
         self._model = unknown
         self._mock_secret = mock_secret or secrets.token_bytes(32)
 
     async def begin(self, session: Session) -> SCRAMSessionExchange | None:
-        """Challenge a session, whether its user is known or not."""
+        """Create a challenge for a session, whether its user is known or not."""
         extra = session.details.get("authextra") or {}
         client_nonce = extra.get("nonce")
         if not is_nonce(client_nonce):
             raise Unsuitable("HELLO.Details.authextra.nonce must be octets in base64")
-        authid = _normalised(session.authid)
+        authid = _normalise(session.authid)
         if extra.get("channel_binding") is not None:
             text = "channel binding is not supported: HELLO.Details.authextra.channel_binding must be null"
             await session.abort(AUTHENTICATION_FAILED, text)
             return None
         session.claim_authid(authid)
-        # Made for the known, too, so that they take as long as the unknown.
+        # Also made for known users, so that known and unknown users take the same time.
         mock = self._mock(authid)
-        credential = await self._credential.ask(session)
+        credential = await self._credential.call(session)
         if credential is None:
             return self._exchange(session, client_nonce, mock, None)
         if not isinstance(credential, SCRAMCredential):
@@ -187,7 +196,7 @@ class SCRAMMethod:
         return mock_scram_credential(model, self._mock_secret, authid)
 
 
-def _normalised(authid: str | None) -> str:
+def _normalise(authid: str | None) -> str:
     try:
         normalised = saslprep(authid or "", stored=False)
     except ValueError as error:

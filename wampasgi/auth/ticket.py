@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wampasgi.auth.handlers import AuthenticationHandler
 from wampasgi.auth.method import Accepted
-from wampasgi.auth.questions import Question
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Authenticate
@@ -14,34 +14,34 @@ from wampasgi.types import Handler
 
 
 class TicketMethod:
-    """Asks for a ticket and gives it to ``authenticator``, ``async fn(session, ticket)``.
+    """Requests a ticket and passes it to ``authenticator``, ``async fn(session, ticket)``.
 
-    That returns an identity, or None for a ticket that isn't valid; ``session.authid`` is whom the client
-    claims to be, None where it claims nothing because the ticket says it. Compare tickets in constant time
+    The authenticator returns an identity, or None for an invalid ticket. ``session.authid`` is the authid
+    that the client claims, or None, for example if the ticket contains it. Compare tickets in constant time
     (``hmac.compare_digest``). Spec: Advanced Profile, "Ticket-based Authentication".
     """
 
     name = "ticket"
 
     def __init__(self, authenticator: Handler | HandlerPlan) -> None:
-        self._authenticator = Question(authenticator, "ticket")
+        self._authenticator = AuthenticationHandler(authenticator, "ticket")
 
     async def begin(self, session: Session) -> TicketExchange:
-        """Ask the session for a ticket."""
+        """Create the request for a ticket."""
         return TicketExchange(session, self._authenticator)
 
 
 class TicketExchange:
-    """Waits for the ticket of one session."""
+    """The request for the ticket of one session."""
 
-    #: CHALLENGE.Extra: there is nothing to say.
+    #: CHALLENGE.Extra.
     extra: Mapping[str, Any] = {}
 
-    def __init__(self, session: Session, authenticator: Question) -> None:
+    def __init__(self, session: Session, authenticator: AuthenticationHandler) -> None:
         self._session = session
         self._authenticator = authenticator
 
     async def verify(self, answer: Authenticate) -> Accepted | None:
-        """The identity that the ticket stands for, or None."""
-        identity = await self._authenticator.ask(self._session, ticket=answer.signature)
+        """Return the identity that belongs to the ticket, or None."""
+        identity = await self._authenticator.call(self._session, ticket=answer.signature)
         return None if identity is None else Accepted(identity=identity)

@@ -1,10 +1,10 @@
-"""Authentication by what the connection shows: cookies, headers, addresses, certificates."""
+"""Authentication by properties of the connection: cookies, headers, addresses, certificates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wampasgi.auth.questions import Question, refuse_failed
+from wampasgi.auth.handlers import AuthenticationHandler, refuse_failed
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -12,23 +12,23 @@ from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 
 
 class TransportAuthenticationMiddleware:
-    """Asks authenticators, ``async fn(session)``, one after the other; the first identity counts.
+    """Calls authenticators, ``async fn(session)``, one after the other until one returns an identity.
 
-    They look at ``session.connection`` and return an identity or None. Where none gives one, the
-    authenticators inside have their turn. One that fails aborts the session with
-    ``wamp.error.authentication_failed``. The authid is the identity's: what the client claims is not proven.
+    An authenticator inspects ``session.connection`` and returns an identity or None. If all return None, the
+    inner authenticators are used. If one fails, the session is aborted with
+    ``wamp.error.authentication_failed``. The authid is the identity's; the client's claim is not proven.
     Spec: Advanced Profile, "Transport-level Authentication".
     """
 
-    #: A realm with such a middleware lets nobody in anonymously by itself.
+    #: A realm with this middleware does not accept anonymous sessions by default.
     authenticates = True
 
     def __init__(self, app: ASGIApp, *, authenticators: Sequence[Handler | HandlerPlan]) -> None:
         self._app = app
-        self._authenticators = [Question(authenticator) for authenticator in authenticators]
+        self._authenticators = [AuthenticationHandler(authenticator) for authenticator in authenticators]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask the authenticators and call the app inside."""
+        """Call the authenticators, then the inner app."""
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
@@ -36,8 +36,8 @@ class TransportAuthenticationMiddleware:
             if session.authenticated or peer.ending is not None:
                 break
             try:
-                identity = await authenticator.ask(session)
-            except Exception as error:  # noqa: BLE001 - logged there
+                identity = await authenticator.call(session)
+            except Exception as error:  # noqa: BLE001 - refuse_failed logs it
                 await refuse_failed(error, by=authenticator.name, session=session, peer=peer)
                 return
             if identity is not None and peer.ending is None:

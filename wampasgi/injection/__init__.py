@@ -1,1 +1,1 @@
-"""Dependency injection: signatures are read once, arguments are bound and validated for each call."""
+"""Dependency injection: signatures are read once, then each call binds and validates its arguments."""

@@ -1,4 +1,4 @@
-"""The payload of a call and the parameters it fills: validation, conversion, and what to answer a misfit."""
+"""Validation and conversion of a call's payload into the arguments of a handler."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from pydantic_core import ErrorDetails, SchemaError
 from wampasgi.errors import InvalidArgument
 from wampasgi.injection.callables import EMPTY
 
-#: Stands in a frame for a value that is still to come.
+#: Marks a slot of a frame that has no value yet.
 MISSING: Final[Any] = object()
 
-#: Of one call, so that a long list of wrong items is not answered with a longer one.
-MAX_MISFITS: Final = 100
+#: The largest number of argument errors reported for one call. Without a limit, the answer to a long list of
+#: invalid items would be longer than the list.
+MAX_REPORTED_ERRORS: Final = 100
 
-# Of one argument: pydantic tells all its errors or none, and that takes longer than finding them.
-_MOST_ERRORS: Final = 1000
+# If one argument has more errors, only their number is reported: pydantic formats all errors or none, which
+# takes longer than finding them.
+_MAX_ERRORS_PER_ARGUMENT: Final = 1000
 
-# Characters of a name or key that the caller gets back.
-_SHOWN: Final = 100
+# Longest part, in characters, of a name or key that is sent back to the caller.
+_MAX_SHOWN: Final = 100
 
 _NO_SCHEMA = (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, NameError, TypeError)
 
 
 class UnusableAnnotation(Exception):
-    """An annotation that nothing can be validated by; its text says why.
+    """Raised for an annotation that pydantic cannot validate with; its text gives the reason.
 
-    ``has_no_schema``: it names a class that pydantic knows nothing of, so it was not meant for a payload.
+    ``has_no_schema`` is set if the annotation names a class that pydantic does not know. Such a parameter was
+    not meant for a payload.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -42,16 +45,16 @@ class UnusableAnnotation(Exception):
 
 
 class Validator:
-    """Validates and converts one argument, by its annotation.
+    """Validates and converts one argument according to its annotation.
 
-    ``validate`` takes the value from the wire and gives that of the handler, or raises pydantic's
-    ValidationError. Without annotation, or with ``Any``, values pass as they are.
+    ``validate`` takes the value that was received and returns the one for the handler, or raises pydantic's
+    ValidationError. If there is no annotation, or the annotation is ``Any``, values are passed unchanged.
     """
 
     __slots__ = ("_from_json", "validate")
 
     def __init__(self, annotation: Any) -> None:
-        self.validate: Callable[[Any], Any] = _as_is
+        self.validate: Callable[[Any], Any] = _unchanged
         self._from_json: Callable[[str], Any] = json.loads
         if annotation is not EMPTY and annotation is not Any:
             try:
@@ -62,10 +65,10 @@ class Validator:
                 raise UnusableAnnotation(error) from error
 
     def convert(self, value: Any) -> Any:
-        """Do what ``validate`` does, also for types that read only JSON as a caller sends it.
+        """Validate like ``validate``, but also accept what strict types accept only from JSON.
 
-        A strict UUID, datetime or tuple takes a str or list from JSON text and not from Python objects. Its
-        errors are also worded for who sends JSON, so where both ways fail, those of JSON are raised.
+        A strict UUID, datetime or tuple accepts a str or list in JSON text but not as a Python object. The
+        errors of JSON validation are worded for callers that send JSON, so they are raised if both fail.
         """
         try:
             return self.validate(value)
@@ -76,12 +79,12 @@ class Validator:
             try:
                 return self._from_json(text)
             except ValidationError as json_error:
-                raise (error if _is_unreadable(json_error) else json_error) from None
+                raise (error if _is_invalid_json(json_error) else json_error) from None
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadParameter:
-    """A parameter that the call's payload fills; its value goes to ``slot`` of the frame."""
+    """A parameter that is filled from the call's payload; ``slot`` is its index in the frame."""
 
     name: str
     slot: int
@@ -91,7 +94,7 @@ class PayloadParameter:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """``*args`` or ``**kwargs``: the tuple or dict of what no other parameter takes goes to ``slot``."""
+    """``*args`` or ``**kwargs``: ``slot`` gets the remaining arguments as a tuple or dict."""
 
     name: str
     slot: int
@@ -99,8 +102,8 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
-    """A parameter that a keyword argument may fill; ``index`` positional arguments come before it."""
+class _KeywordParameter:
+    """A parameter that accepts a keyword argument; ``index`` is its position among the parameters."""
 
     index: int
     slot: int
@@ -109,11 +112,11 @@ class _Named:
 
 
 class Payload:
-    """The parameters of a handler and its dependencies that payloads fill, ready to fill them.
+    """Fills the parameters of a handler and of its dependencies from payloads.
 
-    ``positional_only``, then ``by_either``, take positional arguments in their order; ``by_either`` and
-    ``keyword_only`` take keyword arguments. ``shared`` are parameters of dependencies, which read arguments
-    by name, those of the handler's included. ``injected`` are names that no caller may send.
+    Positional arguments go to ``positional_only`` and then to ``by_either``, in order; keyword arguments go
+    to ``by_either`` and ``keyword_only``. ``shared`` are parameters of dependencies, which read arguments by
+    name, including those of the handler. Callers must not send the names in ``injected``.
     """
 
     __slots__ = (
@@ -152,46 +155,46 @@ class Payload:
         self._plain = not shared and rest is None and rest_by_name is None
         self._steps = tuple((parameter.slot, parameter.validator.validate) for parameter in self._positional)
         self._required = tuple(parameter.slot for parameter in self._parameters if parameter.required)
-        #: With so many positional arguments no required parameter is left empty.
+        # The number of positional arguments that fill all required parameters.
         self._enough = max(
             (index for index, parameter in enumerate(self._parameters, 1) if parameter.required), default=0
         )
         self._by_name = {
-            parameter.name: _Named(index, parameter.slot, parameter.validator.validate, parameter)
+            parameter.name: _KeywordParameter(index, parameter.slot, parameter.validator.validate, parameter)
             for index, parameter in enumerate(self._parameters)
             if parameter.name not in self._positional_only
         }
 
     def __len__(self) -> int:
-        """How many positional arguments there can be."""
+        """Return the greatest number of positional arguments, without ``*args``."""
         return len(self._positional)
 
     @property
     def converters(self) -> tuple[Callable[[Any], Any], ...] | None:
-        """What validates the positional arguments, in their order; None where all pass as they are."""
+        """The validators of the positional arguments, in order; None if all are passed unchanged."""
         validate = tuple(parameter.validator.validate for parameter in self._positional)
-        return validate if any(each is not _as_is for each in validate) else None
+        return validate if any(each is not _unchanged for each in validate) else None
 
     def fill(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Validate a call's payload and put the values into their slots.
 
-        A payload that does not fit raises InvalidArgument, ``wamp.error.invalid_argument``, whose
-        ``errors`` tell all misfits.
+        Raises InvalidArgument, ``wamp.error.invalid_argument``, if the payload is invalid; its ``errors``
+        list the first 100 errors.
         """
         count = len(args)
         if self._plain and count <= len(self._steps):
             try:
                 for (slot, validate), value in zip(self._steps, args):  # noqa: B905 - `strict=` costs 10 %
                     frame[slot] = validate(value)
-                if self._filled_by_name(frame, count, kwargs) if kwargs else count >= self._enough:
+                if self._try_by_name(frame, count, kwargs) if kwargs else count >= self._enough:
                     return
             except ValidationError:
                 pass
-        # Some argument does not fit, or takes more than this quick way: all of them are looked at again.
-        self._fill_carefully(frame, args, kwargs)
+        # An argument is invalid or needs more than the fast path: validate again and collect all errors.
+        self._fill_or_report(frame, args, kwargs)
 
-    def _filled_by_name(self, frame: list[Any], count: int, kwargs: Mapping[str, Any]) -> bool:
-        """Fill slots from keyword arguments that all fit, after ``count`` positional ones; False if not."""
+    def _try_by_name(self, frame: list[Any], count: int, kwargs: Mapping[str, Any]) -> bool:
+        """Fill slots from keyword arguments, after ``count`` positional ones; return False if that fails."""
         for name, value in kwargs.items():
             found = self._by_name.get(name)
             if found is None or found.index < count:
@@ -203,16 +206,16 @@ class Payload:
                     return False
         return True
 
-    def _fill_carefully(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def _fill_or_report(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         found = chain(
             self._fill_positional(frame, args),
             self._fill_by_name(frame, args, kwargs),
-            self._missing(args, kwargs),
+            self._missing_arguments(args, kwargs),
             self._fill_shared(frame, args, kwargs),
         )
-        misfits = list(islice(found, _MOST_ERRORS))
-        if misfits:
-            raise _invalid_argument(misfits)
+        errors = list(islice(found, _MAX_ERRORS_PER_ARGUMENT))
+        if errors:
+            raise _invalid_argument(errors)
 
     def _fill_positional(self, frame: list[Any], args: Sequence[Any]) -> Iterator[dict[str, Any]]:
         for parameter, value in zip(self._positional, args, strict=False):
@@ -229,7 +232,7 @@ class Payload:
             reason = (
                 f"takes {expected or 'no'} positional argument{'' if expected == 1 else 's'}, got {len(args)}"
             )
-            yield _misfit(None, reason, "unexpected_positional_argument")
+            yield _argument_error(None, reason, "unexpected_positional_argument")
 
     def _fill_by_name(
         self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -241,7 +244,7 @@ class Payload:
             found = self._by_name.get(name)
             if found is not None and found.index < count:
                 reason = "given both as a positional and as a keyword argument"
-                yield _misfit(name, reason, "multiple_argument_values")
+                yield _argument_error(name, reason, "multiple_argument_values")
             elif found is not None:
                 yield from _fill_slot(frame, found.parameter, value)
             elif name in shared:
@@ -250,18 +253,18 @@ class Payload:
                 yield from _convert_into(rest, name, self._rest_by_name.validator, name, value)
             elif name in self._positional_only:
                 reason = "takes a positional argument only"
-                yield _misfit(name, reason, "unexpected_keyword_argument")
+                yield _argument_error(name, reason, "unexpected_keyword_argument")
             else:
-                yield _misfit(name, "unexpected keyword argument", "unexpected_keyword_argument")
+                yield _argument_error(name, "unexpected keyword argument", "unexpected_keyword_argument")
         if self._rest_by_name is not None:
             frame[self._rest_by_name.slot] = rest
 
-    def _missing(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def _missing_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         count = min(len(args), len(self._positional))
         for index, parameter in enumerate(self._parameters):
             given = index < count or (parameter.name in kwargs and parameter.name in self._by_name)
             if parameter.required and not given:
-                yield _misfit(parameter.name, "missing argument", "missing_argument")
+                yield _argument_error(parameter.name, "missing argument", "missing_argument")
 
     def _fill_shared(
         self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -276,22 +279,24 @@ class Payload:
             if parameter.name in given:
                 yield from _fill_slot(frame, parameter, given[parameter.name])
             elif parameter.required:
-                yield _misfit(parameter.name, "missing keyword argument", "missing_keyword_only_argument")
+                yield _argument_error(
+                    parameter.name, "missing keyword argument", "missing_keyword_only_argument"
+                )
 
 
-def _as_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
 def _json_text(value: Any) -> str | None:
-    """Give the JSON of a value that JSON carries whole, None for any other."""
+    """Return a value as JSON text, or None if JSON cannot represent it."""
     try:
         return json.dumps(value)
     except (RecursionError, TypeError, ValueError):
         return None
 
 
-def _is_unreadable(error: ValidationError) -> bool:
+def _is_invalid_json(error: ValidationError) -> bool:
     return error.error_count() == 1 and error.errors(include_input=False)[0]["type"] == "json_invalid"
 
 
@@ -302,33 +307,37 @@ def _fill_slot(frame: list[Any], parameter: PayloadParameter, value: Any) -> Ite
 def _convert_into(
     target: Any, key: Any, validator: Validator, argument: str, value: Any, path: tuple[int | str, ...] = ()
 ) -> Iterator[dict[str, Any]]:
-    """Put the converted value at ``target[key]``, or tell its misfits."""
+    """Put the converted value at ``target[key]``, or yield the errors."""
     try:
         target[key] = validator.convert(value)
     except ValidationError as error:
-        if error.error_count() > _MOST_ERRORS:
-            yield _misfit(argument, f"{error.error_count()} values do not fit", "too_many_errors", path)
+        if error.error_count() > _MAX_ERRORS_PER_ARGUMENT:
+            yield _argument_error(
+                argument, f"{error.error_count()} values are invalid", "too_many_errors", path
+            )
             return
         for detail in error.errors(include_url=False, include_context=False, include_input=False):
-            yield _misfit(argument, detail["msg"], detail["type"], [*path, *_input_path(detail, value)])
+            yield _argument_error(
+                argument, detail["msg"], detail["type"], [*path, *_input_path(detail, value)]
+            )
 
 
-def _misfit(name: Any, reason: str, kind: str, path: Sequence[int | str] = ()) -> dict[str, Any]:
-    argument = None if name is None else _shortened(str(name))
-    # Some reasons repeat what was sent.
-    reason = _shortened(reason, most=5 * _SHOWN)
-    where = [_shortened(key) if isinstance(key, str) else key for key in path]
-    return {"argument": argument, "path": where, "reason": reason, "type": kind}
+def _argument_error(name: Any, reason: str, kind: str, path: Sequence[int | str] = ()) -> dict[str, Any]:
+    argument = None if name is None else _truncate(str(name))
+    # A reason may quote the value that was sent.
+    reason = _truncate(reason, 5 * _MAX_SHOWN)
+    keys = [_truncate(key) if isinstance(key, str) else key for key in path]
+    return {"argument": argument, "path": keys, "reason": reason, "type": kind}
 
 
-def _shortened(text: str, most: int = _SHOWN) -> str:
-    return text if len(text) <= most else f"{text[:most]}..."
+def _truncate(text: str, limit: int = _MAX_SHOWN) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def _input_path(detail: ErrorDetails, value: Any) -> Iterator[int | str]:
-    """The path of an error through the value that was sent.
+    """Yield the path of an error through the value that was sent.
 
-    Pydantic's own path also names branches of unions and validator functions, which are the handler's.
+    Pydantic's own path also has union branches and validator functions, which are details of the handler.
     """
     location = detail["loc"]
     for depth, key in enumerate(location, 1):
@@ -341,17 +350,17 @@ def _input_path(detail: ErrorDetails, value: Any) -> Iterator[int | str]:
             yield key
 
 
-def _invalid_argument(misfits: Sequence[dict[str, Any]]) -> InvalidArgument:
-    # A dependency and the handler may have read the same argument.
-    different = list({json.dumps(misfit): misfit for misfit in misfits}.values())
-    shown = [_sentence(misfit) for misfit in different[:3]]
-    if len(different) > len(shown):
-        shown.append(f"and {len(different) - len(shown)} more")
-    return InvalidArgument("; ".join(shown), errors=different[:MAX_MISFITS])
+def _invalid_argument(errors: Sequence[dict[str, Any]]) -> InvalidArgument:
+    # Errors are repeated if a dependency and the handler read the same argument.
+    distinct = list({json.dumps(error): error for error in errors}.values())
+    shown = [_describe(error) for error in distinct[:3]]
+    if len(distinct) > len(shown):
+        shown.append(f"and {len(distinct) - len(shown)} more")
+    return InvalidArgument("; ".join(shown), errors=distinct[:MAX_REPORTED_ERRORS])
 
 
-def _sentence(misfit: Mapping[str, Any]) -> str:
-    if misfit["argument"] is None:
-        return str(misfit["reason"])
-    place = "".join(f"[{key!r}]" for key in misfit["path"])
-    return f"argument {misfit['argument']!r}{place}: {misfit['reason']}"
+def _describe(error: Mapping[str, Any]) -> str:
+    if error["argument"] is None:
+        return str(error["reason"])
+    place = "".join(f"[{key!r}]" for key in error["path"])
+    return f"argument {error['argument']!r}{place}: {error['reason']}"

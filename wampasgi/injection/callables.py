@@ -1,4 +1,4 @@
-"""What calling a user's function gives and which parameters it has: read once, at registration."""
+"""The kind and the parameters of a user's function, read once at registration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wampasgi.errors import ConfigurationError
 
 CallKind: TypeAlias = Literal["coroutine", "async_generator", "generator", "sync"]
 
-#: The default of a parameter that has none, and the annotation of one that has none.
+#: Stands for a missing default or a missing annotation.
 EMPTY: Final = inspect.Parameter.empty
 
 _CALLABLES = (FunctionType, MethodType, partial)
@@ -24,7 +24,7 @@ _CONTEXT_MANAGER_DECORATORS: Final[tuple[Callable[[Any], Any], ...]] = (
     contextlib.contextmanager,
     contextlib.asynccontextmanager,
 )
-#: The code of what those two make of any function.
+#: The code objects of the functions that these decorators return; it is the same for all functions.
 _CONTEXT_MANAGER_CODES: Final = tuple(
     decorate(lambda: None).__code__ for decorate in _CONTEXT_MANAGER_DECORATORS
 )
@@ -34,8 +34,8 @@ _CONTEXT_MANAGER_CODES: Final = tuple(
 class Parameter:
     """One parameter of a user's function.
 
-    ``annotation`` is resolved, with what ``Annotated`` carries; where it could not be resolved ``problem``
-    says why and the annotation is ``EMPTY``.
+    ``annotation`` is resolved and keeps the metadata of ``Annotated``. If it cannot be resolved, it is
+    ``EMPTY`` and ``problem`` gives the reason.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class UserFunction:
-    """A callable that the user gave us, with what its calls need to know of it.
+    """A callable of the user, with the facts needed to call it.
 
-    ``kind`` says what calling ``function`` gives: a coroutine, an async generator, a generator or, when
-    ``"sync"``, the value itself. ``name`` is its dotted name, ``description`` that with file and line. A
-    function ``by_keyword`` is decorated, and its wrapper may look for arguments under the parameters' names.
+    ``kind`` is the type of object that calling ``function`` returns: a coroutine, an async generator, a
+    generator or, for ``"sync"``, the value itself. ``name`` is the dotted name, ``description`` adds file and
+    line. ``by_keyword`` is set for a decorated function: its wrapper may look for arguments by name.
     """
 
     function: Callable[..., Any]
@@ -71,8 +71,8 @@ class UserFunction:
         """Read a function, method, partial, class or callable object.
 
         A function decorated with ``contextlib.contextmanager`` or ``asynccontextmanager`` is read as the
-        generator function beneath. What is not callable, or has annotations that cannot be looked at,
-        raises ConfigurationError.
+        generator function that it wraps. Raises ConfigurationError if the object is not callable or its
+        annotations cannot be read.
         """
         if isinstance(function, staticmethod):
             function = function.__func__
@@ -80,10 +80,10 @@ class UserFunction:
             function = getattr(function, "__wrapped__", function)
         description = describe(function)
         if not callable(function):
-            raise ConfigurationError(f"{function!r} is not callable: give a function")
+            raise ConfigurationError(f"{function!r} is not callable: pass a function")
         kind, certain = _call_kind(function)
         return cls(
-            function=function if certain else _made_certain(function, kind, description),
+            function=function if certain else _ensure_kind(function, kind, description),
             kind=kind,
             parameters=_read_parameters(function, description),
             name=_dotted_name(function),
@@ -92,7 +92,7 @@ class UserFunction:
         )
 
     def cannot_fill(self, parameter: Parameter, reason: str) -> ConfigurationError:
-        """Make the error of a parameter that no call can fill; ``reason`` is a part sentence."""
+        """Create the error for a parameter that no call can fill; ``reason`` is a clause."""
         return ConfigurationError(
             f"{self.description}: nothing can fill the parameter {parameter.name!r}: {reason};"
             f" give it a default, add set_default_arg({parameter.name!r}, ...), or use Depends"
@@ -100,7 +100,7 @@ class UserFunction:
 
 
 def describe(function: Any) -> str:
-    """Name a callable for a message: ``module.qualname (file:line)``, as much of it as there is."""
+    """Return ``module.qualname (file:line)`` for messages, without the place if it is unknown."""
     name = _dotted_name(function)
     defining = _defining_function(function)
     if defining is None:
@@ -122,9 +122,10 @@ def _innermost_of_partials(function: Any) -> Any:
 
 
 def _call_kind(function: Any) -> tuple[CallKind, bool]:
-    """What calling gives, and whether that is certain.
+    """Return the kind of a function, and whether that is certain.
 
-    A plain wrapper is not what it wraps: most pass on what the wrapped function gives, but only a call shows.
+    It is uncertain for a plain function that wraps another: most wrappers return what the wrapped function
+    returns, but only a call can tell.
     """
     function = _innermost_of_partials(function)
     if inspect.isclass(function):
@@ -144,23 +145,23 @@ def _call_kind(function: Any) -> tuple[CallKind, bool]:
     return "sync", True
 
 
-def _made_certain(function: Callable[..., Any], kind: CallKind, description: str) -> Callable[..., Any]:
-    """Give a function that looks like one of ``kind`` the calls of that kind, whatever it returns."""
+def _ensure_kind(function: Callable[..., Any], kind: CallKind, description: str) -> Callable[..., Any]:
+    """Wrap a function so that calling it returns an object of ``kind``, whatever it returns itself."""
 
-    async def awaited(*args: Any, **kwargs: Any) -> Any:
+    async def as_coroutine(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
-    def checked(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+    def as_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         result = function(*args, **kwargs)
         if not isinstance(result, AsyncGenerator):
             raise TypeError(
-                f"{description} wraps an async generator function and has to return an async generator,"
+                f"{description} wraps an async generator function, so it must return an async generator,"
                 f" not {type(result).__name__}"
             )
         return result
 
-    def yielding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+    def as_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         result = function(*args, **kwargs)
         if isinstance(result, Generator):
             yield from result
@@ -168,9 +169,9 @@ def _made_certain(function: Callable[..., Any], kind: CallKind, description: str
             yield result
 
     adaptors: dict[CallKind, Callable[..., Any]] = {
-        "coroutine": awaited,
-        "async_generator": checked,
-        "generator": yielding,
+        "coroutine": as_coroutine,
+        "async_generator": as_async_generator,
+        "generator": as_generator,
     }
     return wraps(function)(adaptors[kind])
 
@@ -178,28 +179,28 @@ def _made_certain(function: Callable[..., Any], kind: CallKind, description: str
 def _read_parameters(function: Callable[..., Any], description: str) -> tuple[Parameter, ...]:
     try:
         signature = inspect.signature(function)
-    except ValueError:  # some builtins do not tell: they are called without arguments
+    except ValueError:  # some builtins have no signature: they are called without arguments
         return ()
-    except NameError as error:  # from Python 3.14 on annotations are evaluated when they are read
+    except NameError as error:  # Python 3.14 evaluates annotations when they are read
         raise ConfigurationError(
             f"{description}: an annotation cannot be resolved: {error}; import it outside `if TYPE_CHECKING:`"
         ) from error
-    fixed = _fixed_by_partials(function)
+    bound = _partial_keywords(function)
     namespaces = _namespaces(function)
     return tuple(
         _read_parameter(parameter, *namespaces)
         for parameter in signature.parameters.values()
-        if parameter.name not in fixed
+        if parameter.name not in bound
     )
 
 
-def _fixed_by_partials(function: Any) -> set[str]:
-    """The keywords that partials have filled: they are the developer's word and not the caller's."""
-    fixed: set[str] = set()
+def _partial_keywords(function: Any) -> set[str]:
+    """Return the keyword arguments bound by partials; a caller must not override them."""
+    keywords: set[str] = set()
     while isinstance(function, partial):
-        fixed.update(function.keywords)
+        keywords.update(function.keywords)
         function = function.func
-    return fixed
+    return keywords
 
 
 def _read_parameter(
@@ -209,7 +210,7 @@ def _read_parameter(
         return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY)
 
     def probe() -> None:
-        """Carry this one annotation, so that another one's failure does not reach it."""
+        """Hold this annotation alone, so that it can be resolved even if another one cannot."""
 
     probe.__annotations__ = {parameter.name: parameter.annotation}
     try:
@@ -221,19 +222,19 @@ def _read_parameter(
 
 
 def _namespaces(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The names that annotations may use: the module's, then those of the functions around."""
+    """Return the global names that annotations may use, and those of enclosing functions."""
     defining = _defining_function(function)
     if defining is None:
         return {}, {}
     local_names = {parameter.__name__: parameter for parameter in getattr(defining, "__type_params__", ())}
     for name, cell in zip(defining.__code__.co_freevars, defining.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # a cell that is still empty
+        with contextlib.suppress(ValueError):  # the cell is still empty
             local_names[name] = cell.cell_contents
     return defining.__globals__, local_names
 
 
 def _defining_function(function: Any) -> FunctionType | None:
-    """The function whose parameters ``inspect.signature`` shows, None where it is no Python function."""
+    """Return the Python function whose parameters ``inspect.signature`` shows, or None."""
     while not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
         if isinstance(function, partial):
             function = function.func

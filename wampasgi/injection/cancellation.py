@@ -1,4 +1,4 @@
-"""What handlers raise while they are cancelled, beside the cancellation itself."""
+"""Cancellation and timeouts of handlers, and errors that they raise while being cancelled."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ T = TypeVar("T")
 
 
 def log_failure(name: str, session: LoggedSession | None, error: BaseException) -> None:
-    """Log an error of a handler that nobody waits for any more."""
-    logger.error(
-        "%s failed while it was cancelled, of %r", name, session, exc_info=error, extra=about(session)
-    )
+    """Log an error that a handler raised while it was being cancelled."""
+    logger.error("%s of %r failed while being cancelled", name, session, exc_info=error, extra=about(session))
 
 
 def checked(error: CancelledError, name: str) -> BaseException:
-    """What a handler's CancelledError is: cancellation, or an error where nobody has cancelled the handler.
+    """Return a handler's CancelledError, or a RuntimeError if the handler was not cancelled.
 
-    On asyncio whoever awaits a task or future that was cancelled gets it, too, and it would end the session.
+    On asyncio, awaiting a cancelled task or future raises CancelledError, too. Passed on, it would end the
+    session.
     """
     if is_being_cancelled():
         return error
-    failure = RuntimeError(f"{name} awaited what was cancelled, and was not itself")
+    failure = RuntimeError(f"{name} was not cancelled, but awaited a task or future that was")
     failure.__cause__ = error
     return failure
 
@@ -39,11 +38,11 @@ def checked(error: CancelledError, name: str) -> BaseException:
 def without_errors(
     group: BaseExceptionGroup[BaseException], name: str, session: LoggedSession | None
 ) -> BaseExceptionGroup[BaseException]:
-    """Take the errors out of a group that has cancellation in it, too, and log them.
+    """Log the errors in a group that also contains a cancellation, and return the rest of the group.
 
-    A task group of a handler's raises both together on trio. Cancellation has to go on to whoever asked for
-    it, and the errors would go on with it, past all who handle those of handlers. A group of errors alone, or
-    of none, is returned as it is.
+    On trio, a handler's task group raises both together. The cancellation must reach the scope that requested
+    it, and would take the errors past everything that handles errors of handlers. A group with errors only,
+    or with none, is returned unchanged.
     """
     errors, rest = group.split(Exception)
     if errors is None or rest is None:
@@ -59,9 +58,9 @@ async def within(
     scope: anyio.CancelScope | None = None,
     text: str | None = None,
 ) -> T:
-    """Wait for a call for ``timeout`` seconds at most; raises WAMPError ``wamp.error.timeout`` after that.
+    """Await a call for at most ``timeout`` seconds, then raise WAMPError ``wamp.error.timeout``.
 
-    Who gives the ``scope`` can move its deadline meanwhile. ``text`` is what the error says.
+    Pass a ``scope`` to be able to move its deadline. ``text`` replaces the text of the error.
     """
     with scope or anyio.CancelScope() as limit:
         if timeout is not None:

@@ -1,4 +1,4 @@
-"""Dependencies and default args: declared by the user, wired to parameters once, evaluated once a call."""
+"""Dependencies and default args: wired to parameters at registration, and evaluated once per call."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ __all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "cl
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """What ``Depends`` leaves at a parameter: what to call for its value; None is the annotated class."""
+    """The marker that ``Depends`` returns; a ``dependency`` of None stands for the annotated class."""
 
     dependency: Callable[..., Any] | None
     use_cache: bool
 
 
 def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:
-    """Let a parameter be filled by what ``dependency`` returns or yields.
+    """Fill a parameter with the value that ``dependency`` returns or yields.
 
-    It stands as the default of a parameter or in ``Annotated``; without ``dependency`` the annotated class is
-    called. A dependency is a function, class or callable object, sync (run in a worker thread) or async; what
-    a generator does after its ``yield`` runs when the call ends, in reverse order, and a failure of the
-    handler is raised at the ``yield``. Its own parameters are filled like those of a handler, from the
-    payload by name. It is evaluated once a call, or once a use with ``use_cache=False``.
+    Use it as the default of a parameter or in ``Annotated``. Without ``dependency`` the annotated class is
+    called. A dependency is a function, class or callable object; sync ones run in a worker thread. The code
+    of a generator after its ``yield`` runs when the call ends, in reverse order, and an error of the handler
+    is raised at the ``yield``. The parameters of a dependency are filled like those of a handler, from the
+    payload by name. It is evaluated once per call, or once per use with ``use_cache=False``.
     """
     return Dependency(dependency, use_cache)
 
 
 class DefaultArg:
-    """What a realm gives a parameter of a certain name: one value for all calls, or what ``factory`` makes.
+    """A realm's value for parameters of a certain name: the same for all calls, or made by ``factory``.
 
-    A factory runs once for each run of a handler. A sync one is called right there and not in a thread, an
-    async one is awaited, and a generator is closed when the call ends, as dependencies are.
+    A factory runs once for each run of a handler. A sync factory runs in the event loop's thread, an async
+    one is awaited, and a generator is closed when the call ends, as dependencies are.
     """
 
     __slots__ = ("factory", "value")
 
     def __init__(self, value: Any = None, factory: Callable[..., Any] | None = None) -> None:
         if factory is not None and value is not None:
-            raise ConfigurationError("a default arg has a value or a factory, not both: leave one out")
+            raise ConfigurationError("a default arg takes a value or a factory, not both: leave one out")
         if factory is not None and not callable(factory):
             raise ConfigurationError(f"the factory of a default arg must be callable, not {factory!r}")
         self.value = value
@@ -68,13 +68,13 @@ class DefaultArg:
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """From which slots of a frame a function gets its arguments."""
+    """The slots of a frame that hold the arguments of a function."""
 
     positional: tuple[int, ...]
     by_name: tuple[tuple[str, int], ...]
 
     def arguments(self, frame: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Take a function's arguments from the frame of one call; what nothing filled is left out."""
+        """Return a function's arguments from the frame of a call; empty slots are left out."""
         if not self.by_name:
             return [frame[slot] for slot in self.positional], {}
         by_name = {name: frame[slot] for name, slot in self.by_name if frame[slot] is not MISSING}
@@ -82,7 +82,7 @@ class Wires:
 
 
 class Step:
-    """One dependency or factory to evaluate; its value goes to ``slot`` of the frame."""
+    """One dependency or factory to evaluate; its value goes into ``slot`` of the frame."""
 
     __slots__ = ("_call", "_function", "_wires", "closes", "is_coroutine", "is_inline", "slot")
 
@@ -90,35 +90,35 @@ class Step:
         self._function = function
         self._wires = wires
         self.slot = slot
-        #: Whether there is something to close when the call ends.
+        #: Whether it must be closed when the call ends.
         self.closes = function.kind in ("async_generator", "generator")
-        #: Whether it needs no event loop.
+        #: Whether it can run without an event loop.
         self.is_inline = function.kind == "sync" and not in_thread
-        #: Whether it is a coroutine function, so that ``start`` can be used.
+        #: Whether it is a coroutine function; ``start`` requires that.
         self.is_coroutine = function.kind == "coroutine"
         self._call: Callable[..., Any] = function.function
         if self.closes:
-            self._call = _managed(function, in_thread=in_thread)
+            self._call = _as_context_manager(function, in_thread=in_thread)
 
     def run_inline(self, frame: list[Any]) -> None:
-        """Evaluate a step that needs no event loop."""
+        """Evaluate a step without an event loop; requires ``is_inline``."""
         positional, by_name = self._wires.arguments(frame)
         value = self._call(*positional, **by_name)
         if isinstance(value, CoroutineType):
             value.close()
             raise TypeError(
                 f"{self._function.description} returned a coroutine:"
-                " give the async function itself as the factory"
+                " pass the async function itself as the factory"
             )
         frame[self.slot] = value
 
     def start(self, frame: list[Any]) -> Coroutine[Any, Any, Any]:
-        """Call a coroutine function: what its coroutine returns is to be put in the slot."""
+        """Return the coroutine of a step; the caller awaits it and puts the result into ``slot``."""
         positional, by_name = self._wires.arguments(frame)
         return self._call(*positional, **by_name)  # type: ignore[no-any-return]
 
     async def run(self, frame: list[Any], opened: list[AbstractAsyncContextManager[Any]]) -> None:
-        """Evaluate the step; what has to be closed is added to ``opened``."""
+        """Evaluate the step, and add to ``opened`` what must be closed."""
         if self.is_inline:
             self.run_inline(frame)
             return
@@ -134,7 +134,9 @@ class Step:
             frame[self.slot] = await run_in_thread(self._call, positional, by_name)
 
 
-def _managed(function: UserFunction, *, in_thread: bool) -> Callable[..., AbstractAsyncContextManager[Any]]:
+def _as_context_manager(
+    function: UserFunction, *, in_thread: bool
+) -> Callable[..., AbstractAsyncContextManager[Any]]:
     if function.kind == "async_generator":
         return asynccontextmanager(function.function)
     manager = contextmanager(function.function)
@@ -143,7 +145,7 @@ def _managed(function: UserFunction, *, in_thread: bool) -> Callable[..., Abstra
 
 
 class _InlineManager(AbstractAsyncContextManager[Any]):
-    """A sync context manager that needs no thread."""
+    """An async wrapper of a sync context manager that runs in the event loop's thread."""
 
     def __init__(self, manager: AbstractContextManager[Any]) -> None:
         self._manager = manager
@@ -158,9 +160,9 @@ class _InlineManager(AbstractAsyncContextManager[Any]):
 
 
 class _ThreadManager(AbstractAsyncContextManager[Any]):
-    """A sync context manager that is entered and left in worker threads, in one and the same context.
+    """An async wrapper of a sync context manager that runs in worker threads, in a single context.
 
-    So what it sets in a context variable is still there when it is left, and a token resets it.
+    A context variable that is set on entry therefore still has its value on exit, and a token can reset it.
     """
 
     def __init__(self, manager: AbstractContextManager[Any]) -> None:
@@ -171,7 +173,7 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         return await to_thread.run_sync(self._enter)
 
     def _enter(self) -> Any:
-        # Copied here: the worker's context does not claim to be in an event loop.
+        # Copied in the worker thread, because its context does not claim to run in an event loop.
         self._context = copy_context()
         return self._context.run(self._manager.__enter__)
 
@@ -179,8 +181,8 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         leave = partial(self._context.run, self._manager.__exit__, kind, error, traceback)
-        # A cancelled call has to close too. The limiter is its own, because the calls that hold all threads
-        # may be waiting for what this one holds.
+        # A cancelled call must close, too. It has a limiter of its own, because the calls that occupy all
+        # threads may be waiting for the resource that this one holds.
         with CancelScope(shield=True):
             await to_thread.run_sync(leave, limiter=CapacityLimiter(1))
 
@@ -188,10 +190,10 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
 async def run_in_thread(
     function: Callable[..., Any], positional: Sequence[Any], by_name: Mapping[str, Any]
 ) -> Any:
-    """Call a sync function in a worker thread; where it returns an awaitable, await that here."""
+    """Call a sync function in a worker thread; if it returns an awaitable, await that in this task."""
 
     def run() -> tuple[Any]:
-        # In a tuple, because Trio refuses a coroutine from a thread.
+        # In a tuple, because Trio does not accept a coroutine from a thread.
         return (function(*positional, **by_name),)
 
     (value,) = await to_thread.run_sync(run)
@@ -199,11 +201,11 @@ async def run_in_thread(
 
 
 async def close(opened: Sequence[AbstractAsyncContextManager[Any]], failure: BaseException | None) -> None:
-    """Close what a call opened, the last opened first; each sees ``failure`` raised at its ``yield``.
+    """Close the context managers of a call in reverse order; ``failure`` is raised at the ``yield`` of each.
 
-    An error that one raises takes the failure's place for the rest, and is raised here in the end. One that
-    swallows the failure does not change it: the call stays failed, and a transaction that was opened before
-    must not be committed.
+    If one raises another error, that replaces the failure for the remaining ones and is raised in the end. A
+    context manager cannot suppress the failure: the call remains failed, and a transaction that was opened
+    earlier must not be committed.
     """
     last = failure
     for manager in reversed(opened):
@@ -212,21 +214,21 @@ async def close(opened: Sequence[AbstractAsyncContextManager[Any]], failure: Bas
                 await manager.__aexit__(None, None, None)
             else:
                 await manager.__aexit__(type(last), last, last.__traceback__)
-        except BaseException as error:  # noqa: BLE001 - raised below, after the others are closed too
+        except BaseException as error:  # noqa: BLE001 - raised below, after the others are closed, too
             last = error
     if last is not None and last is not failure:
         try:
             raise last
         finally:
-            del last, failure  # or the traceback refers to itself
+            del last, failure  # otherwise the traceback refers to itself
 
 
 class Wiring:
-    """Finds out where each parameter gets its value, while a handler and all it depends on are read.
+    """Assigns a source of values to each parameter of a handler and of its dependencies.
 
-    The values of one call stand in a frame, a list; each parameter has a slot there. ``template`` is the
-    frame of a call that nothing has filled yet, ``provided`` the slots that the framework fills, by name,
-    ``shared`` those of dependencies that the payload fills, and ``steps`` what fills the others, in order.
+    The values of a call are stored in a frame, a list in which each parameter has a slot. ``template`` is the
+    initial frame of a call. ``provided`` has the slots that the framework fills, by name, and ``shared`` the
+    parameters of dependencies that the payload fills. ``steps`` fill the other slots, in order.
     """
 
     def __init__(
@@ -243,18 +245,19 @@ class Wiring:
         self._provided_types = provided
         self._default_args = default_args
         self._takes_payload = takes_payload
-        self._evaluated: dict[Hashable, int] = {}
-        self._being_read: dict[Hashable, str] = {}
+        self._cached_slots: dict[Hashable, int] = {}
+        self._in_progress: dict[Hashable, str] = {}
 
     def slot(self, value: Any = MISSING) -> int:
-        """Make a slot, which holds ``value`` unless a call fills it."""
+        """Add a slot, which holds ``value`` unless a call fills it, and return its index."""
         self.template.append(value)
         return len(self.template) - 1
 
     def inject(self, function: UserFunction, parameter: Parameter) -> int | None:
-        """Find the slot of a parameter that no payload may fill; None if it is none of these.
+        """Return the slot of a parameter that is injected, or None if the payload may fill it.
 
-        In this order: the framework's own, by name or type; a dependency; a default arg.
+        The sources are, in this order: the framework's arguments, by name or class; a dependency; a default
+        arg.
         """
         name = self._provided_name(function, parameter)
         if name is not None:
@@ -273,18 +276,18 @@ class Wiring:
         return None
 
     def validator(self, function: UserFunction, parameter: Parameter) -> Validator | None:
-        """Make what validates a parameter that the payload fills, None where only its default can."""
+        """Return the validator of a parameter in the payload, or None if only its default can fill it."""
         if isinstance(parameter.default, FieldInfo):
             raise ConfigurationError(
                 f"{function.description}: the parameter {parameter.name!r} has a Field as its default: put"
-                " it into the annotation, Annotated[..., Field(...)], and give the default itself"
+                " it into the annotation, Annotated[..., Field(...)], and pass the default itself"
             )
         try:
             return Validator(parameter.annotation)
         except UnusableAnnotation as error:
             if parameter.default is not EMPTY and error.has_no_schema:
                 return None
-            reason = f"no payload can be validated by its annotation ({error})"
+            reason = f"its annotation cannot validate a payload ({error})"
             raise function.cannot_fill(parameter, reason) from error
 
     def _provided_name(self, function: UserFunction, parameter: Parameter) -> str | None:
@@ -293,9 +296,9 @@ class Wiring:
             matching = (name for name, kind in self._provided_types.items() if kind and classes == [kind])
             return next(matching, None)
         own = self._provided_types[parameter.name]
-        if own is not None and len(classes) == 1 and not _related(classes[0], own):
+        if own is not None and len(classes) == 1 and not _is_compatible(classes[0], own):
             raise ConfigurationError(
-                f"{function.description}: the name {parameter.name!r} stands for the framework's own"
+                f"{function.description}: the name {parameter.name!r} is reserved for the framework's"
                 f" {own.__name__}, but the parameter is annotated {classes[0].__name__}: rename the parameter"
             )
         return parameter.name
@@ -308,31 +311,31 @@ class Wiring:
                 raise function.cannot_fill(parameter, "Depends() needs a dependency or an annotated class")
             dependency = classes[0]
         key: Hashable = dependency if _is_hashable(dependency) else id(dependency)
-        if marker.use_cache and key in self._evaluated:
-            return self._evaluated[key]
+        if marker.use_cache and key in self._cached_slots:
+            return self._cached_slots[key]
         read = UserFunction.read(dependency)
         slot = self._read_step(key, read, in_thread=True, payload=self._takes_payload)
         if marker.use_cache:
-            self._evaluated[key] = slot
+            self._cached_slots[key] = slot
         return slot
 
     def _default(self, name: str, default_arg: DefaultArg) -> int:
         if default_arg.factory is None:
             return self.slot(default_arg.value)
         key = ("default arg", name)
-        if key not in self._evaluated:
+        if key not in self._cached_slots:
             factory = UserFunction.read(default_arg.factory)
-            self._evaluated[key] = self._read_step(key, factory, in_thread=False, payload=False)
-        return self._evaluated[key]
+            self._cached_slots[key] = self._read_step(key, factory, in_thread=False, payload=False)
+        return self._cached_slots[key]
 
     def _read_step(self, key: Hashable, function: UserFunction, *, in_thread: bool, payload: bool) -> int:
-        if key in self._being_read:
-            names = [*self._being_read.values(), function.description]
-            chain = " -> ".join(names[list(self._being_read).index(key) :])
-            raise ConfigurationError(f"dependencies go round in a circle: {chain}: cut it at one place")
-        self._being_read[key] = function.description
+        if key in self._in_progress:
+            names = [*self._in_progress.values(), function.description]
+            chain = " -> ".join(names[list(self._in_progress).index(key) :])
+            raise ConfigurationError(f"circular dependency: {chain}: remove one of these references")
+        self._in_progress[key] = function.description
         wires = self._wire(function, payload=payload)
-        del self._being_read[key]
+        del self._in_progress[key]
         slot = self.slot()
         self.steps.append(Step(function, wires, slot, in_thread=in_thread))
         return slot
@@ -347,26 +350,26 @@ class Wiring:
                 slot = self._share(function, parameter)
             if slot is None and parameter.default is EMPTY:
                 raise function.cannot_fill(parameter, "the framework has no argument of this name here")
-            slots.append((parameter, self._unsent(parameter) if slot is None else slot))
+            slots.append((parameter, self._optional_slot(parameter) if slot is None else slot))
         return make_wires(slots, by_keyword=True)
 
     def _share(self, function: UserFunction, parameter: Parameter) -> int | None:
         validator = self.validator(function, parameter)
         if validator is None:
             return None
-        slot = self._unsent(parameter)
+        slot = self._optional_slot(parameter)
         required = parameter.default is EMPTY
         self.shared.append(PayloadParameter(parameter.name, slot, validator, required))
         return slot
 
-    def _unsent(self, parameter: Parameter) -> int:
-        """Make a slot for what may be left out, so that a class's own default factory makes the value."""
+    def _optional_slot(self, parameter: Parameter) -> int:
+        """Add a slot that may stay empty, so that the function's own default, or default factory, applies."""
         by_position = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
         return self.slot(parameter.default if by_position and parameter.default is not EMPTY else MISSING)
 
 
 def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> Wires:
-    """Decide which arguments go by position and which by name, in the order of the parameters."""
+    """Split the parameters into those passed by position and those passed by name, in order."""
     by_position: list[inspect._ParameterKind] = [inspect.Parameter.POSITIONAL_ONLY]
     if not by_keyword:
         by_position.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -391,7 +394,7 @@ def _dependency_of(parameter: Parameter) -> Dependency | None:
 
 
 def _markers(annotation: Any) -> Iterator[Dependency]:
-    """Every ``Depends`` of an annotation, also in a branch of a union: no payload may take its place."""
+    """Yield every ``Depends`` of an annotation, including those in a union; a payload must not replace it."""
     annotation = _alias_value(annotation)
     if typing.get_origin(annotation) is Annotated:
         yield from (extra for extra in annotation.__metadata__ if isinstance(extra, Dependency))
@@ -402,7 +405,7 @@ def _markers(annotation: Any) -> Iterator[Dependency]:
 
 
 def _classes(annotation: Any) -> list[type]:
-    """Give the classes an annotation names, without ``Annotated`` and None; [] if not all are classes."""
+    """Return the classes in an annotation, without ``Annotated`` and None; [] if one is not a class."""
     annotation = _alias_value(annotation)
     if typing.get_origin(annotation) is Annotated:
         return _classes(annotation.__origin__)
@@ -417,7 +420,7 @@ def _classes(annotation: Any) -> list[type]:
 
 
 def _alias_value(annotation: Any) -> Any:
-    """What a ``type`` statement, or TypeAliasType where there is none, stands for."""
+    """Return the value of a type alias made by a ``type`` statement or TypeAliasType."""
     while type(annotation).__name__ == "TypeAliasType":
         annotation = annotation.__value__
     return annotation
@@ -427,8 +430,8 @@ def _is_union(annotation: Any) -> bool:
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
-def _related(annotated: type, own: type) -> bool:
-    """Whether an object of the framework's class can be what is annotated."""
+def _is_compatible(annotated: type, own: type) -> bool:
+    """Return True if an object of the framework's class can be an instance of the annotated class."""
     if getattr(annotated, "_is_protocol", False):
         return True
     return issubclass(annotated, own) or issubclass(own, annotated)

@@ -1,4 +1,4 @@
-"""The plan of a handler: its signature is read once, at registration, and each call only follows the plan."""
+"""The plan of a handler: compiled from its signature at registration, and executed by each call."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ NO_KEYWORDS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class HandlerPlan:
-    """How to call one handler: where its arguments come from, and what has to be evaluated for them.
+    """The compiled signature of a handler: the sources of its arguments, and the dependencies to evaluate.
 
-    ``kind`` says what calling ``function`` with bound arguments gives: a coroutine, an async generator, or
-    the value itself, blocking meanwhile. ``name`` is the handler's dotted name. With ``needs_solving`` only
-    ``call`` and ``iterate`` can fill its arguments, without it ``bind`` can too.
+    ``kind`` is the type of object that ``function`` returns when called with bound arguments: a coroutine, an
+    async generator or, for a function that blocks, the value itself. ``name`` is the handler's dotted name.
+    If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill the arguments; otherwise ``bind`` can,
+    too.
     """
 
     __slots__ = (
@@ -67,20 +68,20 @@ class HandlerPlan:
         self._payload = slots.payload() if takes_payload else None
         self._rest_slot = slots.rest.slot if slots.rest is not None else None
         self._rest_slot_by_name = slots.rest_by_name.slot if slots.rest_by_name is not None else None
-        # What *args takes follows arguments that are given by position.
+        # The arguments for *args must follow arguments that are passed by position.
         by_keyword = function.by_keyword and slots.rest is None
-        self._wires = make_wires(slots.wired, by_keyword=by_keyword)
+        self._wires = make_wires(slots.parameter_slots, by_keyword=by_keyword)
         self._template = wiring.template
         self._provided = tuple(wiring.provided)
         self._steps = tuple(wiring.steps)
-        #: The framework's own arguments that the handler or its dependencies ask for.
+        #: The names of the framework's arguments that the handler or its dependencies use.
         self.uses = frozenset(name for _, name in self._provided)
         self._closes = any(step.closes for step in self._steps)
         self._direct = self._wires.positional == tuple(range(len(self._template)))
         self.needs_solving = not all(step.is_inline for step in self._steps)
-        #: Whether ``start`` can be used.
+        #: Whether ``start`` may be called.
         self.starts_at_once = kind == "coroutine" and not self.needs_solving
-        # Of a handler whose arguments all come from the payload: how many, and what converts them.
+        # The number of arguments and their validators, if all of them come from the payload.
         self._count, self._validate = -1, None
         if self._direct and self._payload is not None and len(self._payload) == len(self._template):
             self._count, self._validate = len(self._payload), self._payload.converters
@@ -94,19 +95,19 @@ class HandlerPlan:
         default_args: Mapping[str, DefaultArg],
         takes_payload: bool,
     ) -> HandlerPlan:
-        """Read a handler: a coroutine function, an async generator function or a plain function.
+        """Compile a handler: a coroutine function, an async generator function or a plain function.
 
-        ``provided`` are the framework's own arguments that this kind of handler can get, with their classes;
-        None is matched by name alone. A parameter gets, in this order, one of these, by name or class, what
-        its ``Depends`` gives, the default arg of its name, what the payload has for it, where
-        ``takes_payload``, and its own default. ConfigurationError names a parameter that nothing can fill,
-        and a handler that is a sync generator function.
+        ``provided`` has the framework's arguments that this kind of handler can get, with their classes; an
+        argument whose class is None is matched by name only. The sources of a parameter are, in this order:
+        the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
+        payload (if ``takes_payload``), and its own default. Raises ConfigurationError for a parameter that
+        nothing can fill and for a sync generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
             raise ConfigurationError(
                 f"{read.description} is a sync generator function, which cannot be a handler:"
-                " make it async, `async def`"
+                " make it async with `async def`"
             )
         wiring = Wiring(provided, default_args, takes_payload=takes_payload)
         return cls(read, wiring, read.kind, takes_payload=takes_payload)
@@ -117,9 +118,9 @@ class HandlerPlan:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = NO_KEYWORDS,
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Make the arguments of one call of ``function``; only for a plan that needs no solving.
+        """Return the arguments for a call of ``function``; only for a plan without ``needs_solving``.
 
-        A payload that does not fit raises InvalidArgument, ``wamp.error.invalid_argument``.
+        Raises InvalidArgument, ``wamp.error.invalid_argument``, if the payload is invalid.
         """
         frame = self._frame(provided_values, args, kwargs)
         for step in self._steps:
@@ -129,9 +130,9 @@ class HandlerPlan:
     def start(
         self, provided_values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Coroutine[Any, Any, Any]:
-        """Bind the arguments and return the handler's own coroutine; only where the plan ``starts_at_once``.
+        """Bind the arguments and return the handler's own coroutine; requires ``starts_at_once``.
 
-        It is what ``call`` awaits, without a coroutine around it, for there are many calls a second.
+        It saves the coroutine that ``call`` would add, which counts at thousands of calls per second.
         """
         if len(args) == self._count and not kwargs:
             if self._validate is None:
@@ -139,7 +140,7 @@ class HandlerPlan:
             try:
                 converted = [validate(value) for validate, value in zip(self._validate, args)]  # noqa: B905
             except ValidationError:
-                # What is wrong with them is found below.
+                # The errors are collected below.
                 pass
             else:
                 return self.function(*converted)  # type: ignore[no-any-return]
@@ -152,11 +153,11 @@ class HandlerPlan:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = NO_KEYWORDS,
     ) -> Any:
-        """Run the handler once and return what it returns; a sync one runs in a worker thread.
+        """Run the handler once and return its value; a sync handler runs in a worker thread.
 
-        ``provided_values`` are the framework's own arguments of this run, ``args`` and ``kwargs`` the
-        payload. Dependencies are closed before the value is returned, also when the call is cancelled: from
-        there on they are shielded. Raises InvalidArgument like ``bind``, and what the handler raises.
+        ``provided_values`` are the framework's arguments for this run; ``args`` and ``kwargs`` are the
+        payload. Dependencies are closed in a shielded scope before the value is returned, even if the call
+        is cancelled. Raises InvalidArgument like ``bind``, and the errors of the handler.
         """
         if self.kind == "async_generator":
             raise TypeError(f"{self.name} is an async generator: use iterate")
@@ -172,7 +173,7 @@ class HandlerPlan:
                     return await self.function(*positional, **by_name)
                 return await self._run(positional, by_name)
             result = None
-            # The scope is around dependencies that may hold scopes of their own, and so nests with them.
+            # The scope encloses the dependencies, because they may hold scopes of their own.
             with CancelScope() as closing:
                 try:
                     result = await self._run(*await self._solve(opened, provided_values, args, kwargs))
@@ -186,7 +187,7 @@ class HandlerPlan:
         except BaseExceptionGroup as group:
             raise without_errors(group, self.name, provided_values.get("session")) from None
         except CancelledError as error:
-            raise checked(error, self.name)  # noqa: B904 - it is itself, or has its cause
+            raise checked(error, self.name)  # noqa: B904 - it is the same error, or has a cause
 
     async def iterate(
         self,
@@ -194,15 +195,16 @@ class HandlerPlan:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = NO_KEYWORDS,
     ) -> AsyncGenerator[Any, None]:
-        """Run a handler that is an async generator function, and give on what it yields.
+        """Run a handler that is an async generator function, and yield its values.
 
-        Dependencies are open until this generator ends or is closed; then the handler's generator is closed
-        first. Close it with ``aclose`` in the task that iterates. ``aclose`` ends a handler that has said
-        all, so dependencies end as after a success, unless its last value was an RPCProgressReport;
-        ``athrow`` and cancellation inside the handler reach handler and dependencies as what they are.
+        Dependencies are open until this generator ends or is closed; the handler's generator is closed before
+        them. Close this generator with ``aclose`` in the task that iterates over it. If the last value was an
+        RPCProgressReport, ``aclose`` raises GeneratorExit in the dependencies; otherwise the handler had
+        finished, and they close as after a success. ``athrow`` and cancellation inside the handler reach both
+        the handler and the dependencies unchanged.
         """
         if self.kind != "async_generator":
-            raise TypeError(f"{self.name} is no async generator: use call")
+            raise TypeError(f"{self.name} is not an async generator: use call")
         opened: list[AbstractAsyncContextManager[Any]] = []
         value: Any = None
         try:
@@ -219,7 +221,7 @@ class HandlerPlan:
                         yield value
                     except GeneratorExit:
                         raise
-                    except BaseException as error:  # noqa: BLE001 - it is the handler's to see
+                    except BaseException as error:  # noqa: BLE001 - passed to the handler
                         advance = generator.athrow(error)
                     else:
                         advance = generator.__anext__()
@@ -233,7 +235,7 @@ class HandlerPlan:
             raise without_errors(group, self.name, provided_values.get("session")) from None
         except CancelledError as cancelled:
             await close(opened, cancelled)
-            raise checked(cancelled, self.name)  # noqa: B904 - it is itself, or has its cause
+            raise checked(cancelled, self.name)  # noqa: B904 - it is the same error, or has a cause
         except BaseException as error:
             await close(opened, error)
             raise
@@ -246,7 +248,7 @@ class HandlerPlan:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Make the arguments of one call; the payload is validated before any dependency runs."""
+        """Return the arguments of one call; the payload is validated before any dependency runs."""
         frame = self._frame(provided_values, args, kwargs)
         for step in self._steps:
             if step.is_coroutine:
@@ -265,7 +267,7 @@ class HandlerPlan:
             except KeyError:
                 if frame[slot] is MISSING:
                     raise LookupError(
-                        f"{self.description} asks for {name!r}, which there is none of in this call"
+                        f"{self.description} requires {name!r}, which this call does not have"
                     ) from None
         if self._payload is not None:
             self._payload.fill(frame, args, kwargs)
@@ -286,28 +288,28 @@ class HandlerPlan:
 
 
 class _HandlerSlots:
-    """Gives each parameter of a handler its slot, and sorts those that the payload fills."""
+    """The slots of a handler's parameters, and the parameters that the payload fills."""
 
     def __init__(self, function: UserFunction, wiring: Wiring, *, takes_payload: bool) -> None:
-        self.wired: list[tuple[Parameter, int]] = []
+        self.parameter_slots: list[tuple[Parameter, int]] = []
         self.rest: Rest | None = None
         self.rest_by_name: Rest | None = None
         self._function = function
         self._wiring = wiring
         self._injected: list[str] = []
-        self._sent: dict[inspect._ParameterKind, list[PayloadParameter]] = {}
+        self._payload_parameters: dict[inspect._ParameterKind, list[PayloadParameter]] = {}
         for parameter in function.parameters:
             if not parameter.is_variadic:
-                self.wired.append((parameter, self._read(parameter, takes_payload=takes_payload)))
+                self.parameter_slots.append((parameter, self._read(parameter, takes_payload=takes_payload)))
             elif takes_payload:
                 self._read_rest(parameter)
 
     def payload(self) -> Payload:
-        """Make what fills the slots from a payload."""
+        """Return the object that fills the slots from a payload."""
         return Payload(
-            self._sent.get(inspect.Parameter.POSITIONAL_ONLY, ()),
-            self._sent.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, ()),
-            self._sent.get(inspect.Parameter.KEYWORD_ONLY, ()),
+            self._payload_parameters.get(inspect.Parameter.POSITIONAL_ONLY, ()),
+            self._payload_parameters.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, ()),
+            self._payload_parameters.get(inspect.Parameter.KEYWORD_ONLY, ()),
             shared=self._wiring.shared,
             rest=self.rest,
             rest_by_name=self.rest_by_name,
@@ -324,7 +326,7 @@ class _HandlerSlots:
         validator = self._wiring.validator(self._function, parameter) if takes_payload else None
         if validator is not None:
             sent = PayloadParameter(parameter.name, slot, validator, required)
-            self._sent.setdefault(parameter.kind, []).append(sent)
+            self._payload_parameters.setdefault(parameter.kind, []).append(sent)
         elif required:
             raise self._function.cannot_fill(parameter, "the framework has no argument of this name here")
         else:
@@ -345,19 +347,19 @@ class _HandlerSlots:
 
 
 class Injection:
-    """Reads handlers into plans, with the framework's arguments and the default args of one realm."""
+    """Compiles handlers into plans, with the framework's arguments and the default args of a realm."""
 
     def __init__(self, provided: Mapping[str, type | None], default_args: Mapping[str, DefaultArg]) -> None:
-        #: The framework's own arguments that every handler can get, with their classes.
+        #: The framework's arguments that every handler can get, with their classes.
         self.provided = dict(provided)
         self._default_args = dict(default_args)
 
     def read(
         self, handler: Handler, extra: Mapping[str, type | None] | None = None, *, takes_payload: bool = False
     ) -> HandlerPlan:
-        """The plan of a handler that can get ``extra`` arguments beside those of every handler.
+        """Return the plan of a handler, which can get ``extra`` arguments besides those of every handler.
 
-        Raises ConfigurationError for a handler that cannot be called.
+        Raises ConfigurationError if the handler cannot be called.
         """
         return HandlerPlan.read(
             handler,

@@ -1,4 +1,4 @@
-"""What a procedure gets and what it answers: the request of one call, its results, progress and errors."""
+"""The answers to a call: its result, progress reports and error."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["SCALARS", "RPCErrorResult", "RPCProgressReport", "RPCResult", "to_re
 class RPCResult:
     """The result of a call: positional and keyword arguments.
 
-    ``args`` is a tuple or list; anything else given there, a str or bytes too, counts as one argument, and
-    None as no argument. Keys of ``kwargs`` that are not str raise TypeError.
+    ``args`` is a tuple or list. Any other value, including a str or bytes, is a single argument; None is no
+    argument. Raises TypeError if a key of ``kwargs`` is not a str.
     """
 
     args: tuple[Any, ...]
@@ -29,18 +29,18 @@ class RPCResult:
 
 @dataclass(slots=True, init=False)
 class RPCProgressReport(RPCResult):
-    """One progressive result; a procedure that is an async generator yields them before its final result.
+    """One progressive result; an async generator procedure yields them before its final result.
 
-    It reaches only a caller that asked with ``receive_progress``.
+    Only a caller that set ``receive_progress`` receives it.
     Spec: Advanced Profile, "Progressive Call Results".
     """
 
 
 @dataclass(slots=True, init=False)
 class RPCErrorResult:
-    """The error that answers a call, where ``WAMPError`` would be raised.
+    """An error that answers a call; a procedure returns it instead of raising ``WAMPError``.
 
-    ``error_uri`` is the error's URI; ``args`` and ``kwargs`` are read as those of ``RPCResult``.
+    ``error_uri`` is the error's URI; ``args`` and ``kwargs`` are treated like those of ``RPCResult``.
     """
 
     error_uri: str
@@ -55,16 +55,16 @@ class RPCErrorResult:
         self.kwargs = _keywords(kwargs) if kwargs else {}
 
 
-#: What most handlers return, and what needs no closer look.
+#: The common types of return values, which become one positional argument without further checks.
 SCALARS = frozenset((str, int, float, bool, bytes))
 
 
 def to_result(value: Any) -> RPCResult | RPCErrorResult:
-    """Turn what a handler returned into the payload that answers the call.
+    """Convert a handler's return value into the payload that answers the call.
 
-    None gives no arguments, a mapping keyword arguments, a tuple (a named one too) or list positional ones;
-    anything else, a model or dataclass included, is one positional argument. Results and errors stay as they
-    are. A mapping with a key that is not a str raises TypeError: WAMP's keyword arguments have names.
+    None becomes no arguments, a mapping keyword arguments, and a tuple (including a named tuple) or list
+    positional arguments. Any other value, such as a model or dataclass, becomes one positional argument.
+    Results and errors are returned unchanged. Raises TypeError for a mapping with a key that is not a str.
     """
     if type(value) in SCALARS:
         return RPCResult((value,))
@@ -80,9 +80,10 @@ def to_result(value: Any) -> RPCResult | RPCErrorResult:
 
 
 def unwrap(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Turn the payload of a result into what a local caller gets.
+    """Convert the payload of a result into the return value for a local caller.
 
-    Nothing gives None, exactly one positional argument that argument, any other payload an ``RPCResult``.
+    An empty payload becomes None, a single positional argument becomes the value itself, and any other
+    payload becomes an ``RPCResult``.
     """
     if not kwargs:
         if not args:
@@ -104,7 +105,7 @@ def _keywords(kwargs: Mapping[Any, Any]) -> dict[str, Any]:
     for name in kwargs:
         if not isinstance(name, str):
             raise TypeError(
-                f"keyword arguments of WAMP have str names, not {name!r} ({type(name).__name__}):"
+                f"WAMP keyword arguments have str names, not {name!r} ({type(name).__name__}):"
                 " use str keys, or send the mapping as a positional argument, RPCResult((mapping,))"
             )
     return dict(kwargs)
@@ -114,13 +115,14 @@ OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
 
 
 async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
-    """What a handler has returned as the final result of the call; it may be an async iterator of reports."""
+    """Convert a handler's return value into the final result; it may be an async iterator of reports."""
     if hasattr(value, "__anext__"):
         return await last_of(value, on_progress)
     return to_result(value)
 
 
 async def last_of(reports: AsyncIterator[Any], on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
+    """Pass progress reports to ``on_progress`` and return the first other value as the final result."""
     try:
         async for value in reports:
             if not isinstance(value, RPCProgressReport):

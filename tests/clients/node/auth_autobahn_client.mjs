@@ -1,5 +1,6 @@
-// autobahn-js joins a realm: node auth_autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack REALM METHOD AUTHID SECRET
-// The secret of cryptosign is the private key's seed in hex.
+// Joins a realm with autobahn-js.
+// Usage: node auth_autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack REALM METHOD AUTHID SECRET
+// For cryptosign, SECRET is the seed of the private key in hex.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { report } from './report.mjs';
 const [folder, url, format, realm, method, authid, secret] = process.argv.slice(2);
 const require = createRequire(join(folder, 'package.json'));
 
-// Node has one of its own from version 22 on, as browsers do.
+// Node has its own WebSocket since version 22.
 globalThis.WebSocket ??= require('ws');
 const autobahn = require('autobahn');
 
@@ -48,7 +49,7 @@ connection.onopen = async (session, details) => {
 
 connection.onclose = (how, { reason }) => {
   report('closed', reason);
-  // Not to connect again
+  // Prevents reconnecting.
   return true;
 };
 

@@ -1,5 +1,6 @@
-// wampy joins a realm: node auth_wampy_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack REALM METHOD AUTHID SECRET
-// The secret of cryptosign is the private key's seed in hex.
+// Joins a realm with wampy.
+// Usage: node auth_wampy_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack REALM METHOD AUTHID SECRET
+// For cryptosign, SECRET is the seed of the private key in hex.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,13 +15,13 @@ const { Wampy } = require('wampy');
 const { JsonSerializer } = require('wampy/JsonSerializer.js');
 const { MsgpackSerializer } = require('wampy/MsgpackSerializer.js');
 
-// Its parts for authentication are modules that cannot be required.
-function part(path) {
+// The authentication modules of wampy cannot be loaded with require.
+function importAuth(path) {
   return import(pathToFileURL(join(folder, 'node_modules/wampy/dist/esm/auth', path)));
 }
 
-const { sign: signCra } = await part('wampcra/wampy-cra.js');
-const { sign: signKey } = await part('cryptosign/wampy-cryptosign.js');
+const { sign: signCra } = await importAuth('wampcra/wampy-cra.js');
+const { sign: signKey } = await importAuth('cryptosign/wampy-cryptosign.js');
 const serializer = format === 'json' ? new JsonSerializer() : new MsgpackSerializer();
 
 const authextra = {};
@@ -29,7 +30,7 @@ if (method === 'cryptosign') {
   authextra.pubkey = Buffer.from(publicKey).toString('hex');
 }
 
-// Wampy does not tell the reason in ABORT.
+// Wampy does not expose the reason of ABORT.
 const ABORT = 3;
 let reason;
 class WebSocket extends require('ws') {

@@ -1,4 +1,5 @@
-// One session of autobahn-js: node autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack|cbor calls|events
+// Runs one session of autobahn-js.
+// Usage: node autobahn_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack|cbor calls|events
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { nextEvent, rejection, report } from './report.mjs';
 const [folder, url, format, scenario] = process.argv.slice(2);
 const require = createRequire(join(folder, 'package.json'));
 
-// Node has one of its own from version 22 on, as browsers do.
+// Node has its own WebSocket since version 22.
 globalThis.WebSocket ??= require('ws');
 const autobahn = require('autobahn');
 
@@ -28,7 +29,7 @@ async function calls(session) {
   report('kwargs alone', await session.call('math.add', null, { a: 4, b: 5 }));
   report('echo', payload(await session.call('echo', [1, 'Zoë', null], { deep: [{ a: 1.5 }] })));
   report('unknown', failure(await rejection(session.call('no.such.procedure'))));
-  report('misfit', failure(await rejection(session.call('math.add', ['two']))));
+  report('invalid argument', failure(await rejection(session.call('math.add', ['two']))));
   report('application error', failure(await rejection(session.call('stock.take', ['bolts']))));
 
   const progress = [];
@@ -74,7 +75,7 @@ connection.onopen = async (session, details) => {
 
 connection.onclose = (how, { reason }) => {
   report('closed', reason);
-  // Not to connect again
+  // Prevents reconnecting.
   return true;
 };
 

@@ -1,8 +1,8 @@
-// A session of autobahn-js or wampy that others drive by calling what it registers, until its input ends:
-// node peer_client.mjs FOLDER-OF-NODE_MODULES URL autobahn|wampy json|msgpack|cbor
+// Runs a session of autobahn-js or wampy until stdin ends. Tests control it by calling its procedures.
+// Usage: node peer_client.mjs FOLDER-OF-NODE_MODULES URL autobahn|wampy json|msgpack|cbor
 //
-// In `clients.LIBRARY.`: `echo`, `hang`, `caller` and the wildcard `.where` answer as a callee; `call`, `publish`,
-// `subscribe` and `event` do it as the other roles, and answer what came of it.
+// Its procedures begin with `clients.LIBRARY.`. `echo`, `hang`, `caller` and the wildcard `.where` test it as a callee;
+// `call`, `publish`, `subscribe` and `event` make it act in the other roles and return the outcome.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const require = createRequire(join(folder, 'package.json'));
 
 globalThis.WebSocket ??= require('ws');
 
-// Each library behind the same functions. Payloads are {args, kwargs}; details are those of the message.
+// Both libraries with the same interface. Payloads are {args, kwargs}; details are those of the message.
 const libraries = { autobahn: connectAutobahn, wampy: connectWampy };
 
 async function connectAutobahn() {
@@ -26,7 +26,7 @@ async function connectAutobahn() {
     connection.onopen = resolve;
     connection.open();
   });
-  // A result with one positional value and nothing else comes as that value.
+  // Autobahn unwraps a result that has one positional value and nothing else.
   const payload = (result) =>
     result instanceof autobahn.Result ? { args: result.args, kwargs: result.kwargs } : { args: [result], kwargs: {} };
   return {
@@ -103,7 +103,7 @@ async function connectWampy() {
   };
 }
 
-// Events that came before they were asked for, and requests for events that have not come.
+// Events that nobody has requested yet, and requests for events that have not arrived yet.
 const events = [];
 const waiting = [];
 

@@ -1,12 +1,12 @@
-// What a client of these tests prints: one line of JSON for each step, which the test asserts on.
+// Helpers for the clients of these tests. A client prints one line of JSON for each step; the test verifies them.
 
-// Wampy's MessagePack gives ids as BigInt, which JSON doesn't have.
+// Prints a step. Wampy's MessagePack returns IDs as BigInt, which JSON cannot represent.
 export function report(step, value) {
   const number = (_, member) => (typeof member === 'bigint' ? Number(member) : member);
   process.stdout.write(`${JSON.stringify({ step, value }, number)}\n`);
 }
 
-// What a promise is rejected with; it is an error if it isn't.
+// Returns the reason of a promise's rejection; throws an error if the promise is fulfilled.
 export function rejection(promise) {
   return promise.then(
     (value) => {
@@ -16,7 +16,7 @@ export function rejection(promise) {
   );
 }
 
-// The first event of a subscription, and the handler that takes it.
+// Returns a promise of the first event of a subscription, and the handler that receives it.
 export function nextEvent() {
   let handler;
   const event = new Promise((resolve) => {

@@ -1,4 +1,5 @@
-// Autobahn-js and wampy call each other: node routed_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack
+// Lets autobahn-js and wampy call each other.
+// Usage: node routed_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -26,7 +27,7 @@ async function run(session, wampy) {
   const sum = await wampy.call('clients.autobahn.sum', [2, 3]);
   report('autobahn answers wampy', sum.argsList);
 
-  // It cannot be interrupted, so that by the specification the router asks it for no progress.
+  // By the specification, the router does not request progress from a callee that cannot be interrupted.
   await session.register('clients.autobahn.progress', (args, kwargs, details) => details.progress);
   const options = { progress_callback: () => {} };
   report('progress', (await wampy.call('clients.autobahn.progress', null, options)).argsList);
@@ -46,7 +47,7 @@ const serializer =
 const connection = new autobahn.Connection({ url, realm: 'default', serializers: [serializer] });
 connection.onopen = async (session) => {
   try {
-    // The other serializer, so that the router has to translate.
+    // The other serializer, so that the router translates.
     const wampy = new Wampy(url, {
       realm: 'default',
       ws: require('ws'),

@@ -1,4 +1,5 @@
-// One session of wampy: node wampy_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack|cbor calls|events
+// Runs one session of wampy.
+// Usage: node wampy_client.mjs FOLDER-OF-NODE_MODULES URL json|msgpack|cbor calls|events
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -29,7 +30,7 @@ async function calls(wampy) {
   const sent = { argsList: [1, 'Zoë', null], argsDict: { deep: [{ a: 1.5 }] } };
   report('echo', payload(await wampy.call('echo', sent)));
   report('unknown', failure(await rejection(wampy.call('no.such.procedure'))));
-  report('misfit', failure(await rejection(wampy.call('math.add', ['two']))));
+  report('invalid argument', failure(await rejection(wampy.call('math.add', ['two']))));
   report('application error', failure(await rejection(wampy.call('stock.take', ['bolts']))));
 
   const progress = [];
@@ -47,7 +48,7 @@ async function events(wampy) {
   const seen = nextEvent();
   await wampy.unsubscribe(subscription.subscriptionKey);
   await wampy.subscribe('news', (event) => seen.handler(payload(event)));
-  // Wampy asks for an acknowledgement of every publication.
+  // Wampy requests an acknowledgement for every publication.
   const publication = await wampy.publish('sensors.attic', { argsList: [21.5], argsDict: { unit: 'F' } });
   report('published', publication.publicationId);
   report('seen by the server', await seen.event);
@@ -57,7 +58,7 @@ async function events(wampy) {
 
 const serializer = new { cbor: CborSerializer, json: JsonSerializer, msgpack: MsgpackSerializer }[format]();
 
-// Wampy tells neither the subprotocol that the server chose nor the reason in its GOODBYE.
+// Wampy exposes neither the selected subprotocol nor the reason of GOODBYE.
 let opened, goodbye;
 class WebSocket extends require('ws') {
   constructor(...options) {

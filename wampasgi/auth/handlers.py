@@ -1,4 +1,4 @@
-"""How authenticators ask the functions of the application, and what becomes of their failures."""
+"""The application's authentication handlers, and the answer to a failed one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from wampasgi.types import Handler
 
 logger = logger_named("wampasgi.auth")
 
-#: All that a client is told of why it is not let in.
+#: The text of ABORT; it does not reveal the reason.
 FAILED = "authentication failed"
 
 _HIDDEN = "[hidden]"
 
 
-class Question:
-    """A function of the application that is asked about a session.
+class AuthenticationHandler:
+    """A function of the application that authenticates or identifies a session.
 
-    ``handler`` is the function, sync or async, with injected arguments: ``session``, ``realm``, ``app``,
-    those that ``arguments`` name, and ``Depends``. A realm gives the plan that it has made of it, so that
-    its default args are injected as well. Raises ConfigurationError for a parameter that nothing can fill,
-    and for an async generator function.
+    ``handler`` is the function, sync or async. Its injected arguments are ``session``, ``realm``, ``app``,
+    the ones named by ``arguments``, and ``Depends``. Pass a realm's plan instead of the function to inject
+    the realm's default args, too. Raises ConfigurationError for a parameter that nothing can fill, and for an
+    async generator function.
     """
 
     def __init__(self, handler: Handler | HandlerPlan, *arguments: str) -> None:
@@ -38,7 +38,8 @@ class Question:
             self._plan = Injection(provided, {}).read(handler)
         if self._plan.kind == "async_generator":
             raise ConfigurationError(
-                f"{self._plan.description} is an async generator function: it has to return its answer"
+                f"{self._plan.description} is an async generator function, but must return its result:"
+                " use return instead of yield"
             )
 
     @property
@@ -46,18 +47,18 @@ class Question:
         """The function's dotted name."""
         return self._plan.name
 
-    async def ask(self, session: Session, **arguments: Any) -> Any:
-        """Run the function for a session; raises what it raises."""
+    async def call(self, session: Session, **arguments: Any) -> Any:
+        """Run the function for a session, and return its result or raise its error."""
         realm = session.realm
         return await self._plan.call({"session": session, "realm": realm, "app": realm.app, **arguments})
 
 
-async def identify(question: Question, session: Session) -> Any:
-    """Ask for the identity of a session that has proven who it is.
+async def identify(handler: AuthenticationHandler, session: Session) -> Any:
+    """Return the identity of a session whose proof is valid.
 
-    Raises WAMPError ``wamp.error.authorization_denied`` where it gets none.
+    Raises WAMPError ``wamp.error.authorization_denied`` if the handler returns None.
     """
-    identity = await question.ask(session)
+    identity = await handler.call(session)
     if identity is None:
         raise WAMPError(AUTHORIZATION_DENIED, f"{session.authid!r} may not join realm {session.realm_uri!r}")
     return identity
@@ -66,21 +67,21 @@ async def identify(question: Question, session: Session) -> Any:
 async def refuse_failed(
     error: Exception, *, by: str, session: Session, peer: Peer, secrets: Collection[str] = ()
 ) -> None:
-    """Abort a session whose authenticator, ``by``, has raised an error.
+    """Abort a session because its authenticator, named ``by``, has raised an error.
 
-    WAMPError ``wamp.error.authorization_denied`` is passed on to the client, with its first argument as the
-    message. Everything else is logged, without the ``secrets``, and is
-    ``wamp.error.authentication_failed`` to the client.
+    For WAMPError ``wamp.error.authorization_denied``, ABORT has this reason and the error's first argument
+    as its message. Other errors are logged, with ``secrets`` hidden, and ABORT has the reason
+    ``wamp.error.authentication_failed``.
     """
     if isinstance(error, WAMPError) and error.uri == AUTHORIZATION_DENIED:
         logger.warning("%s denied %r", by, session, extra=about(session))
         text = error.args[0] if error.args and isinstance(error.args[0], str) else None
         await peer.refuse(AUTHORIZATION_DENIED, text)
         return
-    # Not exc_info: an exception's text may quote what it was given, such as a ticket.
-    told = "".join(traceback.format_exception(error))
+    # Formatted here instead of with exc_info, because a traceback may quote a secret such as a ticket.
+    text_of_error = "".join(traceback.format_exception(error))
     for secret in filter(None, secrets):
         for shown in {secret, repr(secret)[1:-1]}:
-            told = told.replace(shown, _HIDDEN)
-    logger.error("%s failed for %r\n%s", by, session, told, extra=about(session))
+            text_of_error = text_of_error.replace(shown, _HIDDEN)
+    logger.error("%s failed for %r\n%s", by, session, text_of_error, extra=about(session))
     await peer.refuse(AUTHENTICATION_FAILED, FAILED)
