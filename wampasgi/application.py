@@ -168,12 +168,12 @@ class Application(ConfiguresRealm):
     # Calls, publications and subscriptions of the server, in the default realm
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event in the default realm. See Realm.publish."""
         return await self.default_realm.publish(topic, *args, options=options, **kwargs)
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
 

@@ -31,7 +31,6 @@ from wampasgi.errors import (
     CLOSE_REALM,
     NO_SUCH_REGISTRATION,
     PROCEDURE_ALREADY_EXISTS,
-    RUNTIME_ERROR,
     ConfigurationError,
     WAMPError,
 )
@@ -40,6 +39,7 @@ from wampasgi.injection.plan import Injection, describe
 from wampasgi.injection.results import RPCErrorResult, unwrap
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
+from wampasgi.payload import split_payload
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import random_id
 from wampasgi.protocol.uris import check_uri, is_reserved, require_pattern
@@ -48,8 +48,7 @@ from wampasgi.router.publish_options import check_server_options
 from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
 from wampasgi.serializers import MSGPACK
-from wampasgi.sessions.endpoint import SessionEndpoint
-from wampasgi.sessions.lifespan import LifespanHandlers
+from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handlers
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
@@ -159,20 +158,20 @@ class Realm(ConfiguresRealm):
             )
         plan: RealmPlan = scope["wamp.plan"]
         if plan.early_lifespan_handlers:
-            return _serve_with_early_handlers(plan, scope, receive, send)
+            return serve_with_early_handlers(plan, scope, receive, send)
         return plan.app(scope, receive, send)
 
     # Calls, publications and subscriptions of the server
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event to all subscribers of ``topic``, and return the publication ID.
 
-        ``args`` and ``kwargs`` are the payload. ``options`` are PUBLISH.Options, such as
-        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. If a
-        subscriber's serializer cannot encode the payload, the error is logged and the subscriber does not
-        get the event.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``options`` are PUBLISH.Options, such as
+        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a client, and returns
+        when the realm's own handlers are done with the event. If a subscriber's serializer cannot encode the
+        payload, the error is logged and the subscriber does not get the event.
 
         A retained event, or one for a history, is copied now, so later changes to its objects do not affect
         it. Raises UnserializableValue if such an event cannot be serialized, and ValueError for an invalid
@@ -181,18 +180,21 @@ class Realm(ConfiguresRealm):
         plan = self.plan()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is not a valid URI")
-        options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
+        options = check_server_options(options) if options else {}
+        positional, keywords = split_payload(args, kwargs)
+        payload = list(positional), dict(keywords)
         if self._router.broker.stores(topic, options):
             # A copy, because the objects may change later. Encoding it also detects values that no client
             # can receive: one such event would make the whole history unreadable.
             payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
         return await self._server.publish(plan, topic, options, *payload)
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm itself, of a client or of the meta API.
 
-        Returns None for an empty result, the value for a single positional argument, and an RPCResult for any
-        other result. Progress reports are dropped. ``timeout`` is in seconds.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``timeout`` is in seconds. Returns None
+        for an empty result, the value for a single positional argument, and an RPCResult for any other
+        result. Progress reports are dropped.
 
         Raises WAMPError for an ERROR, such as ``wamp.error.timeout`` or ``wamp.error.no_such_procedure``.
         Exceptions of the realm's own handlers are raised unchanged. If the call times out or is cancelled,
@@ -200,18 +202,20 @@ class Realm(ConfiguresRealm):
         """
         plan = self.plan()
         found = plan.answering(procedure)
+        positional, keywords = split_payload(args, kwargs)
         if is_reserved(procedure):
             caller = MetaCaller(self._server.session, plan)
-            outcome = await within(timeout, caller.call(procedure, args, kwargs))
+            outcome = await within(timeout, caller.call(procedure, positional, keywords))
             self._router.carry_out(outcome)
             return unwrap(outcome.args, outcome.kwargs)
         if not isinstance(found, Procedure):
-            return await self._server.call(procedure, args, kwargs, timeout=timeout)
+            return await self._server.call(procedure, positional, keywords, timeout=timeout)
         session = self._server.session
         request = None
         if found.wants_request:
-            request = RPCRequest(id=0, session=session, uri=procedure, args=args, kwargs=kwargs)
-        result = await within(timeout, found.invoke(request, args, kwargs, plan.provided_for(session), None))
+            request = RPCRequest(id=0, session=session, uri=procedure, args=positional, kwargs=keywords)
+        provided = plan.provided_for(session)
+        result = await within(timeout, found.invoke(request, positional, keywords, provided, None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
@@ -473,26 +477,3 @@ class Realm(ConfiguresRealm):
 def utc_now() -> str:
     """Return the time as RFC 3339 text, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def _serve_with_early_handlers(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a session with the lifespan handlers that begin before it is authenticated."""
-    lifespan = LifespanHandlers(
-        plan.early_lifespan_handlers,
-        plan.provided_for(scope["wamp.session"]),
-        teardown_timeout=plan.limits.teardown_timeout,
-    )
-    failure: Exception | None = None
-    async with anyio.create_task_group() as handlers:
-        try:
-            if await lifespan.begin(handlers):
-                await plan.app(scope, receive, send)
-            else:
-                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-        except Exception as error:  # noqa: BLE001 - raised again below
-            # The task group would wrap it in an exception group.
-            failure = error
-        finally:
-            lifespan.end()
-    if failure is not None:
-        raise failure

@@ -14,6 +14,7 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.logs import shown
+from wampasgi.payload import split_payload
 from wampasgi.peers.connection import Connection
 from wampasgi.peers.identity import AuthenticationDetails, Identity
 from wampasgi.peers.peer import Peer
@@ -36,11 +37,11 @@ class SessionRealm(Protocol):
         """The open sessions by session ID."""
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event on the realm; see Realm.publish."""
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm; see Realm.call."""
 
     async def call_session(
@@ -266,7 +267,7 @@ class Session:
 
     # Calls
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure that this client has registered, and return its result.
 
         ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
@@ -279,7 +280,8 @@ class Session:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self.realm.call_session(self.id, procedure, args, kwargs, timeout=timeout)
+        positional, keywords = split_payload(args, kwargs)
+        return await self.realm.call_session(self.id, procedure, positional, keywords, timeout=timeout)
 
     # Session data
 

@@ -62,9 +62,9 @@ def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
     """Return the usable features that a client announced for one of its roles in HELLO.Details.
 
     A callee's progressive call invocations are usable only if it also announces call canceling. Its
-    progressive results are usable in any case: autobahn-js, the client of most browsers, announces them alone,
-    and the dealer discards results that arrive after the caller has gone. One section of the specification
-    spells call canceling "call_cancelling".
+    progressive results always are: autobahn-js, the client of most browsers, announces them alone, and the
+    dealer discards results that arrive after the caller has gone. One section of the specification spells
+    call canceling "call_cancelling".
     Spec: Advanced Profile, "Progressive Call Results" and "Progressive Call Invocations".
     """
     attributes = details.get("roles", {}).get(role) or {}
