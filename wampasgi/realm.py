@@ -37,6 +37,7 @@ from wampasgi.errors import (
 from wampasgi.injection.cancellation import within
 from wampasgi.injection.plan import Injection, describe
 from wampasgi.injection.results import RPCErrorResult, unwrap
+from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
 from wampasgi.payload import split_payload
@@ -215,7 +216,8 @@ class Realm(ConfiguresRealm):
         if found.wants_request:
             request = RPCRequest(id=0, session=session, uri=procedure, args=positional, kwargs=keywords)
         provided = plan.provided_for(session)
-        result = await within(timeout, found.invoke(request, positional, keywords, provided, None))
+        with in_process_call():
+            result = await within(timeout, found.invoke(request, positional, keywords, provided, None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
