@@ -11,6 +11,7 @@ import anyio
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
@@ -61,6 +62,7 @@ class ApplicationContext:
     """The settings that a realm takes from its application."""
 
     app: Any
+    event_loop: EventLoopBinding
     limits: Limits
     async_support: AsyncSupport | None
     synchronize_requests: bool
@@ -178,6 +180,7 @@ class Realm(ConfiguresRealm):
         it. Raises UnserializableValue if such an event cannot be serialized, and ValueError for an invalid
         topic or option.
         """
+        self.check_event_loop("publish()")
         plan = self.plan()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is not a valid URI")
@@ -201,6 +204,7 @@ class Realm(ConfiguresRealm):
         Exceptions of the realm's own handlers are raised unchanged. If the call times out or is cancelled,
         it is also cancelled at the client that handles it.
         """
+        self.check_event_loop("call()")
         plan = self.plan()
         found = plan.answering(procedure)
         positional, keywords = split_payload(args, kwargs)
@@ -289,6 +293,7 @@ class Realm(ConfiguresRealm):
             buffer=buffer,
             when_full=when_full,
             get_retained=get_retained,
+            event_loop=self._require_context().event_loop,
         )
 
     def register(
@@ -304,6 +309,7 @@ class Realm(ConfiguresRealm):
         The arguments are the same as for ``procedure``. Raises ConfigurationError if the realm already has a
         procedure at the URI, and WAMPError ``wamp.error.procedure_already_exists`` if a client has.
         """
+        self.check_event_loop("register()")
         route = Route(uri, match, handler, roles_of(roles))
         plan = self.plan()
         existing = plan.own_procedure(match, uri)
@@ -323,6 +329,7 @@ class Realm(ConfiguresRealm):
 
         Raises WAMPError ``wamp.error.no_such_registration`` if there is no such procedure.
         """
+        self.check_event_loop("unregister()")
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
@@ -338,6 +345,7 @@ class Realm(ConfiguresRealm):
         answer earlier calls, and can register the procedure again.
         Spec: Advanced Profile, "Registration Revocation".
         """
+        self.check_event_loop("revoke_registration()")
         require_pattern(f"revoke_registration({procedure!r})", procedure, match)
         return self._router.revoke_registration(procedure, match, reason)
 
@@ -356,6 +364,7 @@ class Realm(ConfiguresRealm):
         gatekeeper runs, and clients can subscribe again.
         Spec: Advanced Profile, "Subscription Revocation".
         """
+        self.check_event_loop("revoke_subscription()")
         require_pattern(f"revoke_subscription({topic!r})", topic, match)
         if session is not None and not isinstance(session, Session):
             raise TypeError(
@@ -370,6 +379,7 @@ class Realm(ConfiguresRealm):
         The topic ``""`` with ``match="prefix"`` deletes all retained events.
         Spec: Advanced Profile, "Event Retention".
         """
+        self.check_event_loop("clear_retained()")
         require_pattern(f"clear_retained({topic!r})", topic, match)
         return self._router.retained.clear(topic, match)
 
@@ -379,6 +389,7 @@ class Realm(ConfiguresRealm):
         The wait is limited to ``Limits.close_timeout`` for the answers of the clients, plus
         ``Limits.teardown_timeout`` for the teardown of the handlers.
         """
+        self.check_event_loop("close_sessions()")
         limits = self.plan().limits
         closing = list(self.sessions.values())
         for session in closing:
@@ -420,6 +431,11 @@ class Realm(ConfiguresRealm):
 
     def _forget_plan(self) -> None:
         self._plan = None
+
+    def check_event_loop(self, what: str) -> None:
+        """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
+        if self._context is not None:
+            self._context.event_loop.check(f"{what} of {self!r}")
 
     def _require_context(self) -> ApplicationContext:
         if self._context is None:

@@ -44,6 +44,9 @@ class SessionRealm(Protocol):
     async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm; see Realm.call."""
 
+    def check_event_loop(self, what: str) -> None:
+        """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
+
     async def call_session(
         self,
         session_id: int,
@@ -206,6 +209,7 @@ class Session:
         Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
+        self.realm.check_event_loop("session.abort()")
         if self._peer is None:
             return
         if self._peer.established:
@@ -221,6 +225,7 @@ class Session:
         Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
+        self.realm.check_event_loop("session.close()")
         if self._peer is None:
             return
         if self._peer.established:
@@ -255,6 +260,7 @@ class Session:
         sends nothing, if the session isn't subscribed to exactly this topic. Raises ConnectionClosed if the
         session is over.
         """
+        self.realm.check_event_loop("session.send_event()")
         if self._peer is None:
             return False
         if self._peer.ending is not None:
@@ -276,6 +282,7 @@ class Session:
         ends meanwhile. Raises ConnectionClosed if the session is over. While an application with
         ``synchronize_requests=True`` handles another request of this session, the answer is not read.
         """
+        self.realm.check_event_loop("session.call()")
         if self._peer is None or not self._peer.opened:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
     NO_SUCH_REALM,
@@ -67,11 +68,13 @@ class SessionOpener:
         self,
         find_realm: Callable[[str], ServedRealm | None],
         *,
+        event_loop: EventLoopBinding,
         limits: Limits,
         uri_check: URICheck,
         check_request_ids: bool,
     ) -> None:
         self._find_realm = find_realm
+        self._event_loop = event_loop
         self._limits = limits
         # The counters for clients that never name an existing realm.
         self._counts = Counts()
@@ -81,14 +84,18 @@ class SessionOpener:
     async def serve(self, scope: Scope, transport: Transport, subprotocol: Subprotocol) -> None:
         """Serve one connection, session after session, and close it."""
         stream = MessageStream(transport, subprotocol, self._counts)
-        while True:
-            opening = _Opening(self, scope, stream)
-            refusal = await opening.serve()
-            if not opening.ended_with_goodbye:
-                await opening.close(refusal)
-                return
-            if transport.closed:
-                return
+        self._event_loop.enter()
+        try:
+            while True:
+                opening = _Opening(self, scope, stream)
+                refusal = await opening.serve()
+                if not opening.ended_with_goodbye:
+                    await opening.close(refusal)
+                    return
+                if transport.closed:
+                    return
+        finally:
+            self._event_loop.leave()
 
     async def read_hello(self, stream: MessageStream) -> Hello | Abort:
         """Read the first message of a session: HELLO, or the ABORT of a client that gives up.
