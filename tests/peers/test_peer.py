@@ -252,6 +252,20 @@ async def test_long_message_counts_for_the_turn_of_its_session() -> None:
         assert wire.peer.turn.size_of(short) == 0
 
 
+async def test_short_message_does_not_count_for_a_long_one_that_was_refused_before_it() -> None:
+    async with open_wire() as wire:
+        before = wire.peer.turn.left
+        with pytest.raises(InvalidURI):
+            await wire.read(CALL, 1, {}, "no good", ["x" * 5000])
+        # Reading it has taken its time.
+        left = wire.peer.turn.left
+        short = await wire.read(CALL, 2, {}, "com.myapp.procedure")
+
+        assert left < before
+        assert wire.peer.turn.left == left
+        assert wire.peer.turn.size_of(short) == 0
+
+
 async def test_long_uri_is_refused_for_its_request_alone() -> None:
     async with open_wire(limits=Limits(uri_length=10)) as wire:
         with pytest.raises(InvalidURI) as raised:

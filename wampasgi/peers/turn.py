@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from wampasgi.errors import InvalidURI
 from wampasgi.protocol.messages import Message
 
 #: Messages of one session that are handled in a row. A server gives what it has read without waiting, and
@@ -33,8 +34,8 @@ class Turn:
         """Let others have their turn after the message that is being handled, which takes long."""
         self.left = 0
 
-    def took_long(self, message: Message, size: int) -> None:
-        """Count a long message, of so many bytes."""
+    def took_long(self, message: Message | InvalidURI, size: int) -> None:
+        """Count a long message of ``size`` bytes, or one that was refused for its URI."""
         self._long = getattr(message, "request_id", 0), size
         self.left -= size // _BYTES
 
