@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -357,3 +358,16 @@ async def test_request_id_in_flight_is_refused_for_a_call_of_the_other_kind(firs
     assert error_of(refused) == (7, "wamp.error.invalid_argument")
     assert answer == [RESULT, 7, {}, ["own" if first == OWN else "routed"]]
     assert app.started == ([1] if first == OWN else [])
+
+
+async def test_synchronized_calls_wait_for_each_other_at_the_limit() -> None:
+    app = App(limits=Limits(requests_in_flight=1), synchronize_requests=True)
+    async with app.clients() as (caller, _):
+        for request_id in 1, 2:
+            await call_own(caller, request_id)
+        await anyio.wait_all_tasks_blocked()
+        assert app.started == [1]
+        app.release.set()
+        assert [(await caller.receive())[1] for _ in range(2)] == [1, 2]
+    # Python warns of what was begun and never awaited once it is collected.
+    gc.collect()
