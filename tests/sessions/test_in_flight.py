@@ -125,6 +125,44 @@ async def test_call_that_was_canceled_does_not_time_out_as_well() -> None:
     assert app.ended == [("cancelled", 1)]
 
 
+@pytest.mark.parametrize("again", ["CANCEL", "timeout"])
+async def test_handler_that_was_killed_clears_up_undisturbed(again: str) -> None:
+    app = Application()
+    cleaning, release = anyio.Event(), anyio.Event()
+    cleared_up = []
+
+    @app.procedure(OWN)
+    async def slow_to_end() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cleaning.set()
+            with anyio.CancelScope(shield=True):
+                await release.wait()
+            cleared_up.append(True)
+
+    @app.procedure("com.later")
+    async def later() -> None:
+        await anyio.sleep_forever()
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await websocket.send(CALL, 1, {"timeout": SOON} if again == "timeout" else {}, OWN)
+        await websocket.send(CANCEL, 1, {"mode": "kill"})
+        with anyio.fail_after(PATIENCE):
+            await cleaning.wait()
+        if again == "CANCEL":
+            await websocket.send(CANCEL, 1, {"mode": "kill"})
+        # When this one's time is over, so is the other's.
+        assert error_of(await websocket.ask(CALL, 2, {"timeout": 2 * SOON}, "com.later")) == (2, TIMEOUT)
+        release.set()
+        assert error_of(await websocket.receive()) == (1, CANCELED)
+        # That was its only answer.
+        assert error_of(await websocket.ask(CALL, 3, {}, "com.unknown"))[0] == 3
+
+    assert cleared_up == [True]
+
+
 # Deadlines
 
 

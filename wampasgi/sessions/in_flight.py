@@ -47,6 +47,7 @@ class CallsInFlight:
     """
 
     __slots__ = (
+        "_cancelled",
         "_deadlines",
         "_given_up",
         "_limits",
@@ -58,7 +59,6 @@ class CallsInFlight:
         "_routed_bytes",
         "_router",
         "_sleep",
-        "_timed_out",
         "own",
     )
 
@@ -82,8 +82,8 @@ class CallsInFlight:
         self._given_up: dict[int, None] = {}
         # Deadline, seconds and error of the calls of handlers that can time out.
         self._deadlines: dict[int, tuple[float, float, str]] = {}
-        # The errors of those that have timed out and whose handlers have not ended yet.
-        self._timed_out: dict[int, WAMPError] = {}
+        # The errors of the calls whose handlers were cancelled and have not ended yet.
+        self._cancelled: dict[int, WAMPError] = {}
         self._sleep: anyio.CancelScope | None = None
         routed.on_deadline = self._watch_deadlines
         #: The calls whose handlers run, by request ID, with their tasks.
@@ -135,14 +135,14 @@ class CallsInFlight:
         self._own_bytes.remove(request_id)
         if self._deadlines:
             self._deadlines.pop(request_id, None)
-        timed_out = self._timed_out.pop(request_id, None)
+        error = self._cancelled.pop(request_id, None)
         if self._room is not None:
             self._room.set()
         if request_id in self._given_up:
             del self._given_up[request_id]
             return None
         if answer is None:
-            self._peer.send_error(Call.code, request_id, timed_out or WAMPError(CANCELED))
+            self._peer.send_error(Call.code, request_id, error or WAMPError(CANCELED))
         return answer
 
     # Calls of other clients' procedures
@@ -183,18 +183,23 @@ class CallsInFlight:
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
         request_id = message.request_id
-        task = self.own.get(request_id)
-        if task is None:
+        if request_id not in self.own:
             self._router.deliver(self._router.dealer.cancel(self._routed.session_id, message))
             return
         if request_id in self._given_up:
             return
-        mode = message.options.get("mode", "killnowait")
+        mode, error = message.options.get("mode", "killnowait"), WAMPError(CANCELED)
         if mode != "kill":
             self._given_up[request_id] = None
-            self._peer.send_error(Call.code, request_id, WAMPError(CANCELED))
+            self._peer.send_error(Call.code, request_id, error)
         if mode != "skip":
-            task.cancel()
+            self._cancel_handler(request_id, error)
+
+    def _cancel_handler(self, request_id: int, error: WAMPError) -> None:
+        """Cancel the handler of a call, once: on asyncio a second time would interrupt its cleanup."""
+        if request_id not in self._cancelled:
+            self._cancelled[request_id] = error
+            self.own[request_id].cancel()
 
     # Deadlines
 
@@ -242,6 +247,5 @@ class CallsInFlight:
         for request_id, (deadline, _, text) in list(self._deadlines.items()):
             if deadline <= now:
                 del self._deadlines[request_id]
-                self._timed_out[request_id] = WAMPError(TIMEOUT, text)
-                self.own[request_id].cancel()
+                self._cancel_handler(request_id, WAMPError(TIMEOUT, text))
         self._router.deliver(self._router.dealer.expire(self._routed.session_id, now))
