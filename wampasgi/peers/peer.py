@@ -184,6 +184,8 @@ class Peer:
             if self._stream.long_size:
                 self._check_long(message)
         except InvalidURI as error:
+            self.turn.took_long(error, self._stream.long_size)
+            self._stream.long_size = 0
             # If the message is not allowed in this state, that is the violation to report.
             self._advance(error.request_type or Hello.code, error)
             raise
@@ -395,9 +397,7 @@ class Peer:
             )
         if code == Result.code and not raw[2].get("progress", False):
             return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
-        if code == Error.code:
-            return raw[:5]
-        return None
+        return raw[:5] if code == Error.code else None
 
     # The end
 

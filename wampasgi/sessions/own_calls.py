@@ -70,10 +70,11 @@ class OwnCalls:
 
     def run(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
         """Handle a call before the next message is read, for an app with ``synchronize_requests=True``."""
-        waiting = self.start(message, procedure)
-        if message.request_id in self._in_flight.own:
-            return self._in_flight.wait_for_end(message.request_id)
-        return waiting
+        task = self._owner.spawn(self._handle, message, procedure)
+        if task is None:
+            return None
+        self._in_flight.add_own(message, task)
+        return self._in_flight.wait_for_end(message.request_id)
 
     async def _handle(self, message: Call, procedure: Procedure) -> None:
         request_id = message.request_id
