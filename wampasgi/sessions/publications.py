@@ -212,7 +212,7 @@ class EventQueue:
 
     async def _handle(self) -> None:
         try:
-            # The task may start at once. The handlers must not run before the event has reached everybody else.
+            # The task may start at once, but handlers run after the event has reached everybody else.
             await checkpoint()
             while self._queue:
                 subscriber, event, size = self._queue.popleft()
