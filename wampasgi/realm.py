@@ -391,7 +391,7 @@ class Realm(ConfiguresRealm):
         """
         self.check_event_loop("close_sessions()")
         limits = self.plan().limits
-        closing = list(self.sessions.values())
+        closing = list(self._router.served.values())
         for session in closing:
             await session.close(uri, message)
         with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
@@ -404,7 +404,7 @@ class Realm(ConfiguresRealm):
 
     async def flushed(self) -> None:
         """Wait until all queued messages are written. A client that does not read blocks this."""
-        for session in list(self.sessions.values()):
+        for session in list(self._router.served.values()):
             await session.flushed()
 
     # Compiling

@@ -235,7 +235,7 @@ class Session:
 
     async def wait_closed(self) -> None:
         """Wait until the session and its handlers have ended. Returns at once if it was never open."""
-        if self._peer is not None and self.realm.sessions.get(self.id) is self:
+        if self._peer is not None and self._peer.opened:
             await self._peer.wait_ended()
 
     async def flushed(self) -> None:

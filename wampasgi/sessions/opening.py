@@ -32,7 +32,7 @@ from wampasgi.protocol.messages import Abort, Hello
 from wampasgi.protocol.parsing import parse
 from wampasgi.protocol.states import Direction, SessionState, next_state
 from wampasgi.protocol.uri_limits import check_uri_length
-from wampasgi.router.admission import Admission
+from wampasgi.router.admission import Place
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import Receive, Scope, Send, URICheck
 
@@ -131,7 +131,12 @@ class SessionOpener:
         return self._limits
 
     def new_peer(
-        self, stream: MessageStream, realm_uri: str, plan: RealmPlan, handshake: anyio.CancelScope
+        self,
+        stream: MessageStream,
+        realm_uri: str,
+        plan: RealmPlan,
+        place: Place,
+        handshake: anyio.CancelScope,
     ) -> Peer:
         """Make the peer of a session whose HELLO was read."""
         return Peer(
@@ -139,6 +144,7 @@ class SessionOpener:
             session_id=random_id(),
             realm_uri=realm_uri,
             router=plan.router,
+            place=place,
             limits=plan.limits,
             counts=plan.router.counts,
             handshake=handshake,
@@ -210,11 +216,11 @@ class _Opening:
                 self._handshake.deadline = anyio.current_time() + timeout
                 opened = await self._open()
                 if opened is not None:
-                    realm, scope, admission = opened
+                    realm, scope, place = opened
                     try:
                         await realm(scope, self._stream.receive, self._stream.send)
                     finally:
-                        admission.leave(self._client)
+                        place.leave()
         except _Refusal as refusal:
             return refusal
         except RemoteProtocolError as error:
@@ -240,8 +246,8 @@ class _Opening:
             return _Refusal(TIMEOUT, f"no session within the limit handshake_timeout of {timeout} s")
         return None
 
-    async def _open(self) -> tuple[ServedRealm, Scope, Admission] | None:
-        """Read HELLO; return its realm, the scope for it, and the counter that the session must leave."""
+    async def _open(self) -> tuple[ServedRealm, Scope, Place] | None:
+        """Read HELLO; return its realm, the scope for it, and the place of the session in the limits."""
         hello = await self._opener.read_hello(self._stream)
         if isinstance(hello, Abort):
             self._reason = hello.reason
@@ -251,19 +257,19 @@ class _Opening:
         stream, admission = self._stream, plan.router.admission
         stream.counts = plan.router.counts
         stream.set_limits(plan.limits, handshake=True)
-        refused = admission.enter(self._client, plan.limits)
-        if refused is not None:
+        place = admission.enter(self._client, plan.limits)
+        if isinstance(place, str):
             logger.warning(
                 "a client from %s is refused on realm %s: %s",
                 self._client,
                 shown(hello.realm),
-                refused,
+                place,
                 extra=fields(None, hello.realm),
             )
             stream.counts.aborted += 1
-            raise _Refusal(UNAVAILABLE, refused)
-        self._peer = self._opener.new_peer(stream, hello.realm, plan, self._handshake)
-        return realm, self._session_scope(realm, plan, self._peer, hello), admission
+            raise _Refusal(UNAVAILABLE, place)
+        self._peer = self._opener.new_peer(stream, hello.realm, plan, place, self._handshake)
+        return realm, self._session_scope(realm, plan, self._peer, hello), place
 
     def _session_scope(self, realm: ServedRealm, plan: RealmPlan, peer: Peer, hello: Hello) -> Scope:
         scope: Scope = {
