@@ -118,8 +118,8 @@ async def _accept(accepted: Accepted, name: str, session: Session) -> None:
     extra = {**(found.authextra or {}), **(accepted.authextra or {})}
     await session.mark_authenticated(
         accepted.identity,
-        # The client has proven the authid that it claimed.
-        authid=accepted.authid or found.authid or session.authid,
+        # Only the method or the identity can tell if the client has proven the authid that it claims.
+        authid=accepted.authid or found.authid,
         authrole=accepted.authrole,
         authmethod=name,
         authprovider=accepted.authprovider or "dynamic",

@@ -104,6 +104,7 @@ class CRAExchange:
         self, session: Session, required: CRAAuthRequirement, identity: IdentityHandler | None
     ) -> None:
         self._session = session
+        # The authid that the client signs.
         self._authid = session.authid
         self._required = required
         self._identity = identity

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler
+from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler, authid_of
 from wampasgi.auth.method import Accepted, Unsuitable
 from wampasgi.auth.results import WrongResult, wrong_result
 from wampasgi.injection.plan import HandlerPlan
@@ -78,6 +78,8 @@ class CryptosignExchange:
         self, session: Session, public_key: str, verify: _Verify, identity: IdentityHandler | None
     ) -> None:
         self._session = session
+        # The key that the client proves to own belongs to the authid that it claims now.
+        self._authid = session.authid
         self._public_key = public_key
         self._verify = verify
         self._identity = identity
@@ -91,4 +93,4 @@ class CryptosignExchange:
         if not signed or self._identity is None:
             return None
         identity = await self._identity.require(self._session)
-        return Accepted(identity=identity)
+        return Accepted(identity=identity, authid=authid_of(identity, self._authid))

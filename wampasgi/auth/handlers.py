@@ -10,7 +10,7 @@ from wampasgi.auth.results import WrongResult, check_annotation
 from wampasgi.errors import AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, ConfigurationError, WAMPError
 from wampasgi.injection.plan import HandlerPlan, Injection
 from wampasgi.logs import about, logger_named
-from wampasgi.peers.identity import NOT_IDENTITIES, identity_mistake
+from wampasgi.peers.identity import NOT_IDENTITIES, Identity, identity_mistake
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.types import Handler
@@ -100,6 +100,12 @@ class IdentityHandler(AuthenticationHandler):
             text = f"{session.authid!r} may not join realm {session.realm_uri!r}"
             raise WAMPError(AUTHORIZATION_DENIED, text)
         return identity
+
+
+def authid_of(identity: object, proven: str | None) -> str | None:
+    """Return the authid that an identity names, or by default the one that the client has proven."""
+    named = identity.authid if isinstance(identity, Identity) else None
+    return named or proven
 
 
 async def refuse_failed(

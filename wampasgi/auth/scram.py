@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler
+from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler, authid_of
 from wampasgi.auth.method import Accepted, Unsuitable
 from wampasgi.auth.results import wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED
@@ -111,7 +111,11 @@ class SCRAMSessionExchange:
         if not (self._matches_exchange(answer) and proven) or self._identity is None:
             return None
         identity = await self._identity.require(self._session)
-        return Accepted(identity=identity, authextra={self._signature_name: signature})
+        return Accepted(
+            identity=identity,
+            authid=authid_of(identity, self._exchange.authid),
+            authextra={self._signature_name: signature},
+        )
 
     def _challenge(self, nonce: str) -> dict[str, Any]:
         credential = self._credential
