@@ -344,8 +344,8 @@ class PlainASGI:
     """ASGI middleware that is not wrapped in Starlette's Middleware."""
 
 
-async def asks_database(database: object) -> bool:
-    return False
+async def asks_database(database: object) -> None:
+    pass
 
 
 def added_twice() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wampasgi.errors import (
     AUTHENTICATION_FAILED,
@@ -16,9 +16,11 @@ from wampasgi.errors import (
 from wampasgi.logs import shown
 from wampasgi.payload import split_payload
 from wampasgi.peers.connection import Connection
-from wampasgi.peers.identity import AuthenticationDetails, Identity
+from wampasgi.peers.identity import AuthenticationDetails, Identity, identity_mistake
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.uris import check_uri
+
+_NO_IDENTITY: Final = Identity()
 
 
 class SessionRealm(Protocol):
@@ -142,7 +144,7 @@ class Session:
 
     async def mark_authenticated(
         self,
-        identity: Any = None,
+        identity: Any = _NO_IDENTITY,
         *,
         authid: str | None = None,
         authrole: str | None = None,
@@ -157,6 +159,10 @@ class Session:
         role ``"authenticated"`` and the method ``"custom"``. The authid that the client claims in HELLO is
         not used, because it is not verified: pass ``authid=session.authid`` if you have verified it. On an
         open session only the identity changes.
+
+        Raises TypeError for None, for a bool and for the other values that are no identity, so that the
+        result of a comparison or of a failed search does not let the client in. Leave ``identity`` out to
+        accept a session that has none.
         """
         self.accept(
             identity,
@@ -169,7 +175,7 @@ class Session:
 
     def accept(
         self,
-        identity: Any = None,
+        identity: Any = _NO_IDENTITY,
         *,
         authid: str | None = None,
         authrole: str | None = None,
@@ -178,6 +184,12 @@ class Session:
         authextra: Mapping[str, Any] | None = None,
     ) -> None:
         """Accept the session like ``mark_authenticated``, for authenticators that await nothing."""
+        mistake = identity_mistake(identity)
+        if mistake is not None:
+            raise TypeError(
+                f"mark_authenticated got {mistake}, which is not an identity: pass an object that represents"
+                f" the user, or leave the argument out for a session without an identity"
+            )
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
