@@ -434,3 +434,24 @@ async def test_watchers_are_told_of_procedures_that_are_added_to_the_configurati
 
     assert created[1]["id"] == registered[1] == registration_id
     assert created[0] == registered[0] not in (ann.id, None)
+
+
+async def test_procedure_of_the_configuration_outlives_one_of_the_same_uri_at_run_time() -> None:
+    app = open_app()
+
+    async def at_run_time() -> str:
+        return "at run time"
+
+    app.register("com.a", at_run_time)
+
+    @app.procedure("com.a")
+    async def configured() -> str:
+        return "configured"
+
+    app.check()
+    app.unregister("com.a")
+
+    assert await app.call("com.a") == "configured"
+    async with clients(app, "ann") as [ann]:
+        assert await ann.call("com.a") == "configured"
+        assert await ann.call("wamp.registration.lookup", "com.a") is not None
