@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -28,6 +28,7 @@ class MemoryTransport:
         self._changed: anyio.Event | None = None
         self._readable: anyio.Event | None = None
         self._gone = False
+        self.receive_event: Callable[[], Awaitable[Any]] = self._receive_event
         self.closed = False
         #: How often the server has asked for an event.
         self.reads = 0
@@ -37,7 +38,7 @@ class MemoryTransport:
 
     # The server's end
 
-    async def receive_event(self) -> Data | int:
+    async def _receive_event(self) -> Data | int:
         self.reads += 1
         while not self._events:
             self._arrived = anyio.Event()
@@ -102,8 +103,8 @@ class MemoryTransport:
         self._readable = anyio.Event()
 
     def read_again(self) -> None:
-        assert self._readable is not None
-        self._readable, readable = None, self._readable
+        readable, self._readable = self._readable, None
+        assert readable is not None, "it has read all the time"
         readable.set()
 
     def _put(self, event: Data | int) -> None:

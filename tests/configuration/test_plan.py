@@ -339,7 +339,7 @@ def test_topics_are_found_by_their_routes_or_are_all_of_one_gatekeeper() -> None
     exact, prefix = before.find_topic("com.a"), before.find_topic("com.b")
     assert exact is not None
     assert prefix is not None
-    assert (exact.roles, prefix.roles) == ({"staff"}, None)
+    assert (exact.roles, prefix.roles) == (frozenset({"staff"}), None)
     assert before.find_topic("org.a") is None
     assert after.find_topic("org.a") is after.find_topic("com.a") is after.topic_for_all is not None
 

@@ -199,10 +199,13 @@ def test_session_that_begins_to_end_is_in_the_meta_api_no_more() -> None:
 def test_nothing_is_left_when_the_last_session_has_left() -> None:
     router = new_router()
     references: list[weakref.ref[Any]] = []
-    for session_id in ALICE, BOB, CAROL:
-        session, recipient = Member(session_id), Recorder()
-        references += [weakref.ref(session), weakref.ref(recipient)]
+
+    def remember(session: Member, recipient: Recorder) -> None:
+        references.extend([weakref.ref(session), weakref.ref(recipient)])
         router.join(session, recipient)
+
+    for session_id in ALICE, BOB, CAROL:
+        remember(Member(session_id), Recorder())
         add_testament(router, session_id, "bye")
         for match in get_args(Match):
             subscribe(router, session_id, TOPIC, match)
@@ -216,7 +219,6 @@ def test_nothing_is_left_when_the_last_session_has_left() -> None:
 
     for session_id in BOB, ALICE, CAROL:
         router.leave(session_id)
-    del session, recipient
     gc.collect()
 
     assert not router.sessions
@@ -668,8 +670,7 @@ def test_revoked_registration_is_taken_from_all_clients_and_not_from_the_realm()
     told = join(router, ALICE)
     untold = join(router, BOB, details={})
     router.dealer.registrations.add(SERVER, PROCEDURE, {"invoke": "roundrobin"}, of_realm=True)
-    for session_id in ALICE, BOB:
-        registration_id = register(router, session_id, invoke="roundrobin")
+    registration_id, _ = [register(router, session_id, invoke="roundrobin") for session_id in (ALICE, BOB)]
     watcher = watch(router, CAROL, "wamp.registration.")
 
     assert router.revoke_registration(PROCEDURE, "exact", "com.myapp.moved") == 2
@@ -687,8 +688,7 @@ def test_revoked_registration_is_taken_from_all_clients_and_not_from_the_realm()
 def test_revoked_subscription_is_taken_from_all_clients_and_not_from_the_realm() -> None:
     router = new_router()
     server, alice, bob = attach(router), join(router, ALICE), join(router, BOB)
-    for session_id in SERVER, ALICE, BOB:
-        subscription_id = subscribe(router, session_id, TOPIC)
+    subscription_id, *_ = [subscribe(router, session_id, TOPIC) for session_id in (SERVER, ALICE, BOB)]
 
     assert router.revoke_subscription(TOPIC, "exact", None, "com.myapp.over") == 2
 
@@ -700,8 +700,7 @@ def test_revoked_subscription_is_taken_from_all_clients_and_not_from_the_realm()
 def test_subscription_can_be_revoked_from_one_client() -> None:
     router = new_router()
     server, alice, bob = attach(router), join(router, ALICE), join(router, BOB)
-    for session_id in SERVER, ALICE:
-        subscription_id = subscribe(router, session_id, TOPIC)
+    subscription_id, _ = [subscribe(router, session_id, TOPIC) for session_id in (SERVER, ALICE)]
 
     assert router.revoke_subscription(TOPIC, "exact", ALICE, None) == 1
     assert router.revoke_subscription(TOPIC, "exact", BOB, None) == 0

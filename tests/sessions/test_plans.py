@@ -42,20 +42,26 @@ ALL_FEATURES: dict[str, Any] = {
 # Permissions
 
 
+async def answered(client: Client, code: int, *request: Any) -> bool:
+    answer = await client.ask(*request)
+    assert answer[0] in (code, ERROR), answer
+    return bool(answer[0] == code)
+
+
 async def calls(client: Client) -> bool:
-    return (await client.ask(CALL, {}, "com.own"))[0] == RESULT
+    return await answered(client, RESULT, CALL, {}, "com.own")
 
 
 async def subscribes(client: Client) -> bool:
-    return (await client.ask(SUBSCRIBE, {}, "com.a"))[0] == SUBSCRIBED
+    return await answered(client, SUBSCRIBED, SUBSCRIBE, {}, "com.a")
 
 
 async def registers(client: Client) -> bool:
-    return (await client.ask(REGISTER, {}, "com.a"))[0] == REGISTERED
+    return await answered(client, REGISTERED, REGISTER, {}, "com.a")
 
 
 async def publishes(client: Client) -> bool:
-    return (await client.ask(PUBLISH, {"acknowledge": True}, "com.a"))[0] == PUBLISHED
+    return await answered(client, PUBLISHED, PUBLISH, {"acknowledge": True}, "com.a")
 
 
 async def may() -> bool:

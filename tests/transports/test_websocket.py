@@ -17,7 +17,7 @@ from wampasgi.types import ASGIEvent, Scope
 pytestmark = pytest.mark.anyio
 
 TEXT, BINARY = SUBPROTOCOLS["wamp.2.json"], SUBPROTOCOLS["wamp.2.cbor"]
-DENIAL_RESPONSE = {"websocket.http.response": {}}
+DENIAL_RESPONSE: dict[str, Any] = {"websocket.http.response": {}}
 
 
 class Server:
