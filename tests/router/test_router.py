@@ -521,6 +521,25 @@ def test_end_of_a_watcher_that_a_meta_event_causes_is_told_to_the_others() -> No
     assert watcher.payloads[1][0] == ALICE
 
 
+def test_meta_events_that_others_cause_come_after_those_that_are_due() -> None:
+    router = new_router()
+    watcher = watch(router, CAROL, "wamp.")
+    join_ending(router, ALICE, Ending)
+    subscribe(router, ALICE, "wamp.subscription.on_create")
+    watcher.events.clear()
+
+    # Alice leaves with the first of the two events.
+    subscribe(router, BOB, TOPIC)
+
+    assert watcher.topics == [
+        "wamp.subscription.on_create",
+        "wamp.subscription.on_subscribe",
+        "wamp.subscription.on_unsubscribe",
+        "wamp.subscription.on_delete",
+        "wamp.session.on_leave",
+    ]
+
+
 def test_killed_session_is_told_why_and_watchers_that_it_has_left() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "")

@@ -15,7 +15,7 @@ from tests.websocket import ALL_ROLES, PATIENCE
 from wampasgi import Application, Limits, Realm, Session
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
-from wampasgi.types import ASGIApp, Receive, Scope, Send
+from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -360,6 +360,19 @@ class Failing:
         raise LookupError("broken middleware")
 
 
+class FailingToSend:
+    """A middleware that fails with the first message of the server's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def failing(event: ASGIEvent) -> None:
+            raise LookupError("broken middleware")
+
+        await self.app(scope, receive, failing)
+
+
 class Returning:
     """A middleware that lets nobody through, and says nothing to it."""
 
@@ -387,6 +400,14 @@ async def test_middleware_that_fails_before_the_session_is_open_gives_abort(
         "refused": 0,
         "aborted": 1,
     }
+
+
+@pytest.mark.logs_failure
+async def test_abort_passes_by_a_middleware_that_fails_to_send() -> None:
+    realm = Realm("com.myapp", middleware=[Middleware(FailingToSend)])
+    async with connect(app_with(realm)) as connection:
+        assert await connection.ask(HELLO, "com.myapp", {"roles": ALL_ROLES}) == [ABORT, {}, RUNTIME_ERROR]
+        assert await connection.close_reason() == RUNTIME_ERROR
 
 
 @pytest.mark.logs_failure

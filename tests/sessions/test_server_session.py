@@ -254,11 +254,11 @@ async def test_handlers_of_every_topic_get_no_meta_events() -> None:
     handled: list[str] = []
 
     @app.subscriber("", match="prefix")
-    async def every(event: Event) -> None:
+    async def every(event: Event, *args: Any) -> None:
         handled.append(event.topic)
 
     @app.subscriber("..", match="wildcard")
-    async def three(event: Event) -> None:
+    async def three(event: Event, *args: Any) -> None:
         handled.append(event.topic)
 
     app.check()
