@@ -39,7 +39,7 @@ TOPIC, PROCEDURE = "com.myapp.topic", "com.myapp.procedure"
 
 @dataclass(eq=False)
 class Member:
-    """A session, as far as the router has to know it."""
+    """The attributes of a session that the router reads."""
 
     id: int
     authid: str | None = None
@@ -77,12 +77,12 @@ class Recorder:
 
     @property
     def topics(self) -> list[str]:
-        """The topics of all events so far, which came for a pattern."""
+        """The topics of all events so far. They must be events of pattern subscriptions."""
         return [event.message.details["topic"] for event in self.events]
 
 
 class Ending(Recorder):
-    """A recipient whose session begins to end with the first event that it is sent."""
+    """A recipient whose session begins to end when it gets its first event."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Ending(Recorder):
 
 
 class EndingWhenTold(Recorder):
-    """A recipient whose session begins to end with GOODBYE, as a client's does."""
+    """A recipient whose session begins to end when it is sent GOODBYE, like a client's."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def call(router: Router[Member], session_id: int, request_id: int = 1, procedure
 
 
 def call_meta(router: Router[Member], caller_id: int, procedure: str, *values: Any) -> Any:
-    """Call a procedure of the router's own, and let its consequences follow; returns the one result."""
+    """Call a meta procedure, carry out its consequences, and return its result."""
     outcome = router.meta.find(f"wamp.{procedure}").compute(caller_id, *values)
     router.conclude(outcome)
     return outcome.args[0] if outcome.args else None
@@ -163,7 +163,7 @@ def add_testament(router: Router[Member], session_id: int, *args: Any) -> None:
 
 
 def watch(router: Router[Member], session_id: int, prefix: str) -> Recorder:
-    """Let a session watch the topics that begin with ``prefix``, and forget what it had before."""
+    """Join a session that watches the topics with a prefix, and clear its events so far."""
     watcher = join(router, session_id)
     subscribe(router, session_id, prefix, "prefix")
     watcher.events.clear()
@@ -214,7 +214,7 @@ def test_nothing_is_left_when_the_last_session_has_left() -> None:
     for session_id in ALICE, BOB, CAROL:
         for request_id in range(1, 5):
             call(router, session_id, request_id)
-    # Nobody is told of the end of those two.
+    # Silently: the router has to remember that until they have left.
     call_meta(router, ALICE, "session.kill_all", None, None)
 
     for session_id in BOB, ALICE, CAROL:
@@ -270,7 +270,7 @@ def test_goodbye_is_said_to_all_though_each_leaves_at_once() -> None:
 # Calls
 
 
-def test_messages_of_the_dealer_are_delivered_to_those_they_are_for_in_order() -> None:
+def test_messages_of_the_dealer_are_delivered_to_their_recipients_in_order() -> None:
     router = new_router()
     alice, bob = join(router, ALICE), join(router, BOB)
 
@@ -353,7 +353,7 @@ def test_caller_gets_an_error_if_its_callee_cannot_be_sent_the_invocation() -> N
     assert answer.args == ["no serializer carries this"]
 
 
-def test_only_a_call_whose_last_part_is_to_come_may_continue() -> None:
+def test_only_a_progressive_call_without_its_last_part_may_continue() -> None:
     router = new_router()
     join(router, ALICE)
     join(router, BOB)
@@ -430,12 +430,12 @@ def test_publications_and_events_to_clients_are_counted() -> None:
     router.publish(ALICE, TOPIC, {}, None, None)
     router.publish(None, "org.nobody", {}, None, None)
 
-    # Those that the realm's own session takes are counted by itself.
+    # The realm's own session counts its events itself.
     router.counts.own_events += 2
     assert router.metrics()["events"] == {"published": 3, "sent": 4}
 
 
-def test_session_that_ends_in_the_middle_of_a_publication_keeps_nobody_from_it() -> None:
+def test_session_that_ends_in_the_middle_of_a_publication_does_not_stop_it() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "")
     ending = join_ending(router, ALICE, Ending)
@@ -449,7 +449,7 @@ def test_session_that_ends_in_the_middle_of_a_publication_keeps_nobody_from_it()
 
     assert publication.events == 3
     assert ending.payloads == bob.payloads == [["all"]]
-    # Its last words come in the middle, too: nobody waits for the end of a publication.
+    # The meta events may come before or after the event itself.
     assert sorted(watcher.topics) == sorted(
         [TOPIC, "com.testament", "wamp.subscription.on_unsubscribe", "wamp.session.on_leave"]
     )
@@ -466,7 +466,7 @@ def test_last_subscriber_that_ends_in_the_middle_of_a_publication_ends_its_subsc
     router.publish(None, TOPIC, {}, None, None)
     router.leave(ALICE)
 
-    # The recipient itself drops what is sent to it after its end.
+    # The router still sends it the second event. A peer drops that.
     assert len(ending.events) == 2
     assert not router.broker.subscriptions
 
@@ -474,7 +474,7 @@ def test_last_subscriber_that_ends_in_the_middle_of_a_publication_ends_its_subsc
 # Meta events
 
 
-def test_watchers_are_told_who_joins_and_who_leaves() -> None:
+def test_watchers_get_an_event_for_each_session_that_joins_or_leaves() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "wamp.session.")
     authentication = AuthenticationDetails(authmethod="ticket", authprovider="static")
@@ -553,7 +553,7 @@ def test_killed_session_is_told_why_and_watchers_that_it_has_left() -> None:
     assert watcher.topics == ["com.testament", "wamp.session.on_leave"]
 
 
-def test_nobody_is_told_of_the_sessions_that_kill_all_ends() -> None:
+def test_kill_all_publishes_neither_meta_events_nor_testaments() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "")
     killed = [join_ending(router, session_id, EndingWhenTold) for session_id in (ALICE, BOB)]
@@ -733,7 +733,7 @@ def test_subscription_can_be_revoked_from_one_client() -> None:
 # Stored events and metrics
 
 
-def test_topic_whose_history_is_kept_is_kept_once() -> None:
+def test_history_of_a_topic_can_be_kept_only_once() -> None:
     router = new_router()
     router.keep_history(TOPIC, "exact", 2)
     for number in range(3):

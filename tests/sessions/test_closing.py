@@ -1,4 +1,4 @@
-"""Waiting for sessions: until one has ended, until it was sent everything, and until all have ended."""
+"""Waiting for the end of one session or of all, and for messages to be written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABORT, GOODBYE, SUBSCRIBE, EVENT, CALL = 3, 6, 32, 36, 48
 
 
 class Waiting:
-    """A task that waits for something, and shows whether it has come."""
+    """A task that awaits a function, and records when that returns."""
 
     def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
         self._wait = wait
@@ -34,7 +34,7 @@ class Waiting:
 
 
 async def at_once(awaitable: Awaitable[None]) -> None:
-    """Await what has nothing to wait for."""
+    """Await a call that has to return at once."""
     with anyio.fail_after(PATIENCE):
         await awaitable
 
@@ -88,7 +88,7 @@ async def by_close(websocket: WebSocket, session: Session) -> None:
 @pytest.mark.parametrize(
     "end", [by_goodbye, by_losing_the_connection, by_abort_of_the_client, by_abort_of_the_server, by_close]
 )
-async def test_all_who_wait_for_a_session_wait_for_its_handlers(
+async def test_wait_closed_waits_for_the_handlers_of_the_session(
     end: Callable[[WebSocket, Session], Awaitable[None]],
 ) -> None:
     app = Application()
@@ -131,7 +131,7 @@ async def test_next_session_on_the_connection_is_another_to_wait_for() -> None:
         assert handlers.session() is not first
 
 
-async def test_session_that_was_never_open_is_not_waited_for() -> None:
+async def test_waiting_for_a_session_that_was_never_open_returns_at_once() -> None:
     app = Application()
     sessions: list[Session] = []
 
@@ -150,7 +150,7 @@ async def test_session_that_was_never_open_is_not_waited_for() -> None:
     await at_once(sessions[0].flushed())
 
 
-async def test_realms_own_session_is_not_waited_for() -> None:
+async def test_waiting_for_the_realms_own_session_returns_at_once() -> None:
     app = Application()
 
     @app.procedure("com.own")
@@ -161,7 +161,7 @@ async def test_realms_own_session_is_not_waited_for() -> None:
     await app.call("com.own")
 
 
-# What is still to be written
+# Messages that are still to be written
 
 
 async def test_flushed_waits_until_the_client_has_been_sent_everything() -> None:
@@ -184,7 +184,7 @@ async def test_flushed_waits_until_the_client_has_been_sent_everything() -> None
         await waiting.until_over()
 
 
-async def test_flushed_waits_for_what_is_sent_in_the_same_turn_of_the_event_loop() -> None:
+async def test_flushed_waits_for_messages_of_the_same_turn_of_the_event_loop() -> None:
     app = Application()
     app.allow("com.a", "subscribe")
 
@@ -238,7 +238,7 @@ async def test_closing_all_sessions_waits_for_those_that_are_open_and_for_no_lat
 
         assert handlers.ended == [early_id]
         assert list(app.default_realm.sessions) == [late_id]
-        # Nothing was said to it.
+        # It got no GOODBYE.
         assert (await late.ask(CALL, 1, {}, "com.unknown"))[4] == "wamp.error.no_such_procedure"
 
 

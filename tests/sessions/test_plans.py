@@ -1,4 +1,4 @@
-"""Sessions keep the configuration that they were opened with; what is done at run time acts at once."""
+"""Sessions keep the configuration that they were opened with; changes at run time act at once."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_permission_is_for_sessions_that_join_later(
     configure: Callable[[Application], object], does: Any
 ) -> None:
     app = Application()
-    # Who is neither may not, because there is a rule.
+    # A rule for one role shuts out all others.
     app.allow("com.own", "call", role="admin")
     app.add_transport_authenticator(as_user)
 
@@ -255,13 +255,13 @@ async def test_authenticator_that_is_added_asks_sessions_that_join_later() -> No
         app.set_ticket_authenticator(identify)
         hello = ["r", {"roles": {"caller": {}}, "authmethods": ["ticket"], "authid": "ada"}]
         assert (await late.ask(1, *hello))[0] == 4
-        # The session that is open stays so, and the next one on its connection is asked.
+        # The open session goes on; the next one on its connection has to authenticate.
         assert (await early.ask(CALL, 1, {}, "wamp.session.count"))[3] == [1]
         assert (await early.ask(GOODBYE, {}, "wamp.close.close_realm"))[0] == GOODBYE
         assert (await early.ask(1, *hello))[0] == 4
 
 
-async def test_session_keeps_its_plan_through_a_change_that_cannot_be() -> None:
+async def test_open_session_survives_an_invalid_change_of_the_configuration() -> None:
     app = open_app()
 
     @app.procedure("com.own")
@@ -279,7 +279,7 @@ async def test_session_keeps_its_plan_through_a_change_that_cannot_be() -> None:
         assert await early.call("com.own") == "own"
 
 
-# What acts at once
+# Changes at run time
 
 
 async def test_procedure_at_run_time_is_there_for_open_sessions_until_it_is_removed() -> None:
@@ -289,7 +289,7 @@ async def test_procedure_at_run_time_is_there_for_open_sessions_until_it_is_remo
         return "own"
 
     async with clients(app, "early") as [early]:
-        # Its plan is not the latest any more.
+        # From now on there is a newer plan than that of the first session.
         app.set_default_arg("version", 2)
         async with clients(app, "late") as [late]:
             assert await error_of(early, "com.a") == NO_SUCH_PROCEDURE
@@ -331,12 +331,12 @@ async def test_revocation_acts_on_open_sessions() -> None:
             assert app.revoke_registration("com.a") == 1
             assert [(await early.receive())[0] for _ in range(2)] == [UNSUBSCRIBED, UNREGISTERED]
             assert await error_of(late, "com.a") == NO_SUCH_PROCEDURE
-            # It may have both again.
+            # It may subscribe and register again.
             await early.subscribe("com.a")
             await early.register("com.a")
 
 
-async def test_what_the_realm_keeps_from_now_on_counts_for_the_publications_of_open_sessions() -> None:
+async def test_history_stores_the_publications_of_sessions_that_were_open_before() -> None:
     app = open_app()
     async with clients(app, "early") as [early]:
         app.keep_history("com.a", limit=5)

@@ -1,4 +1,4 @@
-"""The realm's own session: its handlers of events, its procedures, and what clients see of both."""
+"""The realm's own session: its event handlers and procedures, and both in the meta API."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_publish_returns_when_the_handlers_have_ended_one_after_the_other(
     assert handled[4:] == ["prefix"]
 
 
-async def test_handler_that_fails_is_logged_and_keeps_nothing_from_the_publisher_and_the_others(
+async def test_failing_handler_is_logged_and_affects_neither_the_publisher_nor_other_handlers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = Application()
@@ -324,7 +324,7 @@ async def test_subscriptions_of_handlers_are_not_counted_as_those_of_clients() -
 
 
 @pytest.mark.parametrize("match", ["exact", "prefix", "wildcard"])
-async def test_procedure_of_the_configuration_takes_over_what_a_client_has_registered(match: Any) -> None:
+async def test_configured_procedure_takes_over_the_registration_of_a_client(match: Any) -> None:
     app = open_app()
     uri = {"exact": "com.a", "prefix": "com.", "wildcard": "com."}[match]
     async with callees(app, 2, **REVOCABLE) as [ann, bob]:
@@ -344,16 +344,14 @@ async def test_procedure_of_the_configuration_takes_over_what_a_client_has_regis
                 ]
             assert await cid.call("com.a") == "own"
             assert await app.call("com.a") == "own"
-            # The older sessions know nothing of it, and cannot have it back.
+            # The older session does not know the new procedure, and cannot register its own again.
             assert await error_of(ann, "com.a") == NO_SUCH_PROCEDURE
             for client in ann, cid:
                 assert (await client.ask(REGISTER, {"match": match}, uri))[4] == EXISTS
             assert (await ann.ask(UNREGISTER, registration_id))[4] == "wamp.error.no_such_registration"
 
 
-async def test_client_that_did_not_announce_revocation_is_not_told_that_its_procedure_was_taken_over() -> (
-    None
-):
+async def test_client_that_did_not_announce_revocation_gets_no_message_about_the_takeover() -> None:
     app = open_app()
     async with callees(app, callee={}, caller={}) as [ann]:
         await ann.register("com.a")
@@ -402,7 +400,7 @@ async def test_procedure_that_sessions_register_for_themselves_is_taken_over_fro
 
 
 @pytest.mark.parametrize("options", [{}, {"receive_progress": True}, {"timeout": 60_000}], ids=str)
-async def test_session_that_may_call_everything_is_told_that_it_came_before_the_procedure(
+async def test_older_session_that_may_call_everything_gets_no_such_procedure_for_a_new_one(
     options: dict[str, Any],
 ) -> None:
     app = open_app()
@@ -426,7 +424,7 @@ async def test_watchers_are_told_of_procedures_that_are_added_to_the_configurati
         @app.procedure("com.a")
         async def own() -> None: ...
 
-        # It counts from the next session or call on.
+        # It is registered with the next session or server call.
         assert await ann.call("wamp.registration.lookup", "com.a") is None
         await app.call("com.a")
         registration_id = await app.call("wamp.registration.lookup", "com.a")
