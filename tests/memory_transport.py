@@ -1,10 +1,10 @@
-"""A transport in memory that is no WebSocket: it carries text, and closes with a reason instead of a code."""
+"""A transport in memory other than a WebSocket: it closes with a reason instead of a close code."""
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -18,7 +18,7 @@ class MemoryTransport:
     """One connection, with the server's end and the client's.
 
     The client sends with ``send``, ``send_data`` and ``hang_up``, and takes what was written with
-    ``receive``. What the server wrote and the client has not taken is in ``written``.
+    ``receive``. Data that the server wrote and the client has not taken is in ``written``.
     """
 
     def __init__(self, *, binary: bool = False) -> None:
@@ -28,6 +28,7 @@ class MemoryTransport:
         self._changed: anyio.Event | None = None
         self._readable: anyio.Event | None = None
         self._gone = False
+        self.receive_event: Callable[[], Awaitable[Any]] = self._receive_event
         self.closed = False
         #: How often the server has asked for an event.
         self.reads = 0
@@ -37,7 +38,7 @@ class MemoryTransport:
 
     # The server's end
 
-    async def receive_event(self) -> Data | int:
+    async def _receive_event(self) -> Data | int:
         self.reads += 1
         while not self._events:
             self._arrived = anyio.Event()
@@ -90,20 +91,20 @@ class MemoryTransport:
         self._put(data)
 
     def hang_up(self, code: int = 1006) -> None:
-        """End the connection, which the server is to notice when it reads."""
+        """End the connection; the server notices it when it reads."""
         self._put(code)
 
     def break_down(self) -> None:
-        """Let the server fail from now on when it writes."""
+        """Let every write of the server fail from now on."""
         self._gone = True
 
     def stop_reading(self) -> None:
-        """Let the server wait when it writes or closes."""
+        """Block every write of the server, and its close, until ``read_again``."""
         self._readable = anyio.Event()
 
     def read_again(self) -> None:
-        assert self._readable is not None
-        self._readable, readable = None, self._readable
+        readable, self._readable = self._readable, None
+        assert readable is not None, "it has read all the time"
         readable.set()
 
     def _put(self, event: Data | int) -> None:

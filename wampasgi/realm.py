@@ -333,7 +333,8 @@ class Realm(ConfiguresRealm):
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
-        if match != "regex":
+        # A procedure that was configured meanwhile may have the same URI.
+        if match != "regex" and (match, uri) not in self.plan().offered():
             self._server.withdraw(match, uri)
 
     def revoke_registration(

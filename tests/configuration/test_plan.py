@@ -1,4 +1,4 @@
-"""Compiled configurations: who answers a call, and what a plan that was made once keeps."""
+"""Compiled configurations: the lookup of the procedure that answers a call, and changes after compiling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENT = 11
 
 
 def new_realm(uri: str = "r", *, app: dict[str, Any] | None = None, **options: Any) -> Realm:
-    """Make a realm of an application, which has the options ``app``."""
+    """Make a realm, and an application with the options ``app`` around it."""
     realm = Realm(uri, **options)
     Application([realm], **(app or {}))
     return realm
@@ -38,7 +38,7 @@ def register(plan: RealmPlan, uri: str, match: Match = "exact", *, private: bool
 
 
 def answering(plan: RealmPlan, uri: str) -> tuple[str, str, str] | None:
-    """Return who answers a call of a URI, and the match policy and URI of what it has there."""
+    """Return the owner, match policy and URI of the procedure that answers a call."""
     found = plan.answering(uri)
     if found is None:
         return None
@@ -92,7 +92,9 @@ def rank(entry: tuple[Match, str]) -> tuple[int, list[int]]:
     owners=st.dictionaries(st.sampled_from(PATTERNS), st.sampled_from(["own", "client"])),
     uri=st.sampled_from(URIS),
 )
-def test_best_match_answers_whoever_has_it(owners: dict[tuple[Match, str], str], uri: str) -> None:
+def test_best_match_answers_a_call_whether_it_is_the_realms_or_a_clients(
+    owners: dict[tuple[Match, str], str], uri: str
+) -> None:
     realm = new_realm()
     for match, pattern in owners:
         if owners[match, pattern] == "own":
@@ -169,7 +171,7 @@ def test_one_handler_answers_every_call_but_those_of_the_router() -> None:
     for uri in "com.a", "com.client", "anything":
         assert plan.answering(uri) is plan.procedure_for_all is not None
     assert plan.answering("wamp.session.count") is None
-    # Sessions with the plan before that keep what they have.
+    # Sessions with the older plan are not affected.
     assert answering(before, "com.a") == ("own", "exact", "com.a")
     assert answering(before, "com.client") == ("client", "exact", "com.client")
 
@@ -244,7 +246,7 @@ def test_procedures_at_run_time_are_in_every_plan_at_once() -> None:
         assert plan.own_procedure("prefix", "com.") is None
 
 
-def test_older_plan_knows_what_clients_register_later() -> None:
+def test_older_plan_finds_procedures_that_clients_register_later() -> None:
     realm = new_realm()
     plan = realm.plan()
     register(plan, "com.a")
@@ -264,7 +266,7 @@ def test_limits_and_permissions_of_a_plan_stay_as_they_were() -> None:
     assert not after.authorization.silent
 
 
-# What a plan offers
+# Procedures and topics of a plan
 
 
 def test_procedures_are_offered_as_far_as_the_protocol_can_describe_them() -> None:
@@ -278,7 +280,7 @@ def test_procedures_are_offered_as_far_as_the_protocol_can_describe_them() -> No
     assert sorted(realm.plan().offered()) == [("exact", "com.a"), ("prefix", "com."), ("wildcard", "com..b")]
 
 
-def test_own_procedure_is_looked_up_by_match_policy_and_uri_and_not_by_what_they_match() -> None:
+def test_own_procedure_is_looked_up_by_exactly_its_match_policy_and_uri() -> None:
     realm = new_realm()
     realm.procedure("com.", match="prefix")(handler)
     realm.procedure("com.*", match="regex")(handler)
@@ -339,7 +341,7 @@ def test_topics_are_found_by_their_routes_or_are_all_of_one_gatekeeper() -> None
     exact, prefix = before.find_topic("com.a"), before.find_topic("com.b")
     assert exact is not None
     assert prefix is not None
-    assert (exact.roles, prefix.roles) == ({"staff"}, None)
+    assert (exact.roles, prefix.roles) == (frozenset({"staff"}), None)
     assert before.find_topic("org.a") is None
     assert after.find_topic("org.a") is after.find_topic("com.a") is after.topic_for_all is not None
 
@@ -354,7 +356,7 @@ def test_topics_are_found_by_their_routes_or_are_all_of_one_gatekeeper() -> None
         (lambda realm: realm.set_subscription_handler(handler), False),
         (lambda realm: realm.set_subscription_handler(gatekeeper), True),
         (lambda realm: realm.add_session_lifespan_handler(gatekeeper), True),
-        # Those that begin before authentication run around the whole session.
+        # Handlers that begin before authentication run around the whole session.
         (lambda realm: realm.add_session_lifespan_handler(gatekeeper, authenticated_only=False), False),
     ],
 )

@@ -29,7 +29,7 @@ def new_stream(subprotocol: Subprotocol = JSON) -> tuple[MemoryTransport, Messag
 
 
 def encoded(subprotocol: Subprotocol, *messages: list[Any]) -> Any:
-    """What stands for these messages on the wire, in one piece."""
+    """Serialize messages into one piece of data."""
     return subprotocol.frame([subprotocol.serializer.encode(message) for message in messages])
 
 

@@ -1,4 +1,4 @@
-"""The wire side of a session by itself: a transport in memory before it, a router behind it."""
+"""The wire side of a session, between a transport in memory and a router that records its calls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SESSION = 7
 
 
 class RecordingRouter:
-    """What a peer tells its router."""
+    """A router that records the calls of a peer."""
 
     def __init__(self) -> None:
         self.left: list[int] = []
@@ -58,7 +58,7 @@ class RecordingRouter:
 
 
 class RecordingSession:
-    """What a peer tells the session that it is the wire side of."""
+    """A served session that records the calls of its peer."""
 
     def __init__(self) -> None:
         self.losses: list[int] = []
@@ -105,7 +105,7 @@ class Wire:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Wire]:
-        """Open the session, and take WELCOME from the wire."""
+        """Open the session, and discard WELCOME."""
         await self.peer.send_now(Welcome(SESSION, {}))
         self.transport.written.clear()
         async with support_for_running_loop(None).task_owner() as writers:
@@ -114,7 +114,7 @@ class Wire:
             await self.peer.flush()
 
     async def sent(self) -> list[Any]:
-        """Wait until all is written, and take it."""
+        """Wait until everything is written, and return it."""
         await self.peer.written()
         return self.transport.messages()
 
@@ -173,7 +173,7 @@ async def test_session_is_refused_once() -> None:
     assert wire.transport.messages() == [[ABORT, {}, "com.myapp.first"]]
     assert wire.peer.ending == Ending("com.myapp.first", "server")
     assert wire.counts.aborted == 1
-    # It never was a member of the router.
+    # It never joined the router.
     assert wire.router.left == []
 
 
@@ -227,7 +227,7 @@ async def test_message_at_the_wrong_time_is_a_violation_before_any_other_mistake
     assert not isinstance(late.value, InvalidURI)
 
 
-async def test_checked_request_ids_are_one_sequence_whatever_is_requested() -> None:
+async def test_checked_request_ids_are_one_sequence_for_all_kinds_of_requests() -> None:
     async with open_wire(check_request_ids=True) as wire:
         await wire.read(CALL, 1, {}, "com.myapp.procedure")
         with pytest.raises(InvalidURI):
@@ -252,12 +252,12 @@ async def test_long_message_counts_for_the_turn_of_its_session() -> None:
         assert wire.peer.turn.size_of(short) == 0
 
 
-async def test_short_message_does_not_count_for_a_long_one_that_was_refused_before_it() -> None:
+async def test_size_of_a_refused_message_does_not_count_for_the_next_one() -> None:
     async with open_wire() as wire:
         before = wire.peer.turn.left
         with pytest.raises(InvalidURI):
             await wire.read(CALL, 1, {}, "no good", ["x" * 5000])
-        # Reading it has taken its time.
+        # Decoding it has taken time, so it counts for the turn.
         left = wire.peer.turn.left
         short = await wire.read(CALL, 2, {}, "com.myapp.procedure")
 
@@ -294,7 +294,7 @@ async def test_messages_are_written_in_the_order_in_which_they_were_sent() -> No
         ]
 
 
-async def test_answers_are_counted_by_what_they_are() -> None:
+async def test_results_and_errors_are_counted_by_kind() -> None:
     async with open_wire() as wire:
         wire.peer.send(Result(1, {"progress": True}))
         wire.peer.send(Result(1, {}))
@@ -323,7 +323,7 @@ async def test_event_is_encoded_once_for_each_serializer() -> None:
         assert MSGPACK.messages(third.transport.written[0]) == JSON.messages(one.transport.written[0])
 
 
-async def test_event_that_cannot_be_serialized_is_logged_once_and_sent_to_nobody(
+async def test_event_that_cannot_be_serialized_is_logged_once_and_dropped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with open_wire() as one, open_wire() as other:
@@ -339,7 +339,7 @@ async def test_event_that_cannot_be_serialized_is_logged_once_and_sent_to_nobody
 
 
 @pytest.mark.parametrize("through_middleware", [False, True])
-async def test_message_that_cannot_be_serialized_is_replaced_so_that_nobody_waits_for_it(
+async def test_answer_that_cannot_be_serialized_is_replaced_by_an_error(
     through_middleware: bool,
 ) -> None:
     wire = Wire()
@@ -365,7 +365,7 @@ async def test_message_that_cannot_be_serialized_is_replaced_so_that_nobody_wait
     assert wire.router.undelivered == [(SESSION, 4)]
 
 
-async def test_middleware_sees_messages_as_they_are() -> None:
+async def test_middleware_gets_messages_that_are_not_serialized() -> None:
     wire = Wire()
     seen: list[Any] = []
 
@@ -405,7 +405,7 @@ async def test_middleware_that_fails_to_send_cuts_the_session(caplog: pytest.Log
     assert "is cut: a middleware failed to send RESULT" in caplog.text
 
 
-async def test_client_that_has_gone_is_sent_nothing_more_and_nobody_is_told() -> None:
+async def test_writing_stops_quietly_when_the_client_has_gone() -> None:
     async with open_wire() as wire:
         wire.transport.break_down()
         wire.peer.send(Result(1, {}))
@@ -413,7 +413,7 @@ async def test_client_that_has_gone_is_sent_nothing_more_and_nobody_is_told() ->
         wire.peer.send(Result(2, {}))
         await wire.peer.written()
 
-        # The end of the connection is for the reader to notice.
+        # Only the reader notices the end of the connection.
         assert wire.peer.ending is None
         assert wire.transport.written == []
 
@@ -474,7 +474,7 @@ async def test_queue_that_overflows_ends_the_session_with_abort_as_its_last_mess
     assert wire.peer.ending == Ending("wamp.error.payload_size_exceeded", "server")
     assert wire.peer.finished
     assert wire.router.left == [SESSION]
-    # The second to the fifth; the sixth came after the end.
+    # Results 2 to 5 were dropped. The sixth came after the end.
     assert (wire.peer.dropped, wire.session.losses) == (4, [4])
     assert (wire.counts.dropped, wire.counts.overflows, wire.counts.aborted) == (4, 1, 1)
 
@@ -507,9 +507,8 @@ async def test_goodbye_is_the_last_message_and_leaves_the_router_at_once() -> No
 
         assert await wire.sent() == [[GOODBYE, {"message": "see you"}, "com.myapp.enough"]]
         assert wire.peer.ending == Ending("com.myapp.enough", "server")
-        assert not wire.peer.established
         # The answer is still read.
-        assert not wire.peer.finished
+        assert (wire.peer.established, wire.peer.finished) == (False, False)
         assert await wire.read(GOODBYE, {}, "wamp.close.goodbye_and_out") == Goodbye(
             {}, "wamp.close.goodbye_and_out"
         )
@@ -597,7 +596,7 @@ async def test_everything_is_ignored_after_the_session_was_cut() -> None:
             assert (await wire.read(*message)).to_list() == message
 
 
-async def test_all_who_wait_for_the_end_of_a_session_are_told() -> None:
+async def test_end_of_a_session_wakes_all_tasks_that_wait_for_it() -> None:
     async with open_wire() as wire:
         ended: list[int] = []
 
@@ -625,7 +624,7 @@ async def test_flushing_waits_for_a_client_that_does_not_read_for_a_bounded_time
         assert wire.transport.written == []
 
 
-async def test_session_behind_the_peer_gets_what_is_for_it() -> None:
+async def test_calls_for_the_served_session_are_passed_on() -> None:
     async with open_wire() as wire:
         wire.peer.revoke_subscription(5, None)
         assert wire.peer.opened

@@ -39,7 +39,7 @@ TOPIC, PROCEDURE = "com.myapp.topic", "com.myapp.procedure"
 
 @dataclass(eq=False)
 class Member:
-    """A session, as far as the router has to know it."""
+    """The attributes of a session that the router reads."""
 
     id: int
     authid: str | None = None
@@ -77,12 +77,12 @@ class Recorder:
 
     @property
     def topics(self) -> list[str]:
-        """The topics of all events so far, which came for a pattern."""
+        """The topics of all events so far. They must be events of pattern subscriptions."""
         return [event.message.details["topic"] for event in self.events]
 
 
 class Ending(Recorder):
-    """A recipient whose session begins to end with the first event that it is sent."""
+    """A recipient whose session begins to end when it gets its first event."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Ending(Recorder):
 
 
 class EndingWhenTold(Recorder):
-    """A recipient whose session begins to end with GOODBYE, as a client's does."""
+    """A recipient whose session begins to end when it is sent GOODBYE, like a client's."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def call(router: Router[Member], session_id: int, request_id: int = 1, procedure
 
 
 def call_meta(router: Router[Member], caller_id: int, procedure: str, *values: Any) -> Any:
-    """Call a procedure of the router's own, and let its consequences follow; returns the one result."""
+    """Call a meta procedure, carry out its consequences, and return its result."""
     outcome = router.meta.find(f"wamp.{procedure}").compute(caller_id, *values)
     router.conclude(outcome)
     return outcome.args[0] if outcome.args else None
@@ -163,7 +163,7 @@ def add_testament(router: Router[Member], session_id: int, *args: Any) -> None:
 
 
 def watch(router: Router[Member], session_id: int, prefix: str) -> Recorder:
-    """Let a session watch the topics that begin with ``prefix``, and forget what it had before."""
+    """Join a session that watches the topics with a prefix, and clear its events so far."""
     watcher = join(router, session_id)
     subscribe(router, session_id, prefix, "prefix")
     watcher.events.clear()
@@ -199,10 +199,13 @@ def test_session_that_begins_to_end_is_in_the_meta_api_no_more() -> None:
 def test_nothing_is_left_when_the_last_session_has_left() -> None:
     router = new_router()
     references: list[weakref.ref[Any]] = []
-    for session_id in ALICE, BOB, CAROL:
-        session, recipient = Member(session_id), Recorder()
-        references += [weakref.ref(session), weakref.ref(recipient)]
+
+    def remember(session: Member, recipient: Recorder) -> None:
+        references.extend([weakref.ref(session), weakref.ref(recipient)])
         router.join(session, recipient)
+
+    for session_id in ALICE, BOB, CAROL:
+        remember(Member(session_id), Recorder())
         add_testament(router, session_id, "bye")
         for match in get_args(Match):
             subscribe(router, session_id, TOPIC, match)
@@ -211,12 +214,11 @@ def test_nothing_is_left_when_the_last_session_has_left() -> None:
     for session_id in ALICE, BOB, CAROL:
         for request_id in range(1, 5):
             call(router, session_id, request_id)
-    # Nobody is told of the end of those two.
+    # Silently: the router has to remember that until they have left.
     call_meta(router, ALICE, "session.kill_all", None, None)
 
     for session_id in BOB, ALICE, CAROL:
         router.leave(session_id)
-    del session, recipient
     gc.collect()
 
     assert not router.sessions
@@ -268,7 +270,7 @@ def test_goodbye_is_said_to_all_though_each_leaves_at_once() -> None:
 # Calls
 
 
-def test_messages_of_the_dealer_are_delivered_to_those_they_are_for_in_order() -> None:
+def test_messages_of_the_dealer_are_delivered_to_their_recipients_in_order() -> None:
     router = new_router()
     alice, bob = join(router, ALICE), join(router, BOB)
 
@@ -351,7 +353,7 @@ def test_caller_gets_an_error_if_its_callee_cannot_be_sent_the_invocation() -> N
     assert answer.args == ["no serializer carries this"]
 
 
-def test_only_a_call_whose_last_part_is_to_come_may_continue() -> None:
+def test_only_a_progressive_call_without_its_last_part_may_continue() -> None:
     router = new_router()
     join(router, ALICE)
     join(router, BOB)
@@ -428,12 +430,12 @@ def test_publications_and_events_to_clients_are_counted() -> None:
     router.publish(ALICE, TOPIC, {}, None, None)
     router.publish(None, "org.nobody", {}, None, None)
 
-    # Those that the realm's own session takes are counted by itself.
+    # The realm's own session counts its events itself.
     router.counts.own_events += 2
     assert router.metrics()["events"] == {"published": 3, "sent": 4}
 
 
-def test_session_that_ends_in_the_middle_of_a_publication_keeps_nobody_from_it() -> None:
+def test_session_that_ends_in_the_middle_of_a_publication_does_not_stop_it() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "")
     ending = join_ending(router, ALICE, Ending)
@@ -447,7 +449,7 @@ def test_session_that_ends_in_the_middle_of_a_publication_keeps_nobody_from_it()
 
     assert publication.events == 3
     assert ending.payloads == bob.payloads == [["all"]]
-    # Its last words come in the middle, too: nobody waits for the end of a publication.
+    # The meta events may come before or after the event itself.
     assert sorted(watcher.topics) == sorted(
         [TOPIC, "com.testament", "wamp.subscription.on_unsubscribe", "wamp.session.on_leave"]
     )
@@ -464,7 +466,7 @@ def test_last_subscriber_that_ends_in_the_middle_of_a_publication_ends_its_subsc
     router.publish(None, TOPIC, {}, None, None)
     router.leave(ALICE)
 
-    # The recipient itself drops what is sent to it after its end.
+    # The router still sends it the second event. A peer drops that.
     assert len(ending.events) == 2
     assert not router.broker.subscriptions
 
@@ -472,7 +474,7 @@ def test_last_subscriber_that_ends_in_the_middle_of_a_publication_ends_its_subsc
 # Meta events
 
 
-def test_watchers_are_told_who_joins_and_who_leaves() -> None:
+def test_watchers_get_an_event_for_each_session_that_joins_or_leaves() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "wamp.session.")
     authentication = AuthenticationDetails(authmethod="ticket", authprovider="static")
@@ -519,6 +521,25 @@ def test_end_of_a_watcher_that_a_meta_event_causes_is_told_to_the_others() -> No
     assert watcher.payloads[1][0] == ALICE
 
 
+def test_meta_events_that_others_cause_come_after_those_that_are_due() -> None:
+    router = new_router()
+    watcher = watch(router, CAROL, "wamp.")
+    join_ending(router, ALICE, Ending)
+    subscribe(router, ALICE, "wamp.subscription.on_create")
+    watcher.events.clear()
+
+    # Alice leaves with the first of the two events.
+    subscribe(router, BOB, TOPIC)
+
+    assert watcher.topics == [
+        "wamp.subscription.on_create",
+        "wamp.subscription.on_subscribe",
+        "wamp.subscription.on_unsubscribe",
+        "wamp.subscription.on_delete",
+        "wamp.session.on_leave",
+    ]
+
+
 def test_killed_session_is_told_why_and_watchers_that_it_has_left() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "")
@@ -532,7 +553,7 @@ def test_killed_session_is_told_why_and_watchers_that_it_has_left() -> None:
     assert watcher.topics == ["com.testament", "wamp.session.on_leave"]
 
 
-def test_nobody_is_told_of_the_sessions_that_kill_all_ends() -> None:
+def test_kill_all_publishes_neither_meta_events_nor_testaments() -> None:
     router = new_router()
     watcher = watch(router, CAROL, "")
     killed = [join_ending(router, session_id, EndingWhenTold) for session_id in (ALICE, BOB)]
@@ -668,8 +689,7 @@ def test_revoked_registration_is_taken_from_all_clients_and_not_from_the_realm()
     told = join(router, ALICE)
     untold = join(router, BOB, details={})
     router.dealer.registrations.add(SERVER, PROCEDURE, {"invoke": "roundrobin"}, of_realm=True)
-    for session_id in ALICE, BOB:
-        registration_id = register(router, session_id, invoke="roundrobin")
+    registration_id, _ = [register(router, session_id, invoke="roundrobin") for session_id in (ALICE, BOB)]
     watcher = watch(router, CAROL, "wamp.registration.")
 
     assert router.revoke_registration(PROCEDURE, "exact", "com.myapp.moved") == 2
@@ -687,8 +707,7 @@ def test_revoked_registration_is_taken_from_all_clients_and_not_from_the_realm()
 def test_revoked_subscription_is_taken_from_all_clients_and_not_from_the_realm() -> None:
     router = new_router()
     server, alice, bob = attach(router), join(router, ALICE), join(router, BOB)
-    for session_id in SERVER, ALICE, BOB:
-        subscription_id = subscribe(router, session_id, TOPIC)
+    subscription_id, *_ = [subscribe(router, session_id, TOPIC) for session_id in (SERVER, ALICE, BOB)]
 
     assert router.revoke_subscription(TOPIC, "exact", None, "com.myapp.over") == 2
 
@@ -700,8 +719,7 @@ def test_revoked_subscription_is_taken_from_all_clients_and_not_from_the_realm()
 def test_subscription_can_be_revoked_from_one_client() -> None:
     router = new_router()
     server, alice, bob = attach(router), join(router, ALICE), join(router, BOB)
-    for session_id in SERVER, ALICE:
-        subscription_id = subscribe(router, session_id, TOPIC)
+    subscription_id, _ = [subscribe(router, session_id, TOPIC) for session_id in (SERVER, ALICE)]
 
     assert router.revoke_subscription(TOPIC, "exact", ALICE, None) == 1
     assert router.revoke_subscription(TOPIC, "exact", BOB, None) == 0
@@ -715,7 +733,7 @@ def test_subscription_can_be_revoked_from_one_client() -> None:
 # Stored events and metrics
 
 
-def test_topic_whose_history_is_kept_is_kept_once() -> None:
+def test_history_of_a_topic_can_be_kept_only_once() -> None:
     router = new_router()
     router.keep_history(TOPIC, "exact", 2)
     for number in range(3):

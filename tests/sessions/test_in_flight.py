@@ -1,4 +1,4 @@
-"""The calls of one session that have no answer yet, of the realm's own procedures and of other clients'."""
+"""The calls of one session that have no answer yet: those of the realm's procedures and of clients'."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FEATURES = dict.fromkeys(["call_canceling", "call_timeout", "progressive_call_re
 ROLES = {"caller": {"features": FEATURES}, "callee": {"features": FEATURES}}
 OWN, ROUTED = "com.own", "com.routed"
 
-#: Milliseconds: one that passes while a test waits for it, and one that never does.
+#: Timeouts in milliseconds: one that passes during a test, and one that does not.
 SOON, LATE = 20, 60_000
 
 
 class App:
-    """An app whose own procedure waits until it is released, and reports how it ended."""
+    """An app with a procedure that waits until it is released, and records how it ended."""
 
     def __init__(self, **options: Any) -> None:
         self.app = Application(**options)
@@ -116,7 +116,7 @@ async def test_call_that_was_canceled_does_not_time_out_as_well() -> None:
         await caller.send(CANCEL, 1, {"mode": "skip"})
         await caller.send(CANCEL, 2, {"mode": "skip"})
         answers = [error_of(await caller.receive()) for _ in range(2)]
-        # The handler was not to be cancelled, but its time is over all the same.
+        # CANCEL has left the handler alone, but its timeout still cancels it.
         with anyio.fail_after(PATIENCE):
             await app.cancelled.wait()
         assert error_of(await caller.ask(CALL, 3, {}, "com.unknown"))[0] == 3
@@ -126,7 +126,7 @@ async def test_call_that_was_canceled_does_not_time_out_as_well() -> None:
 
 
 @pytest.mark.parametrize("again", ["CANCEL", "timeout"])
-async def test_handler_that_was_killed_clears_up_undisturbed(again: str) -> None:
+async def test_cleanup_of_a_killed_handler_is_not_interrupted(again: str) -> None:
     app = Application()
     cleaning, release = anyio.Event(), anyio.Event()
     cleared_up = []
@@ -153,7 +153,7 @@ async def test_handler_that_was_killed_clears_up_undisturbed(again: str) -> None
             await cleaning.wait()
         if again == "CANCEL":
             await websocket.send(CANCEL, 1, {"mode": "kill"})
-        # When this one's time is over, so is the other's.
+        # This call times out after the first one.
         assert error_of(await websocket.ask(CALL, 2, {"timeout": 2 * SOON}, "com.later")) == (2, TIMEOUT)
         release.set()
         assert error_of(await websocket.receive()) == (1, CANCELED)
@@ -215,7 +215,7 @@ async def test_calls_of_both_kinds_time_out_in_one_session() -> None:
 
 
 async def call_routed_again(caller: WebSocket, callee: WebSocket, request_id: int) -> None:
-    """Call the callee after two calls that it was interrupted in."""
+    """Call the callee again, which was interrupted twice before."""
     await caller.send(CALL, request_id, {"timeout": SOON}, ROUTED)
     assert [(await callee.receive())[0] for _ in range(3)] == [INTERRUPT, INTERRUPT, INVOCATION]
 
@@ -318,7 +318,7 @@ async def test_call_that_times_out_is_answered_when_its_handler_has_ended(
         assert await websocket.receive() == [RESULT, 2, {}, ["first", "second"]]
 
 
-async def test_handler_whose_time_is_over_may_answer_all_the_same() -> None:
+async def test_handler_that_has_timed_out_may_still_raise_an_error_of_its_own() -> None:
     app = Application(limits=Limits(handler_timeout=0.01))
 
     @app.procedure("com.error")
@@ -348,7 +348,7 @@ async def test_calls_of_each_kind_have_a_limit_of_their_own() -> None:
         await anyio.wait_all_tasks_blocked()
         assert app.started == [4]
 
-        # The session is not read from, but it is still sent its answers.
+        # The session is not read from, but it still gets its answers.
         for request_id, invocation_id in zip((1, 2), invocations, strict=True):
             await callee.send(YIELD, invocation_id, {}, [request_id])
             assert await caller.receive() == [RESULT, request_id, {}, [request_id]]
@@ -356,7 +356,7 @@ async def test_calls_of_each_kind_have_a_limit_of_their_own() -> None:
         assert sorted([await caller.receive() for _ in range(2)]) == [
             [RESULT, request_id, {}, ["own"]] for request_id in (4, 5)
         ]
-        # Answers have made room.
+        # The answers have made room.
         await call_routed(caller, callee, 6)
 
     assert app.started == [4, 5]
@@ -407,5 +407,5 @@ async def test_synchronized_calls_wait_for_each_other_at_the_limit() -> None:
         assert app.started == [1]
         app.release.set()
         assert [(await caller.receive())[1] for _ in range(2)] == [1, 2]
-    # Python warns of what was begun and never awaited once it is collected.
+    # Python warns of a coroutine that was never awaited when it is collected.
     gc.collect()

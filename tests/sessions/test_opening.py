@@ -15,7 +15,7 @@ from tests.websocket import ALL_ROLES, PATIENCE
 from wampasgi import Application, Limits, Realm, Session
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
-from wampasgi.types import ASGIApp, Receive, Scope, Send
+from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE = 1, 2, 3, 4, 5, 6
 CALL, RESULT = 48, 50
 VIOLATION, INVALID_URI = "wamp.error.protocol_violation", "wamp.error.invalid_uri"
 RUNTIME_ERROR, UNAVAILABLE = "wamp.error.runtime_error", "wamp.error.unavailable"
-#: The endings of connections have no close codes here: the reason says all.
+#: This transport has no close codes.
 NO_CODE = None
 
 
@@ -45,7 +45,7 @@ class Connection:
         return session_id
 
     async def close_reason(self) -> str:
-        """Wait until the connection is closed and nothing serves it any more; return the reason."""
+        """Wait until the connection is closed and no task serves it any more; return the reason."""
         reason, code = await self.transport.wait_closed()
         assert code == NO_CODE
         with anyio.fail_after(PATIENCE):
@@ -61,7 +61,7 @@ async def connect(
     subprotocol: str = "wamp.2.json",
     **scope: Any,
 ) -> AsyncIterator[Connection]:
-    """Serve a connection of a kind that ASGI does not know, with the realms of an application."""
+    """Serve a connection whose scope type ASGI does not know, with the realms of an application."""
     opener = SessionOpener(app.realms.get, limits=limits, uri_check="loose", check_request_ids=False)
     transport, served = MemoryTransport(), anyio.Event()
     full_scope: Scope = {"type": "pigeon", "client": ("192.0.2.1", 50000), **scope}
@@ -85,7 +85,7 @@ def app_with(*realms: Realm) -> Application:
 # Opening
 
 
-async def test_hello_opens_a_session_whatever_the_transport_is() -> None:
+async def test_hello_opens_a_session_over_any_transport() -> None:
     realm = Realm("com.myapp")
     app = app_with(realm)
     scopes: list[Scope] = []
@@ -211,7 +211,7 @@ async def test_data_of_the_wrong_kind_is_aborted() -> None:
         assert await connection.close_reason() == VIOLATION
 
 
-async def test_realm_that_there_is_not_is_named_in_the_refusal() -> None:
+async def test_refusal_names_the_realm_that_does_not_exist() -> None:
     async with connect(app_with()) as connection:
         assert await connection.ask(HELLO, "com.other", {"roles": ALL_ROLES}) == [
             ABORT,
@@ -310,7 +310,7 @@ async def test_client_that_opens_no_session_in_time_is_aborted(
 async def test_time_for_the_handshake_begins_anew_after_goodbye() -> None:
     async with connect(app_with(), limits=Limits(handshake_timeout=0.05)) as connection:
         await connection.join()
-        # An open session takes as long as it likes.
+        # An open session has no such limit.
         with anyio.move_on_after(0.1):
             await connection.receive()
         await connection.ask(GOODBYE, {}, "wamp.close.close_realm")
@@ -318,7 +318,7 @@ async def test_time_for_the_handshake_begins_anew_after_goodbye() -> None:
 
 
 @pytest.mark.parametrize("joined", [False, True])
-async def test_client_that_does_not_read_its_refusal_holds_nobody_up(joined: bool) -> None:
+async def test_client_that_does_not_read_its_refusal_is_dropped_after_the_close_timeout(joined: bool) -> None:
     realm = Realm("com.myapp", limits=Limits(close_timeout=0.02))
     limits = Limits(close_timeout=0.02)
     async with connect(app_with(realm), limits=limits) as connection:
@@ -360,8 +360,21 @@ class Failing:
         raise LookupError("broken middleware")
 
 
+class FailingToSend:
+    """A middleware that fails when the first message is sent through it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def failing(event: ASGIEvent) -> None:
+            raise LookupError("broken middleware")
+
+        await self.app(scope, receive, failing)
+
+
 class Returning:
-    """A middleware that lets nobody through, and says nothing to it."""
+    """A middleware that returns without calling the app."""
 
     def __init__(self, app: ASGIApp) -> None:
         pass
@@ -390,6 +403,14 @@ async def test_middleware_that_fails_before_the_session_is_open_gives_abort(
 
 
 @pytest.mark.logs_failure
+async def test_abort_bypasses_a_middleware_that_fails_to_send() -> None:
+    realm = Realm("com.myapp", middleware=[Middleware(FailingToSend)])
+    async with connect(app_with(realm)) as connection:
+        assert await connection.ask(HELLO, "com.myapp", {"roles": ALL_ROLES}) == [ABORT, {}, RUNTIME_ERROR]
+        assert await connection.close_reason() == RUNTIME_ERROR
+
+
+@pytest.mark.logs_failure
 async def test_middleware_that_fails_after_the_session_has_ended_leaves_its_ending_as_it_was() -> None:
     realm = Realm("com.myapp", middleware=[Middleware(Failing, when="after")])
     async with connect(app_with(realm)) as connection:
@@ -403,7 +424,7 @@ async def test_middleware_that_fails_after_the_session_has_ended_leaves_its_endi
     assert not realm.sessions
 
 
-async def test_middleware_that_lets_nobody_through_ends_the_connection() -> None:
+async def test_middleware_that_returns_without_calling_the_app_ends_the_connection() -> None:
     realm = Realm("com.myapp", middleware=[Middleware(Returning)])
     async with connect(app_with(realm)) as connection:
         connection.send(HELLO, "com.myapp", {"roles": ALL_ROLES})
@@ -414,7 +435,9 @@ async def test_middleware_that_lets_nobody_through_ends_the_connection() -> None
 
 
 @pytest.mark.logs_failure
-async def test_realm_that_has_become_impossible_refuses_its_clients(caplog: pytest.LogCaptureFixture) -> None:
+async def test_realm_with_an_invalid_configuration_refuses_new_sessions(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     realm = Realm("com.myapp")
     app = app_with(realm)
     async with connect(app) as early, connect(app) as late:
@@ -430,7 +453,7 @@ async def test_realm_that_has_become_impossible_refuses_its_clients(caplog: pyte
         refused = await late.ask(HELLO, "com.myapp", {"roles": ALL_ROLES})
         assert refused == [ABORT, {}, RUNTIME_ERROR]
         assert await late.close_reason() == RUNTIME_ERROR
-        # The session that was open keeps what it has.
+        # The session that was open is served as before.
         assert (await early.ask(CALL, 1, {}, "impossible"))[4] == "wamp.error.no_such_procedure"
 
     assert "set_default_arg" in caplog.text

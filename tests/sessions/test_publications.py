@@ -1,4 +1,4 @@
-"""Publications of a session to the realm's own handlers, which must not disturb the publication itself."""
+"""Event handlers must not run in the middle of the publication whose event they get."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_handler_may_stop_listening_to_the_event_that_it_is_given() -> Non
     async with clients(app, "ann") as [ann], events:
         for _ in range(2):
             assert (await ann.ask(PUBLISH, {"acknowledge": True}, "com.a", [1]))[0] == PUBLISHED
-        # It was published to both before the handler began.
+        # Both had the first event before the handler ran.
         with anyio.fail_after(PATIENCE):
             assert [event.args async for event in events][:1] == [(1,)]
 

@@ -1,4 +1,4 @@
-"""WebSockets as an ASGI server gives them: what is sent to the server, and what its events mean."""
+"""The WebSocket transport: the events that it sends to an ASGI server, and those that it reads."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from wampasgi.types import ASGIEvent, Scope
 pytestmark = pytest.mark.anyio
 
 TEXT, BINARY = SUBPROTOCOLS["wamp.2.json"], SUBPROTOCOLS["wamp.2.cbor"]
-DENIAL_RESPONSE = {"websocket.http.response": {}}
+DENIAL_RESPONSE: dict[str, Any] = {"websocket.http.response": {}}
 
 
 class Server:
-    """The server's end of a WebSocket, which keeps what it is sent."""
+    """The server's end of a WebSocket, which records the events that it is sent."""
 
     def __init__(self, *events: ASGIEvent) -> None:
         self.events = list(events)
         self.sent: list[ASGIEvent] = []
-        #: How many events it still takes before the client has gone, and what it raises then.
+        #: The number of events that it takes before the client has gone, and the error that it raises then.
         self.takes: int | None = None
         self.error: Exception = OSError("the client has gone")
 
@@ -75,7 +75,7 @@ async def test_message_of_the_wrong_type_is_a_protocol_error(
     transport = Server().transport(binary=binary)
     with pytest.raises(RemoteProtocolError, match=text):
         transport.data({"type": "websocket.receive", **event})
-    # It can still be told so.
+    # ABORT can still be sent.
     assert not transport.closed
 
 
@@ -141,7 +141,7 @@ async def test_closing_ends_quietly_when_the_client_has_gone(error: Exception) -
     assert transport.closed
 
 
-async def test_error_of_the_server_that_is_none_of_the_clients_is_raised() -> None:
+async def test_error_that_does_not_mean_a_lost_client_is_raised() -> None:
     server = Server()
     server.takes, server.error = 0, LookupError("broken middleware")
     transport = server.transport()
@@ -251,7 +251,7 @@ async def test_websocket_without_a_common_subprotocol_is_closed_before_it_is_acc
     assert server.sent == [{"type": "websocket.close", "code": 1002, "reason": "no common subprotocol"}]
 
 
-async def test_server_that_can_answers_the_handshake_with_400_and_the_subprotocols() -> None:
+async def test_refused_handshake_is_answered_400_with_the_subprotocols_if_the_server_can_do_so() -> None:
     server = Server()
     await serve(server, ["chat"], extensions=DENIAL_RESPONSE)
 
@@ -269,7 +269,7 @@ async def test_server_that_can_answers_the_handshake_with_400_and_the_subprotoco
     ]
 
 
-async def test_what_a_client_offers_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_offered_subprotocols_cannot_forge_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     await serve(Server(), ["chat\nERROR all is lost", "x" * 5000])
 
     [record] = caplog.records
