@@ -101,7 +101,8 @@ class RealmPlan:
         registration = self.router.dealer.registrations.best(uri)
         if registration is not None:
             if registration.of_realm:
-                return self._own(registration.match, registration.procedure)
+                own = self._own(registration.match, registration.procedure)
+                return own if own is not None or reserved else self._best_own(uri)
             return registration
         if reserved:
             return None
@@ -110,6 +111,10 @@ class RealmPlan:
     def own_procedure(self, match: RouteMatch, uri: str) -> Procedure | None:
         """Return the realm's own procedure at exactly this URI or pattern, if there is one."""
         return self.procedure_for_all or self._own(match, uri)
+
+    def _best_own(self, uri: str) -> Procedure | None:
+        """Return the procedure of this plan, if the router's best one came after the plan."""
+        return self.procedures.find(uri) or self.procedures_at_run_time.find(uri)
 
     def _own(self, match: RouteMatch, uri: str) -> Procedure | None:
         return self.procedures.get(match, uri) or self.procedures_at_run_time.get(match, uri)
