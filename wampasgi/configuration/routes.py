@@ -173,7 +173,7 @@ class TopicRouteSet(RouteSet):
 
     A gatekeeper is an async generator function that runs around each subscription: up to its ``yield`` before
     SUBSCRIBED is sent, and the rest when the subscription ends. It raises SubscribeError to refuse the
-    subscription.
+    subscription, and returns or yields nothing.
 
     A gatekeeper does not run for patterns. So clients may subscribe to a pattern that can match one of its
     topics only if the route has ``patterns=True``, a rule or the authorizer allows the pattern, and the
