@@ -14,6 +14,7 @@ from wampasgi.adapters import AsyncSupport
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.plan import (
     RealmPlan,
@@ -23,8 +24,6 @@ from wampasgi.configuration.plan import (
     compile_procedures,
     compile_rpc_handler,
     compile_subscribers,
-    compile_subscription_handler,
-    compile_topics,
 )
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
@@ -321,8 +320,8 @@ class Realm(ConfiguresRealm):
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
         procedure = compile_procedure(route, self._injection(), plan.limits.handler_timeout)
         self._procedures_at_run_time.add(route, procedure)
-        if match != "regex":
-            self._server.offer([(match, uri)])
+        offered: list[tuple[Match, str]] = [] if match == "regex" else [(match, uri)]
+        self._server.offer(offered, plan if roles is not None else None)
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``. Calls in progress continue.
@@ -426,7 +425,7 @@ class Realm(ConfiguresRealm):
         if self._plan is None:
             self._plan = plan = self._compile()
             self._router.set_limits(plan.limits)
-            self._server.offer(plan.offered())
+            self._server.offer(plan.offered(), plan)
             self._server.subscribe_handlers(plan.subscribers)
         return self._plan
 

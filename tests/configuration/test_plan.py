@@ -333,16 +333,18 @@ def test_topics_are_found_by_their_routes_or_are_all_of_one_gatekeeper() -> None
     routes.prefix_route("com.")(gatekeeper)
     routes.route("com.a", roles={"staff"})(handler)
     realm.add_routes(routes)
-    before = realm.plan()
-    realm.set_subscription_handler(handler)
-    after = realm.plan()
+    by_routes = realm.plan()
+    guarded = new_realm()
+    guarded.topic("com.a")(gatekeeper)
+    guarded.set_subscription_handler(handler)
+    by_one = guarded.plan()
 
-    exact, prefix = before.find_topic("com.a"), before.find_topic("com.b")
+    exact, prefix = by_routes.find_topic("com.a"), by_routes.find_topic("com.b")
     assert exact is not None
     assert prefix is not None
     assert (exact.roles, prefix.roles) == (frozenset({"staff"}), None)
-    assert before.find_topic("org.a") is None
-    assert after.find_topic("org.a") is after.find_topic("com.a") is after.topic_for_all is not None
+    assert by_routes.find_topic("org.a") is None
+    assert by_one.find_topic("org.a") is by_one.find_topic("com.a") is by_one.topic_for_all is not None
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,16 @@ async def docs_changes(session: Session, topic_uri: str) -> AsyncIterator[None]:
     yield
 
 
+@topics.prefix_route("docs.", roles="editor", patterns=True)
+@topics.regex_route(r"doc\d+", patterns=False)
+@app.topic("docs.", match="prefix", patterns=True)
+async def any_docs() -> None: ...
+
+
+app.set_subscription_handler(any_docs, patterns=True)
+api.route("docs.patterns", patterns=True)  # type: ignore[call-arg]
+
+
 @app.subscriber("sensors.", match="prefix")
 async def on_reading(value: float, event: Event) -> None: ...
 

@@ -131,10 +131,18 @@ class Procedure:
 
 
 class Topic:
-    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe."""
+    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe.
 
-    __slots__ = ("plan", "roles")
+    ``patterns`` tells whether clients may subscribe to patterns that match the topic, without its gatekeeper.
+    """
 
-    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None) -> None:
+    __slots__ = ("patterns", "plan", "roles")
+
+    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None, *, patterns: bool = False) -> None:
         self.plan = plan
         self.roles = roles
+        self.patterns = patterns
+
+    def permits_patterns(self, role: str | None) -> bool:
+        """Return whether a session with this role may subscribe to patterns that match the topic."""
+        return self.patterns and (self.roles is None or role in self.roles)

@@ -87,7 +87,8 @@ class RealmSettings:
         self.subscribers: list[tuple[Match, Route]] = []
         self.route_sets: list[RouteSet] = []
         self.rpc_handler: Handler | None = None
-        self.subscription_handler: Handler | None = None
+        #: A route for all topics.
+        self.subscription_handler: Route | None = None
         self.lifespan_handlers: list[Handler] = []
         self.early_lifespan_handlers: list[Handler] = []
         self.overflow_handler: Handler | None = None
@@ -132,16 +133,22 @@ class ConfiguresRealm(ABC):
         return add
 
     def topic(
-        self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
+        self,
+        uri: str,
+        *,
+        match: RouteMatch = "exact",
+        roles: str | Collection[str] | None = None,
+        patterns: bool | None = None,
     ) -> Callable[[H], H]:
         """Decorate the gatekeeper of a topic. If ``roles`` are given, only they may subscribe.
 
-        See TopicRouteSet.
+        With ``patterns=True``, clients may also subscribe to patterns that match the topic, if a rule or the
+        authorizer allows the pattern. The gatekeeper does not run for them. See TopicRouteSet.
         """
         require_uri("@topic", uri)
 
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles))
+            route = Route(uri, match, handler, roles_of(roles), patterns=patterns)
             self.settings.topics.add(route, route)
             self.settings.changed()
             return handler
@@ -205,12 +212,14 @@ class ConfiguresRealm(ABC):
         self.settings.rpc_handler = handler
         self.settings.changed()
 
-    def set_subscription_handler(self, handler: Handler) -> None:
+    def set_subscription_handler(self, handler: Handler, *, patterns: bool | None = None) -> None:
         """Let one gatekeeper guard every topic, in place of the realm's routes.
 
-        It can have the parameters ``topic_uri`` and ``session``.
+        It can have the parameters ``topic_uri`` and ``session``. Clients may not subscribe to patterns,
+        unless ``patterns`` is True and a rule or the authorizer allows the pattern. A topic of the router,
+        which begins with ``wamp.``, needs a rule, too.
         """
-        self.settings.subscription_handler = handler
+        self.settings.subscription_handler = Route("", "prefix", handler, patterns=patterns)
         self.settings.changed()
 
     def keep_history(self, topic: str, *, match: Match = "exact", limit: int = 500) -> None:
