@@ -168,7 +168,7 @@ def test_plain_wrapper_of_an_async_generator_function_must_return_an_async_gener
 
 
 def test_object_that_is_not_callable_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="5 is not callable"):
+    with pytest.raises(ConfigurationError, match="got 5, which is not callable"):
         UserFunction.read(cast("Any", 5))
 
 

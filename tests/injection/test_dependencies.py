@@ -622,7 +622,10 @@ def from_name(name: str) -> str:
 
 @pytest.mark.parametrize(
     ("value", "factory", "text"),
-    [(1, dict, "a value or a factory, not both"), (None, 5, "must be callable, not 5")],
+    [
+        (1, dict, "a value or a factory, not both"),
+        (None, 5, "the factory of a default arg got 5, which is not callable"),
+    ],
 )
 def test_default_arg_with_value_and_factory_or_uncallable_factory_is_refused(
     value: Any, factory: Any, text: str

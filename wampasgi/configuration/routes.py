@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar, overload
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.callables import require_function
 from wampasgi.injection.plan import describe
 from wampasgi.protocol.uris import is_reserved, require_pattern
 from wampasgi.router.matching import URIMap
@@ -38,13 +39,12 @@ class Route:
     flags: int = 0
 
     def __post_init__(self) -> None:
+        require_function(f"route {self.uri!r}", self.handler)
         where = f"route {self.uri!r} of {describe(self.handler)}"
         if self.match not in _MATCHES:
             raise ConfigurationError(
                 f"{where}: match is {self.match!r}, it must be one of {', '.join(_MATCHES)}"
             )
-        if not callable(self.handler):
-            raise ConfigurationError(f"{where}: the handler is {self.handler!r}, it must be a function")
         if self.match == "regex":
             try:
                 self.compile()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -15,37 +13,28 @@ from contextlib import (
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
-from types import CoroutineType, TracebackType
-from typing import Annotated, Any
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType, TracebackType
+from typing import Any
 
 from anyio import CancelScope, CapacityLimiter, to_thread
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, PayloadParameter, UnusableAnnotation, Validator
-from wampasgi.injection.callables import EMPTY, Parameter, UserFunction
+from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
+from wampasgi.injection.markers import (
+    Dependency,
+    Depends,
+    advice_for,
+    classes_of,
+    dependency_of,
+    foreign_class,
+    refuse_foreign_class,
+    refuse_foreign_markers,
+)
 
 __all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close", "run_in_thread"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """The marker that ``Depends`` returns; a ``dependency`` of None stands for the annotated class."""
-
-    dependency: Callable[..., Any] | None
-    use_cache: bool
-
-
-def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:
-    """Fill a parameter with the value that ``dependency`` returns or yields.
-
-    Use it as the default of a parameter or in ``Annotated``. Without ``dependency`` the annotated class is
-    called. A dependency is a function, class or callable object; sync ones run in a worker thread. The code
-    of a generator after its ``yield`` runs when the call ends, in reverse order, and an error of the handler
-    is raised at the ``yield``. The parameters of a dependency are filled like those of a handler, from the
-    payload by name. It is evaluated once per call, or once per use with ``use_cache=False``.
-    """
-    return Dependency(dependency, use_cache)
 
 
 class DefaultArg:
@@ -60,8 +49,11 @@ class DefaultArg:
     def __init__(self, value: Any = None, factory: Callable[..., Any] | None = None) -> None:
         if factory is not None and value is not None:
             raise ConfigurationError("a default arg takes a value or a factory, not both: leave one out")
-        if factory is not None and not callable(factory):
-            raise ConfigurationError(f"the factory of a default arg must be callable, not {factory!r}")
+        if factory is not None:
+            require_function("the factory of a default arg", factory)
+        # A coroutine can be awaited, and a generator iterated over, by only one call.
+        if isinstance(value, CoroutineType | GeneratorType | AsyncGeneratorType):
+            require_function("a default arg", value, "pass the function itself, as factory=")
         self.value = value
         self.factory = factory
 
@@ -257,7 +249,7 @@ class Wiring:
         """Return the slot of a parameter that is injected, or None if the payload may fill it.
 
         The sources are, in this order: the framework's arguments, by name or class; a dependency; a default
-        arg.
+        arg. Raises ConfigurationError for a class of another framework, which a payload must not fill.
         """
         name = self._provided_name(function, parameter)
         if name is not None:
@@ -265,7 +257,7 @@ class Wiring:
             slot = self.slot(parameter.default if has_default else MISSING)
             self.provided.append((slot, name))
             return slot
-        marker = _dependency_of(parameter)
+        marker = dependency_of(parameter)
         default_arg = self._default_args.get(parameter.name)
         if parameter.problem is not None and marker is None and default_arg is None:
             raise function.cannot_fill(parameter, parameter.problem)
@@ -273,6 +265,7 @@ class Wiring:
             return self._depend(function, parameter, marker)
         if default_arg is not None:
             return self._default(parameter.name, default_arg)
+        refuse_foreign_class(function, parameter)
         return None
 
     def validator(self, function: UserFunction, parameter: Parameter) -> Validator | None:
@@ -283,33 +276,53 @@ class Wiring:
                 " it into the annotation, Annotated[..., Field(...)], and pass the default itself"
             )
         try:
-            return Validator(parameter.annotation)
+            validator = Validator(parameter.annotation)
+            self._refuse_function(function, parameter, validator)
+            return validator
         except UnusableAnnotation as error:
             if parameter.default is not EMPTY and error.has_no_schema:
                 return None
             reason = f"its annotation cannot validate a payload ({error})"
             raise function.cannot_fill(parameter, reason) from error
 
+    @staticmethod
+    def _refuse_function(function: UserFunction, parameter: Parameter, validator: Validator) -> None:
+        """Raise ConfigurationError if the default is a function that does not fit the annotation."""
+        default = parameter.default
+        if isinstance(default, FunctionType | MethodType):
+            try:
+                validator.validate(default)
+            except ValidationError as error:
+                raise ConfigurationError(
+                    f"{function.description}: the parameter {parameter.name!r} has the function"
+                    f" {describe(default)} as its default, which nothing calls: write"
+                    f" Depends({default.__name__})"
+                ) from error
+
     def _provided_name(self, function: UserFunction, parameter: Parameter) -> str | None:
-        classes = _classes(parameter.annotation)
+        classes = classes_of(parameter.annotation)
         if parameter.name not in self._provided_types:
             matching = (name for name, kind in self._provided_types.items() if kind and classes == [kind])
             return next(matching, None)
         own = self._provided_types[parameter.name]
         if own is not None and len(classes) == 1 and not _is_compatible(classes[0], own):
+            foreign = foreign_class(classes[0])
+            advice = f"; {advice_for(foreign)}" if foreign is not None else ""
             raise ConfigurationError(
                 f"{function.description}: the name {parameter.name!r} is reserved for the framework's"
                 f" {own.__name__}, but the parameter is annotated {classes[0].__name__}: rename the parameter"
+                f"{advice}"
             )
         return parameter.name
 
     def _depend(self, function: UserFunction, parameter: Parameter, marker: Dependency) -> int:
         dependency = marker.dependency
         if dependency is None:
-            classes = _classes(parameter.annotation)
+            classes = classes_of(parameter.annotation)
             if len(classes) != 1:
                 raise function.cannot_fill(parameter, "Depends() needs a dependency or an annotated class")
             dependency = classes[0]
+        require_function(f"{function.description}: Depends of the parameter {parameter.name!r}", dependency)
         key: Hashable = dependency if _is_hashable(dependency) else id(dependency)
         if marker.use_cache and key in self._cached_slots:
             return self._cached_slots[key]
@@ -341,6 +354,7 @@ class Wiring:
         return slot
 
     def _wire(self, function: UserFunction, *, payload: bool) -> Wires:
+        refuse_foreign_markers(function)
         slots: list[tuple[Parameter, int]] = []
         for parameter in function.parameters:
             if parameter.is_variadic:
@@ -385,49 +399,6 @@ def _is_hashable(value: object) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _dependency_of(parameter: Parameter) -> Dependency | None:
-    if isinstance(parameter.default, Dependency):
-        return parameter.default
-    return next(_markers(parameter.annotation), None)
-
-
-def _markers(annotation: Any) -> Iterator[Dependency]:
-    """Yield every ``Depends`` of an annotation, including those in a union; a payload must not replace it."""
-    annotation = _alias_value(annotation)
-    if typing.get_origin(annotation) is Annotated:
-        yield from (extra for extra in annotation.__metadata__ if isinstance(extra, Dependency))
-        yield from _markers(annotation.__origin__)
-    elif _is_union(annotation):
-        for branch in typing.get_args(annotation):
-            yield from _markers(branch)
-
-
-def _classes(annotation: Any) -> list[type]:
-    """Return the classes in an annotation, without ``Annotated`` and None; [] if one is not a class."""
-    annotation = _alias_value(annotation)
-    if typing.get_origin(annotation) is Annotated:
-        return _classes(annotation.__origin__)
-    if _is_union(annotation):
-        branches = [
-            _classes(branch) for branch in typing.get_args(annotation) if branch is not types.NoneType
-        ]
-        return [branch[0] for branch in branches if branch] if all(branches) else []
-    if annotation in (EMPTY, Any) or not isinstance(annotation, type):
-        return []
-    return [annotation]
-
-
-def _alias_value(annotation: Any) -> Any:
-    """Return the value of a type alias made by a ``type`` statement or TypeAliasType."""
-    while type(annotation).__name__ == "TypeAliasType":
-        annotation = annotation.__value__
-    return annotation
-
-
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
 def _is_compatible(annotated: type, own: type) -> bool:

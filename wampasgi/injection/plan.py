@@ -17,6 +17,7 @@ from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Res
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, without_errors
 from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
+from wampasgi.injection.markers import refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
 from wampasgi.types import Handler
 
@@ -298,6 +299,7 @@ class _HandlerSlots:
         self._wiring = wiring
         self._injected: list[str] = []
         self._payload_parameters: dict[inspect._ParameterKind, list[PayloadParameter]] = {}
+        refuse_foreign_markers(function)
         for parameter in function.parameters:
             if not parameter.is_variadic:
                 self.parameter_slots.append((parameter, self._read(parameter, takes_payload=takes_payload)))
