@@ -116,10 +116,12 @@ class Payload:
 
     Positional arguments go to ``positional_only`` and then to ``by_either``, in order; keyword arguments go
     to ``by_either`` and ``keyword_only``. ``shared`` are parameters of dependencies, which read arguments by
-    name, including those of the handler. Callers must not send the names in ``injected``.
+    name, including those of the handler. Callers must not send the names in ``injected``. With
+    ``accepts_more``, arguments that fill no parameter are ignored instead of refused.
     """
 
     __slots__ = (
+        "_accepts_more",
         "_by_name",
         "_enough",
         "_injected",
@@ -144,7 +146,9 @@ class Payload:
         rest: Rest | None = None,
         rest_by_name: Rest | None = None,
         injected: Iterable[str] = (),
+        accepts_more: bool = False,
     ) -> None:
+        self._accepts_more = accepts_more
         self._positional = (*positional_only, *by_either)
         self._positional_only = frozenset(parameter.name for parameter in positional_only)
         self._parameters = (*self._positional, *keyword_only)
@@ -227,7 +231,7 @@ class Payload:
             for index, value in enumerate(extra):
                 yield from _convert_into(values, index, rest.validator, rest.name, value, (index,))
             frame[self._rest.slot] = tuple(values)
-        elif extra:
+        elif extra and not self._accepts_more:
             expected = len(self._positional)
             reason = (
                 f"takes {expected or 'no'} positional argument{'' if expected == 1 else 's'}, got {len(args)}"
@@ -247,7 +251,7 @@ class Payload:
                 yield _argument_error(name, reason, "multiple_argument_values")
             elif found is not None:
                 yield from _fill_slot(frame, found.parameter, value)
-            elif name in shared:
+            elif name in shared or self._accepts_more:
                 continue
             elif self._rest_by_name is not None and name not in self._injected:
                 yield from _convert_into(rest, name, self._rest_by_name.validator, name, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -229,11 +229,14 @@ class Wiring:
         default_args: Mapping[str, DefaultArg],
         *,
         takes_payload: bool,
+        whole_payload_in: Collection[str] = (),
     ) -> None:
         self.template: list[Any] = []
         self.provided: list[tuple[int, str]] = []
         self.shared: list[PayloadParameter] = []
         self.steps: list[Step] = []
+        #: The names of the framework's arguments that hold the whole payload.
+        self.whole_payload_in = whole_payload_in
         self._provided_types = provided
         self._default_args = default_args
         self._takes_payload = takes_payload

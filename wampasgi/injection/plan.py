@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
@@ -95,14 +95,17 @@ class HandlerPlan:
         provided: Mapping[str, type | None],
         default_args: Mapping[str, DefaultArg],
         takes_payload: bool,
+        whole_payload_in: Collection[str] = (),
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
 
         ``provided`` has the framework's arguments that this kind of handler can get, with their classes; an
         argument whose class is None is matched by name only. The sources of a parameter are, in this order:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
-        payload (if ``takes_payload``), and its own default. Raises ConfigurationError for a parameter that
-        nothing can fill and for a sync generator function.
+        payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
+        arguments that hold the whole payload. A handler that has one of them, and no parameter for the
+        payload, accepts any payload. Raises ConfigurationError for a parameter that nothing can fill and for
+        a sync generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
@@ -110,7 +113,9 @@ class HandlerPlan:
                 f"{read.description} is a sync generator function, which cannot be a handler:"
                 " make it async with `async def`"
             )
-        wiring = Wiring(provided, default_args, takes_payload=takes_payload)
+        wiring = Wiring(
+            provided, default_args, takes_payload=takes_payload, whole_payload_in=whole_payload_in
+        )
         return cls(read, wiring, read.kind, takes_payload=takes_payload)
 
     def bind(
@@ -306,8 +311,10 @@ class _HandlerSlots:
             elif takes_payload:
                 self._read_rest(parameter)
 
-    def payload(self) -> Payload:
-        """Return the object that fills the slots from a payload."""
+    def payload(self) -> Payload | None:
+        """Return the object that fills the slots from a payload, or None if the payload is not checked."""
+        if self._takes_whole_payload():
+            return Payload(shared=self._wiring.shared, accepts_more=True) if self._wiring.shared else None
         return Payload(
             self._payload_parameters.get(inspect.Parameter.POSITIONAL_ONLY, ()),
             self._payload_parameters.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, ()),
@@ -316,6 +323,13 @@ class _HandlerSlots:
             rest=self.rest,
             rest_by_name=self.rest_by_name,
             injected=self._injected,
+        )
+
+    def _takes_whole_payload(self) -> bool:
+        """Return whether the handler itself, and not a dependency, takes the payload as a whole."""
+        slots = {slot for _, slot in self.parameter_slots}
+        return not (self._payload_parameters or self.rest or self.rest_by_name) and any(
+            slot in slots and name in self._wiring.whole_payload_in for slot, name in self._wiring.provided
         )
 
     def _read(self, parameter: Parameter, *, takes_payload: bool) -> int:
@@ -361,11 +375,14 @@ class Injection:
     ) -> HandlerPlan:
         """Return the plan of a handler, which can get ``extra`` arguments besides those of every handler.
 
-        Raises ConfigurationError if the handler cannot be called.
+        With ``takes_payload``, the extra arguments are those that hold the message, such as the RPCRequest:
+        see ``whole_payload_in`` of ``HandlerPlan.read``. Raises ConfigurationError if the handler cannot be
+        called.
         """
         return HandlerPlan.read(
             handler,
             provided={**self.provided, **(extra or {})},
             default_args=self._default_args,
             takes_payload=takes_payload,
+            whole_payload_in=tuple(extra or ()) if takes_payload else (),
         )
