@@ -54,7 +54,7 @@ def from_package(package: str, base: type = Box) -> Any:
 
 
 Alias = TypeAliasType("Alias", Annotated[User, fastapi.Depends(current_user)])
-Recursive = TypeAliasType("Recursive", dict[str, "Recursive"] | Annotated[User, fastapi.Query()])
+Recursive = TypeAliasType("Recursive", dict[str, "Recursive"] | Annotated[User, fastapi.Query()])  # type: ignore[misc]
 
 # Defaults
 
@@ -487,6 +487,7 @@ def test_marker_as_the_dependency_of_depends_is_refused() -> None:
     def generator() -> Iterator[None]:
         yield
 
+    wrong: Any
     for wrong in (fastapi.Depends(current_user), wampasgi.Depends(current_user), 5, generator()):
         app = Application()
 

@@ -20,6 +20,13 @@ RouteMatch: TypeAlias = Literal["exact", "prefix", "wildcard", "regex"]
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
 
+# Components of a URI, also in the notation of MQTT.
+_SEPARATOR = re.compile(r"[./]")
+# A component that stands for others in globs, MQTT or NATS, or for a parameter.
+_GLOB = re.compile(r"\*+|\+|#|>|\{.*\}|<.*>")
+# The end of a pattern that stands for any further components.
+_OPEN_END = re.compile(r"(?:\*+|#)$|^>$")
+
 _MATCHES = ("exact", "prefix", "wildcard", "regex")
 
 
@@ -40,6 +47,8 @@ class Route:
 
     def __post_init__(self) -> None:
         require_function(f"route {self.uri!r}", self.handler)
+        if self.match != "regex":
+            refuse_glob(f"route {self.uri!r} of {describe(self.handler)}", self.uri)
         where = f"route {self.uri!r} of {describe(self.handler)}"
         if self.match not in _MATCHES:
             raise ConfigurationError(
@@ -73,6 +82,26 @@ def require_uri(decorator: str, uri: object) -> None:
     if not isinstance(uri, str):
         got = describe(uri) if callable(uri) else repr(uri)
         raise ConfigurationError(f"{decorator} got {got}: it takes a URI, {decorator}('com.example.uri')")
+
+
+def refuse_glob(where: str, uri: object) -> None:
+    """Raise ConfigurationError, prefixed with ``where``, for a pattern that WAMP does not have.
+
+    These are globs (``chat.*``), MQTT's and NATS' wildcards (``chat.#``, ``chat.+``, ``chat.>``) and named
+    components (``chat.{room}``, ``chat.<room>``). Most of them are valid URIs, but would match nothing else.
+    """
+    if not isinstance(uri, str):
+        return
+    *components, last = _SEPARATOR.split(uri)
+    before = ["" if _GLOB.fullmatch(component) else component for component in components]
+    if _OPEN_END.search(last) and before == components:
+        instead = f'{".".join([*before, _OPEN_END.sub("", last)])!r} and match="prefix"'
+    elif before != components or _GLOB.fullmatch(last):
+        pattern = ".".join([*before, "" if _GLOB.fullmatch(last) else last])
+        instead = f'{pattern!r} and match="wildcard", where an empty component matches any component'
+    else:
+        return
+    raise ConfigurationError(f"{where}: WAMP has no pattern like {uri!r}: write {instead}")
 
 
 class RouteSet(Sequence[Route]):

@@ -49,6 +49,11 @@ class Parameter:
         """Whether it is ``*args`` or ``**kwargs``."""
         return self.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
+    @property
+    def is_positional_only(self) -> bool:
+        """Whether it cannot be passed by name."""
+        return self.kind is inspect.Parameter.POSITIONAL_ONLY
+
 
 @dataclass(frozen=True, slots=True)
 class UserFunction:
@@ -135,14 +140,15 @@ def _refuse_unbound_method(
     function: Callable[..., Any], parameters: tuple[Parameter, ...], description: str
 ) -> None:
     """Raise ConfigurationError for a function in a class body: its ``self`` would be the first argument."""
-    if not isinstance(function, FunctionType) or not parameters or parameters[0].name not in ("self", "cls"):
+    plain = _innermost_of_partials(function)
+    if not isinstance(plain, FunctionType) or not parameters or parameters[0].name not in ("self", "cls"):
         return
-    *enclosing, name = function.__qualname__.split(".")
+    *enclosing, name = plain.__qualname__.split(".")
     if enclosing and enclosing[-1] != "<locals>":
         raise ConfigurationError(
-            f"{description} is a method without its object, so a caller would choose {parameters[0].name!r}:"
-            f" register the method of an object, as in app.procedure(uri)({enclosing[-1].lower()}.{name}),"
-            " instead of decorating it in the class"
+            f"{description} is a method without its object, so that a caller would send"
+            f" {parameters[0].name!r}: pass the method of an object, as in"
+            f" app.procedure(uri)({enclosing[-1].lower()}.{name}), instead of decorating it in the class"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import abc
 from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -14,15 +15,22 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType, TracebackType
-from typing import Any
+from typing import Any, Final
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.arguments import MISSING, PayloadParameter, UnusableAnnotation, Validator
+from wampasgi.injection.arguments import (
+    MISSING,
+    LazyAnnotation,
+    PayloadParameter,
+    UnusableAnnotation,
+    Validator,
+)
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
+from wampasgi.injection.fields import ParameterField, read_field
 from wampasgi.injection.markers import (
     Dependency,
     Depends,
@@ -30,6 +38,7 @@ from wampasgi.injection.markers import (
     classes_of,
     dependency_of,
     foreign_class,
+    generic_classes_of,
     refuse_foreign_class,
     refuse_foreign_markers,
 )
@@ -271,8 +280,22 @@ class Wiring:
         refuse_foreign_class(function, parameter)
         return None
 
-    def validator(self, function: UserFunction, parameter: Parameter) -> Validator | None:
-        """Return the validator of a parameter in the payload, or None if only its default can fill it."""
+    def payload_parameter(
+        self, function: UserFunction, parameter: Parameter, field: ParameterField, slot: int
+    ) -> PayloadParameter | None:
+        """Return the parameter as a part of the payload, or None if only its default can fill it."""
+        validator = self.validator(function, parameter, required=field.is_required)
+        if validator is None:
+            return None
+        name, *more_names = field.names
+        return PayloadParameter(
+            name, slot, validator, field.is_required, tuple(more_names), field.make_default
+        )
+
+    def validator(
+        self, function: UserFunction, parameter: Parameter, *, required: bool = True
+    ) -> Validator | None:
+        """Return the validator of a parameter, or None if it has no schema and is not required."""
         if isinstance(parameter.default, FieldInfo):
             raise ConfigurationError(
                 f"{function.description}: the parameter {parameter.name!r} has a Field as its default: put"
@@ -282,10 +305,18 @@ class Wiring:
             validator = Validator(parameter.annotation)
             self._refuse_function(function, parameter, validator)
             return validator
+        except LazyAnnotation as error:
+            raise ConfigurationError(
+                f"{function.description}: the annotation of the parameter {parameter.name!r} has an Iterable"
+                " or Generator, which pydantic validates only when the handler reads it: write list[...] or"
+                " Sequence[...], so that the caller gets the error"
+            ) from error
         except UnusableAnnotation as error:
-            if parameter.default is not EMPTY and error.has_no_schema:
+            if error.has_no_schema and not required:
                 return None
             reason = f"its annotation cannot validate a payload ({error})"
+            if not _ITERABLES.isdisjoint(generic_classes_of(parameter.annotation)):
+                reason += ": write list[...] or Sequence[...] instead"
             raise function.cannot_fill(parameter, reason) from error
 
     @staticmethod
@@ -363,26 +394,42 @@ class Wiring:
             if parameter.is_variadic:
                 continue
             slot = self.inject(function, parameter)
-            if slot is None and payload:
-                slot = self._share(function, parameter)
-            if slot is None and parameter.default is EMPTY:
-                raise function.cannot_fill(parameter, "the framework has no argument of this name here")
-            slots.append((parameter, self._optional_slot(parameter) if slot is None else slot))
+            if slot is None:
+                slot = self._share(function, parameter, payload=payload)
+            slots.append((parameter, slot))
         return make_wires(slots, by_keyword=True)
 
-    def _share(self, function: UserFunction, parameter: Parameter) -> int | None:
-        validator = self.validator(function, parameter)
-        if validator is None:
-            return None
-        slot = self._optional_slot(parameter)
-        required = parameter.default is EMPTY
-        self.shared.append(PayloadParameter(parameter.name, slot, validator, required))
+    def _share(self, function: UserFunction, parameter: Parameter, *, payload: bool) -> int:
+        """Return the slot of a parameter that the payload, if there is one, or a default fills."""
+        field = read_field(function, parameter)
+        slot = self._optional_slot(parameter, field)
+        sent = self.payload_parameter(function, parameter, field, slot) if payload else None
+        if sent is not None:
+            self.shared.append(sent)
+        else:
+            self.fill_with_default(function, parameter, field, slot)
         return slot
 
-    def _optional_slot(self, parameter: Parameter) -> int:
+    def fill_with_default(
+        self, function: UserFunction, parameter: Parameter, field: ParameterField, slot: int
+    ) -> None:
+        """Let only the default fill a slot. Raises ConfigurationError if there is no default."""
+        if field.is_required:
+            raise function.cannot_fill(parameter, "the framework has no argument of this name here")
+        if field.make_default is not None:
+            factory = UserFunction(field.make_default, "sync", (), function.name, function.description, False)
+            self.steps.append(Step(factory, Wires((), ()), slot, in_thread=False))
+
+    def _optional_slot(self, parameter: Parameter, field: ParameterField) -> int:
         """Add a slot that may stay empty, so that the function's own default, or default factory, applies."""
-        by_position = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
-        return self.slot(parameter.default if by_position and parameter.default is not EMPTY else MISSING)
+        own_default = parameter.default is not EMPTY and not parameter.is_positional_only
+        return self.slot(MISSING if own_default or field.default is EMPTY else field.default)
+
+
+#: Types that pydantic cannot validate, in place of which it can validate a list.
+_ITERABLES: Final = frozenset(
+    {abc.AsyncGenerator, abc.AsyncIterable, abc.AsyncIterator, abc.Collection, abc.Iterator, abc.Reversible}
+)
 
 
 def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> Wires:

@@ -120,6 +120,11 @@ def classes_of(annotation: Any) -> list[type]:
     return [annotation]
 
 
+def generic_classes_of(annotation: Any) -> set[Any]:
+    """Return the classes of all generic types in an annotation, such as ``list`` for ``list[int]``."""
+    return {typing.get_origin(node) or node for node in _nodes(annotation) if node.__hash__}
+
+
 def alias_value(annotation: Any) -> Any:
     """Return the value of a type alias made by a ``type`` statement or TypeAliasType."""
     while type(annotation).__name__ == "TypeAliasType":

@@ -17,6 +17,7 @@ from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Res
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, without_errors
 from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
+from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
 from wampasgi.types import Handler
@@ -337,17 +338,32 @@ class _HandlerSlots:
         if slot is not None:
             self._injected.append(parameter.name)
             return slot
-        required = parameter.default is EMPTY
-        slot = self._wiring.slot(MISSING if required else parameter.default)
-        validator = self._wiring.validator(self._function, parameter) if takes_payload else None
-        if validator is not None:
-            sent = PayloadParameter(parameter.name, slot, validator, required)
-            self._payload_parameters.setdefault(parameter.kind, []).append(sent)
-        elif required:
-            raise self._function.cannot_fill(parameter, "the framework has no argument of this name here")
+        field = read_field(self._function, parameter)
+        slot = self._wiring.slot(MISSING if field.default is EMPTY else field.default)
+        sent = None
+        if takes_payload:
+            sent = self._wiring.payload_parameter(self._function, parameter, field, slot)
+        if sent is not None:
+            self._add(parameter, sent)
         else:
+            self._wiring.fill_with_default(self._function, parameter, field, slot)
             self._injected.append(parameter.name)
         return slot
+
+    def _add(self, parameter: Parameter, sent: PayloadParameter) -> None:
+        taken = {
+            name for others in self._payload_parameters.values() for each in others for name in each.names
+        }
+        twice = taken.intersection(sent.names)
+        if twice:
+            raise ConfigurationError(
+                f"{self._function.description}: two parameters get the argument {min(twice)!r}: change the"
+                " alias of one of them"
+            )
+        self._payload_parameters.setdefault(parameter.kind, []).append(sent)
+        if parameter.name not in sent.names:
+            # A keyword argument of **kwargs must not have the name that the alias replaces.
+            self._injected.append(parameter.name)
 
     def _read_rest(self, parameter: Parameter) -> None:
         if parameter.problem is not None:
