@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from tests.specification import ABORT, CALL, ERROR, GOODBYE, HELLO, PUBLISH, REGISTER, RESULT, SUBSCRIBE
 from tests.wamp_client import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
-from wampasgi.router.admission import Admission
+from wampasgi.router.admission import Admission, Place
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
@@ -148,11 +148,13 @@ async def test_sessions_per_address_are_limited_except_without_an_address() -> N
 def test_addresses_of_one_client_count_as_one(first: str, second: str, same: bool) -> None:
     admission = Admission()
     limits = Limits(sessions_per_address=1)
-    assert admission.enter((first, 1), limits) is None
-    assert (admission.enter((second, 2), limits) is not None) is same
-    admission.leave((first, 1))
+    place = admission.enter((first, 1), limits)
+    assert isinstance(place, Place)
+    assert isinstance(admission.enter((second, 2), limits), str) is same
+    place.leave()
+    place.leave()
     if same:
-        assert admission.enter((second, 2), limits) is None
+        assert isinstance(admission.enter((second, 2), limits), Place)
 
 
 # Messages

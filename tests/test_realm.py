@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
+import anyio
 import pytest
 from starlette.middleware import Middleware
 
@@ -343,8 +344,8 @@ class PlainASGI:
     """ASGI middleware that is not wrapped in Starlette's Middleware."""
 
 
-async def asks_database(database: object) -> bool:
-    return False
+async def asks_database(database: object) -> None:
+    pass
 
 
 def added_twice() -> None:
@@ -476,3 +477,42 @@ def test_parameter_that_nothing_can_fill_raises_in_check(
     configure(realm_with_database)
     realm_with_database.set_default_arg("database", object())
     Application([realm_with_database]).check()
+
+
+@pytest.mark.anyio
+async def test_sessions_can_be_closed_while_they_are_iterated_over() -> None:
+    app = Application(limits=Limits(close_timeout=0.05))
+    realm = app.default_realm
+
+    async with connect(app) as one, connect(app) as other:
+        for client in one, other:
+            await client.join()
+        sessions = realm.sessions
+        assert sorted(sessions) == sorted([one.id, other.id])
+        for session_id, session in sessions.items():
+            assert sessions[session_id] is session
+            await session.close()
+        assert dict(sessions) == {}
+
+
+@pytest.mark.anyio
+async def test_session_whose_handler_does_not_end_is_gone_from_sessions_limits_and_metrics() -> None:
+    limits = Limits(sessions=1, close_timeout=0.05, teardown_timeout=30)
+    app, ending, free = Application(limits=limits), anyio.Event(), anyio.Event()
+
+    @app.add_session_lifespan_handler
+    async def lasting(session: Session) -> AsyncIterator[None]:
+        yield
+        ending.set()
+        await free.wait()
+
+    async with connect(app) as leaving:
+        await leaving.join()
+        await leaving.disconnect()
+        await ending.wait()
+        assert len(app.default_realm.sessions) == 0
+        metrics = app.metrics()["default"]["sessions"]
+        assert (metrics["open"], metrics["opening"]) == (0, 0)
+        async with connect(app) as client:
+            assert (await client.join())[0] == 2
+            free.set()

@@ -315,7 +315,7 @@ def test_application_does_not_start_on_another_library(
 # A custom authentication handler
 
 
-@pytest.mark.parametrize("identity", ["ada", 42, {"card": 1815}, ("a", "tuple"), None])
+@pytest.mark.parametrize("identity", ["ada", 42, {"card": 1815}, ("a", "tuple")])
 def test_authentication_handler_accepts_a_session_with_any_identity(
     backend: Backend, identity: object
 ) -> None:

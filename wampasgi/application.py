@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
 from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
 from wampasgi.configuration.routes import RouteMatch
 from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
@@ -78,8 +79,10 @@ class Application(ConfiguresRealm):
         checked_limits(limits)
         self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
+        self._event_loop = EventLoopBinding()
         self._context = ApplicationContext(
             app=self,
+            event_loop=self._event_loop,
             limits=limits,
             async_support=self._async_support,
             synchronize_requests=synchronize_requests,
@@ -92,7 +95,11 @@ class Application(ConfiguresRealm):
         if self._default_realm is not None:
             self._default_realm.attach(self._context)
         opener = SessionOpener(
-            self._find_realm, limits=limits, uri_check=uri_check, check_request_ids=check_request_ids
+            self._find_realm,
+            event_loop=self._event_loop,
+            limits=limits,
+            uri_check=uri_check,
+            check_request_ids=check_request_ids,
         )
         self._websockets = WebSocketEndpoint(opener, subprotocols=self._subprotocols)
         self._lifespan = lifespan
@@ -168,12 +175,12 @@ class Application(ConfiguresRealm):
     # Calls, publications and subscriptions of the server, in the default realm
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event in the default realm. See Realm.publish."""
         return await self.default_realm.publish(topic, *args, options=options, **kwargs)
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
 
@@ -262,6 +269,7 @@ class Application(ConfiguresRealm):
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
+            self._event_loop.require()
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":
@@ -288,15 +296,19 @@ class Application(ConfiguresRealm):
         ``wamp.close.system_shutdown`` when the server shuts down. The application works without it, too.
         """
         support_for_running_loop(self._async_support)
-        async with self._user_lifespan() as state:
-            # After the user's lifespan, which may set default args.
-            self.check()
-            async with anyio.create_task_group() as tasks:
-                with shutdown_signalled() as shutdown:
-                    tasks.start_soon(self._close_at, shutdown)
-                    yield state or {}
-                    tasks.cancel_scope.cancel()
-            await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+        self._event_loop.enter()
+        try:
+            async with self._user_lifespan() as state:
+                # After the user's lifespan, which may set default args.
+                self.check()
+                async with anyio.create_task_group() as tasks:
+                    with shutdown_signalled() as shutdown:
+                        tasks.start_soon(self._close_at, shutdown)
+                        yield state or {}
+                        tasks.cancel_scope.cancel()
+                await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+        finally:
+            self._event_loop.leave()
 
     @asynccontextmanager
     async def _user_lifespan(self) -> AsyncIterator[Mapping[str, Any] | None]:

@@ -11,6 +11,7 @@ import anyio
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
@@ -31,15 +32,16 @@ from wampasgi.errors import (
     CLOSE_REALM,
     NO_SUCH_REGISTRATION,
     PROCEDURE_ALREADY_EXISTS,
-    RUNTIME_ERROR,
     ConfigurationError,
     WAMPError,
 )
 from wampasgi.injection.cancellation import within
 from wampasgi.injection.plan import Injection, describe
 from wampasgi.injection.results import RPCErrorResult, unwrap
+from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
+from wampasgi.payload import split_payload
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import random_id
 from wampasgi.protocol.uris import check_uri, is_reserved, require_pattern
@@ -48,8 +50,7 @@ from wampasgi.router.publish_options import check_server_options
 from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
 from wampasgi.serializers import MSGPACK
-from wampasgi.sessions.endpoint import SessionEndpoint
-from wampasgi.sessions.lifespan import LifespanHandlers
+from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handlers
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
@@ -61,6 +62,7 @@ class ApplicationContext:
     """The settings that a realm takes from its application."""
 
     app: Any
+    event_loop: EventLoopBinding
     limits: Limits
     async_support: AsyncSupport | None
     synchronize_requests: bool
@@ -159,59 +161,67 @@ class Realm(ConfiguresRealm):
             )
         plan: RealmPlan = scope["wamp.plan"]
         if plan.early_lifespan_handlers:
-            return _serve_with_early_handlers(plan, scope, receive, send)
+            return serve_with_early_handlers(plan, scope, receive, send)
         return plan.app(scope, receive, send)
 
     # Calls, publications and subscriptions of the server
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event to all subscribers of ``topic``, and return the publication ID.
 
-        ``args`` and ``kwargs`` are the payload. ``options`` are PUBLISH.Options, such as
-        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. If a
-        subscriber's serializer cannot encode the payload, the error is logged and the subscriber does not
-        get the event.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``options`` are PUBLISH.Options, such as
+        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a client, and returns
+        when the realm's own handlers are done with the event. If a subscriber's serializer cannot encode the
+        payload, the error is logged and the subscriber does not get the event.
 
         A retained event, or one for a history, is copied now, so later changes to its objects do not affect
         it. Raises UnserializableValue if such an event cannot be serialized, and ValueError for an invalid
         topic or option.
         """
+        self.check_event_loop("publish()")
         plan = self.plan()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is not a valid URI")
-        options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
+        options = check_server_options(options) if options else {}
+        positional, keywords = split_payload(args, kwargs)
+        payload = list(positional), dict(keywords)
         if self._router.broker.stores(topic, options):
             # A copy, because the objects may change later. Encoding it also detects values that no client
             # can receive: one such event would make the whole history unreadable.
             payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
         return await self._server.publish(plan, topic, options, *payload)
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm itself, of a client or of the meta API.
 
-        Returns None for an empty result, the value for a single positional argument, and an RPCResult for any
-        other result. Progress reports are dropped. ``timeout`` is in seconds.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``timeout`` is in seconds. Returns None
+        for an empty result, the value for a single positional argument, and an RPCResult for any other
+        result. Progress reports are dropped.
 
         Raises WAMPError for an ERROR, such as ``wamp.error.timeout`` or ``wamp.error.no_such_procedure``.
         Exceptions of the realm's own handlers are raised unchanged. If the call times out or is cancelled,
         it is also cancelled at the client that handles it.
         """
+        self.check_event_loop("call()")
         plan = self.plan()
         found = plan.answering(procedure)
+        positional, keywords = split_payload(args, kwargs)
         if is_reserved(procedure):
             caller = MetaCaller(self._server.session, plan)
-            outcome = await within(timeout, caller.call(procedure, args, kwargs))
+            outcome = await within(timeout, caller.call(procedure, positional, keywords))
             self._router.carry_out(outcome)
             return unwrap(outcome.args, outcome.kwargs)
         if not isinstance(found, Procedure):
-            return await self._server.call(procedure, args, kwargs, timeout=timeout)
+            return await self._server.call(procedure, positional, keywords, timeout=timeout)
         session = self._server.session
         request = None
         if found.wants_request:
-            request = RPCRequest(id=0, session=session, uri=procedure, args=args, kwargs=kwargs)
-        result = await within(timeout, found.invoke(request, args, kwargs, plan.provided_for(session), None))
+            request = RPCRequest(id=0, session=session, uri=procedure, args=positional, kwargs=keywords)
+        provided = plan.provided_for(session)
+        with in_process_call():
+            result = await within(timeout, found.invoke(request, positional, keywords, provided, None))
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
@@ -283,6 +293,7 @@ class Realm(ConfiguresRealm):
             buffer=buffer,
             when_full=when_full,
             get_retained=get_retained,
+            event_loop=self._require_context().event_loop,
         )
 
     def register(
@@ -298,6 +309,7 @@ class Realm(ConfiguresRealm):
         The arguments are the same as for ``procedure``. Raises ConfigurationError if the realm already has a
         procedure at the URI, and WAMPError ``wamp.error.procedure_already_exists`` if a client has.
         """
+        self.check_event_loop("register()")
         route = Route(uri, match, handler, roles_of(roles))
         plan = self.plan()
         existing = plan.own_procedure(match, uri)
@@ -317,6 +329,7 @@ class Realm(ConfiguresRealm):
 
         Raises WAMPError ``wamp.error.no_such_registration`` if there is no such procedure.
         """
+        self.check_event_loop("unregister()")
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
@@ -332,6 +345,7 @@ class Realm(ConfiguresRealm):
         answer earlier calls, and can register the procedure again.
         Spec: Advanced Profile, "Registration Revocation".
         """
+        self.check_event_loop("revoke_registration()")
         require_pattern(f"revoke_registration({procedure!r})", procedure, match)
         return self._router.revoke_registration(procedure, match, reason)
 
@@ -350,6 +364,7 @@ class Realm(ConfiguresRealm):
         gatekeeper runs, and clients can subscribe again.
         Spec: Advanced Profile, "Subscription Revocation".
         """
+        self.check_event_loop("revoke_subscription()")
         require_pattern(f"revoke_subscription({topic!r})", topic, match)
         if session is not None and not isinstance(session, Session):
             raise TypeError(
@@ -364,6 +379,7 @@ class Realm(ConfiguresRealm):
         The topic ``""`` with ``match="prefix"`` deletes all retained events.
         Spec: Advanced Profile, "Event Retention".
         """
+        self.check_event_loop("clear_retained()")
         require_pattern(f"clear_retained({topic!r})", topic, match)
         return self._router.retained.clear(topic, match)
 
@@ -373,8 +389,9 @@ class Realm(ConfiguresRealm):
         The wait is limited to ``Limits.close_timeout`` for the answers of the clients, plus
         ``Limits.teardown_timeout`` for the teardown of the handlers.
         """
+        self.check_event_loop("close_sessions()")
         limits = self.plan().limits
-        closing = list(self.sessions.values())
+        closing = list(self._router.served.values())
         for session in closing:
             await session.close(uri, message)
         with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
@@ -387,7 +404,7 @@ class Realm(ConfiguresRealm):
 
     async def flushed(self) -> None:
         """Wait until all queued messages are written. A client that does not read blocks this."""
-        for session in list(self.sessions.values()):
+        for session in list(self._router.served.values()):
             await session.flushed()
 
     # Compiling
@@ -414,6 +431,11 @@ class Realm(ConfiguresRealm):
 
     def _forget_plan(self) -> None:
         self._plan = None
+
+    def check_event_loop(self, what: str) -> None:
+        """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
+        if self._context is not None:
+            self._context.event_loop.check(f"{what} of {self!r}")
 
     def _require_context(self) -> ApplicationContext:
         if self._context is None:
@@ -473,26 +495,3 @@ class Realm(ConfiguresRealm):
 def utc_now() -> str:
     """Return the time as RFC 3339 text, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def _serve_with_early_handlers(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a session with the lifespan handlers that begin before it is authenticated."""
-    lifespan = LifespanHandlers(
-        plan.early_lifespan_handlers,
-        plan.provided_for(scope["wamp.session"]),
-        teardown_timeout=plan.limits.teardown_timeout,
-    )
-    failure: Exception | None = None
-    async with anyio.create_task_group() as handlers:
-        try:
-            if await lifespan.begin(handlers):
-                await plan.app(scope, receive, send)
-            else:
-                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-        except Exception as error:  # noqa: BLE001 - raised again below
-            # The task group would wrap it in an exception group.
-            failure = error
-        finally:
-            lifespan.end()
-    if failure is not None:
-        raise failure

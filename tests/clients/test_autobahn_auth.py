@@ -156,6 +156,19 @@ async def test_denied_client_gets_the_reason(
         assert client.left.result().reason == "wamp.error.authorization_denied"
 
 
+async def test_token_of_one_user_does_not_open_a_session_of_another(
+    server: ServerProcess, serializer: Callable[[], ISerializer]
+) -> None:
+    client = Client("token", "ticket", authid="alice", ticket=SECRET)
+    async with connected(client, server.url, serializer):
+        details = client.joined.result()
+        whoami = await client.call("whoami")
+
+    assert details.authrole == "clerk"
+    assert details.authid not in ("alice", "joe", "", None)
+    assert whoami.kwresults == {"authid": details.authid, "role": "clerk", "identity": {"name": "joe"}}
+
+
 async def test_method_that_the_realm_does_not_offer_is_refused(
     server: ServerProcess, serializer: Callable[[], ISerializer]
 ) -> None:

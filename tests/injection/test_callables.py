@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import pytest
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.callables import EMPTY, UserFunction, describe
+from wampasgi.injection.callables import EMPTY, UserFunction, describe, return_annotation
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -325,3 +325,34 @@ def test_error_names_the_function_whose_annotations_cannot_be_read(monkeypatch: 
         ConfigurationError, match=r"plain \(.*: an annotation cannot be resolved: name 'Decimal'"
     ):
         UserFunction.read(plain)
+
+
+class Adder:
+    def __call__(self) -> Annotated[int, "sum"]:
+        return 0
+
+
+def unresolvable() -> Decimal:
+    raise NotImplementedError
+
+
+def unannotated():  # type: ignore[no-untyped-def]
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("function", "annotation"),
+    [
+        (coroutine, int),
+        (async_manager, AsyncIterator[int]),
+        (plain_wrapper(coroutine), int),
+        (functools.partial(plain, a=2), int),
+        (Adder(), Annotated[int, "sum"]),
+        (unresolvable, EMPTY),
+        (unannotated, EMPTY),
+        (lambda: 0, EMPTY),
+        (dict, EMPTY),
+    ],
+)
+def test_return_annotation_is_resolved(function: Callable[..., Any], annotation: Any) -> None:
+    assert return_annotation(function) == annotation

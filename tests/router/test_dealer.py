@@ -237,10 +237,19 @@ def test_progressive_results_are_dropped_if_the_caller_did_not_ask_for_them() ->
     assert wire(answer(dealer, CALLEE, 1, "all")) == [(CALLER, [50, 1, {}, ["all"]])]
 
 
-@pytest.mark.parametrize("features", [[], ["progressive_call_results"], ["call_canceling"]])
-def test_callee_is_asked_for_progress_only_if_it_has_both_required_features(features: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("features", "details"),
+    [
+        ([], {}),
+        (["call_canceling"], {}),
+        (["progressive_call_results"], {"receive_progress": True}),
+    ],
+)
+def test_callee_is_asked_for_progress_if_it_announced_it(
+    features: list[str], details: dict[str, Any]
+) -> None:
     dealer = dealer_of(None, client(callee=features))
-    assert wire(call(dealer, CALLER, receive_progress=True)) == [(CALLEE, [68, 1, 101, {}])]
+    assert wire(call(dealer, CALLER, receive_progress=True)) == [(CALLEE, [68, 1, 101, details])]
 
 
 # Progressive call invocations

@@ -365,7 +365,11 @@ class ConfiguresRealm(ABC):
         self.settings.changed()
 
     def set_ticket_authenticator(self, authenticator: Handler) -> None:
-        """Authenticate sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None."""
+        """Authenticate sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None.
+
+        The session gets the authid of the returned ``Identity``, otherwise a random one. The authid that the
+        client claims is ``session.authid``; return it only if the ticket belongs to it.
+        """
         require_function("set_ticket_authenticator", authenticator)
         self._set_challenge_method(
             "ticket", lambda injection: TicketMethod(injection.read(authenticator, {"ticket": None}))

@@ -161,6 +161,18 @@ def describe(function: Any) -> str:
     return f"{name} ({defining.__code__.co_filename}:{defining.__code__.co_firstlineno})"
 
 
+def return_annotation(function: Callable[..., Any]) -> Any:
+    """Return the resolved annotation of a function's result.
+
+    The result is ``EMPTY`` if there is no annotation, or one that cannot be resolved.
+    """
+    try:
+        annotation = inspect.signature(function).return_annotation
+        return EMPTY if annotation is EMPTY else _resolve("return", annotation, *_namespaces(function))
+    except (ValueError, *_UNRESOLVABLE):  # some builtins have no signature
+        return EMPTY
+
+
 def _dotted_name(function: Any) -> str:
     named = _innermost_of_partials(function)
     if not (hasattr(named, "__qualname__") and hasattr(named, "__module__")):
@@ -261,17 +273,22 @@ def _read_parameter(
 ) -> Parameter:
     if parameter.annotation is EMPTY:
         return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY)
+    try:
+        annotation = _resolve(parameter.name, parameter.annotation, global_names, local_names)
+    except _UNRESOLVABLE as error:
+        problem = f"its annotation {parameter.annotation!r} cannot be resolved: {error}"
+        return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY, problem)
+    return Parameter(parameter.name, parameter.kind, parameter.default, annotation)
+
+
+def _resolve(name: str, annotation: Any, global_names: dict[str, Any], local_names: dict[str, Any]) -> Any:
+    """Return one annotation with its forward references resolved. Raises one of _UNRESOLVABLE."""
 
     def probe() -> None:
         """Hold this annotation alone, so that it can be resolved even if another one cannot."""
 
-    probe.__annotations__ = {parameter.name: parameter.annotation}
-    try:
-        hints = typing.get_type_hints(probe, global_names, local_names, include_extras=True)
-    except _UNRESOLVABLE as error:
-        problem = f"its annotation {parameter.annotation!r} cannot be resolved: {error}"
-        return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY, problem)
-    return Parameter(parameter.name, parameter.kind, parameter.default, hints[parameter.name])
+    probe.__annotations__ = {name: annotation}
+    return typing.get_type_hints(probe, global_names, local_names, include_extras=True)[name]
 
 
 def _namespaces(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -42,8 +42,9 @@ from wampasgi.injection.markers import (
     refuse_foreign_class,
     refuse_foreign_markers,
 )
+from wampasgi.injection.worker_threads import call_in_thread, run_in_thread
 
-__all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close", "run_in_thread"]
+__all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
 
 
 class DefaultArg:
@@ -171,7 +172,7 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         self._context = Context()
 
     async def __aenter__(self) -> Any:
-        return await to_thread.run_sync(self._enter)
+        return await call_in_thread(self._enter)
 
     def _enter(self) -> Any:
         # Copied in the worker thread, because its context does not claim to run in an event loop.
@@ -186,19 +187,6 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         # threads may be waiting for the resource that this one holds.
         with CancelScope(shield=True):
             await to_thread.run_sync(leave, limiter=CapacityLimiter(1))
-
-
-async def run_in_thread(
-    function: Callable[..., Any], positional: Sequence[Any], by_name: Mapping[str, Any]
-) -> Any:
-    """Call a sync function in a worker thread; if it returns an awaitable, await that in this task."""
-
-    def run() -> tuple[Any]:
-        # In a tuple, because Trio does not accept a coroutine from a thread.
-        return (function(*positional, **by_name),)
-
-    (value,) = await to_thread.run_sync(run)
-    return await value if inspect.isawaitable(value) else value
 
 
 async def close(opened: Sequence[AbstractAsyncContextManager[Any]], failure: BaseException | None) -> None:

@@ -16,10 +16,11 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, without_errors
-from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
+from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
+from wampasgi.injection.worker_threads import run_in_thread
 from wampasgi.types import Handler
 
 __all__ = ["HandlerKind", "HandlerPlan", "describe"]

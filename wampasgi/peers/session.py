@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wampasgi.errors import (
     AUTHENTICATION_FAILED,
@@ -14,10 +14,13 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.logs import shown
+from wampasgi.payload import split_payload
 from wampasgi.peers.connection import Connection
-from wampasgi.peers.identity import AuthenticationDetails, Identity
+from wampasgi.peers.identity import AuthenticationDetails, Identity, identity_mistake
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.uris import check_uri
+
+_NO_IDENTITY: Final = Identity()
 
 
 class SessionRealm(Protocol):
@@ -36,12 +39,15 @@ class SessionRealm(Protocol):
         """The open sessions by session ID."""
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event on the realm; see Realm.publish."""
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm; see Realm.call."""
+
+    def check_event_loop(self, what: str) -> None:
+        """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
 
     async def call_session(
         self,
@@ -138,7 +144,7 @@ class Session:
 
     async def mark_authenticated(
         self,
-        identity: Any = None,
+        identity: Any = _NO_IDENTITY,
         *,
         authid: str | None = None,
         authrole: str | None = None,
@@ -153,6 +159,10 @@ class Session:
         role ``"authenticated"`` and the method ``"custom"``. The authid that the client claims in HELLO is
         not used, because it is not verified: pass ``authid=session.authid`` if you have verified it. On an
         open session only the identity changes.
+
+        Raises TypeError for None, for a bool and for the other values that are no identity, so that the
+        result of a comparison or of a failed search does not let the client in. Leave ``identity`` out to
+        accept a session that has none.
         """
         self.accept(
             identity,
@@ -165,7 +175,7 @@ class Session:
 
     def accept(
         self,
-        identity: Any = None,
+        identity: Any = _NO_IDENTITY,
         *,
         authid: str | None = None,
         authrole: str | None = None,
@@ -174,6 +184,12 @@ class Session:
         authextra: Mapping[str, Any] | None = None,
     ) -> None:
         """Accept the session like ``mark_authenticated``, for authenticators that await nothing."""
+        mistake = identity_mistake(identity)
+        if mistake is not None:
+            raise TypeError(
+                f"mark_authenticated got {mistake}, which is not an identity: pass an object that represents"
+                f" the user, or leave the argument out for a session without an identity"
+            )
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
@@ -205,6 +221,7 @@ class Session:
         Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
+        self.realm.check_event_loop("session.abort()")
         if self._peer is None:
             return
         if self._peer.established:
@@ -220,6 +237,7 @@ class Session:
         Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
+        self.realm.check_event_loop("session.close()")
         if self._peer is None:
             return
         if self._peer.established:
@@ -229,7 +247,7 @@ class Session:
 
     async def wait_closed(self) -> None:
         """Wait until the session and its handlers have ended. Returns at once if it was never open."""
-        if self._peer is not None and self.realm.sessions.get(self.id) is self:
+        if self._peer is not None and self._peer.opened:
             await self._peer.wait_ended()
 
     async def flushed(self) -> None:
@@ -254,6 +272,7 @@ class Session:
         sends nothing, if the session isn't subscribed to exactly this topic. Raises ConnectionClosed if the
         session is over.
         """
+        self.realm.check_event_loop("session.send_event()")
         if self._peer is None:
             return False
         if self._peer.ending is not None:
@@ -266,7 +285,7 @@ class Session:
 
     # Calls
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure that this client has registered, and return its result.
 
         ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
@@ -275,11 +294,13 @@ class Session:
         ends meanwhile. Raises ConnectionClosed if the session is over. While an application with
         ``synchronize_requests=True`` handles another request of this session, the answer is not read.
         """
+        self.realm.check_event_loop("session.call()")
         if self._peer is None or not self._peer.opened:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self.realm.call_session(self.id, procedure, args, kwargs, timeout=timeout)
+        positional, keywords = split_payload(args, kwargs)
+        return await self.realm.call_session(self.id, procedure, positional, keywords, timeout=timeout)
 
     # Session data
 

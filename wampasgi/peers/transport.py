@@ -17,8 +17,11 @@ class Disconnected(Exception):
     """The connection is gone; ``code`` is its close code."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"the connection is closed, with code {code}")
+        super().__init__(code)
         self.code = code
+
+    def __str__(self) -> str:
+        return f"the connection is closed, with code {self.code}"
 
 
 class Transport(Protocol):

@@ -49,6 +49,7 @@ class CallsInFlight:
 
     __slots__ = (
         "_answered",
+        "_cancelled",
         "_deadlines",
         "_limits",
         "_own_bytes",
@@ -59,7 +60,6 @@ class CallsInFlight:
         "_routed_bytes",
         "_router",
         "_sleep",
-        "_timeouts",
         "own",
     )
 
@@ -83,8 +83,8 @@ class CallsInFlight:
         self._answered: dict[int, None] = {}
         # The deadline, the timeout in seconds and the error text of each call of a handler that can time out.
         self._deadlines: dict[int, tuple[float, float, str]] = {}
-        # The errors of calls that have timed out, but whose handlers have not ended yet.
-        self._timeouts: dict[int, WAMPError] = {}
+        # The errors of calls whose handlers were cancelled and have not ended yet.
+        self._cancelled: dict[int, WAMPError] = {}
         self._sleep: anyio.CancelScope | None = None
         routed.on_deadline = self._watch_deadlines
         #: The tasks of the handlers that are running, by request ID of the call.
@@ -136,14 +136,14 @@ class CallsInFlight:
         self._own_bytes.remove(request_id)
         if self._deadlines:
             self._deadlines.pop(request_id, None)
-        timed_out = self._timeouts.pop(request_id, None)
+        error = self._cancelled.pop(request_id, None)
         if self._room is not None:
             self._room.set()
         if request_id in self._answered:
             del self._answered[request_id]
             return None
         if answer is None:
-            self._peer.send_error(Call.code, request_id, timed_out or WAMPError(CANCELED))
+            self._peer.send_error(Call.code, request_id, error or WAMPError(CANCELED))
         return answer
 
     # Calls of other clients' procedures
@@ -183,18 +183,23 @@ class CallsInFlight:
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
         request_id = message.request_id
-        task = self.own.get(request_id)
-        if task is None:
+        if request_id not in self.own:
             self._router.deliver(self._router.dealer.cancel(self._routed.session_id, message))
             return
         if request_id in self._answered:
             return
-        mode = message.options.get("mode", "killnowait")
+        mode, error = message.options.get("mode", "killnowait"), WAMPError(CANCELED)
         if mode != "kill":
             self._answered[request_id] = None
-            self._peer.send_error(Call.code, request_id, WAMPError(CANCELED))
+            self._peer.send_error(Call.code, request_id, error)
         if mode != "skip":
-            task.cancel()
+            self._cancel_handler(request_id, error)
+
+    def _cancel_handler(self, request_id: int, error: WAMPError) -> None:
+        """Cancel the handler of a call, once: on asyncio a second time would interrupt its cleanup."""
+        if request_id not in self._cancelled:
+            self._cancelled[request_id] = error
+            self.own[request_id].cancel()
 
     # Deadlines
 
@@ -242,6 +247,5 @@ class CallsInFlight:
         for request_id, (deadline, _, text) in list(self._deadlines.items()):
             if deadline <= now:
                 del self._deadlines[request_id]
-                self._timeouts[request_id] = WAMPError(TIMEOUT, text)
-                self.own[request_id].cancel()
+                self._cancel_handler(request_id, WAMPError(TIMEOUT, text))
         self._router.deliver(self._router.dealer.expire(self._routed.session_id, now))

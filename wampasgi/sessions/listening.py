@@ -15,6 +15,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from wampasgi.adapters import AsyncSupport, support_for_running_loop
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.handlers import Event, Subscriber
 from wampasgi.errors import ConfigurationError
 from wampasgi.logs import fields, logger_named
@@ -108,6 +109,7 @@ class Events:
     """
 
     __slots__ = (
+        "_event_loop",
         "_overflowing",
         "_receiver",
         "_sender",
@@ -130,6 +132,7 @@ class Events:
         buffer: int,
         when_full: WhenFull,
         get_retained: bool = False,
+        event_loop: EventLoopBinding | None = None,
     ) -> None:
         where = f"events of {topic!r}"
         require_pattern(where, topic, match)
@@ -140,6 +143,7 @@ class Events:
                 f"{where}: when_full is {when_full!r}, it must be one of {', '.join(get_args(WhenFull))}"
             )
         self._subscriptions = subscriptions
+        self._event_loop = event_loop or EventLoopBinding()
         self._when_full = when_full
         self._overflowing = False
         self._subscription_id: int | None = None
@@ -161,6 +165,7 @@ class Events:
     async def __aenter__(self) -> Self:
         if self._receiver is not None:
             raise RuntimeError(f"{self!r} was entered before: call realm.events(...) for each `async with`")
+        self._event_loop.enter()
         self._sender, self._receiver = anyio.create_memory_object_stream[Event](self.buffer)
         self._subscription_id = self._subscriptions.add(self)
         return self
@@ -174,6 +179,7 @@ class Events:
         self.close()
         if self._receiver is not None:
             self._receiver.close()
+        self._event_loop.leave()
 
     def close(self) -> None:
         """Take no more events; the iteration ends after those in the buffer."""

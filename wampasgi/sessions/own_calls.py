@@ -70,10 +70,11 @@ class OwnCalls:
 
     def run(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
         """Handle a call before the next message is read, for an app with ``synchronize_requests=True``."""
-        waiting = self.start(message, procedure)
-        if message.request_id in self._in_flight.own:
-            return self._in_flight.wait_for_end(message.request_id)
-        return waiting
+        task = self._owner.spawn(self._handle, message, procedure)
+        if task is None:
+            return None
+        self._in_flight.add_own(message, task)
+        return self._in_flight.wait_for_end(message.request_id)
 
     async def _handle(self, message: Call, procedure: Procedure) -> None:
         request_id = message.request_id
@@ -105,7 +106,7 @@ class OwnCalls:
             if self._in_flight.own or answer is None or not is_plain:
                 answer = self._in_flight.end_own(request_id, answer)
         if answer is not None:
-            self._peer.send_raw(answer)
+            self._peer.send_raw(answer, message.procedure)
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
@@ -131,7 +132,7 @@ class OwnCalls:
             self._in_flight.set_deadline(message.request_id, timeout, text)
         on_progress = None
         if options.get("receive_progress", False):
-            on_progress = self._progress_sender(message.request_id)
+            on_progress = self._progress_sender(message)
         try:
             result = await procedure.invoke(request, args, kwargs, self._provided, on_progress)
         except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
@@ -169,13 +170,15 @@ class OwnCalls:
             uri, args, kwargs = RUNTIME_ERROR, (), {}
         return Error.answering(Call.code, message.request_id, WAMPError(uri, *args, **kwargs)).to_list()
 
-    def _progress_sender(self, request_id: int) -> OnProgress:
+    def _progress_sender(self, message: Call) -> OnProgress:
+        request_id = message.request_id
+
         async def send_progress(report: RPCProgressReport) -> None:
             in_flight = self._in_flight
             in_flight.extend_deadline(request_id)
             if not in_flight.is_given_up(request_id):
                 progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
-                self._peer.send(progress)
+                self._peer.send(progress, message.procedure)
                 await self._peer.uncongested()
 
         return send_progress

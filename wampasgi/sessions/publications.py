@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
@@ -211,6 +212,8 @@ class EventQueue:
 
     async def _handle(self) -> None:
         try:
+            # The task may start at once, but handlers run after the event has reached everybody else.
+            await checkpoint()
             while self._queue:
                 subscriber, event, size = self._queue.popleft()
                 await subscriber.handle(event, self._provided, self._provided["session"])

@@ -12,6 +12,7 @@ from wampasgi.configuration.handlers import Event
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS, TIMEOUT, WAMPError
 from wampasgi.injection.results import unwrap
+from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Call, Cancel, Error, Invocation, Message, Result
@@ -173,7 +174,8 @@ class ServerSession:
         provided = plan.provided_for(self.session) if published else {}
         for subscription, event in published:
             for subscriber in plan.subscribers.get((subscription.match, subscription.topic), ()):
-                await subscriber.handle(event, provided, self.session)
+                with in_process_call():
+                    await subscriber.handle(event, provided, self.session)
         return publication.publication_id
 
     # As subscriber

@@ -167,15 +167,17 @@ class Subscriptions:
     def send_event(
         self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
     ) -> bool:
-        """Send an event to this session alone; return whether it is subscribed, or about to be."""
+        """Send an event to this session alone.
+
+        Returns False if it is neither subscribed nor about to be, and if the event cannot be serialized.
+        """
         subscription = self._by_topic.get(("exact", topic))
         if subscription is None:
             return False
         payload = (details, args, kwargs)
         if subscription.id:
-            self._send_event(subscription.id, payload)
-        else:
-            subscription.held_events.append(payload)
+            return self._send_event(subscription.id, payload)
+        subscription.held_events.append(payload)
         return True
 
     def _send_retained(self, topic: str, match: Match) -> None:
@@ -186,9 +188,11 @@ class Subscriptions:
                 self._peer.counts.events += 1
                 self._peer.send_event(SharedEvent(event))
 
-    def _send_event(self, subscription_id: int, payload: _Payload) -> None:
-        self._peer.counts.events += 1
-        self._peer.send_event(SharedEvent(Event(subscription_id, random_publication_id(), *payload)))
+    def _send_event(self, subscription_id: int, payload: _Payload) -> bool:
+        event = SharedEvent(Event(subscription_id, random_publication_id(), *payload))
+        sent = self._peer.send_event(event)
+        self._peer.counts.events += sent
+        return sent
 
     def end(self) -> None:
         """End all gatekeepers, because the session ends."""
