@@ -788,6 +788,8 @@ def test_field_as_a_default_is_refused_with_advice() -> None:
         ConfigurationError, match=r"'a' has a Field as its default: put it into the annotation"
     ):
         plan_of(handler)
+    with pytest.raises(ConfigurationError, match="'a' has a Field as its default"):
+        plan_of(handler, takes_payload=False)
 
 
 def test_variadic_parameters_of_a_dependency_get_no_arguments() -> None:

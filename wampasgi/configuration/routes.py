@@ -47,8 +47,6 @@ class Route:
 
     def __post_init__(self) -> None:
         require_function(f"route {self.uri!r}", self.handler)
-        if self.match != "regex":
-            refuse_glob(f"route {self.uri!r} of {describe(self.handler)}", self.uri)
         where = f"route {self.uri!r} of {describe(self.handler)}"
         if self.match not in _MATCHES:
             raise ConfigurationError(
@@ -60,6 +58,7 @@ class Route:
             except re.error as error:
                 raise ConfigurationError(f"{where}: invalid regular expression: {error}") from error
             return
+        refuse_glob(where, self.uri)
         require_pattern(where, self.uri, self.match)
         if is_reserved(self.uri):
             raise ConfigurationError(

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import (
@@ -30,7 +29,7 @@ from wampasgi.injection.arguments import (
     Validator,
 )
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
-from wampasgi.injection.fields import ParameterField, read_field
+from wampasgi.injection.fields import ParameterField, is_hashable, read_field
 from wampasgi.injection.markers import (
     Dependency,
     Depends,
@@ -45,6 +44,11 @@ from wampasgi.injection.markers import (
 from wampasgi.injection.worker_threads import call_in_thread, run_in_thread
 
 __all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
+
+# Types without a schema in pydantic. A list can replace them.
+_ITERABLES: Final = frozenset(
+    {abc.AsyncGenerator, abc.AsyncIterable, abc.AsyncIterator, abc.Collection, abc.Iterator, abc.Reversible}
+)
 
 
 class DefaultArg:
@@ -284,11 +288,6 @@ class Wiring:
         self, function: UserFunction, parameter: Parameter, *, required: bool = True
     ) -> Validator | None:
         """Return the validator of a parameter, or None if it has no schema and is not required."""
-        if isinstance(parameter.default, FieldInfo):
-            raise ConfigurationError(
-                f"{function.description}: the parameter {parameter.name!r} has a Field as its default: put"
-                " it into the annotation, Annotated[..., Field(...)], and pass the default itself"
-            )
         try:
             validator = Validator(parameter.annotation)
             self._refuse_function(function, parameter, validator)
@@ -345,7 +344,7 @@ class Wiring:
                 raise function.cannot_fill(parameter, "Depends() needs a dependency or an annotated class")
             dependency = classes[0]
         require_function(f"{function.description}: Depends of the parameter {parameter.name!r}", dependency)
-        key: Hashable = dependency if _is_hashable(dependency) else id(dependency)
+        key: Hashable = dependency if is_hashable(dependency) else id(dependency)
         if marker.use_cache and key in self._cached_slots:
             return self._cached_slots[key]
         read = UserFunction.read(dependency)
@@ -414,12 +413,6 @@ class Wiring:
         return self.slot(MISSING if own_default or field.default is EMPTY else field.default)
 
 
-#: Types that pydantic cannot validate, in place of which it can validate a list.
-_ITERABLES: Final = frozenset(
-    {abc.AsyncGenerator, abc.AsyncIterable, abc.AsyncIterator, abc.Collection, abc.Iterator, abc.Reversible}
-)
-
-
 def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> Wires:
     """Split the parameters into those passed by position and those passed by name, in order."""
     by_position: list[inspect._ParameterKind] = [inspect.Parameter.POSITIONAL_ONLY]
@@ -429,14 +422,6 @@ def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> W
         tuple(slot for parameter, slot in slots if parameter.kind in by_position),
         tuple((parameter.name, slot) for parameter, slot in slots if parameter.kind not in by_position),
     )
-
-
-def _is_hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
 
 
 def _is_compatible(annotated: type, own: type) -> bool:

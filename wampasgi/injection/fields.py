@@ -38,9 +38,14 @@ def read_field(function: UserFunction, parameter: Parameter) -> ParameterField:
     """Return the names and the default of a parameter, from its ``Field`` and its own default.
 
     As in pydantic's ``validate_call``, an alias replaces the name, and the parameter's own default precedes
-    the one of ``Field``. Raises ConfigurationError for an alias that is a path into an argument, and for a
-    default factory that takes the other arguments.
+    the one of ``Field``. Raises ConfigurationError for a ``Field`` outside of ``Annotated``, for an alias that
+    is a path into an argument, and for a default factory that takes the other arguments.
     """
+    if isinstance(parameter.default, FieldInfo):
+        raise ConfigurationError(
+            f"{function.description}: the parameter {parameter.name!r} has a Field as its default: put it"
+            " into the annotation, Annotated[..., Field(...)]"
+        )
     field = _field_of(parameter.annotation)
     if field is None:
         return ParameterField((parameter.name,), parameter.default)
@@ -48,7 +53,7 @@ def read_field(function: UserFunction, parameter: Parameter) -> ParameterField:
     names = _names(where, parameter, field)
     if parameter.default is not EMPTY or field.is_required():
         return ParameterField(names, parameter.default)
-    if field.default_factory is None and _is_hashable(field.default):
+    if field.default_factory is None and is_hashable(field.default):
         return ParameterField(names, field.default)
     if getattr(field, "default_factory_takes_validated_data", False):
         raise ConfigurationError(
@@ -84,7 +89,8 @@ def _names(where: str, parameter: Parameter, field: FieldInfo) -> tuple[str, ...
     return tuple(names)
 
 
-def _is_hashable(value: object) -> bool:
+def is_hashable(value: object) -> bool:
+    """Return whether a value can be a key, so that nothing can change it."""
     try:
         hash(value)
     except TypeError:
