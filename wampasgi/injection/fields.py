@@ -38,8 +38,8 @@ def read_field(function: UserFunction, parameter: Parameter) -> ParameterField:
     """Return the names and the default of a parameter, from its ``Field`` and its own default.
 
     As in pydantic's ``validate_call``, an alias replaces the name, and the parameter's own default precedes
-    the one of ``Field``. Raises ConfigurationError for a ``Field`` outside of ``Annotated``, for an alias that
-    is a path into an argument, and for a default factory that takes the other arguments.
+    the one of ``Field``. Raises ConfigurationError for a ``Field`` outside of ``Annotated``, for an alias
+    that is a path into an argument, and for a default factory that takes the other arguments.
     """
     if isinstance(parameter.default, FieldInfo):
         raise ConfigurationError(
