@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar, overload
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.callables import require_function
 from wampasgi.injection.plan import describe
 from wampasgi.protocol.uris import is_reserved, require_pattern
 from wampasgi.router.matching import URIMap, covers, overlaps, specificity
@@ -18,6 +19,13 @@ RouteMatch: TypeAlias = Literal["exact", "prefix", "wildcard", "regex"]
 
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
+
+# Components of a URI, also in the notation of MQTT.
+_SEPARATOR = re.compile(r"[./]")
+# A component that stands for others in globs, MQTT or NATS, or for a parameter.
+_GLOB = re.compile(r"\*+|\+|#|>|\{.*\}|<.*>")
+# The end of a pattern that stands for any further components.
+_OPEN_END = re.compile(r"(?:\*+|#)$|^>$")
 
 _MATCHES = ("exact", "prefix", "wildcard", "regex")
 
@@ -39,13 +47,12 @@ class Route:
     patterns: bool | None = None
 
     def __post_init__(self) -> None:
+        require_function(f"route {self.uri!r}", self.handler)
         where = f"route {self.uri!r} of {describe(self.handler)}"
         if self.match not in _MATCHES:
             raise ConfigurationError(
                 f"{where}: match is {self.match!r}, it must be one of {', '.join(_MATCHES)}"
             )
-        if not callable(self.handler):
-            raise ConfigurationError(f"{where}: the handler is {self.handler!r}, it must be a function")
         if self.patterns is not None and not isinstance(self.patterns, bool):
             raise ConfigurationError(f"{where}: patterns is {self.patterns!r}, it must be True or False")
         if self.match == "regex":
@@ -54,6 +61,7 @@ class Route:
             except re.error as error:
                 raise ConfigurationError(f"{where}: invalid regular expression: {error}") from error
             return
+        refuse_glob(where, self.uri)
         require_pattern(where, self.uri, self.match)
         if is_reserved(self.uri):
             raise ConfigurationError(
@@ -86,6 +94,26 @@ def require_uri(decorator: str, uri: object) -> None:
     if not isinstance(uri, str):
         got = describe(uri) if callable(uri) else repr(uri)
         raise ConfigurationError(f"{decorator} got {got}: it takes a URI, {decorator}('com.example.uri')")
+
+
+def refuse_glob(where: str, uri: object) -> None:
+    """Raise ConfigurationError, prefixed with ``where``, for a pattern that WAMP does not have.
+
+    These are globs (``chat.*``), MQTT's and NATS' wildcards (``chat.#``, ``chat.+``, ``chat.>``) and named
+    components (``chat.{room}``, ``chat.<room>``). Most of them are valid URIs, but would match nothing else.
+    """
+    if not isinstance(uri, str):
+        return
+    *components, last = _SEPARATOR.split(uri)
+    before = ["" if _GLOB.fullmatch(component) else component for component in components]
+    if _OPEN_END.search(last) and before == components:
+        instead = f'{".".join([*before, _OPEN_END.sub("", last)])!r} and match="prefix"'
+    elif before != components or _GLOB.fullmatch(last):
+        pattern = ".".join([*before, "" if _GLOB.fullmatch(last) else last])
+        instead = f'{pattern!r} and match="wildcard", where an empty component matches any component'
+    else:
+        return
+    raise ConfigurationError(f"{where}: WAMP has no pattern like {uri!r}: write {instead}")
 
 
 class RouteSet(Sequence[Route]):
