@@ -201,8 +201,8 @@ def test_each_library_calls_a_procedure_of_the_other(routed: Steps) -> None:
     assert routed["autobahn answers wampy"] == [5]
 
 
-def test_callee_that_cannot_be_interrupted_is_not_asked_for_progress(routed: Steps) -> None:
-    assert routed["progress"] == [None]
+def test_progress_of_a_callee_that_cannot_be_interrupted_reaches_the_caller(routed: Steps) -> None:
+    assert routed["progress"] == ["half", "all"]
 
 
 def test_error_of_one_library_reaches_the_other(routed: Steps) -> None:
