@@ -161,6 +161,8 @@ CONFIGURE: list[Callable[[Realm, str], object]] = [
     lambda realm, uri: realm.topic(uri)(one),
     lambda realm, uri: realm.topic(uri, match="wildcard")(one),
     lambda realm, uri: realm.subscriber(uri)(one),
+    lambda realm, uri: realm.events(uri),
+    lambda realm, uri: realm.subscribe(uri, one),
     lambda realm, uri: RPCRouteSet().route(uri)(one),
     lambda realm, uri: RPCRouteSet().prefix_route(uri)(one),
     lambda realm, uri: TopicRouteSet().route(uri)(one),
