@@ -316,13 +316,16 @@ def test_trusted_host_middleware_refuses_websockets_of_other_hosts(wamp: Applica
         pytest.fail("the WebSocket was accepted")
 
 
-def test_cors_middleware_allows_sessions(wamp: Application) -> None:
-    middleware = [Middleware(CORSMiddleware, allow_origins=["https://shop.example"])]
+def test_cors_middleware_answers_http_and_leaves_websockets_to_the_application() -> None:
+    wamp = Application(allowed_origins=["https://shop.example"])
+    middleware = [Middleware(CORSMiddleware, allow_origins=["https://shop.example", "https://blog.example"])]
     client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
     origin = {"origin": "https://shop.example"}
 
-    with connected(client, "/ws", origin) as websocket:
-        assert call(websocket, "math.add", 2) == 2
+    with connected(client, "/ws", origin):
+        pass
+    with pytest.raises(WebSocketDenialResponse), connected(client, "/ws", {"origin": "https://blog.example"}):
+        pytest.fail("the WebSocket was accepted")
     assert client.get("/ws", headers=origin).headers["access-control-allow-origin"] == origin["origin"]
 
 

@@ -24,6 +24,7 @@ from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.origins import AllowedOrigins, OriginPolicy
 from wampasgi.transports.websocket import WebSocketEndpoint
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
@@ -48,6 +49,10 @@ class Application(ConfiguresRealm):
     ``serializers`` are offered to clients: names (``"json"``, ``"msgpack"``, ``"cbor"``) or your own
     serializers. The default is all serializers of the framework whose packages are installed.
 
+    ``allowed_origins`` are the web sites whose pages may connect in a browser: ``"same-origin"``, ``"*"`` for
+    all, or a list such as ``["same-origin", "https://example.com", "https://*.example.com"]``. Other
+    handshakes with an Origin header are answered with 403. Clients that send none are not affected.
+
     ``async_support`` pins the asynchronous library, which is the server's by default.
     ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
     ``"strict"``. ``check_request_ids`` enforces the sequence of request IDs that the specification demands.
@@ -65,6 +70,7 @@ class Application(ConfiguresRealm):
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
         serializers: Iterable[Serializer | str] | None = None,
+        allowed_origins: AllowedOrigins = "same-origin",
         async_support: type[AsyncSupport] | AsyncSupport | None = None,
         synchronize_requests: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
@@ -101,7 +107,9 @@ class Application(ConfiguresRealm):
             uri_check=uri_check,
             check_request_ids=check_request_ids,
         )
-        self._websockets = WebSocketEndpoint(opener, subprotocols=self._subprotocols)
+        self._websockets = WebSocketEndpoint(
+            opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
+        )
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._stack: ASGIApp = self._dispatch

@@ -47,6 +47,22 @@ def test_handshake_without_a_common_subprotocol_is_refused(server: ServerProcess
     assert "offers the subprotocols [graphql-ws]" in server.log
 
 
+def test_page_of_the_same_origin_may_connect(server: ServerProcess) -> None:
+    with WireClient(server.url, origin=f"http://127.0.0.1:{server.port}") as client:
+        assert client.join() > 0
+
+
+def test_page_of_another_site_is_refused(server: ServerProcess) -> None:
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        WireClient(server.url, origin=f"http://localhost:{server.port}"),
+    ):
+        pytest.fail("the handshake went through")
+
+    assert refused.value.response.status_code == 403
+    assert "Application(allowed_origins=" in server.log
+
+
 def test_call_is_answered(server: ServerProcess) -> None:
     with WireClient(server.url) as client:
         client.join()

@@ -12,6 +12,7 @@ from wampasgi.errors import RemoteProtocolError
 from wampasgi.peers.transport import GONE, Disconnected
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.origins import OriginPolicy
 from wampasgi.transports.websocket import WebSocketEndpoint, WebSocketTransport
 from wampasgi.types import ASGIEvent, Scope
 
@@ -225,7 +226,8 @@ def endpoint() -> WebSocketEndpoint:
         uri_check="loose",
         check_request_ids=False,
     )
-    return WebSocketEndpoint(opener, subprotocols={one.name: one for one in (TEXT, BINARY)})
+    subprotocols = {one.name: one for one in (TEXT, BINARY)}
+    return WebSocketEndpoint(opener, subprotocols=subprotocols, origins=OriginPolicy("same-origin"))
 
 
 async def serve(server: Server, offered: list[str] | None, **scope: Any) -> None:
