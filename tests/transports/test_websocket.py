@@ -164,7 +164,7 @@ async def test_error_that_does_not_mean_a_lost_client_is_raised() -> None:
         ("wamp.close.goodbye_and_out", 1000),
         ("wamp.close.killed", 1000),
         ("wamp.error.no_such_realm", 1000),
-        ("wamp.close.system_shutdown", 1001),
+        ("wamp.close.system_shutdown", 1012),
         ("wamp.error.protocol_violation", 1002),
         ("wamp.error.payload_size_exceeded", 1009),
         ("wamp.error.runtime_error", 1011),

@@ -31,7 +31,8 @@ _NORMAL: Final = 1000
 _POLICY_VIOLATION: Final = 1008
 #: The close codes for the reasons of an abnormal end.
 _CLOSE_CODES: Final = {
-    SYSTEM_SHUTDOWN: 1001,
+    # Service restart, from the registry of close codes; uvicorn uses it at shutdown, too.
+    SYSTEM_SHUTDOWN: 1012,
     PROTOCOL_VIOLATION: 1002,
     PAYLOAD_SIZE_EXCEEDED: 1009,
     RUNTIME_ERROR: 1011,
