@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-import anyio
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
@@ -53,6 +52,7 @@ from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handler
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
+from wampasgi.sessions.shutdown import wait_ended
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 
 
@@ -391,21 +391,14 @@ class Realm(ConfiguresRealm):
         """
         self.check_event_loop("close_sessions()")
         limits = self.plan().limits
-        closing = list(self._router.served.values())
+        closing = self.served_sessions()
         for session in closing:
             await session.close(uri, message)
-        with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
-            for session in closing:
-                await session.wait_closed()
+        await wait_ended(closing, limits)
 
-    def say_goodbye(self, uri: str, message: str | None = None) -> None:
-        """Begin to close all sessions with GOODBYE, without waiting."""
-        self._router.say_goodbye(uri, message)
-
-    async def flushed(self) -> None:
-        """Wait until all queued messages are written. A client that does not read blocks this."""
-        for session in list(self._router.served.values()):
-            await session.flushed()
+    def served_sessions(self) -> list[Session]:
+        """Return all sessions that are being served: the open ones, and those that are ending."""
+        return list(self._router.served.values())
 
     # Compiling
 

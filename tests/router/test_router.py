@@ -246,29 +246,6 @@ def test_leaving_twice_is_leaving_once() -> None:
     assert watcher.topics == ["com.testament", "wamp.session.on_leave"]
 
 
-def test_goodbye_is_said_to_every_client_and_not_to_the_realms_own_session() -> None:
-    router = new_router()
-    server, alice, bob = attach(router), join(router, ALICE), join(router, BOB)
-
-    router.say_goodbye("wamp.close.system_shutdown", "see you")
-
-    assert alice.goodbyes == bob.goodbyes == [("wamp.close.system_shutdown", "see you")]
-    assert server.goodbyes == []
-
-
-def test_goodbye_is_said_to_all_though_each_leaves_at_once() -> None:
-    router = new_router()
-    recipients = [
-        join(router, session_id, EndingWhenTold(partial(router.leave, session_id)))
-        for session_id in (ALICE, BOB)
-    ]
-
-    router.say_goodbye("wamp.close.close_realm", None)
-
-    assert [len(recipient.goodbyes) for recipient in recipients] == [1, 1]
-    assert not router.sessions
-
-
 # Calls
 
 

@@ -165,8 +165,8 @@ async def test_session_that_the_server_closes_leaves_the_connection_to_the_next(
 async def test_connection_is_closed_after_the_goodbye_of_a_shutdown() -> None:
     realm = Realm("com.myapp")
     async with connect(app_with(realm)) as connection:
-        await connection.join()
-        realm.say_goodbye("wamp.close.system_shutdown")
+        session_id = await connection.join()
+        await realm.sessions[session_id].close("wamp.close.system_shutdown")
         assert (await connection.receive())[0] == GOODBYE
         connection.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
 

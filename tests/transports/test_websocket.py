@@ -12,6 +12,7 @@ from wampasgi.errors import RemoteProtocolError
 from wampasgi.peers.transport import GONE, Disconnected
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.origins import OriginPolicy
 from wampasgi.transports.websocket import WebSocketEndpoint, WebSocketTransport
 from wampasgi.types import ASGIEvent, Scope
 
@@ -163,7 +164,7 @@ async def test_error_that_does_not_mean_a_lost_client_is_raised() -> None:
         ("wamp.close.goodbye_and_out", 1000),
         ("wamp.close.killed", 1000),
         ("wamp.error.no_such_realm", 1000),
-        ("wamp.close.system_shutdown", 1001),
+        ("wamp.close.system_shutdown", 1012),
         ("wamp.error.protocol_violation", 1002),
         ("wamp.error.payload_size_exceeded", 1009),
         ("wamp.error.runtime_error", 1011),
@@ -225,7 +226,8 @@ def endpoint() -> WebSocketEndpoint:
         uri_check="loose",
         check_request_ids=False,
     )
-    return WebSocketEndpoint(opener, subprotocols={one.name: one for one in (TEXT, BINARY)})
+    subprotocols = {one.name: one for one in (TEXT, BINARY)}
+    return WebSocketEndpoint(opener, subprotocols=subprotocols, origins=OriginPolicy("same-origin"))
 
 
 async def serve(server: Server, offered: list[str] | None, **scope: Any) -> None:

@@ -195,6 +195,9 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(realm.revoke_registration("device.", match="prefix", reason="moved"), int)
     assert_type(realm.revoke_subscription("t", session=session, reason="moved"), int)
     assert_type(realm.clear_retained("t.", match="prefix"), int)
+    Application(on_shutdown="goodbye", allowed_origins=["same-origin", "https://example.com"])
+    Application(on_shutdown="restart", allowed_origins="*")  # type: ignore[arg-type]
+    Application(allowed_origins=None)  # type: ignore[arg-type]
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     assert_type(app.metrics()["admins"]["calls"]["results"], int)
@@ -205,6 +208,8 @@ async def realms_are_peers(session: Session) -> None:
     session["name"] = "Ann"
     assert_type(session["name"], Any)
     assert_type(session.connection.headers["user-agent"], str)
+    assert_type(session.connection.path_params, dict[str, Any])
+    await session.disconnect()
 
 
 def errors_carry_their_uri(error: WAMPError, closed: ConnectionClosed) -> None:
