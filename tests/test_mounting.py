@@ -288,19 +288,29 @@ def guarded_inclusion(route: BaseRoute) -> FastAPI:
 
 
 @pytest.mark.parametrize("place", [guarded_app, guarded_router, guarded_inclusion])
-def test_first_connection_warns_that_dependencies_of_fastapi_do_not_run(
+def test_route_that_dependencies_of_fastapi_seem_to_guard_is_closed(
     place: Place, wamp: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = TestClient(place(WAMPRoute("/ws", wamp)))
 
-    for _ in range(2):
-        with connected(client, "/ws"):
-            pass
+    with pytest.raises(WebSocketDisconnect), connected(client, "/ws"):
+        raise AssertionError("not reached: the WebSocket is refused")
 
     [line] = caplog.messages
-    assert line.startswith(
-        "the dependencies=[...] of the FastAPI app or router do not run for WAMPRoute('/ws')"
-    )
+    assert "do not run for WAMPRoute('/ws'), and may have been meant to guard it" in line
+    assert "ignore_dependencies=True" in line
+
+
+@pytest.mark.parametrize("place", [guarded_app, guarded_router, guarded_inclusion])
+def test_route_that_ignores_dependencies_of_fastapi_is_open(
+    place: Place, wamp: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TestClient(place(WAMPRoute("/ws", wamp, ignore_dependencies=True)))
+
+    with connected(client, "/ws"):
+        pass
+
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("place", [in_mount, in_fastapi, in_fastapi_router])

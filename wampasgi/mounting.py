@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from starlette.routing import Match, WebSocketRoute, get_name
 
@@ -12,6 +12,9 @@ from wampasgi.logs import fields, logger_named
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 logger = logger_named("wampasgi.session")
+
+#: RFC 6455, section 7.4.1.
+_POLICY_VIOLATION: Final = 1008
 
 
 class WAMPRoute(WebSocketRoute):
@@ -22,13 +25,17 @@ class WAMPRoute(WebSocketRoute):
     the route's name for ``url_path_for``.
 
     FastAPI's ``include_router`` copies the route for WebSockets, but not for HTTP requests. FastAPI's
-    ``dependencies`` do not run for it.
+    ``dependencies`` do not run for it. If they stand around it, it refuses all WebSockets, because they may
+    have been meant to guard it; ``ignore_dependencies`` says that the realms authenticate their sessions.
     """
 
-    def __init__(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
+    def __init__(
+        self, path: str, app: ASGIApp, *, name: str | None = None, ignore_dependencies: bool = False
+    ) -> None:
         if not path.startswith("/"):
             raise ConfigurationError(f"WAMPRoute path {path!r} must begin with '/'")
-        super().__init__(path, _Endpoint(path, app), name=get_name(app) if name is None else name)
+        endpoint = _Endpoint(path, app, ignore_dependencies=ignore_dependencies)
+        super().__init__(path, endpoint, name=get_name(app) if name is None else name)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match http and websocket scopes by their path."""
@@ -38,29 +45,33 @@ class WAMPRoute(WebSocketRoute):
 
 
 class _Endpoint:
-    """The ASGI app of a WAMPRoute. It warns if the route belongs to a FastAPI app with ``dependencies``.
+    """The ASGI app of a WAMPRoute.
 
     It is an object, because Starlette and FastAPI would call a function with a WebSocket instead of a scope.
     It is also the only part of the route that ``include_router`` keeps.
     """
 
-    def __init__(self, path: str, app: ASGIApp) -> None:
+    def __init__(self, path: str, app: ASGIApp, *, ignore_dependencies: bool) -> None:
         self._path = path
         self._app = app
-        self._checked = False
+        self._ignore_dependencies = ignore_dependencies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._checked:
-            self._checked = True
-            if any(_dependencies(scope)):
-                logger.warning(
-                    "the dependencies=[...] of the FastAPI app or router do not run for WAMPRoute(%r), so "
-                    "they protect nothing there: authenticate with add_transport_authenticator or another "
-                    "authenticator of the realm",
-                    self._path,
-                    extra=fields(None, None),
-                )
-        await self._app(scope, receive, send)
+        guarded = not self._ignore_dependencies and any(_dependencies(scope))
+        if scope["type"] != "websocket" or not guarded:
+            await self._app(scope, receive, send)
+            return
+        logger.error(
+            "a WebSocket from %s is refused: the dependencies=[...] of the FastAPI app or router do not run "
+            "for WAMPRoute(%r), and may have been meant to guard it. Authenticate sessions in their realm, "
+            "as with add_transport_authenticator, and write WAMPRoute(..., ignore_dependencies=True)",
+            scope.get("client"),
+            self._path,
+            extra=fields(None, None),
+        )
+        await receive()  # websocket.connect
+        # Servers answer 403 to a WebSocket that is closed before it was accepted.
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "not authorized"})
 
 
 def _dependencies(scope: Scope) -> Iterator[Any]:
