@@ -82,7 +82,7 @@ class Busy:
         """Make the session busy; return the next free request ID."""
         text = "x" * 2000 if self.way == "bytes" else ""
         if self.way in ("calls", "bytes", "synchronized"):
-            messages = [[CALL, number, {}, "wait", [number, text]] for number in (1, 2, 3)]
+            messages: list[list[Any]] = [[CALL, n, {}, "wait", [n, text]] for n in (1, 2, 3)]
         elif self.way == "authorizer":
             messages = [[CALL, 1, {}, "asked"], [CALL, 2, {}, "wait", [2]]]
         elif self.way == "gatekeepers":

@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.websocket import PATIENCE, WebSocket, connect
+from tests.wamp_client import WAMPClient, connect
+from tests.websocket import PATIENCE
 from wampasgi import Application, Limits, RPCProgressReport, WAMPError
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,7 @@ class App:
         return "own"
 
     @asynccontextmanager
-    async def clients(self) -> AsyncIterator[tuple[WebSocket, WebSocket]]:
+    async def clients(self) -> AsyncIterator[tuple[WAMPClient, WAMPClient]]:
         """A caller, and a callee that has registered ``ROUTED``."""
         async with AsyncExitStack() as stack:
             caller, callee = [await stack.enter_async_context(connect(self.app)) for _ in range(2)]
@@ -61,12 +62,12 @@ class App:
             yield caller, callee
 
 
-async def call_own(caller: WebSocket, request_id: int, text: str = "", **options: Any) -> None:
+async def call_own(caller: WAMPClient, request_id: int, text: str = "", **options: Any) -> None:
     await caller.send(CALL, request_id, options, OWN, [request_id, text])
 
 
 async def call_routed(
-    caller: WebSocket, callee: WebSocket, request_id: int, text: str = "", **options: Any
+    caller: WAMPClient, callee: WAMPClient, request_id: int, text: str = "", **options: Any
 ) -> int:
     """Call the callee, and return the ID of its invocation."""
     await caller.send(CALL, request_id, options, ROUTED, [text])
@@ -191,7 +192,7 @@ async def test_call_times_out_though_calls_with_more_time_came_before_it(soon: s
         assert await caller.receive() == [RESULT, 1, {}, ["own"]]
 
 
-async def _last_answer(caller: WebSocket, callee: WebSocket, soon: str) -> list[Any]:
+async def _last_answer(caller: WAMPClient, callee: WAMPClient, soon: str) -> list[Any]:
     if soon == ROUTED:
         assert (await callee.receive())[0] == INTERRUPT
     return await caller.receive()
@@ -214,7 +215,7 @@ async def test_calls_of_both_kinds_time_out_in_one_session() -> None:
     assert sorted(app.ended) == [("cancelled", 1), ("cancelled", 3), ("cancelled", 5)]
 
 
-async def call_routed_again(caller: WebSocket, callee: WebSocket, request_id: int) -> None:
+async def call_routed_again(caller: WAMPClient, callee: WAMPClient, request_id: int) -> None:
     """Call the callee again, which was interrupted twice before."""
     await caller.send(CALL, request_id, {"timeout": SOON}, ROUTED)
     assert [(await callee.receive())[0] for _ in range(3)] == [INTERRUPT, INTERRUPT, INVOCATION]
@@ -348,7 +349,7 @@ async def test_calls_of_each_kind_have_a_limit_of_their_own() -> None:
         await anyio.wait_all_tasks_blocked()
         assert app.started == [4]
 
-        # The session is not read from, but it still gets its answers.
+        # The last call waits, but other calls get their answers.
         for request_id, invocation_id in zip((1, 2), invocations, strict=True):
             await callee.send(YIELD, invocation_id, {}, [request_id])
             assert await caller.receive() == [RESULT, request_id, {}, [request_id]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -12,9 +11,6 @@ from wampasgi.adapters import TaskOwner
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.messages import Message
 from wampasgi.sessions.held_requests import Changes, HeldRequests
-
-#: The number of held requests that are handled in a row, before other sessions run.
-_IN_A_ROW: Final = 32
 
 
 class Backlog:
@@ -79,8 +75,8 @@ class Backlog:
                 await self._changes.wait()
 
     async def _work(self, generation: int, waiting: Awaitable[None] | None) -> None:
+        turn = self._peer.turn
         try:
-            left = _IN_A_ROW
             while True:
                 try:
                     if waiting is not None:
@@ -88,10 +84,10 @@ class Backlog:
                         waiting = None
                     if generation != self._generation or not self._next_is_due():
                         return
-                    left -= 1
-                    if left <= 0:
-                        left = _IN_A_ROW
+                    turn.left -= 1
+                    if turn.left <= 0:
                         await checkpoint()
+                        turn.begin()
                         continue
                     waiting = self._handle_next()
                 except Exception as error:  # noqa: BLE001 - answered, or logged

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,22 +17,23 @@ from wampasgi.protocol.messages import Call, Message
 class Changes:
     """Wakes the tasks of one session that wait for a change."""
 
-    __slots__ = ("_next",)
+    __slots__ = ("awaited",)
 
     def __init__(self) -> None:
-        self._next: anyio.Event | None = None
+        #: The event that tasks wait for, None if none waits.
+        self.awaited: anyio.Event | None = None
 
     def notify(self) -> None:
         """Wake all tasks that wait now."""
-        if self._next is not None:
-            self._next.set()
-            self._next = None
+        if self.awaited is not None:
+            self.awaited.set()
+            self.awaited = None
 
     async def wait(self) -> None:
         """Wait for the next change."""
-        if self._next is None:
-            self._next = anyio.Event()
-        await self._next.wait()
+        if self.awaited is None:
+            self.awaited = anyio.Event()
+        await self.awaited.wait()
 
 
 class HeldRequest(NamedTuple):
@@ -52,7 +53,7 @@ class HeldRequests:
     requests count, too. A request that is added to a full queue stays in it, and the reader pauses.
     """
 
-    __slots__ = ("_ahead", "_bytes", "_changes", "_limits", "_queue")
+    __slots__ = ("_ahead", "_bytes", "_calls", "_changes", "_limits", "_queue")
 
     def __init__(self, limits: Limits, changes: Changes, ahead: HeldRequests | None = None) -> None:
         self._limits = limits
@@ -60,13 +61,15 @@ class HeldRequests:
         self._ahead = ahead
         self._queue: deque[HeldRequest] = deque()
         self._bytes = 0
+        # The request IDs of the calls. A client may use one again.
+        self._calls: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def __contains__(self, request_id: int) -> bool:
         """Return whether a call with this request ID is held."""
-        return next(self._calls(request_id), None) is not None
+        return request_id in self._calls
 
     def put(
         self, message: Message, size: int, *, procedure: Procedure | None = None, timed: bool = True
@@ -77,8 +80,10 @@ class HeldRequests:
         """
         full = self._excess >= 0 or self._over_bytes
         deadline = None
-        if timed and isinstance(message, Call) and message.options.get("timeout", 0):
-            deadline = anyio.current_time() + message.options["timeout"] / 1000
+        if isinstance(message, Call):
+            self._calls[message.request_id] += 1
+            if timed and message.options.get("timeout", 0):
+                deadline = anyio.current_time() + message.options["timeout"] / 1000
         self._queue.append(HeldRequest(message, size, deadline, procedure))
         self._bytes += size
         return self._room() if full else None
@@ -89,22 +94,32 @@ class HeldRequests:
         self._bytes -= held.size
         self._changes.notify()
         message = held.message
-        if held.deadline is not None and isinstance(message, Call):
+        if not isinstance(message, Call):
+            return held
+        self._calls[message.request_id] -= 1
+        if not self._calls[message.request_id]:
+            del self._calls[message.request_id]
+        if held.deadline is not None:
             left = max(1, round((held.deadline - anyio.current_time()) * 1000))
             held = held._replace(message=replace(message, options={**message.options, "timeout": left}))
         return held
 
     def remove(self, request_id: int) -> Call | None:
         """Remove the calls with this request ID, and return the first one."""
-        found = next(self._calls(request_id), None)
-        if found is not None:
-            self.keep_only(lambda message: not _is_call(message, request_id))
-        return found
+        if request_id not in self._calls:
+            return None
+        found = [held.message for held in self._queue if _is_call(held.message, request_id)]
+        self.keep_only(lambda message: not _is_call(message, request_id))
+        assert isinstance(found[0], Call)
+        return found[0]
 
     def keep_only(self, wanted: Callable[[Message], bool]) -> None:
         """Drop the other requests."""
         self._queue = deque(held for held in self._queue if wanted(held.message))
         self._bytes = sum(held.size for held in self._queue)
+        self._calls = Counter(
+            held.message.request_id for held in self._queue if isinstance(held.message, Call)
+        )
         self._changes.notify()
 
     def clear(self) -> None:
@@ -125,12 +140,6 @@ class HeldRequests:
         for request_id in over:
             self.remove(request_id)
         return list(over.values())
-
-    def _calls(self, request_id: int) -> Iterator[Call]:
-        for held in self._queue:
-            message = held.message
-            if isinstance(message, Call) and message.request_id == request_id:
-                yield message
 
     @property
     def _excess(self) -> int:

@@ -130,7 +130,8 @@ class CallsInFlight:
         if self.waiting is None:
             self.waiting = HeldRequests(self._limits, self.changes)
         pause = self.waiting.put(message, self._peer.turn.size_of(message), procedure=procedure)
-        self._watch_deadlines()
+        if message.options:
+            self._watch_deadlines()
         return pause
 
     async def next_waiting(self) -> HeldRequest | None:
@@ -169,10 +170,12 @@ class CallsInFlight:
         """Hold a request; return an awaitable if the queue of these requests was full."""
         held = self.held
         assert held is not None, "the requests are held by a backlog"
-        request_id = getattr(message, "request_id", 0)
-        # A call with this ID has a timeout already, or none.
-        timed = not self.includes(request_id) and not self.is_routed(request_id)
-        pause = held.put(message, self._peer.turn.size_of(message), timed=timed)
+        size = self._peer.turn.size_of(message)
+        if not isinstance(message, Call) or not message.options:
+            return held.put(message, size)
+        # If a call with this ID is in flight, this is a further part of it or will be refused.
+        timed = not self.includes(message.request_id) and not self.is_routed(message.request_id)
+        pause = held.put(message, size, timed=timed)
         self._watch_deadlines()
         return pause
 
@@ -198,7 +201,8 @@ class CallsInFlight:
         error = self._cancelled.pop(request_id, None)
         if self.at_limit:
             self._check_limit()
-        self.changes.notify()
+        if self.changes.awaited is not None:
+            self.changes.notify()
         if request_id in self._answered:
             del self._answered[request_id]
             return None
