@@ -436,7 +436,7 @@ def realm_of_two_applications() -> None:
         (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is not a valid URI"),
         (lambda: Realm("r").procedure("wamp.mine")(handler), "are reserved for the router"),
         (lambda: Realm("r").procedure("(", match="regex")(handler), "invalid regular expression"),
-        (lambda: Realm("r").procedure("a")(5), "must be a function"),  # type: ignore[type-var]
+        (lambda: Realm("r").procedure("a")(5), "route 'a' got 5, which is not callable"),  # type: ignore[type-var]
         (lambda: Realm("r").add_routes([handler]), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
         (lambda: Realm("r").add_rpc_routes(TopicRouteSet()), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
         (lambda: Realm("r").add_topic_routes(RPCRouteSet()), "it takes a TopicRouteSet"),  # type: ignore[arg-type]

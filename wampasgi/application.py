@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import anyio
 from starlette.middleware import Middleware
@@ -16,7 +16,7 @@ from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
 from wampasgi.configuration.routes import RouteMatch
 from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
-from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
+from wampasgi.errors import CLOSE_REALM, ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
 from wampasgi.peers.session import Session, check_reason
@@ -24,14 +24,15 @@ from wampasgi.realm import ApplicationContext, Realm
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.sessions.shutdown import OnShutdown, begin_shutdown, wait_ended, wait_flushed
+from wampasgi.transports.origins import AllowedOrigins, OriginPolicy
 from wampasgi.transports.websocket import WebSocketEndpoint
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
-_SHUTDOWN_TEXT: Final = "the server shuts down"
-#: Longest delay, in seconds, before the server handles the shutdown signal, while clients get GOODBYE.
-_GOODBYE_TIME: Final = 1.0
+#: Longest delay, in seconds, before the server handles the shutdown signal, while clients get their messages.
+_FLUSH_TIME: Final = 1.0
 
 
 class Application(ConfiguresRealm):
@@ -47,6 +48,15 @@ class Application(ConfiguresRealm):
 
     ``serializers`` are offered to clients: names (``"json"``, ``"msgpack"``, ``"cbor"``) or your own
     serializers. The default is all serializers of the framework whose packages are installed.
+
+    ``allowed_origins`` are the web sites whose pages may connect in a browser: ``"same-origin"``, ``"*"`` for
+    all, or a list such as ``["same-origin", "https://example.com", "https://*.example.com"]``. Other
+    handshakes with an Origin header are answered with 403. Clients that send none are not affected.
+
+    ``on_shutdown`` ends the sessions when the server shuts down. With ``"reconnect"``, their WebSockets are
+    closed with code 1012 ("service restart"), so that clients connect again after a deployment. With
+    ``"goodbye"``, clients first get GOODBYE ``wamp.close.system_shutdown``, after which autobahn-js and wampy
+    do not reconnect.
 
     ``async_support`` pins the asynchronous library, which is the server's by default.
     ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
@@ -65,6 +75,8 @@ class Application(ConfiguresRealm):
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
         serializers: Iterable[Serializer | str] | None = None,
+        allowed_origins: AllowedOrigins = "same-origin",
+        on_shutdown: OnShutdown = "reconnect",
         async_support: type[AsyncSupport] | AsyncSupport | None = None,
         synchronize_requests: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
@@ -74,6 +86,8 @@ class Application(ConfiguresRealm):
     ) -> None:
         if uri_check not in ("loose", "strict"):
             raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
+        if on_shutdown not in get_args(OnShutdown):
+            raise ConfigurationError(f"on_shutdown is {on_shutdown!r}: it must be 'reconnect' or 'goodbye'")
         if isinstance(realms, Realm):
             raise ConfigurationError(f"Application got {realms!r}: it takes a list of realms, [realm]")
         checked_limits(limits)
@@ -101,7 +115,10 @@ class Application(ConfiguresRealm):
             uri_check=uri_check,
             check_request_ids=check_request_ids,
         )
-        self._websockets = WebSocketEndpoint(opener, subprotocols=self._subprotocols)
+        self._websockets = WebSocketEndpoint(
+            opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
+        )
+        self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._stack: ASGIApp = self._dispatch
@@ -292,8 +309,8 @@ class Application(ConfiguresRealm):
         """Run the application's lifespan. Enter this in the lifespan of an app that mounts the application.
 
         If the application is served by itself, the server runs it. It checks the configuration, runs the
-        ``lifespan`` given to the application, yields its state, and closes the sessions with GOODBYE
-        ``wamp.close.system_shutdown`` when the server shuts down. The application works without it, too.
+        ``lifespan`` given to the application, yields its state, and ends the sessions as ``on_shutdown`` says
+        when the server shuts down. The application works without it, too.
         """
         support_for_running_loop(self._async_support)
         self._event_loop.enter()
@@ -306,7 +323,7 @@ class Application(ConfiguresRealm):
                         tasks.start_soon(self._close_at, shutdown)
                         yield state or {}
                         tasks.cancel_scope.cancel()
-                await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+                await self._end_sessions()
         finally:
             self._event_loop.leave()
 
@@ -320,10 +337,16 @@ class Application(ConfiguresRealm):
 
     async def _close_at(self, shutdown: Shutdown) -> None:
         await shutdown.signalled.wait()
-        with anyio.move_on_after(_GOODBYE_TIME):
-            for realm in self._all_realms():
-                realm.say_goodbye(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
-            for realm in self._all_realms():
-                await realm.flushed()
+        sessions = [session for realm in self._all_realms() for session in realm.served_sessions()]
+        await begin_shutdown(sessions, self._on_shutdown)
+        with anyio.move_on_after(_FLUSH_TIME):
+            await wait_flushed(sessions)
         shutdown.pass_on()
-        await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+        await self._end_sessions()
+
+    async def _end_sessions(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for realm in self._all_realms():
+                sessions = realm.served_sessions()
+                await begin_shutdown(sessions, self._on_shutdown)
+                tasks.start_soon(wait_ended, sessions, realm.plan().limits)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-import anyio
 from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.plan import (
     RealmPlan,
@@ -23,8 +23,6 @@ from wampasgi.configuration.plan import (
     compile_procedures,
     compile_rpc_handler,
     compile_subscribers,
-    compile_subscription_handler,
-    compile_topics,
 )
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
@@ -54,6 +52,7 @@ from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handler
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
+from wampasgi.sessions.shutdown import wait_ended
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 
 
@@ -321,8 +320,8 @@ class Realm(ConfiguresRealm):
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
         procedure = compile_procedure(route, self._injection(), plan.limits.handler_timeout)
         self._procedures_at_run_time.add(route, procedure)
-        if match != "regex":
-            self._server.offer([(match, uri)])
+        offered: list[tuple[Match, str]] = [] if match == "regex" else [(match, uri)]
+        self._server.offer(offered, plan if roles is not None else None)
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``. Calls in progress continue.
@@ -392,21 +391,14 @@ class Realm(ConfiguresRealm):
         """
         self.check_event_loop("close_sessions()")
         limits = self.plan().limits
-        closing = list(self._router.served.values())
+        closing = self.served_sessions()
         for session in closing:
             await session.close(uri, message)
-        with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
-            for session in closing:
-                await session.wait_closed()
+        await wait_ended(closing, limits)
 
-    def say_goodbye(self, uri: str, message: str | None = None) -> None:
-        """Begin to close all sessions with GOODBYE, without waiting."""
-        self._router.say_goodbye(uri, message)
-
-    async def flushed(self) -> None:
-        """Wait until all queued messages are written. A client that does not read blocks this."""
-        for session in list(self._router.served.values()):
-            await session.flushed()
+    def served_sessions(self) -> list[Session]:
+        """Return all sessions that are being served: the open ones, and those that are ending."""
+        return list(self._router.served.values())
 
     # Compiling
 
@@ -426,7 +418,7 @@ class Realm(ConfiguresRealm):
         if self._plan is None:
             self._plan = plan = self._compile()
             self._router.set_limits(plan.limits)
-            self._server.offer(plan.offered())
+            self._server.offer(plan.offered(), plan)
             self._server.subscribe_handlers(plan.subscribers)
         return self._plan
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -181,15 +181,18 @@ async def wants_database(database: object) -> str:
     ],
 )
 def test_unusable_authenticator_is_an_error_at_startup(authenticator: Any, problem: str) -> None:
+    def check(configure: Callable[[Realm, Any], None]) -> None:
+        realm = Realm("office")
+        configure(realm, authenticator)
+        Application([realm]).check()
+
     for configure in (
         Realm.add_transport_authenticator,
         Realm.set_ticket_authenticator,
         Realm.set_authentication_handler,
     ):
-        realm = Realm("office")
-        configure(realm, authenticator)
         with pytest.raises(ConfigurationError, match=problem):
-            Application([realm]).check()
+            check(configure)
     middleware = Middleware(TransportAuthenticationMiddleware, authenticators=[authenticator])
     with pytest.raises(ConfigurationError, match=problem):
         Application([Realm("office", middleware=[middleware])]).check()

@@ -168,8 +168,62 @@ def test_plain_wrapper_of_an_async_generator_function_must_return_an_async_gener
 
 
 def test_object_that_is_not_callable_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="5 is not callable"):
+    with pytest.raises(ConfigurationError, match="got 5, which is not callable"):
         UserFunction.read(cast("Any", 5))
+
+
+@pytest.mark.parametrize("function", [coroutine, generator, async_generator])
+def test_result_of_a_call_is_refused_with_the_place_of_its_function(function: Callable[[], Any]) -> None:
+    line = function.__code__.co_firstlineno
+
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"{function.__name__} \({__file__}:{line}\) returned: pass the function itself",
+    ):
+        UserFunction.read(function())
+
+
+class Cart:
+    async def add(self, item: int) -> int:
+        return item
+
+    @plain_wrapper
+    async def decorated(self, item: int) -> int:
+        return item
+
+    async def of_class(cls, item: int) -> int:
+        return item
+
+    @staticmethod
+    async def static(self: int) -> int:
+        return self
+
+    @classmethod
+    async def class_method(cls, item: int) -> int:
+        return item
+
+
+@pytest.mark.parametrize("function", [Cart.add, Cart.decorated, Cart.of_class, functools.partial(Cart.add)])
+def test_method_without_its_object_is_refused(function: Any) -> None:
+    with pytest.raises(
+        ConfigurationError,
+        match=r"is a method without its object.*app\.procedure\(uri\)\(cart\.\w+\), instead of decorating it",
+    ):
+        UserFunction.read(function)
+
+
+def test_method_of_an_object_has_no_parameter_for_it() -> None:
+    def nested(self: int) -> int:
+        return self
+
+    for function in (Cart().add, Cart().decorated, Cart.class_method, functools.partial(Cart.add, Cart())):
+        assert [parameter.name for parameter in UserFunction.read(function).parameters] == ["item"]
+    assert [parameter.name for parameter in UserFunction.read(nested).parameters] == ["self"]
+
+
+def test_class_method_object_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"classmethod.* is not callable"):
+        UserFunction.read(vars(Cart)["class_method"])
 
 
 def test_description_has_the_file_and_line_of_the_function() -> None:

@@ -28,9 +28,10 @@ from wampasgi.protocol.messages import (
     Result,
     Welcome,
 )
+from wampasgi.router.admission import Admission, Place
 from wampasgi.router.interfaces import SharedEvent
 from wampasgi.serializers import SUBPROTOCOLS, Subprotocol
-from wampasgi.types import ASGIEvent
+from wampasgi.types import ASGIEvent, RawMessage
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +53,9 @@ class RecordingRouter:
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
         self.undelivered.append((session_id, invocation_id))
+
+    def uri_of(self, raw: RawMessage) -> str | None:
+        return None
 
     def may_continue(self, session_id: int, call: Call) -> bool:
         return self.continuing
@@ -92,11 +96,15 @@ class Wire:
         self.counts = Counts()
         self.stream = MessageStream(self.transport, subprotocol, self.counts)
         self.stream.set_limits(limits, handshake=True)
+        place = Admission().enter(None, limits)
+        assert isinstance(place, Place)
+        self.place = place
         self.peer = Peer(
             self.stream,
             session_id=SESSION,
             realm_uri="com.myapp.realm",
             router=self.router,
+            place=self.place,
             limits=limits,
             counts=self.counts,
             handshake=anyio.CancelScope(),
@@ -237,7 +245,7 @@ async def test_checked_request_ids_are_one_sequence_for_all_kinds_of_requests() 
         await wire.read(CALL, 1, {}, "com.myapp.procedure")
         wire.router.continuing = False
         await wire.read(PUBLISH, 3, {}, "com.myapp.topic")
-        with pytest.raises(RemoteProtocolError, match="request id 3 is out of sequence: 4 comes next"):
+        with pytest.raises(RemoteProtocolError, match="request ID 3 is out of sequence, expected 4"):
             await wire.read(CALL, 3, {}, "com.myapp.procedure")
 
 
@@ -335,7 +343,10 @@ async def test_event_that_cannot_be_serialized_is_logged_once_and_dropped(
         assert await one.sent() == await other.sent() == [[RESULT, 1, {}]]
 
     [record] = caplog.records
-    assert "EVENT 1 cannot be serialized for session 7 on realm 'com.myapp.realm'" in record.getMessage()
+    assert (
+        "EVENT of request 1 cannot be serialized for session 7 on realm 'com.myapp.realm'"
+        in record.getMessage()
+    )
 
 
 @pytest.mark.parametrize("through_middleware", [False, True])
@@ -402,7 +413,7 @@ async def test_middleware_that_fails_to_send_cuts_the_session(caplog: pytest.Log
 
     assert wire.peer.ending == Ending("wamp.error.runtime_error", "server")
     assert wire.router.left == [SESSION]
-    assert "is cut: a middleware failed to send RESULT" in caplog.text
+    assert "is cut off: a middleware failed to send RESULT" in caplog.text
 
 
 async def test_writing_stops_quietly_when_the_client_has_gone() -> None:

@@ -27,6 +27,7 @@ from wampasgi.protocol.messages import (
     Unregistered,
     Yield,
 )
+from wampasgi.router.admission import Place
 from wampasgi.router.event_history import Filters
 from wampasgi.router.interfaces import SharedEvent
 from wampasgi.router.router import Router
@@ -133,14 +134,14 @@ def join_ending(
 
 def subscribe(router: Router[Member], session_id: int, topic: str, match: Match = "exact") -> int:
     subscription_id = router.broker.subscribe(session_id, topic, match).subscription_id
-    router.report()
+    router.publish_meta_events()
     return subscription_id
 
 
 def register(router: Router[Member], session_id: int, procedure: str = PROCEDURE, **options: Any) -> int:
     [(_, answer)] = router.dealer.register(session_id, Register(1, options, procedure))
     assert isinstance(answer, Registered), answer
-    router.report()
+    router.publish_meta_events()
     return answer.registration_id
 
 
@@ -151,7 +152,7 @@ def call(router: Router[Member], session_id: int, request_id: int = 1, procedure
 def call_meta(router: Router[Member], caller_id: int, procedure: str, *values: Any) -> Any:
     """Call a meta procedure, carry out its consequences, and return its result."""
     outcome = router.meta.find(f"wamp.{procedure}").compute(caller_id, *values)
-    router.conclude(outcome)
+    router.carry_out(outcome)
     return outcome.args[0] if outcome.args else None
 
 
@@ -173,15 +174,16 @@ def watch(router: Router[Member], session_id: int, prefix: str) -> Recorder:
 # Joining and leaving
 
 
-def test_session_is_listed_until_it_has_left_for_good() -> None:
+def test_session_is_listed_until_it_begins_to_end() -> None:
     router = new_router()
     join(router, ALICE)
     join(router, BOB)
 
     router.leaving(ALICE)
-    assert list(router.sessions) == [ALICE, BOB]
-    router.leave(ALICE)
     assert list(router.sessions) == [BOB]
+    assert list(router.served) == [ALICE, BOB]
+    router.leave(ALICE)
+    assert list(router.served) == [BOB]
 
 
 def test_session_that_begins_to_end_is_in_the_meta_api_no_more() -> None:
@@ -242,29 +244,6 @@ def test_leaving_twice_is_leaving_once() -> None:
     router.leave(ALICE)
 
     assert watcher.topics == ["com.testament", "wamp.session.on_leave"]
-
-
-def test_goodbye_is_said_to_every_client_and_not_to_the_realms_own_session() -> None:
-    router = new_router()
-    server, alice, bob = attach(router), join(router, ALICE), join(router, BOB)
-
-    router.say_goodbye("wamp.close.system_shutdown", "see you")
-
-    assert alice.goodbyes == bob.goodbyes == [("wamp.close.system_shutdown", "see you")]
-    assert server.goodbyes == []
-
-
-def test_goodbye_is_said_to_all_though_each_leaves_at_once() -> None:
-    router = new_router()
-    recipients = [
-        join(router, session_id, EndingWhenTold(partial(router.leave, session_id)))
-        for session_id in (ALICE, BOB)
-    ]
-
-    router.say_goodbye("wamp.close.close_realm", None)
-
-    assert [len(recipient.goodbyes) for recipient in recipients] == [1, 1]
-    assert not router.sessions
 
 
 # Calls
@@ -503,7 +482,7 @@ def test_meta_events_wait_until_they_are_reported() -> None:
 
     router.broker.subscribe(ALICE, TOPIC, "exact")
     assert not watcher.events
-    router.report()
+    router.publish_meta_events()
 
     assert watcher.topics == ["wamp.subscription.on_create", "wamp.subscription.on_subscribe"]
 
@@ -786,12 +765,12 @@ def test_sessions_that_are_open_and_those_that_have_joined_are_counted() -> None
     router = new_router()
     attach(router)
     limits = Limits(sessions=3)
-    for _ in range(4):
-        router.admission.enter(None, limits)
+    places = [router.admission.enter(None, limits) for _ in range(4)]
     join(router, ALICE)
     join(router, BOB)
     router.leave(ALICE)
-    router.admission.leave(None)
+    assert isinstance(places[0], Place)
+    places[0].leave()
 
     assert router.metrics()["sessions"] == {
         "open": 1,

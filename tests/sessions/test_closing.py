@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import anyio
 import pytest
 
-from tests.websocket import ALL_ROLES, PATIENCE, WebSocket, connect
+from tests.wamp_client import ALL_ROLES, WAMPClient, connect
+from tests.websocket import PATIENCE
 from wampasgi import Application, Limits, Session
 
 pytestmark = pytest.mark.anyio
@@ -63,23 +64,23 @@ class Handlers:
 # One session
 
 
-async def by_goodbye(websocket: WebSocket, session: Session) -> None:
+async def by_goodbye(websocket: WAMPClient, session: Session) -> None:
     await websocket.send(GOODBYE, {}, "wamp.close.close_realm")
 
 
-async def by_losing_the_connection(websocket: WebSocket, session: Session) -> None:
+async def by_losing_the_connection(websocket: WAMPClient, session: Session) -> None:
     await websocket.disconnect()
 
 
-async def by_abort_of_the_client(websocket: WebSocket, session: Session) -> None:
+async def by_abort_of_the_client(websocket: WAMPClient, session: Session) -> None:
     await websocket.send(ABORT, {}, "com.myapp.enough")
 
 
-async def by_abort_of_the_server(websocket: WebSocket, session: Session) -> None:
+async def by_abort_of_the_server(websocket: WAMPClient, session: Session) -> None:
     await session.abort("com.myapp.enough")
 
 
-async def by_close(websocket: WebSocket, session: Session) -> None:
+async def by_close(websocket: WAMPClient, session: Session) -> None:
     await session.close()
     assert (await websocket.receive())[0] == GOODBYE
     await websocket.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
@@ -89,7 +90,7 @@ async def by_close(websocket: WebSocket, session: Session) -> None:
     "end", [by_goodbye, by_losing_the_connection, by_abort_of_the_client, by_abort_of_the_server, by_close]
 )
 async def test_wait_closed_waits_for_the_handlers_of_the_session(
-    end: Callable[[WebSocket, Session], Awaitable[None]],
+    end: Callable[[WAMPClient, Session], Awaitable[None]],
 ) -> None:
     app = Application()
     handlers = Handlers(app)

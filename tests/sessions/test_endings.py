@@ -60,7 +60,7 @@ async def test_session_ends_once_if_two_endings_come_at_once(
 async def check_ending(moment: Moment, ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
     """Bring a session to the moment, end it, and check that nothing is left and all is reported once."""
     before = {task.id for task in anyio.get_running_tasks()}
-    stage = Stage({**moment.limits, **ending.limits}, inside=ending.inside)
+    stage = Stage({**moment.limits, **ending.limits}, inside=ending.inside, **ending.options)
     moment.prepare(stage)
     ending.prepare(stage)
     outcomes = ending.outcomes(type(moment))

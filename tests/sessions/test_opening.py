@@ -11,8 +11,10 @@ import pytest
 from starlette.middleware import Middleware
 
 from tests.memory_transport import MemoryTransport
-from tests.websocket import ALL_ROLES, PATIENCE
+from tests.wamp_client import ALL_ROLES
+from tests.websocket import PATIENCE
 from wampasgi import Application, Limits, Realm, Session
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
@@ -62,7 +64,13 @@ async def connect(
     **scope: Any,
 ) -> AsyncIterator[Connection]:
     """Serve a connection whose scope type ASGI does not know, with the realms of an application."""
-    opener = SessionOpener(app.realms.get, limits=limits, uri_check="loose", check_request_ids=False)
+    opener = SessionOpener(
+        app.realms.get,
+        event_loop=EventLoopBinding(),
+        limits=limits,
+        uri_check="loose",
+        check_request_ids=False,
+    )
     transport, served = MemoryTransport(), anyio.Event()
     full_scope: Scope = {"type": "pigeon", "client": ("192.0.2.1", 50000), **scope}
 
@@ -157,8 +165,8 @@ async def test_session_that_the_server_closes_leaves_the_connection_to_the_next(
 async def test_connection_is_closed_after_the_goodbye_of_a_shutdown() -> None:
     realm = Realm("com.myapp")
     async with connect(app_with(realm)) as connection:
-        await connection.join()
-        realm.say_goodbye("wamp.close.system_shutdown")
+        session_id = await connection.join()
+        await realm.sessions[session_id].close("wamp.close.system_shutdown")
         assert (await connection.receive())[0] == GOODBYE
         connection.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
 
@@ -238,14 +246,14 @@ async def test_session_over_a_limit_of_its_realm_is_refused_and_counted(
         await first.join()
         refused = await second.ask(HELLO, "com.myapp", {"roles": ALL_ROLES})
         assert refused[2] == await second.close_reason() == UNAVAILABLE
-        assert "its limit sessions" in refused[1]["message"]
+        assert "the limit sessions of 1" in refused[1]["message"]
         counted = realm.metrics()["sessions"]
         await first.ask(GOODBYE, {}, "wamp.close.close_realm")
         # There is room again, on the same connection and on others.
         await first.join()
 
     assert counted == {"open": 1, "opening": 0, "joined": 1, "refused": 1, "aborted": 1}
-    assert "is refused on realm 'com.myapp': this realm has 1 sessions" in caplog.text
+    assert "is refused on realm 'com.myapp': this realm has reached the limit sessions of 1" in caplog.text
     assert realm.metrics()["sessions"]["open"] == realm.metrics()["sessions"]["opening"] == 0
 
 

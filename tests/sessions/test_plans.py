@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.joined_clients import (
+from tests.specification import (
     CALL,
     ERROR,
     GOODBYE,
@@ -20,12 +20,9 @@ from tests.joined_clients import (
     SUBSCRIBED,
     UNREGISTERED,
     UNSUBSCRIBED,
-    Client,
-    clients,
-    error_of,
-    open_app,
 )
-from tests.websocket import PATIENCE, connect
+from tests.wamp_client import WAMPClient, clients, connect, trusting_app
+from tests.websocket import PATIENCE
 from wampasgi import Application, ConfigurationError, Identity, Limits, Session
 
 pytestmark = pytest.mark.anyio
@@ -42,25 +39,25 @@ ALL_FEATURES: dict[str, Any] = {
 # Permissions
 
 
-async def answered(client: Client, code: int, *request: Any) -> bool:
-    answer = await client.ask(*request)
+async def answered(client: WAMPClient, code: int, *request: Any) -> bool:
+    answer = await client.request(*request)
     assert answer[0] in (code, ERROR), answer
     return bool(answer[0] == code)
 
 
-async def calls(client: Client) -> bool:
+async def calls(client: WAMPClient) -> bool:
     return await answered(client, RESULT, CALL, {}, "com.own")
 
 
-async def subscribes(client: Client) -> bool:
+async def subscribes(client: WAMPClient) -> bool:
     return await answered(client, SUBSCRIBED, SUBSCRIBE, {}, "com.a")
 
 
-async def registers(client: Client) -> bool:
+async def registers(client: WAMPClient) -> bool:
     return await answered(client, REGISTERED, REGISTER, {}, "com.a")
 
 
-async def publishes(client: Client) -> bool:
+async def publishes(client: WAMPClient) -> bool:
     return await answered(client, PUBLISHED, PUBLISH, {"acknowledge": True}, "com.a")
 
 
@@ -104,7 +101,7 @@ async def as_user() -> Identity:
 
 
 async def test_handlers_of_a_session_get_the_default_args_that_it_was_opened_with() -> None:
-    app = open_app()
+    app = trusting_app()
     app.set_default_arg("version", 1)
 
     @app.procedure("com.own")
@@ -168,13 +165,13 @@ async def test_handler_of_events_that_is_added_permits_sessions_that_join_later_
         async with clients(app, "late") as [late]:
             await app.publish("com.a", "server")
             assert not await publishes(early)
-            assert (await late.ask(PUBLISH, {"acknowledge": True}, "com.a", ["late"]))[0] == PUBLISHED
+            assert (await late.request(PUBLISH, {"acknowledge": True}, "com.a", ["late"]))[0] == PUBLISHED
 
     assert handled == ["server", "late"]
 
 
 async def test_handler_of_events_that_is_added_gets_nothing_of_open_sessions_that_may_publish() -> None:
-    app = open_app()
+    app = trusting_app()
     handled: list[str] = []
 
     @app.subscriber("com.a")
@@ -189,13 +186,13 @@ async def test_handler_of_events_that_is_added_gets_nothing_of_open_sessions_tha
 
         async with clients(app, "late") as [late]:
             for client, text in (early, "early"), (late, "late"):
-                await client.ask(PUBLISH, {"acknowledge": True}, "com.a", [text])
+                await client.request(PUBLISH, {"acknowledge": True}, "com.a", [text])
 
     assert sorted(handled) == ["after late", "before early", "before late"]
 
 
 async def test_one_handler_for_every_call_is_for_sessions_that_join_later() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own")
     async def own() -> str:
@@ -208,12 +205,12 @@ async def test_one_handler_for_every_call_is_for_sessions_that_join_later() -> N
         app.set_rpc_handler(every)
         async with clients(app, "late") as [late]:
             assert await early.call("com.own") == "own"
-            assert await error_of(early, "com.other") == NO_SUCH_PROCEDURE
+            assert await early.call_error("com.other") == NO_SUCH_PROCEDURE
             assert await late.call("com.own") == await late.call("com.other") == "every"
 
 
 async def test_lifespan_handler_that_is_added_runs_around_sessions_that_join_later() -> None:
-    app = open_app()
+    app = trusting_app()
     ended: list[int] = []
 
     async with clients(app, "early") as [early]:
@@ -231,7 +228,7 @@ async def test_lifespan_handler_that_is_added_runs_around_sessions_that_join_lat
 
 
 async def test_limits_that_are_changed_bound_sessions_that_join_later() -> None:
-    app = open_app(limits=Limits(subscriptions=2))
+    app = trusting_app(limits=Limits(subscriptions=2))
     settings = app.default_realm.settings
 
     async with clients(app, "early") as [early]:
@@ -239,7 +236,7 @@ async def test_limits_that_are_changed_bound_sessions_that_join_later() -> None:
         settings.changed()
         async with clients(app, "late") as [late]:
             for client, most in (early, 2), (late, 1):
-                answers = [(await client.ask(SUBSCRIBE, {}, f"com.{number}"))[0] for number in range(3)]
+                answers = [(await client.request(SUBSCRIBE, {}, f"com.{number}"))[0] for number in range(3)]
                 assert answers == [SUBSCRIBED] * most + [ERROR] * (3 - most)
 
 
@@ -262,7 +259,7 @@ async def test_authenticator_that_is_added_asks_sessions_that_join_later() -> No
 
 
 async def test_open_session_survives_an_invalid_change_of_the_configuration() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.procedure("com.own")
     async def own() -> str:
@@ -283,7 +280,7 @@ async def test_open_session_survives_an_invalid_change_of_the_configuration() ->
 
 
 async def test_procedure_at_run_time_is_there_for_open_sessions_until_it_is_removed() -> None:
-    app = open_app()
+    app = trusting_app()
 
     async def own() -> str:
         return "own"
@@ -292,16 +289,16 @@ async def test_procedure_at_run_time_is_there_for_open_sessions_until_it_is_remo
         # From now on there is a newer plan than that of the first session.
         app.set_default_arg("version", 2)
         async with clients(app, "late") as [late]:
-            assert await error_of(early, "com.a") == NO_SUCH_PROCEDURE
+            assert await early.call_error("com.a") == NO_SUCH_PROCEDURE
             app.register("com.a", own)
             assert [await client.call("com.a") for client in (early, late)] == ["own", "own"]
             app.unregister("com.a")
             for client in early, late:
-                assert await error_of(client, "com.a") == NO_SUCH_PROCEDURE
+                assert await client.call_error("com.a") == NO_SUCH_PROCEDURE
 
 
 async def test_call_that_is_being_handled_goes_on_when_its_procedure_is_removed() -> None:
-    app = open_app()
+    app = trusting_app()
     started, release = anyio.Event(), anyio.Event()
 
     async def slow() -> str:
@@ -320,9 +317,9 @@ async def test_call_that_is_being_handled_goes_on_when_its_procedure_is_removed(
 
 
 async def test_revocation_acts_on_open_sessions() -> None:
-    app = open_app()
-    async with connect(app) as websocket:
-        early = Client(websocket, await websocket.join(roles=ALL_FEATURES))
+    app = trusting_app()
+    async with connect(app) as early:
+        await early.join(roles=ALL_FEATURES)
         await early.subscribe("com.a")
         await early.register("com.a")
         app.set_default_arg("version", 2)
@@ -330,18 +327,18 @@ async def test_revocation_acts_on_open_sessions() -> None:
             assert app.revoke_subscription("com.a") == 1
             assert app.revoke_registration("com.a") == 1
             assert [(await early.receive())[0] for _ in range(2)] == [UNSUBSCRIBED, UNREGISTERED]
-            assert await error_of(late, "com.a") == NO_SUCH_PROCEDURE
+            assert await late.call_error("com.a") == NO_SUCH_PROCEDURE
             # It may subscribe and register again.
             await early.subscribe("com.a")
             await early.register("com.a")
 
 
 async def test_history_stores_the_publications_of_sessions_that_were_open_before() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "early") as [early]:
         app.keep_history("com.a", limit=5)
-        await early.ask(PUBLISH, {"acknowledge": True}, "com.a", ["kept"])
+        await early.request(PUBLISH, {"acknowledge": True}, "com.a", ["kept"])
         subscription_id = await early.subscribe("com.a")
-        answer = await early.ask(CALL, {}, "wamp.subscription.get_events", [subscription_id])
+        answer = await early.request(CALL, {}, "wamp.subscription.get_events", [subscription_id])
 
     assert [event["args"] for event in answer[3]] == [["kept"]]

@@ -6,9 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.joined_clients import EVENT, PUBLISH, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBED, clients, open_app
 
-from tests.websocket import PATIENCE, connect
+from tests.specification import EVENT, PUBLISH, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBED
+from tests.wamp_client import clients, connect, trusting_app
+from tests.websocket import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ PUBLISHED = 17
 
 
 async def test_handler_may_stop_listening_to_the_event_that_it_is_given() -> None:
-    app = open_app()
+    app = trusting_app()
     events = app.events("com.", match="prefix")
 
     @app.subscriber("com.a")
@@ -25,14 +26,14 @@ async def test_handler_may_stop_listening_to_the_event_that_it_is_given() -> Non
 
     async with clients(app, "ann") as [ann], events:
         for _ in range(2):
-            assert (await ann.ask(PUBLISH, {"acknowledge": True}, "com.a", [1]))[0] == PUBLISHED
+            assert (await ann.request(PUBLISH, {"acknowledge": True}, "com.a", [1]))[0] == PUBLISHED
         # Both had the first event before the handler ran.
         with anyio.fail_after(PATIENCE):
             assert [event.args async for event in events][:1] == [(1,)]
 
 
 async def test_subscribers_have_the_event_before_a_handler_of_it_takes_their_subscription_away() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.subscriber("com.a")
     async def on_event(number: int) -> None:
@@ -42,6 +43,6 @@ async def test_subscribers_have_the_event_before_a_handler_of_it_takes_their_sub
     async with connect(app) as subscriber, clients(app, "ann") as [ann]:
         await subscriber.join(roles=roles)
         assert (await subscriber.ask(SUBSCRIBE, 1, {}, "com.a"))[0] == SUBSCRIBED
-        assert (await ann.ask(PUBLISH, {"acknowledge": True}, "com.a", [1]))[0] == PUBLISHED
+        assert (await ann.request(PUBLISH, {"acknowledge": True}, "com.a", [1]))[0] == PUBLISHED
 
         assert [(await subscriber.receive())[0] for _ in range(2)] == [EVENT, UNSUBSCRIBED]

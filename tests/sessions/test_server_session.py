@@ -9,20 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.joined_clients import (
-    CALL,
-    ERROR,
-    PUBLISH,
-    REGISTER,
-    RESULT,
-    UNREGISTER,
-    UNREGISTERED,
-    Client,
-    clients,
-    error_of,
-    open_app,
-)
-from tests.websocket import PATIENCE, connect
+from tests.specification import CALL, ERROR, PUBLISH, REGISTER, RESULT, UNREGISTER, UNREGISTERED
+from tests.wamp_client import WAMPClient, clients, connect, trusting_app
+from tests.websocket import PATIENCE
 from wampasgi import Application, Event, Realm, Session, WAMPError
 
 pytestmark = pytest.mark.anyio
@@ -35,13 +24,14 @@ REVOCABLE = {"callee": {"features": {"registration_revocation": True}}, "caller"
 
 
 @asynccontextmanager
-async def callees(app: Application, count: int = 1, **roles: Any) -> AsyncIterator[list[Client]]:
+async def callees(app: Application, count: int = 1, **roles: Any) -> AsyncIterator[list[WAMPClient]]:
     """Clients that have joined with these roles."""
     async with AsyncExitStack() as stack:
         joined = []
         for _ in range(count):
             websocket = await stack.enter_async_context(connect(app))
-            joined.append(Client(websocket, await websocket.join(roles=roles)))
+            await websocket.join(roles=roles)
+            joined.append(websocket)
         yield joined
 
 
@@ -190,7 +180,7 @@ async def test_handler_may_publish_and_waits_for_the_handlers_of_that() -> None:
 
 
 async def test_roles_of_a_subscriber_are_for_clients_and_not_for_the_server() -> None:
-    app = open_app()
+    app = trusting_app()
     handled: list[str] = []
 
     @app.subscriber("com.a", roles="device")
@@ -199,7 +189,7 @@ async def test_roles_of_a_subscriber_are_for_clients_and_not_for_the_server() ->
 
     async with clients(app, "ann/device", "bob/guest") as [ann, bob]:
         for client, text in (ann, "device"), (bob, "guest"):
-            assert (await client.ask(PUBLISH, {"acknowledge": True}, "com.a", [text]))[0] == PUBLISHED
+            assert (await client.request(PUBLISH, {"acknowledge": True}, "com.a", [text]))[0] == PUBLISHED
         await app.publish("com.a", "server")
 
     assert sorted(handled) == ["device", "server"]
@@ -228,7 +218,7 @@ async def test_lists_of_recipients_count_for_handlers(options: dict[str, Any], r
 
     async with clients(app, "ann") as [ann]:
         await app.publish("com.a", 1, options=options)
-        assert (await ann.ask(PUBLISH, {"acknowledge": True, **options}, "com.a", [2]))[0] == PUBLISHED
+        assert (await ann.request(PUBLISH, {"acknowledge": True, **options}, "com.a", [2]))[0] == PUBLISHED
 
     assert handled == ([1, 2] if reaches else [])
 
@@ -250,7 +240,7 @@ async def test_lists_can_name_the_realms_own_session() -> None:
 
 
 async def test_handlers_of_every_topic_get_no_meta_events() -> None:
-    app = open_app()
+    app = trusting_app()
     handled: list[str] = []
 
     @app.subscriber("", match="prefix")
@@ -281,7 +271,7 @@ async def test_handlers_of_every_topic_get_no_meta_events() -> None:
 
 
 async def test_handlers_and_procedures_are_those_of_one_session_in_the_meta_api() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.subscriber("com.", match="prefix")
     async def on_event() -> None: ...
@@ -297,14 +287,14 @@ async def test_handlers_and_procedures_are_those_of_one_session_in_the_meta_api(
         assert await ann.call("wamp.subscription.match", "com.a") == [subscription_id]
         assert await ann.subscribe("com.", match="prefix") == subscription_id
         assert await ann.call("wamp.subscription.list_subscribers", subscription_id) == [server_id, ann.id]
-        assert await error_of(ann, "wamp.session.get", server_id) == "wamp.error.no_such_session"
-        assert await error_of(ann, "wamp.session.kill", server_id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.get", server_id) == "wamp.error.no_such_session"
+        assert await ann.call_error("wamp.session.kill", server_id) == "wamp.error.no_such_session"
         app.revoke_subscription("com.", match="prefix")
         assert await ann.call("wamp.subscription.list_subscribers", subscription_id) == [server_id]
 
 
 async def test_subscriptions_of_handlers_are_not_counted_as_those_of_clients() -> None:
-    app = open_app()
+    app = trusting_app()
 
     @app.subscriber("com.a")
     async def on_event() -> None: ...
@@ -325,7 +315,7 @@ async def test_subscriptions_of_handlers_are_not_counted_as_those_of_clients() -
 
 @pytest.mark.parametrize("match", ["exact", "prefix", "wildcard"])
 async def test_configured_procedure_takes_over_the_registration_of_a_client(match: Any) -> None:
-    app = open_app()
+    app = trusting_app()
     uri = {"exact": "com.a", "prefix": "com.", "wildcard": "com."}[match]
     async with callees(app, 2, **REVOCABLE) as [ann, bob]:
         registration_id = await ann.register(uri, match=match, invoke="roundrobin")
@@ -345,14 +335,14 @@ async def test_configured_procedure_takes_over_the_registration_of_a_client(matc
             assert await cid.call("com.a") == "own"
             assert await app.call("com.a") == "own"
             # The older session does not know the new procedure, and cannot register its own again.
-            assert await error_of(ann, "com.a") == NO_SUCH_PROCEDURE
+            assert await ann.call_error("com.a") == NO_SUCH_PROCEDURE
             for client in ann, cid:
-                assert (await client.ask(REGISTER, {"match": match}, uri))[4] == EXISTS
-            assert (await ann.ask(UNREGISTER, registration_id))[4] == "wamp.error.no_such_registration"
+                assert (await client.request(REGISTER, {"match": match}, uri))[4] == EXISTS
+            assert (await ann.request(UNREGISTER, registration_id))[4] == "wamp.error.no_such_registration"
 
 
 async def test_client_that_did_not_announce_revocation_gets_no_message_about_the_takeover() -> None:
-    app = open_app()
+    app = trusting_app()
     async with callees(app, callee={}, caller={}) as [ann]:
         await ann.register("com.a")
 
@@ -366,7 +356,7 @@ async def test_client_that_did_not_announce_revocation_gets_no_message_about_the
 
 
 async def test_call_that_a_client_has_been_sent_is_answered_though_its_procedure_is_taken_over() -> None:
-    app = open_app()
+    app = trusting_app()
     async with callees(app, callee={}, caller={}) as [callee], clients(app, "ann") as [ann]:
         await callee.register("com.a")
         await ann.send(CALL, 7, {}, "com.a")
@@ -403,7 +393,7 @@ async def test_procedure_that_sessions_register_for_themselves_is_taken_over_fro
 async def test_older_session_that_may_call_everything_gets_no_such_procedure_for_a_new_one(
     options: dict[str, Any],
 ) -> None:
-    app = open_app()
+    app = trusting_app()
     async with callees(app, caller={"features": {"progressive_call_results": True}}) as [ann]:
 
         @app.procedure("com.a")
@@ -411,13 +401,13 @@ async def test_older_session_that_may_call_everything_gets_no_such_procedure_for
             return "own"
 
         assert await app.call("com.a") == "own"
-        answer = await ann.ask(CALL, options, "com.a")
+        answer = await ann.request(CALL, options, "com.a")
 
     assert answer[:5] == [ERROR, CALL, 1, {}, NO_SUCH_PROCEDURE]
 
 
 async def test_watchers_are_told_of_procedures_that_are_added_to_the_configuration() -> None:
-    app = open_app()
+    app = trusting_app()
     async with clients(app, "ann") as [ann]:
         await ann.subscribe("wamp.registration.", match="prefix")
 
@@ -435,7 +425,7 @@ async def test_watchers_are_told_of_procedures_that_are_added_to_the_configurati
 
 
 async def test_procedure_of_the_configuration_outlives_one_of_the_same_uri_at_run_time() -> None:
-    app = open_app()
+    app = trusting_app()
 
     async def at_run_time() -> str:
         return "at run time"

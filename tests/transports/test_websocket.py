@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from wampasgi import Limits
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.peers.transport import GONE, Disconnected
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.origins import OriginPolicy
 from wampasgi.transports.websocket import WebSocketEndpoint, WebSocketTransport
 from wampasgi.types import ASGIEvent, Scope
 
@@ -63,10 +65,10 @@ async def test_messages_are_text_or_binary_as_the_subprotocol_says(binary: bool,
 @pytest.mark.parametrize(
     ("binary", "event", "text"),
     [
-        (False, {"bytes": b"[1]"}, "wamp.2.json takes text WebSocket messages only"),
-        (False, {"bytes": b"[1]", "text": None}, "wamp.2.json takes text WebSocket messages only"),
-        (True, {"text": "[1]"}, "wamp.2.cbor takes binary WebSocket messages only"),
-        (True, {"text": "[1]", "bytes": None}, "wamp.2.cbor takes binary WebSocket messages only"),
+        (False, {"bytes": b"[1]"}, "wamp.2.json takes only text WebSocket messages"),
+        (False, {"bytes": b"[1]", "text": None}, "wamp.2.json takes only text WebSocket messages"),
+        (True, {"text": "[1]"}, "wamp.2.cbor takes only binary WebSocket messages"),
+        (True, {"text": "[1]", "bytes": None}, "wamp.2.cbor takes only binary WebSocket messages"),
     ],
 )
 async def test_message_of_the_wrong_type_is_a_protocol_error(
@@ -162,7 +164,7 @@ async def test_error_that_does_not_mean_a_lost_client_is_raised() -> None:
         ("wamp.close.goodbye_and_out", 1000),
         ("wamp.close.killed", 1000),
         ("wamp.error.no_such_realm", 1000),
-        ("wamp.close.system_shutdown", 1001),
+        ("wamp.close.system_shutdown", 1012),
         ("wamp.error.protocol_violation", 1002),
         ("wamp.error.payload_size_exceeded", 1009),
         ("wamp.error.runtime_error", 1011),
@@ -217,8 +219,15 @@ async def test_reason_is_cut_to_123_bytes_between_two_characters(reason: str, le
 
 def endpoint() -> WebSocketEndpoint:
     """An endpoint without any realm."""
-    opener = SessionOpener(lambda _: None, limits=Limits(), uri_check="loose", check_request_ids=False)
-    return WebSocketEndpoint(opener, subprotocols={one.name: one for one in (TEXT, BINARY)})
+    opener = SessionOpener(
+        lambda _: None,
+        event_loop=EventLoopBinding(),
+        limits=Limits(),
+        uri_check="loose",
+        check_request_ids=False,
+    )
+    subprotocols = {one.name: one for one in (TEXT, BINARY)}
+    return WebSocketEndpoint(opener, subprotocols=subprotocols, origins=OriginPolicy("same-origin"))
 
 
 async def serve(server: Server, offered: list[str] | None, **scope: Any) -> None:
@@ -263,7 +272,7 @@ async def test_refused_handshake_is_answered_400_with_the_subprotocols_if_the_se
         },
         {
             "type": "websocket.http.response.body",
-            "body": b"This is a WAMP endpoint: offer one of the WebSocket subprotocols "
+            "body": b"This is a WAMP endpoint. Offer one of the WebSocket subprotocols "
             b"wamp.2.json, wamp.2.cbor.\n",
         },
     ]

@@ -92,6 +92,16 @@ async def docs_changes(session: Session, topic_uri: str) -> AsyncIterator[None]:
     yield
 
 
+@topics.prefix_route("docs.", roles="editor", patterns=True)
+@topics.regex_route(r"doc\d+", patterns=False)
+@app.topic("docs.", match="prefix", patterns=True)
+async def any_docs() -> None: ...
+
+
+app.set_subscription_handler(any_docs, patterns=True)
+api.route("docs.patterns", patterns=True)  # type: ignore[call-arg]
+
+
 @app.subscriber("sensors.", match="prefix")
 async def on_reading(value: float, event: Event) -> None: ...
 
@@ -185,6 +195,9 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(realm.revoke_registration("device.", match="prefix", reason="moved"), int)
     assert_type(realm.revoke_subscription("t", session=session, reason="moved"), int)
     assert_type(realm.clear_retained("t.", match="prefix"), int)
+    Application(on_shutdown="goodbye", allowed_origins=["same-origin", "https://example.com"])
+    Application(on_shutdown="restart", allowed_origins="*")  # type: ignore[arg-type]
+    Application(allowed_origins=None)  # type: ignore[arg-type]
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     assert_type(app.metrics()["admins"]["calls"]["results"], int)
@@ -195,6 +208,8 @@ async def realms_are_peers(session: Session) -> None:
     session["name"] = "Ann"
     assert_type(session["name"], Any)
     assert_type(session.connection.headers["user-agent"], str)
+    assert_type(session.connection.path_params, dict[str, Any])
+    await session.disconnect()
 
 
 def errors_carry_their_uri(error: WAMPError, closed: ConnectionClosed) -> None:

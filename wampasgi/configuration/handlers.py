@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wampasgi.configuration.routes import Route
-from wampasgi.errors import InvalidArgument
+from wampasgi.errors import ConfigurationError, InvalidArgument
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.injection.results import OnProgress, RPCErrorResult, RPCResult, final_result, last_of
 from wampasgi.logs import about, escaped, logger_named, shown
@@ -33,11 +33,19 @@ class Event:
 class Subscriber:
     """A handler for the events of a topic or a pattern of topics.
 
-    ``roles`` are the roles of the publishers that it accepts events from. None accepts all.
+    ``roles`` are the roles of the publishers that it accepts events from. None accepts all. Raises
+    ConfigurationError if the handler is an async generator function.
     """
 
     plan: HandlerPlan
     roles: frozenset[str] | None
+
+    def __post_init__(self) -> None:
+        if self.plan.kind == "async_generator":
+            raise ConfigurationError(
+                f"{self.plan.description} is an async generator function: a handler of events must not yield,"
+                " because nobody receives what it yields"
+            )
 
     def takes_from(self, role: str | None) -> bool:
         """Return whether the handler accepts events that are published by clients with this role."""
@@ -131,10 +139,18 @@ class Procedure:
 
 
 class Topic:
-    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe."""
+    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe.
 
-    __slots__ = ("plan", "roles")
+    ``patterns`` tells whether clients may subscribe to patterns that match the topic, without its gatekeeper.
+    """
 
-    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None) -> None:
+    __slots__ = ("patterns", "plan", "roles")
+
+    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None, *, patterns: bool = False) -> None:
         self.plan = plan
         self.roles = roles
+        self.patterns = patterns
+
+    def permits_patterns(self, role: str | None) -> bool:
+        """Return whether a session with this role may subscribe to patterns that match the topic."""
+        return self.patterns and (self.roles is None or role in self.roles)

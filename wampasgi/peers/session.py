@@ -10,6 +10,7 @@ from wampasgi.errors import (
     AUTHENTICATION_FAILED,
     CLOSE_REALM,
     NO_SUCH_PROCEDURE,
+    SYSTEM_SHUTDOWN,
     ConnectionClosed,
     WAMPError,
 )
@@ -244,6 +245,23 @@ class Session:
             self._peer.say_goodbye(uri, message)
         else:
             await self._peer.refuse(uri, message)
+
+    async def disconnect(self, uri: str = SYSTEM_SHUTDOWN) -> None:
+        """Begin to close the connection without GOODBYE, after which clients such as autobahn-js reconnect.
+
+        Returns at once: queued messages are still written, and the handlers end, before the connection is
+        closed. ``uri`` is the reason that handlers see. It decides the close code, which is 1012 ("service
+        restart") for the default. A session that is not open yet is aborted. Raises ValueError if ``uri`` is
+        not a valid URI.
+        """
+        check_reason(uri)
+        self.realm.check_event_loop("session.disconnect()")
+        if self._peer is None:
+            return
+        if self._peer.opened:
+            self._peer.cut(uri)
+        else:
+            await self._peer.refuse(uri)
 
     async def wait_closed(self) -> None:
         """Wait until the session and its handlers have ended. Returns at once if it was never open."""

@@ -176,11 +176,6 @@ class Router(Generic[S]):
         del self._sessions[session_id]
         del self._recipients[session_id]
 
-    def say_goodbye(self, reason: str, message: str | None) -> None:
-        """Begin to close the sessions of all clients."""
-        for session_id in list(self._sessions):
-            self._recipients[session_id].say_goodbye(reason, message)
-
     # Calls
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:

@@ -17,6 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from wampasgi.adapters import AsyncSupport, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.handlers import Event, Subscriber
+from wampasgi.configuration.routes import refuse_glob
 from wampasgi.errors import ConfigurationError
 from wampasgi.logs import fields, logger_named
 from wampasgi.protocol import messages
@@ -135,6 +136,7 @@ class Events:
         event_loop: EventLoopBinding | None = None,
     ) -> None:
         where = f"events of {topic!r}"
+        refuse_glob(where, topic)
         require_pattern(where, topic, match)
         if type(buffer) is not int or buffer < 1:
             raise ConfigurationError(f"{where}: buffer is {buffer!r}, it must be a positive integer")

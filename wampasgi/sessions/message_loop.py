@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any, ClassVar
 
 import anyio
@@ -38,7 +39,6 @@ from wampasgi.protocol.messages import (
     Yield,
 )
 from wampasgi.protocol.uris import is_reserved
-from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration
 from wampasgi.sessions.in_flight import CallsInFlight
@@ -50,6 +50,7 @@ from wampasgi.sessions.publications import Publications
 from wampasgi.sessions.reader import Handlers, MessageReader
 from wampasgi.sessions.routed_calls import RoutedCalls
 from wampasgi.sessions.server_session import ServerSession
+from wampasgi.sessions.subscription_permissions import permit_history, permit_subscription
 from wampasgi.sessions.subscriptions import Subscriptions, check_topic
 from wampasgi.types import Match
 
@@ -278,7 +279,8 @@ class MessageLoop:
     async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
         if self._meta_calls is None:
             permit_testament = self._own_publications().permit_testament
-            caller = MetaCaller(self._session, self._plan, permit_testament, self._permit_history)
+            permit_listening = partial(permit_history, self._session, self._plan, self._provided)
+            caller = MetaCaller(self._session, self._plan, permit_testament, permit_listening)
             self._meta_calls = MetaCalls(caller, self._peer)
         try:
             await self._meta_calls.answer(message, verdict)
@@ -340,7 +342,9 @@ class MessageLoop:
                 raise WAMPError(
                     UNAVAILABLE, f"this session has {limit} subscriptions, its limit subscriptions"
                 )
-            topic = await self._permit_subscription(message.topic, match, message.options)
+            topic = await permit_subscription(
+                self._session, self._plan, self._provided, message.topic, match, message.options
+            )
         except WAMPError as error:
             self._peer.send_error(Subscribe.code, message.request_id, error)
             return
@@ -351,34 +355,6 @@ class MessageLoop:
         else:
             self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
-
-    async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
-        """Return the realm's own topic to subscribe to, if it is one; raises WAMPError if not permitted."""
-        # Gatekeepers guard single topics; only rules and the authorizer permit patterns of topics.
-        topic = self._plan.find_topic(uri) if match == "exact" else None
-        verdict = await self._plan.authorization.decide(
-            self._session,
-            "subscribe",
-            uri,
-            options,
-            self._provided,
-            roles=None if topic is None else topic.roles,
-            match=match,
-        )
-        if not (verdict.allowed if verdict is not None else topic is not None):
-            raise refusal("subscribe", uri)
-        return topic
-
-    async def _permit_history(self, subscription: Subscription) -> None:
-        """Raise WAMPError if the session may not read the history of a subscription.
-
-        It must be allowed to subscribe. A gatekeeper decides only when it runs, so the history of its topic
-        is open to subscribers alone.
-        """
-        uri, match = subscription.topic, subscription.match
-        topic = await self._permit_subscription(uri, match, {})
-        if topic is not None and self._session.id not in subscription.subscribers:
-            raise refusal("subscribe", uri)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:

@@ -141,8 +141,12 @@ class ServerSession:
 
     # As callee
 
-    def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
-        """Register procedures of the realm, and revoke clients' registrations of the same procedures."""
+    def offer(self, procedures: Iterable[tuple[Match, str]], plan: RealmPlan | None) -> None:
+        """Register procedures of the realm, and revoke clients' registrations of the same procedures.
+
+        ``plan`` is given if there may be new procedures with roles. Clients' registrations that would get
+        calls of such procedures are revoked, too.
+        """
         registrations = self._router.dealer.registrations
         for match, procedure in procedures:
             registration = registrations.get(match, procedure)
@@ -151,6 +155,10 @@ class ServerSession:
                     continue
                 self._router.revoke_registration(procedure, match, PROCEDURE_ALREADY_EXISTS)
             registrations.add(self.id, procedure, {"match": match}, of_realm=True)
+        for registration in [] if plan is None else plan.taking_restricted_calls():
+            self._router.revoke_registration(
+                registration.procedure, registration.match, PROCEDURE_ALREADY_EXISTS
+            )
         self._router.publish_meta_events()
 
     def withdraw(self, match: Match, procedure: str) -> None:
