@@ -349,7 +349,7 @@ async def test_calls_of_each_kind_have_a_limit_of_their_own() -> None:
         await anyio.wait_all_tasks_blocked()
         assert app.started == [4]
 
-        # The session is not read from, but it still gets its answers.
+        # The last call waits, but other calls get their answers.
         for request_id, invocation_id in zip((1, 2), invocations, strict=True):
             await callee.send(YIELD, invocation_id, {}, [request_id])
             assert await caller.receive() == [RESULT, request_id, {}, [request_id]]

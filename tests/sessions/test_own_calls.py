@@ -386,7 +386,7 @@ async def test_synchronized_requests_are_answered_one_by_one() -> None:
     assert answers == [[RESULT, number, {}, [0, number]] for number in (1, 2, 3)]
 
 
-async def test_session_at_its_limit_of_requests_is_not_read() -> None:
+async def test_further_calls_wait_at_the_limit_of_requests() -> None:
     app = Application(limits=Limits(requests_in_flight=2))
     started: list[int] = []
     release = anyio.Event()
@@ -409,7 +409,7 @@ async def test_session_at_its_limit_of_requests_is_not_read() -> None:
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4, 5]
 
 
-async def test_session_whose_calls_exceed_the_byte_limit_is_not_read() -> None:
+async def test_further_calls_wait_while_calls_exceed_the_byte_limit() -> None:
     app = Application(limits=Limits(requests_bytes=5000))
     started: list[int] = []
     releases = [anyio.Event(), anyio.Event()]
@@ -432,7 +432,7 @@ async def test_session_whose_calls_exceed_the_byte_limit_is_not_read() -> None:
         releases[1].set()
         answers += [await websocket.receive() for _ in range(2)]
 
-    # The third call is over the limit: nothing is read after it.
+    # The third call is over the limit: the fourth waits.
     assert at_the_limit == [1, 2, 3]
     assert with_room == [1, 2, 3, 4]
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4]

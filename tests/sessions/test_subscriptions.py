@@ -159,7 +159,7 @@ async def test_slow_gatekeeper_delays_nothing_else() -> None:
     assert sorted(answer[0] for answer in answers) == [SUBSCRIBED, RESULT]
 
 
-async def test_session_at_its_limit_of_gatekeepers_is_not_read() -> None:
+async def test_further_subscriptions_wait_at_the_limit_of_gatekeepers() -> None:
     app = Application(limits=Limits(requests_in_flight=2))
     begun = []
     release = anyio.Event()
@@ -700,12 +700,12 @@ async def answered_while_events_wait(limits: Limits, text: str) -> int:
     return answered
 
 
-async def test_session_with_too_many_waiting_events_is_not_read() -> None:
+async def test_further_publications_wait_while_too_many_events_wait() -> None:
     # Two events wait, and a third one if the first is being handled already.
     assert await answered_while_events_wait(Limits(events_waiting=2), "short") in (2, 3)
 
 
-async def test_session_whose_waiting_events_exceed_the_byte_limit_is_not_read() -> None:
+async def test_further_publications_wait_while_waiting_events_exceed_the_byte_limit() -> None:
     # The second event is over the limit, because the one that is being handled counts.
     assert await answered_while_events_wait(Limits(requests_bytes=3000), "x" * 2000) == 2
 

@@ -309,8 +309,7 @@ class Session:
         ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
         as with ``Realm.call``. Raises WAMPError for an ERROR: ``wamp.error.no_such_procedure`` if the client
         has not registered the procedure, ``wamp.error.timeout``, and ``wamp.error.canceled`` if the session
-        ends meanwhile. Raises ConnectionClosed if the session is over. While an application with
-        ``synchronize_requests=True`` handles another request of this session, the answer is not read.
+        ends meanwhile. Raises ConnectionClosed if the session is over.
         """
         self.realm.check_event_loop("session.call()")
         if self._peer is None or not self._peer.opened:

@@ -40,7 +40,7 @@ class OwnCalls:
     Every call gets exactly one final answer, unless the session ends first; then the handler is cancelled.
     """
 
-    __slots__ = ("_debug", "_in_flight", "_owner", "_peer", "_provided", "_session")
+    __slots__ = ("_debug", "_in_flight", "_owner", "_peer", "_provided", "_session", "_starting")
 
     def __init__(
         self,
@@ -57,24 +57,38 @@ class OwnCalls:
         self._owner = owner
         self._debug = plan.debug
         self._provided = provided
+        # Whether a task starts the calls that have to wait.
+        self._starting = False
 
-    def start(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
-        """Handle a call in a task; return an awaitable if the next message must wait for it."""
+    def start(self, message: Call, procedure: Procedure, size: int = 0) -> None:
+        """Handle a call in a task. ``size`` is known if the call had to wait."""
         task = self._owner.spawn(self._handle, message, procedure)
-        if task is None:
-            # Most handlers finish without suspending.
-            return None
-        in_flight = self._in_flight
-        in_flight.add_own(message, task)
-        return in_flight.wait_for_room() if in_flight.full else None
+        # Most handlers finish without suspending.
+        if task is not None:
+            self._in_flight.add_own(message, task, size)
+
+    def start_later(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
+        """Handle a call when enough others have ended; return an awaitable if too many calls wait."""
+        pause = self._in_flight.put_off(message, procedure)
+        if not self._starting:
+            self._starting = True
+            self._owner.spawn(self._start_waiting)
+        return pause
+
+    async def _start_waiting(self) -> None:
+        try:
+            while (held := await self._in_flight.next_waiting()) is not None:
+                assert isinstance(held.message, Call)
+                assert held.procedure is not None
+                self.start(held.message, held.procedure, held.size)
+        finally:
+            self._starting = False
 
     def run(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
-        """Handle a call before the next message is read, for an app with ``synchronize_requests=True``."""
-        task = self._owner.spawn(self._handle, message, procedure)
-        if task is None:
-            return None
-        self._in_flight.add_own(message, task)
-        return self._in_flight.wait_for_end(message.request_id)
+        """Handle a call before the next request, for an app with ``synchronize_requests=True``."""
+        self.start(message, procedure)
+        request_id = message.request_id
+        return self._in_flight.wait_for_end(request_id) if request_id in self._in_flight.own else None
 
     async def _handle(self, message: Call, procedure: Procedure) -> None:
         request_id = message.request_id
