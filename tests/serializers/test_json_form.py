@@ -89,7 +89,9 @@ class Counts(BaseModel):
 class ForJSON(BaseModel):
     model_config = ConfigDict(ser_json_timedelta="float", ser_json_bytes="hex")
 
-    amount: Annotated[int, PlainSerializer(lambda cents: f"{cents} ct", return_type=str, when_used="json")] = 5
+    amount: Annotated[
+        int, PlainSerializer(lambda cents: f"{cents} ct", return_type=str, when_used="json")
+    ] = 5
     wait: timedelta = timedelta(seconds=1.5)
     digest: bytes = RAW
     any: Any = RAW
@@ -213,7 +215,7 @@ EVERYTHING = {
     [
         (Account(), ACCOUNT),
         (Inherited(), ACCOUNT),
-        (Extended(name="ann", password="secret"), {**ACCOUNT, "age": 7}),
+        (Extended("ann", "secret"), {**ACCOUNT, "age": 7}),
         (Team(Account(), [Account()]), {"lead": ACCOUNT, "others": [ACCOUNT]}),
         ([Account()], [ACCOUNT]),
         ({"deep": ({"a": Account()},)}, {"deep": [{"a": ACCOUNT}]}),

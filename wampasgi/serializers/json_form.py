@@ -1,9 +1,10 @@
 """The JSON form of pydantic's types, except that bytes stay bytes.
 
 Pydantic's mode ``"json"`` turns bytes into text, although every serializer here can carry bytes. Its mode
-``"python"`` keeps them, but ignores serializers for JSON and the ``ser_json_*`` settings, and does not convert
-the keys of dicts. So this module changes the schema of a type: bytes become marked text in mode ``"json"``, and
-are restored in the result. Types whose values cannot contain bytes use pydantic's own serializer.
+``"python"`` keeps them, but ignores serializers for JSON and the ``ser_json_*`` settings, and does not
+convert the keys of dicts. So this module changes the schema of a type: bytes become marked text in mode
+``"json"``, and are restored in the result. Types whose values cannot contain bytes use pydantic's own
+serializer.
 """
 
 from __future__ import annotations
