@@ -308,7 +308,7 @@ async def test_middleware_of_the_application_wraps_every_scope() -> None:
 
     async with connect(app) as websocket:
         await websocket.join()
-        assert await websocket.ask(48, 1, {}, "data") == [50, 1, {}, [], {"session": {}}]
+        assert await websocket.ask(48, 1, {}, "data") == [50, 1, {}, [{"session": {}}]]
 
 
 async def test_app_and_realm_are_injected() -> None:

@@ -48,9 +48,9 @@ def wamp() -> Application:
         return a + b
 
     @app.procedure("whoami")
-    async def whoami(session: Session) -> list[Any]:
+    async def whoami(session: Session) -> tuple[str, list[str]]:
         connection = session.connection
-        return [connection.user.display_name, connection.auth.scopes]
+        return connection.user.display_name, connection.auth.scopes
 
     @app.procedure("basket")
     async def basket(session: Session) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def wamp() -> Application:
         return getattr(session.connection.state, name)
 
     @app.procedure("where")
-    async def where(session: Session) -> list[str]:
-        return [str(session.connection.url), session.connection.scope["root_path"]]
+    async def where(session: Session) -> tuple[str, str]:
+        return str(session.connection.url), session.connection.scope["root_path"]
 
     @app.procedure("path_params")
     async def path_params(session: Session) -> RPCResult:
@@ -435,7 +435,7 @@ def test_procedures_get_the_data_of_the_session_middleware(wamp: Application) ->
     client.get("/put")
 
     with connected(client, "/ws") as websocket:
-        assert request(websocket, 48, 1, {}, "basket") == [50, 1, {}, [], {"item": "bolts"}]
+        assert request(websocket, 48, 1, {}, "basket") == [50, 1, {}, [{"item": "bolts"}]]
 
 
 class TokenBackend(AuthenticationBackend):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, get_args
 
@@ -14,13 +14,20 @@ from starlette.routing import Router
 from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import RouteMatch
-from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
+from wampasgi.configuration.settings import (
+    ApplicationContext,
+    ConfiguresRealm,
+    RealmSettings,
+    checked_limits,
+    checked_middleware,
+)
 from wampasgi.errors import CLOSE_REALM, ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
 from wampasgi.peers.session import Session, check_reason
-from wampasgi.realm import ApplicationContext, Realm
+from wampasgi.realm import Realm
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.opening import SessionOpener
@@ -33,6 +40,11 @@ Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, An
 
 #: Longest delay, in seconds, before the server handles the shutdown signal, while clients get their messages.
 _FLUSH_TIME: Final = 1.0
+
+
+def _require_choice(option: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{option} is {value!r}: it must be {' or '.join(map(repr, choices))}")
 
 
 class Application(ConfiguresRealm):
@@ -61,7 +73,8 @@ class Application(ConfiguresRealm):
     ``async_support`` pins the asynchronous library, which is the server's by default.
     ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
     ``"strict"``. ``check_request_ids`` enforces the sequence of request IDs that the specification demands.
-    ``debug`` sends the text of unexpected exceptions to clients.
+    ``unpack_results`` makes a list that a handler returns as many positional arguments as it has items, and a
+    mapping keyword arguments, as in serverwamp. ``debug`` sends the text of unexpected exceptions to clients.
 
     Raises ConfigurationError for invalid arguments.
     """
@@ -82,12 +95,11 @@ class Application(ConfiguresRealm):
         limits: Limits = Limits(),  # noqa: B008 - frozen
         uri_check: URICheck = "loose",
         check_request_ids: bool = False,
+        unpack_results: bool = False,
         debug: bool = False,
     ) -> None:
-        if uri_check not in ("loose", "strict"):
-            raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
-        if on_shutdown not in get_args(OnShutdown):
-            raise ConfigurationError(f"on_shutdown is {on_shutdown!r}: it must be 'reconnect' or 'goodbye'")
+        _require_choice("uri_check", uri_check, get_args(URICheck))
+        _require_choice("on_shutdown", on_shutdown, get_args(OnShutdown))
         if isinstance(realms, Realm):
             raise ConfigurationError(f"Application got {realms!r}: it takes a list of realms, [realm]")
         checked_limits(limits)
@@ -100,6 +112,7 @@ class Application(ConfiguresRealm):
             limits=limits,
             async_support=self._async_support,
             synchronize_requests=synchronize_requests,
+            unpack_results=unpack_results,
             debug=debug,
         )
         self._realms: dict[str, Realm] = {}
@@ -237,9 +250,10 @@ class Application(ConfiguresRealm):
         *,
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> None:
         """Add a procedure to the default realm at run time. See Realm.register."""
-        self.default_realm.register(uri, handler, match=match, roles=roles)
+        self.default_realm.register(uri, handler, match=match, roles=roles, response_type=response_type)
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``. See Realm.unregister."""

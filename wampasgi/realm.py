@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from starlette.middleware import Middleware
 
-from wampasgi.adapters import AsyncSupport
-from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.plan import (
+    ProcedureOptions,
     RealmPlan,
     compile_authenticators,
     compile_overflow_handler,
@@ -24,8 +22,9 @@ from wampasgi.configuration.plan import (
     compile_rpc_handler,
     compile_subscribers,
 )
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
-from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
+from wampasgi.configuration.settings import ApplicationContext, ConfiguresRealm, RealmSettings
 from wampasgi.errors import (
     CLOSE_REALM,
     NO_SUCH_REGISTRATION,
@@ -56,18 +55,6 @@ from wampasgi.sessions.shutdown import wait_ended
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationContext:
-    """The settings that a realm takes from its application."""
-
-    app: Any
-    event_loop: EventLoopBinding
-    limits: Limits
-    async_support: AsyncSupport | None
-    synchronize_requests: bool
-    debug: bool
-
-
 class Realm(ConfiguresRealm):
     """A realm of an application: its procedures, topics, authenticators, permissions and sessions.
 
@@ -82,6 +69,8 @@ class Realm(ConfiguresRealm):
     clients that are allowed to can call them. With ``"session"``, every client can register the same
     procedures, and only the server can call them, with ``session.call`` on the client's session.
 
+    ``unpack_results`` replaces the application's setting.
+
     Raises ConfigurationError for invalid arguments.
     """
 
@@ -93,6 +82,7 @@ class Realm(ConfiguresRealm):
         limits: Limits | None = None,
         allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
+        unpack_results: bool | None = None,
     ) -> None:
         require_pattern(f"realm {uri!r}", uri, "exact")
         if client_procedures not in ("realm", "session"):
@@ -102,6 +92,7 @@ class Realm(ConfiguresRealm):
         #: The realm URI.
         self.uri = uri
         self._allow_anonymous = allow_anonymous
+        self._unpack_results = unpack_results
         self._context: ApplicationContext | None = None
         self._plan: RealmPlan | None = None
         self._router: Router[Session] = Router(
@@ -197,7 +188,8 @@ class Realm(ConfiguresRealm):
 
         ``args`` and ``kwargs`` are the payload, or one Payload is. ``timeout`` is in seconds. Returns None
         for an empty result, the value for a single positional argument, and an RPCResult for any other
-        result. Progress reports are dropped.
+        result. A value of the realm's own handlers is the object itself, validated against the response type
+        but not converted to its JSON form. Progress reports are dropped.
 
         Raises WAMPError for an ERROR, such as ``wamp.error.timeout`` or ``wamp.error.no_such_procedure``.
         Exceptions of the realm's own handlers are raised unchanged. If the call times out or is cancelled,
@@ -218,9 +210,11 @@ class Realm(ConfiguresRealm):
         request = None
         if found.wants_request:
             request = RPCRequest(id=0, session=session, uri=procedure, args=positional, kwargs=keywords)
-        provided = plan.provided_for(session)
+        provided, convert = plan.provided_for(session), found.response.to_server
         with in_process_call():
-            result = await within(timeout, found.invoke(request, positional, keywords, provided, None))
+            result = await within(
+                timeout, found.invoke(request, positional, keywords, provided, None, convert)
+            )
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
@@ -302,6 +296,7 @@ class Realm(ConfiguresRealm):
         *,
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> None:
         """Add a procedure of the server at run time. Open sessions can call it, too.
 
@@ -309,7 +304,7 @@ class Realm(ConfiguresRealm):
         procedure at the URI, and WAMPError ``wamp.error.procedure_already_exists`` if a client has.
         """
         self.check_event_loop("register()")
-        route = Route(uri, match, handler, roles_of(roles))
+        route = Route(uri, match, handler, roles_of(roles), response_type=response_type)
         plan = self.plan()
         existing = plan.own_procedure(match, uri)
         if existing is not None:
@@ -318,7 +313,7 @@ class Realm(ConfiguresRealm):
             )
         if match != "regex" and self._router.dealer.registrations.get(match, uri) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
-        procedure = compile_procedure(route, self._injection(), plan.limits.handler_timeout)
+        procedure = compile_procedure(route, self._injection(), self._procedure_options(plan.limits))
         self._procedures_at_run_time.add(route, procedure)
         offered: list[tuple[Match, str]] = [] if match == "regex" else [(match, uri)]
         self._server.offer(offered, plan if roles is not None else None)
@@ -437,6 +432,11 @@ class Realm(ConfiguresRealm):
             )
         return self._context
 
+    def _procedure_options(self, limits: Limits) -> ProcedureOptions:
+        unpack = self._unpack_results
+        unpack = self._require_context().unpack_results if unpack is None else unpack
+        return ProcedureOptions(timeout=limits.handler_timeout, unpack_results=unpack)
+
     def _injection(self) -> Injection:
         context = self._require_context()
         provided = {"session": Session, "realm": Realm, "app": type(context.app)}
@@ -445,6 +445,7 @@ class Realm(ConfiguresRealm):
     def _compile(self) -> RealmPlan:
         context, settings, injection = self._require_context(), self._settings, self._injection()
         limits = settings.limits or context.limits
+        options = self._procedure_options(limits)
         authorizer = settings.authorizer and injection.read(
             settings.authorizer, {"action": None, "uri": None, "options": None}
         )
@@ -458,9 +459,9 @@ class Realm(ConfiguresRealm):
             authorization=Authorization(
                 settings.permissions.copy(), authorizer, cache=settings.cache_authorizer
             ),
-            procedures=compile_procedures(settings, injection, limits.handler_timeout),
+            procedures=compile_procedures(settings, injection, options),
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=compile_rpc_handler(settings, injection, limits.handler_timeout),
+            procedure_for_all=compile_rpc_handler(settings, injection, options),
             topics=compile_topics(settings, injection),
             topic_for_all=compile_subscription_handler(settings, injection),
             subscribers=compile_subscribers(settings, injection),

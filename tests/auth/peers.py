@@ -256,8 +256,8 @@ class Method:
         self.use(realm)
 
         @realm.procedure("whoami")
-        async def whoami(session: Session) -> list[Any]:
-            return [session.authid, session.authrole, session.identity]
+        async def whoami(session: Session) -> tuple[Any, ...]:
+            return session.authid, session.authrole, session.identity
 
         return Application([realm], limits=Limits(**limits))  # type: ignore[arg-type]
 

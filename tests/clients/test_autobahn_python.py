@@ -303,7 +303,7 @@ async def test_client_joins_with_a_ticket(server: ServerProcess, serializer: Ser
         whoami = await client.call("whoami")
 
     assert (details.authid, details.authrole, details.authmethod) == ("joe", "clerk", "ticket")
-    assert whoami.kwresults == {"authid": "joe", "role": "clerk", "user": "Joe Doe"}
+    assert whoami == {"authid": "joe", "role": "clerk", "user": "Joe Doe"}
 
 
 async def test_wrong_ticket_is_refused(server: ServerProcess, serializer: Serializer) -> None:

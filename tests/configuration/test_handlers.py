@@ -153,8 +153,8 @@ async def test_dependency_of_a_handler_that_takes_the_request_still_validates_wh
         return limit
 
     @app.procedure("p")
-    async def procedure(request: RPCRequest, limit: int = Depends(page)) -> list[Any]:
-        return [limit, *request.args]
+    async def procedure(request: RPCRequest, limit: int = Depends(page)) -> tuple[Any, ...]:
+        return limit, *request.args
 
     async with connect(app) as client:
         await client.join()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import pytest
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.callables import EMPTY, UserFunction, describe, return_annotation
+from wampasgi.injection.callables import EMPTY, Returns, UserFunction, describe, return_annotation
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -282,6 +282,22 @@ def test_unresolvable_annotation_affects_only_its_parameter() -> None:
     assert a.annotation is EMPTY
     assert a.problem == "its annotation 'Decimal' cannot be resolved: name 'Decimal' is not defined"
     assert (b.annotation, b.problem) == (int, None)
+
+
+def test_return_annotation_is_resolved_and_its_problem_is_kept() -> None:
+    def known(page: Page) -> list[Page]:
+        return [page]
+
+    def unknown(amount: str) -> Decimal:
+        raise NotImplementedError
+
+    def missing(page: Page): ...  # type: ignore[no-untyped-def]
+
+    assert UserFunction.read(functools.partial(known)).returns == Returns(list[Page])
+    assert UserFunction.read(plain_wrapper(known)).returns == Returns(list[Page])
+    assert UserFunction.read(missing).returns == UserFunction.read(dict).returns == Returns(EMPTY)
+    assert UserFunction.read(unknown).returns.annotation is EMPTY
+    assert "'Decimal' cannot be resolved" in (UserFunction.read(unknown).returns.problem or "")
 
 
 def test_signature_declared_by_a_wrapper_is_used() -> None:

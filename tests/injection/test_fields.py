@@ -34,7 +34,7 @@ async def with_default_in_alias(limit: LimitAlias) -> Any:
 
 
 async def with_default_before_required(limit: Limit, offset: int) -> Any:
-    return [limit, offset]
+    return limit, offset
 
 
 async def with_own_default(limit: Limit = 7) -> Any:
@@ -55,12 +55,12 @@ async def positional_only(limit: Limit, /) -> Any:
 
 async def with_factory(tags: Annotated[list[str], Field(default_factory=list)]) -> Any:
     tags.append("more")
-    return [tags]
+    return tags
 
 
 async def with_mutable_default(tags: Annotated[list[str], Field(default=[])]) -> Any:
     tags.append("more")
-    return [tags]
+    return tags
 
 
 async def with_alias(sender: Annotated[str, Field(alias="from")]) -> Any:
@@ -80,7 +80,7 @@ async def with_choices(sender: Annotated[str, Field(validation_alias=AliasChoice
 
 
 async def with_alias_and_rest(sender: Annotated[str, Field(alias="from")], **rest: Any) -> Any:
-    return [sender, rest]
+    return sender, rest
 
 
 async def with_alias_positional_only(sender: Annotated[str, Field(alias="from")], /) -> Any:
@@ -95,7 +95,7 @@ def page(
 
 
 async def with_dependency(found: list[Any] = Depends(page)) -> Any:
-    return found
+    return tuple(found)
 
 
 def of(sender: Annotated[str, Field(validation_alias=AliasChoices("by", "from"))] = "nobody") -> str:
@@ -107,7 +107,7 @@ async def with_alias_in_dependency(found: str = Depends(of)) -> Any:
 
 
 async def with_alias_in_both(sender: Annotated[str, Field(alias="from")], found: str = Depends(of)) -> Any:
-    return [sender, found]
+    return sender, found
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ async def test_alias_gives_no_warning_and_does_not_replace_an_injected_argument(
     app = Application()
 
     @app.procedure("p")
-    async def procedure(session: Session, name: Annotated[str, Field(alias="session")]) -> list[Any]:
-        return [session.id, name]
+    async def procedure(session: Session, name: Annotated[str, Field(alias="session")]) -> tuple[int, str]:
+        return session.id, name
 
     async with connect(app) as client:
         await client.join()

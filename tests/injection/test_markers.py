@@ -383,7 +383,7 @@ async def test_other_metadata_and_defaults_are_accepted() -> None:
     async with connect(app) as client:
         await client.join()
         answer = await client.request(48, {}, "p", [2, "x"])
-        assert answer[3:] == [[2, "X", 1, "d", "Depends"]]
+        assert answer[3:] == [[[2, "X", 1, "d", "Depends"]]]
 
 
 # Classes that another framework fills

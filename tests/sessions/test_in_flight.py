@@ -299,8 +299,8 @@ async def test_call_that_times_out_is_answered_when_its_handler_has_ended(
             ended.append("first")
 
     @app.procedure("com.quick")
-    async def quick() -> list[str]:
-        return [*ended, "second"]
+    async def quick() -> tuple[str, ...]:
+        return *ended, "second"
 
     async with connect(app) as websocket:
         await websocket.join()

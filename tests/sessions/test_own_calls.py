@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import anyio
@@ -46,6 +46,11 @@ class Point(BaseModel):
     y: int = 0
 
 
+class NamedPoint(NamedTuple):
+    x: int
+    y: int
+
+
 @dataclass
 class Size:
     width: int
@@ -59,12 +64,16 @@ class Size:
         ("text", [["text"]]),
         (False, [[False]]),
         ((1, 2), [[1, 2]]),
-        ([1, [2]], [[1, [2]]]),
-        ({"a": 1}, [[], {"a": 1}]),
+        (NamedPoint(1, 2), [[1, 2]]),
+        ([1, [2]], [[[1, [2]]]]),
+        ([], [[[]]]),
+        ({"a": 1}, [[{"a": 1}]]),
+        ({}, [[{}]]),
         ((), []),
-        ({}, []),
+        (([1, 2],), [[[1, 2]]]),
         (Point(x=1), [[{"x": 1, "y": 0}]]),
-        ([Point(x=1)], [[{"x": 1, "y": 0}]]),
+        ([Point(x=1)], [[[{"x": 1, "y": 0}]]]),
+        ({"at": Point(x=1)}, [[{"at": {"x": 1, "y": 0}}]]),
         (Size(3), [[{"width": 3}]]),
         (UUID(int=1), [["00000000-0000-0000-0000-000000000001"]]),
         (date(2026, 1, 2), [["2026-01-02"]]),
@@ -371,11 +380,11 @@ async def test_synchronized_requests_are_answered_one_by_one() -> None:
     running: list[int] = []
 
     @app.procedure("work")
-    async def work(number: int) -> list[int]:
+    async def work(number: int) -> tuple[int, int]:
         running.append(number)
         await anyio.wait_all_tasks_blocked()
         running.remove(number)
-        return [len(running), number]
+        return len(running), number
 
     async with connect(app) as websocket:
         await websocket.join()

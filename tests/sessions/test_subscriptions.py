@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import BaseModel, Field
 
 from tests.specification import (
     CALL,
@@ -425,6 +426,36 @@ async def test_publish_options_choose_the_receivers() -> None:
 async def test_publishing_to_an_invalid_uri_raises_at_once() -> None:
     with pytest.raises(ValueError, match="not a valid URI"):
         await Application().publish("not a topic")
+
+
+class Note(BaseModel):
+    text: str
+    author: str = Field(default="secret", exclude=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "sent"),
+    [
+        (Note(text="hi"), [{"text": "hi"}]),
+        ({"a": 1}, [{"a": 1}]),
+        ("text", ["text"]),
+        ([Note(text="hi"), 2], [{"text": "hi"}, 2]),
+        ((1, [2]), [1, [2]]),
+    ],
+)
+async def test_send_event_takes_a_value_other_than_a_list_or_tuple_as_one_argument(
+    args: Any, sent: list[Any]
+) -> None:
+    app = Application()
+
+    @app.topic("notes")
+    async def gatekeeper(session: Session) -> None:
+        await session.send_event("notes", args)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await subscribe(websocket, "notes")
+        assert (await websocket.receive())[4:] == [sent]
 
 
 async def test_event_is_not_sent_to_a_session_without_a_subscription() -> None:

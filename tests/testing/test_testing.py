@@ -332,7 +332,7 @@ def test_headers_and_cookies_reach_the_session(app: Application, backend: Backen
 
     client = TestClient(app, backend=backend, cookies={"a": "1", "b": "1"})
     with client.wamp_session(path="/?q=3", headers={"X-Who": "ann"}, cookies={"b": "2"}) as session:
-        assert session.call("request").kwargs == {"cookies": {"a": "1", "b": "2"}, "who": "ann", "query": "3"}
+        assert session.call("request") == {"cookies": {"a": "1", "b": "2"}, "who": "ann", "query": "3"}
 
 
 def test_connection_serves_a_second_session(client: TestClient) -> None:

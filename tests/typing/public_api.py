@@ -51,9 +51,10 @@ app = Application(
     middleware=[Middleware(Watch, path="all.log")],
     limits=Limits(),
     uri_check="strict",
+    unpack_results=True,
     debug=True,
 )
-realm = Realm("admins", middleware=[Middleware(Watch, path="admins.log")])
+realm = Realm("admins", middleware=[Middleware(Watch, path="admins.log")], unpack_results=False)
 api = RPCRouteSet()
 topics = TopicRouteSet()
 
@@ -67,7 +68,7 @@ async def add(a: int, b: int = 0) -> int:
     return a + b
 
 
-@api.route("math.halve", roles={"admin"})
+@api.route("math.halve", roles={"admin"}, response_type=float | None)
 def halve(number: float) -> float:
     return number / 2
 

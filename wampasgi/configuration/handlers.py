@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wampasgi.configuration.response_types import Response
 from wampasgi.configuration.routes import Route
 from wampasgi.errors import ConfigurationError, InvalidArgument
 from wampasgi.injection.plan import HandlerPlan
-from wampasgi.injection.results import OnProgress, RPCErrorResult, RPCResult, final_result, last_of
+from wampasgi.injection.results import Convert, OnProgress, RPCErrorResult, RPCResult, final_result, last_of
 from wampasgi.logs import about, escaped, logger_named, shown
 from wampasgi.rpc import RPCRequest
 
@@ -80,17 +81,20 @@ class Subscriber:
 class Procedure:
     """A procedure of the realm itself: the handler for its URIs, and the roles that may call it.
 
-    The handler's parameters ``request`` and ``request_name`` get the RPCRequest. ``route`` holds the URIs;
-    without a route, the procedure answers every call. ``timeout`` limits a client's call, in seconds.
+    ``response`` converts the values of the handler, whose parameters ``request`` and ``request_name`` get the
+    RPCRequest. ``route`` holds the URIs; without a route, the procedure answers every call. ``timeout``
+    limits a client's call, in seconds.
     """
 
     __slots__ = (
         "is_plain",
         "plan",
         "request_name",
+        "response",
         "roles",
         "route",
         "run",
+        "scalars",
         "timeout",
         "wants_request",
     )
@@ -99,6 +103,7 @@ class Procedure:
         self,
         plan: HandlerPlan,
         roles: frozenset[str] | None,
+        response: Response,
         *,
         request_name: str = "request",
         route: Route | None = None,
@@ -108,6 +113,9 @@ class Procedure:
         self.timeout = timeout
         self.route = route
         self.roles = roles
+        self.response = response
+        #: The types of values that become the only argument of a result without any conversion.
+        self.scalars = response.scalars
         self.request_name = request_name
         #: Whether the handler has a parameter for the RPCRequest. Most do not.
         self.wants_request = not plan.uses.isdisjoint(("request", request_name))
@@ -123,19 +131,21 @@ class Procedure:
         kwargs: Mapping[str, Any],
         provided: Mapping[str, Any],
         on_progress: OnProgress | None,
+        convert: Convert,
     ) -> RPCResult | RPCErrorResult:
         """Run the handler for one call and return its final result.
 
         ``request`` is required if ``wants_request`` is true. Progress reports go to ``on_progress``, or are
-        dropped if it is None. Exceptions of the handler are raised unchanged.
+        dropped if it is None. ``convert`` is a method of ``response``. Exceptions of the handler are raised
+        unchanged.
         """
         plan = self.plan
         if request is not None:
             provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await last_of(plan.iterate(provided, args, kwargs), on_progress)
+            return await last_of(plan.iterate(provided, args, kwargs), on_progress, convert)
         value = await plan.call(provided, args, kwargs)
-        return await final_result(value, on_progress)
+        return await final_result(value, on_progress, convert)
 
 
 class Topic:

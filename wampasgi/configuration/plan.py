@@ -19,6 +19,7 @@ from wampasgi.auth import (
 )
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
+from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import RealmSettings
 from wampasgi.errors import ConfigurationError
@@ -191,24 +192,37 @@ class RealmPlan:
 # Compiling the settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcedureOptions:
+    """The options that all procedures of a realm have in common.
+
+    ``timeout`` limits calls by clients, in seconds. ``unpack_results`` spreads lists and mappings over the
+    arguments of a result.
+    """
+
+    timeout: float | None
+    unpack_results: bool
+
+
 def compile_procedures(
-    settings: RealmSettings, injection: Injection, timeout: float | None
+    settings: RealmSettings, injection: Injection, options: ProcedureOptions
 ) -> RouteTable[Procedure]:
-    """Compile the procedures of the realm. ``timeout`` limits calls by clients, in seconds."""
+    """Compile the procedures of the realm."""
     table: RouteTable[Procedure] = RouteTable()
     for route in settings.procedures:
-        table.add(route, compile_procedure(route, injection, timeout))
+        table.add(route, compile_procedure(route, injection, options))
     return table
 
 
-def compile_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
-    """Compile one procedure. ``timeout`` limits calls by clients, in seconds."""
+def compile_procedure(route: Route, injection: Injection, options: ProcedureOptions) -> Procedure:
+    """Compile one procedure."""
     plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-    return Procedure(plan, route.roles, route=route, timeout=timeout)
+    response = compile_response(plan, route.response_type, unpack=options.unpack_results)
+    return Procedure(plan, route.roles, response, route=route, timeout=options.timeout)
 
 
 def compile_rpc_handler(
-    settings: RealmSettings, injection: Injection, timeout: float | None
+    settings: RealmSettings, injection: Injection, options: ProcedureOptions
 ) -> Procedure | None:
     """Compile the handler that answers every call, if there is one."""
     if settings.rpc_handler is None:
@@ -219,7 +233,8 @@ def compile_rpc_handler(
     if first in injection.provided:
         first = "request"
     plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
-    return Procedure(plan, None, request_name=first, timeout=timeout)
+    response = compile_response(plan, FROM_ANNOTATION, unpack=options.unpack_results)
+    return Procedure(plan, None, response, request_name=first, timeout=options.timeout)
 
 
 def compile_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:

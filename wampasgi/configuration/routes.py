@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import require_function
 from wampasgi.injection.plan import describe
@@ -36,7 +37,8 @@ class Route:
 
     ``uri`` is a URI, a prefix, a wildcard pattern or a regular expression, depending on ``match``. Only
     ``roles`` may use it; if they are None, the realm's permissions decide. ``flags`` are the flags of a
-    compiled regular expression. ``patterns`` is the option of topics that ``TopicRouteSet`` describes.
+    compiled regular expression. ``patterns`` is the option of topics that ``TopicRouteSet`` describes, and
+    ``response_type`` the one of procedures that ``RPCRouteSet`` describes.
     """
 
     uri: str
@@ -45,6 +47,7 @@ class Route:
     roles: frozenset[str] | None = None
     flags: int = 0
     patterns: bool | None = None
+    response_type: Any = FROM_ANNOTATION
 
     def __post_init__(self) -> None:
         require_function(f"route {self.uri!r}", self.handler)
@@ -149,12 +152,15 @@ class RouteSet(Sequence[Route]):
         roles: str | Collection[str] | None,
         *,
         patterns: bool | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> Callable[[H], H]:
+        flags = 0
         if isinstance(uri_pattern, re.Pattern):
-            uri, flags = uri_pattern.pattern, uri_pattern.flags
-            return self._adder(uri, "regex", roles, flags=flags, patterns=patterns)
+            flags, uri_pattern = uri_pattern.flags, uri_pattern.pattern
         require_uri("@regex_route", uri_pattern)
-        return self._adder(uri_pattern, "regex", roles, patterns=patterns)
+        return self._adder(
+            uri_pattern, "regex", roles, flags=flags, patterns=patterns, response_type=response_type
+        )
 
     def _adder(
         self,
@@ -164,9 +170,10 @@ class RouteSet(Sequence[Route]):
         *,
         flags: int = 0,
         patterns: bool | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> Callable[[H], H]:
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles), flags, patterns)
+            route = Route(uri, match, handler, roles_of(roles), flags, patterns, response_type)
             for other in self._routes:
                 if (other.match, other.uri) == (match, uri):
                     raise _route_conflict(route, other)
@@ -193,7 +200,46 @@ class RouteSet(Sequence[Route]):
 
 
 class RPCRouteSet(RouteSet):
-    """Routes of procedures: each handler answers the calls of its URIs."""
+    """Routes of procedures: each handler answers the calls of its URIs.
+
+    ``response_type`` is the type of the results, in place of the handler's return annotation. It filters
+    them: only the parts that it declares are sent. None turns this off.
+    """
+
+    def route(
+        self,
+        uri: str,
+        *,
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        """Decorate the handler for exactly this URI."""
+        require_uri("@route", uri)
+        return self._adder(uri, "exact", roles, response_type=response_type)
+
+    def prefix_route(
+        self,
+        uri_prefix: str,
+        *,
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        """Decorate the handler for URIs that begin with ``uri_prefix``. The longest prefix wins."""
+        require_uri("@prefix_route", uri_prefix)
+        return self._adder(uri_prefix, "prefix", roles, response_type=response_type)
+
+    def regex_route(
+        self,
+        uri_pattern: str | re.Pattern[str],
+        *,
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        """Decorate the handler for URIs that fully match a regular expression.
+
+        Regular expressions are tried after all other routes, in the order in which they were added.
+        """
+        return self._regex_adder(uri_pattern, roles, response_type=response_type)
 
 
 class TopicRouteSet(RouteSet):

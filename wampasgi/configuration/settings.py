@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from starlette.middleware import Middleware
 
+from wampasgi.adapters import AsyncSupport
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import (
     ChallengeMethod,
     CRAAuthRequirement,
@@ -18,6 +21,7 @@ from wampasgi.auth import (
     SCRAMMethod,
     TicketMethod,
 )
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import (
     H,
     Route,
@@ -67,6 +71,19 @@ def checked_limits(limits: L) -> L:
 def _require_functions(where: str, *functions: object) -> None:
     for function in functions:
         require_function(where, function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationContext:
+    """The settings that a realm takes from its application."""
+
+    app: Any
+    event_loop: EventLoopBinding
+    limits: Limits
+    async_support: AsyncSupport | None
+    synchronize_requests: bool
+    unpack_results: bool
+    debug: bool
 
 
 class RealmSettings:
@@ -122,16 +139,22 @@ class ConfiguresRealm(ABC):
     # Procedures and topics
 
     def procedure(
-        self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
+        self,
+        uri: str,
+        *,
+        match: RouteMatch = "exact",
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> Callable[[H], H]:
         """Decorate the handler of a procedure.
 
         ``match`` is exact, prefix, wildcard or regex. If ``roles`` are given, only they may call it.
+        ``response_type`` is the type of its results, in place of its return annotation: see RPCRouteSet.
         """
         require_uri("@procedure", uri)
 
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles))
+            route = Route(uri, match, handler, roles_of(roles), response_type=response_type)
             self.settings.procedures.add(route, route)
             self.settings.changed()
             return handler

@@ -52,6 +52,19 @@ class LazyAnnotation(Exception):
     """Raised for an annotation whose values pydantic validates only when the handler reads them."""
 
 
+def adapter_for(annotation: Any) -> TypeAdapter[Any]:
+    """Return pydantic's adapter for an annotation. Raises UnusableAnnotation if there is none."""
+    try:
+        with warnings.catch_warnings():
+            # An alias has no effect on the validation of the value, but the payload honours it.
+            warnings.filterwarnings("ignore", message="The '(validation_)?alias' attribute")
+            adapter = TypeAdapter(annotation)
+        _ = adapter.validator.title  # built only now for some types, such as models with ``defer_build``
+    except _NO_SCHEMA as error:
+        raise UnusableAnnotation(error) from error
+    return adapter
+
+
 class Validator:
     """Validates and converts one argument according to its annotation.
 
@@ -65,16 +78,9 @@ class Validator:
         self.validate: Callable[[Any], Any] = _unchanged
         self._from_json: Callable[[str], Any] = json.loads
         if annotation is not EMPTY and annotation is not Any:
-            try:
-                with warnings.catch_warnings():
-                    # An alias has no effect on the validation of the value, but the payload honours it.
-                    warnings.filterwarnings("ignore", message="The '(validation_)?alias' attribute")
-                    adapter = TypeAdapter(annotation)
-                schema_validator = adapter.validator
-                self.validate = schema_validator.validate_python
-                self._from_json = schema_validator.validate_json
-            except _NO_SCHEMA as error:
-                raise UnusableAnnotation(error) from error
+            adapter = adapter_for(annotation)
+            self.validate = adapter.validator.validate_python
+            self._from_json = adapter.validator.validate_json
             if _is_lazy(adapter.core_schema):
                 raise LazyAnnotation
 

@@ -56,6 +56,17 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Returns:
+    """The return annotation of a user's function; ``EMPTY`` if there is none or it cannot be resolved.
+
+    In the latter case, ``problem`` gives the reason.
+    """
+
+    annotation: Any = EMPTY
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UserFunction:
     """A callable of the user, with the facts needed to call it.
 
@@ -70,6 +81,7 @@ class UserFunction:
     name: str
     description: str
     by_keyword: bool
+    returns: Returns = Returns()
 
     @classmethod
     def read(cls, function: Callable[..., Any]) -> UserFunction:
@@ -86,7 +98,7 @@ class UserFunction:
             function = getattr(function, "__wrapped__", function)
         description = describe(function)
         kind, certain = _call_kind(function)
-        parameters = _read_parameters(function, description)
+        parameters, returns = _read_signature(function, description)
         _refuse_unbound_method(function, parameters, description)
         return cls(
             function=function if certain else _ensure_kind(function, kind, description),
@@ -95,6 +107,7 @@ class UserFunction:
             name=_dotted_name(function),
             description=description,
             by_keyword=hasattr(function, "__wrapped__"),
+            returns=returns,
         )
 
     def cannot_fill(self, parameter: Parameter, reason: str) -> ConfigurationError:
@@ -241,22 +254,23 @@ def _ensure_kind(function: Callable[..., Any], kind: CallKind, description: str)
     return wraps(function)(adaptors[kind])
 
 
-def _read_parameters(function: Callable[..., Any], description: str) -> tuple[Parameter, ...]:
+def _read_signature(function: Callable[..., Any], description: str) -> tuple[tuple[Parameter, ...], Returns]:
     try:
         signature = inspect.signature(function)
     except ValueError:  # some builtins have no signature: they are called without arguments
-        return ()
+        return (), Returns()
     except NameError as error:  # Python 3.14 evaluates annotations when they are read
         raise ConfigurationError(
             f"{description}: an annotation cannot be resolved: {error}; import it outside `if TYPE_CHECKING:`"
         ) from error
     bound = _partial_keywords(function)
     namespaces = _namespaces(function)
-    return tuple(
+    parameters = tuple(
         _read_parameter(parameter, *namespaces)
         for parameter in signature.parameters.values()
         if parameter.name not in bound
     )
+    return parameters, _read_returns(signature.return_annotation, *namespaces)
 
 
 def _partial_keywords(function: Any) -> set[str]:
@@ -279,6 +293,15 @@ def _read_parameter(
         problem = f"its annotation {parameter.annotation!r} cannot be resolved: {error}"
         return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY, problem)
     return Parameter(parameter.name, parameter.kind, parameter.default, annotation)
+
+
+def _read_returns(annotation: Any, global_names: dict[str, Any], local_names: dict[str, Any]) -> Returns:
+    if annotation is EMPTY:
+        return Returns()
+    try:
+        return Returns(_resolve("return", annotation, global_names, local_names))
+    except _UNRESOLVABLE as error:
+        return Returns(problem=f"its return annotation {annotation!r} cannot be resolved: {error}")
 
 
 def _resolve(name: str, annotation: Any, global_names: dict[str, Any], local_names: dict[str, Any]) -> Any:

@@ -34,9 +34,9 @@ class HandlerPlan:
     """The compiled signature of a handler: the sources of its arguments, and the dependencies to evaluate.
 
     ``kind`` is the type of object that ``function`` returns when called with bound arguments: a coroutine, an
-    async generator or, for a function that blocks, the value itself. ``name`` is the handler's dotted name.
-    If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill the arguments; otherwise ``bind`` can,
-    too.
+    async generator or, for a function that blocks, the value itself. ``returns`` is its return annotation.
+    ``name`` is the handler's dotted name. If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill
+    the arguments; otherwise ``bind`` can, too.
     """
 
     __slots__ = (
@@ -56,6 +56,7 @@ class HandlerPlan:
         "kind",
         "name",
         "needs_solving",
+        "returns",
         "starts_at_once",
         "uses",
     )
@@ -66,6 +67,7 @@ class HandlerPlan:
         self.function: Callable[..., Any] = function.function
         self.kind: HandlerKind = kind
         self.name = function.name
+        self.returns = function.returns
         self.description = function.description
         slots = _HandlerSlots(function, wiring, takes_payload=takes_payload)
         self._payload = slots.payload() if takes_payload else None

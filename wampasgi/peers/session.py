@@ -14,6 +14,7 @@ from wampasgi.errors import (
     ConnectionClosed,
     WAMPError,
 )
+from wampasgi.injection.results import positional_arguments
 from wampasgi.logs import shown
 from wampasgi.payload import split_payload
 from wampasgi.peers.connection import Connection
@@ -278,7 +279,7 @@ class Session:
     async def send_event(
         self,
         topic: str,
-        args: Sequence[Any] = (),
+        args: Any = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
         details: Mapping[str, Any] | None = None,
@@ -286,16 +287,16 @@ class Session:
         """Send an EVENT of ``topic`` to this session alone.
 
         If a topic's gatekeeper calls it, the event is held back until the client has its SUBSCRIBED. A slow
-        client makes this wait. A str or bytes given as ``args`` counts as one argument. Returns False, and
-        sends nothing, if the session isn't subscribed to exactly this topic. Raises ConnectionClosed if the
-        session is over.
+        client makes this wait. ``args`` is a tuple or list; any other value, such as a str or a model, counts
+        as one argument. Returns False, and sends nothing, if the session isn't subscribed to exactly this
+        topic. Raises ConnectionClosed if the session is over.
         """
         self.realm.check_event_loop("session.send_event()")
         if self._peer is None:
             return False
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        positional = [args] if isinstance(args, (str, bytes)) else list(args)
+        positional = list(positional_arguments(args))
         sent = self._peer.send_topic_event(topic, positional, dict(kwargs or {}), dict(details or {}))
         if sent:
             await self._peer.uncongested()

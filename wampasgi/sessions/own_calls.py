@@ -13,7 +13,6 @@ from wampasgi.errors import RUNTIME_ERROR, WAMPError
 from wampasgi.injection.cancellation import checked, without_errors
 from wampasgi.injection.plan import NO_KEYWORDS
 from wampasgi.injection.results import (
-    SCALARS,
     OnProgress,
     RPCErrorResult,
     RPCProgressReport,
@@ -103,10 +102,11 @@ class OwnCalls:
                     value = await procedure.run(
                         self._provided, message.args or (), message.kwargs or NO_KEYWORDS
                     )
-                    if type(value) in SCALARS:
+                    if type(value) in procedure.scalars:
                         answer = [_RESULT, request_id, {}, [value]]
                     else:
-                        answer = self._answer(message, await final_result(value, None))
+                        convert = procedure.response.to_client
+                        answer = self._answer(message, await final_result(value, None, convert))
                 except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
                     answer = self._failure(message, error)
                 except CancelledError as error:
@@ -148,7 +148,9 @@ class OwnCalls:
         if options.get("receive_progress", False):
             on_progress = self._progress_sender(message)
         try:
-            result = await procedure.invoke(request, args, kwargs, self._provided, on_progress)
+            result = await procedure.invoke(
+                request, args, kwargs, self._provided, on_progress, procedure.response.to_client
+            )
         except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
             return self._failure(message, error)
         return self._answer(message, result)
