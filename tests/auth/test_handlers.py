@@ -13,6 +13,8 @@ from tests.auth.peers import METHODS, SECRET, Method, authenticate, wire
 from tests.specification import ABORT, AUTHENTICATION_FAILED, AUTHORIZATION_DENIED
 from wampasgi import Application, ConfigurationError, Identity, Realm, Session, WAMPError
 from wampasgi.auth import TransportAuthenticationMiddleware
+from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler, authid_of
+from wampasgi.auth.results import WrongResult
 from wampasgi.injection.dependencies import Depends
 
 pytestmark = pytest.mark.anyio
@@ -117,3 +119,61 @@ async def test_authenticators_get_default_args_and_dependencies() -> None:
     realm.add_transport_authenticator(by_users)
     async with wire(Application([realm]), headers=[(b"x-user", b"bob")]) as client:
         assert (await client.hello())[2]["authid"] == "Bob"
+
+
+# The classes on their own
+
+
+def new_session() -> Session:
+    realm = Realm("office")
+    Application([realm])
+    details = {"authid": "joe"}
+    return Session(session_id=1, realm=realm, realm_uri="office", details=details, connection=None, peer=None)
+
+
+async def test_handler_gets_the_arguments_that_it_has_parameters_for() -> None:
+    def sign(realm: Realm, app: Application, session: Session, nonce: str) -> list[object]:
+        return [realm, app, session, nonce]
+
+    handler, session = AuthenticationHandler(sign, "nonce", "unused", expected="a list"), new_session()
+
+    assert await handler.call(session, nonce="n", unused=0) == [
+        session.realm,
+        session.realm.app,
+        session,
+        "n",
+    ]
+    assert handler.name.endswith("sign")
+    assert "test_handlers.py:" in handler.description
+
+
+async def test_handler_that_finds_no_identity_raises_only_if_one_is_required() -> None:
+    handler = IdentityHandler(lambda session: None)
+
+    assert await handler.find(new_session()) is None
+    with pytest.raises(WAMPError, match=r"authorization_denied.*'joe' may not join realm 'office'"):
+        await handler.require(new_session())
+
+
+async def test_result_that_is_no_identity_raises_for_both() -> None:
+    handler = IdentityHandler(lambda session: True)
+
+    for find in handler.find, handler.require:
+        with pytest.raises(WrongResult, match="returned True: it must return an object that represents"):
+            await find(new_session())
+
+
+@pytest.mark.parametrize(
+    ("identity", "proven", "authid"),
+    [
+        (Identity(authid="bob"), "alice", "bob"),
+        (Identity(authid=""), "alice", "alice"),
+        (Identity(), "alice", "alice"),
+        ("bob", "alice", "alice"),
+        ("bob", None, None),
+    ],
+)
+def test_authid_of_the_identity_replaces_the_proven_one(
+    identity: object, proven: str | None, authid: str | None
+) -> None:
+    assert authid_of(identity, proven) == authid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.auth.peers import SECRET, TicketClient, authenticate, wire
-from tests.specification import ABORT, AUTHENTICATION_FAILED, CALL, WELCOME
+from tests.specification import ABORT, AUTHENTICATE, AUTHENTICATION_FAILED, CALL, CHALLENGE, WELCOME
 from wampasgi import Application, Identity, Realm, Session
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +68,22 @@ async def test_comparison_as_ticket_authenticator_lets_nobody_in(caplog: pytest.
     assert "returned True" in caplog.text
     assert "returned False" in caplog.text
     assert "sesame" not in caplog.text.replace('"sesame"', "")
+
+
+@pytest.mark.parametrize("claim", [{}, {"authid": "alice"}])
+async def test_authenticator_gets_the_ticket_and_the_claimed_authid(claim: dict[str, str]) -> None:
+    realm, seen = Realm("office"), []
+
+    async def authenticator(session: Session, ticket: str) -> Identity:
+        seen.append((session.authid, ticket))
+        return Identity(authid="owner of the ticket", authrole="member")
+
+    realm.set_ticket_authenticator(authenticator)
+    async with wire(Application([realm])) as connection:
+        assert await connection.hello(authmethods=["ticket"], **claim) == [CHALLENGE, "ticket", {}]
+        welcome = await connection.ask(AUTHENTICATE, SECRET, {"ignored": True})
+
+    assert seen == [(claim.get("authid"), SECRET)]
+    details = welcome[2]
+    assert (details["authid"], details["authrole"]) == ("owner of the ticket", "member")
+    assert details["authmethod"] == "ticket"

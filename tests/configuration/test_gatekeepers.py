@@ -309,3 +309,20 @@ def test_roles_of_a_topic_that_a_gatekeeper_of_all_topics_replaces_are_an_error_
 
     with pytest.raises(ConfigurationError, match=r"'chat.moderators'.*roles"):
         app.check()
+
+
+def test_gatekeeper_of_all_topics_replaces_topics_without_roles(caplog: pytest.LogCaptureFixture) -> None:
+    app = chat_app()
+    exact_route(app)
+    app.set_subscription_handler(accept, patterns=True)
+    app.check()
+
+    assert warnings_of(caplog) == []
+
+
+def test_allow_all_causes_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    app = open_app()
+    exact_route(app)
+    app.check()
+
+    assert warnings_of(caplog) == []

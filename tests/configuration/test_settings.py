@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.restricted_topics import accept
-from wampasgi import Application, ConfigurationError, Realm, RPCRouteSet, TopicRouteSet
+from wampasgi import Application, ConfigurationError, Realm, RPCRouteSet, Session, TopicRouteSet
+from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
 
 
 async def handler() -> None: ...
@@ -87,3 +88,109 @@ def test_patterns_must_be_a_bool(patterns: Any) -> None:
         Application().topic("t", patterns=patterns)(accept)
     with pytest.raises(ConfigurationError, match="patterns is"):
         Application().set_subscription_handler(accept, patterns=patterns)
+
+
+# Changes
+
+
+class Configured(ConfiguresRealm):
+    """Settings that belong to no realm, and the number of their changes."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.histories: list[tuple[str, str, int]] = []
+        self._settings = RealmSettings(
+            middleware=[],
+            limits=None,
+            changed=self._count,
+            keep_history=lambda topic, match, limit: self.histories.append((topic, match, limit)),
+        )
+
+    @property
+    def settings(self) -> RealmSettings:
+        return self._settings
+
+    def _count(self) -> None:
+        self.changes += 1
+
+
+class Method:
+    """A challenge method that is never used."""
+
+    name = "pin"
+
+    async def begin(self, session: Session) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        lambda realm: realm.procedure("a")(handler),
+        lambda realm: realm.topic("a")(generator),
+        lambda realm: realm.subscriber("a")(handler),
+        lambda realm: realm.add_routes(TopicRouteSet()),
+        lambda realm: realm.add_rpc_routes(RPCRouteSet()),
+        lambda realm: realm.add_topic_routes(TopicRouteSet()),
+        lambda realm: realm.set_rpc_handler(handler),
+        lambda realm: realm.set_subscription_handler(generator),
+        lambda realm: realm.set_default_arg("database", 1),
+        lambda realm: realm.add_session_lifespan_handler(generator),
+        lambda realm: realm.add_session_state_handler(generator, False),
+        lambda realm: realm.on_overflow(handler),
+        lambda realm: realm.allow("a", "call"),
+        lambda realm: realm.allow_all(),
+        lambda realm: realm.authorizer(handler),
+        lambda realm: realm.authorizer(cache=True)(handler),
+        lambda realm: realm.add_transport_authenticator(handler),
+        lambda realm: realm.set_ticket_authenticator(handler),
+        lambda realm: realm.set_cra_handlers(handler, handler),
+        lambda realm: realm.set_scram_handlers(handler, handler),
+        lambda realm: realm.set_cryptosign_handlers(handler, handler),
+        lambda realm: realm.add_challenge_method(Method()),
+        lambda realm: realm.set_authentication_handler(handler),
+    ],
+)
+def test_each_method_announces_one_change(configure: Callable[[Configured], object]) -> None:
+    realm = Configured()
+    configure(realm)
+    assert realm.changes == 1
+
+
+def test_refused_setting_changes_nothing() -> None:
+    realm = Configured()
+    for configure in (
+        lambda: realm.procedure("a b")(handler),
+        lambda: realm.topic("a", match="wildcard", roles=())(generator),
+        lambda: realm.subscriber("a.*")(handler),
+        lambda: realm.set_default_arg("request", 1),
+        lambda: realm.add_session_lifespan_handler(handler),
+        lambda: realm.allow("a.*", "call"),
+    ):
+        with pytest.raises(ConfigurationError):
+            configure()
+
+    assert realm.changes == 0
+    assert not [*realm.settings.procedures, *realm.settings.topics, *realm.settings.subscribers]
+    assert not realm.settings.default_args
+    assert not realm.settings.lifespan_handlers
+
+
+def test_lifespan_handlers_are_early_if_they_do_not_wait_for_authentication() -> None:
+    realm = Configured()
+    realm.add_session_lifespan_handler(generator)
+    realm.add_session_state_handler(later, authenticated_only=False)
+
+    assert realm.settings.lifespan_handlers == [generator]
+    assert realm.settings.early_lifespan_handlers == [later]
+
+
+async def later() -> AsyncIterator[None]:
+    yield
+
+
+def test_history_is_kept_from_the_moment_of_the_call() -> None:
+    realm = Configured()
+    realm.keep_history("a")
+    realm.keep_history("b.", match="prefix", limit=1)
+
+    assert realm.histories == [("a", "exact", 500), ("b.", "prefix", 1)]

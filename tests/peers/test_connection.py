@@ -8,6 +8,8 @@ import pytest
 
 from tests.wamp_client import connect
 from wampasgi import Application, Session
+from wampasgi.peers.connection import Connection
+from wampasgi.types import Scope
 
 pytestmark = pytest.mark.anyio
 
@@ -63,3 +65,51 @@ async def test_connection_has_the_attributes_of_a_starlette_connection() -> None
             "peer_certificate": "PEM",
         },
     }
+
+
+def scope_of(**attributes: Any) -> Scope:
+    """Return the scope of a session whose server provides only the attributes that ASGI requires."""
+    return {"type": "wamp", "path": "/", "query_string": b"", "headers": [], **attributes}
+
+
+def test_attributes_that_the_server_does_not_provide_are_empty() -> None:
+    connection = Connection(scope_of())
+
+    assert connection.client is None
+    assert connection.cookies == connection.path_params == {}
+    assert not connection.query_params
+    assert connection.transport_info == {
+        "http_cookies": {},
+        "http_headers_raw": [],
+        "peer_address": None,
+        "peer_certificate": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "extensions", [None, {}, {"tls": None}, {"tls": {}}, {"tls": {"client_cert_chain": None}}]
+)
+def test_client_without_a_certificate_has_none(extensions: dict[str, Any] | None) -> None:
+    assert Connection(scope_of(extensions=extensions)).transport_info["peer_certificate"] is None
+
+
+def test_first_certificate_of_the_chain_is_that_of_the_client() -> None:
+    extensions = {"tls": {"client_cert_chain": ("of the client", "of its issuer")}}
+
+    assert Connection(scope_of(extensions=extensions)).transport_info["peer_certificate"] == "of the client"
+
+
+@pytest.mark.parametrize("attribute", ["user", "auth", "session"])
+def test_attribute_of_missing_middleware_raises_with_the_name_of_the_middleware(attribute: str) -> None:
+    middleware = "SessionMiddleware" if attribute == "session" else "AuthenticationMiddleware"
+
+    with pytest.raises(AssertionError, match=middleware):
+        getattr(Connection(scope_of()), attribute)
+
+
+def test_data_of_the_session_middleware_can_be_changed() -> None:
+    scope = scope_of(session={"basket": []})
+    Connection(scope).session["basket"].append("bolts")
+
+    assert scope["session"] == {"basket": ["bolts"]}
+    assert scope["type"] == "wamp"

@@ -21,6 +21,9 @@ from tests.router.dealing import (
     wire,
 )
 from wampasgi.errors import RemoteProtocolError
+from wampasgi.protocol.messages import Call
+from wampasgi.router.call_options import lacking_feature, payload_attributes
+from wampasgi.router.invocations import RoutedSession
 
 
 @pytest.mark.parametrize(("match", "pattern"), [("prefix", "com.myapp."), ("wildcard", "com..procedure")])
@@ -113,3 +116,25 @@ def test_passthru_call_without_announcement_must_be_a_protocol_error() -> None:
 def test_passthru_call_must_be_refused_if_the_callee_does_not_support_it() -> None:
     dealer = dealer_of(None, client(callee=[]))
     assert wire(call(dealer, CALLER, **PPT)) == [(CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])]
+
+
+def test_disclosed_caller_without_authid_and_role_is_its_session_id_alone() -> None:
+    assert wire(call(dealer_of(), CALLER, disclose=True)) == [(CALLEE, [68, 1, 101, {"caller": CALLER}])]
+
+
+def test_options_that_have_no_effect_on_the_callee_are_not_passed_on() -> None:
+    dealer = dealer_of(forward_timeout=True)
+    outgoing = call(dealer, CALLER, progress=False, receive_progress=False, timeout=0, _private=1)
+    assert wire(outgoing) == [(CALLEE, [68, 1, 101, {}])]
+    assert payload_attributes({}) == {}
+    assert payload_attributes({"timeout": 1, "ppt_scheme": "wamp"}) == {"ppt_scheme": "wamp"}
+
+
+def test_first_feature_that_the_callee_lacks_is_named() -> None:
+    message = Call(1, {"progress": True, "ppt_scheme": "wamp"}, PROCEDURE)
+    for features, lacking in [
+        ([], "progressive_call_invocations"),
+        (["progressive_call_invocations", "call_canceling"], "payload_passthru_mode"),
+        (["progressive_call_invocations", "call_canceling", "payload_passthru_mode"], None),
+    ]:
+        assert lacking_feature(message, RoutedSession(CALLEE, client(callee=features))) == lacking

@@ -22,6 +22,7 @@ from tests.router.dealing import (
     wire,
 )
 from wampasgi.errors import RemoteProtocolError
+from wampasgi.protocol.ids import MAX_ID
 from wampasgi.router.dealer import Outgoing
 
 
@@ -141,3 +142,27 @@ def test_undeliverable_invocation_is_an_error_and_leaves_no_gap_in_the_ids() -> 
     ]
     assert call(dealer, CALLER, 1) == []
     assert wire(call(dealer, CALLER, 2)) == [(CALLEE, [68, 1, 101, {}])]
+
+
+def test_invocation_ids_begin_anew_after_the_largest_id() -> None:
+    dealer = dealer_of()
+    dealer.sessions[CALLEE].last_invocation_id = MAX_ID - 1
+    ids = [wire(call(dealer, CALLER, request_id))[0][1][1] for request_id in (1, 2)]
+    assert ids == [MAX_ID, 1]
+
+
+def test_interrupted_callee_may_answer_twice_since_its_interrupt_may_cross_the_first_answer() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    cancel(dealer, "kill")
+    assert [recipient for recipient, _ in answer(dealer, CALLEE, 1)] == [CALLER]
+    assert error(dealer, CALLEE, 1, "wamp.error.canceled") == []
+
+
+def test_session_remembers_calls_and_invocations_only_until_they_are_answered() -> None:
+    dealer = dealer_of()
+    call(dealer, CALLER)
+    caller, callee = dealer.sessions[CALLER], dealer.sessions[CALLEE]
+    assert caller.calls[1] is callee.invocations[1]
+    answer(dealer, CALLEE, 1)
+    assert caller.calls == callee.invocations == {}

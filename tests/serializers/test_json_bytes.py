@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wampasgi.errors import RemoteProtocolError, UnserializableValue
 from wampasgi.serializers import JSON
+from wampasgi.serializers.json_bytes import has_marked, restore, to_string
 
 
 def test_binary_data_is_encoded_as_in_the_specification() -> None:
@@ -54,3 +57,33 @@ def test_other_strings_with_u0000_roundtrip() -> None:
     payload = ["a\0b", "\\u0000", '"\0', '\\"\0text', {"\0key": b"\0value"}]
 
     assert JSON.decode(JSON.encode(payload)) == payload
+
+
+@given(st.binary())
+def test_string_of_bytes_is_restored_to_them(data: bytes) -> None:
+    string = to_string(data)
+
+    assert string.startswith("\0")
+    assert restore(string) == data
+    assert restore([{"key": [string]}]) == [{"key": [data]}]
+
+
+def test_values_are_restored_in_place() -> None:
+    inner: dict[str, object] = {"key": to_string(b"value")}
+    outer = [inner, "text"]
+
+    assert restore(outer) is outer
+    assert inner == {"key": b"value"}
+
+
+@pytest.mark.parametrize(
+    ("value", "marked"),
+    [
+        ("\0", True),
+        ([1, {"key": ["\0YQ=="]}], True),
+        ({"\0key": "value"}, False),
+        (["a\0b", "\\u0000", "", None, 1], False),
+    ],
+)
+def test_only_values_that_begin_with_u0000_would_be_read_as_bytes(value: object, marked: bool) -> None:
+    assert has_marked(value) is marked

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.restricted_topics import ROUTES, AddRoute, accept, chat_app, exact_route
-from tests.specification import CALL, ERROR, NOT_AUTHORIZED, SUBSCRIBE, SUBSCRIBED
+from tests.specification import CALL, ERROR, NOT_AUTHORIZED, RESULT, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE
 from tests.wamp_client import clients, open_app
 from wampasgi import Application, Session, SubscribeError
 
@@ -232,6 +232,18 @@ async def test_authorizer_of_a_history_gets_the_match_policy() -> None:
         await client.call_error(GET_EVENTS, subscription_id)
 
     assert asked == [("chat.", {"match": "prefix"})]
+
+
+async def test_history_of_a_guarded_topic_is_closed_again_when_the_session_unsubscribes() -> None:
+    app = chat_app()
+    app.keep_history("chat.moderators")
+    exact_route(app)
+
+    async with clients(app, "ann") as [ann]:
+        subscription_id = await ann.subscribe("chat.moderators")
+        assert (await ann.request(CALL, {}, GET_EVENTS, [subscription_id]))[0] == RESULT
+        await ann.request(UNSUBSCRIBE, subscription_id)
+        assert await ann.call_error(GET_EVENTS, subscription_id) == NOT_AUTHORIZED
 
 
 # The router's own topics
