@@ -9,7 +9,6 @@ import pytest
 
 from tests.auth.peers import (
     PROOFS,
-    SECRET,
     Method,
     TicketClient,
     authenticate,
@@ -18,56 +17,11 @@ from tests.auth.peers import (
     find_requirement,
     wire,
 )
-from tests.specification import AUTHENTICATE, CALL, EVENT, SUBSCRIBE, SUBSCRIBED, WELCOME
+from tests.specification import AUTHENTICATE, EVENT, SUBSCRIBE, SUBSCRIBED
 from wampasgi import Application, Identity, Realm, Session
 from wampasgi.auth import Accepted, Authenticate
 
 pytestmark = pytest.mark.anyio
-
-
-def token_app(identity: object) -> Application:
-    """Return an application with an authenticator that ignores the authid that a client claims."""
-    realm = Realm("office")
-    realm.set_ticket_authenticator(lambda ticket: identity if ticket == SECRET else None)
-
-    @realm.procedure("whoami")
-    async def whoami(session: Session) -> str | None:
-        return session.authid
-
-    return Application([realm])
-
-
-@pytest.mark.parametrize(
-    "identity", ["bob", {"name": "bob"}, Identity(), Identity(user="bob"), Identity(authrole="member")]
-)
-async def test_token_of_one_user_does_not_open_a_session_of_another(identity: object) -> None:
-    app = token_app(identity)
-    authids = set()
-    for _ in range(2):
-        async with wire(app) as connection:
-            welcome = await authenticate(connection, TicketClient("alice"))
-            assert welcome[0] == WELCOME
-            authids.add(welcome[2]["authid"])
-            assert (await connection.ask(CALL, 1, {}, "whoami"))[3] == [welcome[2]["authid"]]
-
-    assert len(authids) == 2
-    assert not authids & {"alice", "", None}
-
-
-async def test_authid_of_the_identity_wins_over_the_claim() -> None:
-    async with wire(token_app(Identity(authid="bob"))) as connection:
-        welcome = await authenticate(connection, TicketClient("alice"))
-
-    assert welcome[2]["authid"] == "bob"
-
-
-async def test_authenticator_may_confirm_the_claim() -> None:
-    realm = Realm("office")
-    realm.set_ticket_authenticator(lambda session: Identity(authid=session.authid))
-    async with wire(Application([realm])) as connection:
-        welcome = await authenticate(connection, TicketClient("alice"))
-
-    assert welcome[2]["authid"] == "alice"
 
 
 async def test_events_do_not_reach_a_session_that_only_claims_their_receiver() -> None:

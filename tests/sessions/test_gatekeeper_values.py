@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Annotated, Any, Never, NewType, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from typing_extensions import TypeAliasType
 
 from tests.specification import ERROR, SUBSCRIBE, SUBSCRIBED
 from tests.wamp_client import clients
-from wampasgi import Application, ConfigurationError, SubscribeError, TopicRouteSet
+from wampasgi import Application, SubscribeError
 
 pytestmark = pytest.mark.anyio
 
 RUNTIME_ERROR = "wamp.error.runtime_error"
-
-Verdict = NewType("Verdict", int)
-Allowed = TypeAliasType("Allowed", Annotated[bool, "allowed"])
-Nothing = TypeAliasType("Nothing", None)
 
 
 def coroutine(value: Any) -> Callable[..., Any]:
@@ -47,9 +40,6 @@ def generator(value: Any) -> Callable[..., Any]:
 class Unshowable:
     def __repr__(self) -> str:
         raise ValueError("no text")
-
-
-# Values at run time
 
 
 @pytest.mark.parametrize("kind", [coroutine, sync, generator])
@@ -155,212 +145,3 @@ async def test_plain_function_that_returns_an_async_generator_refuses_the_subscr
 
     async with clients(app, {}) as [client]:
         assert await client.request_error(SUBSCRIBE, {}, "t") == RUNTIME_ERROR
-
-
-# Annotations
-
-
-async def returns_bool() -> bool:
-    return False
-
-
-def returns_bool_sync() -> bool:
-    return False
-
-
-async def returns_bool_or_none() -> bool | None:
-    return False
-
-
-def returns_awaitable_bool() -> Awaitable[bool]:
-    return returns_bool()
-
-
-def returns_iterator() -> AsyncIterator[None]:
-    return yields_none()
-
-
-async def returns_annotated() -> Annotated[bool, "allowed"]:
-    return False
-
-
-async def returns_alias() -> Allowed:
-    return False
-
-
-async def returns_verdict() -> Verdict:
-    return Verdict(0)
-
-
-async def yields_bool() -> AsyncIterator[bool]:
-    yield False
-
-
-async def yields_bool_of_a_generator() -> AsyncGenerator[bool, None]:
-    yield False
-
-
-async def yields_bool_of_an_iterable() -> AsyncIterable[bool]:
-    yield False
-
-
-async def yields_but_says_bool() -> bool:  # type: ignore[misc]
-    yield False
-
-
-class Guard:
-    def __init__(self) -> None: ...
-
-    async def check(self) -> bool:
-        return False
-
-
-class CallableGuard:
-    async def __call__(self) -> bool:
-        return False
-
-
-@functools.wraps(returns_bool)
-async def wrapped(*args: Any) -> Any:
-    return await returns_bool(*args)
-
-
-@pytest.mark.parametrize(
-    ("gatekeeper", "text"),
-    [
-        (returns_bool, r"returns_bool \(.*:\d+\) is annotated to return bool"),
-        (returns_bool_sync, "return bool"),
-        (returns_bool_or_none, r"return bool \| None"),
-        (returns_awaitable_bool, "return bool"),
-        (returns_iterator, r"return .*AsyncIterator\[None\]"),
-        (returns_annotated, "return bool"),
-        (returns_alias, "return bool"),
-        (returns_verdict, "return .*Verdict"),
-        (yields_bool, "yield bool"),
-        (yields_bool_of_a_generator, "yield bool"),
-        (yields_bool_of_an_iterable, "yield bool"),
-        (yields_but_says_bool, "return bool"),
-        (Guard().check, "return bool"),
-        (CallableGuard(), "return bool"),
-        (functools.partial(returns_bool), "return bool"),
-        (wrapped, "return bool"),
-        (Guard, r"return .*\.Guard"),
-    ],
-)
-@pytest.mark.parametrize("way", ["topic", "route", "all"])
-def test_gatekeeper_annotated_with_a_value_is_an_error_at_startup(
-    gatekeeper: Callable[..., Any], text: str, way: str
-) -> None:
-    app = Application()
-    if way == "topic":
-        app.topic("t")(gatekeeper)
-    elif way == "route":
-        topics = TopicRouteSet()
-        topics.prefix_route("t")(gatekeeper)
-        app.add_routes(topics)
-    else:
-        app.set_subscription_handler(gatekeeper)
-
-    with pytest.raises(ConfigurationError, match=rf"gatekeeper .*{text}.*raise.? SubscribeError"):
-        app.check()
-
-
-async def returns_none() -> None: ...
-
-
-async def returns_alias_of_none() -> Nothing:
-    return None
-
-
-async def returns_annotated_none() -> Annotated[None, "nothing"]:
-    return None
-
-
-async def returns_any() -> Any: ...
-
-
-async def returns_object() -> object: ...
-
-
-def returns_awaitable() -> Awaitable[None]:
-    return returns_none()
-
-
-def returns_coroutine() -> Coroutine[Any, Any, None]:
-    return returns_none()
-
-
-async def always_refuses() -> NoReturn:
-    raise SubscribeError
-
-
-async def never_returns() -> Never:
-    raise SubscribeError
-
-
-async def without_annotation():  # type: ignore[no-untyped-def]
-    pass
-
-
-async def unresolvable() -> Missing:  # type: ignore[name-defined]  # noqa: F821
-    ...
-
-
-async def yields_none() -> AsyncIterator[None]:
-    yield
-
-
-async def yields_none_of_a_generator() -> AsyncGenerator[None, None]:
-    yield
-
-
-async def yields_any() -> AsyncIterator[Any]:
-    yield
-
-
-async def yields_unknown() -> AsyncIterator:  # type: ignore[type-arg]
-    yield
-
-
-async def yields_without_annotation():  # type: ignore[no-untyped-def]
-    yield
-
-
-async def yields_but_says_none() -> None:  # type: ignore[misc]
-    yield
-
-
-@asynccontextmanager
-async def context_manager() -> AsyncIterator[None]:
-    yield
-
-
-@pytest.mark.parametrize(
-    "gatekeeper",
-    [
-        returns_none,
-        returns_alias_of_none,
-        returns_annotated_none,
-        returns_any,
-        returns_object,
-        returns_awaitable,
-        returns_coroutine,
-        always_refuses,
-        never_returns,
-        without_annotation,
-        unresolvable,
-        yields_none,
-        yields_none_of_a_generator,
-        yields_any,
-        yields_unknown,
-        yields_without_annotation,
-        yields_but_says_none,
-        context_manager,
-        functools.partial(returns_none),
-        lambda: None,
-    ],
-)
-def test_gatekeeper_whose_annotation_promises_no_value_is_fine(gatekeeper: Callable[..., Any]) -> None:
-    app = Application()
-    app.topic("t")(gatekeeper)
-    app.check()
