@@ -231,7 +231,8 @@ class TestClient(starlette.testclient.TestClient):
         except WebSocketDisconnect as refusal:
             if served.unanswered is not None:
                 _raise_without_answer(served.unanswered, where, timeout)
-            refusal.add_note(_describe_refusal(refusal, where))
+            # Starlette leaves them empty, so that the exception would have no text.
+            refusal.args = (_describe_refusal(refusal, where),)
             raise
         if served.subprotocol is None or served.subprotocol.name not in offered:
             within(timeout, "the end of the WebSocket", websocket.__exit__, None, None, None)
