@@ -3,7 +3,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any
@@ -37,6 +37,10 @@ Log = list[Any]
 def plan_of(function: Callable[..., Any], *, takes_payload: bool = True, **default_args: Any) -> HandlerPlan:
     defaults = {name: DefaultArg(value) for name, value in default_args.items()}
     return HandlerPlan.read(function, provided=PROVIDED, default_args=defaults, takes_payload=takes_payload)
+
+
+def iterate(plan: HandlerPlan, *args: Any) -> AsyncGenerator[Any, None]:
+    return plan.iterate(*args, closing=anyio.CancelScope())
 
 
 async def coroutine(a: int, b: int = 0) -> int:
@@ -90,7 +94,7 @@ async def test_plan_has_the_kind_of_its_handler_and_runs_it(function: Callable[.
 
     assert plan.kind == kind
     if plan.kind == "async_generator":
-        assert [value async for value in plan.iterate({}, [1], {"b": 2})] == [1, 2]
+        assert [value async for value in iterate(plan, {}, [1], {"b": 2})] == [1, 2]
     else:
         assert await plan.call({}, [1], {"b": 2}) == 3
 
@@ -315,7 +319,7 @@ async def counting(
 
 async def test_dependencies_are_open_until_the_generator_has_ended() -> None:
     log: Log = []
-    async for value in plan_of(counting, log=log).iterate({}, [1]):
+    async for value in iterate(plan_of(counting, log=log), {}, [1]):
         log.append(value)
 
     assert log == ["open", RPCProgressReport(0), None, "generator closed", "done", "close"]
@@ -324,13 +328,13 @@ async def test_dependencies_are_open_until_the_generator_has_ended() -> None:
 async def test_generator_does_not_start_with_invalid_arguments() -> None:
     log: Log = []
     with pytest.raises(InvalidArgument):
-        await anext(plan_of(counting, log=log).iterate({}, ["x"]))
+        await anext(iterate(plan_of(counting, log=log), {}, ["x"]))
     assert log == []
 
 
 async def test_closing_a_generator_after_its_final_value_is_a_success() -> None:
     log: Log = []
-    values = plan_of(counting, log=log).iterate({}, [0], {"final": RPCResult(5)})
+    values = iterate(plan_of(counting, log=log), {}, [0], {"final": RPCResult(5)})
 
     assert await anext(values) == RPCResult(5)
     await values.aclose()
@@ -340,7 +344,7 @@ async def test_closing_a_generator_after_its_final_value_is_a_success() -> None:
 
 async def test_closing_a_generator_before_its_final_value_raises_generator_exit_in_dependencies() -> None:
     log: Log = []
-    values = plan_of(counting, log=log).iterate({}, [1])
+    values = iterate(plan_of(counting, log=log), {}, [1])
 
     await anext(values)
     await values.aclose()
@@ -355,7 +359,7 @@ async def test_error_of_the_generator_reaches_dependencies_and_caller() -> None:
         yield 1
         raise KeyError("mine")
 
-    values = plan_of(failing, log=log).iterate({})
+    values = iterate(plan_of(failing, log=log), {})
     log.append(await anext(values))
     with pytest.raises(KeyError, match="mine"):
         await anext(values)
@@ -373,7 +377,7 @@ async def test_generator_does_not_start_if_a_dependency_fails() -> None:
         yield 1
 
     with pytest.raises(KeyError):
-        await anext(plan_of(handler, log=log).iterate({}))
+        await anext(iterate(plan_of(handler, log=log), {}))
     assert log == ["open", "KeyError", "close"]
 
 
@@ -386,7 +390,7 @@ async def test_error_while_closing_the_generator_reaches_dependencies_and_caller
         finally:
             raise KeyError("closing")
 
-    values = plan_of(handler, log=log).iterate({})
+    values = iterate(plan_of(handler, log=log), {})
     await anext(values)
 
     with pytest.raises(KeyError, match="closing"):
@@ -403,7 +407,7 @@ async def test_thrown_error_is_raised_at_the_yield_of_the_handler() -> None:
         except KeyError:
             yield "caught"
 
-    values = plan_of(handler, log=log).iterate({})
+    values = iterate(plan_of(handler, log=log), {})
 
     assert await anext(values) == "first"
     assert await values.athrow(KeyError()) == "caught"
@@ -424,7 +428,7 @@ async def test_cancellation_inside_the_generator_closes_generator_and_dependenci
             log.append("generator closed")
 
     with anyio.CancelScope() as scope:
-        async for _ in plan_of(handler, log=log).iterate({}):
+        async for _ in iterate(plan_of(handler, log=log), {}):
             log.append("value")
 
     assert scope.cancelled_caught
@@ -442,7 +446,7 @@ async def test_handler_decorated_as_a_context_manager_is_iterated_like_its_gener
         yield
         log.append("end")
 
-    async for _ in plan_of(lifespan, takes_payload=False).iterate(VALUES):
+    async for _ in iterate(plan_of(lifespan, takes_payload=False), VALUES):
         log.append("meanwhile")
 
     assert log == [SESSION, "meanwhile", "end"]
@@ -452,4 +456,4 @@ async def test_call_and_iterate_refer_to_each_other_for_the_wrong_kind_of_handle
     with pytest.raises(TypeError, match="async_generator is an async generator: use iterate"):
         await plan_of(async_generator).call({}, [1])
     with pytest.raises(TypeError, match="coroutine is not an async generator: use call"):
-        await anext(plan_of(coroutine).iterate({}, [1]))
+        await anext(iterate(plan_of(coroutine), {}, [1]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 # Not the module, because the submodule of that name takes its place in this namespace.
+from asyncio import Task as AsyncioTask
 from asyncio import current_task
 
+from wampasgi.adapters._cancellation import cancel_task, holding_cancellation
 from wampasgi.adapters.anyio import AnyioAsyncSupport
 from wampasgi.adapters.asyncio import AsyncioAsyncSupport
 from wampasgi.adapters.base import AsyncSupport, Task, TaskOwner
@@ -18,6 +20,8 @@ __all__ = [
     "Task",
     "TaskOwner",
     "TrioAsyncSupport",
+    "cancel",
+    "holding_cancellation",
     "instance_of_support",
     "is_being_cancelled",
     "running_library",
@@ -35,6 +39,14 @@ def running_library() -> str:
     except RuntimeError:
         return "trio"
     return "asyncio" if task is not None else "trio"
+
+
+def cancel(task: Task) -> None:
+    """Cancel a task of an owner; while the task closes what its handler has opened, this is held back."""
+    if isinstance(task, AsyncioTask):
+        cancel_task(task)
+    else:
+        task.cancel()
 
 
 def is_being_cancelled() -> bool:

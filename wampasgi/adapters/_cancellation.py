@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 import math
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError, Task, current_task
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from anyio import current_effective_deadline
+
+#: The tasks that must not be cancelled now, and whether they are to be cancelled afterwards.
+_held: Final[dict[Task[Any], bool]] = {}
+
+
+def _own_task() -> Task[Any] | None:
+    """Return the current task of asyncio, or None on trio."""
+    try:
+        return current_task()
+    except RuntimeError:
+        return None
 
 
 def pending_cancellations() -> int:
     """Return the number of the current task's cancellations that nobody has taken back; 0 on trio."""
-    try:
-        task = current_task()
-    except RuntimeError:
-        return 0
+    task = _own_task()
     return 0 if task is None else task.cancelling()
+
+
+@contextmanager
+def holding_cancellation() -> Iterator[None]:
+    """Hold back ``cancel_task`` for the current task until the block ends.
+
+    This is the shield of a cancel scope for native cancellation. It is for code that must run to its end,
+    such as a rollback. Timeouts in the block work, because they cancel the task without ``cancel_task``. On
+    trio this does nothing: there, owners cancel by scopes.
+    """
+    task = _own_task()
+    if task is None or task in _held:
+        yield
+        return
+    _held[task] = False
+    try:
+        yield
+    finally:
+        if _held.pop(task):
+            task.cancel()
+
+
+def cancel_task(task: Task[Any]) -> None:
+    """Cancel a task of asyncio, after it has left ``holding_cancellation`` if it is inside."""
+    if task in _held:
+        _held[task] = True
+    else:
+        task.cancel()
 
 
 def cancel_again(cancellation: BaseException, pending_before: int) -> None:

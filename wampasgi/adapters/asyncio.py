@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import anyio
 
-from wampasgi.adapters._cancellation import cancel_again
+from wampasgi.adapters._cancellation import cancel_again, cancel_task
 from wampasgi.adapters._next_turn import next_turn_of
 from wampasgi.adapters.base import FAILED, AsyncSupport, Task, TaskOwner
 
@@ -153,7 +153,7 @@ class _AsyncioTaskOwner(TaskOwner):
             starts.append((self, function))
 
         def _cancel(self, task: asyncio.Task[None]) -> None:
-            task.cancel()
+            cancel_task(task)
 
     else:
 
@@ -171,7 +171,7 @@ class _AsyncioTaskOwner(TaskOwner):
 
         def _cancel(self, task: asyncio.Task[None]) -> None:
             # The first step of the task was scheduled before this is.
-            self._loop.call_soon(task.cancel)
+            self._loop.call_soon(cancel_task, task)
 
     def adopt(self, task: asyncio.Task[None]) -> None:
         """Own a task that was started without an owner."""

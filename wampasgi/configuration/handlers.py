@@ -143,7 +143,9 @@ class Procedure:
         if request is not None:
             provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await last_of(plan.iterate(provided, args, kwargs), on_progress, convert)
+            return await last_of(
+                lambda closing: plan.iterate(provided, args, kwargs, closing=closing), on_progress, convert
+            )
         value = await plan.call(provided, args, kwargs)
         return await final_result(value, on_progress, convert)
 

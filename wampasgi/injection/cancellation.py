@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import anyio
 
-from wampasgi.adapters import is_being_cancelled
+from wampasgi.adapters import holding_cancellation, is_being_cancelled
 from wampasgi.errors import TIMEOUT, WAMPError
 from wampasgi.logs import LoggedSession, about, logger_named
 
@@ -67,3 +68,23 @@ async def within(
             limit.deadline = anyio.current_time() + timeout
         return await invocation
     raise WAMPError(TIMEOUT, text or f"the call gave no result within {timeout} s")
+
+
+@contextmanager
+def shielded(closing: anyio.CancelScope) -> Iterator[None]:
+    """Let the current task close what a handler has opened, without being cancelled meanwhile.
+
+    ``closing`` is a scope that the task entered before anything was opened; it stays shielded. On asyncio, a
+    cancellation by the owner of the task, which a scope cannot keep out, is held back, too.
+    """
+    closing.shield = True
+    with holding_cancellation():
+        yield
+
+
+async def close_iterator(iterator: AsyncIterator[Any], closing: anyio.CancelScope) -> None:
+    """Close an async generator, or another iterator with an ``aclose``, ``shielded`` from cancellation."""
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        with shielded(closing):
+            await close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from asyncio import CancelledError
 from collections import abc
 from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import (
@@ -17,7 +18,7 @@ from functools import partial
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType, TracebackType
 from typing import Any, Final
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter
 from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
@@ -29,6 +30,7 @@ from wampasgi.injection.arguments import (
     Validator,
 )
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
+from wampasgi.injection.cancellation import shielded
 from wampasgi.injection.fields import ParameterField, is_hashable, read_field
 from wampasgi.injection.markers import (
     Dependency,
@@ -41,7 +43,7 @@ from wampasgi.injection.markers import (
     refuse_foreign_class,
     refuse_foreign_markers,
 )
-from wampasgi.injection.worker_threads import call_in_thread, run_in_thread
+from wampasgi.injection.worker_threads import call_in_thread, run_in_thread, run_sync
 
 __all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
 
@@ -174,14 +176,23 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
     def __init__(self, manager: AbstractContextManager[Any]) -> None:
         self._manager = manager
         self._context = Context()
+        self._entered = False
 
     async def __aenter__(self) -> Any:
-        return await call_in_thread(self._enter)
+        try:
+            return await call_in_thread(self._enter)
+        except CancelledError as error:
+            # On asyncio, the thread may have entered nevertheless.
+            if self._entered:
+                await self.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     def _enter(self) -> Any:
         # Copied in the worker thread, because its context does not claim to run in an event loop.
         self._context = copy_context()
-        return self._context.run(self._manager.__enter__)
+        value = self._context.run(self._manager.__enter__)
+        self._entered = True
+        return value
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -189,26 +200,34 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         leave = partial(self._context.run, self._manager.__exit__, kind, error, traceback)
         # A cancelled call must close, too. It has a limiter of its own, because the calls that occupy all
         # threads may be waiting for the resource that this one holds.
-        with CancelScope(shield=True):
-            await to_thread.run_sync(leave, limiter=CapacityLimiter(1))
+        with CancelScope() as closing, shielded(closing):
+            await run_sync(leave, CapacityLimiter(1))
 
 
-async def close(opened: Sequence[AbstractAsyncContextManager[Any]], failure: BaseException | None) -> None:
+async def close(
+    opened: Sequence[AbstractAsyncContextManager[Any]], failure: BaseException | None, closing: CancelScope
+) -> None:
     """Close the context managers of a call in reverse order; ``failure`` is raised at the ``yield`` of each.
+
+    ``closing`` is the cancel scope that encloses all of them. Nothing cancels the code that closes them: it
+    may have to roll back a transaction.
 
     If one raises another error, that replaces the failure for the remaining ones and is raised in the end. A
     context manager cannot suppress the failure: the call remains failed, and a transaction that was opened
     earlier must not be committed.
     """
+    if not opened:
+        return
     last = failure
-    for manager in reversed(opened):
-        try:
-            if last is None:
-                await manager.__aexit__(None, None, None)
-            else:
-                await manager.__aexit__(type(last), last, last.__traceback__)
-        except BaseException as error:  # noqa: BLE001 - raised below, after the others are closed, too
-            last = error
+    with shielded(closing):
+        for manager in reversed(opened):
+            try:
+                if last is None:
+                    await manager.__aexit__(None, None, None)
+                else:
+                    await manager.__aexit__(type(last), last, last.__traceback__)
+            except BaseException as error:  # noqa: BLE001 - raised below, after the others are closed, too
+                last = error
     if last is not None and last is not failure:
         try:
             raise last

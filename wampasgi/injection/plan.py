@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
-from wampasgi.injection.cancellation import checked, without_errors
+from wampasgi.injection.cancellation import checked, close_iterator, without_errors
 from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import refuse_foreign_markers
@@ -166,8 +166,8 @@ class HandlerPlan:
         """Run the handler once and return its value; a sync handler runs in a worker thread.
 
         ``provided_values`` are the framework's arguments for this run; ``args`` and ``kwargs`` are the
-        payload. Dependencies are closed in a shielded scope before the value is returned, even if the call
-        is cancelled. Raises InvalidArgument like ``bind``, and the errors of the handler.
+        payload. Dependencies are closed before the value is returned, shielded from cancellation. Raises
+        InvalidArgument like ``bind``, and the errors of the handler.
         """
         if self.kind == "async_generator":
             raise TypeError(f"{self.name} is an async generator: use iterate")
@@ -188,11 +188,9 @@ class HandlerPlan:
                 try:
                     result = await self._run(*await self._solve(opened, provided_values, args, kwargs))
                 except BaseException as error:
-                    closing.shield = True
-                    await close(opened, error)
+                    await close(opened, error, closing)
                     raise
-                closing.shield = True
-                await close(opened, None)
+                await close(opened, None, closing)
             return result
         except BaseExceptionGroup as group:
             raise without_errors(group, self.name, provided_values.get("session")) from None
@@ -204,6 +202,8 @@ class HandlerPlan:
         provided_values: Mapping[str, Any],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = NO_KEYWORDS,
+        *,
+        closing: CancelScope,
     ) -> AsyncGenerator[Any, None]:
         """Run a handler that is an async generator function, and yield its values.
 
@@ -212,6 +212,9 @@ class HandlerPlan:
         RPCProgressReport, ``aclose`` raises GeneratorExit in the dependencies; otherwise the handler had
         finished, and they close as after a success. ``athrow`` and cancellation inside the handler reach both
         the handler and the dependencies unchanged.
+
+        ``closing`` is a cancel scope that encloses the whole iteration, because the handler and its
+        dependencies may hold scopes of their own. It is shielded before anything is closed.
         """
         if self.kind != "async_generator":
             raise TypeError(f"{self.name} is not an async generator: use call")
@@ -236,20 +239,20 @@ class HandlerPlan:
                     else:
                         advance = generator.__anext__()
             finally:
-                await generator.aclose()
+                await close_iterator(generator, closing)
         except GeneratorExit as unfinished:
-            await close(opened, unfinished if isinstance(value, RPCProgressReport) else None)
+            await close(opened, unfinished if isinstance(value, RPCProgressReport) else None, closing)
             raise
         except BaseExceptionGroup as group:
-            await close(opened, group)
+            await close(opened, group, closing)
             raise without_errors(group, self.name, provided_values.get("session")) from None
         except CancelledError as cancelled:
-            await close(opened, cancelled)
+            await close(opened, cancelled, closing)
             raise checked(cancelled, self.name)  # noqa: B904 - it is the same error, or has a cause
         except BaseException as error:
-            await close(opened, error)
+            await close(opened, error, closing)
             raise
-        await close(opened, None)
+        await close(opened, None, closing)
 
     async def _solve(
         self,

@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from anyio import CancelScope
+
 from wampasgi.errors import RUNTIME_ERROR
+from wampasgi.injection.cancellation import close_iterator
 
 __all__ = [
     "SCALARS",
@@ -135,22 +138,28 @@ async def final_result(
 ) -> RPCResult | RPCErrorResult:
     """Convert a handler's return value into the final result; it may be an async iterator of reports."""
     if hasattr(value, "__anext__"):
-        return await last_of(value, on_progress, convert)
+        return await last_of(lambda _: value, on_progress, convert)
     return convert(value)
 
 
 async def last_of(
-    reports: AsyncIterator[Any], on_progress: OnProgress | None, convert: Convert
+    iterate: Callable[[CancelScope], AsyncIterator[Any]], on_progress: OnProgress | None, convert: Convert
 ) -> RPCResult | RPCErrorResult:
-    """Pass progress reports to ``on_progress`` and return the first other value as the final result."""
-    try:
-        async for value in reports:
-            if not isinstance(value, RPCProgressReport):
-                return convert(value)
-            if on_progress is not None:
-                await on_progress(value)
-        return RPCResult()
-    finally:
-        close = getattr(reports, "aclose", None)
-        if close is not None:
-            await close()
+    """Pass progress reports to ``on_progress`` and return the first other value as the final result.
+
+    ``iterate`` gets the cancel scope that encloses the iteration, and returns the iterator. The iterator is
+    closed even if the call is cancelled.
+    """
+    result: RPCResult | RPCErrorResult = RPCResult()
+    with CancelScope() as closing:
+        reports = iterate(closing)
+        try:
+            async for value in reports:
+                if not isinstance(value, RPCProgressReport):
+                    result = convert(value)
+                    break
+                if on_progress is not None:
+                    await on_progress(value)
+        finally:
+            await close_iterator(reports, closing)
+    return result

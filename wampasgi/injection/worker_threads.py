@@ -11,13 +11,16 @@ from inside the process does not use the default limiter:
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from threading import Lock
 from typing import Any, Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
@@ -50,6 +53,67 @@ def in_process_call() -> Iterator[None]:
         _limiter.reset(token)
 
 
+class _Call:
+    """A call of a function in a worker thread, which is over only when the function has returned."""
+
+    __slots__ = ("_begun", "_function", "_given_up", "_lock", "_over", "_wake")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._lock = Lock()
+        self._begun = False
+        self._given_up = False
+        self._over = False
+        self._wake: Callable[[], object] | None = None
+
+    def run(self) -> Any:
+        """Call the function, unless ``give_up`` came first."""
+        with self._lock:
+            if self._given_up:
+                return None
+            self._begun = True
+        try:
+            return self._function()
+        finally:
+            with self._lock:
+                self._over = True
+                wake = self._wake
+            if wake is not None:
+                wake()
+
+    async def give_up(self) -> None:
+        """Prevent a call that has not begun; otherwise wait for its end."""
+        over = asyncio.Event()
+        with self._lock:
+            self._given_up = True
+            if self._over or not self._begun:
+                return
+            self._wake = partial(asyncio.get_running_loop().call_soon_threadsafe, over.set)
+        cancellation: asyncio.CancelledError | None = None
+        while not over.is_set():
+            try:
+                with CancelScope(shield=True):
+                    await over.wait()
+            except asyncio.CancelledError as error:
+                cancellation = error
+        if cancellation is not None:
+            raise cancellation
+
+
+async def run_sync(function: Callable[[], T], limiter: CapacityLimiter | None) -> T:
+    """Call a sync function in a worker thread, and return or raise only when it has returned.
+
+    anyio does the same for cancel scopes. ``asyncio.Task.cancel`` makes it leave a running thread behind,
+    which then uses dependencies that are already closed.
+    """
+    call = _Call(function)
+    try:
+        return await to_thread.run_sync(call.run, limiter=limiter)
+    except asyncio.CancelledError:
+        await call.give_up()
+        raise
+
+
 async def call_in_thread(function: Callable[[], T]) -> T:
     """Call a sync function in a worker thread, which lends its token to the calls that the function makes."""
     lent = CapacityLimiter(1)
@@ -59,7 +123,7 @@ async def call_in_thread(function: Callable[[], T]) -> T:
         _limiter.set(lent)
         return function()
 
-    return await to_thread.run_sync(call, limiter=_limiter.get())
+    return await run_sync(call, _limiter.get())
 
 
 async def run_in_thread(

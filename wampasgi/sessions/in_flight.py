@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Container
 
 import anyio
 
-from wampasgi.adapters import Task, TaskOwner
+from wampasgi.adapters import Task, TaskOwner, cancel
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.errors import CANCELED, TIMEOUT, UNAVAILABLE, WAMPError
 from wampasgi.limits import Limits
@@ -268,7 +268,7 @@ class CallsInFlight:
         """Cancel the handler of a call, once: on asyncio a second time would interrupt its cleanup."""
         if request_id not in self._cancelled:
             self._cancelled[request_id] = error
-            self.own[request_id].cancel()
+            cancel(self.own[request_id])
 
     # Deadlines
 

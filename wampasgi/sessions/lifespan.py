@@ -21,10 +21,12 @@ class TwoPartHandler:
 
     One task runs both parts, so the handler may hold cancel scopes and task groups across the ``yield``. The
     first part is cancelled if the session ends before it has finished. The second part always runs if the
-    first has finished; it is shielded from cancellation, for ``teardown_timeout`` seconds.
+    first has finished; it is shielded from cancellation, for ``teardown_timeout`` seconds. Then the
+    dependencies are closed, even if a part was cancelled; they have as much time again.
     """
 
     __slots__ = (
+        "_closing",
         "_ended",
         "_first_part_scope",
         "_plan",
@@ -41,11 +43,12 @@ class TwoPartHandler:
         self._plan = plan
         self._provided = provided
         self._teardown_timeout = teardown_timeout
-        # Both scopes enclose both parts, because scopes of the handler may span the yield and must nest in
-        # them. The outer one cancels the first part. The inner one shields what follows, because the first
-        # part may finish although it was cancelled.
+        # All scopes enclose both parts, because scopes of the handler may span the yield and must nest in
+        # them. The outer one cancels the first part. The next one shields what follows, because the first
+        # part may finish although it was cancelled. The inner one shields the closing of the dependencies.
         self._first_part_scope = anyio.CancelScope()
         self._scope = anyio.CancelScope()
+        self._closing = anyio.CancelScope()
         self._ended = anyio.Event()
         #: Set when the first part has finished, failed or been cancelled.
         self.begun = anyio.Event()
@@ -60,20 +63,32 @@ class TwoPartHandler:
         """Run the second part, or cancel the first one if it has not finished."""
         if not self.holding:
             self._first_part_scope.cancel()
+            self._closing.deadline = anyio.current_time() + self._teardown_timeout
         self._ended.set()
 
     async def run(self) -> None:
         """Run both parts, and wait for ``end`` between them. Raises nothing but cancellation."""
-        with self._first_part_scope, self._scope:
-            generator = self._plan.iterate(self._provided)
+        with self._first_part_scope, self._scope, self._closing:
+            generator = self._plan.iterate(self._provided, closing=self._closing)
             try:
                 await self._run_first_part(generator)
                 if self.holding:
                     await self._ended.wait()
-                    self._scope.deadline = anyio.current_time() + self._teardown_timeout
+                    now = anyio.current_time()
+                    self._scope.deadline = now + self._teardown_timeout
+                    self._closing.deadline = now + 2 * self._teardown_timeout
                     await self._run_second_part(generator)
             finally:
                 await generator.aclose()
+        if self._closing.cancelled_caught:
+            logger.error(
+                "the dependencies of %s for %r took longer than teardown_timeout=%s s to close and were"
+                " cancelled",
+                self._plan.name,
+                self._provided.get("session"),
+                self._teardown_timeout,
+                extra=self._about(),
+            )
         if self.holding and self._scope.cancelled_caught:
             logger.error(
                 "%s for %r took longer than teardown_timeout=%s s after its yield and was cancelled",

@@ -6,6 +6,8 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Final
 
+from anyio.lowlevel import checkpoint
+
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.configuration.plan import RealmPlan
@@ -192,9 +194,12 @@ class OwnCalls:
         async def send_progress(report: RPCProgressReport) -> None:
             in_flight = self._in_flight
             in_flight.extend_deadline(request_id)
-            if not in_flight.is_given_up(request_id):
-                progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
-                self._peer.send(progress, message.procedure)
-                await self._peer.uncongested()
+            if in_flight.is_given_up(request_id) or self._peer.ending is not None:
+                # Nothing slows the handler down any more. If it never awaits, it could not be cancelled.
+                await checkpoint()
+                return
+            progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
+            self._peer.send(progress, message.procedure)
+            await self._peer.uncongested()
 
         return send_progress
