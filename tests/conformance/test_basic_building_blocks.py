@@ -441,8 +441,8 @@ async def test_yield_for_the_invocation_of_another_callee_is_a_protocol_error() 
         "[48, 1, {}, 'a']",
         '[48, 1, {}, "a"',
         '[48, 1, {}, "a"] [48, 2, {}, "a"]',
-        '[48, 1, {}, "\\ud800"]',
-        '[48, 1, {}, "a", [NaN]]',
+        '["\\ud800", 1, {}, "a"]',
+        '[48, NaN, {}, "a"]',
     ],
 )
 async def test_incompatible_or_undecodable_message_is_a_protocol_error(frame: str) -> None:

@@ -7,9 +7,11 @@ support, become ``null``. Integers of more than 64 bits are read as floats and c
 
 from __future__ import annotations
 
+import json
+
 import orjson
 
-from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.errors import RemoteProtocolError, UnserializableValue, UnsupportedValue
 from wampasgi.serializers import json_bytes
 from wampasgi.serializers.base import SHALLOW, Encoded, check_depth, plain
 from wampasgi.serializers.json_bytes import MARK
@@ -45,18 +47,44 @@ class JSONSerializer:
         return text
 
     def decode(self, data: Encoded) -> object:
-        """Deserialize text. RemoteProtocolError for invalid JSON and deep nesting."""
+        """Deserialize text.
+
+        Raises RemoteProtocolError for invalid JSON and deep nesting, and UnsupportedValue for NaN, an
+        infinity, a lone surrogate or invalid Base64.
+        """
         if not isinstance(data, str):
             raise RemoteProtocolError("JSON messages must be text, got binary")
         try:
             decoded = orjson.loads(data)
         except ValueError as error:
-            raise RemoteProtocolError(f"malformed JSON: {error}") from error
+            raise _refusal(data, error) from error
         if len(data) > _SHORT:
             check_depth(decoded, _count(data, "[") + _count(data, "{"))
         if "\\" in data and MARK in data:
-            return json_bytes.restore(decoded)
+            try:
+                return json_bytes.restore(decoded)
+            except ValueError as error:
+                raise UnsupportedValue(
+                    f"unsupported value in JSON: {error}", decoded if isinstance(decoded, list) else ()
+                ) from error
         return decoded
+
+
+def _refusal(text: str, error: ValueError) -> RemoteProtocolError:
+    """Return the error for text that orjson refuses.
+
+    Python's decoder also reads NaN, infinities and lone surrogates. They are not allowed in JSON, but some
+    encoders write them.
+    """
+    constants: list[str] = []
+    try:
+        decoded = json.loads(text, parse_constant=constants.append)
+    except (ValueError, RecursionError):
+        return RemoteProtocolError(f"malformed JSON: {error}")
+    reason = f"JSON has no {constants[0]}" if constants else str(error)
+    return UnsupportedValue(
+        f"unsupported value in JSON: {reason}", decoded if isinstance(decoded, list) else ()
+    )
 
 
 def _count(text: str, character: str) -> int:

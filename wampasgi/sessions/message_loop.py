@@ -20,8 +20,9 @@ from wampasgi.errors import (
     RUNTIME_ERROR,
     TIMEOUT,
     UNAVAILABLE,
-    InvalidURI,
+    InvalidRequest,
     RemoteProtocolError,
+    UnsupportedValue,
     WAMPError,
 )
 from wampasgi.logs import about, escaped, logger_named
@@ -29,6 +30,7 @@ from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.peers.transport import Disconnected
 from wampasgi.protocol.messages import (
+    MESSAGE_NAMES,
     Abort,
     Call,
     Cancel,
@@ -42,6 +44,7 @@ from wampasgi.protocol.messages import (
     Unsubscribe,
     Yield,
 )
+from wampasgi.protocol.refusals import readable_part, rejection
 from wampasgi.protocol.uris import is_reserved
 from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
@@ -208,15 +211,8 @@ class MessageLoop:
                     waiting = on[message.code](self, message)
                     if waiting is not None:
                         await (waiting if pace is None else pace.without_haste(waiting))
-            except InvalidURI as error:
-                if error.request_type is None or error.request_id is None:
-                    self._abort(error)
-                elif error.expects_answer:
-                    self._peer.send_error(
-                        error.request_type, error.request_id, WAMPError(error.uri, error.message)
-                    )
             except RemoteProtocolError as error:
-                self._abort(error)
+                self._reject(error)
             except Disconnected:
                 peer.cut(GOODBYE_AND_OUT, ended_by="client")
             except Exception:
@@ -224,6 +220,42 @@ class MessageLoop:
                     "%r is aborted: a message could not be handled", self._session, extra=about(self._session)
                 )
                 peer.abort(RUNTIME_ERROR)
+
+    def _reject(self, error: RemoteProtocolError) -> None:
+        """Refuse an invalid message if that is enough; otherwise abort the session."""
+        try:
+            if isinstance(error, UnsupportedValue):
+                error = rejection(error.head, error.message)
+                if isinstance(error, InvalidRequest):
+                    self._peer.skip(error)
+            if not isinstance(error, InvalidRequest) or not self._refuse(error):
+                self._abort(error)
+        except RemoteProtocolError as violation:
+            self._abort(violation)
+
+    def _refuse(self, error: InvalidRequest) -> bool:
+        """Answer an invalid request with ERROR; return False if it cannot be answered."""
+        code, request_id = error.request_type, error.request_id
+        if code is None or request_id is None:
+            return False
+        # Messages between our GOODBYE and the client's are ignored.
+        if self._peer.ending is not None:
+            return True
+        call = readable_part(error)
+        if call is not None:
+            self._routed.refuse_part(call, WAMPError(error.uri, error.message))
+            return True
+        if code in (Yield.code, Error.code):
+            self._routed.refuse_answer(error)
+        elif error.expects_answer:
+            self._peer.send_error(code, request_id, WAMPError(error.uri, error.message))
+            return True
+        # The client gets no answer, so this is the only trace.
+        name, text = MESSAGE_NAMES[code], escaped(error.message)
+        logger.info(
+            "%s %s of %r is dropped: %s", name, request_id, self._session, text, extra=about(self._session)
+        )
+        return True
 
     def _abort(self, error: RemoteProtocolError) -> None:
         logger.warning(
