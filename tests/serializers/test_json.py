@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -178,7 +179,12 @@ def test_binary_websocket_message_is_a_violation() -> None:
         JSON.decode(b"[1]")
 
 
-def test_integers_over_64_bits_are_decoded_to_floats() -> None:
+def test_integers_over_64_bits_are_encoded_as_numbers_and_decoded_to_floats() -> None:
+    values = [2**70, {"a": (-(2**63) - 1, Decimal(1), b"x")}]
+
+    assert JSON.encode([1, values]) == (
+        '[1,[1180591620717411303424,{"a":[-9223372036854775809,"1","\\u0000eA=="]}]]'
+    )
     assert JSON.decode("[18446744073709551615,18446744073709551616]") == [2**64 - 1, 2.0**64]
 
 

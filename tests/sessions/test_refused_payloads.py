@@ -91,6 +91,29 @@ async def test_call_with_an_invalid_payload_is_refused_alone(payload: str, reaso
 
 
 @pytest.mark.parametrize(
+    ("subprotocol", "frame", "reason"),
+    [
+        ("wamp.2.msgpack", b"\x95\x30\x07\x80\xa4echo\x91\x81\xc0\x01", "a map key must be text"),
+        ("wamp.2.msgpack", b"\x95\x30\x07\x80\xa4echo\x91\xa1\xff", "a string is not valid UTF-8"),
+        ("wamp.2.msgpack", b"\x96\x30\x07\x80\xa4echo\x90\x81\x01\x01", "dict with strings as keys"),
+        ("wamp.2.cbor", cbor2.dumps([48, 7, {}, "echo", [cbor2.CBORTag(999, 1)]]), "tag 999"),
+        ("wamp.2.cbor", cbor2.dumps([48, 7, {}, "echo", [{(1, 2): 3}]]), "a map key must be text"),
+        ("wamp.2.cbor", cbor2.dumps([48, 7, {}, "echo", [2**9000]]), "an integer with at most 8192 bits"),
+    ],
+)
+async def test_call_in_a_binary_format_with_an_invalid_payload_is_refused_alone(
+    subprotocol: str, frame: bytes, reason: str
+) -> None:
+    async with connect(echo_app(), subprotocols=[subprotocol]) as client:
+        await client.join()
+        await client.send_frame(frame)
+
+        answer = await client.expect_error(CALL, 7, INVALID_ARGUMENT)
+        assert reason in answer[5][0]
+        assert await client.call("echo", "still here") == "still here"
+
+
+@pytest.mark.parametrize(
     "request_message",
     [
         [PUBLISH, 7, {"acknowledge": True}, TOPIC, [NAN]],
@@ -143,7 +166,7 @@ async def test_refused_requests_count_in_the_sequence_of_request_ids(middleware:
         assert "out of sequence" in (await client.expect_abort())["message"]
 
 
-@pytest.mark.parametrize("subprotocol", ["wamp.2.json.batched"])
+@pytest.mark.parametrize("subprotocol", ["wamp.2.json.batched", "wamp.2.cbor.batched"])
 async def test_only_the_invalid_message_of_a_batch_is_refused(subprotocol: str) -> None:
     is_json = "json" in subprotocol
 
