@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 
@@ -17,9 +18,11 @@ from wampasgi import (
     Application,
     AsyncioAsyncSupport,
     ConfigurationError,
+    ConnectionClosed,
     Realm,
     Session,
     TrioAsyncSupport,
+    WAMPRoute,
 )
 from wampasgi.types import ASGIApp, ASGIEvent
 
@@ -112,15 +115,84 @@ async def test_sessions_end_inside_the_lifespan_of_the_user() -> None:
     assert events == ["begin", "session ended", "end"]
 
 
-async def test_shutdown_sends_goodbye_to_open_sessions() -> None:
+async def test_shutdown_closes_open_sessions_so_that_clients_reconnect() -> None:
     app = Application()
+    seen: list[tuple[bool, str, str]] = []
+
+    async def watch(session: Session) -> AsyncIterator[None]:
+        yield
+        with pytest.raises(ConnectionClosed) as closed:
+            await session.send_event("news")
+        seen.append((session.is_open, closed.value.reason, closed.value.closed_by))
+
+    app.add_session_lifespan_handler(watch)
+
+    async with connect(app) as client:
+        async with lifespan_of(app):
+            await client.join()
+
+        assert await client.closed() == {
+            "type": "websocket.close",
+            "code": 1012,
+            "reason": "wamp.close.system_shutdown",
+        }
+
+    assert seen == [(False, "wamp.close.system_shutdown", "server")]
+
+
+async def test_messages_queued_at_shutdown_are_written_before_the_connection_is_closed() -> None:
+    app = Application()
+
+    @app.topic("news")
+    async def news() -> None: ...
+
+    async with connect(app) as client:
+        async with app.lifespan():
+            await client.join()
+            await client.subscribe("news")
+            await app.publish("news", "last")
+
+        assert await client.event() == ["last"]
+        assert (await client.closed())["code"] == 1012
+
+
+async def test_call_in_progress_is_cancelled_at_shutdown() -> None:
+    app = Application()
+    begun, cancelled = anyio.Event(), anyio.Event()
+
+    @app.procedure("slow")
+    async def slow() -> None:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async with connect(app) as client:
+        async with app.lifespan():
+            await client.join()
+            await client.send(48, 1, {}, "slow")
+            await begun.wait()
+
+        assert cancelled.is_set()
+        assert (await client.closed())["code"] == 1012
+
+
+@pytest.mark.parametrize("on_shutdown", ["restart", "", None, True])
+async def test_unknown_value_of_on_shutdown_is_refused(on_shutdown: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"on_shutdown is .* it must be 'reconnect' or 'goodbye'"):
+        Application(on_shutdown=on_shutdown)
+
+
+async def test_shutdown_sends_goodbye_to_open_sessions_if_it_is_to() -> None:
+    app = Application(on_shutdown="goodbye")
 
     async with connect(app) as websocket, anyio.create_task_group() as tasks:
 
         async def answer_goodbye() -> None:
             assert (await websocket.receive())[2] == "wamp.close.system_shutdown"
             await websocket.send(6, {}, "wamp.close.goodbye_and_out")
-            assert (await websocket.closed())["code"] == 1001
+            assert (await websocket.closed())["code"] == 1012
 
         async with lifespan_of(app):
             await websocket.join()
@@ -130,15 +202,18 @@ async def test_shutdown_sends_goodbye_to_open_sessions() -> None:
 async def test_parent_can_run_the_lifespan_of_a_mounted_application() -> None:
     app = Application()
 
-    async with connect(app) as websocket, anyio.create_task_group() as tasks:
-
-        async def answer_goodbye() -> None:
-            assert (await websocket.receive())[2] == "wamp.close.system_shutdown"
-            await websocket.send(6, {}, "wamp.close.goodbye_and_out")
-
+    @asynccontextmanager
+    async def lifespan(parent: Starlette) -> AsyncIterator[None]:
         async with app.lifespan():
-            await websocket.join()
-            tasks.start_soon(answer_goodbye)
+            yield
+
+    parent = Starlette(routes=[WAMPRoute("/", app)], lifespan=lifespan)
+
+    async with connect(parent) as client:
+        async with lifespan_of(parent):
+            await client.join()
+
+        assert (await client.closed())["code"] == 1012
 
 
 async def test_default_arg_can_be_set_in_the_lifespan_of_the_user() -> None:
@@ -233,7 +308,7 @@ async def test_middleware_of_the_application_wraps_every_scope() -> None:
 
     async with connect(app) as websocket:
         await websocket.join()
-        assert await websocket.ask(48, 1, {}, "data") == [50, 1, {}, [], {"session": {}}]
+        assert await websocket.ask(48, 1, {}, "data") == [50, 1, {}, [{"session": {}}]]
 
 
 async def test_app_and_realm_are_injected() -> None:
@@ -250,56 +325,3 @@ async def test_app_and_realm_are_injected() -> None:
         await websocket.ask(48, 1, {}, "look")
 
     assert seen == [application, realm, realm]
-
-
-async def test_connection_has_the_attributes_of_a_starlette_connection() -> None:
-    app = Application()
-    seen: dict[str, Any] = {}
-
-    @app.procedure("look")
-    async def look(session: Session) -> None:
-        connection = session.connection
-        seen.update(
-            cookies=connection.cookies,
-            header=connection.headers["X-Thing"],
-            query=connection.query_params["q"],
-            url=str(connection.url),
-            client=connection.client and connection.client.host,
-            state=connection.state.answer,
-            user=connection.user,
-            auth=connection.auth,
-            subprotocol=connection.subprotocol,
-            info=connection.transport_info,
-        )
-
-    headers = [(b"host", b"testserver"), (b"cookie", b"a=1; b=2"), (b"x-thing", b"yes")]
-    async with connect(
-        app,
-        path="/ws",
-        query_string=b"q=1",
-        headers=headers,
-        state={"answer": 42},
-        user="ada",
-        auth="credentials",
-        extensions={"tls": {"client_cert_chain": ["PEM"]}},
-    ) as websocket:
-        await websocket.join()
-        await websocket.ask(48, 1, {}, "look")
-
-    assert seen == {
-        "cookies": {"a": "1", "b": "2"},
-        "header": "yes",
-        "query": "1",
-        "url": "ws://testserver/ws?q=1",
-        "client": "192.0.2.1",
-        "state": 42,
-        "user": "ada",
-        "auth": "credentials",
-        "subprotocol": "wamp.2.json",
-        "info": {
-            "http_cookies": {"a": "1", "b": "2"},
-            "http_headers_raw": headers,
-            "peer_address": "192.0.2.1",
-            "peer_certificate": "PEM",
-        },
-    }

@@ -3,7 +3,12 @@ from __future__ import annotations
 import copy
 import pickle
 
-from wampasgi import ConnectionClosed, InvalidArgument, SubscribeError, WAMPError
+import pytest
+
+from wampasgi import ConfigurationError, ConnectionClosed, InvalidArgument, SubscribeError, WAMPError
+from wampasgi.errors import InvalidURI, RemoteProtocolError, UnserializableValue
+from wampasgi.peers.transport import Disconnected
+from wampasgi.testing import SessionAborted, SessionClosed
 
 
 def test_str_of_a_wamp_error_has_its_uri_and_payload() -> None:
@@ -11,15 +16,29 @@ def test_str_of_a_wamp_error_has_its_uri_and_payload() -> None:
     assert str(WAMPError("com.app.error", "a", b=1)) == "com.app.error: 'a', b=1"
 
 
-def test_wamp_errors_can_be_copied_and_pickled() -> None:
-    for error in (
+@pytest.mark.parametrize(
+    "error",
+    [
         WAMPError("com.app.error", 1, key="value"),
         SubscribeError("com.app.full", 2),
         InvalidArgument("text", errors=[]),
-    ):
-        for twin in copy.copy(error), pickle.loads(pickle.dumps(error)):
-            assert type(twin) is type(error)
-            assert (twin.uri, twin.args, twin.kwargs) == (error.uri, error.args, error.kwargs)
+        ConnectionClosed("wamp.close.close_realm", closed_by="client"),
+        RemoteProtocolError("too large", uri="wamp.error.payload_size_exceeded"),
+        InvalidURI("no URI", request_type=48, request_id=7, expects_answer=False),
+        UnserializableValue("a set"),
+        ConfigurationError("a mistake"),
+        Disconnected(1006),
+        SessionAborted("com.app.error", 1, details={"message": "why"}),
+        SessionClosed("wamp.close.close_realm", "the session is over", code=1000),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_can_be_copied_and_pickled(error: Exception) -> None:
+    error.add_note("a note")
+    for twin in copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error)):
+        assert type(twin) is type(error)
+        assert str(twin) == str(error)
+        assert (twin.args, vars(twin)) == (error.args, vars(error))
 
 
 def test_subscribe_error_is_not_authorized_by_default() -> None:

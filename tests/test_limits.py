@@ -15,7 +15,6 @@ from starlette.middleware import Middleware
 from tests.specification import ABORT, CALL, ERROR, GOODBYE, HELLO, PUBLISH, REGISTER, RESULT, SUBSCRIBE
 from tests.wamp_client import ALL_ROLES, connect
 from wampasgi import Application, ConfigurationError, Limits, Realm, RPCProgressReport
-from wampasgi.router.admission import Admission
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
@@ -128,31 +127,6 @@ async def test_sessions_per_address_are_limited_except_without_an_address() -> N
 
     text = "this realm has reached the limit sessions_per_address of 1 for this address"
     assert refused == [ABORT, {"message": text}, "wamp.error.unavailable"]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "same"),
-    [
-        ("198.51.100.1", "198.51.100.1", True),
-        ("198.51.100.1", "198.51.100.2", False),
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
-        ("2001:db8:1:2::1", "2001:DB8:1:2::2", True),
-        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
-        ("::ffff:198.51.100.1", "198.51.100.1", True),
-        ("::ffff:198.51.100.1", "::ffff:198.51.100.2", False),
-        ("fe80::1%eth0", "fe80::2%eth0", True),
-        ("no:address", "no:address", True),
-        ("no:address", "no:other", False),
-    ],
-)
-def test_addresses_of_one_client_count_as_one(first: str, second: str, same: bool) -> None:
-    admission = Admission()
-    limits = Limits(sessions_per_address=1)
-    assert admission.enter((first, 1), limits) is None
-    assert (admission.enter((second, 2), limits) is not None) is same
-    admission.leave((first, 1))
-    if same:
-        assert admission.enter((second, 2), limits) is None
 
 
 # Messages

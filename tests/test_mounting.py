@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.authentication import (
     AuthCredentials,
@@ -21,11 +21,11 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, NoMatchFound, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Host, Mount, NoMatchFound, Route, Router, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
-from wampasgi import Application, ConfigurationError, Session, WAMPRoute
+from wampasgi import Application, ConfigurationError, RPCResult, Session, WAMPRoute
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 Backend = Literal["asyncio", "trio"]
@@ -48,9 +48,9 @@ def wamp() -> Application:
         return a + b
 
     @app.procedure("whoami")
-    async def whoami(session: Session) -> list[Any]:
+    async def whoami(session: Session) -> tuple[str, list[str]]:
         connection = session.connection
-        return [connection.user.display_name, connection.auth.scopes]
+        return connection.user.display_name, connection.auth.scopes
 
     @app.procedure("basket")
     async def basket(session: Session) -> dict[str, Any]:
@@ -61,8 +61,12 @@ def wamp() -> Application:
         return getattr(session.connection.state, name)
 
     @app.procedure("where")
-    async def where(session: Session) -> list[str]:
-        return [str(session.connection.url), session.connection.scope["root_path"]]
+    async def where(session: Session) -> tuple[str, str]:
+        return str(session.connection.url), session.connection.scope["root_path"]
+
+    @app.procedure("path_params")
+    async def path_params(session: Session) -> RPCResult:
+        return RPCResult((session.connection.path_params,))
 
     @app.topic("orders")
     async def orders() -> None:
@@ -156,6 +160,169 @@ def test_wamp_route_matches_only_its_path(path: str, wamp: Application) -> None:
 
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(path, subprotocols=["wamp.2.json"]):
         pytest.fail("the WebSocket was accepted")
+
+
+def in_router(route: BaseRoute) -> ASGIApp:
+    return Router(routes=[route])
+
+
+def in_mount(route: BaseRoute) -> ASGIApp:
+    return Starlette(routes=[Mount("/api", routes=[route])])
+
+
+def in_host(route: BaseRoute) -> ASGIApp:
+    return Starlette(routes=[Host("testserver", Router(routes=[route]))])
+
+
+def in_fastapi(route: BaseRoute) -> ASGIApp:
+    return FastAPI(routes=[route])
+
+
+def in_fastapi_router(route: BaseRoute) -> FastAPI:
+    api = FastAPI()
+    api.include_router(APIRouter(routes=[route]))
+    return api
+
+
+def in_fastapi_router_with_prefix(route: BaseRoute) -> FastAPI:
+    api = FastAPI()
+    api.include_router(APIRouter(routes=[route]), prefix="/api")
+    return api
+
+
+def in_nested_fastapi_router(route: BaseRoute) -> FastAPI:
+    api, middle = FastAPI(), APIRouter(prefix="/api")
+    middle.include_router(APIRouter(routes=[route]))
+    api.include_router(middle)
+    return api
+
+
+def in_appended_fastapi_router(route: BaseRoute) -> FastAPI:
+    api, router = FastAPI(), APIRouter()
+    router.routes.append(route)
+    api.include_router(router, prefix="/api")
+    return api
+
+
+Place = Callable[[BaseRoute], ASGIApp]
+IN_STARLETTE: list[tuple[Place, str]] = [(in_router, ""), (in_mount, "/api"), (in_host, ""), (in_fastapi, "")]
+IN_FASTAPI_ROUTER: list[tuple[Place, str]] = [
+    (in_fastapi_router, ""),
+    (in_fastapi_router_with_prefix, "/api"),
+    (in_nested_fastapi_router, "/api"),
+    (in_appended_fastapi_router, "/api"),
+]
+
+
+@pytest.mark.parametrize(("place", "prefix"), IN_STARLETTE + IN_FASTAPI_ROUTER)
+def test_wamp_route_with_path_params_is_served_wherever_routes_are(
+    place: Place, prefix: str, wamp: Application, backend: Backend
+) -> None:
+    client = TestClient(place(WAMPRoute("/teams/{team:int}/{file:path}", wamp)), backend=backend)
+
+    with connected(client, f"{prefix}/teams/7/a/b") as websocket:
+        assert call(websocket, "path_params") == {"team": 7, "file": "a/b"}
+    with pytest.raises(WebSocketDisconnect), connected(client, f"{prefix}/teams/seven/a"):
+        pytest.fail("the WebSocket was accepted")
+
+
+@pytest.mark.parametrize(("place", "prefix"), IN_STARLETTE)
+def test_http_request_to_a_wamp_route_with_path_params_is_answered_with_426(
+    place: Place, prefix: str, wamp: Application
+) -> None:
+    client = TestClient(place(WAMPRoute("/teams/{team:int}", wamp)))
+
+    assert client.get(f"{prefix}/teams/7").status_code == 426
+    assert client.get(f"{prefix}/teams/seven").status_code == 404
+
+
+def test_connection_without_a_route_has_no_path_params(wamp: Application) -> None:
+    with connected(TestClient(wamp), "/") as websocket:
+        assert call(websocket, "path_params") == {}
+
+
+def test_path_params_of_a_mount_are_kept(wamp: Application) -> None:
+    parent = Starlette(routes=[Mount("/{shop}", routes=[WAMPRoute("/{team:int}", wamp)])])
+
+    with connected(TestClient(parent), "/bolts/7") as websocket:
+        assert call(websocket, "path_params") == {"shop": "bolts", "team": 7}
+
+
+def test_http_route_beside_a_wamp_route_in_a_fastapi_router_answers_with_426(wamp: Application) -> None:
+    api = FastAPI()
+    api.include_router(APIRouter(routes=[WAMPRoute("/ws", wamp), Route("/ws", wamp)]), prefix="/api")
+    client = TestClient(api)
+
+    assert client.get("/api/ws").status_code == 426
+    with connected(client, "/api/ws") as websocket:
+        assert call(websocket, "math.add", 2) == 2
+
+
+@pytest.mark.parametrize("place", [in_fastapi, in_fastapi_router])
+def test_wamp_route_takes_a_function_as_asgi_app(place: Place, wamp: Application) -> None:
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+        await wamp(scope, receive, send)
+
+    with connected(TestClient(place(WAMPRoute("/ws", logged))), "/ws") as websocket:
+        assert call(websocket, "math.add", 2) == 2
+
+
+async def allow_nobody() -> None:
+    raise AssertionError("FastAPI runs no dependencies for routes of Starlette")
+
+
+def guarded_app(route: BaseRoute) -> FastAPI:
+    return FastAPI(routes=[route], dependencies=[Depends(allow_nobody)])
+
+
+def guarded_router(route: BaseRoute) -> FastAPI:
+    api = FastAPI()
+    api.include_router(APIRouter(routes=[route], dependencies=[Depends(allow_nobody)]))
+    return api
+
+
+def guarded_inclusion(route: BaseRoute) -> FastAPI:
+    api = FastAPI()
+    api.include_router(APIRouter(routes=[route]), dependencies=[Depends(allow_nobody)])
+    return api
+
+
+@pytest.mark.parametrize("place", [guarded_app, guarded_router, guarded_inclusion])
+def test_route_that_dependencies_of_fastapi_seem_to_guard_is_closed(
+    place: Place, wamp: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TestClient(place(WAMPRoute("/ws", wamp)))
+
+    with pytest.raises(WebSocketDisconnect), connected(client, "/ws"):
+        raise AssertionError("not reached: the WebSocket is refused")
+
+    [line] = caplog.messages
+    assert "do not run for WAMPRoute('/ws'), and may have been meant to guard it" in line
+    assert "ignore_dependencies=True" in line
+
+
+@pytest.mark.parametrize("place", [guarded_app, guarded_router, guarded_inclusion])
+def test_route_that_ignores_dependencies_of_fastapi_is_open(
+    place: Place, wamp: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TestClient(place(WAMPRoute("/ws", wamp, ignore_dependencies=True)))
+
+    with connected(client, "/ws"):
+        pass
+
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("place", [in_mount, in_fastapi, in_fastapi_router])
+def test_wamp_route_without_dependencies_around_it_logs_nothing(
+    place: Place, wamp: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TestClient(place(WAMPRoute("/ws", wamp)))
+
+    with connected(client, "/api/ws" if place is in_mount else "/ws"):
+        pass
+
+    assert caplog.messages == []
 
 
 def test_only_the_lifespan_of_the_parent_runs(backend: Backend) -> None:
@@ -268,7 +435,7 @@ def test_procedures_get_the_data_of_the_session_middleware(wamp: Application) ->
     client.get("/put")
 
     with connected(client, "/ws") as websocket:
-        assert request(websocket, 48, 1, {}, "basket") == [50, 1, {}, [], {"item": "bolts"}]
+        assert request(websocket, 48, 1, {}, "basket") == [50, 1, {}, [{"item": "bolts"}]]
 
 
 class TokenBackend(AuthenticationBackend):
@@ -316,13 +483,16 @@ def test_trusted_host_middleware_refuses_websockets_of_other_hosts(wamp: Applica
         pytest.fail("the WebSocket was accepted")
 
 
-def test_cors_middleware_allows_sessions(wamp: Application) -> None:
-    middleware = [Middleware(CORSMiddleware, allow_origins=["https://shop.example"])]
+def test_cors_middleware_answers_http_and_leaves_websockets_to_the_application() -> None:
+    wamp = Application(allowed_origins=["https://shop.example"])
+    middleware = [Middleware(CORSMiddleware, allow_origins=["https://shop.example", "https://blog.example"])]
     client = TestClient(Starlette(routes=[WAMPRoute("/ws", wamp)], middleware=middleware))
     origin = {"origin": "https://shop.example"}
 
-    with connected(client, "/ws", origin) as websocket:
-        assert call(websocket, "math.add", 2) == 2
+    with connected(client, "/ws", origin):
+        pass
+    with pytest.raises(WebSocketDenialResponse), connected(client, "/ws", {"origin": "https://blog.example"}):
+        pytest.fail("the WebSocket was accepted")
     assert client.get("/ws", headers=origin).headers["access-control-allow-origin"] == origin["origin"]
 
 
@@ -397,11 +567,14 @@ def test_wamp_route_has_no_url_for_another_name(name: str | None, wamp: Applicat
         parent.url_path_for("wamp")
 
 
-def test_wamp_route_has_no_path_params(wamp: Application) -> None:
-    parent = Starlette(routes=[WAMPRoute("/ws", wamp, name="wamp")])
+def test_wamp_route_has_a_url_for_its_path_params(wamp: Application) -> None:
+    route = WAMPRoute("/teams/{team:int}", wamp, name="wamp")
 
-    with pytest.raises(NoMatchFound):
-        parent.url_path_for("wamp", room="1")
+    assert FastAPI(routes=[route]).url_path_for("wamp", team=7) == "/teams/7"
+    assert in_fastapi_router_with_prefix(route).url_path_for("wamp", team=7) == "/api/teams/7"
+    for params in ({}, {"room": 1}, {"team": 7, "room": 1}):
+        with pytest.raises(NoMatchFound):
+            route.url_path_for("wamp", **params)
 
 
 def test_wamp_route_path_must_begin_with_a_slash(wamp: Application) -> None:

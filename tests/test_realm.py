@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
+import anyio
 import pytest
 from starlette.middleware import Middleware
 
 from tests.wamp_client import connect
-from wampasgi import (
-    Application,
-    ConfigurationError,
-    Limits,
-    Realm,
-    RPCRouteSet,
-    Session,
-    TopicRouteSet,
-)
+from wampasgi import Application, ConfigurationError, Limits, Realm, RPCRouteSet, Session
 from wampasgi.testing import TestClient
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
@@ -343,36 +336,14 @@ class PlainASGI:
     """ASGI middleware that is not wrapped in Starlette's Middleware."""
 
 
-async def asks_database(database: object) -> bool:
-    return False
-
-
-def added_twice() -> None:
-    routes = RPCRouteSet()
-    routes.route("a.b")(handler)
-    realm = Realm("r")
-    realm.add_routes(routes)
-    realm.add_routes(routes)
+async def asks_database(database: object) -> None:
+    pass
 
 
 def one_uri_for_two_routes() -> None:
     routes = RPCRouteSet()
     routes.route("a.b")(handler)
     routes.route("a.b")(generator)
-
-
-def one_uri_in_two_route_sets() -> None:
-    realm = Realm("r")
-    for _ in range(2):
-        routes = TopicRouteSet()
-        routes.prefix_route("a.")(generator)
-        realm.add_routes(routes)
-
-
-def two_equal_regexes() -> None:
-    realm = Realm("r")
-    realm.procedure("a+", match="regex")(handler)
-    realm.procedure("a+", match="regex")(generator)
 
 
 def registered_twice() -> None:
@@ -387,12 +358,6 @@ def registered_at_the_uri_of_a_route() -> None:
     app.register("a.b", handler)
 
 
-def two_authorizers() -> None:
-    realm = Realm("r")
-    realm.authorizer(handler)
-    realm.authorizer(handler)
-
-
 def realm_of_two_applications() -> None:
     realm = Realm("r")
     Application([realm])
@@ -402,44 +367,23 @@ def realm_of_two_applications() -> None:
 @pytest.mark.parametrize(
     ("configure", "text"),
     [
-        (added_twice, "is already part of this realm"),
         (one_uri_for_two_routes, r"exact route 'a\.b' of .*generator.* is already used by .*handler"),
-        (one_uri_in_two_route_sets, r"prefix route 'a\.' of .* is already used by"),
-        (two_equal_regexes, r"regex route 'a\+' .* is already used by"),
         (registered_twice, r"exact route 'a\.b' .* is already used by .*handler \(.*:\d+\)"),
         (registered_at_the_uri_of_a_route, r"exact route 'a\.b' .* is already used by .*handler \(.*:\d+\)"),
-        (two_authorizers, "the realm already has .*handler"),
         (realm_of_two_applications, "already belongs to an application"),
         (lambda: Application([Realm("r"), Realm("r")]), "already has a realm 'r'"),
         (lambda: Application().add_realm("r"), "it takes a Realm"),  # type: ignore[arg-type]
         (lambda: Application(Realm("r")), "takes a list of realms"),  # type: ignore[arg-type]
         (lambda: Application(limits={"subscriptions": 1}), "write limits=Limits"),  # type: ignore[arg-type]
-        (lambda: Realm("r", limits=5), "limits=5: write limits=Limits"),  # type: ignore[arg-type]
         (lambda: Application(middleware=[PlainASGI]), "PlainASGI.* must be wrapped"),  # type: ignore[list-item]
-        (lambda: Realm("r", middleware=[PlainASGI]), "PlainASGI.* must be wrapped"),  # type: ignore[list-item]
         (lambda: Realm("no good"), "realm 'no good'"),
         (lambda: Realm(None), "realm None"),  # type: ignore[arg-type]
-        (lambda: Realm("r").procedure("a", match="glob")(handler), "handler.*match is 'glob'"),  # type: ignore[arg-type]
-        (lambda: Realm("r").subscriber("a", match="regex")(handler), "handler.*match is 'regex'"),  # type: ignore[arg-type]
-        (lambda: Realm("r").procedure(handler), r"@procedure got .*handler \(.*: it takes a URI"),  # type: ignore[arg-type]
-        (lambda: Realm("r").topic(generator), "@topic got .*generator"),  # type: ignore[arg-type]
-        (lambda: Realm("r").subscriber(handler), "@subscriber got .*handler"),  # type: ignore[arg-type]
         (lambda: RPCRouteSet().route(handler), "@route got .*handler"),  # type: ignore[arg-type]
         (lambda: RPCRouteSet().prefix_route(5), "@prefix_route got 5"),  # type: ignore[arg-type]
         (lambda: RPCRouteSet().regex_route(handler), "@regex_route got .*handler"),  # type: ignore[arg-type]
-        (lambda: Realm("r").procedure("a", roles=())(handler), r"roles is \(\)"),
-        (lambda: Realm("r").procedure("a", roles=5)(handler), "roles is 5"),  # type: ignore[arg-type]
         (lambda: Realm("r").revoke_registration("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
         (lambda: Realm("r").revoke_subscription("a."), "'a.' is not a valid URI for match='exact'"),
         (lambda: Realm("r").clear_retained("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
-        (lambda: Realm("r").procedure("a b")(handler), "handler.*'a b' is not a valid URI"),
-        (lambda: Realm("r").procedure("wamp.mine")(handler), "are reserved for the router"),
-        (lambda: Realm("r").procedure("(", match="regex")(handler), "invalid regular expression"),
-        (lambda: Realm("r").procedure("a")(5), "must be a function"),  # type: ignore[type-var]
-        (lambda: Realm("r").add_routes([handler]), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
-        (lambda: Realm("r").add_rpc_routes(TopicRouteSet()), "it takes an RPCRouteSet"),  # type: ignore[arg-type]
-        (lambda: Realm("r").add_topic_routes(RPCRouteSet()), "it takes a TopicRouteSet"),  # type: ignore[arg-type]
-        (lambda: Realm("r").set_default_arg("session", 1), "default arg 'session' would never be used"),
         (lambda: Application(allow_default_realm=False).procedure("a")(handler), "no default realm"),
         (lambda: Application(uri_check="lax"), "uri_check is 'lax'"),  # type: ignore[arg-type]
         (lambda: Application(async_support="trio"), "async_support is 'trio'"),  # type: ignore[arg-type]
@@ -476,3 +420,42 @@ def test_parameter_that_nothing_can_fill_raises_in_check(
     configure(realm_with_database)
     realm_with_database.set_default_arg("database", object())
     Application([realm_with_database]).check()
+
+
+@pytest.mark.anyio
+async def test_sessions_can_be_closed_while_they_are_iterated_over() -> None:
+    app = Application(limits=Limits(close_timeout=0.05))
+    realm = app.default_realm
+
+    async with connect(app) as one, connect(app) as other:
+        for client in one, other:
+            await client.join()
+        sessions = realm.sessions
+        assert sorted(sessions) == sorted([one.id, other.id])
+        for session_id, session in sessions.items():
+            assert sessions[session_id] is session
+            await session.close()
+        assert dict(sessions) == {}
+
+
+@pytest.mark.anyio
+async def test_session_whose_handler_does_not_end_is_gone_from_sessions_limits_and_metrics() -> None:
+    limits = Limits(sessions=1, close_timeout=0.05, teardown_timeout=30)
+    app, ending, free = Application(limits=limits), anyio.Event(), anyio.Event()
+
+    @app.add_session_lifespan_handler
+    async def lasting(session: Session) -> AsyncIterator[None]:
+        yield
+        ending.set()
+        await free.wait()
+
+    async with connect(app) as leaving:
+        await leaving.join()
+        await leaving.disconnect()
+        await ending.wait()
+        assert len(app.default_realm.sessions) == 0
+        metrics = app.metrics()["default"]["sessions"]
+        assert (metrics["open"], metrics["opening"]) == (0, 0)
+        async with connect(app) as client:
+            assert (await client.join())[0] == 2
+            free.set()

@@ -13,6 +13,7 @@ from wampasgi.injection.dependencies import Depends
 from wampasgi.injection.results import RPCErrorResult, RPCProgressReport, RPCResult
 from wampasgi.limits import Limits
 from wampasgi.mounting import WAMPRoute
+from wampasgi.payload import Payload
 from wampasgi.peers.identity import Identity
 from wampasgi.peers.session import Session
 from wampasgi.realm import Realm
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidArgument",
     "Limits",
     "LocalSubscription",
+    "Payload",
     "RPCErrorResult",
     "RPCProgressReport",
     "RPCRequest",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import anyio
 from starlette.middleware import Middleware
@@ -12,25 +12,39 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
 from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import RouteMatch
-from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings, checked_limits, checked_middleware
-from wampasgi.errors import CLOSE_REALM, SYSTEM_SHUTDOWN, ConfigurationError
+from wampasgi.configuration.settings import (
+    ApplicationContext,
+    ConfiguresRealm,
+    RealmSettings,
+    checked_limits,
+    checked_middleware,
+)
+from wampasgi.errors import CLOSE_REALM, ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
 from wampasgi.peers.session import Session, check_reason
-from wampasgi.realm import ApplicationContext, Realm
+from wampasgi.realm import Realm
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.sessions.shutdown import OnShutdown, begin_shutdown, wait_ended, wait_flushed
+from wampasgi.transports.origins import AllowedOrigins, OriginPolicy
 from wampasgi.transports.websocket import WebSocketEndpoint
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
-_SHUTDOWN_TEXT: Final = "the server shuts down"
-#: Longest delay, in seconds, before the server handles the shutdown signal, while clients get GOODBYE.
-_GOODBYE_TIME: Final = 1.0
+#: Longest delay, in seconds, before the server handles the shutdown signal, while clients get their messages.
+_FLUSH_TIME: Final = 1.0
+
+
+def _require_choice(option: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{option} is {value!r}: it must be {' or '.join(map(repr, choices))}")
 
 
 class Application(ConfiguresRealm):
@@ -47,10 +61,20 @@ class Application(ConfiguresRealm):
     ``serializers`` are offered to clients: names (``"json"``, ``"msgpack"``, ``"cbor"``) or your own
     serializers. The default is all serializers of the framework whose packages are installed.
 
+    ``allowed_origins`` are the web sites whose pages may connect in a browser: ``"same-origin"``, ``"*"`` for
+    all, or a list such as ``["same-origin", "https://example.com", "https://*.example.com"]``. Other
+    handshakes with an Origin header are answered with 403. Clients that send none are not affected.
+
+    ``on_shutdown`` ends the sessions when the server shuts down. With ``"reconnect"``, their WebSockets are
+    closed with code 1012 ("service restart"), so that clients connect again after a deployment. With
+    ``"goodbye"``, clients first get GOODBYE ``wamp.close.system_shutdown``, after which autobahn-js and wampy
+    do not reconnect.
+
     ``async_support`` pins the asynchronous library, which is the server's by default.
     ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
     ``"strict"``. ``check_request_ids`` enforces the sequence of request IDs that the specification demands.
-    ``debug`` sends the text of unexpected exceptions to clients.
+    ``unpack_results`` makes a list that a handler returns as many positional arguments as it has items, and a
+    mapping keyword arguments, as in serverwamp. ``debug`` sends the text of unexpected exceptions to clients.
 
     Raises ConfigurationError for invalid arguments.
     """
@@ -64,25 +88,31 @@ class Application(ConfiguresRealm):
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
         serializers: Iterable[Serializer | str] | None = None,
+        allowed_origins: AllowedOrigins = "same-origin",
+        on_shutdown: OnShutdown = "reconnect",
         async_support: type[AsyncSupport] | AsyncSupport | None = None,
         synchronize_requests: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         uri_check: URICheck = "loose",
         check_request_ids: bool = False,
+        unpack_results: bool = False,
         debug: bool = False,
     ) -> None:
-        if uri_check not in ("loose", "strict"):
-            raise ConfigurationError(f"uri_check is {uri_check!r}: it must be 'loose' or 'strict'")
+        _require_choice("uri_check", uri_check, get_args(URICheck))
+        _require_choice("on_shutdown", on_shutdown, get_args(OnShutdown))
         if isinstance(realms, Realm):
             raise ConfigurationError(f"Application got {realms!r}: it takes a list of realms, [realm]")
         checked_limits(limits)
         self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
+        self._event_loop = EventLoopBinding()
         self._context = ApplicationContext(
             app=self,
+            event_loop=self._event_loop,
             limits=limits,
             async_support=self._async_support,
             synchronize_requests=synchronize_requests,
+            unpack_results=unpack_results,
             debug=debug,
         )
         self._realms: dict[str, Realm] = {}
@@ -92,9 +122,16 @@ class Application(ConfiguresRealm):
         if self._default_realm is not None:
             self._default_realm.attach(self._context)
         opener = SessionOpener(
-            self._find_realm, limits=limits, uri_check=uri_check, check_request_ids=check_request_ids
+            self._find_realm,
+            event_loop=self._event_loop,
+            limits=limits,
+            uri_check=uri_check,
+            check_request_ids=check_request_ids,
         )
-        self._websockets = WebSocketEndpoint(opener, subprotocols=self._subprotocols)
+        self._websockets = WebSocketEndpoint(
+            opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
+        )
+        self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._stack: ASGIApp = self._dispatch
@@ -168,12 +205,12 @@ class Application(ConfiguresRealm):
     # Calls, publications and subscriptions of the server, in the default realm
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event in the default realm. See Realm.publish."""
         return await self.default_realm.publish(topic, *args, options=options, **kwargs)
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the default realm. See Realm.call."""
         return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
 
@@ -213,9 +250,10 @@ class Application(ConfiguresRealm):
         *,
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> None:
         """Add a procedure to the default realm at run time. See Realm.register."""
-        self.default_realm.register(uri, handler, match=match, roles=roles)
+        self.default_realm.register(uri, handler, match=match, roles=roles, response_type=response_type)
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``. See Realm.unregister."""
@@ -262,6 +300,7 @@ class Application(ConfiguresRealm):
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
             support_for_running_loop(self._async_support)
+            self._event_loop.require()
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":
@@ -284,19 +323,23 @@ class Application(ConfiguresRealm):
         """Run the application's lifespan. Enter this in the lifespan of an app that mounts the application.
 
         If the application is served by itself, the server runs it. It checks the configuration, runs the
-        ``lifespan`` given to the application, yields its state, and closes the sessions with GOODBYE
-        ``wamp.close.system_shutdown`` when the server shuts down. The application works without it, too.
+        ``lifespan`` given to the application, yields its state, and ends the sessions as ``on_shutdown`` says
+        when the server shuts down. The application works without it, too.
         """
         support_for_running_loop(self._async_support)
-        async with self._user_lifespan() as state:
-            # After the user's lifespan, which may set default args.
-            self.check()
-            async with anyio.create_task_group() as tasks:
-                with shutdown_signalled() as shutdown:
-                    tasks.start_soon(self._close_at, shutdown)
-                    yield state or {}
-                    tasks.cancel_scope.cancel()
-            await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+        self._event_loop.enter()
+        try:
+            async with self._user_lifespan() as state:
+                # After the user's lifespan, which may set default args.
+                self.check()
+                async with anyio.create_task_group() as tasks:
+                    with shutdown_signalled() as shutdown:
+                        tasks.start_soon(self._close_at, shutdown)
+                        yield state or {}
+                        tasks.cancel_scope.cancel()
+                await self._end_sessions()
+        finally:
+            self._event_loop.leave()
 
     @asynccontextmanager
     async def _user_lifespan(self) -> AsyncIterator[Mapping[str, Any] | None]:
@@ -308,10 +351,16 @@ class Application(ConfiguresRealm):
 
     async def _close_at(self, shutdown: Shutdown) -> None:
         await shutdown.signalled.wait()
-        with anyio.move_on_after(_GOODBYE_TIME):
-            for realm in self._all_realms():
-                realm.say_goodbye(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
-            for realm in self._all_realms():
-                await realm.flushed()
+        sessions = [session for realm in self._all_realms() for session in realm.served_sessions()]
+        await begin_shutdown(sessions, self._on_shutdown)
+        with anyio.move_on_after(_FLUSH_TIME):
+            await wait_flushed(sessions)
         shutdown.pass_on()
-        await self.close_sessions(SYSTEM_SHUTDOWN, _SHUTDOWN_TEXT)
+        await self._end_sessions()
+
+    async def _end_sessions(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for realm in self._all_realms():
+                sessions = realm.served_sessions()
+                await begin_shutdown(sessions, self._on_shutdown)
+                tasks.start_soon(wait_ended, sessions, realm.plan().limits)

@@ -84,14 +84,13 @@ class WAMPError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException would call the class with only ``args``, without the URI.
-        return (_rebuild_wamp_error, (type(self), self.uri, self.args, self.kwargs))
+        return (_rebuild_error, (type(self), self.args, self.__dict__.copy()))
 
 
-def _rebuild_wamp_error(
-    cls: type[WAMPError], uri: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> WAMPError:
+def _rebuild_error(cls: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
     error = cls.__new__(cls)
-    WAMPError.__init__(error, uri, *args, **kwargs)
+    error.args = args
+    error.__dict__.update(attributes)
     return error
 
 
@@ -134,6 +133,10 @@ class RemoteProtocolError(ProtocolError):
         super().__init__(message)
         self.message = message
         self.uri = uri
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseException would call the class without the keyword arguments.
+        return (_rebuild_error, (type(self), self.args, self.__dict__.copy()))
 
 
 class UnsupportedValue(RemoteProtocolError):
@@ -236,6 +239,9 @@ class ConnectionClosed(ConnectionError):
         super().__init__(f"session closed by the {closed_by}: {reason}")
         self.reason = reason
         self.closed_by: Literal["client", "server"] = closed_by
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_error, (type(self), self.args, self.__dict__.copy()))
 
 
 class ConfigurationError(ValueError):

@@ -66,7 +66,8 @@ class Limits:
     nesting_depth: int | None = None
     #: Characters of a URI. Requests with a longer one are answered with ``wamp.error.invalid_uri``.
     uri_length: int | None = 1024
-    #: Messages per second that are read from one session. Faster clients are slowed down by backpressure.
+    #: Messages per second that are handled for one session. Faster clients are slowed down by backpressure:
+    #: the next message waits, and nothing is read after it.
     message_rate: float | None = None
     #: Messages that a session may send in one burst before ``message_rate`` applies.
     message_burst: int = 100
@@ -79,11 +80,13 @@ class Limits:
     #: ``wamp.error.payload_size_exceeded``. ``"drop_oldest_events"`` drops the oldest queued events instead
     #: and ends the session only if there are none: other messages are never dropped.
     overflow: OverflowPolicy = "disconnect"
-    #: Requests of one session that are handled at the same time. At the limit, reading pauses.
+    #: Requests of one session that are handled at the same time. At the limit, further calls of the realm's
+    #: own procedures wait in a queue, and all other messages are handled. As many again may wait, including
+    #: the requests that wait because an earlier one keeps the session busy. Only then reading pauses.
     requests_in_flight: int = 256
-    #: Size of these requests as received. At the limit, reading pauses. The same limit applies separately to
-    #: the calls counted by ``routed_calls``, where further ones are refused, and to the publications counted
-    #: by ``events_waiting``.
+    #: Size of these requests as received. At the limit, further calls wait, up to the same size again. The
+    #: same limit applies separately to the calls counted by ``routed_calls``, where further ones are refused,
+    #: and to the publications counted by ``events_waiting``.
     requests_bytes: int = 8 * 1024 * 1024
     #: Calls of one session that wait for results from other clients. Further ones are refused.
     routed_calls: int = 10_000
@@ -95,7 +98,8 @@ class Limits:
     testaments: int = 100
     #: Approximate memory of one session's testaments.
     testament_bytes: int = 256 * 1024
-    #: Publications of one session that wait for the server's own subscribers. At the limit, reading pauses.
+    #: Publications of one session that wait for the server's own subscribers. At the limit, further requests
+    #: wait, up to ``requests_in_flight`` of them.
     events_waiting: int = 1000
 
     #: Events that a realm retains, and their approximate memory. Beyond that the oldest are dropped.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import anyio
 from starlette.middleware import Middleware
 
-from wampasgi.adapters import AsyncSupport
 from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.plan import (
+    ProcedureOptions,
     RealmPlan,
     compile_authenticators,
     compile_overflow_handler,
@@ -22,24 +21,24 @@ from wampasgi.configuration.plan import (
     compile_procedures,
     compile_rpc_handler,
     compile_subscribers,
-    compile_subscription_handler,
-    compile_topics,
 )
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
-from wampasgi.configuration.settings import ConfiguresRealm, RealmSettings
+from wampasgi.configuration.settings import ApplicationContext, ConfiguresRealm, RealmSettings
 from wampasgi.errors import (
     CLOSE_REALM,
     NO_SUCH_REGISTRATION,
     PROCEDURE_ALREADY_EXISTS,
-    RUNTIME_ERROR,
     ConfigurationError,
     WAMPError,
 )
 from wampasgi.injection.cancellation import within
 from wampasgi.injection.plan import Injection, describe
 from wampasgi.injection.results import RPCErrorResult, unwrap
+from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
+from wampasgi.payload import split_payload
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import random_id
 from wampasgi.protocol.uris import check_uri, is_reserved, require_pattern
@@ -48,23 +47,12 @@ from wampasgi.router.publish_options import check_server_options
 from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
 from wampasgi.serializers import plain_copy
-from wampasgi.sessions.endpoint import SessionEndpoint
-from wampasgi.sessions.lifespan import LifespanHandlers
+from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handlers
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
+from wampasgi.sessions.shutdown import wait_ended
 from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationContext:
-    """The settings that a realm takes from its application."""
-
-    app: Any
-    limits: Limits
-    async_support: AsyncSupport | None
-    synchronize_requests: bool
-    debug: bool
 
 
 class Realm(ConfiguresRealm):
@@ -81,6 +69,8 @@ class Realm(ConfiguresRealm):
     clients that are allowed to can call them. With ``"session"``, every client can register the same
     procedures, and only the server can call them, with ``session.call`` on the client's session.
 
+    ``unpack_results`` replaces the application's setting.
+
     Raises ConfigurationError for invalid arguments.
     """
 
@@ -92,6 +82,7 @@ class Realm(ConfiguresRealm):
         limits: Limits | None = None,
         allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
+        unpack_results: bool | None = None,
     ) -> None:
         require_pattern(f"realm {uri!r}", uri, "exact")
         if client_procedures not in ("realm", "session"):
@@ -101,6 +92,7 @@ class Realm(ConfiguresRealm):
         #: The realm URI.
         self.uri = uri
         self._allow_anonymous = allow_anonymous
+        self._unpack_results = unpack_results
         self._context: ApplicationContext | None = None
         self._plan: RealmPlan | None = None
         self._router: Router[Session] = Router(
@@ -159,29 +151,32 @@ class Realm(ConfiguresRealm):
             )
         plan: RealmPlan = scope["wamp.plan"]
         if plan.early_lifespan_handlers:
-            return _serve_with_early_handlers(plan, scope, receive, send)
+            return serve_with_early_handlers(plan, scope, receive, send)
         return plan.app(scope, receive, send)
 
     # Calls, publications and subscriptions of the server
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event to all subscribers of ``topic``, and return the publication ID.
 
-        ``args`` and ``kwargs`` are the payload. ``options`` are PUBLISH.Options, such as
-        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a subscriber. If a
-        subscriber's serializer cannot encode the payload, the error is logged and the subscriber does not
-        get the event.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``options`` are PUBLISH.Options, such as
+        ``{"eligible_authrole": ["staff"]}`` or ``{"retain": True}``. Never waits for a client, and returns
+        when the realm's own handlers are done with the event. If a subscriber's serializer cannot encode the
+        payload, the error is logged and the subscriber does not get the event.
 
         A retained event, or one for a history, is copied now, so later changes to its objects do not affect
         it. Raises UnserializableValue if such an event cannot be serialized, and ValueError for an invalid
         topic or option.
         """
+        self.check_event_loop("publish()")
         plan = self.plan()
         if not check_uri(topic):
             raise ValueError(f"topic {topic!r} is not a valid URI")
-        options, payload = check_server_options(options) if options else {}, (list(args), kwargs)
+        options = check_server_options(options) if options else {}
+        positional, keywords = split_payload(args, kwargs)
+        payload = list(positional), dict(keywords)
         if self._router.broker.stores(topic, options):
             # A copy, because the objects may change later. Encoding it also detects values that no client
             # can receive: one such event would make the whole history unreadable.
@@ -189,30 +184,38 @@ class Realm(ConfiguresRealm):
             payload = args_copy, kwargs_copy
         return await self._server.publish(plan, topic, options, *payload)
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm itself, of a client or of the meta API.
 
-        Returns None for an empty result, the value for a single positional argument, and an RPCResult for any
-        other result. Progress reports are dropped. ``timeout`` is in seconds.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``timeout`` is in seconds. Returns None
+        for an empty result, the value for a single positional argument, and an RPCResult for any other
+        result. A value of the realm's own handlers is the object itself, validated against the response type
+        but not converted to its JSON form. Progress reports are dropped.
 
         Raises WAMPError for an ERROR, such as ``wamp.error.timeout`` or ``wamp.error.no_such_procedure``.
         Exceptions of the realm's own handlers are raised unchanged. If the call times out or is cancelled,
         it is also cancelled at the client that handles it.
         """
+        self.check_event_loop("call()")
         plan = self.plan()
         found = plan.answering(procedure)
+        positional, keywords = split_payload(args, kwargs)
         if is_reserved(procedure):
             caller = MetaCaller(self._server.session, plan)
-            outcome = await within(timeout, caller.call(procedure, args, kwargs))
+            outcome = await within(timeout, caller.call(procedure, positional, keywords))
             self._router.carry_out(outcome)
             return unwrap(outcome.args, outcome.kwargs)
         if not isinstance(found, Procedure):
-            return await self._server.call(procedure, args, kwargs, timeout=timeout)
+            return await self._server.call(procedure, positional, keywords, timeout=timeout)
         session = self._server.session
         request = None
         if found.wants_request:
-            request = RPCRequest(id=0, session=session, uri=procedure, args=args, kwargs=kwargs)
-        result = await within(timeout, found.invoke(request, args, kwargs, plan.provided_for(session), None))
+            request = RPCRequest(id=0, session=session, uri=procedure, args=positional, kwargs=keywords)
+        provided, convert = plan.provided_for(session), found.response.to_server
+        with in_process_call():
+            result = await within(
+                timeout, found.invoke(request, positional, keywords, provided, None, convert)
+            )
         if isinstance(result, RPCErrorResult):
             raise WAMPError(result.error_uri, *result.args, **result.kwargs)
         return unwrap(result.args, result.kwargs)
@@ -284,6 +287,7 @@ class Realm(ConfiguresRealm):
             buffer=buffer,
             when_full=when_full,
             get_retained=get_retained,
+            event_loop=self._require_context().event_loop,
         )
 
     def register(
@@ -293,13 +297,15 @@ class Realm(ConfiguresRealm):
         *,
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> None:
         """Add a procedure of the server at run time. Open sessions can call it, too.
 
         The arguments are the same as for ``procedure``. Raises ConfigurationError if the realm already has a
         procedure at the URI, and WAMPError ``wamp.error.procedure_already_exists`` if a client has.
         """
-        route = Route(uri, match, handler, roles_of(roles))
+        self.check_event_loop("register()")
+        route = Route(uri, match, handler, roles_of(roles), response_type=response_type)
         plan = self.plan()
         existing = plan.own_procedure(match, uri)
         if existing is not None:
@@ -308,20 +314,22 @@ class Realm(ConfiguresRealm):
             )
         if match != "regex" and self._router.dealer.registrations.get(match, uri) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
-        procedure = compile_procedure(route, self._injection(), plan.limits.handler_timeout)
+        procedure = compile_procedure(route, self._injection(), self._procedure_options(plan.limits))
         self._procedures_at_run_time.add(route, procedure)
-        if match != "regex":
-            self._server.offer([(match, uri)])
+        offered: list[tuple[Match, str]] = [] if match == "regex" else [(match, uri)]
+        self._server.offer(offered, plan if roles is not None else None)
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``. Calls in progress continue.
 
         Raises WAMPError ``wamp.error.no_such_registration`` if there is no such procedure.
         """
+        self.check_event_loop("unregister()")
         if self._procedures_at_run_time.get(match, uri) is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"no {match} procedure {uri!r} was registered at run time")
         self._procedures_at_run_time.remove(match, uri)
-        if match != "regex":
+        # A procedure that was configured meanwhile may have the same URI.
+        if match != "regex" and (match, uri) not in self.plan().offered():
             self._server.withdraw(match, uri)
 
     def revoke_registration(
@@ -333,6 +341,7 @@ class Realm(ConfiguresRealm):
         answer earlier calls, and can register the procedure again.
         Spec: Advanced Profile, "Registration Revocation".
         """
+        self.check_event_loop("revoke_registration()")
         require_pattern(f"revoke_registration({procedure!r})", procedure, match)
         return self._router.revoke_registration(procedure, match, reason)
 
@@ -351,6 +360,7 @@ class Realm(ConfiguresRealm):
         gatekeeper runs, and clients can subscribe again.
         Spec: Advanced Profile, "Subscription Revocation".
         """
+        self.check_event_loop("revoke_subscription()")
         require_pattern(f"revoke_subscription({topic!r})", topic, match)
         if session is not None and not isinstance(session, Session):
             raise TypeError(
@@ -365,6 +375,7 @@ class Realm(ConfiguresRealm):
         The topic ``""`` with ``match="prefix"`` deletes all retained events.
         Spec: Advanced Profile, "Event Retention".
         """
+        self.check_event_loop("clear_retained()")
         require_pattern(f"clear_retained({topic!r})", topic, match)
         return self._router.retained.clear(topic, match)
 
@@ -374,22 +385,16 @@ class Realm(ConfiguresRealm):
         The wait is limited to ``Limits.close_timeout`` for the answers of the clients, plus
         ``Limits.teardown_timeout`` for the teardown of the handlers.
         """
+        self.check_event_loop("close_sessions()")
         limits = self.plan().limits
-        closing = list(self.sessions.values())
+        closing = self.served_sessions()
         for session in closing:
             await session.close(uri, message)
-        with anyio.move_on_after(limits.close_timeout + limits.teardown_timeout):
-            for session in closing:
-                await session.wait_closed()
+        await wait_ended(closing, limits)
 
-    def say_goodbye(self, uri: str, message: str | None = None) -> None:
-        """Begin to close all sessions with GOODBYE, without waiting."""
-        self._router.say_goodbye(uri, message)
-
-    async def flushed(self) -> None:
-        """Wait until all queued messages are written. A client that does not read blocks this."""
-        for session in list(self.sessions.values()):
-            await session.flushed()
+    def served_sessions(self) -> list[Session]:
+        """Return all sessions that are being served: the open ones, and those that are ending."""
+        return list(self._router.served.values())
 
     # Compiling
 
@@ -409,12 +414,17 @@ class Realm(ConfiguresRealm):
         if self._plan is None:
             self._plan = plan = self._compile()
             self._router.set_limits(plan.limits)
-            self._server.offer(plan.offered())
+            self._server.offer(plan.offered(), plan)
             self._server.subscribe_handlers(plan.subscribers)
         return self._plan
 
     def _forget_plan(self) -> None:
         self._plan = None
+
+    def check_event_loop(self, what: str) -> None:
+        """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
+        if self._context is not None:
+            self._context.event_loop.check(f"{what} of {self!r}")
 
     def _require_context(self) -> ApplicationContext:
         if self._context is None:
@@ -422,6 +432,11 @@ class Realm(ConfiguresRealm):
                 f"realm {self.uri!r} is not part of an application yet: call app.add_realm(realm) first"
             )
         return self._context
+
+    def _procedure_options(self, limits: Limits) -> ProcedureOptions:
+        unpack = self._unpack_results
+        unpack = self._require_context().unpack_results if unpack is None else unpack
+        return ProcedureOptions(timeout=limits.handler_timeout, unpack_results=unpack)
 
     def _injection(self) -> Injection:
         context = self._require_context()
@@ -431,6 +446,7 @@ class Realm(ConfiguresRealm):
     def _compile(self) -> RealmPlan:
         context, settings, injection = self._require_context(), self._settings, self._injection()
         limits = settings.limits or context.limits
+        options = self._procedure_options(limits)
         authorizer = settings.authorizer and injection.read(
             settings.authorizer, {"action": None, "uri": None, "options": None}
         )
@@ -444,9 +460,9 @@ class Realm(ConfiguresRealm):
             authorization=Authorization(
                 settings.permissions.copy(), authorizer, cache=settings.cache_authorizer
             ),
-            procedures=compile_procedures(settings, injection, limits.handler_timeout),
+            procedures=compile_procedures(settings, injection, options),
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=compile_rpc_handler(settings, injection, limits.handler_timeout),
+            procedure_for_all=compile_rpc_handler(settings, injection, options),
             topics=compile_topics(settings, injection),
             topic_for_all=compile_subscription_handler(settings, injection),
             subscribers=compile_subscribers(settings, injection),
@@ -474,26 +490,3 @@ class Realm(ConfiguresRealm):
 def utc_now() -> str:
     """Return the time as RFC 3339 text, with milliseconds, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def _serve_with_early_handlers(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a session with the lifespan handlers that begin before it is authenticated."""
-    lifespan = LifespanHandlers(
-        plan.early_lifespan_handlers,
-        plan.provided_for(scope["wamp.session"]),
-        teardown_timeout=plan.limits.teardown_timeout,
-    )
-    failure: Exception | None = None
-    async with anyio.create_task_group() as handlers:
-        try:
-            if await lifespan.begin(handlers):
-                await plan.app(scope, receive, send)
-            else:
-                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
-        except Exception as error:  # noqa: BLE001 - raised again below
-            # The task group would wrap it in an exception group.
-            failure = error
-        finally:
-            lifespan.end()
-    if failure is not None:
-        raise failure

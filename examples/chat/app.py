@@ -35,8 +35,8 @@ for event in ("on_subscribe", "on_unsubscribe"):
 
 
 @chat.procedure("chat.rooms")
-async def rooms() -> list[list[str]]:
-    return [list(ROOMS)]
+async def rooms() -> list[str]:
+    return list(ROOMS)
 
 
 async def enter(session: Session) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import anyio
 import pytest
@@ -25,7 +26,7 @@ def server_handles_sigterm(handle: Callable[[], object]) -> Iterator[None]:
 
 
 async def test_server_hears_of_the_signal_when_the_sessions_have_their_goodbye() -> None:
-    app = Application()
+    app = Application(on_shutdown="goodbye")
     arrived: list[int] = []
     heard = anyio.Event()
     async with connect(app) as websocket:
@@ -47,8 +48,37 @@ async def test_server_hears_of_the_signal_when_the_sessions_have_their_goodbye()
     assert arrived == [1]
 
 
-async def test_server_hears_of_the_signal_though_a_client_never_reads() -> None:
-    app = Application(limits=Limits(close_timeout=0.1))
+async def test_server_hears_of_the_signal_when_the_queued_messages_are_written() -> None:
+    app = Application()
+    app.topic("news")(lambda: None)
+    arrived: list[int] = []
+    heard = anyio.Event()
+    async with connect(app) as client:
+        await client.join()
+        await client.subscribe("news")
+
+        def handle() -> None:
+            arrived.append(client.arrived())
+            heard.set()
+
+        with server_handles_sigterm(handle):
+            async with app.lifespan():
+                await app.publish("news", "last")
+                signal.raise_signal(signal.SIGTERM)
+                with anyio.fail_after(5):
+                    await heard.wait()
+                assert await client.event() == ["last"]
+                assert (await client.closed())["code"] == 1012
+                await client.wait_served()
+
+    assert arrived[0] >= 1
+
+
+@pytest.mark.parametrize("on_shutdown", ["reconnect", "goodbye"])
+async def test_server_hears_of_the_signal_though_a_client_never_reads(
+    on_shutdown: Literal["reconnect", "goodbye"],
+) -> None:
+    app = Application(limits=Limits(close_timeout=0.1), on_shutdown=on_shutdown)
     heard = anyio.Event()
     with server_handles_sigterm(heard.set):
         async with connect(app, buffer_size=0) as websocket:

@@ -12,7 +12,7 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from argon2.low_level import Type, hash_secret_raw
@@ -182,7 +182,7 @@ async def check_ticket(session: Session, ticket: str) -> Identity | None:
     identity = await find_identity(session)
     if identity is None:
         raise WAMPError(AUTHORIZATION_DENIED, "not today")
-    return identity
+    return replace(identity, authid=session.authid)
 
 
 async def find_requirement(session: Session) -> CRAAuthRequirement | None:
@@ -256,8 +256,8 @@ class Method:
         self.use(realm)
 
         @realm.procedure("whoami")
-        async def whoami(session: Session) -> list[Any]:
-            return [session.authid, session.authrole, session.identity]
+        async def whoami(session: Session) -> tuple[Any, ...]:
+            return session.authid, session.authrole, session.identity
 
         return Application([realm], limits=Limits(**limits))  # type: ignore[arg-type]
 

@@ -215,13 +215,13 @@ async def test_middleware_accepts_plain_functions_and_refuses_anonymous_sessions
     app, realm = office(middleware=[Middleware(ChallengeMiddleware, methods=methods)])
 
     @realm.procedure("whoami")
-    async def whoami(session: Session) -> list[Any]:
-        return [session.authid, session.identity]
+    async def whoami(session: Session) -> Any:
+        return session.identity
 
     async with wire(app) as client:
         await client.hello(authmethods=["ticket"], authid="joe")
         assert (await client.ask(AUTHENTICATE, SECRET, {}))[0] == WELCOME
-        assert (await client.ask(48, 1, {}, "whoami"))[3] == ["joe", "joe of office"]
+        assert (await client.ask(48, 1, {}, "whoami"))[3] == ["joe of office"]
     async with wire(app) as client:
         challenge = await client.hello(**CRAClient("joe").hello())
         assert (await client.ask(AUTHENTICATE, *CRAClient("joe").answer(challenge[2])))[0] == WELCOME

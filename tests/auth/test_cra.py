@@ -152,7 +152,7 @@ async def test_requirement_of_another_type_is_reported_without_its_value(
         answer = await connection.hello(**CRAClient("joe").hello())
 
     assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
-    assert "secret_alone must return a CRAAuthRequirement or None, not <class 'str'>" in caplog.text
+    assert "an object of the type str: it must return a CRAAuthRequirement, or None" in caplog.text
     assert SECRET not in caplog.text
 
 

@@ -54,8 +54,8 @@ def club(**options: Any) -> Application:
         realm.set_authentication_handler(decide)
 
     @realm.procedure("whoami")
-    async def whoami(session: Session) -> list[Any]:
-        return [session.identity]
+    async def whoami(session: Session) -> tuple[Any, ...]:
+        return (session.identity,)
 
     return Application([realm])
 

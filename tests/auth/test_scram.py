@@ -139,7 +139,7 @@ async def test_credential_of_another_type_is_reported_without_its_value(
         answer = await connection.hello(**SCRAMClient("joe").hello())
 
     assert (answer[0], answer[2]) == (ABORT, AUTHENTICATION_FAILED)
-    assert "row must return a SCRAMCredential or None, not <class 'dict'>" in caplog.text
+    assert "an object of the type dict: it must return a SCRAMCredential, or None" in caplog.text
     assert PBKDF2.stored_key not in caplog.text
 
 

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
-from starlette.middleware import Middleware
 
-from tests.auth.peers import SECRET, use_ticket, wire
-from tests.specification import ABORT, AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, CHALLENGE, WELCOME
-from wampasgi import Application, ConfigurationError, Identity, Limits, Realm, Session, WAMPError
-from wampasgi.auth import TransportAuthenticationMiddleware
-from wampasgi.injection.dependencies import Depends
+from tests.auth.peers import use_ticket, wire
+from tests.specification import ABORT, AUTHENTICATION_FAILED, CHALLENGE, WELCOME
+from wampasgi import Application, Identity, Limits, Realm, Session
 
 pytestmark = pytest.mark.anyio
 
@@ -107,32 +103,6 @@ async def test_error_of_an_authenticator_is_logged_and_later_ones_are_not_called
     assert "LookupError: the table of cookies is gone" in record.getMessage()
 
 
-async def test_authenticator_may_deny_access() -> None:
-    realm = Realm("office")
-
-    async def barred(session: Session) -> None:
-        raise WAMPError("wamp.error.authorization_denied", "pay your bills")
-
-    realm.add_transport_authenticator(barred)
-    async with wire(Application([realm])) as client:
-        answer = await client.hello()
-
-    assert answer == [ABORT, {"message": "pay your bills"}, AUTHORIZATION_DENIED]
-
-
-async def test_other_wamp_error_is_not_sent_to_the_client() -> None:
-    realm = Realm("office")
-
-    async def leaking(session: Session) -> None:
-        raise WAMPError("com.example.internal", SECRET)
-
-    realm.add_transport_authenticator(leaking)
-    async with wire(Application([realm])) as client:
-        answer = await client.hello()
-
-    assert answer == [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]
-
-
 @pytest.mark.parametrize("returned", [None, "somebody"])
 async def test_authenticator_may_abort_the_session(returned: str | None) -> None:
     realm = Realm("office")
@@ -162,49 +132,3 @@ async def test_authenticator_that_hangs_is_cancelled_by_the_handshake_timeout() 
         await client.closed()
 
     assert (answer[0], answer[2]) == (ABORT, "wamp.error.timeout")
-
-
-async def by_yielding(session: Session) -> AsyncIterator[str]:
-    yield "somebody"
-
-
-async def wants_database(database: object) -> str:
-    return "somebody"
-
-
-@pytest.mark.parametrize(
-    ("authenticator", "problem"),
-    [
-        (by_yielding, "by_yielding .* must return its result"),
-        (wants_database, "wants_database .*'database'"),
-        ("somebody", "not callable"),
-    ],
-)
-def test_unusable_authenticator_is_an_error_at_startup(authenticator: Any, problem: str) -> None:
-    for configure in (
-        Realm.add_transport_authenticator,
-        Realm.set_ticket_authenticator,
-        Realm.set_authentication_handler,
-    ):
-        realm = Realm("office")
-        configure(realm, authenticator)
-        with pytest.raises(ConfigurationError, match=problem):
-            Application([realm]).check()
-    middleware = Middleware(TransportAuthenticationMiddleware, authenticators=[authenticator])
-    with pytest.raises(ConfigurationError, match=problem):
-        Application([Realm("office", middleware=[middleware])]).check()
-
-
-async def test_authenticators_get_default_args_and_dependencies() -> None:
-    realm = Realm("office")
-    realm.set_default_arg("users", {"bob": "Bob"})
-
-    async def header(session: Session) -> str:
-        return session.connection.headers["x-user"]
-
-    async def by_users(users: dict[str, str], name: str = Depends(header)) -> Identity:
-        return Identity(authid=users[name])
-
-    realm.add_transport_authenticator(by_users)
-    async with wire(Application([realm]), headers=[(b"x-user", b"bob")]) as client:
-        assert (await client.hello())[2]["authid"] == "Bob"

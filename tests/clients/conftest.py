@@ -12,6 +12,7 @@ StartServer = Callable[..., ServerProcess]
 OWN_SERVERS = pytest.StashKey[list[ServerProcess]]()
 
 SERVED_APP = "tests.clients.served_app:app"
+GOODBYE_APP = "tests.clients.goodbye_app:app"
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start
     started: list[ServerProcess] = []
     request.node.stash[OWN_SERVERS] = started
 
-    def start(kind: str, app: str = SERVED_APP) -> ServerProcess:
-        server = start_server(kind, app, tmp_path)
+    def start(kind: str, app: str = SERVED_APP, *, port: int = 0) -> ServerProcess:
+        server = start_server(kind, app, tmp_path, port)
         started.append(server)
         return server
 

@@ -1,4 +1,4 @@
-"""ASGI servers in processes of their own, each on a free local port."""
+"""ASGI servers in processes of their own, each on a local port."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class ServerProcess:
     The served application writes notes to the file ``journal``.
     """
 
-    def __init__(self, kind: str, app: str, folder: Path) -> None:
+    def __init__(self, kind: str, app: str, folder: Path, port: int) -> None:
         self.kind = kind
         self.journal = folder / "journal.txt"
         self.journal.touch()
         self._log = folder / "server.log"
         # Granian reports the configured port instead of the one that it listens on.
         self._reports_port = kind != "granian"
-        self.port = 0 if self._reports_port else _free_port()
+        self.port = port if port or self._reports_port else _free_port()
         command = [part.format(port=self.port) for part in SERVERS[kind]]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -147,11 +147,11 @@ class ServerProcess:
             return False
 
 
-def start_server(kind: str, app: str, folder: Path) -> ServerProcess:
-    """Start a server and wait until it accepts connections."""
+def start_server(kind: str, app: str, folder: Path, port: int = 0) -> ServerProcess:
+    """Start a server and wait until it accepts connections. By default, it listens on a free port."""
     attempts = 3
     for attempt in range(attempts):
-        server = ServerProcess(kind, app, folder)
+        server = ServerProcess(kind, app, folder, port)
         try:
             server.wait_until_ready()
         except RuntimeError:

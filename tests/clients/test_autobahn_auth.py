@@ -126,7 +126,7 @@ async def test_right_secret_opens_the_realm(
     assert (details.authid, details.authrole, details.authmethod) == ("joe", "clerk", authmethod)
     assert details.authextra is not None
     assert details.authextra["greeting"] == "hello"
-    assert whoami.kwresults == {"authid": "joe", "role": "clerk", "identity": {"name": "joe"}}
+    assert whoami == {"authid": "joe", "role": "clerk", "identity": {"name": "joe"}}
 
 
 @each_method
@@ -154,6 +154,19 @@ async def test_denied_client_gets_the_reason(
 ) -> None:
     async with connected(method("denied", SECRET), server.url, serializer) as client:
         assert client.left.result().reason == "wamp.error.authorization_denied"
+
+
+async def test_token_of_one_user_does_not_open_a_session_of_another(
+    server: ServerProcess, serializer: Callable[[], ISerializer]
+) -> None:
+    client = Client("token", "ticket", authid="alice", ticket=SECRET)
+    async with connected(client, server.url, serializer):
+        details = client.joined.result()
+        whoami = await client.call("whoami")
+
+    assert details.authrole == "clerk"
+    assert details.authid not in ("alice", "joe", "", None)
+    assert whoami == {"authid": details.authid, "role": "clerk", "identity": {"name": "joe"}}
 
 
 async def test_method_that_the_realm_does_not_offer_is_refused(

@@ -23,7 +23,7 @@ from autobahn.wamp.types import (
     SessionDetails,
 )
 
-from tests.clients.conftest import StartServer
+from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
 from tests.clients.server_process import ServerProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
@@ -303,7 +303,7 @@ async def test_client_joins_with_a_ticket(server: ServerProcess, serializer: Ser
         whoami = await client.call("whoami")
 
     assert (details.authid, details.authrole, details.authmethod) == ("joe", "clerk", "ticket")
-    assert whoami.kwresults == {"authid": "joe", "role": "clerk", "user": "Joe Doe"}
+    assert whoami == {"authid": "joe", "role": "clerk", "user": "Joe Doe"}
 
 
 async def test_wrong_ticket_is_refused(server: ServerProcess, serializer: Serializer) -> None:
@@ -323,8 +323,17 @@ async def test_realms_do_not_share_procedures(server: ServerProcess, serializer:
     assert failed.value.error == "wamp.error.no_such_procedure"
 
 
-async def test_server_sends_goodbye_at_shutdown(own_server: StartServer, serializer: Serializer) -> None:
-    server = own_server("uvicorn")
+@pytest.mark.parametrize(
+    ("app", "reason", "message"),
+    [
+        (SERVED_APP, "wamp.close.transport_lost", None),
+        (GOODBYE_APP, "wamp.close.system_shutdown", "the server shuts down"),
+    ],
+)
+async def test_session_ends_at_shutdown(
+    app: str, reason: str, message: str | None, own_server: StartServer, serializer: Serializer
+) -> None:
+    server = own_server("uvicorn", app)
     async with connected(Client("default"), server.url, serializer) as client:
         session_id = (await client.joined).session
         await client.subscribe(client.on_event, "news")
@@ -338,8 +347,9 @@ async def test_server_sends_goodbye_at_shutdown(own_server: StartServer, seriali
                 await call
         await asyncio.to_thread(server.wait_for_exit, TIMEOUT)
 
-    assert details.reason == "wamp.close.system_shutdown"
-    assert details.message == "the server shuts down"
-    assert failed.value.error == "wamp.close.system_shutdown"
+    assert details.reason == reason
+    if message is not None:
+        assert details.message == message
+    assert failed.value.error == reason
     for note in ("slow ended", "unsubscribed", "closed"):
         server.wait_for_note(f"{note} {session_id}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import StartServer
+from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
 from tests.clients.server_process import ServerProcess
 from tests.soak.client import CALL, GOODBYE, SUBSCRIBE, Client, Ended, small_socket
 
@@ -82,17 +82,22 @@ async def kill(server: ServerProcess) -> Load:
     return load
 
 
+@pytest.mark.parametrize("app", [SERVED_APP, GOODBYE_APP])
 @pytest.mark.parametrize("kind", ["uvicorn", "uvicorn-asyncio"])
-def test_server_under_load_sends_goodbye_to_all_sessions_on_sigterm_and_ends_in_time(
-    kind: str, own_server: StartServer
+def test_server_under_load_closes_all_sessions_on_sigterm_and_ends_in_time(
+    kind: str, app: str, own_server: StartServer
 ) -> None:
-    server = own_server(kind)
+    server = own_server(kind, app)
 
     load = asyncio.run(kill(server))
 
     assert server.wait_for_exit(0) in (0, -signal.SIGTERM)
-    goodbye = [6, {"message": "the server shuts down"}, "wamp.close.system_shutdown"]
-    assert all(load.goodbyes.get(client) == goodbye for client in load.readers)
+    if app == GOODBYE_APP:
+        goodbye = [6, {"message": "the server shuts down"}, "wamp.close.system_shutdown"]
+        assert all(load.goodbyes.get(client) == goodbye for client in load.readers)
+    else:
+        assert not load.goodbyes
+        assert {client.close_code for client in load.readers} == {1012}
     journal = server.journal.read_text().splitlines()
     assert {line for line in journal if line.startswith("closed ")} == {
         f"closed {session_id}" for session_id in load.session_ids

@@ -57,6 +57,22 @@ def test_right_secret_opens_the_realm(
 
 
 @each_client
+def test_token_of_one_user_does_not_open_a_session_of_another(
+    request: pytest.FixtureRequest, server: ServerProcess, client: str, serializer: str
+) -> None:
+    folder: Path = request.getfixturevalue("installed")
+
+    steps = run_client(folder, f"auth_{client}", server.url, serializer, "token", "ticket", "alice", SECRET)
+
+    assert steps["joined"]["authid"] not in ("alice", "joe", "", None)
+    assert steps["whoami"] == {
+        "authid": steps["joined"]["authid"],
+        "role": "clerk",
+        "identity": {"name": "joe"},
+    }
+
+
+@each_client
 @each_realm
 @pytest.mark.parametrize(("authid", "password"), [("joe", "wrong"), ("nobody", SECRET)])
 def test_wrong_secret_and_unknown_user_are_refused(

@@ -5,11 +5,14 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
 from tests.clients.server_process import ServerProcess
 
 # The first run installs the clients.
@@ -205,8 +208,8 @@ def test_each_library_calls_a_procedure_of_the_other(routed: Steps) -> None:
     assert routed["autobahn answers wampy"] == [5]
 
 
-def test_callee_that_cannot_be_interrupted_is_not_asked_for_progress(routed: Steps) -> None:
-    assert routed["progress"] == [None]
+def test_progress_of_a_callee_that_cannot_be_interrupted_reaches_the_caller(routed: Steps) -> None:
+    assert routed["progress"] == ["half", "all"]
 
 
 def test_error_of_one_library_reaches_the_other(routed: Steps) -> None:
@@ -215,3 +218,47 @@ def test_error_of_one_library_reaches_the_other(routed: Steps) -> None:
 
 def test_server_calls_a_client_in_javascript(routed: Steps) -> None:
     assert routed["server asks"] == "Delete? Yes."
+
+
+# Shutdown
+
+
+@contextmanager
+def reconnecting_client(installed: Path, url: str, library: str) -> Iterator[Iterator[tuple[str, Any]]]:
+    """Start a client, and yield the iterator of its steps; at the end, the client is killed."""
+    command = ["node", str(SCRIPTS / "reconnect_client.mjs"), str(installed), url, library]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = map(json.loads, process.stdout)
+        try:
+            yield ((line["step"], line["value"]) for line in lines)
+        finally:
+            process.kill()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("library", ["autobahn", "wampy"])
+def test_client_reconnects_after_a_restart_of_the_server(
+    library: str, installed: Path, own_server: StartServer
+) -> None:
+    before = own_server("uvicorn", SERVED_APP)
+    with reconnecting_client(installed, before.url, library) as steps:
+        assert next(steps)[0] == "joined 1"
+        before.stop()
+        own_server("uvicorn", SERVED_APP, port=before.port)
+
+        assert next(steps)[0] == "joined 2"
+        assert next(steps) == ("sum", 5)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("library", ["autobahn", "wampy"])
+def test_client_does_not_reconnect_after_a_goodbye(
+    library: str, installed: Path, own_server: StartServer
+) -> None:
+    server = own_server("uvicorn", GOODBYE_APP)
+    with reconnecting_client(installed, server.url, library) as steps:
+        assert next(steps)[0] == "joined 1"
+        server.stop()
+
+        assert next(steps) == ("gave up", True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.clients.conftest import SERVED_APP, StartServer
+from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
 from tests.clients.server_process import SERVERS, ServerProcess, start_server
 from tests.clients.wire_client import WireClient
 
@@ -15,8 +15,8 @@ KINDS = list(SERVERS)
 # The kinds in which the signal reaches the application's process in time for GOODBYE.
 KINDS_WITH_SIGNAL = [kind for kind in KINDS if kind.startswith("uvicorn") or kind == "hypercorn-in-process"]
 
-# Close codes from RFC 6455 and its registry.
-GOING_AWAY, SERVICE_RESTART = 1001, 1012
+#: The close code for a shutdown, from the registry of RFC 6455.
+SERVICE_RESTART = 1012
 
 
 @pytest.fixture(scope="module", params=[kind for kind in KINDS if kind != "hypercorn-in-process"])
@@ -45,6 +45,22 @@ def test_handshake_without_a_common_subprotocol_is_refused(server: ServerProcess
     assert response.status_code == 400
     assert b"wamp.2.json" in (response.body or b"")
     assert "offers the subprotocols [graphql-ws]" in server.log
+
+
+def test_page_of_the_same_origin_may_connect(server: ServerProcess) -> None:
+    with WireClient(server.url, origin=f"http://127.0.0.1:{server.port}") as client:
+        assert client.join() > 0
+
+
+def test_page_of_another_site_is_refused(server: ServerProcess) -> None:
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        WireClient(server.url, origin=f"http://localhost:{server.port}"),
+    ):
+        pytest.fail("the handshake went through")
+
+    assert refused.value.response.status_code == 403
+    assert "Application(allowed_origins=" in server.log
 
 
 def test_call_is_answered(server: ServerProcess) -> None:
@@ -99,8 +115,28 @@ def test_http_request_is_answered_with_upgrade_required(server: ServerProcess) -
 
 
 @pytest.mark.parametrize("kind", KINDS_WITH_SIGNAL)
-def test_sigterm_sends_goodbye_and_ends_the_server(kind: str, own_server: StartServer) -> None:
+def test_sigterm_closes_sessions_without_goodbye_and_ends_the_server(
+    kind: str, own_server: StartServer
+) -> None:
     server = own_server(kind)
+    with WireClient(server.url) as client:
+        session_id = client.join()
+        client.send(48, 1, {}, "slow")
+        server.wait_for_note(f"slow begun {session_id}")
+        server.terminate()
+
+        with pytest.raises(ConnectionClosed):
+            client.receive()
+        assert client.close_code == SERVICE_RESTART
+
+    assert server.wait_for_exit(5) in (0, -signal.SIGTERM)
+    for note in ("slow ended", "closed"):
+        server.wait_for_note(f"{note} {session_id}")
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_SIGNAL)
+def test_sigterm_sends_goodbye_if_the_application_says_so(kind: str, own_server: StartServer) -> None:
+    server = own_server(kind, GOODBYE_APP)
     with WireClient(server.url) as client:
         session_id = client.join()
         server.terminate()
@@ -109,8 +145,7 @@ def test_sigterm_sends_goodbye_and_ends_the_server(kind: str, own_server: StartS
         client.send(6, {}, "wamp.close.goodbye_and_out")
         with pytest.raises(ConnectionClosed):
             client.receive()
-        # Either the application or the server closes the WebSocket, whichever is first.
-        assert client.close_code in (GOING_AWAY, SERVICE_RESTART)
+        assert client.close_code == SERVICE_RESTART
 
     assert server.wait_for_exit(5) in (0, -signal.SIGTERM)
     server.wait_for_note(f"closed {session_id}")

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from websockets.sync.client import connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 TIMEOUT = 5.0
 
@@ -17,14 +17,21 @@ TIMEOUT = 5.0
 class WireClient:
     """A context manager around one WebSocket, with a timeout for every wait."""
 
-    def __init__(self, url: str, subprotocols: Sequence[str] = ("wamp.2.json",)) -> None:
+    def __init__(
+        self, url: str, subprotocols: Sequence[str] = ("wamp.2.json",), *, origin: str | None = None
+    ) -> None:
         self._url = url
+        self._origin = None if origin is None else Origin(origin)
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
         self._opened = ExitStack()
 
     def __enter__(self) -> WireClient:
         opening = connect(
-            self._url, subprotocols=self._subprotocols, open_timeout=TIMEOUT, close_timeout=TIMEOUT
+            self._url,
+            origin=self._origin,
+            subprotocols=self._subprotocols,
+            open_timeout=TIMEOUT,
+            close_timeout=TIMEOUT,
         )
         self._socket = self._opened.enter_context(opening)
         return self

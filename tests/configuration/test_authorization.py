@@ -30,7 +30,7 @@ def plan(function: Callable[..., Any]) -> HandlerPlan:
     return HandlerPlan.read(function, provided=provided, default_args={}, takes_payload=False)
 
 
-async def session_of(role: str | None, identity: object = None) -> Session:
+async def session_of(role: str | None, identity: object = "somebody") -> Session:
     session = Session(session_id=1, realm=Realm("r"), realm_uri="r", details={}, connection=None, peer=None)
     if role is not None:
         await session.mark_authenticated(identity, authrole=role)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.vocabulary import PROCEDURE, pending_call
-from tests.specification import CALL, CANCELED, ERROR, INTERRUPT, INVOCATION, RESULT, YIELD
+from tests.specification import CALL, CANCEL, CANCELED, ERROR, INTERRUPT, INVOCATION, RESULT, YIELD
 from tests.wamp_client import BASIC, announcing, clients, open_app
 from wampasgi import RPCErrorResult, RPCProgressReport, RPCResult
 
@@ -79,10 +79,10 @@ async def test_caller_that_did_not_ask_for_progress_gets_only_the_final_result(
 
 @pytest.mark.parametrize(
     "callee_details",
-    [BASIC, announcing("progressive_call_results"), announcing("call_canceling")],
-    ids=["basic", "without call_canceling", "without progressive_call_results"],
+    [BASIC, announcing("call_canceling")],
+    ids=["basic", "without progressive_call_results"],
 )
-async def test_callee_without_both_features_is_not_asked_for_progress(callee_details: dict[str, Any]) -> None:
+async def test_callee_without_the_feature_is_not_asked_for_progress(callee_details: dict[str, Any]) -> None:
     async with clients(open_app(), PROGRESS, callee_details) as [caller, callee]:
         await callee.register(PROCEDURE)
         await caller.send(CALL, 1, RECEIVE_PROGRESS, PROCEDURE)
@@ -116,6 +116,33 @@ async def test_callee_is_interrupted_when_the_caller_leaves_between_results() ->
         # Results that the callee had sent before it was interrupted are discarded.
         await callee.send(YIELD, 1, MORE)
         await callee.send(YIELD, 1, {})
+        await callee.expect_nothing()
+
+
+async def test_callee_that_cannot_be_interrupted_is_asked_for_progress() -> None:
+    only_results = announcing("progressive_call_results")
+    async with pending_call(PROGRESS, only_results, **RECEIVE_PROGRESS) as [caller, callee]:
+        await callee.send(YIELD, 1, MORE, ["some"])
+        assert await caller.receive() == [RESULT, 1, {"progress": True}, ["some"]]
+        await callee.send(YIELD, 1, {}, ["all"])
+        assert await caller.receive() == [RESULT, 1, {}, ["all"]]
+
+
+@pytest.mark.parametrize("leave", [True, False], ids=["caller leaves", "caller cancels"])
+async def test_results_of_a_callee_that_cannot_be_interrupted_are_discarded_after_the_call(
+    leave: bool,
+) -> None:
+    only_results = announcing("progressive_call_results")
+    async with pending_call(PROGRESS, only_results, **RECEIVE_PROGRESS) as [caller, callee]:
+        await callee.send(YIELD, 1, MORE)
+        await caller.expect(RESULT)
+        if leave:
+            await caller.leave()
+        else:
+            await caller.send(CANCEL, 1, {})
+            await caller.expect_error(CALL, 1, CANCELED)
+        for options in MORE, MORE, {}:
+            await callee.send(YIELD, 1, options)
         await callee.expect_nothing()
 
 

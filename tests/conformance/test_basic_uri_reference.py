@@ -100,7 +100,7 @@ async def test_message_over_the_size_limit_is_aborted_with_payload_size_exceeded
 
 
 async def test_router_that_shuts_down_closes_sessions_with_system_shutdown() -> None:
-    app = open_app()
+    app = open_app(on_shutdown="goodbye")
     stop = anyio.Event()
 
     async def serve() -> None:

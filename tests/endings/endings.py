@@ -73,6 +73,8 @@ class Ending:
     #: Whether it happens inside the application code that runs at the moment.
     is_inside: ClassVar[bool] = False
     limits: ClassVar[dict[str, Any]] = {}
+    #: Further arguments of the Application.
+    options: ClassVar[dict[str, Any]] = {}
 
     @property
     def parts(self) -> tuple[Ending, ...]:
@@ -219,7 +221,7 @@ class CloseSessions(Ending):
 class Shutdown(Ending):
     """The server ends the application's lifespan."""
 
-    of_joined = of_all = True
+    of_joined = of_all = interrupts = True
 
     async def happen(self, stage: Stage) -> None:
         stage.tasks.start_soon(self._shut_down, stage)
@@ -229,7 +231,21 @@ class Shutdown(Ending):
             pass
 
     def outcome(self, moment: type[Moment]) -> Outcome:
+        return Outcome("said goodbye" if moment.phase == "over" else "closed")
+
+    async def settled(self, stage: Stage) -> None:
+        await stage.partner.wait_served()
+
+
+class ShutdownWithGoodbye(Shutdown):
+    interrupts = False
+    options: ClassVar[dict[str, Any]] = {"on_shutdown": "goodbye"}
+
+    def outcome(self, moment: type[Moment]) -> Outcome:
         return Outcome("said goodbye") if moment.phase == "over" else Outcome("closed", (GOODBYE, SHUTDOWN))
+
+    async def settled(self, stage: Stage) -> None:
+        """Do nothing: the partner does not answer GOODBYE."""
 
 
 # By another session
@@ -386,6 +402,7 @@ ENDINGS: tuple[Ending, ...] = (
     SessionAbortInHandler(),
     CloseSessions(),
     Shutdown(),
+    ShutdownWithGoodbye(),
     Kill(),
     KillAll(),
     Overflow(),

@@ -70,8 +70,9 @@ class Stage:
     must be equal. ``inside`` is called by the application code that runs at the moment.
     """
 
-    def __init__(self, limits: dict[str, Any], *, inside: Inside) -> None:
-        self.app = Application(limits=Limits(**{"outbound_messages": 10, "close_timeout": 3.0, **limits}))
+    def __init__(self, limits: dict[str, Any], *, inside: Inside, **options: Any) -> None:
+        limits = {"outbound_messages": 10, "close_timeout": 3.0, **limits}
+        self.app = Application(limits=Limits(**limits), **options)
         self.begun: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.testaments: list[Any] = []

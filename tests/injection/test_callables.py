@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import pytest
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.callables import EMPTY, UserFunction, describe
+from wampasgi.injection.callables import EMPTY, Returns, UserFunction, describe, return_annotation
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -168,8 +168,62 @@ def test_plain_wrapper_of_an_async_generator_function_must_return_an_async_gener
 
 
 def test_object_that_is_not_callable_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="5 is not callable"):
+    with pytest.raises(ConfigurationError, match="got 5, which is not callable"):
         UserFunction.read(cast("Any", 5))
+
+
+@pytest.mark.parametrize("function", [coroutine, generator, async_generator])
+def test_result_of_a_call_is_refused_with_the_place_of_its_function(function: Callable[[], Any]) -> None:
+    line = function.__code__.co_firstlineno
+
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"{function.__name__} \({__file__}:{line}\) returned: pass the function itself",
+    ):
+        UserFunction.read(function())
+
+
+class Cart:
+    async def add(self, item: int) -> int:
+        return item
+
+    @plain_wrapper
+    async def decorated(self, item: int) -> int:
+        return item
+
+    async def of_class(cls, item: int) -> int:
+        return item
+
+    @staticmethod
+    async def static(self: int) -> int:
+        return self
+
+    @classmethod
+    async def class_method(cls, item: int) -> int:
+        return item
+
+
+@pytest.mark.parametrize("function", [Cart.add, Cart.decorated, Cart.of_class, functools.partial(Cart.add)])
+def test_method_without_its_object_is_refused(function: Any) -> None:
+    with pytest.raises(
+        ConfigurationError,
+        match=r"is a method without its object.*app\.procedure\(uri\)\(cart\.\w+\), instead of decorating it",
+    ):
+        UserFunction.read(function)
+
+
+def test_method_of_an_object_has_no_parameter_for_it() -> None:
+    def nested(self: int) -> int:
+        return self
+
+    for function in (Cart().add, Cart().decorated, Cart.class_method, functools.partial(Cart.add, Cart())):
+        assert [parameter.name for parameter in UserFunction.read(function).parameters] == ["item"]
+    assert [parameter.name for parameter in UserFunction.read(nested).parameters] == ["self"]
+
+
+def test_class_method_object_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"classmethod.* is not callable"):
+        UserFunction.read(vars(Cart)["class_method"])
 
 
 def test_description_has_the_file_and_line_of_the_function() -> None:
@@ -230,6 +284,22 @@ def test_unresolvable_annotation_affects_only_its_parameter() -> None:
     assert (b.annotation, b.problem) == (int, None)
 
 
+def test_return_annotation_is_resolved_and_its_problem_is_kept() -> None:
+    def known(page: Page) -> list[Page]:
+        return [page]
+
+    def unknown(amount: str) -> Decimal:
+        raise NotImplementedError
+
+    def missing(page: Page): ...  # type: ignore[no-untyped-def]
+
+    assert UserFunction.read(functools.partial(known)).returns == Returns(list[Page])
+    assert UserFunction.read(plain_wrapper(known)).returns == Returns(list[Page])
+    assert UserFunction.read(missing).returns == UserFunction.read(dict).returns == Returns(EMPTY)
+    assert UserFunction.read(unknown).returns.annotation is EMPTY
+    assert "'Decimal' cannot be resolved" in (UserFunction.read(unknown).returns.problem or "")
+
+
 def test_signature_declared_by_a_wrapper_is_used() -> None:
     def other(page: Page) -> None: ...
 
@@ -271,3 +341,34 @@ def test_error_names_the_function_whose_annotations_cannot_be_read(monkeypatch: 
         ConfigurationError, match=r"plain \(.*: an annotation cannot be resolved: name 'Decimal'"
     ):
         UserFunction.read(plain)
+
+
+class Adder:
+    def __call__(self) -> Annotated[int, "sum"]:
+        return 0
+
+
+def unresolvable() -> Decimal:
+    raise NotImplementedError
+
+
+def unannotated():  # type: ignore[no-untyped-def]
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("function", "annotation"),
+    [
+        (coroutine, int),
+        (async_manager, AsyncIterator[int]),
+        (plain_wrapper(coroutine), int),
+        (functools.partial(plain, a=2), int),
+        (Adder(), Annotated[int, "sum"]),
+        (unresolvable, EMPTY),
+        (unannotated, EMPTY),
+        (lambda: 0, EMPTY),
+        (dict, EMPTY),
+    ],
+)
+def test_return_annotation_is_resolved(function: Callable[..., Any], annotation: Any) -> None:
+    assert return_annotation(function) == annotation

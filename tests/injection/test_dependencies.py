@@ -622,7 +622,10 @@ def from_name(name: str) -> str:
 
 @pytest.mark.parametrize(
     ("value", "factory", "text"),
-    [(1, dict, "a value or a factory, not both"), (None, 5, "must be callable, not 5")],
+    [
+        (1, dict, "a value or a factory, not both"),
+        (None, 5, "the factory of a default arg got 5, which is not callable"),
+    ],
 )
 def test_default_arg_with_value_and_factory_or_uncallable_factory_is_refused(
     value: Any, factory: Any, text: str
@@ -785,6 +788,8 @@ def test_field_as_a_default_is_refused_with_advice() -> None:
         ConfigurationError, match=r"'a' has a Field as its default: put it into the annotation"
     ):
         plan_of(handler)
+    with pytest.raises(ConfigurationError, match="'a' has a Field as its default"):
+        plan_of(handler, takes_payload=False)
 
 
 def test_variadic_parameters_of_a_dependency_get_no_arguments() -> None:

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from wampasgi.injection.results import RPCErrorResult, RPCProgressReport, RPCResult, to_result, unwrap
+from wampasgi.injection.results import (
+    RPCErrorResult,
+    RPCProgressReport,
+    RPCResult,
+    to_result,
+    to_unpacked_result,
+    unwrap,
+)
 from wampasgi.rpc import RPCRequest
 
 Point = namedtuple("Point", ["x", "y"])
@@ -81,12 +88,13 @@ def test_request_has_the_defaults_of_a_call_without_options() -> None:
     ("value", "result"),
     [
         (None, RPCResult()),
-        ({"a": 1}, RPCResult((), {"a": 1})),
-        (OrderedDict(a=1), RPCResult((), {"a": 1})),
-        ({}, RPCResult()),
+        ({"a": 1}, RPCResult(({"a": 1},))),
+        (OrderedDict(a=1), RPCResult((OrderedDict(a=1),))),
+        ({}, RPCResult(({},))),
+        ((), RPCResult()),
         ((1, 2), RPCResult((1, 2))),
-        ([1, 2], RPCResult((1, 2))),
-        ([], RPCResult()),
+        ([1, 2], RPCResult(([1, 2],))),
+        ([], RPCResult(([],))),
         (Point(1, 2), RPCResult((1, 2))),
         ("text", RPCResult(("text",))),
         (b"bytes", RPCResult((b"bytes",))),
@@ -104,7 +112,26 @@ def test_return_value_is_converted_to_a_result(value: Any, result: Any) -> None:
     assert to_result(value) == result
 
 
-@pytest.mark.parametrize("make", [to_result, lambda kwargs: RPCErrorResult("com.error", (), kwargs)])
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ({"a": 1}, RPCResult((), {"a": 1})),
+        (OrderedDict(a=1), RPCResult((), {"a": 1})),
+        ({}, RPCResult()),
+        ([1, 2], RPCResult((1, 2))),
+        ([], RPCResult()),
+        ((1, 2), RPCResult((1, 2))),
+        (None, RPCResult()),
+        ("text", RPCResult(("text",))),
+        (Account(name="a"), RPCResult((Account(name="a"),))),
+        (RPCResult(([1],)), RPCResult(([1],))),
+    ],
+)
+def test_unpacked_result_spreads_lists_and_mappings(value: Any, result: Any) -> None:
+    assert to_unpacked_result(value) == result
+
+
+@pytest.mark.parametrize("make", [to_unpacked_result, lambda kwargs: RPCErrorResult("com.error", (), kwargs)])
 def test_error_names_the_key_that_is_not_a_str(make: Any) -> None:
     with pytest.raises(TypeError, match=r"not 1 \(int\): use str keys"):
         make({"a": 1, 1: 2})

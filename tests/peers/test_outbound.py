@@ -1,4 +1,4 @@
-"""The outbound queue by itself: what it keeps, what it drops, and what it tells."""
+"""The outbound queue by itself: its order, its limits and its reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Reader:
-    """Takes messages one by one when it is told to, and notes what the queue says."""
+    """A peer that takes messages one by one once ``reads`` is set, and records the reports of the queue."""
 
     def __init__(self) -> None:
         self.taken: list[Any] = []
@@ -188,3 +188,33 @@ async def test_last_message_of_an_empty_queue_is_written() -> None:
         await outbound.drained()
 
     assert reader.taken == ["last"]
+
+
+async def test_nothing_is_written_after_a_message_that_could_not_be() -> None:
+    written: list[Any] = []
+
+    async def write_one(item: Any, _: int) -> None:
+        if item == "bad":
+            raise ZeroDivisionError("in the transport")
+        written.append(item)
+
+    async def write(items: Sequence[Any], _: int) -> None:
+        for item in items:
+            await write_one(item, 1)
+
+    async def own() -> None:
+        async with support_for_running_loop(None).task_owner() as owner:
+            outbound = Outbound(
+                write, write_one, owner, max_messages=5, max_size=5, on_overflow=lambda *lost: None
+            )
+            for item in ("good", "bad", "later"):
+                outbound.put(item, 1)
+                with anyio.CancelScope(shield=True):
+                    await outbound.drained()
+            assert outbound.closed
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await own()
+
+    assert raised.value.subgroup(ZeroDivisionError) is not None
+    assert written == ["good"]

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.wamp_client import ALL_ROLES, connect
-from wampasgi import Application, Identity, Session
+from wampasgi import Application, ConnectionClosed, Identity, Session
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,41 @@ async def test_close_aborts_a_session_that_is_not_open_yet() -> None:
     assert answer == [3, {"message": "come tomorrow"}, "com.app.closed_today"]
 
 
+async def test_disconnect_closes_the_connection_without_goodbye() -> None:
+    app = Application()
+    reasons: list[str] = []
+
+    @app.procedure("disconnect_me")
+    async def disconnect_me(session: Session, uri: str | None = None) -> None:
+        await session.disconnect(*([] if uri is None else [uri]))
+        with pytest.raises(ConnectionClosed) as closed:
+            await session.send_event("news")
+        reasons.append(closed.value.reason)
+
+    for args, reason, code in (
+        ([], "wamp.close.system_shutdown", 1012),
+        (["com.app.moved"], "com.app.moved", 1000),
+    ):
+        async with connect(app) as client:
+            await client.join()
+            await client.send(48, 1, {}, "disconnect_me", args)
+            assert await client.closed() == {"type": "websocket.close", "code": code, "reason": reason}
+            await client.wait_served()
+        assert reasons.pop() == reason
+
+
+async def test_disconnect_aborts_a_session_that_is_not_open_yet() -> None:
+    app = Application()
+
+    async def authenticate(session: Session) -> None:
+        await session.disconnect("com.app.moved")
+
+    app.set_authentication_handler(authenticate)
+
+    async with connect(app) as client:
+        assert await client.ask(1, "r", {"roles": ALL_ROLES}) == [3, {}, "com.app.moved"]
+
+
 async def test_session_of_the_server_cannot_be_closed_or_sent_events() -> None:
     app = Application()
     seen: list[Any] = []
@@ -64,6 +99,7 @@ async def test_session_of_the_server_cannot_be_closed_or_sent_events() -> None:
     async def look(session: Session) -> None:
         await session.close()
         await session.abort()
+        await session.disconnect()
         seen.extend([session.is_open, await session.send_event("t"), bool(session)])
 
     await app.call("look")
@@ -116,7 +152,7 @@ async def test_reason_to_end_a_session_must_be_a_valid_uri() -> None:
 
     @app.procedure("end_me")
     async def end_me(session: Session) -> None:
-        for end in session.close, session.abort, app.close_sessions:
+        for end in session.close, session.abort, session.disconnect, app.close_sessions:
             with pytest.raises(ValueError, match="'too bad' is not a valid URI") as raised:
                 await end("too bad")
             problems.append(str(raised.value))
@@ -125,4 +161,4 @@ async def test_reason_to_end_a_session_must_be_a_valid_uri() -> None:
         await websocket.join()
         assert await websocket.ask(48, 1, {}, "end_me") == [50, 1, {}]
 
-    assert len(problems) == 3
+    assert len(problems) == 4

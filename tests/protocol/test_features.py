@@ -49,7 +49,8 @@ def test_changing_the_roles_of_one_welcome_does_not_affect_the_next() -> None:
         ({"callee": {"features": {}}}, set()),
         ({"caller": {"features": {"call_timeout": True}}}, set()),
         ({"callee": {"features": {"call_timeout": True, "shared_registration": False}}}, {"call_timeout"}),
-        ({"callee": {"features": {"progressive_call_results": True}}}, set()),
+        ({"callee": {"features": {"progressive_call_results": True}}}, {"progressive_call_results"}),
+        ({"callee": {"features": {"progressive_call_invocations": True}}}, set()),
         (
             {"callee": {"features": {"progressive_call_invocations": True, "call_cancelling": True}}},
             {"progressive_call_invocations", "call_cancelling", "call_canceling"},

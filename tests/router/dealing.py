@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wampasgi.protocol.ids import SequentialIds
-from wampasgi.protocol.messages import Call, Message, Register, Registered, Yield
+from wampasgi.protocol.messages import Call, Cancel, Error, Message, Register, Registered, Yield
 from wampasgi.router.dealer import Dealer, Outgoing
 
 PROCEDURE = "com.myapp.procedure"
+#: Session IDs.
+CALLER, CALLEE, SECOND, THIRD = 10, 11, 12, 13
+
+UNAVAILABLE = "wamp.error.unavailable"
+
+#: The attributes of a payload in passthru mode.
+PPT: dict[str, Any] = {
+    "ppt_scheme": "wamp",
+    "ppt_serializer": "cbor",
+    "ppt_cipher": "aes256gcm",
+    "ppt_keyid": "k",
+}
 
 CALLER_FEATURES = ["progressive_call_invocations", "progressive_call_results", "payload_passthru_mode"]
 CALLEE_FEATURES = [
@@ -92,3 +104,25 @@ def _without_text(message: Message) -> list[Any]:
     if raw[0] == 8 and raw[4].startswith("wamp.error.") and len(raw) == 6:
         return raw[:5]
     return raw
+
+
+def dealer_of(caller: Any = None, *callees: Any, overloaded: Container[int] = (), **options: Any) -> Dealer:
+    """A dealer with a caller, and callees from 11 on that share a registration with these options."""
+    dealer = new_dealer(overloaded=overloaded)
+    dealer.add_session(CALLER, caller or client())
+    for session_id, callee in enumerate(callees or [client()], CALLEE):
+        dealer.add_session(session_id, callee)
+        register(dealer, session_id, **({"invoke": "first"} if len(callees) > 1 else {}) | options)
+    return dealer
+
+
+def may_continue(dealer: Dealer, request_id: int, procedure: str = PROCEDURE) -> bool:
+    return dealer.sessions[CALLER].may_continue(Call(request_id, {}, procedure))
+
+
+def error(dealer: Dealer, session_id: int, invocation_id: int, uri: str, *args: Any, **details: Any) -> Any:
+    return dealer.error(session_id, Error(68, invocation_id, details, uri, list(args)))
+
+
+def cancel(dealer: Dealer, mode: str | None, request_id: int = 1) -> Any:
+    return dealer.cancel(CALLER, Cancel(request_id, {} if mode is None else {"mode": mode}))

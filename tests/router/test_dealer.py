@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
 from typing import Any
 
 import pytest
 
-from tests.router.dealing import PROCEDURE, answer, call, client, new_dealer, register, wire
+from tests.router.dealing import (
+    CALLEE,
+    CALLER,
+    PPT,
+    PROCEDURE,
+    SECOND,
+    THIRD,
+    UNAVAILABLE,
+    answer,
+    call,
+    cancel,
+    client,
+    dealer_of,
+    error,
+    new_dealer,
+    register,
+    wire,
+)
 from wampasgi.errors import NO_SUCH_REGISTRATION, RemoteProtocolError, WAMPError
 from wampasgi.protocol.messages import Call, Cancel, Error, Interrupt, Register, Unregister, Yield
-from wampasgi.router.dealer import Dealer, Outgoing
 
-CALLER, CALLEE, SECOND, THIRD = 10, 11, 12, 13
 #: A session that has left or never joined.
 STRANGER = 99
 
 CANCELED = "wamp.error.canceled"
-UNAVAILABLE = "wamp.error.unavailable"
-
-
-def dealer_of(caller: Any = None, *callees: Any, overloaded: Container[int] = (), **options: Any) -> Dealer:
-    """A dealer with a caller, and callees from 11 on that share a registration with these options."""
-    dealer = new_dealer(overloaded=overloaded)
-    dealer.add_session(CALLER, caller or client())
-    for session_id, callee in enumerate(callees or [client()], CALLEE):
-        dealer.add_session(session_id, callee)
-        register(dealer, session_id, **({"invoke": "first"} if len(callees) > 1 else {}) | options)
-    return dealer
-
-
-def may_continue(dealer: Dealer, request_id: int, procedure: str = PROCEDURE) -> bool:
-    return dealer.sessions[CALLER].may_continue(Call(request_id, {}, procedure))
-
-
-def error(dealer: Dealer, session_id: int, invocation_id: int, uri: str, *args: Any, **details: Any) -> Any:
-    return dealer.error(session_id, Error(68, invocation_id, details, uri, list(args)))
-
-
-def cancel(dealer: Dealer, mode: str | None, request_id: int = 1) -> Any:
-    return dealer.cancel(CALLER, Cancel(request_id, {} if mode is None else {"mode": mode}))
 
 
 # Registering
@@ -118,30 +109,10 @@ def test_invocation_error_becomes_the_error_of_the_call() -> None:
     ]
 
 
-def test_invocation_ids_are_sequential_for_each_callee() -> None:
-    dealer = dealer_of(None, client(), client(), invoke="roundrobin")
-    ids = [wire(call(dealer, CALLER, request_id))[0] for request_id in range(1, 6)]
-    assert [(recipient, message[1]) for recipient, message in ids] == [
-        (CALLEE, 1),
-        (SECOND, 1),
-        (CALLEE, 2),
-        (SECOND, 2),
-        (CALLEE, 3),
-    ]
-
-
 def test_session_can_call_itself() -> None:
     dealer = dealer_of()
     assert wire(call(dealer, CALLEE)) == [(CALLEE, [68, 1, 101, {}])]
     assert wire(answer(dealer, CALLEE, 1)) == [(CALLEE, [50, 1, {}])]
-
-
-@pytest.mark.parametrize(("match", "pattern"), [("prefix", "com.myapp."), ("wildcard", "com..procedure")])
-def test_details_for_a_pattern_based_registration_must_have_the_procedure(match: str, pattern: str) -> None:
-    dealer = new_dealer()
-    dealer.add_session(CALLER, client())
-    register(dealer, CALLER, pattern, match=match)
-    assert wire(call(dealer, CALLER)) == [(CALLER, [68, 1, 101, {"procedure": PROCEDURE}])]
 
 
 def test_call_addressed_to_one_session_reaches_only_its_registrations() -> None:
@@ -186,36 +157,6 @@ def test_overloaded_callee_gets_no_calls() -> None:
     assert wire(call(dealer, CALLER, 4, only=CALLEE))[0][1][4] == "wamp.error.no_available_callee"
 
 
-@pytest.mark.parametrize(("mode", "free"), [("skip", False), ("killnowait", True)])
-def test_slot_of_a_canceled_invocation_is_freed_when_its_callee_has_stopped(mode: str, free: bool) -> None:
-    dealer = dealer_of(concurrency=1)
-    call(dealer, CALLER, 1)
-    cancel(dealer, mode)
-    assert ([recipient for recipient, _ in call(dealer, CALLER, 2)] == [CALLEE]) is free
-    answer(dealer, CALLEE, 1, progress=True)
-    assert answer(dealer, CALLEE, 1) == []
-    assert ([recipient for recipient, _ in call(dealer, CALLER, 3)] == [CALLEE]) is not free
-
-
-# Caller identification
-
-
-def test_details_must_have_a_disclosed_caller() -> None:
-    dealer = dealer_of(client("alice", "staff"))
-    assert wire(call(dealer, CALLER, disclose=True)) == [
-        (CALLEE, [68, 1, 101, {"caller": CALLER, "caller_authid": "alice", "caller_authrole": "staff"}])
-    ]
-
-
-def test_callers_are_disclosed_to_a_callee_that_asked_for_it() -> None:
-    dealer = dealer_of(disclose_caller=True)
-    assert wire(call(dealer, CALLER)) == [(CALLEE, [68, 1, 101, {"caller": CALLER}])]
-
-
-def test_disclose_me_alone_does_not_disclose_the_caller() -> None:
-    assert wire(call(dealer_of(), CALLER, disclose_me=True)) == [(CALLEE, [68, 1, 101, {}])]
-
-
 # Progressive results
 
 
@@ -235,12 +176,6 @@ def test_progressive_results_are_dropped_if_the_caller_did_not_ask_for_them() ->
     call(dealer, CALLER)
     assert answer(dealer, CALLEE, 1, "part", progress=True) == []
     assert wire(answer(dealer, CALLEE, 1, "all")) == [(CALLER, [50, 1, {}, ["all"]])]
-
-
-@pytest.mark.parametrize("features", [[], ["progressive_call_results"], ["call_canceling"]])
-def test_callee_is_asked_for_progress_only_if_it_has_both_required_features(features: list[str]) -> None:
-    dealer = dealer_of(None, client(callee=features))
-    assert wire(call(dealer, CALLER, receive_progress=True)) == [(CALLEE, [68, 1, 101, {}])]
 
 
 # Progressive call invocations
@@ -274,52 +209,9 @@ def test_options_of_the_first_part_must_apply_to_all_of_a_progressive_call() -> 
     assert dealer.deadline(CALLER) is None
 
 
-def test_progressive_call_without_announcement_must_be_a_protocol_error() -> None:
-    with pytest.raises(RemoteProtocolError, match="progressive_call_invocations"):
-        call(dealer_of(client(caller=[])), CALLER, progress=True)
-
-
-@pytest.mark.parametrize("features", [[], ["progressive_call_invocations"], ["call_canceling"]])
-def test_progressive_call_must_be_refused_if_the_callee_does_not_support_it(features: list[str]) -> None:
-    dealer = dealer_of(None, client(callee=features))
-    refused = (CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])
-    assert wire(call(dealer, CALLER, progress=True)) == [refused]
-    assert call(dealer, CALLER, progress=True) == []
-    assert call(dealer, CALLER) == []
-    assert [recipient for recipient, _ in call(dealer, CALLER)] == [CALLEE]
-
-
 def test_call_canceling_can_be_announced_in_either_spelling() -> None:
     dealer = dealer_of(None, client(callee=["progressive_call_invocations", "call_cancelling"]))
     assert [recipient for recipient, _ in call(dealer, CALLER, progress=True)] == [CALLEE]
-
-
-@pytest.mark.parametrize("ending", ["yield", "error", "unavailable", "skip", "callee leaves"])
-def test_parts_of_a_completed_progressive_call_must_be_discarded(ending: str) -> None:
-    dealer = dealer_of()
-    call(dealer, CALLER, progress=True)
-    call(dealer, CALLER, progress=True)
-    ends: dict[str, Callable[[], list[Outgoing]]] = {
-        "yield": lambda: answer(dealer, CALLEE, 1),
-        "error": lambda: error(dealer, CALLEE, 1, "com.myapp.failed"),
-        "unavailable": lambda: error(dealer, CALLEE, 1, UNAVAILABLE),
-        "skip": lambda: cancel(dealer, "skip"),
-        "callee leaves": lambda: dealer.remove_session(CALLEE),
-    }
-    assert [recipient for recipient, _ in ends[ending]()] == [CALLER]
-    assert may_continue(dealer, 1)
-    assert call(dealer, CALLER, progress=True) == []
-    assert call(dealer, CALLER) == []
-    assert not may_continue(dealer, 1)
-
-
-def test_only_the_latest_thousand_completed_progressive_calls_are_remembered() -> None:
-    dealer = dealer_of()
-    for request_id in range(1, 1003):
-        call(dealer, CALLER, request_id, progress=True)
-        answer(dealer, CALLEE, request_id)
-    remembered = [request_id for request_id in range(1, 1003) if may_continue(dealer, request_id)]
-    assert remembered == list(range(3, 1003))
 
 
 @pytest.mark.parametrize(
@@ -338,23 +230,6 @@ def test_reuse_of_the_request_id_of_a_pending_call_is_refused_without_ending_tha
     [(recipient, refusal)] = wire(call(dealer, CALLER, **second))
     assert (recipient, refusal[:3], refusal[4]) == (CALLER, [8, 48, 1], "wamp.error.invalid_argument")
     assert wire(answer(dealer, CALLEE, 1, "first")) == [(CALLER, [50, 1, {}, ["first"]])]
-
-
-@pytest.mark.parametrize("ended", [False, True])
-def test_only_calls_of_the_same_procedure_continue_a_progressive_call(ended: bool) -> None:
-    dealer = dealer_of()
-    call(dealer, CALLER, progress=True)
-    if ended:
-        answer(dealer, CALLEE, 1)
-    assert may_continue(dealer, 1)
-    assert not may_continue(dealer, 1, "com.myapp.other")
-    assert not may_continue(dealer, 2)
-
-
-def test_pending_call_that_is_not_progressive_cannot_be_continued() -> None:
-    dealer = dealer_of()
-    call(dealer, CALLER)
-    assert not may_continue(dealer, 1)
 
 
 # Canceling
@@ -446,18 +321,6 @@ def test_timeout_does_not_interrupt_a_callee_without_call_canceling() -> None:
     assert wire(dealer.expire(CALLER, 1)) == [(CALLER, [8, 48, 1, {}, "wamp.error.timeout"])]
 
 
-def test_timeout_is_forwarded_to_a_callee_that_asked_for_it() -> None:
-    dealer = dealer_of(forward_timeout=True)
-    assert wire(call(dealer, CALLER, timeout=5000)) == [(CALLEE, [68, 1, 101, {"timeout": 5000}])]
-    assert dealer.deadline(CALLER) is None
-
-
-def test_dealer_times_a_call_if_the_callee_did_not_announce_call_timeout() -> None:
-    dealer = dealer_of(None, client(callee=["call_canceling"]), forward_timeout=True)
-    assert wire(call(dealer, CALLER, timeout=5000)) == [(CALLEE, [68, 1, 101, {}])]
-    assert dealer.deadline(CALLER) == 5
-
-
 def test_timeout_applies_to_the_time_between_two_progressive_results() -> None:
     dealer = dealer_of()
     call(dealer, CALLER, now=100, timeout=5000, receive_progress=True)
@@ -547,39 +410,6 @@ def test_progressive_call_is_not_rerouted_after_its_second_part() -> None:
 
 # Payload passthru mode
 
-PPT: dict[str, Any] = {
-    "ppt_scheme": "wamp",
-    "ppt_serializer": "cbor",
-    "ppt_cipher": "aes256gcm",
-    "ppt_keyid": "k",
-}
-
-
-def test_payload_attributes_are_passed_on_unchanged_in_both_directions() -> None:
-    dealer = dealer_of()
-    assert wire(call(dealer, CALLER, 1, PROCEDURE, b"payload", **PPT)) == [
-        (CALLEE, [68, 1, 101, PPT, [b"payload"]])
-    ]
-    assert wire(answer(dealer, CALLEE, 1, b"result", **PPT)) == [(CALLER, [50, 1, PPT, [b"result"]])]
-
-
-def test_payload_attributes_of_an_error_are_passed_on() -> None:
-    dealer = dealer_of()
-    call(dealer, CALLER, **PPT)
-    assert wire(error(dealer, CALLEE, 1, "com.myapp.failed", b"text", **PPT, trace=[1])) == [
-        (CALLER, [8, 48, 1, PPT, "com.myapp.failed", [b"text"]])
-    ]
-
-
-def test_passthru_call_without_announcement_must_be_a_protocol_error() -> None:
-    with pytest.raises(RemoteProtocolError, match="payload_passthru_mode"):
-        call(dealer_of(client(caller=[])), CALLER, **PPT)
-
-
-def test_passthru_call_must_be_refused_if_the_callee_does_not_support_it() -> None:
-    dealer = dealer_of(None, client(callee=[]))
-    assert wire(call(dealer, CALLER, **PPT)) == [(CALLER, [8, 48, 1, {}, "wamp.error.feature_not_supported"])]
-
 
 def test_passthru_yield_without_announcement_must_be_a_protocol_error() -> None:
     dealer = dealer_of(None, client(callee=[]))
@@ -609,52 +439,12 @@ def test_refused_progressive_passthru_yield_ends_the_call() -> None:
 # Protocol errors
 
 
-def test_yield_with_an_invalid_request_must_be_a_protocol_error() -> None:
-    dealer = dealer_of()
-    with pytest.raises(RemoteProtocolError, match="YIELD for invocation 1"):
-        answer(dealer, CALLEE, 1)
-    call(dealer, CALLER)
-    with pytest.raises(RemoteProtocolError, match="invocation 1"):
-        answer(dealer, CALLER, 1)
-
-
-def test_second_answer_to_an_invocation_is_a_protocol_error() -> None:
-    dealer = dealer_of()
-    call(dealer, CALLER)
-    answer(dealer, CALLEE, 1)
-    with pytest.raises(RemoteProtocolError, match="ERROR for invocation 1"):
-        error(dealer, CALLEE, 1, "com.myapp.failed")
-
-
 @pytest.mark.parametrize("request_type", [16, 32, 34, 48, 64, 66])
 def test_error_with_an_invalid_request_type_must_be_a_protocol_error(request_type: int) -> None:
     dealer = dealer_of()
     call(dealer, CALLER)
     with pytest.raises(RemoteProtocolError, match=f"type {request_type}"):
         dealer.error(CALLEE, Error(request_type, 1, {}, "com.myapp.failed"))
-
-
-def test_late_answer_to_an_old_invocation_is_no_protocol_error() -> None:
-    dealer = dealer_of(concurrency=2000)
-    for request_id in range(1, 1200):
-        call(dealer, CALLER, request_id)
-        cancel(dealer, "skip", request_id)
-    assert answer(dealer, CALLEE, 1) == []
-    assert answer(dealer, CALLEE, 1199) == []
-    with pytest.raises(RemoteProtocolError):
-        answer(dealer, CALLEE, 1200)
-
-
-def test_slot_of_an_old_invocation_that_was_given_up_is_free() -> None:
-    dealer = dealer_of(concurrency=1)
-    register(dealer, CALLEE, "com.other")
-    call(dealer, CALLER, 1)
-    cancel(dealer, "skip", 1)
-    for request_id in range(2, 1002):
-        assert wire(call(dealer, CALLER, request_id))[0][0] == CALLER
-        call(dealer, CALLER, request_id, "com.other")
-        cancel(dealer, "skip", request_id)
-    assert [recipient for recipient, _ in call(dealer, CALLER, 1002)] == [CALLEE]
 
 
 # Leaving
@@ -717,16 +507,6 @@ def test_messages_of_a_session_that_has_left_have_no_effect() -> None:
 
 
 # Undeliverable invocations
-
-
-def test_undeliverable_invocation_is_an_error_and_leaves_no_gap_in_the_ids() -> None:
-    dealer = dealer_of(concurrency=1)
-    call(dealer, CALLER, 1, progress=True)
-    assert wire(dealer.undeliverable(CALLEE, 1, "no such type")) == [
-        (CALLER, [8, 48, 1, {}, "wamp.error.invalid_argument"])
-    ]
-    assert call(dealer, CALLER, 1) == []
-    assert wire(call(dealer, CALLER, 2)) == [(CALLEE, [68, 1, 101, {}])]
 
 
 def test_call_ends_if_a_later_part_is_undeliverable() -> None:

@@ -309,3 +309,15 @@ def test_invalid_rule_is_a_configuration_error(
     with pytest.raises(ConfigurationError, match=message):
         realm.allow(*args, **options)
     assert realm.verdict("call", "com.app", "admin") is None
+
+
+def test_patterns_of_rules_are_listed_for_an_action() -> None:
+    permissions = Permissions()
+    permissions.allow_all()
+    permissions.allow("chat.lobby", "subscribe")
+    permissions.allow("chat.", "subscribe", "publish", match="prefix", role="member")
+    permissions.allow("chat..said", "subscribe", match="wildcard")
+    permissions.allow("wamp.", "subscribe", match="prefix")
+
+    assert permissions.patterns("subscribe") == [("prefix", "chat."), ("wildcard", "chat..said")]
+    assert permissions.patterns("call") == []

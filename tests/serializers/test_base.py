@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, RootModel, SecretStr, field_serializer
+from pydantic import BaseModel, Field, RootModel, SecretStr, field_serializer, model_serializer
 
 from wampasgi.errors import RemoteProtocolError, UnserializableValue
 from wampasgi.serializers import JSON, MSGPACK, Serializer, check_nesting, plain
@@ -174,7 +174,8 @@ class Unprintable(Exception):
 
 
 class Failing(BaseModel):
-    def model_dump(self, **_: Any) -> dict[str, Any]:
+    @model_serializer
+    def fail(self) -> dict[str, Any]:
         raise Unprintable
 
 

@@ -213,7 +213,7 @@ async def test_parameters_without_annotation_get_plain_values(name: str) -> None
     async with joined(handlers(), name) as [client]:
         result = await client.ask(CALL, 1, {}, "types", SENT[name])
 
-    assert result == [RESULT, 1, {}, [True] * len(SENT[name])]
+    assert result == [RESULT, 1, {}, [[True] * len(SENT[name])]]
 
 
 # Stored events
@@ -283,8 +283,9 @@ async def test_history_is_filtered_by_a_date_of_the_format(name: str) -> None:
         results = []
         for year in (2000, 9000):
             filters = {"from_time": datetime(year, 1, 1, tzinfo=UTC)}
-            call = (CALL, year, {}, "wamp.subscription.get_events", [subscription_id], filters)
-            results.append(await client.ask(*call))
+            results.append(
+                await client.ask(CALL, year, {}, "wamp.subscription.get_events", [subscription_id], filters)
+            )
 
     assert [event["args"] for event in results[0][3]] == [["a"]]
     assert results[1][3] == []

@@ -9,7 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.wamp_client import ALL_ROLES, connect
-from wampasgi import Application, ConfigurationError, Limits, Realm, Session
+from wampasgi import Application, ConfigurationError, Limits, Session
 from wampasgi.injection.plan import Injection
 from wampasgi.sessions.lifespan import TwoPartHandler
 
@@ -258,77 +258,6 @@ async def test_more_than_one_yield_is_logged(caplog: pytest.LogCaptureFixture) -
 
     assert "more than one yield" in caplog.text
     assert not ran
-
-
-@pytest.mark.parametrize("accepted", [True, False])
-async def test_early_handlers_begin_before_authentication_and_always_end(accepted: bool) -> None:
-    realm = Realm("r")
-    app = Application([realm])
-    seen: list[str] = []
-
-    async def early(session: Session) -> AsyncIterator[None]:
-        seen.append(f"begin authenticated={session.authenticated}")
-        yield
-        seen.append("end")
-
-    async def late() -> AsyncIterator[None]:
-        seen.append("late")
-        yield
-
-    async def authenticate(session: Session) -> None:
-        if accepted:
-            await session.mark_authenticated("somebody")
-        else:
-            await session.abort("wamp.error.authentication_failed", message="no")
-
-    realm.add_session_lifespan_handler(early, authenticated_only=False)
-    realm.add_session_lifespan_handler(late)
-    realm.set_authentication_handler(authenticate)
-
-    async with connect(app) as websocket:
-        answer = await websocket.ask(1, "r", {"roles": {"caller": {}}})
-
-    assert answer[0] == (2 if accepted else 3)
-    assert seen == ["begin authenticated=False", *(["late"] if accepted else []), "end"]
-
-
-async def test_early_handler_that_fails_aborts_the_session(caplog: pytest.LogCaptureFixture) -> None:
-    app = Application()
-
-    async def failing() -> AsyncIterator[None]:
-        fail("early")
-        yield
-
-    app.add_session_lifespan_handler(failing, authenticated_only=False)
-
-    async with connect(app) as websocket:
-        answer = await websocket.ask(1, "r", {"roles": {"caller": {}}})
-
-    assert (answer[0], answer[2]) == (3, "wamp.error.runtime_error")
-    assert "early" in caplog.text
-
-
-async def test_protocol_violation_before_welcome_passes_through_early_handlers() -> None:
-    app = Application()
-    ended = []
-
-    async def early() -> AsyncIterator[None]:
-        yield
-        ended.append(True)
-
-    async def ticket(session: Session, ticket: str) -> str:
-        return ticket
-
-    app.add_session_lifespan_handler(early, authenticated_only=False)
-    app.set_ticket_authenticator(ticket)
-
-    async with connect(app) as websocket:
-        challenge = await websocket.ask(1, "r", {"roles": {"caller": {}}, "authmethods": ["ticket"]})
-        answer = await websocket.ask(48, 1, {}, "procedure")
-
-    assert challenge[:2] == [4, "ticket"]
-    assert (answer[0], answer[2]) == (3, "wamp.error.protocol_violation")
-    assert ended == [True]
 
 
 def test_handler_that_is_not_an_async_generator_function_is_refused_at_once() -> None:

@@ -366,7 +366,7 @@ async def test_close_sessions_closes_every_session_and_waits_for_their_end() -> 
                 await websocket.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
         assert sorted(torn_down) == ["one", "other"]
         for websocket in one, two:
-            assert (await websocket.closed())["code"] == 1001
+            assert (await websocket.closed())["code"] == 1012
 
 
 async def test_session_data_is_a_mapping() -> None:

@@ -94,19 +94,22 @@ async def test_slow_client_loses_the_oldest_events_and_keeps_its_session() -> No
 async def test_overflow_is_reported_before_the_session_that_it_ends_is_over() -> None:
     app = news_app("disconnect", close_timeout=0.05)
     reported: list[tuple[bool, int]] = []
+    served = anyio.Event()
 
     @app.on_overflow
     async def lost(session: Session, dropped: int, realm: Realm) -> None:
         await checkpoint()
-        reported.append((session.id in realm.sessions, dropped))
+        assert session.id not in realm.sessions, "it has begun to end"
+        reported.append((served.is_set(), dropped))
 
     async with connect(app, buffer_size=1) as websocket:
+        served = websocket.served
         await subscribed(websocket)
         for number in range(50):
             await app.publish("news", number)
         await websocket.wait_served()
 
-    assert reported == [(True, 11)]
+    assert reported == [(False, 11)]
     assert app.metrics()["default"]["overflows"] == {"stretches": 1, "dropped": 11}
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import anyio
@@ -46,6 +46,11 @@ class Point(BaseModel):
     y: int = 0
 
 
+class NamedPoint(NamedTuple):
+    x: int
+    y: int
+
+
 @dataclass
 class Size:
     width: int
@@ -59,12 +64,16 @@ class Size:
         ("text", [["text"]]),
         (False, [[False]]),
         ((1, 2), [[1, 2]]),
-        ([1, [2]], [[1, [2]]]),
-        ({"a": 1}, [[], {"a": 1}]),
+        (NamedPoint(1, 2), [[1, 2]]),
+        ([1, [2]], [[[1, [2]]]]),
+        ([], [[[]]]),
+        ({"a": 1}, [[{"a": 1}]]),
+        ({}, [[{}]]),
         ((), []),
-        ({}, []),
+        (([1, 2],), [[[1, 2]]]),
         (Point(x=1), [[{"x": 1, "y": 0}]]),
-        ([Point(x=1)], [[{"x": 1, "y": 0}]]),
+        ([Point(x=1)], [[[{"x": 1, "y": 0}]]]),
+        ({"at": Point(x=1)}, [[{"at": {"x": 1, "y": 0}}]]),
         (Size(3), [[{"width": 3}]]),
         (UUID(int=1), [["00000000-0000-0000-0000-000000000001"]]),
         (date(2026, 1, 2), [["2026-01-02"]]),
@@ -371,11 +380,11 @@ async def test_synchronized_requests_are_answered_one_by_one() -> None:
     running: list[int] = []
 
     @app.procedure("work")
-    async def work(number: int) -> list[int]:
+    async def work(number: int) -> tuple[int, int]:
         running.append(number)
         await anyio.wait_all_tasks_blocked()
         running.remove(number)
-        return [len(running), number]
+        return len(running), number
 
     async with connect(app) as websocket:
         await websocket.join()
@@ -386,7 +395,7 @@ async def test_synchronized_requests_are_answered_one_by_one() -> None:
     assert answers == [[RESULT, number, {}, [0, number]] for number in (1, 2, 3)]
 
 
-async def test_session_at_its_limit_of_requests_is_not_read() -> None:
+async def test_further_calls_wait_at_the_limit_of_requests() -> None:
     app = Application(limits=Limits(requests_in_flight=2))
     started: list[int] = []
     release = anyio.Event()
@@ -409,7 +418,7 @@ async def test_session_at_its_limit_of_requests_is_not_read() -> None:
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4, 5]
 
 
-async def test_session_whose_calls_exceed_the_byte_limit_is_not_read() -> None:
+async def test_further_calls_wait_while_calls_exceed_the_byte_limit() -> None:
     app = Application(limits=Limits(requests_bytes=5000))
     started: list[int] = []
     releases = [anyio.Event(), anyio.Event()]
@@ -432,7 +441,7 @@ async def test_session_whose_calls_exceed_the_byte_limit_is_not_read() -> None:
         releases[1].set()
         answers += [await websocket.receive() for _ in range(2)]
 
-    # The third call is over the limit: nothing is read after it.
+    # The third call is over the limit: the fourth waits.
     assert at_the_limit == [1, 2, 3]
     assert with_room == [1, 2, 3, 4]
     assert sorted(answer[1] for answer in answers) == [1, 2, 3, 4]

@@ -73,6 +73,32 @@ async def test_messages_of_one_batch_take_a_token_each() -> None:
     assert sorted(text.split("\x1e")) == ["", "[50,1,{},[1]]", "[50,2,{},[2]]"]
 
 
+@pytest.mark.parametrize("end", ["GOODBYE", "disconnect"])
+async def test_end_of_a_session_that_is_read_slowly_needs_no_token(end: str) -> None:
+    app = echo_app(limits=Limits(message_rate=0.001, message_burst=1))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        assert await websocket.ask(CALL, 1, {}, "echo", [1]) == [RESULT, 1, {}, [1]]
+        if end == "GOODBYE":
+            assert (await websocket.ask(GOODBYE, {}, "wamp.close.close_realm"))[0] == GOODBYE
+        else:
+            await websocket.disconnect()
+            await websocket.wait_served()
+
+
+async def test_request_with_an_incorrect_uri_takes_a_token() -> None:
+    app = echo_app(limits=Limits(message_rate=4, message_burst=1))
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        for number in (1, 2):
+            await websocket.send(CALL, number, {}, "not a uri", [number])
+        assert (await websocket.receive())[2] == 1
+        await anyio.wait_all_tasks_blocked()
+        assert websocket.arrived() == 0
+
+
 async def test_session_that_reads_slowly_can_still_be_closed() -> None:
     app = echo_app(limits=Limits(message_rate=4, message_burst=1, close_timeout=0.05))
 
@@ -131,7 +157,7 @@ async def test_client_is_not_idle_while_it_is_not_read() -> None:
         assert await websocket.ask(CALL, 1, {}, "slow") == [RESULT, 1, {}, ["done"]]
 
 
-async def test_client_is_not_idle_while_its_calls_exceed_the_byte_limit() -> None:
+async def test_client_is_not_idle_while_too_many_of_its_calls_wait() -> None:
     app = echo_app(limits=Limits(idle_timeout=0.3, requests_bytes=1000))
 
     @app.procedure("slow")
@@ -141,7 +167,10 @@ async def test_client_is_not_idle_while_its_calls_exceed_the_byte_limit() -> Non
 
     async with connect(app) as websocket:
         await websocket.join()
-        assert await websocket.ask(CALL, 1, {}, "slow", ["x" * 2000]) == [RESULT, 1, {}, ["done"]]
+        # The first call runs, the second waits, and the third is over the limits of the queue.
+        for number in (1, 2, 3):
+            await websocket.send(CALL, number, {}, "slow", ["x" * 2000])
+        assert await websocket.receive() == [RESULT, 1, {}, ["done"]]
 
 
 async def test_client_is_not_idle_while_its_lifespan_handlers_begin() -> None:

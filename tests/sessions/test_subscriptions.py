@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import BaseModel, Field
 
 from tests.specification import (
     CALL,
@@ -159,7 +160,7 @@ async def test_slow_gatekeeper_delays_nothing_else() -> None:
     assert sorted(answer[0] for answer in answers) == [SUBSCRIBED, RESULT]
 
 
-async def test_session_at_its_limit_of_gatekeepers_is_not_read() -> None:
+async def test_further_subscriptions_wait_at_the_limit_of_gatekeepers() -> None:
     app = Application(limits=Limits(requests_in_flight=2))
     begun = []
     release = anyio.Event()
@@ -425,6 +426,36 @@ async def test_publish_options_choose_the_receivers() -> None:
 async def test_publishing_to_an_invalid_uri_raises_at_once() -> None:
     with pytest.raises(ValueError, match="not a valid URI"):
         await Application().publish("not a topic")
+
+
+class Note(BaseModel):
+    text: str
+    author: str = Field(default="secret", exclude=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "sent"),
+    [
+        (Note(text="hi"), [{"text": "hi"}]),
+        ({"a": 1}, [{"a": 1}]),
+        ("text", ["text"]),
+        ([Note(text="hi"), 2], [{"text": "hi"}, 2]),
+        ((1, [2]), [1, [2]]),
+    ],
+)
+async def test_send_event_takes_a_value_other_than_a_list_or_tuple_as_one_argument(
+    args: Any, sent: list[Any]
+) -> None:
+    app = Application()
+
+    @app.topic("notes")
+    async def gatekeeper(session: Session) -> None:
+        await session.send_event("notes", args)
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await subscribe(websocket, "notes")
+        assert (await websocket.receive())[4:] == [sent]
 
 
 async def test_event_is_not_sent_to_a_session_without_a_subscription() -> None:
@@ -700,12 +731,12 @@ async def answered_while_events_wait(limits: Limits, text: str) -> int:
     return answered
 
 
-async def test_session_with_too_many_waiting_events_is_not_read() -> None:
+async def test_further_publications_wait_while_too_many_events_wait() -> None:
     # Two events wait, and a third one if the first is being handled already.
     assert await answered_while_events_wait(Limits(events_waiting=2), "short") in (2, 3)
 
 
-async def test_session_whose_waiting_events_exceed_the_byte_limit_is_not_read() -> None:
+async def test_further_publications_wait_while_waiting_events_exceed_the_byte_limit() -> None:
     # The second event is over the limit, because the one that is being handled counts.
     assert await answered_while_events_wait(Limits(requests_bytes=3000), "x" * 2000) == 2
 

@@ -84,7 +84,7 @@ def resident_bytes() -> int:
 
 
 #: Objects that remain by design: a counter per logged text, and one task starter per event loop.
-_LASTING = ("wampasgi.logs._LineCounts", "wampasgi.adapters.asyncio._NextTurn")
+_LASTING = ("wampasgi.logs._LineCounts", "wampasgi.adapters._next_turn.NextTurn")
 
 
 def living() -> dict[str, int]:

@@ -37,6 +37,8 @@ class Client(picows.WSListener):
         self._joined: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.next_request_id = count(1).__next__
         self.ended = asyncio.Event()
+        #: The close code that the server sent.
+        self.close_code: int | None = None
 
     # Callbacks of picows
 
@@ -45,7 +47,9 @@ class Client(picows.WSListener):
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         if frame.msg_type is picows.WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code())
+            code = frame.get_close_code()
+            self.close_code = code.value
+            transport.send_close(code)
             transport.disconnect()
         elif frame.msg_type is picows.WSMsgType.TEXT:
             self._take(orjson.loads(frame.get_payload_as_bytes()))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
+from tests.testing.apps import Backend
 from wampasgi import Application, RPCResult, Session, WAMPError
 from wampasgi.testing import TestClient, Timeout
 
-Backend = Literal["asyncio", "trio"]
 
-
-@pytest.fixture(params=["asyncio", "trio"])
-def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
-    backend: Backend = request.param
+@pytest.fixture
+def client(backend: Backend) -> Iterator[TestClient]:
     app = Application()
     app.allow_all()
 

@@ -51,9 +51,10 @@ app = Application(
     middleware=[Middleware(Watch, path="all.log")],
     limits=Limits(),
     uri_check="strict",
+    unpack_results=True,
     debug=True,
 )
-realm = Realm("admins", middleware=[Middleware(Watch, path="admins.log")])
+realm = Realm("admins", middleware=[Middleware(Watch, path="admins.log")], unpack_results=False)
 api = RPCRouteSet()
 topics = TopicRouteSet()
 
@@ -67,7 +68,7 @@ async def add(a: int, b: int = 0) -> int:
     return a + b
 
 
-@api.route("math.halve", roles={"admin"})
+@api.route("math.halve", roles={"admin"}, response_type=float | None)
 def halve(number: float) -> float:
     return number / 2
 
@@ -90,6 +91,16 @@ async def docs_changes(session: Session, topic_uri: str) -> AsyncIterator[None]:
     if not topic_uri:
         raise SubscribeError("wamp.error.not_authorized")
     yield
+
+
+@topics.prefix_route("docs.", roles="editor", patterns=True)
+@topics.regex_route(r"doc\d+", patterns=False)
+@app.topic("docs.", match="prefix", patterns=True)
+async def any_docs() -> None: ...
+
+
+app.set_subscription_handler(any_docs, patterns=True)
+api.route("docs.patterns", patterns=True)  # type: ignore[call-arg]
 
 
 @app.subscriber("sensors.", match="prefix")
@@ -185,6 +196,9 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(realm.revoke_registration("device.", match="prefix", reason="moved"), int)
     assert_type(realm.revoke_subscription("t", session=session, reason="moved"), int)
     assert_type(realm.clear_retained("t.", match="prefix"), int)
+    Application(on_shutdown="goodbye", allowed_origins=["same-origin", "https://example.com"])
+    Application(on_shutdown="restart", allowed_origins="*")  # type: ignore[arg-type]
+    Application(allowed_origins=None)  # type: ignore[arg-type]
     Realm("desk", client_procedures="session")
     Realm("desk", client_procedures="shared")  # type: ignore[arg-type]
     assert_type(app.metrics()["admins"]["calls"]["results"], int)
@@ -195,6 +209,8 @@ async def realms_are_peers(session: Session) -> None:
     session["name"] = "Ann"
     assert_type(session["name"], Any)
     assert_type(session.connection.headers["user-agent"], str)
+    assert_type(session.connection.path_params, dict[str, Any])
+    await session.disconnect()
 
 
 def errors_carry_their_uri(error: WAMPError, closed: ConnectionClosed) -> None:

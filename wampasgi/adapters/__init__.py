@@ -1,8 +1,8 @@
-"""Asynchronous function support: which library runs the tasks of an application."""
+"""Async supports, which run the tasks of an application on asyncio or trio."""
 
 from __future__ import annotations
 
-# Not the module: the submodule of that name takes its place in this namespace.
+# Not the module, because the submodule of that name takes its place in this namespace.
 from asyncio import current_task
 
 from wampasgi.adapters.anyio import AnyioAsyncSupport
@@ -28,9 +28,9 @@ _BY_LIBRARY: dict[str, AsyncSupport] = {"asyncio": AsyncioAsyncSupport(), "trio"
 
 
 def running_library() -> str:
-    """The library that runs the current task: ``"asyncio"`` or ``"trio"``."""
+    """Return the library that runs the current task: ``"asyncio"`` or ``"trio"``."""
     try:
-        # None where trio runs as a guest inside asyncio's loop.
+        # None if trio runs as a guest inside asyncio's loop.
         task = current_task()
     except RuntimeError:
         return "trio"
@@ -38,18 +38,19 @@ def running_library() -> str:
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody has cancelled the current task, or a scope that it is in.
+    """Return whether the current task, or a cancel scope around it, was cancelled.
 
-    For who has caught asyncio's CancelledError; on trio there is no other way to get it.
+    Call this after asyncio's CancelledError was caught, which a task also gets if it awaits something that
+    was cancelled.
     """
     task = current_task()
     return task is None or task.cancelling() > 0
 
 
 def support_for_running_loop(pinned: AsyncSupport | None) -> AsyncSupport:
-    """The async support to use here: the pinned one, or by default that of the running event loop.
+    """Return the pinned async support or, if there is none, the one for the running event loop.
 
-    Raises ConfigurationError where the pinned support belongs to another library than the server's.
+    Raises ConfigurationError if the pinned support is for another library than the server's.
     """
     library = running_library()
     if pinned is None:

@@ -1,64 +1,77 @@
-"""Support for asyncio, with bare tasks: a task group's bookkeeping would cost more than a whole call."""
+"""Async support for asyncio, with bare tasks: a task group's bookkeeping costs more than a whole call."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, ClassVar, Final, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar
 
 import anyio
 
-from wampasgi.adapters.base import AsyncSupport, Task, TaskOwner
+from wampasgi.adapters._cancellation import cancel_again
+from wampasgi.adapters._next_turn import next_turn_of
+from wampasgi.adapters.base import FAILED, AsyncSupport, Task, TaskOwner
 
 
 class AsyncioAsyncSupport(AsyncSupport):
-    """Runs tasks as asyncio tasks, started eagerly on Python 3.12 and newer.
+    """Runs tasks as asyncio tasks, which start eagerly on Python 3.12 and newer.
 
-    An eager task runs to its first suspension at once, so what never suspends costs no turn of the event
-    loop; it is a task like any other to cancel scopes, task groups and context variables inside it.
+    An eager task runs to its first suspension at once, so a function that never suspends costs no turn of the
+    event loop. Cancel scopes, task groups and context variables work in it as in any other task.
     """
 
     library: ClassVar[str | None] = "asyncio"
 
     def task_owner(self) -> TaskOwner:
-        """An owner that keeps a set of asyncio tasks."""
+        """Return an owner that keeps a set of asyncio tasks."""
         return _AsyncioTaskOwner()
 
 
 if sys.version_info < (3, 12):
 
     class _StartedFirst:
-        """A task that may not have begun, and is cancelled after its first step."""
+        """A task that is cancelled only after its first step, which may still be due."""
 
-        __slots__ = ("_loop", "_task")
+        __slots__ = ("_cancel", "_task")
 
-        def __init__(self, task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+        def __init__(self, task: asyncio.Task[None], cancel: Callable[[asyncio.Task[None]], None]) -> None:
             self._task = task
-            self._loop = loop
+            self._cancel = cancel
 
         def cancel(self) -> None:
-            # The first step was scheduled before.
-            self._loop.call_soon(self._task.cancel)
-
-
-# What makes a task start eagerly, where this Python can.
-_EAGERLY: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+            self._cancel(self._task)
 
 
 class _AsyncioTaskOwner(TaskOwner):
-    __slots__ = ("_failures", "_loop", "_next_turn", "_tasks", "left")
+    __slots__ = (
+        "_failures",
+        "_host",
+        "_host_cancelled",
+        "_left",
+        "_loop",
+        "_next_turn",
+        "_pending_before",
+        "_tasks",
+        "context",
+    )
 
     async def __aenter__(self) -> TaskOwner:
+        host = asyncio.current_task()
+        assert host is not None
+        self._host: asyncio.Task[Any] = host
+        self._pending_before = host.cancelling()
+        self._host_cancelled = False
         self._loop = asyncio.get_running_loop()
-        self._next_turn = _next_turn_of(self._loop)
-        #: It starts nothing any more.
-        self.left = False
-        # A dict, because an empty set takes three times as much: each session has owners that are idle.
+        self._next_turn = next_turn_of(self._loop)
+        #: The context that the owner was entered in, which tasks get copies of.
+        self.context = self._next_turn.current_context()
+        self._left = False
+        # A dict, because an empty set takes three times as much memory, and each session has idle owners.
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._failures: list[BaseException] = []
+        self._failures: list[BaseException] | None = None
         return self
 
     async def __aexit__(
@@ -67,24 +80,45 @@ class _AsyncioTaskOwner(TaskOwner):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self.left = True
-        for task in self._tasks:
-            task.cancel()
-        cancelled: asyncio.CancelledError | None = None
-        while self._tasks:
-            try:
-                # The shield keeps anyio's scopes out, the loop a native cancellation of the host.
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait(self._tasks)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if exc is not None:
+        self._left = True
+        for task in list(self._tasks):
+            self._cancel(task)
+        cancellation = await self._wait()
+        if self._host_cancelled:
+            self._host.uncancel()
+        failures, self._failures = self._failures or [], None
+        errors = failures
+        if isinstance(exc, CancelledError):
+            cancellation = cancellation or exc
+        elif exc is not None:
+            errors = [exc, *failures]
+        if not errors:
+            if cancellation is not None and exc is None:
+                raise cancellation
             return None
-        if cancelled is not None:
-            raise cancelled
-        if self._failures:
-            raise self._failures[0]
-        return None
+        if cancellation is not None:
+            cancel_again(cancellation, self._pending_before)
+        if not failures:
+            return None
+        raise BaseExceptionGroup(FAILED, errors) from None
+
+    async def _wait(self) -> CancelledError | None:
+        """Wait until all tasks are done, and return the native cancellation that came meanwhile, if any."""
+        cancellation: CancelledError | None = None
+        # If functions are due, some may be this owner's. All of them have begun after one turn.
+        turn_first = bool(self._next_turn.starts)
+        while turn_first or self._tasks:
+            try:
+                # The shield keeps cancelled scopes out. The loop goes on after a native cancellation.
+                with anyio.CancelScope(shield=True):
+                    if turn_first:
+                        turn_first = False
+                        await asyncio.sleep(0)
+                    else:
+                        await asyncio.wait(self._tasks)
+            except CancelledError as error:
+                cancellation = error
+        return cancellation
 
     if sys.version_info >= (3, 12):
 
@@ -97,97 +131,69 @@ class _AsyncioTaskOwner(TaskOwner):
                 self.fail(failure)
             return None
 
+        def spawn_in_owner_context(
+            self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any
+        ) -> Task | None:
+            context = self.context.copy()
+            task = asyncio.Task(function(*args), loop=self._loop, eager_start=True, context=context)
+            if not task.done():
+                self.adopt(task)
+                return task
+            self._finished(task)
+            return None
+
         def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            if self._left:
+                # The owner may no longer wait for the next turn.
+                self.spawn_in_owner_context(function)
+                return
             starts = self._next_turn.starts
             if not starts:
                 self._loop.call_soon(self._next_turn.begin)
             starts.append((self, function))
+
+        def _cancel(self, task: asyncio.Task[None]) -> None:
+            task.cancel()
 
     else:
 
         def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Task:
             task = self._loop.create_task(function(*args))
             self.adopt(task)
-            return _StartedFirst(task, self._loop)
+            return _StartedFirst(task, self._cancel)
+
+        def spawn_in_owner_context(
+            self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any
+        ) -> Task:
+            task = self._loop.create_task(function(*args), context=self.context.copy())
+            self.adopt(task)
+            return _StartedFirst(task, self._cancel)
+
+        def _cancel(self, task: asyncio.Task[None]) -> None:
+            # The first step of the task was scheduled before this is.
+            self._loop.call_soon(task.cancel)
 
     def adopt(self, task: asyncio.Task[None]) -> None:
-        """Own a task from now on that was started without an owner."""
+        """Own a task that was started without an owner."""
         self._tasks[task] = None
         task.add_done_callback(self._finished)
+        if self._left:
+            self._cancel(task)
 
     def fail(self, failure: BaseException) -> None:
-        """Raise this on leaving."""
+        """Record an exception that has escaped, to be raised on leaving, and cancel the block."""
+        if self._failures is None:
+            self._failures = []
+            # The host may be running now, and its next suspension may come after the block. When the callback
+            # runs, the host is suspended, and gets the cancellation before it can leave the block.
+            self._loop.call_soon(self._cancel_host)
         self._failures.append(failure)
+
+    def _cancel_host(self) -> None:
+        if not self._left:
+            self._host_cancelled = self._host.cancel()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (failure := task.exception()) is not None:
             self.fail(failure)
-
-
-_Start: TypeAlias = tuple[_AsyncioTaskOwner, Callable[[], Coroutine[Any, Any, None]]]
-
-
-class _NextTurn:
-    """What begins in the next turn of one event loop, in the order in which it was added."""
-
-    __slots__ = ("starts",)
-
-    def __init__(self) -> None:
-        #: Who adds the first of a turn has ``begin`` called in the next one.
-        self.starts: list[_Start] = []
-
-    def begin(self) -> None:
-        starts, self.starts = self.starts, []
-        loop, remaining = asyncio.get_running_loop(), iter(starts)
-        while True:
-            shared = _SharedTask(remaining)
-            task = asyncio.Task(shared.run(), loop=loop, **_EAGERLY)
-            if task.done():
-                # Only here has the iterator let go of what began: who waits would keep all of it.
-                return
-            shared.hand_over(task)
-
-
-# The loop is not in the value, which would keep it.
-_next_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _NextTurn] = WeakKeyDictionary()
-
-
-def _next_turn_of(loop: asyncio.AbstractEventLoop) -> _NextTurn:
-    found = _next_turns.get(loop)
-    if found is None:
-        found = _next_turns[loop] = _NextTurn()
-    return found
-
-
-class _SharedTask:
-    """One task that runs functions one after another, for as long as they have nothing to wait for.
-
-    The first one that waits ends the sharing: the task is that one's alone from there on, and its owner's.
-    """
-
-    __slots__ = ("_alone", "_owner", "_remaining")
-
-    _owner: _AsyncioTaskOwner
-
-    def __init__(self, remaining: Iterator[_Start]) -> None:
-        self._remaining = remaining
-        self._alone = False
-
-    def hand_over(self, task: asyncio.Task[None]) -> None:
-        self._alone = True
-        self._owner.adopt(task)
-
-    async def run(self) -> None:
-        for owner, function in self._remaining:
-            if owner.left:
-                continue
-            self._owner = owner
-            try:
-                await function()
-            except (Exception, asyncio.CancelledError) as error:
-                if self._alone:
-                    raise
-                owner.fail(error)
-            if self._alone:
-                return

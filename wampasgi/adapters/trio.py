@@ -1,4 +1,4 @@
-"""Support for trio."""
+"""Async support for trio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wampasgi.adapters.anyio import AnyioAsyncSupport
 
 
 class TrioAsyncSupport(AnyioAsyncSupport):
-    """Runs tasks in trio nurseries, which is what anyio's task groups are there.
+    """Runs tasks in trio nurseries, which implement anyio's task groups on trio.
 
     Serve the application with a server that runs trio, such as hypercorn with its trio worker.
     """

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from wampasgi.auth.handlers import FAILED, refuse_failed
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
+from wampasgi.auth.results import WrongResult, wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED, RemoteProtocolError
+from wampasgi.injection.callables import describe
 from wampasgi.logs import about, logger_named
-from wampasgi.peers.identity import Identity
+from wampasgi.peers.identity import Identity, identity_mistake
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.peers.transport import Disconnected
@@ -82,6 +84,10 @@ class ChallengeMiddleware:
             assert isinstance(answer, Authenticate)
             secret = answer.signature
             accepted = await exchange.verify(answer)
+            if accepted is not None:
+                _check(accepted, exchange)
+                await _accept(accepted, name, session)
+                return
         except RemoteProtocolError:
             raise
         except Disconnected:
@@ -90,13 +96,21 @@ class ChallengeMiddleware:
             by = f"{name} authentication"
             await refuse_failed(error, by=by, session=session, peer=peer, secrets=(secret,))
         else:
-            if accepted is not None:
-                await _accept(accepted, name, session)
-                return
             logger.warning(
                 "%s authentication failed for %r: the proof is invalid", name, session, extra=about(session)
             )
             await peer.refuse(AUTHENTICATION_FAILED, FAILED)
+
+
+def _check(accepted: object, exchange: Exchange) -> None:
+    """Raise WrongResult unless a method's exchange has returned an Accepted with an identity."""
+    source = describe(exchange.verify)
+    if not isinstance(accepted, Accepted):
+        raise wrong_result(source, accepted, "Accepted(identity=...), or None for an invalid proof")
+    mistake = identity_mistake(accepted.identity)
+    if mistake is not None:
+        expected = "one with an object that represents the user, such as an Identity"
+        raise WrongResult(source, f"an Accepted whose identity is {mistake}", expected)
 
 
 async def _accept(accepted: Accepted, name: str, session: Session) -> None:
@@ -104,8 +118,8 @@ async def _accept(accepted: Accepted, name: str, session: Session) -> None:
     extra = {**(found.authextra or {}), **(accepted.authextra or {})}
     await session.mark_authenticated(
         accepted.identity,
-        # The client has proven the authid that it claimed.
-        authid=accepted.authid or found.authid or session.authid,
+        # Only the method or the identity can tell if the client has proven the authid that it claims.
+        authid=accepted.authid or found.authid,
         authrole=accepted.authrole,
         authmethod=name,
         authprovider=accepted.authprovider or "dynamic",

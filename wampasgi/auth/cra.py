@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from wampasgi.auth.handlers import AuthenticationHandler, identify
+from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler
 from wampasgi.auth.method import Accepted, Unsuitable
+from wampasgi.auth.results import wrong_result
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
 from wampasgi.protocol.challenges import cra_challenge, mock_salt, verify_cra
@@ -67,8 +68,10 @@ class CRAMethod:
         unknown: CRAAuthRequirement | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        self._requirement = AuthenticationHandler(requirement)
-        self._identity = AuthenticationHandler(identity)
+        self._requirement = AuthenticationHandler(
+            requirement, expected="a CRAAuthRequirement, or None for an unknown user"
+        )
+        self._identity = IdentityHandler(identity)
         self._model = unknown
         self._mock_secret = mock_secret or secrets.token_bytes(32)
 
@@ -82,9 +85,7 @@ class CRAMethod:
         if required is None:
             return CRAExchange(session, mock, None)
         if not isinstance(required, CRAAuthRequirement):
-            raise TypeError(
-                f"{self._requirement.name} must return a CRAAuthRequirement or None, not {type(required)}"
-            )
+            raise wrong_result(self._requirement.description, required, self._requirement.expected)
         if self._model is None:
             self._model = replace(required, secret="-")
         return CRAExchange(session, required, self._identity)
@@ -100,14 +101,16 @@ class CRAExchange:
     """One challenge for one session; without ``identity`` it is a mock challenge, which every proof fails."""
 
     def __init__(
-        self, session: Session, required: CRAAuthRequirement, identity: AuthenticationHandler | None
+        self, session: Session, required: CRAAuthRequirement, identity: IdentityHandler | None
     ) -> None:
         self._session = session
+        # The authid that the client signs.
+        self._authid = session.authid
         self._required = required
         self._identity = identity
         self._challenge = cra_challenge(
             session_id=session.id,
-            authid=session.authid or "",
+            authid=self._authid or "",
             authrole=required.auth_role,
             authprovider=required.auth_provider,
             nonce=secrets.token_urlsafe(24),
@@ -124,11 +127,11 @@ class CRAExchange:
         signed = verify_cra(self._challenge, answer.signature, self._required.secret)
         if not signed or self._identity is None:
             return None
-        identity = await identify(self._identity, self._session)
+        identity = await self._identity.require(self._session)
         return Accepted(
             identity=identity,
             # The session gets exactly the details that the client has signed.
-            authid=self._session.authid,
+            authid=self._authid,
             authrole=self._required.auth_role,
             authprovider=self._required.auth_provider,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wampasgi.auth.handlers import FAILED, AuthenticationHandler, refuse_failed
+from wampasgi.auth.results import wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.peer import Peer
@@ -13,7 +14,8 @@ from wampasgi.types import ASGIApp, Handler, Receive, Scope, Send
 class CustomAuthenticationMiddleware:
     """Calls ``handler``, which awaits ``session.mark_authenticated(...)`` or ``session.abort(...)``.
 
-    If it does neither, or fails, the session is aborted with ``wamp.error.authentication_failed``.
+    If it does neither, fails, or returns anything but None, the session is aborted with
+    ``wamp.error.authentication_failed``. A result could contradict the call, as False does.
     """
 
     #: A realm with this middleware does not accept anonymous sessions by default.
@@ -21,7 +23,10 @@ class CustomAuthenticationMiddleware:
 
     def __init__(self, app: ASGIApp, *, handler: Handler | HandlerPlan) -> None:
         self._app = app
-        self._handler = AuthenticationHandler(handler)
+        self._handler = AuthenticationHandler(
+            handler,
+            expected="nothing, and await session.mark_authenticated(...) or session.abort(...)",
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the handler and, if it accepts the session, call the inner app."""
@@ -29,7 +34,9 @@ class CustomAuthenticationMiddleware:
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
         try:
-            await self._handler.call(session)
+            result = await self._handler.call(session)
+            if result is not None:
+                raise wrong_result(self._handler.description, result, self._handler.expected)
         except Exception as error:  # noqa: BLE001 - refuse_failed logs it
             await refuse_failed(error, by=self._handler.name, session=session, peer=peer)
             return

@@ -25,8 +25,12 @@ class Unsuitable(Exception):
 class Accepted:
     """The result of a valid proof.
 
-    ``identity`` is any object, or an ``Identity``. Set ``authid``, ``authrole`` and ``authprovider`` if the
-    method determines them; None leaves them to the identity. ``authextra`` is added to that of the identity.
+    ``identity`` is any object but None, or an ``Identity``. Set ``authid``, ``authrole`` and ``authprovider``
+    if the method determines them; None leaves them to the identity. ``authextra`` is added to that of the
+    identity.
+
+    If neither names an authid, the session gets a random one. The authid that the client claims counts only
+    if the client has proven that it is its own: pass ``authid=session.authid`` then.
     """
 
     identity: Any

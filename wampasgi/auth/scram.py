@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from wampasgi.auth.handlers import AuthenticationHandler, identify
+from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler, authid_of
 from wampasgi.auth.method import Accepted, Unsuitable
+from wampasgi.auth.results import wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
@@ -86,7 +87,7 @@ class SCRAMSessionExchange:
         session: Session,
         client_nonce: str,
         credential: SCRAMCredential,
-        identity: AuthenticationHandler | None,
+        identity: IdentityHandler | None,
     ) -> None:
         self._session = session
         self._credential = credential
@@ -109,8 +110,12 @@ class SCRAMSessionExchange:
         signature = scram_server_signature(self._exchange, self._credential.server_key)
         if not (self._matches_exchange(answer) and proven) or self._identity is None:
             return None
-        identity = await identify(self._identity, self._session)
-        return Accepted(identity=identity, authextra={self._signature_name: signature})
+        identity = await self._identity.require(self._session)
+        return Accepted(
+            identity=identity,
+            authid=authid_of(identity, self._exchange.authid),
+            authextra={self._signature_name: signature},
+        )
 
     def _challenge(self, nonce: str) -> dict[str, Any]:
         credential = self._credential
@@ -154,8 +159,10 @@ class SCRAMMethod:
         unknown: SCRAMCredential | None = None,
         mock_secret: bytes | None = None,
     ) -> None:
-        self._credential = AuthenticationHandler(credential)
-        self._identity = AuthenticationHandler(identity)
+        self._credential = AuthenticationHandler(
+            credential, expected="a SCRAMCredential, or None for an unknown user"
+        )
+        self._identity = IdentityHandler(identity)
         self._model = unknown
         self._mock_secret = mock_secret or secrets.token_bytes(32)
 
@@ -177,9 +184,7 @@ class SCRAMMethod:
         if credential is None:
             return self._exchange(session, client_nonce, mock, None)
         if not isinstance(credential, SCRAMCredential):
-            raise TypeError(
-                f"{self._credential.name} must return a SCRAMCredential or None, not {type(credential)}"
-            )
+            raise wrong_result(self._credential.description, credential, self._credential.expected)
         if self._model is None:
             self._model = mock_scram_credential(credential, self._mock_secret, "")
         return self._exchange(session, client_nonce, credential, self._identity)

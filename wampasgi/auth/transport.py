@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wampasgi.auth.handlers import AuthenticationHandler, refuse_failed
+from wampasgi.auth.handlers import IdentityHandler, refuse_failed
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -25,7 +25,7 @@ class TransportAuthenticationMiddleware:
 
     def __init__(self, app: ASGIApp, *, authenticators: Sequence[Handler | HandlerPlan]) -> None:
         self._app = app
-        self._authenticators = [AuthenticationHandler(authenticator) for authenticator in authenticators]
+        self._authenticators = [IdentityHandler(authenticator) for authenticator in authenticators]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the authenticators, then the inner app."""
@@ -36,7 +36,7 @@ class TransportAuthenticationMiddleware:
             if session.authenticated or peer.ending is not None:
                 break
             try:
-                identity = await authenticator.call(session)
+                identity = await authenticator.find(session)
             except Exception as error:  # noqa: BLE001 - refuse_failed logs it
                 await refuse_failed(error, by=authenticator.name, session=session, peer=peer)
                 return

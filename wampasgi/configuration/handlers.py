@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wampasgi.configuration.response_types import Response
 from wampasgi.configuration.routes import Route
-from wampasgi.errors import InvalidArgument
+from wampasgi.errors import ConfigurationError, InvalidArgument
 from wampasgi.injection.plan import HandlerPlan
-from wampasgi.injection.results import OnProgress, RPCErrorResult, RPCResult, final_result, last_of
+from wampasgi.injection.results import Convert, OnProgress, RPCErrorResult, RPCResult, final_result, last_of
 from wampasgi.logs import about, escaped, logger_named, shown
 from wampasgi.rpc import RPCRequest
 
@@ -33,11 +34,19 @@ class Event:
 class Subscriber:
     """A handler for the events of a topic or a pattern of topics.
 
-    ``roles`` are the roles of the publishers that it accepts events from. None accepts all.
+    ``roles`` are the roles of the publishers that it accepts events from. None accepts all. Raises
+    ConfigurationError if the handler is an async generator function.
     """
 
     plan: HandlerPlan
     roles: frozenset[str] | None
+
+    def __post_init__(self) -> None:
+        if self.plan.kind == "async_generator":
+            raise ConfigurationError(
+                f"{self.plan.description} is an async generator function: a handler of events must not yield,"
+                " because nobody receives what it yields"
+            )
 
     def takes_from(self, role: str | None) -> bool:
         """Return whether the handler accepts events that are published by clients with this role."""
@@ -72,17 +81,20 @@ class Subscriber:
 class Procedure:
     """A procedure of the realm itself: the handler for its URIs, and the roles that may call it.
 
-    The handler's parameters ``request`` and ``request_name`` get the RPCRequest. ``route`` holds the URIs;
-    without a route, the procedure answers every call. ``timeout`` limits a client's call, in seconds.
+    ``response`` converts the values of the handler, whose parameters ``request`` and ``request_name`` get the
+    RPCRequest. ``route`` holds the URIs; without a route, the procedure answers every call. ``timeout``
+    limits a client's call, in seconds.
     """
 
     __slots__ = (
         "is_plain",
         "plan",
         "request_name",
+        "response",
         "roles",
         "route",
         "run",
+        "scalars",
         "timeout",
         "wants_request",
     )
@@ -91,6 +103,7 @@ class Procedure:
         self,
         plan: HandlerPlan,
         roles: frozenset[str] | None,
+        response: Response,
         *,
         request_name: str = "request",
         route: Route | None = None,
@@ -100,6 +113,9 @@ class Procedure:
         self.timeout = timeout
         self.route = route
         self.roles = roles
+        self.response = response
+        #: The types of values that become the only argument of a result without any conversion.
+        self.scalars = response.scalars
         self.request_name = request_name
         #: Whether the handler has a parameter for the RPCRequest. Most do not.
         self.wants_request = not plan.uses.isdisjoint(("request", request_name))
@@ -115,26 +131,36 @@ class Procedure:
         kwargs: Mapping[str, Any],
         provided: Mapping[str, Any],
         on_progress: OnProgress | None,
+        convert: Convert,
     ) -> RPCResult | RPCErrorResult:
         """Run the handler for one call and return its final result.
 
         ``request`` is required if ``wants_request`` is true. Progress reports go to ``on_progress``, or are
-        dropped if it is None. Exceptions of the handler are raised unchanged.
+        dropped if it is None. ``convert`` is a method of ``response``. Exceptions of the handler are raised
+        unchanged.
         """
         plan = self.plan
         if request is not None:
             provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
-            return await last_of(plan.iterate(provided, args, kwargs), on_progress)
+            return await last_of(plan.iterate(provided, args, kwargs), on_progress, convert)
         value = await plan.call(provided, args, kwargs)
-        return await final_result(value, on_progress)
+        return await final_result(value, on_progress, convert)
 
 
 class Topic:
-    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe."""
+    """A topic of the realm itself: its gatekeeper, and the roles that may subscribe.
 
-    __slots__ = ("plan", "roles")
+    ``patterns`` tells whether clients may subscribe to patterns that match the topic, without its gatekeeper.
+    """
 
-    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None) -> None:
+    __slots__ = ("patterns", "plan", "roles")
+
+    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None, *, patterns: bool = False) -> None:
         self.plan = plan
         self.roles = roles
+        self.patterns = patterns
+
+    def permits_patterns(self, role: str | None) -> bool:
+        """Return whether a session with this role may subscribe to patterns that match the topic."""
+        return self.patterns and (self.roles is None or role in self.roles)

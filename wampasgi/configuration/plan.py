@@ -19,6 +19,7 @@ from wampasgi.auth import (
 )
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
+from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import RealmSettings
 from wampasgi.errors import ConfigurationError
@@ -27,6 +28,7 @@ from wampasgi.injection.plan import HandlerPlan, Injection, describe
 from wampasgi.limits import Limits
 from wampasgi.peers.session import Session
 from wampasgi.protocol.uris import is_reserved
+from wampasgi.router.matching import covers
 from wampasgi.router.registrations import Registration
 from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
@@ -101,7 +103,8 @@ class RealmPlan:
         registration = self.router.dealer.registrations.best(uri)
         if registration is not None:
             if registration.of_realm:
-                return self._own(registration.match, registration.procedure)
+                own = self._own(registration.match, registration.procedure)
+                return own if own is not None or reserved else self._best_own(uri)
             return registration
         if reserved:
             return None
@@ -111,8 +114,39 @@ class RealmPlan:
         """Return the realm's own procedure at exactly this URI or pattern, if there is one."""
         return self.procedure_for_all or self._own(match, uri)
 
+    def _best_own(self, uri: str) -> Procedure | None:
+        """Return the procedure of this plan, if the router's best one came after the plan."""
+        return self.procedures.find(uri) or self.procedures_at_run_time.find(uri)
+
     def _own(self, match: RouteMatch, uri: str) -> Procedure | None:
         return self.procedures.get(match, uri) or self.procedures_at_run_time.get(match, uri)
+
+    def takes_restricted_calls(self, match: Match, uri: str) -> bool:
+        """Return whether a client's registration would get calls of a procedure of the realm with ``roles``.
+
+        It would answer calls that only these roles may make, and anybody could call it.
+        """
+        return any(
+            route.yields_to(match, uri)
+            for table in (self.procedures, self.procedures_at_run_time)
+            for procedure in table.overlapping(match, uri)
+            if (route := procedure.route) is not None and route.roles is not None
+        )
+
+    def taking_restricted_calls(self) -> list[Registration]:
+        """Return the clients' registrations for which ``takes_restricted_calls`` is true."""
+        procedures = [*self.procedures, *self.procedures_at_run_time]
+        routes = [procedure.route for procedure in procedures if procedure.route is not None]
+        # Most realms have no such route, and there can be many registrations.
+        if not any(route.match != "exact" and route.roles is not None for route in routes):
+            return []
+        return [
+            registration
+            for registration in self.router.dealer.registrations.by_id.values()
+            if not registration.of_realm
+            and not registration.private
+            and self.takes_restricted_calls(registration.match, registration.procedure)
+        ]
 
     def offered(self) -> Iterator[tuple[Match, str]]:
         """Yield the match policy and URI of each configured procedure that WAMP can describe.
@@ -126,8 +160,24 @@ class RealmPlan:
                 yield procedure.route.match, procedure.route.uri
 
     def find_topic(self, uri: str) -> Topic | None:
-        """Return the realm's own topic that matches a URI, if there is one."""
-        return self.topic_for_all or self.topics.find(uri)
+        """Return the realm's own topic that matches a URI, if there is one.
+
+        Like procedures, routes never match the URIs reserved for the router.
+        """
+        return self.topic_for_all or (None if is_reserved(uri) else self.topics.find(uri))
+
+    def restricting_topic(self, match: Match, pattern: str, role: str | None) -> Topic | None:
+        """Return one of the realm's own topics that keeps a role from subscribing to a pattern, or None.
+
+        Such a topic can match a URI of the pattern, and does not permit patterns to this role.
+        """
+        if self.topic_for_all is not None:
+            topics: Iterator[Topic] = iter((self.topic_for_all,))
+        elif covers("prefix", "wamp.", match, pattern):
+            return None
+        else:
+            topics = self.topics.overlapping(match, pattern)
+        return next((topic for topic in topics if not topic.permits_patterns(role)), None)
 
     def permitting_subscribers(self, topic: str, role: str | None) -> bool:
         """Return whether a ``@subscriber`` handler allows clients with this role to publish to a topic."""
@@ -142,24 +192,37 @@ class RealmPlan:
 # Compiling the settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcedureOptions:
+    """The options that all procedures of a realm have in common.
+
+    ``timeout`` limits calls by clients, in seconds. ``unpack_results`` spreads lists and mappings over the
+    arguments of a result.
+    """
+
+    timeout: float | None
+    unpack_results: bool
+
+
 def compile_procedures(
-    settings: RealmSettings, injection: Injection, timeout: float | None
+    settings: RealmSettings, injection: Injection, options: ProcedureOptions
 ) -> RouteTable[Procedure]:
-    """Compile the procedures of the realm. ``timeout`` limits calls by clients, in seconds."""
+    """Compile the procedures of the realm."""
     table: RouteTable[Procedure] = RouteTable()
     for route in settings.procedures:
-        table.add(route, compile_procedure(route, injection, timeout))
+        table.add(route, compile_procedure(route, injection, options))
     return table
 
 
-def compile_procedure(route: Route, injection: Injection, timeout: float | None) -> Procedure:
-    """Compile one procedure. ``timeout`` limits calls by clients, in seconds."""
+def compile_procedure(route: Route, injection: Injection, options: ProcedureOptions) -> Procedure:
+    """Compile one procedure."""
     plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
-    return Procedure(plan, route.roles, route=route, timeout=timeout)
+    response = compile_response(plan, route.response_type, unpack=options.unpack_results)
+    return Procedure(plan, route.roles, response, route=route, timeout=options.timeout)
 
 
 def compile_rpc_handler(
-    settings: RealmSettings, injection: Injection, timeout: float | None
+    settings: RealmSettings, injection: Injection, options: ProcedureOptions
 ) -> Procedure | None:
     """Compile the handler that answers every call, if there is one."""
     if settings.rpc_handler is None:
@@ -170,22 +233,8 @@ def compile_rpc_handler(
     if first in injection.provided:
         first = "request"
     plan = injection.read(settings.rpc_handler, {"request": RPCRequest, first: RPCRequest})
-    return Procedure(plan, None, request_name=first, timeout=timeout)
-
-
-def compile_topics(settings: RealmSettings, injection: Injection) -> RouteTable[Topic]:
-    """Compile the topics of the realm, with their gatekeepers."""
-    table: RouteTable[Topic] = RouteTable()
-    for route in settings.topics:
-        table.add(route, Topic(injection.read(route.handler, {"topic_uri": None}), route.roles))
-    return table
-
-
-def compile_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
-    """Compile the gatekeeper of all topics, if there is one."""
-    if settings.subscription_handler is None:
-        return None
-    return Topic(injection.read(settings.subscription_handler, {"topic_uri": None}), None)
+    response = compile_response(plan, FROM_ANNOTATION, unpack=options.unpack_results)
+    return Procedure(plan, None, response, request_name=first, timeout=options.timeout)
 
 
 def compile_overflow_handler(settings: RealmSettings, injection: Injection) -> HandlerPlan | None:

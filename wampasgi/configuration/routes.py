@@ -5,19 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.callables import require_function
 from wampasgi.injection.plan import describe
 from wampasgi.protocol.uris import is_reserved, require_pattern
-from wampasgi.router.matching import URIMap
+from wampasgi.router.matching import URIMap, covers, overlaps, specificity
 from wampasgi.router.permissions import roles_of
-from wampasgi.types import Handler
+from wampasgi.types import Handler, Match
 
 RouteMatch: TypeAlias = Literal["exact", "prefix", "wildcard", "regex"]
 
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
+
+# Components of a URI, also in the notation of MQTT.
+_SEPARATOR = re.compile(r"[./]")
+# A component that stands for others in globs, MQTT or NATS, or for a parameter.
+_GLOB = re.compile(r"\*+|\+|#|>|\{.*\}|<.*>")
+# The end of a pattern that stands for any further components.
+_OPEN_END = re.compile(r"(?:\*+|#)$|^>$")
 
 _MATCHES = ("exact", "prefix", "wildcard", "regex")
 
@@ -28,7 +37,8 @@ class Route:
 
     ``uri`` is a URI, a prefix, a wildcard pattern or a regular expression, depending on ``match``. Only
     ``roles`` may use it; if they are None, the realm's permissions decide. ``flags`` are the flags of a
-    compiled regular expression.
+    compiled regular expression. ``patterns`` is the option of topics that ``TopicRouteSet`` describes, and
+    ``response_type`` the one of procedures that ``RPCRouteSet`` describes.
     """
 
     uri: str
@@ -36,26 +46,40 @@ class Route:
     handler: Handler
     roles: frozenset[str] | None = None
     flags: int = 0
+    patterns: bool | None = None
+    response_type: Any = FROM_ANNOTATION
 
     def __post_init__(self) -> None:
+        require_function(f"route {self.uri!r}", self.handler)
         where = f"route {self.uri!r} of {describe(self.handler)}"
         if self.match not in _MATCHES:
             raise ConfigurationError(
                 f"{where}: match is {self.match!r}, it must be one of {', '.join(_MATCHES)}"
             )
-        if not callable(self.handler):
-            raise ConfigurationError(f"{where}: the handler is {self.handler!r}, it must be a function")
+        if self.patterns is not None and not isinstance(self.patterns, bool):
+            raise ConfigurationError(f"{where}: patterns is {self.patterns!r}, it must be True or False")
         if self.match == "regex":
             try:
                 self.compile()
             except re.error as error:
                 raise ConfigurationError(f"{where}: invalid regular expression: {error}") from error
             return
+        refuse_glob(where, self.uri)
         require_pattern(where, self.uri, self.match)
         if is_reserved(self.uri):
             raise ConfigurationError(
                 f"{where}: URIs that begin with 'wamp.' are reserved for the router, choose another one"
             )
+
+    @property
+    def entry(self) -> tuple[Match, str]:
+        """The match policy and URI of a route that is not a regular expression."""
+        assert self.match != "regex"
+        return self.match, self.uri
+
+    def yields_to(self, match: Match, uri: str) -> bool:
+        """Return whether a URI or pattern is a better match than this route, for URIs that match both."""
+        return self.match == "regex" or specificity(match, uri) > specificity(*self.entry)
 
     def compile(self) -> re.Pattern[str]:
         """Return the regular expression of a route with ``match="regex"``."""
@@ -73,6 +97,26 @@ def require_uri(decorator: str, uri: object) -> None:
     if not isinstance(uri, str):
         got = describe(uri) if callable(uri) else repr(uri)
         raise ConfigurationError(f"{decorator} got {got}: it takes a URI, {decorator}('com.example.uri')")
+
+
+def refuse_glob(where: str, uri: object) -> None:
+    """Raise ConfigurationError, prefixed with ``where``, for a pattern that WAMP does not have.
+
+    These are globs (``chat.*``), MQTT's and NATS' wildcards (``chat.#``, ``chat.+``, ``chat.>``) and named
+    components (``chat.{room}``, ``chat.<room>``). Most of them are valid URIs, but would match nothing else.
+    """
+    if not isinstance(uri, str):
+        return
+    *components, last = _SEPARATOR.split(uri)
+    before = ["" if _GLOB.fullmatch(component) else component for component in components]
+    if _OPEN_END.search(last) and before == components:
+        instead = f'{".".join([*before, _OPEN_END.sub("", last)])!r} and match="prefix"'
+    elif before != components or _GLOB.fullmatch(last):
+        pattern = ".".join([*before, "" if _GLOB.fullmatch(last) else last])
+        instead = f'{pattern!r} and match="wildcard", where an empty component matches any component'
+    else:
+        return
+    raise ConfigurationError(f"{where}: WAMP has no pattern like {uri!r}: write {instead}")
 
 
 class RouteSet(Sequence[Route]):
@@ -100,16 +144,36 @@ class RouteSet(Sequence[Route]):
 
         Regular expressions are tried after all other routes, in the order in which they were added.
         """
+        return self._regex_adder(uri_pattern, roles)
+
+    def _regex_adder(
+        self,
+        uri_pattern: str | re.Pattern[str],
+        roles: str | Collection[str] | None,
+        *,
+        patterns: bool | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        flags = 0
         if isinstance(uri_pattern, re.Pattern):
-            return self._adder(uri_pattern.pattern, "regex", roles, flags=uri_pattern.flags)
+            flags, uri_pattern = uri_pattern.flags, uri_pattern.pattern
         require_uri("@regex_route", uri_pattern)
-        return self._adder(uri_pattern, "regex", roles)
+        return self._adder(
+            uri_pattern, "regex", roles, flags=flags, patterns=patterns, response_type=response_type
+        )
 
     def _adder(
-        self, uri: str, match: RouteMatch, roles: str | Collection[str] | None, flags: int = 0
+        self,
+        uri: str,
+        match: RouteMatch,
+        roles: str | Collection[str] | None,
+        *,
+        flags: int = 0,
+        patterns: bool | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> Callable[[H], H]:
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles), flags)
+            route = Route(uri, match, handler, roles_of(roles), flags, patterns, response_type)
             for other in self._routes:
                 if (other.match, other.uri) == (match, uri):
                     raise _route_conflict(route, other)
@@ -136,7 +200,46 @@ class RouteSet(Sequence[Route]):
 
 
 class RPCRouteSet(RouteSet):
-    """Routes of procedures: each handler answers the calls of its URIs."""
+    """Routes of procedures: each handler answers the calls of its URIs.
+
+    ``response_type`` is the type of the results, in place of the handler's return annotation. It filters
+    them: only the parts that it declares are sent. None turns this off.
+    """
+
+    def route(
+        self,
+        uri: str,
+        *,
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        """Decorate the handler for exactly this URI."""
+        require_uri("@route", uri)
+        return self._adder(uri, "exact", roles, response_type=response_type)
+
+    def prefix_route(
+        self,
+        uri_prefix: str,
+        *,
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        """Decorate the handler for URIs that begin with ``uri_prefix``. The longest prefix wins."""
+        require_uri("@prefix_route", uri_prefix)
+        return self._adder(uri_prefix, "prefix", roles, response_type=response_type)
+
+    def regex_route(
+        self,
+        uri_pattern: str | re.Pattern[str],
+        *,
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
+    ) -> Callable[[H], H]:
+        """Decorate the handler for URIs that fully match a regular expression.
+
+        Regular expressions are tried after all other routes, in the order in which they were added.
+        """
+        return self._regex_adder(uri_pattern, roles, response_type=response_type)
 
 
 class TopicRouteSet(RouteSet):
@@ -144,8 +247,48 @@ class TopicRouteSet(RouteSet):
 
     A gatekeeper is an async generator function that runs around each subscription: up to its ``yield`` before
     SUBSCRIBED is sent, and the rest when the subscription ends. It raises SubscribeError to refuse the
-    subscription.
+    subscription, and returns or yields nothing.
+
+    A gatekeeper does not run for patterns. So clients may subscribe to a pattern that can match one of its
+    topics only if the route has ``patterns=True``, a rule or the authorizer allows the pattern, and the
+    session has one of the ``roles``. ``patterns=False`` refuses patterns, as by default, but without the
+    warning at startup that a rule allows them. A regular expression could match a topic of any pattern.
     """
+
+    def route(
+        self,
+        uri: str,
+        *,
+        roles: str | Collection[str] | None = None,
+        patterns: bool | None = None,
+    ) -> Callable[[H], H]:
+        """Decorate the gatekeeper of exactly this topic."""
+        require_uri("@route", uri)
+        return self._adder(uri, "exact", roles, patterns=patterns)
+
+    def prefix_route(
+        self,
+        uri_prefix: str,
+        *,
+        roles: str | Collection[str] | None = None,
+        patterns: bool | None = None,
+    ) -> Callable[[H], H]:
+        """Decorate the gatekeeper of topics that begin with ``uri_prefix``. The longest prefix wins."""
+        require_uri("@prefix_route", uri_prefix)
+        return self._adder(uri_prefix, "prefix", roles, patterns=patterns)
+
+    def regex_route(
+        self,
+        uri_pattern: str | re.Pattern[str],
+        *,
+        roles: str | Collection[str] | None = None,
+        patterns: bool | None = None,
+    ) -> Callable[[H], H]:
+        """Decorate the gatekeeper of topics that fully match a regular expression.
+
+        Regular expressions are tried after all other routes, in the order in which they were added.
+        """
+        return self._regex_adder(uri_pattern, roles, patterns=patterns)
 
 
 class RouteTable(Generic[T]):
@@ -184,6 +327,23 @@ class RouteTable(Generic[T]):
             if pattern.fullmatch(uri):
                 return value
         return None
+
+    def overlapping(self, match: Match, uri: str) -> Iterator[T]:
+        """Yield the values of the routes that ``find`` can return for the URIs that match a pattern.
+
+        The best routes come first. If one of them matches all URIs of the pattern, the worse ones are left
+        out. Of the regular expressions, all may be returned, because it cannot be decided if one matches a
+        URI of the pattern.
+        """
+        found = [pair for pair in self._by_uri if overlaps(*pair[0].entry, match, uri)]
+        found.sort(key=lambda pair: specificity(*pair[0].entry), reverse=True)
+        for route, value in found:
+            yield value
+            if covers(*route.entry, match, uri):
+                return
+        for pattern, _, value in self._by_regex:
+            if match != "exact" or pattern.fullmatch(uri):
+                yield value
 
     def get(self, match: RouteMatch, uri: str) -> T | None:
         """Return the value of the route with exactly this match policy and URI, or None."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from starlette.middleware import Middleware
 
+from wampasgi.adapters import AsyncSupport
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.auth import (
     ChallengeMethod,
     CRAAuthRequirement,
@@ -18,6 +21,7 @@ from wampasgi.auth import (
     SCRAMMethod,
     TicketMethod,
 )
+from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import (
     H,
     Route,
@@ -26,10 +30,11 @@ from wampasgi.configuration.routes import (
     RouteTable,
     RPCRouteSet,
     TopicRouteSet,
+    refuse_glob,
     require_uri,
 )
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.callables import UserFunction
+from wampasgi.injection.callables import UserFunction, require_function
 from wampasgi.injection.dependencies import DefaultArg
 from wampasgi.injection.plan import Injection, describe
 from wampasgi.limits import Limits
@@ -63,6 +68,24 @@ def checked_limits(limits: L) -> L:
     return limits
 
 
+def _require_functions(where: str, *functions: object) -> None:
+    for function in functions:
+        require_function(where, function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationContext:
+    """The settings that a realm takes from its application."""
+
+    app: Any
+    event_loop: EventLoopBinding
+    limits: Limits
+    async_support: AsyncSupport | None
+    synchronize_requests: bool
+    unpack_results: bool
+    debug: bool
+
+
 class RealmSettings:
     """The settings of a realm. They are compiled into a RealmPlan when a plan is needed.
 
@@ -87,7 +110,8 @@ class RealmSettings:
         self.subscribers: list[tuple[Match, Route]] = []
         self.route_sets: list[RouteSet] = []
         self.rpc_handler: Handler | None = None
-        self.subscription_handler: Handler | None = None
+        #: A route for all topics.
+        self.subscription_handler: Route | None = None
         self.lifespan_handlers: list[Handler] = []
         self.early_lifespan_handlers: list[Handler] = []
         self.overflow_handler: Handler | None = None
@@ -115,16 +139,22 @@ class ConfiguresRealm(ABC):
     # Procedures and topics
 
     def procedure(
-        self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
+        self,
+        uri: str,
+        *,
+        match: RouteMatch = "exact",
+        roles: str | Collection[str] | None = None,
+        response_type: Any = FROM_ANNOTATION,
     ) -> Callable[[H], H]:
         """Decorate the handler of a procedure.
 
         ``match`` is exact, prefix, wildcard or regex. If ``roles`` are given, only they may call it.
+        ``response_type`` is the type of its results, in place of its return annotation: see RPCRouteSet.
         """
         require_uri("@procedure", uri)
 
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles))
+            route = Route(uri, match, handler, roles_of(roles), response_type=response_type)
             self.settings.procedures.add(route, route)
             self.settings.changed()
             return handler
@@ -132,16 +162,22 @@ class ConfiguresRealm(ABC):
         return add
 
     def topic(
-        self, uri: str, *, match: RouteMatch = "exact", roles: str | Collection[str] | None = None
+        self,
+        uri: str,
+        *,
+        match: RouteMatch = "exact",
+        roles: str | Collection[str] | None = None,
+        patterns: bool | None = None,
     ) -> Callable[[H], H]:
         """Decorate the gatekeeper of a topic. If ``roles`` are given, only they may subscribe.
 
-        See TopicRouteSet.
+        With ``patterns=True``, clients may also subscribe to patterns that match the topic, if a rule or the
+        authorizer allows the pattern. The gatekeeper does not run for them. See TopicRouteSet.
         """
         require_uri("@topic", uri)
 
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles))
+            route = Route(uri, match, handler, roles_of(roles), patterns=patterns)
             self.settings.topics.add(route, route)
             self.settings.changed()
             return handler
@@ -160,6 +196,8 @@ class ConfiguresRealm(ABC):
         require_uri("@subscriber", topic)
 
         def add(handler: H) -> H:
+            require_function(f"subscriber {topic!r}", handler)
+            refuse_glob(f"subscriber {describe(handler)}", topic)
             require_pattern(f"subscriber {describe(handler)}", topic, match)
             route = Route(topic, match, handler, roles_of(roles))
             self.settings.subscribers.append((match, route))
@@ -202,15 +240,19 @@ class ConfiguresRealm(ABC):
         It gets the RPCRequest as its first argument. Like any procedure, it can be an async generator
         function. The router still answers calls of URIs that begin with ``wamp.``.
         """
+        require_function("set_rpc_handler", handler)
         self.settings.rpc_handler = handler
         self.settings.changed()
 
-    def set_subscription_handler(self, handler: Handler) -> None:
+    def set_subscription_handler(self, handler: Handler, *, patterns: bool | None = None) -> None:
         """Let one gatekeeper guard every topic, in place of the realm's routes.
 
-        It can have the parameters ``topic_uri`` and ``session``.
+        It can have the parameters ``topic_uri`` and ``session``. Clients may not subscribe to patterns,
+        unless ``patterns`` is True and a rule or the authorizer allows the pattern. A topic of the router,
+        which begins with ``wamp.``, needs a rule, too.
         """
-        self.settings.subscription_handler = handler
+        require_function("set_subscription_handler", handler)
+        self.settings.subscription_handler = Route("", "prefix", handler, patterns=patterns)
         self.settings.changed()
 
     def keep_history(self, topic: str, *, match: Match = "exact", limit: int = 500) -> None:
@@ -222,6 +264,7 @@ class ConfiguresRealm(ABC):
         Spec: Advanced Profile, "Event History".
         """
         where = f"keep_history({topic!r}, match={match!r})"
+        refuse_glob(where, topic)
         require_pattern(where, topic, match)
         if type(limit) is not int or limit < 1:
             raise ConfigurationError(f"{where}: limit is {limit!r}, it must be an int of at least 1")
@@ -252,6 +295,7 @@ class ConfiguresRealm(ABC):
         ``authenticated_only=False``, it begins before authentication. Raises ConfigurationError if the
         handler is not an async generator function.
         """
+        require_function("add_session_lifespan_handler", handler)
         if UserFunction.read(handler).kind != "async_generator":
             raise ConfigurationError(
                 f"lifespan handler {describe(handler)} is not an async generator function: "
@@ -275,6 +319,7 @@ class ConfiguresRealm(ABC):
         ``"drop_oldest_events"``, when the client has caught up or its session ends. Its exceptions are
         logged. See ``Limits.overflow``.
         """
+        require_function("on_overflow", handler)
         if self.settings.overflow_handler is not None:
             raise ConfigurationError(
                 f"on_overflow {describe(handler)}: the realm already has "
@@ -300,6 +345,7 @@ class ConfiguresRealm(ABC):
         ``disclose`` allows the identity of callers and publishers to be disclosed if they, or callees,
         request it. If several rules match, the most specific one decides.
         """
+        refuse_glob(f"allow({uri!r})", uri)
         self.settings.permissions.allow(uri, *actions, match=match, role=role, disclose=disclose)
         self.settings.changed()
 
@@ -326,6 +372,7 @@ class ConfiguresRealm(ABC):
         """
 
         def add(handler: H) -> H:
+            require_function("authorizer", handler)
             if self.settings.authorizer is not None:
                 raise ConfigurationError(
                     f"authorizer {describe(handler)}: the realm already has "
@@ -345,11 +392,17 @@ class ConfiguresRealm(ABC):
 
         Several authenticators are tried in the order in which they were added, until one returns an identity.
         """
+        require_function("add_transport_authenticator", authenticator)
         self.settings.transport_authenticators.append(authenticator)
         self.settings.changed()
 
     def set_ticket_authenticator(self, authenticator: Handler) -> None:
-        """Authenticate sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None."""
+        """Authenticate sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None.
+
+        The session gets the authid of the returned ``Identity``, otherwise a random one. The authid that the
+        client claims is ``session.authid``; return it only if the ticket belongs to it.
+        """
+        require_function("set_ticket_authenticator", authenticator)
         self._set_challenge_method(
             "ticket", lambda injection: TicketMethod(injection.read(authenticator, {"ticket": None}))
         )
@@ -369,6 +422,7 @@ class ConfiguresRealm(ABC):
         None, the session is denied with ``wamp.error.authorization_denied``. For ``unknown`` and
         ``mock_secret``, see ``CRAMethod``.
         """
+        _require_functions("set_cra_handlers", requirement, identity)
         mocking = mock_secret or secrets.token_bytes(32)
         self._set_challenge_method(
             "wampcra",
@@ -395,6 +449,7 @@ class ConfiguresRealm(ABC):
         proof is verified. If it returns None, the session is denied with ``wamp.error.authorization_denied``.
         For ``unknown`` and ``mock_secret``, see ``SCRAMMethod``.
         """
+        _require_functions("set_scram_handlers", credential, identity)
         mocking = mock_secret or secrets.token_bytes(32)
         self._set_challenge_method(
             "wamp-scram",
@@ -413,6 +468,7 @@ class ConfiguresRealm(ABC):
         ``async identity(session)`` is called when the signature is verified. If it returns None, the session
         is denied with ``wamp.error.authorization_denied``.
         """
+        _require_functions("set_cryptosign_handlers", keys, identity)
         self._set_challenge_method(
             "cryptosign",
             lambda injection: CryptosignMethod(injection.read(keys), injection.read(identity)),
@@ -434,5 +490,6 @@ class ConfiguresRealm(ABC):
 
         It must await ``session.mark_authenticated(...)`` or ``session.abort(...)``.
         """
+        require_function("set_authentication_handler", handler)
         self.settings.authentication_handler = handler
         self.settings.changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -29,6 +30,9 @@ _MAX_ERRORS_PER_ARGUMENT: Final = 1000
 # Longest part, in characters, of a name or key that is sent back to the caller.
 _MAX_SHOWN: Final = 100
 
+# Keys of a schema of pydantic with values of the application, or with what serializes a value.
+_NO_PART_OF_VALIDATION: Final = frozenset({"default", "expected", "members", "metadata", "serialization"})
+
 _NO_SCHEMA = (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, NameError, TypeError)
 
 
@@ -44,6 +48,23 @@ class UnusableAnnotation(Exception):
         self.has_no_schema = isinstance(error, PydanticSchemaGenerationError)
 
 
+class LazyAnnotation(Exception):
+    """Raised for an annotation whose values pydantic validates only when the handler reads them."""
+
+
+def adapter_for(annotation: Any) -> TypeAdapter[Any]:
+    """Return pydantic's adapter for an annotation. Raises UnusableAnnotation if there is none."""
+    try:
+        with warnings.catch_warnings():
+            # An alias has no effect on the validation of the value, but the payload honours it.
+            warnings.filterwarnings("ignore", message="The '(validation_)?alias' attribute")
+            adapter = TypeAdapter(annotation)
+        _ = adapter.validator.title  # built only now for some types, such as models with ``defer_build``
+    except _NO_SCHEMA as error:
+        raise UnusableAnnotation(error) from error
+    return adapter
+
+
 class Validator:
     """Validates and converts one argument according to its annotation.
 
@@ -57,12 +78,11 @@ class Validator:
         self.validate: Callable[[Any], Any] = _unchanged
         self._from_json: Callable[[str], Any] = json.loads
         if annotation is not EMPTY and annotation is not Any:
-            try:
-                schema_validator = TypeAdapter(annotation).validator
-                self.validate = schema_validator.validate_python
-                self._from_json = schema_validator.validate_json
-            except _NO_SCHEMA as error:
-                raise UnusableAnnotation(error) from error
+            adapter = adapter_for(annotation)
+            self.validate = adapter.validator.validate_python
+            self._from_json = adapter.validator.validate_json
+            if _is_lazy(adapter.core_schema):
+                raise LazyAnnotation
 
     def convert(self, value: Any) -> Any:
         """Validate like ``validate``, but also accept what strict types accept only from JSON.
@@ -84,12 +104,23 @@ class Validator:
 
 @dataclass(frozen=True, slots=True)
 class PayloadParameter:
-    """A parameter that is filled from the call's payload; ``slot`` is its index in the frame."""
+    """A parameter that is filled from the call's payload; ``slot`` is its index in the frame.
+
+    ``name`` is its name in the payload, and ``more_names`` are alternatives. If no argument fills it,
+    ``make_default`` does.
+    """
 
     name: str
     slot: int
     validator: Validator
     required: bool
+    more_names: tuple[str, ...] = ()
+    make_default: Callable[[], Any] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names in the payload."""
+        return (self.name, *self.more_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +147,16 @@ class Payload:
 
     Positional arguments go to ``positional_only`` and then to ``by_either``, in order; keyword arguments go
     to ``by_either`` and ``keyword_only``. ``shared`` are parameters of dependencies, which read arguments by
-    name, including those of the handler. Callers must not send the names in ``injected``.
+    name, including those of the handler. Callers must not send the names in ``injected``. With
+    ``accepts_more``, arguments that fill no parameter are ignored instead of refused.
     """
 
     __slots__ = (
+        "_accepts_more",
         "_by_name",
         "_enough",
         "_injected",
+        "_made_defaults",
         "_parameters",
         "_plain",
         "_positional",
@@ -144,7 +178,9 @@ class Payload:
         rest: Rest | None = None,
         rest_by_name: Rest | None = None,
         injected: Iterable[str] = (),
+        accepts_more: bool = False,
     ) -> None:
+        self._accepts_more = accepts_more
         self._positional = (*positional_only, *by_either)
         self._positional_only = frozenset(parameter.name for parameter in positional_only)
         self._parameters = (*self._positional, *keyword_only)
@@ -152,7 +188,14 @@ class Payload:
         self._rest_by_name = rest_by_name
         self._shared = tuple(shared)
         self._injected = frozenset(injected)
-        self._plain = not shared and rest is None and rest_by_name is None
+        self._made_defaults = tuple(
+            (parameter.slot, parameter.make_default)
+            for parameter in (*self._parameters, *self._shared)
+            if parameter.make_default is not None
+        )
+        self._plain = not (shared or rest or rest_by_name or self._made_defaults) and not any(
+            parameter.more_names for parameter in self._parameters
+        )
         self._steps = tuple((parameter.slot, parameter.validator.validate) for parameter in self._positional)
         self._required = tuple(parameter.slot for parameter in self._parameters if parameter.required)
         # The number of positional arguments that fill all required parameters.
@@ -160,9 +203,10 @@ class Payload:
             (index for index, parameter in enumerate(self._parameters, 1) if parameter.required), default=0
         )
         self._by_name = {
-            parameter.name: _KeywordParameter(index, parameter.slot, parameter.validator.validate, parameter)
+            name: _KeywordParameter(index, parameter.slot, parameter.validator.validate, parameter)
             for index, parameter in enumerate(self._parameters)
-            if parameter.name not in self._positional_only
+            if index >= len(positional_only)
+            for name in parameter.names
         }
 
     def __len__(self) -> int:
@@ -216,6 +260,9 @@ class Payload:
         errors = list(islice(found, _MAX_ERRORS_PER_ARGUMENT))
         if errors:
             raise _invalid_argument(errors)
+        for slot, make_default in self._made_defaults:
+            if frame[slot] is MISSING:
+                frame[slot] = make_default()
 
     def _fill_positional(self, frame: list[Any], args: Sequence[Any]) -> Iterator[dict[str, Any]]:
         for parameter, value in zip(self._positional, args, strict=False):
@@ -227,7 +274,7 @@ class Payload:
             for index, value in enumerate(extra):
                 yield from _convert_into(values, index, rest.validator, rest.name, value, (index,))
             frame[self._rest.slot] = tuple(values)
-        elif extra:
+        elif extra and not self._accepts_more:
             expected = len(self._positional)
             reason = (
                 f"takes {expected or 'no'} positional argument{'' if expected == 1 else 's'}, got {len(args)}"
@@ -238,16 +285,21 @@ class Payload:
         self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
         count = min(len(args), len(self._positional))
-        shared = {parameter.name for parameter in self._shared}
+        shared = {name for parameter in self._shared for name in parameter.names}
         rest: dict[str, Any] = {}
+        filled: set[int] = set()
         for name, value in kwargs.items():
             found = self._by_name.get(name)
             if found is not None and found.index < count:
                 reason = "given both as a positional and as a keyword argument"
                 yield _argument_error(name, reason, "multiple_argument_values")
+            elif found is not None and found.index in filled:
+                reason = f"given under more than one of its names, {', '.join(found.parameter.names)}"
+                yield _argument_error(name, reason, "multiple_argument_values")
             elif found is not None:
+                filled.add(found.index)
                 yield from _fill_slot(frame, found.parameter, value)
-            elif name in shared:
+            elif name in shared or self._accepts_more:
                 continue
             elif self._rest_by_name is not None and name not in self._injected:
                 yield from _convert_into(rest, name, self._rest_by_name.validator, name, value)
@@ -262,7 +314,7 @@ class Payload:
     def _missing_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         count = min(len(args), len(self._positional))
         for index, parameter in enumerate(self._parameters):
-            given = index < count or (parameter.name in kwargs and parameter.name in self._by_name)
+            given = index < count or any(name in kwargs and name in self._by_name for name in parameter.names)
             if parameter.required and not given:
                 yield _argument_error(parameter.name, "missing argument", "missing_argument")
 
@@ -270,14 +322,16 @@ class Payload:
         self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
         given = {
-            parameter.name: value
+            name: value
             for parameter, value in zip(self._positional, args, strict=False)
             if parameter.name not in self._positional_only
+            for name in parameter.names
         }
         given.update(kwargs)
         for parameter in self._shared:
-            if parameter.name in given:
-                yield from _fill_slot(frame, parameter, given[parameter.name])
+            name = next((name for name in parameter.names if name in given), None)
+            if name is not None:
+                yield from _fill_slot(frame, parameter, given[name])
             elif parameter.required:
                 yield _argument_error(
                     parameter.name, "missing keyword argument", "missing_keyword_only_argument"
@@ -286,6 +340,20 @@ class Payload:
 
 def _unchanged(value: Any) -> Any:
     return value
+
+
+def _is_lazy(schema: Any) -> bool:
+    """Return whether a schema of pydantic contains an Iterable or Generator, also inside of a model."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if part.get("type") == "generator":
+                return True
+            waiting += [value for key, value in part.items() if key not in _NO_PART_OF_VALIDATION]
+        elif isinstance(part, list | tuple):
+            waiting += part
+    return False
 
 
 def _json_text(value: Any) -> str | None:

@@ -8,7 +8,7 @@ import typing
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from functools import partial, wraps
-from types import FunctionType, MethodType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any, Final, Literal, TypeAlias
 
 from wampasgi.errors import ConfigurationError
@@ -49,6 +49,22 @@ class Parameter:
         """Whether it is ``*args`` or ``**kwargs``."""
         return self.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
+    @property
+    def is_positional_only(self) -> bool:
+        """Whether it cannot be passed by name."""
+        return self.kind is inspect.Parameter.POSITIONAL_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """The return annotation of a user's function; ``EMPTY`` if there is none or it cannot be resolved.
+
+    In the latter case, ``problem`` gives the reason.
+    """
+
+    annotation: Any = EMPTY
+    problem: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class UserFunction:
@@ -65,30 +81,33 @@ class UserFunction:
     name: str
     description: str
     by_keyword: bool
+    returns: Returns = Returns()
 
     @classmethod
     def read(cls, function: Callable[..., Any]) -> UserFunction:
         """Read a function, method, partial, class or callable object.
 
         A function decorated with ``contextlib.contextmanager`` or ``asynccontextmanager`` is read as the
-        generator function that it wraps. Raises ConfigurationError if the object is not callable or its
-        annotations cannot be read.
+        generator function that it wraps. Raises ConfigurationError if the object is not callable, if its
+        annotations cannot be read, and for a method without its object.
         """
+        require_function("a handler or dependency", function)
         if isinstance(function, staticmethod):
             function = function.__func__
         if getattr(function, "__code__", None) in _CONTEXT_MANAGER_CODES:
             function = getattr(function, "__wrapped__", function)
         description = describe(function)
-        if not callable(function):
-            raise ConfigurationError(f"{function!r} is not callable: pass a function")
         kind, certain = _call_kind(function)
+        parameters, returns = _read_signature(function, description)
+        _refuse_unbound_method(function, parameters, description)
         return cls(
             function=function if certain else _ensure_kind(function, kind, description),
             kind=kind,
-            parameters=_read_parameters(function, description),
+            parameters=parameters,
             name=_dotted_name(function),
             description=description,
             by_keyword=hasattr(function, "__wrapped__"),
+            returns=returns,
         )
 
     def cannot_fill(self, parameter: Parameter, reason: str) -> ConfigurationError:
@@ -96,6 +115,53 @@ class UserFunction:
         return ConfigurationError(
             f"{self.description}: nothing can fill the parameter {parameter.name!r}: {reason};"
             f" give it a default, add set_default_arg({parameter.name!r}, ...), or use Depends"
+        )
+
+
+def require_function(
+    where: str, function: object, advice: str = "pass the function itself, without calling it"
+) -> None:
+    """Raise ConfigurationError, prefixed with ``where``, for an object that is not callable.
+
+    ``advice`` is for the usual mistake, to call an async function or generator function and pass the result.
+    """
+    if callable(function):
+        return
+    code = _code_of_result(function)
+    if code is None:
+        raise ConfigurationError(f"{where} got {function!r}, which is not callable: pass a function")
+    if isinstance(function, CoroutineType):
+        function.close()  # otherwise Python also warns that nobody awaits it
+    raise ConfigurationError(
+        f"{where} got the {type(function).__name__} that a call of {code.co_qualname}"
+        f" ({code.co_filename}:{code.co_firstlineno}) returned: {advice}"
+    )
+
+
+def _code_of_result(value: object) -> CodeType | None:
+    """Return the code of the function that returned a coroutine or generator, or None for other values."""
+    if isinstance(value, CoroutineType):
+        return value.cr_code
+    if isinstance(value, GeneratorType):
+        return value.gi_code
+    if isinstance(value, AsyncGeneratorType):
+        return value.ag_code
+    return None
+
+
+def _refuse_unbound_method(
+    function: Callable[..., Any], parameters: tuple[Parameter, ...], description: str
+) -> None:
+    """Raise ConfigurationError for a function in a class body: its ``self`` would be the first argument."""
+    plain = _innermost_of_partials(function)
+    if not isinstance(plain, FunctionType) or not parameters or parameters[0].name not in ("self", "cls"):
+        return
+    *enclosing, name = plain.__qualname__.split(".")
+    if enclosing and enclosing[-1] != "<locals>":
+        raise ConfigurationError(
+            f"{description} is a method without its object, so that a caller would send"
+            f" {parameters[0].name!r}: pass the method of an object, as in"
+            f" app.procedure(uri)({enclosing[-1].lower()}.{name}), instead of decorating it in the class"
         )
 
 
@@ -108,9 +174,21 @@ def describe(function: Any) -> str:
     return f"{name} ({defining.__code__.co_filename}:{defining.__code__.co_firstlineno})"
 
 
+def return_annotation(function: Callable[..., Any]) -> Any:
+    """Return the resolved annotation of a function's result.
+
+    The result is ``EMPTY`` if there is no annotation, or one that cannot be resolved.
+    """
+    try:
+        annotation = inspect.signature(function).return_annotation
+        return EMPTY if annotation is EMPTY else _resolve("return", annotation, *_namespaces(function))
+    except (ValueError, *_UNRESOLVABLE):  # some builtins have no signature
+        return EMPTY
+
+
 def _dotted_name(function: Any) -> str:
     named = _innermost_of_partials(function)
-    if not hasattr(named, "__qualname__"):
+    if not (hasattr(named, "__qualname__") and hasattr(named, "__module__")):
         named = type(named)
     return f"{named.__module__}.{named.__qualname__}"
 
@@ -176,22 +254,23 @@ def _ensure_kind(function: Callable[..., Any], kind: CallKind, description: str)
     return wraps(function)(adaptors[kind])
 
 
-def _read_parameters(function: Callable[..., Any], description: str) -> tuple[Parameter, ...]:
+def _read_signature(function: Callable[..., Any], description: str) -> tuple[tuple[Parameter, ...], Returns]:
     try:
         signature = inspect.signature(function)
     except ValueError:  # some builtins have no signature: they are called without arguments
-        return ()
+        return (), Returns()
     except NameError as error:  # Python 3.14 evaluates annotations when they are read
         raise ConfigurationError(
             f"{description}: an annotation cannot be resolved: {error}; import it outside `if TYPE_CHECKING:`"
         ) from error
     bound = _partial_keywords(function)
     namespaces = _namespaces(function)
-    return tuple(
+    parameters = tuple(
         _read_parameter(parameter, *namespaces)
         for parameter in signature.parameters.values()
         if parameter.name not in bound
     )
+    return parameters, _read_returns(signature.return_annotation, *namespaces)
 
 
 def _partial_keywords(function: Any) -> set[str]:
@@ -208,17 +287,31 @@ def _read_parameter(
 ) -> Parameter:
     if parameter.annotation is EMPTY:
         return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY)
+    try:
+        annotation = _resolve(parameter.name, parameter.annotation, global_names, local_names)
+    except _UNRESOLVABLE as error:
+        problem = f"its annotation {parameter.annotation!r} cannot be resolved: {error}"
+        return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY, problem)
+    return Parameter(parameter.name, parameter.kind, parameter.default, annotation)
+
+
+def _read_returns(annotation: Any, global_names: dict[str, Any], local_names: dict[str, Any]) -> Returns:
+    if annotation is EMPTY:
+        return Returns()
+    try:
+        return Returns(_resolve("return", annotation, global_names, local_names))
+    except _UNRESOLVABLE as error:
+        return Returns(problem=f"its return annotation {annotation!r} cannot be resolved: {error}")
+
+
+def _resolve(name: str, annotation: Any, global_names: dict[str, Any], local_names: dict[str, Any]) -> Any:
+    """Return one annotation with its forward references resolved. Raises one of _UNRESOLVABLE."""
 
     def probe() -> None:
         """Hold this annotation alone, so that it can be resolved even if another one cannot."""
 
-    probe.__annotations__ = {parameter.name: parameter.annotation}
-    try:
-        hints = typing.get_type_hints(probe, global_names, local_names, include_extras=True)
-    except _UNRESOLVABLE as error:
-        problem = f"its annotation {parameter.annotation!r} cannot be resolved: {error}"
-        return Parameter(parameter.name, parameter.kind, parameter.default, EMPTY, problem)
-    return Parameter(parameter.name, parameter.kind, parameter.default, hints[parameter.name])
+    probe.__annotations__ = {name: annotation}
+    return typing.get_type_hints(probe, global_names, local_names, include_extras=True)[name]
 
 
 def _namespaces(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:

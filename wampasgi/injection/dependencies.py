@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -15,37 +14,41 @@ from contextlib import (
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
-from types import CoroutineType, TracebackType
-from typing import Annotated, Any
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType, TracebackType
+from typing import Any, Final
 
 from anyio import CancelScope, CapacityLimiter, to_thread
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.arguments import MISSING, PayloadParameter, UnusableAnnotation, Validator
-from wampasgi.injection.callables import EMPTY, Parameter, UserFunction
+from wampasgi.injection.arguments import (
+    MISSING,
+    LazyAnnotation,
+    PayloadParameter,
+    UnusableAnnotation,
+    Validator,
+)
+from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
+from wampasgi.injection.fields import ParameterField, is_hashable, read_field
+from wampasgi.injection.markers import (
+    Dependency,
+    Depends,
+    advice_for,
+    classes_of,
+    dependency_of,
+    foreign_class,
+    generic_classes_of,
+    refuse_foreign_class,
+    refuse_foreign_markers,
+)
+from wampasgi.injection.worker_threads import call_in_thread, run_in_thread
 
-__all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close", "run_in_thread"]
+__all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
 
-
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """The marker that ``Depends`` returns; a ``dependency`` of None stands for the annotated class."""
-
-    dependency: Callable[..., Any] | None
-    use_cache: bool
-
-
-def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:
-    """Fill a parameter with the value that ``dependency`` returns or yields.
-
-    Use it as the default of a parameter or in ``Annotated``. Without ``dependency`` the annotated class is
-    called. A dependency is a function, class or callable object; sync ones run in a worker thread. The code
-    of a generator after its ``yield`` runs when the call ends, in reverse order, and an error of the handler
-    is raised at the ``yield``. The parameters of a dependency are filled like those of a handler, from the
-    payload by name. It is evaluated once per call, or once per use with ``use_cache=False``.
-    """
-    return Dependency(dependency, use_cache)
+# Types without a schema in pydantic. A list can replace them.
+_ITERABLES: Final = frozenset(
+    {abc.AsyncGenerator, abc.AsyncIterable, abc.AsyncIterator, abc.Collection, abc.Iterator, abc.Reversible}
+)
 
 
 class DefaultArg:
@@ -60,8 +63,11 @@ class DefaultArg:
     def __init__(self, value: Any = None, factory: Callable[..., Any] | None = None) -> None:
         if factory is not None and value is not None:
             raise ConfigurationError("a default arg takes a value or a factory, not both: leave one out")
-        if factory is not None and not callable(factory):
-            raise ConfigurationError(f"the factory of a default arg must be callable, not {factory!r}")
+        if factory is not None:
+            require_function("the factory of a default arg", factory)
+        # A coroutine can be awaited, and a generator iterated over, by only one call.
+        if isinstance(value, CoroutineType | GeneratorType | AsyncGeneratorType):
+            require_function("a default arg", value, "pass the function itself, as factory=")
         self.value = value
         self.factory = factory
 
@@ -170,7 +176,7 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         self._context = Context()
 
     async def __aenter__(self) -> Any:
-        return await to_thread.run_sync(self._enter)
+        return await call_in_thread(self._enter)
 
     def _enter(self) -> Any:
         # Copied in the worker thread, because its context does not claim to run in an event loop.
@@ -185,19 +191,6 @@ class _ThreadManager(AbstractAsyncContextManager[Any]):
         # threads may be waiting for the resource that this one holds.
         with CancelScope(shield=True):
             await to_thread.run_sync(leave, limiter=CapacityLimiter(1))
-
-
-async def run_in_thread(
-    function: Callable[..., Any], positional: Sequence[Any], by_name: Mapping[str, Any]
-) -> Any:
-    """Call a sync function in a worker thread; if it returns an awaitable, await that in this task."""
-
-    def run() -> tuple[Any]:
-        # In a tuple, because Trio does not accept a coroutine from a thread.
-        return (function(*positional, **by_name),)
-
-    (value,) = await to_thread.run_sync(run)
-    return await value if inspect.isawaitable(value) else value
 
 
 async def close(opened: Sequence[AbstractAsyncContextManager[Any]], failure: BaseException | None) -> None:
@@ -237,11 +230,14 @@ class Wiring:
         default_args: Mapping[str, DefaultArg],
         *,
         takes_payload: bool,
+        whole_payload_in: Collection[str] = (),
     ) -> None:
         self.template: list[Any] = []
         self.provided: list[tuple[int, str]] = []
         self.shared: list[PayloadParameter] = []
         self.steps: list[Step] = []
+        #: The names of the framework's arguments that hold the whole payload.
+        self.whole_payload_in = whole_payload_in
         self._provided_types = provided
         self._default_args = default_args
         self._takes_payload = takes_payload
@@ -257,7 +253,7 @@ class Wiring:
         """Return the slot of a parameter that is injected, or None if the payload may fill it.
 
         The sources are, in this order: the framework's arguments, by name or class; a dependency; a default
-        arg.
+        arg. Raises ConfigurationError for a class of another framework, which a payload must not fill.
         """
         name = self._provided_name(function, parameter)
         if name is not None:
@@ -265,7 +261,7 @@ class Wiring:
             slot = self.slot(parameter.default if has_default else MISSING)
             self.provided.append((slot, name))
             return slot
-        marker = _dependency_of(parameter)
+        marker = dependency_of(parameter)
         default_arg = self._default_args.get(parameter.name)
         if parameter.problem is not None and marker is None and default_arg is None:
             raise function.cannot_fill(parameter, parameter.problem)
@@ -273,44 +269,82 @@ class Wiring:
             return self._depend(function, parameter, marker)
         if default_arg is not None:
             return self._default(parameter.name, default_arg)
+        refuse_foreign_class(function, parameter)
         return None
 
-    def validator(self, function: UserFunction, parameter: Parameter) -> Validator | None:
-        """Return the validator of a parameter in the payload, or None if only its default can fill it."""
-        if isinstance(parameter.default, FieldInfo):
-            raise ConfigurationError(
-                f"{function.description}: the parameter {parameter.name!r} has a Field as its default: put"
-                " it into the annotation, Annotated[..., Field(...)], and pass the default itself"
-            )
+    def payload_parameter(
+        self, function: UserFunction, parameter: Parameter, field: ParameterField, slot: int
+    ) -> PayloadParameter | None:
+        """Return the parameter as a part of the payload, or None if only its default can fill it."""
+        validator = self.validator(function, parameter, required=field.is_required)
+        if validator is None:
+            return None
+        name, *more_names = field.names
+        return PayloadParameter(
+            name, slot, validator, field.is_required, tuple(more_names), field.make_default
+        )
+
+    def validator(
+        self, function: UserFunction, parameter: Parameter, *, required: bool = True
+    ) -> Validator | None:
+        """Return the validator of a parameter, or None if it has no schema and is not required."""
         try:
-            return Validator(parameter.annotation)
+            validator = Validator(parameter.annotation)
+            self._refuse_function(function, parameter, validator)
+            return validator
+        except LazyAnnotation as error:
+            raise ConfigurationError(
+                f"{function.description}: the annotation of the parameter {parameter.name!r} has an Iterable"
+                " or Generator, which pydantic validates only when the handler reads it: write list[...] or"
+                " Sequence[...], so that the caller gets the error"
+            ) from error
         except UnusableAnnotation as error:
-            if parameter.default is not EMPTY and error.has_no_schema:
+            if error.has_no_schema and not required:
                 return None
             reason = f"its annotation cannot validate a payload ({error})"
+            if not _ITERABLES.isdisjoint(generic_classes_of(parameter.annotation)):
+                reason += ": write list[...] or Sequence[...] instead"
             raise function.cannot_fill(parameter, reason) from error
 
+    @staticmethod
+    def _refuse_function(function: UserFunction, parameter: Parameter, validator: Validator) -> None:
+        """Raise ConfigurationError if the default is a function that does not fit the annotation."""
+        default = parameter.default
+        if isinstance(default, FunctionType | MethodType):
+            try:
+                validator.validate(default)
+            except ValidationError as error:
+                raise ConfigurationError(
+                    f"{function.description}: the parameter {parameter.name!r} has the function"
+                    f" {describe(default)} as its default, which nothing calls: write"
+                    f" Depends({default.__name__})"
+                ) from error
+
     def _provided_name(self, function: UserFunction, parameter: Parameter) -> str | None:
-        classes = _classes(parameter.annotation)
+        classes = classes_of(parameter.annotation)
         if parameter.name not in self._provided_types:
             matching = (name for name, kind in self._provided_types.items() if kind and classes == [kind])
             return next(matching, None)
         own = self._provided_types[parameter.name]
         if own is not None and len(classes) == 1 and not _is_compatible(classes[0], own):
+            foreign = foreign_class(classes[0])
+            advice = f"; {advice_for(foreign)}" if foreign is not None else ""
             raise ConfigurationError(
                 f"{function.description}: the name {parameter.name!r} is reserved for the framework's"
                 f" {own.__name__}, but the parameter is annotated {classes[0].__name__}: rename the parameter"
+                f"{advice}"
             )
         return parameter.name
 
     def _depend(self, function: UserFunction, parameter: Parameter, marker: Dependency) -> int:
         dependency = marker.dependency
         if dependency is None:
-            classes = _classes(parameter.annotation)
+            classes = classes_of(parameter.annotation)
             if len(classes) != 1:
                 raise function.cannot_fill(parameter, "Depends() needs a dependency or an annotated class")
             dependency = classes[0]
-        key: Hashable = dependency if _is_hashable(dependency) else id(dependency)
+        require_function(f"{function.description}: Depends of the parameter {parameter.name!r}", dependency)
+        key: Hashable = dependency if is_hashable(dependency) else id(dependency)
         if marker.use_cache and key in self._cached_slots:
             return self._cached_slots[key]
         read = UserFunction.read(dependency)
@@ -341,31 +375,42 @@ class Wiring:
         return slot
 
     def _wire(self, function: UserFunction, *, payload: bool) -> Wires:
+        refuse_foreign_markers(function)
         slots: list[tuple[Parameter, int]] = []
         for parameter in function.parameters:
             if parameter.is_variadic:
                 continue
             slot = self.inject(function, parameter)
-            if slot is None and payload:
-                slot = self._share(function, parameter)
-            if slot is None and parameter.default is EMPTY:
-                raise function.cannot_fill(parameter, "the framework has no argument of this name here")
-            slots.append((parameter, self._optional_slot(parameter) if slot is None else slot))
+            if slot is None:
+                slot = self._share(function, parameter, payload=payload)
+            slots.append((parameter, slot))
         return make_wires(slots, by_keyword=True)
 
-    def _share(self, function: UserFunction, parameter: Parameter) -> int | None:
-        validator = self.validator(function, parameter)
-        if validator is None:
-            return None
-        slot = self._optional_slot(parameter)
-        required = parameter.default is EMPTY
-        self.shared.append(PayloadParameter(parameter.name, slot, validator, required))
+    def _share(self, function: UserFunction, parameter: Parameter, *, payload: bool) -> int:
+        """Return the slot of a parameter that the payload, if there is one, or a default fills."""
+        field = read_field(function, parameter)
+        slot = self._optional_slot(parameter, field)
+        sent = self.payload_parameter(function, parameter, field, slot) if payload else None
+        if sent is not None:
+            self.shared.append(sent)
+        else:
+            self.fill_with_default(function, parameter, field, slot)
         return slot
 
-    def _optional_slot(self, parameter: Parameter) -> int:
+    def fill_with_default(
+        self, function: UserFunction, parameter: Parameter, field: ParameterField, slot: int
+    ) -> None:
+        """Let only the default fill a slot. Raises ConfigurationError if there is no default."""
+        if field.is_required:
+            raise function.cannot_fill(parameter, "the framework has no argument of this name here")
+        if field.make_default is not None:
+            factory = UserFunction(field.make_default, "sync", (), function.name, function.description, False)
+            self.steps.append(Step(factory, Wires((), ()), slot, in_thread=False))
+
+    def _optional_slot(self, parameter: Parameter, field: ParameterField) -> int:
         """Add a slot that may stay empty, so that the function's own default, or default factory, applies."""
-        by_position = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
-        return self.slot(parameter.default if by_position and parameter.default is not EMPTY else MISSING)
+        own_default = parameter.default is not EMPTY and not parameter.is_positional_only
+        return self.slot(MISSING if own_default or field.default is EMPTY else field.default)
 
 
 def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> Wires:
@@ -377,57 +422,6 @@ def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> W
         tuple(slot for parameter, slot in slots if parameter.kind in by_position),
         tuple((parameter.name, slot) for parameter, slot in slots if parameter.kind not in by_position),
     )
-
-
-def _is_hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
-
-
-def _dependency_of(parameter: Parameter) -> Dependency | None:
-    if isinstance(parameter.default, Dependency):
-        return parameter.default
-    return next(_markers(parameter.annotation), None)
-
-
-def _markers(annotation: Any) -> Iterator[Dependency]:
-    """Yield every ``Depends`` of an annotation, including those in a union; a payload must not replace it."""
-    annotation = _alias_value(annotation)
-    if typing.get_origin(annotation) is Annotated:
-        yield from (extra for extra in annotation.__metadata__ if isinstance(extra, Dependency))
-        yield from _markers(annotation.__origin__)
-    elif _is_union(annotation):
-        for branch in typing.get_args(annotation):
-            yield from _markers(branch)
-
-
-def _classes(annotation: Any) -> list[type]:
-    """Return the classes in an annotation, without ``Annotated`` and None; [] if one is not a class."""
-    annotation = _alias_value(annotation)
-    if typing.get_origin(annotation) is Annotated:
-        return _classes(annotation.__origin__)
-    if _is_union(annotation):
-        branches = [
-            _classes(branch) for branch in typing.get_args(annotation) if branch is not types.NoneType
-        ]
-        return [branch[0] for branch in branches if branch] if all(branches) else []
-    if annotation in (EMPTY, Any) or not isinstance(annotation, type):
-        return []
-    return [annotation]
-
-
-def _alias_value(annotation: Any) -> Any:
-    """Return the value of a type alias made by a ``type`` statement or TypeAliasType."""
-    while type(annotation).__name__ == "TypeAliasType":
-        annotation = annotation.__value__
-    return annotation
-
-
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
 def _is_compatible(annotated: type, own: type) -> bool:

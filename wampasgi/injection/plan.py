@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
@@ -16,8 +16,11 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, without_errors
-from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires, run_in_thread
+from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires
+from wampasgi.injection.fields import read_field
+from wampasgi.injection.markers import refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
+from wampasgi.injection.worker_threads import run_in_thread
 from wampasgi.types import Handler
 
 __all__ = ["HandlerKind", "HandlerPlan", "describe"]
@@ -31,9 +34,9 @@ class HandlerPlan:
     """The compiled signature of a handler: the sources of its arguments, and the dependencies to evaluate.
 
     ``kind`` is the type of object that ``function`` returns when called with bound arguments: a coroutine, an
-    async generator or, for a function that blocks, the value itself. ``name`` is the handler's dotted name.
-    If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill the arguments; otherwise ``bind`` can,
-    too.
+    async generator or, for a function that blocks, the value itself. ``returns`` is its return annotation.
+    ``name`` is the handler's dotted name. If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill
+    the arguments; otherwise ``bind`` can, too.
     """
 
     __slots__ = (
@@ -53,6 +56,7 @@ class HandlerPlan:
         "kind",
         "name",
         "needs_solving",
+        "returns",
         "starts_at_once",
         "uses",
     )
@@ -63,6 +67,7 @@ class HandlerPlan:
         self.function: Callable[..., Any] = function.function
         self.kind: HandlerKind = kind
         self.name = function.name
+        self.returns = function.returns
         self.description = function.description
         slots = _HandlerSlots(function, wiring, takes_payload=takes_payload)
         self._payload = slots.payload() if takes_payload else None
@@ -94,14 +99,17 @@ class HandlerPlan:
         provided: Mapping[str, type | None],
         default_args: Mapping[str, DefaultArg],
         takes_payload: bool,
+        whole_payload_in: Collection[str] = (),
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
 
         ``provided`` has the framework's arguments that this kind of handler can get, with their classes; an
         argument whose class is None is matched by name only. The sources of a parameter are, in this order:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
-        payload (if ``takes_payload``), and its own default. Raises ConfigurationError for a parameter that
-        nothing can fill and for a sync generator function.
+        payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
+        arguments that hold the whole payload. A handler that has one of them, and no parameter for the
+        payload, accepts any payload. Raises ConfigurationError for a parameter that nothing can fill and for
+        a sync generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
@@ -109,7 +117,9 @@ class HandlerPlan:
                 f"{read.description} is a sync generator function, which cannot be a handler:"
                 " make it async with `async def`"
             )
-        wiring = Wiring(provided, default_args, takes_payload=takes_payload)
+        wiring = Wiring(
+            provided, default_args, takes_payload=takes_payload, whole_payload_in=whole_payload_in
+        )
         return cls(read, wiring, read.kind, takes_payload=takes_payload)
 
     def bind(
@@ -298,14 +308,17 @@ class _HandlerSlots:
         self._wiring = wiring
         self._injected: list[str] = []
         self._payload_parameters: dict[inspect._ParameterKind, list[PayloadParameter]] = {}
+        refuse_foreign_markers(function)
         for parameter in function.parameters:
             if not parameter.is_variadic:
                 self.parameter_slots.append((parameter, self._read(parameter, takes_payload=takes_payload)))
             elif takes_payload:
                 self._read_rest(parameter)
 
-    def payload(self) -> Payload:
-        """Return the object that fills the slots from a payload."""
+    def payload(self) -> Payload | None:
+        """Return the object that fills the slots from a payload, or None if the payload is not checked."""
+        if self._takes_whole_payload():
+            return Payload(shared=self._wiring.shared, accepts_more=True) if self._wiring.shared else None
         return Payload(
             self._payload_parameters.get(inspect.Parameter.POSITIONAL_ONLY, ()),
             self._payload_parameters.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, ()),
@@ -316,22 +329,44 @@ class _HandlerSlots:
             injected=self._injected,
         )
 
+    def _takes_whole_payload(self) -> bool:
+        """Return whether the handler itself, and not a dependency, takes the payload as a whole."""
+        slots = {slot for _, slot in self.parameter_slots}
+        return not (self._payload_parameters or self.rest or self.rest_by_name) and any(
+            slot in slots and name in self._wiring.whole_payload_in for slot, name in self._wiring.provided
+        )
+
     def _read(self, parameter: Parameter, *, takes_payload: bool) -> int:
         slot = self._wiring.inject(self._function, parameter)
         if slot is not None:
             self._injected.append(parameter.name)
             return slot
-        required = parameter.default is EMPTY
-        slot = self._wiring.slot(MISSING if required else parameter.default)
-        validator = self._wiring.validator(self._function, parameter) if takes_payload else None
-        if validator is not None:
-            sent = PayloadParameter(parameter.name, slot, validator, required)
-            self._payload_parameters.setdefault(parameter.kind, []).append(sent)
-        elif required:
-            raise self._function.cannot_fill(parameter, "the framework has no argument of this name here")
+        field = read_field(self._function, parameter)
+        slot = self._wiring.slot(MISSING if field.default is EMPTY else field.default)
+        sent = None
+        if takes_payload:
+            sent = self._wiring.payload_parameter(self._function, parameter, field, slot)
+        if sent is not None:
+            self._add(parameter, sent)
         else:
+            self._wiring.fill_with_default(self._function, parameter, field, slot)
             self._injected.append(parameter.name)
         return slot
+
+    def _add(self, parameter: Parameter, sent: PayloadParameter) -> None:
+        taken = {
+            name for others in self._payload_parameters.values() for each in others for name in each.names
+        }
+        twice = taken.intersection(sent.names)
+        if twice:
+            raise ConfigurationError(
+                f"{self._function.description}: two parameters get the argument {min(twice)!r}: change the"
+                " alias of one of them"
+            )
+        self._payload_parameters.setdefault(parameter.kind, []).append(sent)
+        if parameter.name not in sent.names:
+            # A keyword argument of **kwargs must not have the name that the alias replaces.
+            self._injected.append(parameter.name)
 
     def _read_rest(self, parameter: Parameter) -> None:
         if parameter.problem is not None:
@@ -359,11 +394,14 @@ class Injection:
     ) -> HandlerPlan:
         """Return the plan of a handler, which can get ``extra`` arguments besides those of every handler.
 
-        Raises ConfigurationError if the handler cannot be called.
+        With ``takes_payload``, the extra arguments are those that hold the message, such as the RPCRequest:
+        see ``whole_payload_in`` of ``HandlerPlan.read``. Raises ConfigurationError if the handler cannot be
+        called.
         """
         return HandlerPlan.read(
             handler,
             provided={**self.provided, **(extra or {})},
             default_args=self._default_args,
             takes_payload=takes_payload,
+            whole_payload_in=tuple(extra or ()) if takes_payload else (),
         )

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from wampasgi.errors import RUNTIME_ERROR
 
-__all__ = ["SCALARS", "RPCErrorResult", "RPCProgressReport", "RPCResult", "to_result", "unwrap"]
+__all__ = [
+    "SCALARS",
+    "RPCErrorResult",
+    "RPCProgressReport",
+    "RPCResult",
+    "to_result",
+    "to_unpacked_result",
+    "unwrap",
+]
 
 
 @dataclass(slots=True, init=False)
@@ -23,7 +31,7 @@ class RPCResult:
     kwargs: dict[str, Any]
 
     def __init__(self, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> None:
-        self.args = args if type(args) is tuple else _positional(args)
+        self.args = args if type(args) is tuple else positional_arguments(args)
         self.kwargs = _keywords(kwargs) if kwargs else {}
 
 
@@ -51,7 +59,7 @@ class RPCErrorResult:
         self, error_uri: str = RUNTIME_ERROR, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> None:
         self.error_uri = error_uri
-        self.args = args if type(args) is tuple else _positional(args)
+        self.args = args if type(args) is tuple else positional_arguments(args)
         self.kwargs = _keywords(kwargs) if kwargs else {}
 
 
@@ -62,9 +70,8 @@ SCALARS = frozenset((str, int, float, bool, bytes))
 def to_result(value: Any) -> RPCResult | RPCErrorResult:
     """Convert a handler's return value into the payload that answers the call.
 
-    None becomes no arguments, a mapping keyword arguments, and a tuple (including a named tuple) or list
-    positional arguments. Any other value, such as a model or dataclass, becomes one positional argument.
-    Results and errors are returned unchanged. Raises TypeError for a mapping with a key that is not a str.
+    None becomes no arguments, and a tuple (including a named tuple) one positional argument for each of its
+    items. Any other value becomes one positional argument. Results and errors are returned unchanged.
     """
     if type(value) in SCALARS:
         return RPCResult((value,))
@@ -72,11 +79,17 @@ def to_result(value: Any) -> RPCResult | RPCErrorResult:
         return value
     if value is None:
         return RPCResult()
+    return RPCResult(tuple(value) if isinstance(value, tuple) else (value,))
+
+
+def to_unpacked_result(value: Any) -> RPCResult | RPCErrorResult:
+    """Convert a return value as serverwamp does: lists become arguments, too, and mappings keyword arguments.
+
+    Raises TypeError for a mapping with a key that is not a str.
+    """
     if isinstance(value, Mapping):
         return RPCResult((), value)
-    if isinstance(value, tuple | list):
-        return RPCResult(tuple(value))
-    return RPCResult((value,))
+    return to_result(tuple(value) if isinstance(value, list) else value)
 
 
 def unwrap(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -93,7 +106,8 @@ def unwrap(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     return RPCResult(tuple(args), kwargs)
 
 
-def _positional(args: Any) -> tuple[Any, ...]:
+def positional_arguments(args: Any) -> tuple[Any, ...]:
+    """Return the items of a sequence. A str, bytes or any other value is one argument; None is none."""
     if args is None:
         return ()
     if isinstance(args, Sequence) and not isinstance(args, str | bytes | bytearray | memoryview):
@@ -112,21 +126,27 @@ def _keywords(kwargs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
+#: Converts a handler's value into the payload that answers the call.
+Convert: TypeAlias = Callable[[Any], RPCResult | RPCErrorResult]
 
 
-async def final_result(value: Any, on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
+async def final_result(
+    value: Any, on_progress: OnProgress | None, convert: Convert
+) -> RPCResult | RPCErrorResult:
     """Convert a handler's return value into the final result; it may be an async iterator of reports."""
     if hasattr(value, "__anext__"):
-        return await last_of(value, on_progress)
-    return to_result(value)
+        return await last_of(value, on_progress, convert)
+    return convert(value)
 
 
-async def last_of(reports: AsyncIterator[Any], on_progress: OnProgress | None) -> RPCResult | RPCErrorResult:
+async def last_of(
+    reports: AsyncIterator[Any], on_progress: OnProgress | None, convert: Convert
+) -> RPCResult | RPCErrorResult:
     """Pass progress reports to ``on_progress`` and return the first other value as the final result."""
     try:
         async for value in reports:
             if not isinstance(value, RPCProgressReport):
-                return to_result(value)
+                return convert(value)
             if on_progress is not None:
                 await on_progress(value)
         return RPCResult()

@@ -45,6 +45,11 @@ class Connection:
         return self._http.query_params
 
     @property
+    def path_params(self) -> dict[str, Any]:
+        """The values of the parameters in the path of the route, such as ``{team}``, converted."""
+        return self._http.path_params
+
+    @property
     def url(self) -> URL:
         """The URL that the client opened."""
         return self._http.url

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from wampasgi.protocol.messages import Call
+from wampasgi.types import RawMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class JoinedRouter(Protocol):
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
         """Answer the caller of an INVOCATION that cannot be serialized; ``text`` is the reason."""
+
+    def uri_of(self, raw: RawMessage) -> str | None:
+        """Return the topic of an EVENT or the procedure of an INVOCATION; None for other messages."""
 
     def may_continue(self, session_id: int, call: Call) -> bool:
         """Return whether a CALL that reuses a request ID can be part of a progressive call."""

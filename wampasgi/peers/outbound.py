@@ -1,4 +1,4 @@
-"""The bounded queue of one session's outgoing messages, and the writer that exists while it isn't empty."""
+"""The bounded queue of a session's outgoing messages, and its writer."""
 
 from __future__ import annotations
 
@@ -13,36 +13,42 @@ import anyio
 from wampasgi.adapters import TaskOwner
 from wampasgi.peers.transport import GONE
 
-#: Writes several messages, of so many bytes in all.
+#: Write several messages; the int is their total size in bytes.
 Write = Callable[[Sequence[Any], int], Awaitable[None]]
-#: Writes one message; nearly all go out alone.
+#: Write one message, as nearly all are written; the int is its size in bytes.
 WriteOne = Callable[[Any, int], Awaitable[None]]
 
-#: A queue that becomes this long before its turn comes is written at once.
+#: A queue of this length is written at once, without waiting for the next turn of the event loop.
 _LONG: Final = 64
-#: Whoever can wait does where so many messages wait for their turn.
+#: A queue of this length is congested, even if nothing is being written.
 _SOME: Final = 8
 
 
 class _Writer(IntEnum):
-    """What becomes of a queue."""
+    """The state of a queue's writer."""
 
     RESTING = 0
+    """The queue is empty, and there is no writer."""
     DUE = 1
-    """It is written in the next turn of the event loop."""
+    """The writer begins in the next turn of the event loop."""
     WRITING = 2
+    """The writer writes the queue until it is empty."""
 
 
 _RESTING, _DUE, _WRITING = _Writer
 
 
 class Outbound:
-    """Messages on their way to one peer, in order.
+    """Queues the messages to one peer and writes them in order.
 
-    What is put in one turn of the event loop is written in the next, together: that costs each message less
-    than writing it at once, and an idle session has no writer. ``put`` never waits, so a slow peer costs
-    nobody else time; when it would pass a bound, the queue is emptied, and ``on_overflow`` is called with the
-    number of messages that are lost now, and in this stretch: it is to ``finish``.
+    Messages that are put in one turn of the event loop are written together in the next turn, which costs
+    less than writing each of them at once. The writer is a task that exists only until the queue is empty, so
+    an idle session has none. It runs in the context that ``owner`` was entered in, because anybody may put a
+    message, and a middleware's ``send`` should not see the context variables of a publisher.
+
+    ``put`` never waits, so a slow peer does not delay anybody else. When the queue exceeds a limit, it is
+    cleared and ``on_overflow`` is called, which should ``finish`` the queue. Its arguments are the number of
+    messages that were lost just now, and in the whole stretch (see ``DroppingOutbound``).
     """
 
     __slots__ = (
@@ -79,35 +85,35 @@ class Outbound:
         self._queued_size = 0
         self._writer: _Writer = _RESTING
         self._drained: anyio.Event | None = None
-        #: Nothing more is taken; what was put before is still written.
+        #: The queue takes no more messages; those that it has are still written.
         self.closed = False
 
     def put(self, item: Any, size: int) -> None:
-        """Write ``item`` after all that was put before; ``size`` counts against the bound in bytes."""
+        """Write ``item`` after the items before it; ``size`` counts towards the limit in bytes."""
         if self.closed:
             return
         queue = self._queue
         queue.append(item)
         self._queued_size += size
         if self._writer is _RESTING:
-            # Nearly always there is nothing else, and one message that only waits for its turn always may.
+            # The queue was empty, as it nearly always is, and a single unsent message is always allowed.
             self._writer = _DUE
             self._owner.spawn_soon(self._run)
             return
         waiting = len(queue)
         if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
             if self._writer is _DUE:
-                # It has become much before its turn: where tasks start eagerly it is written now.
-                self._owner.spawn(self._run)
+                # The queue is long before its turn. If tasks start eagerly, it is written now.
+                self._owner.spawn_in_owner_context(self._run)
             if self._is_over:
                 self._overflow()
 
-    #: The same for an event.
+    #: Write an event, which a subclass may drop.
     put_event = put
 
     @property
     def _is_over(self) -> bool:
-        """Whether more waits than may; one message that only waits for its turn always may."""
+        """Whether the queue is over its limits. A single unsent message is always allowed."""
         if len(self._queue) == 1 and self._writer is _DUE:
             return False
         return len(self._queue) > self._max_messages or self._queued_size > self._max_size
@@ -122,7 +128,7 @@ class Outbound:
         return lost, lost
 
     def finish(self, item: Any, size: int) -> None:
-        """Write ``item`` as the last one, whatever the bounds say."""
+        """Write ``item`` as the last one, even if it exceeds the limits."""
         if self.closed:
             return
         self.close()
@@ -133,23 +139,23 @@ class Outbound:
             self._owner.spawn_soon(self._run)
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Take no more messages."""
         self.closed = True
 
     @property
     def congested(self) -> bool:
-        """Whether messages wait because the peer has not taken the ones before, or are many."""
+        """Whether the peer reads slowly, or many messages are queued: callers that can wait should."""
         if not self._queue:
             return False
         return self._writer is _WRITING or len(self._queue) >= _SOME or self.half_full
 
     @property
     def half_full(self) -> bool:
-        """Whether more than half of a bound is used."""
+        """Whether the queue is past half of a limit."""
         return 2 * len(self._queue) > self._max_messages or 2 * self._queued_size > self._max_size
 
     async def drained(self) -> None:
-        """Wait until all that was put has been written."""
+        """Wait until the queue is empty and nothing is being written."""
         if self._writer is not _RESTING:
             if self._drained is None:
                 self._drained = anyio.Event()
@@ -157,7 +163,7 @@ class Outbound:
 
     async def _run(self) -> None:
         if self._writer is _WRITING:
-            # It was begun before its turn came.
+            # The queue was long, so another writer has begun before the turn of this one.
             return
         self._writer = _WRITING
         try:
@@ -170,6 +176,11 @@ class Outbound:
                     await self._write(queue, size)
         except GONE:
             self.closed = True
+        except Exception:
+            # The message is lost, and the peer must not get later ones without it. The owner ends the
+            # session.
+            self.closed = True
+            raise
         finally:
             self._writer = _RESTING
             if self._drained is not None:
@@ -177,16 +188,16 @@ class Outbound:
                 self._drained = None
 
 
-#: Stands in the queue where an event was.
+#: Takes the place of a dropped event in the queue.
 _GAP: Final = object()
 
 
 class DroppingOutbound(Outbound):
-    """Drops the events that have waited longest where more waits than may; everything else is kept.
+    """Drops the oldest events of a queue that exceeds a limit; other messages stay.
 
-    ``on_drop`` is called with the number of events each time, and ``on_dropped`` with all of a stretch when
-    it is over: when the peer has taken what it was behind with, or its session ends. Where there are no
-    events to drop, the queue overflows as any other.
+    ``on_drop`` is called with the number of dropped events each time. ``on_dropped`` is called with their
+    total at the end of a stretch: the time from the first dropped event until the peer has caught up with its
+    queue, or its session ends. If there are no events to drop, the queue overflows like any other.
     """
 
     __slots__ = ("_events", "_gaps", "_lost", "_on_drop", "_on_dropped", "_removed")
@@ -206,16 +217,17 @@ class DroppingOutbound(Outbound):
         )
         self._on_drop = on_drop
         self._on_dropped = on_dropped
-        # Place in the queue and size of each event that waits; there is nothing as long as none does.
+        # The place and the size of each queued event. None if there are none, as for most sessions.
         self._events: deque[tuple[int, int]] | None = None
-        # All of them before the first event: the oldest go first.
+        # The number of gaps in the queue. All stand before the first event, because the oldest go first.
         self._gaps = 0
-        # Places that the gaps had which are no longer in the queue.
+        # The number of gaps that were removed from the queue. The places in ``_events`` still count them.
         self._removed = 0
+        # The number of events that were dropped in this stretch.
         self._lost = 0
 
     def put_event(self, item: Any, size: int) -> None:
-        """Write ``item`` as any other, unless it has to be dropped."""
+        """Write ``item`` like any other message, unless it has to be dropped."""
         if not self.closed:
             if self._events is None:
                 self._events = deque()
@@ -224,7 +236,7 @@ class DroppingOutbound(Outbound):
 
     @property
     def half_full(self) -> bool:
-        """Whether more than half of a bound is used."""
+        """Whether the queue is past half of a limit."""
         waiting = len(self._queue) - self._gaps
         return 2 * waiting > self._max_messages or 2 * self._queued_size > self._max_size
 
@@ -249,7 +261,7 @@ class DroppingOutbound(Outbound):
         if self._is_over:
             super()._overflow()
             return
-        # So that each event that is dropped costs the same, however many there are.
+        # Removing gaps only when they are the majority keeps the cost of each dropped event constant.
         if 2 * self._gaps > len(self._queue):
             self._queue = [item for item in self._queue if item is not _GAP]
             self._removed += self._gaps
@@ -262,7 +274,7 @@ class DroppingOutbound(Outbound):
         return write(items, size)
 
     def _write_it(self, write_one: WriteOne, item: Any, size: int) -> Awaitable[None]:
-        # A gap never waits alone.
+        # A gap is never alone in the queue.
         self._end_stretch()
         return write_one(item, size)
 
@@ -274,7 +286,7 @@ class DroppingOutbound(Outbound):
                 self._end_stretch()
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Take no more messages, and end the stretch."""
         super().close()
         if self._lost:
             self._report()

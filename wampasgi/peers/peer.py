@@ -19,13 +19,14 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.limits import Limits
-from wampasgi.logs import escaped, fields, logger_named, shown
+from wampasgi.logs import fields, logger_named, shown
 from wampasgi.metrics import Counts
 from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
 from wampasgi.peers.message_stream import MessageStream, message_of
 from wampasgi.peers.outbound import DroppingOutbound, Outbound
 from wampasgi.peers.transport import size_on_wire
 from wampasgi.peers.turn import Turn
+from wampasgi.peers.unserializable import replace_unserializable
 from wampasgi.protocol.messages import (
     MESSAGE_NAMES,
     Abort,
@@ -33,7 +34,6 @@ from wampasgi.protocol.messages import (
     Error,
     Goodbye,
     Hello,
-    Invocation,
     Message,
     Result,
 )
@@ -42,6 +42,7 @@ from wampasgi.protocol.refusals import readable_part
 from wampasgi.protocol.requests import SEQUENTIAL, RequestSequence
 from wampasgi.protocol.states import STAYING, Direction, SessionState, next_state
 from wampasgi.protocol.uri_limits import check_uri_length
+from wampasgi.router.admission import Place
 from wampasgi.router.interfaces import SharedEvent
 from wampasgi.types import ASGIEvent, RawMessage, Receive, Send, URICheck
 
@@ -67,6 +68,7 @@ class Peer:
         "_ended",
         "_joined",
         "_outbound",
+        "_place",
         "_request_ids",
         "_router",
         "_send",
@@ -94,6 +96,7 @@ class Peer:
         session_id: int,
         realm_uri: str,
         router: JoinedRouter,
+        place: Place,
         limits: Limits,
         counts: Counts,
         handshake: anyio.CancelScope,
@@ -103,6 +106,8 @@ class Peer:
         self._stream = stream
         self._serializer = stream.subprotocol.serializer
         self._router = router
+        # In the limits of the realm, until the session begins to end.
+        self._place = place
         self._request_ids = RequestSequence() if check_request_ids else None
         # HELLO has been read already, to find the realm.
         self._state = SessionState.ESTABLISHING
@@ -188,6 +193,7 @@ class Peer:
 
     def skip(self, refused: InvalidRequest) -> None:
         """Count a refused message. If it is not allowed in this state, that is the violation to raise."""
+        self.turn.took_long(refused, self._stream.long_size)
         self._stream.long_size = 0
         self._advance(refused.request_type or Hello.code, readable_part(refused) or refused)
 
@@ -257,21 +263,24 @@ class Peer:
             on_overflow=self._overflow,
         )
 
-    def send(self, message: Message) -> None:
-        """Queue a message other than EVENT. Never waits; does nothing when the session is over."""
-        self.send_raw(message.to_list())
+    def send(self, message: Message, uri: str | None = None) -> None:
+        """Queue a message other than EVENT. Never waits; does nothing when the session is over.
+
+        ``uri`` is the procedure or topic to name in the log if the message cannot be serialized.
+        """
+        self.send_raw(message.to_list(), uri)
 
     def send_error(self, request_type: int, request_id: int, error: WAMPError) -> None:
         """Answer a request of the client with ERROR."""
         self.send_raw(Error.answering(request_type, request_id, error).to_list())
 
-    def send_raw(self, raw: RawMessage) -> None:
-        """Queue a message given as a list."""
+    def send_raw(self, raw: RawMessage, uri: str | None = None) -> None:
+        """Queue a message given as a list; see ``send``."""
         if self._outbound is None:
             return
         if raw[0] in _ANSWERS:
             self._count_answer(raw)
-        self._queue(raw)
+        self._queue(raw, uri)
 
     def _count_answer(self, raw: RawMessage) -> None:
         counts = self.counts
@@ -285,7 +294,7 @@ class Peer:
         else:
             counts.call_errors += 1
 
-    def _queue(self, raw: RawMessage, *, last: bool = False) -> None:
+    def _queue(self, raw: RawMessage, uri: str | None = None, *, last: bool = False) -> None:
         outbound = self._outbound
         if outbound is None:
             return
@@ -296,7 +305,7 @@ class Peer:
             try:
                 item = self._serializer.encode(raw)
             except UnserializableValue as error:
-                replacement = self._report_unserializable(raw, error)
+                replacement = self._replace(raw, error, uri)
                 if replacement is not None:
                     self._queue(replacement)
                 return
@@ -306,21 +315,25 @@ class Peer:
         else:
             outbound.put(item, size)
 
-    def send_event(self, event: SharedEvent) -> None:
-        """Queue an EVENT, which may be shared with other peers."""
+    def send_event(self, event: SharedEvent) -> bool:
+        """Queue an EVENT, which may be shared with other peers; return False if it cannot be sent.
+
+        A middleware serializes it later, and then only the log tells.
+        """
         outbound = self._outbound
         if outbound is None:
-            return
+            return False
         if not self._encode_directly:
             outbound.put_event(event.raw, 0)
-            return
+            return True
         found = event.encodings.get(self._serializer.name)
         if found is None:
             found = self._encode_event(event)
             if found is None:
-                return
+                return False
         encoded, size = found
         outbound.put_event(encoded, size)
+        return True
 
     def _encode_event(self, event: SharedEvent) -> tuple[str | bytes, int] | None:
         name = self._serializer.name
@@ -331,7 +344,7 @@ class Peer:
             encoded = self._serializer.encode(event.raw)
         except UnserializableValue as error:
             event.encodings[name] = None
-            self._report_unserializable(event.raw, error)
+            self._replace(event.raw, error, None)
             return None
         found = event.encodings[name] = encoded, size_on_wire(encoded)
         return found
@@ -365,7 +378,7 @@ class Peer:
             try:
                 await self._send({"type": "wamp.message", "message": raw})
             except UnserializableValue as error:
-                replacement = self._report_unserializable(raw, error)
+                replacement = self._replace(raw, error, None)
                 if replacement is not None:
                     await self._send({"type": "wamp.message", "message": replacement})
             except Exception:
@@ -378,26 +391,10 @@ class Peer:
                 self.cut(RUNTIME_ERROR)
                 return
 
-    def _report_unserializable(self, raw: RawMessage, error: UnserializableValue) -> RawMessage | None:
-        """Log a message that cannot be serialized, and return the message to send instead, if any."""
-        code = raw[0]
-        logger.error(
-            "%s %s cannot be serialized for %s: %s",
-            MESSAGE_NAMES[code],
-            raw[1],
-            self,
-            escaped(str(error)),
-            extra=self._about(),
+    def _replace(self, raw: RawMessage, error: UnserializableValue, uri: str | None) -> RawMessage | None:
+        return replace_unserializable(
+            raw, error, uri, self._router, session_id=self.session_id, realm_uri=self.realm_uri
         )
-        if code == Invocation.code:
-            self._router.undeliverable(
-                self.session_id, raw[1], f"the call cannot be sent to the callee: {error}"
-            )
-        if code == Result.code and not raw[2].get("progress", False):
-            return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
-        if code == Error.code:
-            return raw[:5]
-        return None
 
     # The end
 
@@ -445,15 +442,17 @@ class Peer:
         """Leave the router: the session gets no more events, calls or answers."""
         if self._joined:
             self._joined = False
+            self._place.leave()
             self._router.leaving(self.session_id)
 
     def end(self) -> None:
         """Wake all tasks that wait for the end of the session."""
-        if self._ended is not None:
-            self._ended.set()
+        if self._ended is None:
+            self._ended = anyio.Event()
+        self._ended.set()
 
     async def wait_ended(self) -> None:
-        """Wait for the end of an open session."""
+        """Wait for the end of a session that was opened."""
         if self._ended is None:
             self._ended = anyio.Event()
         await self._ended.wait()

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wampasgi.errors import (
     AUTHENTICATION_FAILED,
     CLOSE_REALM,
     NO_SUCH_PROCEDURE,
+    SYSTEM_SHUTDOWN,
     ConnectionClosed,
     WAMPError,
 )
+from wampasgi.injection.results import positional_arguments
 from wampasgi.logs import shown
+from wampasgi.payload import split_payload
 from wampasgi.peers.connection import Connection
-from wampasgi.peers.identity import AuthenticationDetails, Identity
+from wampasgi.peers.identity import AuthenticationDetails, Identity, identity_mistake
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.uris import check_uri
+
+_NO_IDENTITY: Final = Identity()
 
 
 class SessionRealm(Protocol):
@@ -36,12 +41,15 @@ class SessionRealm(Protocol):
         """The open sessions by session ID."""
 
     async def publish(
-        self, topic: str, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
+        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> int:
         """Publish an event on the realm; see Realm.publish."""
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm; see Realm.call."""
+
+    def check_event_loop(self, what: str) -> None:
+        """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
 
     async def call_session(
         self,
@@ -138,7 +146,7 @@ class Session:
 
     async def mark_authenticated(
         self,
-        identity: Any = None,
+        identity: Any = _NO_IDENTITY,
         *,
         authid: str | None = None,
         authrole: str | None = None,
@@ -153,6 +161,10 @@ class Session:
         role ``"authenticated"`` and the method ``"custom"``. The authid that the client claims in HELLO is
         not used, because it is not verified: pass ``authid=session.authid`` if you have verified it. On an
         open session only the identity changes.
+
+        Raises TypeError for None, for a bool and for the other values that are no identity, so that the
+        result of a comparison or of a failed search does not let the client in. Leave ``identity`` out to
+        accept a session that has none.
         """
         self.accept(
             identity,
@@ -165,7 +177,7 @@ class Session:
 
     def accept(
         self,
-        identity: Any = None,
+        identity: Any = _NO_IDENTITY,
         *,
         authid: str | None = None,
         authrole: str | None = None,
@@ -174,6 +186,12 @@ class Session:
         authextra: Mapping[str, Any] | None = None,
     ) -> None:
         """Accept the session like ``mark_authenticated``, for authenticators that await nothing."""
+        mistake = identity_mistake(identity)
+        if mistake is not None:
+            raise TypeError(
+                f"mark_authenticated got {mistake}, which is not an identity: pass an object that represents"
+                f" the user, or leave the argument out for a session without an identity"
+            )
         attributes = identity if isinstance(identity, Identity) else Identity(identity)
         self.identity = attributes.user if isinstance(identity, Identity) else identity
         if self._peer is not None and self._peer.established:
@@ -205,6 +223,7 @@ class Session:
         Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
+        self.realm.check_event_loop("session.abort()")
         if self._peer is None:
             return
         if self._peer.established:
@@ -220,6 +239,7 @@ class Session:
         Raises ValueError if ``uri`` is not a valid URI.
         """
         check_reason(uri)
+        self.realm.check_event_loop("session.close()")
         if self._peer is None:
             return
         if self._peer.established:
@@ -227,9 +247,26 @@ class Session:
         else:
             await self._peer.refuse(uri, message)
 
+    async def disconnect(self, uri: str = SYSTEM_SHUTDOWN) -> None:
+        """Begin to close the connection without GOODBYE, after which clients such as autobahn-js reconnect.
+
+        Returns at once: queued messages are still written, and the handlers end, before the connection is
+        closed. ``uri`` is the reason that handlers see. It decides the close code, which is 1012 ("service
+        restart") for the default. A session that is not open yet is aborted. Raises ValueError if ``uri`` is
+        not a valid URI.
+        """
+        check_reason(uri)
+        self.realm.check_event_loop("session.disconnect()")
+        if self._peer is None:
+            return
+        if self._peer.opened:
+            self._peer.cut(uri)
+        else:
+            await self._peer.refuse(uri)
+
     async def wait_closed(self) -> None:
         """Wait until the session and its handlers have ended. Returns at once if it was never open."""
-        if self._peer is not None and self.realm.sessions.get(self.id) is self:
+        if self._peer is not None and self._peer.opened:
             await self._peer.wait_ended()
 
     async def flushed(self) -> None:
@@ -242,7 +279,7 @@ class Session:
     async def send_event(
         self,
         topic: str,
-        args: Sequence[Any] = (),
+        args: Any = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
         details: Mapping[str, Any] | None = None,
@@ -250,15 +287,16 @@ class Session:
         """Send an EVENT of ``topic`` to this session alone.
 
         If a topic's gatekeeper calls it, the event is held back until the client has its SUBSCRIBED. A slow
-        client makes this wait. A str or bytes given as ``args`` counts as one argument. Returns False, and
-        sends nothing, if the session isn't subscribed to exactly this topic. Raises ConnectionClosed if the
-        session is over.
+        client makes this wait. ``args`` is a tuple or list; any other value, such as a str or a model, counts
+        as one argument. Returns False, and sends nothing, if the session isn't subscribed to exactly this
+        topic. Raises ConnectionClosed if the session is over.
         """
+        self.realm.check_event_loop("session.send_event()")
         if self._peer is None:
             return False
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        positional = [args] if isinstance(args, (str, bytes)) else list(args)
+        positional = list(positional_arguments(args))
         sent = self._peer.send_topic_event(topic, positional, dict(kwargs or {}), dict(details or {}))
         if sent:
             await self._peer.uncongested()
@@ -266,20 +304,21 @@ class Session:
 
     # Calls
 
-    async def call(self, procedure: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure that this client has registered, and return its result.
 
         ``timeout`` is in seconds; without one the call waits for as long as the session lasts. The result is
         as with ``Realm.call``. Raises WAMPError for an ERROR: ``wamp.error.no_such_procedure`` if the client
         has not registered the procedure, ``wamp.error.timeout``, and ``wamp.error.canceled`` if the session
-        ends meanwhile. Raises ConnectionClosed if the session is over. While an application with
-        ``synchronize_requests=True`` handles another request of this session, the answer is not read.
+        ends meanwhile. Raises ConnectionClosed if the session is over.
         """
+        self.realm.check_event_loop("session.call()")
         if self._peer is None or not self._peer.opened:
             raise WAMPError(NO_SUCH_PROCEDURE, f"{self!r} is not open, so it has no procedure {procedure!r}")
         if self._peer.ending is not None:
             raise ConnectionClosed(self._peer.ending.reason, closed_by=self._peer.ending.ended_by)
-        return await self.realm.call_session(self.id, procedure, args, kwargs, timeout=timeout)
+        positional, keywords = split_payload(args, kwargs)
+        return await self.realm.call_session(self.id, procedure, positional, keywords, timeout=timeout)
 
     # Session data
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 #: A serialized message or, on a batched transport, several of them.
@@ -17,8 +17,11 @@ class Disconnected(Exception):
     """The connection is gone; ``code`` is its close code."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"the connection is closed, with code {code}")
+        super().__init__(code)
         self.code = code
+
+    def __str__(self) -> str:
+        return f"the connection is closed, with code {self.code}"
 
 
 class Transport(Protocol):
@@ -28,8 +31,8 @@ class Transport(Protocol):
     :class:`~wampasgi.peers.message_stream.MessageStream` adds serialization, batches and limits.
     """
 
-    #: Waits for the next event of the connection, to be passed to ``data``.
-    receive_event: Callable[[], Awaitable[Any]]
+    def receive_event(self) -> Awaitable[Any]:
+        """Wait for the next event of the connection, which is for ``data``."""
 
     @property
     def closed(self) -> bool:

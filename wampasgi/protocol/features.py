@@ -61,8 +61,10 @@ def welcome_roles() -> dict[str, Any]:
 def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
     """Return the usable features that a client announced for one of its roles in HELLO.Details.
 
-    A callee's progressive call invocations and results are usable only if it also announces call canceling.
-    One section of the specification spells that feature "call_cancelling".
+    A callee's progressive call invocations are usable only if it also announces call canceling. Its
+    progressive results always are: autobahn-js, the client of most browsers, announces them alone, and the
+    dealer discards results that arrive after the caller has gone. One section of the specification spells
+    call canceling "call_cancelling".
     Spec: Advanced Profile, "Progressive Call Results" and "Progressive Call Invocations".
     """
     attributes = details.get("roles", {}).get(role) or {}
@@ -70,7 +72,7 @@ def announced(details: Mapping[str, Any], role: str) -> frozenset[str]:
     if "call_cancelling" in features:
         features.add("call_canceling")
     if role == "callee" and "call_canceling" not in features:
-        features -= {"progressive_call_results", "progressive_call_invocations"}
+        features.discard("progressive_call_invocations")
     return _intern(frozenset(features))
 
 

@@ -24,10 +24,11 @@ class Admission:
         #: The number of sessions refused so far.
         self.refused = 0
 
-    def enter(self, client: Sequence[Any] | None, limits: Limits) -> str | None:
-        """Count a session, or return the reason for refusing it. ``client`` comes from the ASGI scope.
+    def enter(self, client: Sequence[Any] | None, limits: Limits) -> Place | str:
+        """Count a session and return its place, or return the reason for refusing it.
 
-        Clients without a known address, for example on a Unix socket, count only towards the total.
+        ``client`` comes from the ASGI scope. Clients without a known address, for example on a Unix socket,
+        count only towards the total.
         """
         address = _address(client)
         refusal = self._refusal(address, limits)
@@ -37,11 +38,10 @@ class Admission:
         self.sessions += 1
         if address is not None:
             self._by_address[address] = self._by_address.get(address, 0) + 1
-        return None
+        return Place(self, address)
 
-    def leave(self, client: Sequence[Any] | None) -> None:
-        """Stop counting a session that was admitted."""
-        address = _address(client)
+    def remove(self, address: str | None) -> None:
+        """Stop counting a session that was admitted; its ``Place`` calls this once."""
         self.sessions -= 1
         if address is not None:
             self._by_address[address] -= 1
@@ -61,6 +61,22 @@ class Admission:
                 f"for this address"
             )
         return None
+
+
+class Place:
+    """The place of one session among those that are counted."""
+
+    __slots__ = ("_address", "_admission")
+
+    def __init__(self, admission: Admission, address: str | None) -> None:
+        self._admission: Admission | None = admission
+        self._address = address
+
+    def leave(self) -> None:
+        """Stop counting the session; does nothing the second time."""
+        if self._admission is not None:
+            self._admission.remove(self._address)
+            self._admission = None
 
 
 def _address(client: Sequence[Any] | None) -> str | None:

@@ -95,7 +95,7 @@ class Recipient(Protocol):
     def send(self, message: Message) -> None:
         """Send any message other than EVENT."""
 
-    def send_event(self, event: SharedEvent) -> None:
+    def send_event(self, event: SharedEvent) -> object:
         """Send an EVENT, which may have other recipients as well."""
 
     def revoke_subscription(self, subscription_id: int, reason: str | None) -> None:

@@ -114,6 +114,11 @@ class Permissions:
         self._fallback = _EVERYTHING
         self.given = True
 
+    def patterns(self, action: Action) -> list[tuple[Match, str]]:
+        """Return the patterns that ``allow`` allows an action on, without those of the router's own URIs."""
+        grants = self._application[action]
+        return [(grant.match, grant.uri) for grant in grants if grant.match != "exact"]
+
     def copy(self) -> Permissions:
         """Return an independent copy, to which further rules can be added."""
         copied = Permissions()

@@ -6,7 +6,7 @@ distinguish between clients' connections and the server itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from random import randrange
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts, Metrics
 from wampasgi.protocol.ids import SequentialIds, random_publication_id
-from wampasgi.protocol.messages import Call
+from wampasgi.protocol.messages import Call, Event, Invocation
 from wampasgi.router.admission import Admission
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
@@ -25,9 +25,36 @@ from wampasgi.router.meta_events import MetaEvents
 from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.testaments import Testaments
-from wampasgi.types import Match
+from wampasgi.types import Match, RawMessage
 
 S = TypeVar("S", bound=JoinedSession)
+
+
+class OpenSessions(Mapping[int, S]):
+    """A live view of sessions that may change while it is iterated over, as when each of them is closed."""
+
+    def __init__(self, sessions: dict[int, S]) -> None:
+        self._sessions = sessions
+
+    def __getitem__(self, session_id: int) -> S:
+        return self._sessions[session_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(tuple(self._sessions))
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __repr__(self) -> str:
+        return repr(self._sessions)
+
+    def values(self) -> ValuesView[S]:
+        """Return the sessions as they are now."""
+        return self._sessions.copy().values()
+
+    def items(self) -> ItemsView[int, S]:
+        """Return session IDs and sessions as they are now."""
+        return self._sessions.copy().items()
 
 
 class Router(Generic[S]):
@@ -41,6 +68,7 @@ class Router(Generic[S]):
         self._sessions: dict[int, S] = {}
         # The sessions that have not begun to end.
         self._attached: dict[int, S] = {}
+        self._open_sessions = OpenSessions(self._attached)
         # The recipients of all members: clients, and the realm's own session.
         self._recipients: dict[int, Recipient] = {}
         # Sessions whose end publishes no meta event and no testaments.
@@ -81,7 +109,15 @@ class Router(Generic[S]):
 
     @property
     def sessions(self) -> Mapping[int, S]:
-        """A live read-only view of the clients' sessions by session ID."""
+        """A live read-only view of the clients' open sessions by session ID.
+
+        Sessions that have begun to end are not among them: their handlers may take long, or never end.
+        """
+        return self._open_sessions
+
+    @property
+    def served(self) -> Mapping[int, S]:
+        """A live read-only view of the open sessions and of those whose handlers have not ended yet."""
         return MappingProxyType(self._sessions)
 
     # Configuration
@@ -140,16 +176,23 @@ class Router(Generic[S]):
         del self._sessions[session_id]
         del self._recipients[session_id]
 
-    def say_goodbye(self, reason: str, message: str | None) -> None:
-        """Begin to close the sessions of all clients."""
-        for session_id in list(self._sessions):
-            self._recipients[session_id].say_goodbye(reason, message)
-
     # Calls
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> None:
         """Answer the caller with ERROR: the INVOCATION cannot be serialized for its callee."""
         self.deliver(self.dealer.undeliverable(session_id, invocation_id, text))
+
+    def uri_of(self, raw: RawMessage) -> str | None:
+        """Return the topic of an EVENT or the procedure of an INVOCATION; None for other messages."""
+        if raw[0] == Event.code:
+            subscription = self.broker.subscriptions.get(raw[1])
+            topic: str | None = raw[3].get("topic")
+            return topic or (None if subscription is None else subscription.topic)
+        if raw[0] == Invocation.code:
+            registration = self.dealer.registrations.by_id.get(raw[2])
+            procedure: str | None = raw[3].get("procedure")
+            return procedure or (None if registration is None else registration.procedure)
+        return None
 
     def may_continue(self, session_id: int, call: Call) -> bool:
         """Return whether a CALL whose request ID was used before can be part of a progressive call."""
@@ -257,8 +300,8 @@ class Router(Generic[S]):
         counts = self.counts
         return {
             "sessions": {
-                "open": len(self._sessions),
-                "opening": self.admission.sessions - len(self._sessions),
+                "open": len(self._attached),
+                "opening": self.admission.sessions - len(self._attached),
                 "joined": counts.joined,
                 "refused": self.admission.refused,
                 "aborted": counts.aborted,

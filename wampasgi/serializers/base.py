@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Final, Protocol, TypeAlias
 
 import ormsgpack
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from wampasgi.errors import RemoteProtocolError
+from wampasgi.serializers.json_form import json_form_of, public_fields
 from wampasgi.types import RawMessage
 
 #: A serialized message or a WebSocket message: text or bytes, depending on the serializer.
@@ -50,17 +50,17 @@ class Serializer(Protocol):
 def plain(value: object) -> object:
     """Convert a value that codecs do not support to one that they do.
 
-    Codecs call this again for unsupported values inside the result. Pydantic models are dumped by alias with
-    their ``bytes`` unchanged. Dataclasses become dicts of their public fields, sets, deques and named tuples
-    become lists, other mappings become dicts. ``Decimal``, ``Path``, ``timedelta`` and others become their
-    JSON representation in pydantic. (All codecs write datetimes, UUIDs and enums alike, without this
-    function.) Raises TypeError for other values, and any exception of the value's own code.
+    Codecs call this again for unsupported values inside the result. Pydantic's models and dataclasses take
+    their JSON form (see JSONForm). Other dataclasses become dicts of their public fields, sets, deques and
+    named tuples become lists, other mappings become dicts. ``Decimal``, ``Path``, ``timedelta`` and others
+    become their JSON representation in pydantic. (All codecs write datetimes, UUIDs and enums alike, without
+    this function.) Raises TypeError for other values, and any exception of the value's own code.
     """
-    if isinstance(value, BaseModel):
-        return value.model_dump(by_alias=True)
+    form = json_form_of(type(value))
+    if form is not None:
+        return form.convert(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: getattr(value, name) for name in names if not name.startswith("_")}
+        return public_fields(value)
     if isinstance(value, (set, frozenset, tuple, deque)):
         return list(value)
     if isinstance(value, Mapping):

@@ -1,8 +1,9 @@
 """The base of the readers of binary formats: limits, map keys, and the beginning of a message.
 
-The codecs read nearly all messages. If a codec refuses a message, a reader in Python takes over. It reads maps
-whose keys are not text. The codecs must not read these, because a peer could choose keys that collide, and
-building such a dict takes minutes. The reader also finds the reason for a refusal, and the request to refuse.
+The codecs read nearly all messages. If a codec refuses a message, a reader in Python takes over. It reads
+maps whose keys are not text. The codecs must not read these, because a peer could choose keys that collide,
+and building such a dict takes minutes. The reader also finds the reason for a refusal, and the request to
+refuse.
 """
 
 from __future__ import annotations

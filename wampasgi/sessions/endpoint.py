@@ -8,10 +8,12 @@ import anyio
 
 from wampasgi.adapters import support_for_running_loop
 from wampasgi.configuration.plan import RealmPlan
+from wampasgi.errors import RUNTIME_ERROR
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.features import welcome_roles
 from wampasgi.protocol.messages import Welcome
+from wampasgi.sessions.lifespan import LifespanHandlers
 from wampasgi.sessions.message_loop import MessageLoop
 from wampasgi.sessions.server_session import ServerSession
 from wampasgi.types import Receive, Scope, Send
@@ -68,3 +70,26 @@ def _welcome_details(session: Session) -> dict[str, Any]:
         "authextra": found.authextra,
     }
     return {name: value for name, value in details.items() if value is not None}
+
+
+async def serve_with_early_handlers(plan: RealmPlan, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a session with the lifespan handlers that begin before it is authenticated."""
+    lifespan = LifespanHandlers(
+        plan.early_lifespan_handlers,
+        plan.provided_for(scope["wamp.session"]),
+        teardown_timeout=plan.limits.teardown_timeout,
+    )
+    failure: Exception | None = None
+    async with anyio.create_task_group() as handlers:
+        try:
+            if await lifespan.begin(handlers):
+                await plan.app(scope, receive, send)
+            else:
+                await scope["wamp.peer"].refuse(RUNTIME_ERROR, "the session could not be started")
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # The task group would wrap it in an exception group.
+            failure = error
+        finally:
+            lifespan.end()
+    if failure is not None:
+        raise failure

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Awaitable, Container
 
 import anyio
 
 from wampasgi.adapters import Task, TaskOwner
+from wampasgi.configuration.handlers import Procedure
 from wampasgi.errors import CANCELED, TIMEOUT, UNAVAILABLE, WAMPError
 from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
-from wampasgi.protocol.messages import Call, Cancel
+from wampasgi.protocol.messages import Call, Cancel, Message
+from wampasgi.router.dealer import refuse_call
 from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.router import Router
+from wampasgi.sessions.held_requests import Changes, HeldRequest, HeldRequests
 from wampasgi.types import RawMessage
 
 
@@ -49,18 +52,21 @@ class CallsInFlight:
 
     __slots__ = (
         "_answered",
+        "_cancelled",
         "_deadlines",
         "_limits",
         "_own_bytes",
         "_peer",
         "_requests",
-        "_room",
         "_routed",
         "_routed_bytes",
         "_router",
         "_sleep",
-        "_timeouts",
+        "at_limit",
+        "changes",
+        "held",
         "own",
+        "waiting",
     )
 
     def __init__(
@@ -78,48 +84,104 @@ class CallsInFlight:
         self._limits = limits
         self._own_bytes = _HeldBytes()
         self._routed_bytes = _HeldBytes()
-        self._room: anyio.Event | None = None
         # The calls that were cancelled and answered, but whose handlers still run.
         self._answered: dict[int, None] = {}
         # The deadline, the timeout in seconds and the error text of each call of a handler that can time out.
         self._deadlines: dict[int, tuple[float, float, str]] = {}
-        # The errors of calls that have timed out, but whose handlers have not ended yet.
-        self._timeouts: dict[int, WAMPError] = {}
+        # The errors of calls whose handlers were cancelled and have not ended yet.
+        self._cancelled: dict[int, WAMPError] = {}
         self._sleep: anyio.CancelScope | None = None
         routed.on_deadline = self._watch_deadlines
         #: The tasks of the handlers that are running, by request ID of the call.
         self.own: dict[int, Task] = {}
+        #: Notified when a handler ends, and when a queue gets shorter.
+        self.changes = Changes()
+        #: Whether a further call must wait, because so many handlers run or other calls wait already.
+        self.at_limit = False
+        #: The calls that wait for a handler to end. Made on first use, as is ``held``.
+        self.waiting: HeldRequests | None = None
+        #: The requests that have not been looked at, because an earlier one keeps the session busy.
+        self.held: HeldRequests | None = None
 
     # Calls of the realm's own procedures
 
-    def add_own(self, message: Call, task: Task) -> None:
-        """Count a call whose handler runs in ``task``."""
+    def add_own(self, message: Call, task: Task, size: int = 0) -> None:
+        """Count a call whose handler runs in ``task``. ``size`` is known if the call had to wait."""
         self.own[message.request_id] = task
-        size = self._peer.turn.size_of(message)
+        size = size or self._peer.turn.size_of(message)
         if size:
             self._own_bytes.add(message.request_id, size)
+        if self._full:
+            self.at_limit = True
 
     @property
-    def full(self) -> bool:
-        """Whether so many handlers run that no more messages of the session are read."""
+    def _full(self) -> bool:
+        """Whether so many handlers run that a further one must wait."""
         return (
             len(self.own) >= self._limits.requests_in_flight
             or self._own_bytes.total > self._limits.requests_bytes
         )
 
-    async def wait_for_room(self) -> None:
-        """Wait while ``full``."""
-        while self.full:
-            await self._wait_for_any_end()
+    def _check_limit(self) -> None:
+        self.at_limit = self._full or bool(self.waiting)
+
+    def put_off(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
+        """Let a call wait for a handler to end; return an awaitable if the queue of these calls was full."""
+        if self.waiting is None:
+            self.waiting = HeldRequests(self._limits, self.changes)
+        pause = self.waiting.put(message, self._peer.turn.size_of(message), procedure=procedure)
+        if message.options:
+            self._watch_deadlines()
+        return pause
+
+    async def next_waiting(self) -> HeldRequest | None:
+        """Wait until the next waiting call may begin, and return it; return None if no call waits."""
+        waiting = self.waiting
+        while waiting and self._full and self._peer.ending is None:
+            await self.changes.wait()
+        if self._peer.ending is not None:
+            self.drop_waiting()
+        taken = waiting.take() if waiting else None
+        self._check_limit()
+        return taken
+
+    def drop_waiting(self) -> None:
+        """Drop the calls that wait for a handler to end, because the session ends."""
+        if self.waiting is not None:
+            self.waiting.clear()
 
     async def wait_for_end(self, request_id: int) -> None:
         """Wait until the handler of one call has ended."""
         while request_id in self.own:
-            await self._wait_for_any_end()
+            await self.changes.wait()
 
-    async def _wait_for_any_end(self) -> None:
-        self._room = anyio.Event()
-        await self._room.wait()
+    def includes(self, request_id: int) -> bool:
+        """Return whether a call of one of the realm's own procedures is in flight, or waits."""
+        return request_id in self.own or (self.waiting is not None and request_id in self.waiting)
+
+    def hold_requests(self) -> HeldRequests:
+        """Return the queue of the requests that have not been looked at."""
+        if self.waiting is None:
+            self.waiting = HeldRequests(self._limits, self.changes)
+        self.held = HeldRequests(self._limits, self.changes, self.waiting)
+        return self.held
+
+    def hold(self, message: Message) -> Awaitable[None] | None:
+        """Hold a request; return an awaitable if the queue of these requests was full."""
+        held = self.held
+        assert held is not None, "the requests are held by a backlog"
+        size = self._peer.turn.size_of(message)
+        if not isinstance(message, Call) or not message.options:
+            return held.put(message, size)
+        # If a call with this ID is in flight, this is a further part of it or will be refused.
+        timed = not self.includes(message.request_id) and not self.is_routed(message.request_id)
+        pause = held.put(message, size, timed=timed)
+        self._watch_deadlines()
+        return pause
+
+    def is_routed(self, request_id: int) -> bool:
+        """Return whether a call of another client's procedure is in flight, or may have parts to come."""
+        return request_id in self._routed.calls or request_id in self._routed.ended_early
 
     def is_given_up(self, request_id: int) -> bool:
         """Return whether a call has been answered although its handler still runs."""
@@ -136,14 +198,16 @@ class CallsInFlight:
         self._own_bytes.remove(request_id)
         if self._deadlines:
             self._deadlines.pop(request_id, None)
-        timed_out = self._timeouts.pop(request_id, None)
-        if self._room is not None:
-            self._room.set()
+        error = self._cancelled.pop(request_id, None)
+        if self.at_limit:
+            self._check_limit()
+        if self.changes.awaited is not None:
+            self.changes.notify()
         if request_id in self._answered:
             del self._answered[request_id]
             return None
         if answer is None:
-            self._peer.send_error(Call.code, request_id, timed_out or WAMPError(CANCELED))
+            self._peer.send_error(Call.code, request_id, error or WAMPError(CANCELED))
         return answer
 
     # Calls of other clients' procedures
@@ -179,22 +243,32 @@ class CallsInFlight:
         """Cancel a call according to its mode; a call that has been answered is left alone.
 
         ``skip`` answers at once and lets the handler or callee finish, ``killnowait`` answers at once and
-        interrupts it, ``kill`` interrupts it and answers when it has ended.
+        interrupts it, ``kill`` interrupts it and answers when it has ended. A call that still waits for a
+        handler to end is answered at once.
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
         request_id = message.request_id
-        task = self.own.get(request_id)
-        if task is None:
+        if self.waiting is not None and self.waiting.remove(request_id) is not None:
+            self._check_limit()
+            self._peer.send_error(Call.code, request_id, WAMPError(CANCELED))
+            return
+        if request_id not in self.own:
             self._router.deliver(self._router.dealer.cancel(self._routed.session_id, message))
             return
         if request_id in self._answered:
             return
-        mode = message.options.get("mode", "killnowait")
+        mode, error = message.options.get("mode", "killnowait"), WAMPError(CANCELED)
         if mode != "kill":
             self._answered[request_id] = None
-            self._peer.send_error(Call.code, request_id, WAMPError(CANCELED))
+            self._peer.send_error(Call.code, request_id, error)
         if mode != "skip":
-            task.cancel()
+            self._cancel_handler(request_id, error)
+
+    def _cancel_handler(self, request_id: int, error: WAMPError) -> None:
+        """Cancel the handler of a call, once: on asyncio a second time would interrupt its cleanup."""
+        if request_id not in self._cancelled:
+            self._cancelled[request_id] = error
+            self.own[request_id].cancel()
 
     # Deadlines
 
@@ -217,6 +291,10 @@ class CallsInFlight:
         routed = self._router.dealer.deadline(self._routed.session_id)
         if routed is not None:
             deadlines.append(routed)
+        for queue in self.waiting, self.held:
+            held = queue.next_deadline() if queue else None
+            if held is not None:
+                deadlines.append(held)
         return min(deadlines, default=None)
 
     def _watch_deadlines(self) -> None:
@@ -242,6 +320,11 @@ class CallsInFlight:
         for request_id, (deadline, _, text) in list(self._deadlines.items()):
             if deadline <= now:
                 del self._deadlines[request_id]
-                self._timeouts[request_id] = WAMPError(TIMEOUT, text)
-                self.own[request_id].cancel()
+                self._cancel_handler(request_id, WAMPError(TIMEOUT, text))
+        for queue in self.waiting, self.held:
+            for call in queue.expire(now) if queue else ():
+                text = f"the call gave no result within {call.options['timeout'] / 1000} s"
+                error = WAMPError(TIMEOUT, text)
+                self._router.deliver([refuse_call(self._routed, call, error)])
+        self._check_limit()
         self._router.deliver(self._router.dealer.expire(self._routed.session_id, now))

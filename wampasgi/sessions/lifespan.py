@@ -34,6 +34,7 @@ class TwoPartHandler:
         "begun",
         "failure",
         "holding",
+        "yielded",
     )
 
     def __init__(self, plan: HandlerPlan, provided: Mapping[str, Any], *, teardown_timeout: float) -> None:
@@ -52,6 +53,8 @@ class TwoPartHandler:
         self.holding = False
         #: The exception that the first part raised.
         self.failure: Exception | None = None
+        #: The value that the handler has yielded.
+        self.yielded: Any = None
 
     def end(self) -> None:
         """Run the second part, or cancel the first one if it has not finished."""
@@ -82,7 +85,7 @@ class TwoPartHandler:
 
     async def _run_first_part(self, generator: AsyncGenerator[Any, None]) -> None:
         try:
-            await anext(generator)
+            self.yielded = await anext(generator)
         except StopAsyncIteration:
             self.failure = RuntimeError(f"{self._plan.name} returned before its yield")
         except Exception as error:  # noqa: BLE001 - stored for the task that waits for `begun`

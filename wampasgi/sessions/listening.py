@@ -15,7 +15,9 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from wampasgi.adapters import AsyncSupport, support_for_running_loop
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.handlers import Event, Subscriber
+from wampasgi.configuration.routes import refuse_glob
 from wampasgi.errors import ConfigurationError
 from wampasgi.logs import fields, logger_named
 from wampasgi.protocol import messages
@@ -108,6 +110,7 @@ class Events:
     """
 
     __slots__ = (
+        "_event_loop",
         "_overflowing",
         "_receiver",
         "_sender",
@@ -130,8 +133,10 @@ class Events:
         buffer: int,
         when_full: WhenFull,
         get_retained: bool = False,
+        event_loop: EventLoopBinding | None = None,
     ) -> None:
         where = f"events of {topic!r}"
+        refuse_glob(where, topic)
         require_pattern(where, topic, match)
         if type(buffer) is not int or buffer < 1:
             raise ConfigurationError(f"{where}: buffer is {buffer!r}, it must be a positive integer")
@@ -140,6 +145,7 @@ class Events:
                 f"{where}: when_full is {when_full!r}, it must be one of {', '.join(get_args(WhenFull))}"
             )
         self._subscriptions = subscriptions
+        self._event_loop = event_loop or EventLoopBinding()
         self._when_full = when_full
         self._overflowing = False
         self._subscription_id: int | None = None
@@ -161,6 +167,7 @@ class Events:
     async def __aenter__(self) -> Self:
         if self._receiver is not None:
             raise RuntimeError(f"{self!r} was entered before: call realm.events(...) for each `async with`")
+        self._event_loop.enter()
         self._sender, self._receiver = anyio.create_memory_object_stream[Event](self.buffer)
         self._subscription_id = self._subscriptions.add(self)
         return self
@@ -174,6 +181,7 @@ class Events:
         self.close()
         if self._receiver is not None:
             self._receiver.close()
+        self._event_loop.leave()
 
     def close(self) -> None:
         """Take no more events; the iteration ends after those in the buffer."""

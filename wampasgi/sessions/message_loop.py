@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any, ClassVar
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
 from wampasgi.configuration.handlers import Procedure, Topic
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
+    CANCELED,
     FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
     INVALID_ARGUMENT,
     RUNTIME_ERROR,
-    TIMEOUT,
     UNAVAILABLE,
     InvalidRequest,
-    RemoteProtocolError,
-    UnsupportedValue,
     WAMPError,
 )
 from wampasgi.logs import about, escaped, logger_named
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
-from wampasgi.peers.transport import Disconnected
 from wampasgi.protocol.messages import (
     MESSAGE_NAMES,
     Abort,
@@ -44,9 +41,8 @@ from wampasgi.protocol.messages import (
     Unsubscribe,
     Yield,
 )
-from wampasgi.protocol.refusals import readable_part, rejection
+from wampasgi.protocol.refusals import readable_part
 from wampasgi.protocol.uris import is_reserved
-from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration
 from wampasgi.sessions.in_flight import CallsInFlight
@@ -54,10 +50,11 @@ from wampasgi.sessions.lifespan import LifespanHandlers
 from wampasgi.sessions.meta_calls import MetaCaller, MetaCalls
 from wampasgi.sessions.overflow import OverflowReports
 from wampasgi.sessions.own_calls import OwnCalls
-from wampasgi.sessions.pacing import Pace
 from wampasgi.sessions.publications import Publications
+from wampasgi.sessions.reader import Handlers, MessageReader
 from wampasgi.sessions.routed_calls import RoutedCalls
 from wampasgi.sessions.server_session import ServerSession
+from wampasgi.sessions.subscription_permissions import permit_history, permit_subscription
 from wampasgi.sessions.subscriptions import Subscriptions, check_topic
 from wampasgi.types import Match
 
@@ -73,12 +70,12 @@ class MessageLoop:
 
     __slots__ = (
         "_calls",
+        "_deciding",
         "_handlers",
         "_in_flight",
         "_meta_calls",
         "_open_procedures",
         "_overflows",
-        "_pace",
         "_peer",
         "_plan",
         "_provided",
@@ -110,6 +107,8 @@ class MessageLoop:
         self._open_procedures = plan.open_procedures
         self._subscriptions: Subscriptions | None = None
         self._subscribing: dict[int, None] = {}
+        # The call that the authorizer is asked about.
+        self._deciding: Call | None = None
         self._meta_calls: MetaCalls | None = None
         self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
@@ -138,13 +137,13 @@ class MessageLoop:
                     )
                     self._routed = RoutedCalls(self._session, routed, in_flight, plan, self._provided)
                     self._calls = OwnCalls(self._session, peer, in_flight, requests, plan, self._provided)
-                    # The idle timeout starts here, because messages that came meanwhile have not been read.
-                    self._pace = pace = Pace.of(peer, plan.limits)
+                    reader = MessageReader(self._session, peer, plan, requests, in_flight, self)
                     try:
-                        await (self._read_messages() if pace is None else self._read_until_idle(pace))
+                        await reader.read()
                     finally:
                         # While its handlers are cancelled, a call to this client would never be answered.
                         peer.leave()
+                        in_flight.drop_waiting()
         finally:
             peer.cut(GOODBYE_AND_OUT)
             try:
@@ -181,90 +180,43 @@ class MessageLoop:
         if self._overflows is not None:
             self._overflows.add(dropped)
 
-    # Reading
+    # For the reader
 
-    async def _read_until_idle(self, pace: Pace) -> None:
-        with pace.scope as idle:
-            await self._read_messages()
-        if not idle.cancelled_caught:
-            return
-        if self._peer.ending is None:
-            text = f"no message within the limit idle_timeout of {self._plan.limits.idle_timeout} s"
-            logger.info("%r is closed: %s", self._session, text, extra=about(self._session))
-            self._peer.say_goodbye(TIMEOUT, text)
-        # The wait for the client's GOODBYE has a timeout of its own.
-        self._pace = None
-        await self._read_messages()
+    @property
+    def handlers(self) -> Handlers:
+        """The method for each message code."""
+        return self._on
 
-    async def _read_messages(self) -> None:
-        peer, on, pace = self._peer, self._on, self._pace
-        receive_event, read, turn = peer.receive_event, peer.read, peer.turn
-        while peer.ending is None or not peer.finished:
-            turn.left -= 1
-            if turn.left <= 0:
-                await checkpoint()
-                turn.begin()
-            try:
-                message = read(await receive_event()) if pace is None else await pace.receive()
-                # Messages between our GOODBYE and the client's are ignored.
-                if peer.ending is None or message.code in (Goodbye.code, Abort.code):
-                    waiting = on[message.code](self, message)
-                    if waiting is not None:
-                        await (waiting if pace is None else pace.without_haste(waiting))
-            except RemoteProtocolError as error:
-                self._reject(error)
-            except Disconnected:
-                peer.cut(GOODBYE_AND_OUT, ended_by="client")
-            except Exception:
-                logger.exception(
-                    "%r is aborted: a message could not be handled", self._session, extra=about(self._session)
-                )
-                peer.abort(RUNTIME_ERROR)
-
-    def _reject(self, error: RemoteProtocolError) -> None:
-        """Refuse an invalid message if that is enough; otherwise abort the session."""
-        try:
-            if isinstance(error, UnsupportedValue):
-                error = rejection(error.head, error.message)
-                if isinstance(error, InvalidRequest):
-                    self._peer.skip(error)
-            if not isinstance(error, InvalidRequest) or not self._refuse(error):
-                self._abort(error)
-        except RemoteProtocolError as violation:
-            self._abort(violation)
-
-    def _refuse(self, error: InvalidRequest) -> bool:
-        """Answer an invalid request with ERROR; return False if it cannot be answered."""
+    def refuse(self, error: InvalidRequest) -> None:
+        """Answer an invalid request with ERROR. For the answer of a callee, its caller gets the ERROR."""
         code, request_id = error.request_type, error.request_id
-        if code is None or request_id is None:
-            return False
-        # Messages between our GOODBYE and the client's are ignored.
-        if self._peer.ending is not None:
-            return True
+        assert code is not None, "the request is known"
+        assert request_id is not None, "the request is known"
         call = readable_part(error)
         if call is not None:
             self._routed.refuse_part(call, WAMPError(error.uri, error.message))
-            return True
+            return
         if code in (Yield.code, Error.code):
             self._routed.refuse_answer(error)
         elif error.expects_answer:
             self._peer.send_error(code, request_id, WAMPError(error.uri, error.message))
-            return True
+            return
         # The client gets no answer, so this is the only trace.
         name, text = MESSAGE_NAMES[code], escaped(error.message)
         logger.info(
             "%s %s of %r is dropped: %s", name, request_id, self._session, text, extra=about(self._session)
         )
-        return True
 
-    def _abort(self, error: RemoteProtocolError) -> None:
-        logger.warning(
-            "%r broke the protocol and is aborted: %s",
-            self._session,
-            escaped(error.message),
-            extra=about(self._session),
-        )
-        self._peer.abort(error.uri, error.message)
+    def lift_limits(self) -> None:
+        """Let no limit delay the last requests of the session."""
+        if self._publications is not None:
+            self._publications.lift_limit()
+
+    def outlasts_session(self, message: Message) -> bool:
+        """Return whether a request has an effect beyond the session. Handlers end with the session."""
+        if isinstance(message, Call):
+            return not isinstance(self._plan.answering(message.procedure), Procedure)
+        return isinstance(message, Publish)
 
     # Calls
 
@@ -275,13 +227,15 @@ class MessageLoop:
             procedure is None
             or message.options
             or message.request_id in self._in_flight.own
+            or self._in_flight.at_limit
             or routed.calls
             or routed.ended_early
             or self._subscribing
         ):
             return self._call(message)
         # Nothing is left to check: nearly all calls of the realm's own procedures go this way.
-        return self._calls.start(message, procedure)
+        self._calls.start(message, procedure)
+        return None
 
     def _call(self, message: Call) -> Awaitable[None] | None:
         routed, options = self._routed, message.options
@@ -304,13 +258,20 @@ class MessageLoop:
         return self._call_decided(message, answering, verdict)
 
     async def _ask_and_call(self, message: Call) -> None:
+        self._deciding = message
         try:
             verdict = await self._plan.authorization.decide(
                 self._session, "call", message.procedure, message.options, self._provided
             )
         except WAMPError as error:
-            self._routed.refuse(message, error)
+            if self._deciding is message:
+                self._deciding = None
+                self._routed.refuse(message, error)
             return
+        if self._deciding is not message:
+            # It has been canceled meanwhile.
+            return
+        self._deciding = None
         # Looked up again, because registrations may have changed meanwhile.
         waiting = self._call_decided(message, self._plan.answering(message.procedure), verdict)
         if waiting is not None:
@@ -336,12 +297,16 @@ class MessageLoop:
             return None
         if self._plan.synchronize_requests:
             return self._calls.run(message, answering)
-        return self._calls.start(message, answering)
+        if self._in_flight.at_limit:
+            return self._calls.start_later(message, answering)
+        self._calls.start(message, answering)
+        return None
 
     async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
         if self._meta_calls is None:
             permit_testament = self._own_publications().permit_testament
-            caller = MetaCaller(self._session, self._plan, permit_testament, self._permit_history)
+            permit_listening = partial(permit_history, self._session, self._plan, self._provided)
+            caller = MetaCaller(self._session, self._plan, permit_testament, permit_listening)
             self._meta_calls = MetaCalls(caller, self._peer)
         try:
             await self._meta_calls.answer(message, verdict)
@@ -349,7 +314,17 @@ class MessageLoop:
             self._routed.refuse(message, error)
 
     def _on_cancel(self, message: Cancel) -> None:
-        self._in_flight.cancel(message)
+        in_flight, held = self._in_flight, self._in_flight.held
+        request_id = message.request_id
+        if self._deciding is not None and self._deciding.request_id == request_id:
+            self._routed.refuse(self._deciding, WAMPError(CANCELED))
+            self._deciding = None
+        elif held and not in_flight.includes(request_id) and not in_flight.is_routed(request_id):
+            call = held.remove(request_id)
+            if call is not None:
+                self._routed.refuse(call, WAMPError(CANCELED))
+        else:
+            in_flight.cancel(message)
 
     # Publications
 
@@ -393,7 +368,9 @@ class MessageLoop:
                 raise WAMPError(
                     UNAVAILABLE, f"this session has {limit} subscriptions, its limit subscriptions"
                 )
-            topic = await self._permit_subscription(message.topic, match, message.options)
+            topic = await permit_subscription(
+                self._session, self._plan, self._provided, message.topic, match, message.options
+            )
         except WAMPError as error:
             self._peer.send_error(Subscribe.code, message.request_id, error)
             return
@@ -404,34 +381,6 @@ class MessageLoop:
         else:
             self._subscribing[message.request_id] = None
             self._requests.spawn(self._subscribe, message, match, topic)
-
-    async def _permit_subscription(self, uri: str, match: Match, options: Mapping[str, Any]) -> Topic | None:
-        """Return the realm's own topic to subscribe to, if it is one; raises WAMPError if not permitted."""
-        # Gatekeepers guard single topics; only rules and the authorizer permit patterns of topics.
-        topic = self._plan.find_topic(uri) if match == "exact" else None
-        verdict = await self._plan.authorization.decide(
-            self._session,
-            "subscribe",
-            uri,
-            options,
-            self._provided,
-            roles=None if topic is None else topic.roles,
-            match=match,
-        )
-        if not (verdict.allowed if verdict is not None else topic is not None):
-            raise refusal("subscribe", uri)
-        return topic
-
-    async def _permit_history(self, subscription: Subscription) -> None:
-        """Raise WAMPError if the session may not read the history of a subscription.
-
-        It must be allowed to subscribe. A gatekeeper decides only when it runs, so the history of its topic
-        is open to subscribers alone.
-        """
-        uri, match = subscription.topic, subscription.match
-        topic = await self._permit_subscription(uri, match, {})
-        if topic is not None and self._session.id not in subscription.subscribers:
-            raise refusal("subscribe", uri)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
@@ -477,15 +426,13 @@ class MessageLoop:
     def _is_in_flight(self, message: Message) -> bool:
         """Refuse a request that reuses the ID of a request in flight; return whether it was refused."""
         request_id: int = getattr(message, "request_id", 0)
-        if request_id not in self._in_flight.own and request_id not in self._subscribing:
+        if not self._in_flight.includes(request_id) and request_id not in self._subscribing:
             return False
         error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
         self._peer.send_error(message.code, request_id, error)
         return True
 
-    #: The method for each message code. It may return an awaitable, to be awaited before the next message is
-    #: read.
-    _on: ClassVar[Mapping[int, Callable[[Any, Any], Awaitable[None] | None]]] = {
+    _on: ClassVar[Handlers] = {
         Call.code: _on_call,
         Cancel.code: _on_cancel,
         Publish.code: _on_publish,

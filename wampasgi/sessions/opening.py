@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
     NO_SUCH_REALM,
@@ -31,7 +32,7 @@ from wampasgi.protocol.messages import Abort, Hello
 from wampasgi.protocol.parsing import parse
 from wampasgi.protocol.states import Direction, SessionState, next_state
 from wampasgi.protocol.uri_limits import check_uri_length
-from wampasgi.router.admission import Admission
+from wampasgi.router.admission import Place
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import Receive, Scope, Send, URICheck
 
@@ -67,11 +68,13 @@ class SessionOpener:
         self,
         find_realm: Callable[[str], ServedRealm | None],
         *,
+        event_loop: EventLoopBinding,
         limits: Limits,
         uri_check: URICheck,
         check_request_ids: bool,
     ) -> None:
         self._find_realm = find_realm
+        self._event_loop = event_loop
         self._limits = limits
         # The counters for clients that never name an existing realm.
         self._counts = Counts()
@@ -81,14 +84,18 @@ class SessionOpener:
     async def serve(self, scope: Scope, transport: Transport, subprotocol: Subprotocol) -> None:
         """Serve one connection, session after session, and close it."""
         stream = MessageStream(transport, subprotocol, self._counts)
-        while True:
-            opening = _Opening(self, scope, stream)
-            refusal = await opening.serve()
-            if not opening.ended_with_goodbye:
-                await opening.close(refusal)
-                return
-            if transport.closed:
-                return
+        self._event_loop.enter()
+        try:
+            while True:
+                opening = _Opening(self, scope, stream)
+                refusal = await opening.serve()
+                if not opening.ended_with_goodbye:
+                    await opening.close(refusal)
+                    return
+                if transport.closed:
+                    return
+        finally:
+            self._event_loop.leave()
 
     async def read_hello(self, stream: MessageStream) -> Hello | Abort:
         """Read the first message of a session: HELLO, or the ABORT of a client that gives up.
@@ -122,7 +129,12 @@ class SessionOpener:
         return self._limits
 
     def new_peer(
-        self, stream: MessageStream, realm_uri: str, plan: RealmPlan, handshake: anyio.CancelScope
+        self,
+        stream: MessageStream,
+        realm_uri: str,
+        plan: RealmPlan,
+        place: Place,
+        handshake: anyio.CancelScope,
     ) -> Peer:
         """Make the peer of a session whose HELLO was read."""
         return Peer(
@@ -130,6 +142,7 @@ class SessionOpener:
             session_id=random_id(),
             realm_uri=realm_uri,
             router=plan.router,
+            place=place,
             limits=plan.limits,
             counts=plan.router.counts,
             handshake=handshake,
@@ -201,11 +214,11 @@ class _Opening:
                 self._handshake.deadline = anyio.current_time() + timeout
                 opened = await self._open()
                 if opened is not None:
-                    realm, scope, admission = opened
+                    realm, scope, place = opened
                     try:
                         await realm(scope, self._stream.receive, self._stream.send)
                     finally:
-                        admission.leave(self._client)
+                        place.leave()
         except _Refusal as refusal:
             return refusal
         except RemoteProtocolError as error:
@@ -231,8 +244,8 @@ class _Opening:
             return _Refusal(TIMEOUT, f"no session within the limit handshake_timeout of {timeout} s")
         return None
 
-    async def _open(self) -> tuple[ServedRealm, Scope, Admission] | None:
-        """Read HELLO; return its realm, the scope for it, and the counter that the session must leave."""
+    async def _open(self) -> tuple[ServedRealm, Scope, Place] | None:
+        """Read HELLO; return its realm, the scope for it, and the place of the session in the limits."""
         hello = await self._opener.read_hello(self._stream)
         if isinstance(hello, Abort):
             self._reason = hello.reason
@@ -242,19 +255,19 @@ class _Opening:
         stream, admission = self._stream, plan.router.admission
         stream.counts = plan.router.counts
         stream.set_limits(plan.limits, handshake=True)
-        refused = admission.enter(self._client, plan.limits)
-        if refused is not None:
+        place = admission.enter(self._client, plan.limits)
+        if isinstance(place, str):
             logger.warning(
                 "a client from %s is refused on realm %s: %s",
                 self._client,
                 shown(hello.realm),
-                refused,
+                place,
                 extra=fields(None, hello.realm),
             )
             stream.counts.aborted += 1
-            raise _Refusal(UNAVAILABLE, refused)
-        self._peer = self._opener.new_peer(stream, hello.realm, plan, self._handshake)
-        return realm, self._session_scope(realm, plan, self._peer, hello), admission
+            raise _Refusal(UNAVAILABLE, place)
+        self._peer = self._opener.new_peer(stream, hello.realm, plan, place, self._handshake)
+        return realm, self._session_scope(realm, plan, self._peer, hello), place
 
     def _session_scope(self, realm: ServedRealm, plan: RealmPlan, peer: Peer, hello: Hello) -> Scope:
         scope: Scope = {

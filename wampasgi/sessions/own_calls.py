@@ -13,7 +13,6 @@ from wampasgi.errors import RUNTIME_ERROR, WAMPError
 from wampasgi.injection.cancellation import checked, without_errors
 from wampasgi.injection.plan import NO_KEYWORDS
 from wampasgi.injection.results import (
-    SCALARS,
     OnProgress,
     RPCErrorResult,
     RPCProgressReport,
@@ -40,7 +39,7 @@ class OwnCalls:
     Every call gets exactly one final answer, unless the session ends first; then the handler is cancelled.
     """
 
-    __slots__ = ("_debug", "_in_flight", "_owner", "_peer", "_provided", "_session")
+    __slots__ = ("_debug", "_in_flight", "_owner", "_peer", "_provided", "_session", "_starting")
 
     def __init__(
         self,
@@ -57,23 +56,38 @@ class OwnCalls:
         self._owner = owner
         self._debug = plan.debug
         self._provided = provided
+        # Whether a task starts the calls that have to wait.
+        self._starting = False
 
-    def start(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
-        """Handle a call in a task; return an awaitable if the next message must wait for it."""
+    def start(self, message: Call, procedure: Procedure, size: int = 0) -> None:
+        """Handle a call in a task. ``size`` is known if the call had to wait."""
         task = self._owner.spawn(self._handle, message, procedure)
-        if task is None:
-            # Most handlers finish without suspending.
-            return None
-        in_flight = self._in_flight
-        in_flight.add_own(message, task)
-        return in_flight.wait_for_room() if in_flight.full else None
+        # Most handlers finish without suspending.
+        if task is not None:
+            self._in_flight.add_own(message, task, size)
+
+    def start_later(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
+        """Handle a call when enough others have ended; return an awaitable if too many calls wait."""
+        pause = self._in_flight.put_off(message, procedure)
+        if not self._starting:
+            self._starting = True
+            self._owner.spawn(self._start_waiting)
+        return pause
+
+    async def _start_waiting(self) -> None:
+        try:
+            while (held := await self._in_flight.next_waiting()) is not None:
+                assert isinstance(held.message, Call)
+                assert held.procedure is not None
+                self.start(held.message, held.procedure, held.size)
+        finally:
+            self._starting = False
 
     def run(self, message: Call, procedure: Procedure) -> Awaitable[None] | None:
-        """Handle a call before the next message is read, for an app with ``synchronize_requests=True``."""
-        waiting = self.start(message, procedure)
-        if message.request_id in self._in_flight.own:
-            return self._in_flight.wait_for_end(message.request_id)
-        return waiting
+        """Handle a call before the next request, for an app with ``synchronize_requests=True``."""
+        self.start(message, procedure)
+        request_id = message.request_id
+        return self._in_flight.wait_for_end(request_id) if request_id in self._in_flight.own else None
 
     async def _handle(self, message: Call, procedure: Procedure) -> None:
         request_id = message.request_id
@@ -88,10 +102,11 @@ class OwnCalls:
                     value = await procedure.run(
                         self._provided, message.args or (), message.kwargs or NO_KEYWORDS
                     )
-                    if type(value) in SCALARS:
+                    if type(value) in procedure.scalars:
                         answer = [_RESULT, request_id, {}, [value]]
                     else:
-                        answer = self._answer(message, await final_result(value, None))
+                        convert = procedure.response.to_client
+                        answer = self._answer(message, await final_result(value, None, convert))
                 except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
                     answer = self._failure(message, error)
                 except CancelledError as error:
@@ -105,7 +120,7 @@ class OwnCalls:
             if self._in_flight.own or answer is None or not is_plain:
                 answer = self._in_flight.end_own(request_id, answer)
         if answer is not None:
-            self._peer.send_raw(answer)
+            self._peer.send_raw(answer, message.procedure)
 
     async def _result(self, message: Call, procedure: Procedure) -> RawMessage:
         options, args, kwargs = message.options, message.args or (), message.kwargs or {}
@@ -131,9 +146,11 @@ class OwnCalls:
             self._in_flight.set_deadline(message.request_id, timeout, text)
         on_progress = None
         if options.get("receive_progress", False):
-            on_progress = self._progress_sender(message.request_id)
+            on_progress = self._progress_sender(message)
         try:
-            result = await procedure.invoke(request, args, kwargs, self._provided, on_progress)
+            result = await procedure.invoke(
+                request, args, kwargs, self._provided, on_progress, procedure.response.to_client
+            )
         except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
             return self._failure(message, error)
         return self._answer(message, result)
@@ -169,13 +186,15 @@ class OwnCalls:
             uri, args, kwargs = RUNTIME_ERROR, (), {}
         return Error.answering(Call.code, message.request_id, WAMPError(uri, *args, **kwargs)).to_list()
 
-    def _progress_sender(self, request_id: int) -> OnProgress:
+    def _progress_sender(self, message: Call) -> OnProgress:
+        request_id = message.request_id
+
         async def send_progress(report: RPCProgressReport) -> None:
             in_flight = self._in_flight
             in_flight.extend_deadline(request_id)
             if not in_flight.is_given_up(request_id):
                 progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
-                self._peer.send(progress)
+                self._peer.send(progress, message.procedure)
                 await self._peer.uncongested()
 
         return send_progress

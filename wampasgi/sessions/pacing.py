@@ -9,27 +9,31 @@ from typing import Final
 
 import anyio
 
+from wampasgi.errors import InvalidRequest, UnsupportedValue
 from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
-from wampasgi.protocol.messages import Message
+from wampasgi.protocol.messages import Abort, Goodbye, Message
 
 # Moving a deadline costs more than handling a message, so it is moved at most once in this fraction of the
 # idle timeout. A session may be idle for that much longer.
 _SLACK: Final = 1 / 8
+
+#: The messages that end a session.
+_LAST: Final = (Goodbye.code, Abort.code)
 
 
 class Pace:
     """Reads the messages of a session with its limits ``message_rate`` and ``idle_timeout``.
 
     A bucket of ``message_burst`` tokens is refilled at ``message_rate`` tokens a second, and each message
-    takes one. Without a token the session is not read, so backpressure slows the client down. Its session
-    does not end, because a client cannot know how fast it may send.
+    takes one. A message without a token waits, and nothing is read after it, so backpressure slows the client
+    down. Its session does not end, because a client cannot know how fast it may send.
 
     Reading happens inside ``scope``, which is cancelled if no message has come for ``idle_timeout`` seconds.
-    Time that is spent in ``without_haste`` does not count.
+    Time that is spent in ``without_haste``, or while the session is busy, does not count.
     """
 
-    __slots__ = ("_burst", "_idle", "_move_at", "_peer", "_rate", "_read_at", "_tokens", "scope")
+    __slots__ = ("_burst", "_busy", "_idle", "_move_at", "_peer", "_rate", "_read_at", "_tokens", "scope")
 
     def __init__(self, peer: Peer, limits: Limits) -> None:
         self._peer = peer
@@ -38,6 +42,7 @@ class Pace:
         self._tokens: float = self._burst
         self._read_at = monotonic()
         self._idle = limits.idle_timeout
+        self._busy = False
         self._move_at = 0.0
         #: The cancel scope for reading; cancelled when the client is idle.
         self.scope = anyio.CancelScope()
@@ -49,12 +54,31 @@ class Pace:
         return None if limits.message_rate is None and limits.idle_timeout is None else cls(peer, limits)
 
     async def receive(self) -> Message:
-        """Return the next message, as ``Peer.receive`` does."""
+        """Return the next message, as ``Peer.receive`` does.
+
+        The message has been read when it waits for its token, so that an end of the session needs none.
+        """
         if self._idle is not None and monotonic() >= self._move_at:
             self._move_deadline()
-        if self._rate is not None:
+        if self._rate is None:
+            return await self._peer.receive()
+        try:
+            message = await self._peer.receive()
+        except (InvalidRequest, UnsupportedValue):
             await self._take_token(self._rate)
-        return await self._peer.receive()
+            raise
+        if message.code not in _LAST:
+            await self._take_token(self._rate)
+        return message
+
+    def set_busy(self, busy: bool) -> None:
+        """Set whether the client waits for one of its requests; meanwhile it does not count as idle."""
+        self._busy = busy
+        if self._idle is not None:
+            if busy:
+                self.scope.deadline = math.inf
+            else:
+                self._move_deadline()
 
     async def without_haste(self, waiting: Awaitable[None]) -> None:
         """Await ``waiting`` before the next message is read; meanwhile the client does not count as idle."""
@@ -66,7 +90,7 @@ class Pace:
         self._move_deadline()
 
     def _move_deadline(self) -> None:
-        if self._idle is not None:
+        if self._idle is not None and not self._busy:
             self._move_at = monotonic() + self._idle * _SLACK
             self.scope.deadline = anyio.current_time() + self._idle * (1 + _SLACK)
 

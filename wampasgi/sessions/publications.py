@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
@@ -80,6 +81,10 @@ class Publications:
         if not is_reserved(topic):
             verdict = await self._decide(message)
         return partial(self._carry, message, self._permit(message, verdict))
+
+    def lift_limit(self) -> None:
+        """Accept the last publications of the session, even if too many events wait for handlers."""
+        self._events.lift_limit()
 
     async def handled(self) -> None:
         """Wait until the realm's own handlers have handled all events of the session."""
@@ -166,7 +171,7 @@ class EventQueue:
     when it ends.
     """
 
-    __slots__ = ("_bytes", "_limits", "_owner", "_provided", "_queue", "_room", "_running")
+    __slots__ = ("_bytes", "_limited", "_limits", "_owner", "_provided", "_queue", "_room", "_running")
 
     def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], limits: Limits) -> None:
         self._owner = owner
@@ -178,6 +183,7 @@ class EventQueue:
         self._queue: deque[tuple[Subscriber, Event, int]] | None = None
         self._room: anyio.Event | None = None
         self._running = False
+        self._limited = True
 
     def put(self, subscriber: Subscriber, event: Event, size: int) -> None:
         """Add an event for ``subscriber``. ``size`` is the size in bytes of a long message, else 0."""
@@ -193,9 +199,17 @@ class EventQueue:
     def full(self) -> bool:
         """Whether the queue is at its limits."""
         limits = self._limits
-        return self._queue is not None and (
-            len(self._queue) >= limits.events_waiting or self._bytes > limits.requests_bytes
+        return (
+            self._limited
+            and self._queue is not None
+            and (len(self._queue) >= limits.events_waiting or self._bytes > limits.requests_bytes)
         )
+
+    def lift_limit(self) -> None:
+        """Never be ``full`` from now on."""
+        self._limited = False
+        if self._room is not None:
+            self._room.set()
 
     async def room(self) -> None:
         """Wait while the queue is ``full``."""
@@ -211,6 +225,8 @@ class EventQueue:
 
     async def _handle(self) -> None:
         try:
+            # The task may start at once, but handlers run after the event has reached everybody else.
+            await checkpoint()
             while self._queue:
                 subscriber, event, size = self._queue.popleft()
                 await subscriber.handle(event, self._provided, self._provided["session"])

@@ -20,6 +20,7 @@ from wampasgi.errors import (
     InvalidRequest,
     WAMPError,
 )
+from wampasgi.logs import about, logger_named, shown
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Error, Register, Unregister, Yield
 from wampasgi.protocol.uri_limits import check_components
@@ -31,6 +32,8 @@ from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration, check_policies
 from wampasgi.sessions.in_flight import CallsInFlight
 from wampasgi.types import Match
+
+logger = logger_named("wampasgi.router")
 
 
 class RoutedCalls:
@@ -78,6 +81,14 @@ class RoutedCalls:
             raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not learn the callers of {procedure!r}")
         if self._plan.own_procedure(match, procedure) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is one of the realm's own procedures")
+        if not private and self._plan.takes_restricted_calls(match, procedure):
+            logger.info(
+                "%r may not register %s: it would get calls of a procedure of the realm that has roles",
+                self._session,
+                shown(procedure),
+                extra=about(self._session, procedure),
+            )
+            raise refusal("register", procedure)
         limit = self._plan.limits.registrations
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, its limit registrations")

@@ -12,6 +12,7 @@ from wampasgi.configuration.handlers import Event
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS, TIMEOUT, WAMPError
 from wampasgi.injection.results import unwrap
+from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Call, Cancel, Error, Invocation, Message, Result
@@ -140,8 +141,12 @@ class ServerSession:
 
     # As callee
 
-    def offer(self, procedures: Iterable[tuple[Match, str]]) -> None:
-        """Register procedures of the realm, and revoke clients' registrations of the same procedures."""
+    def offer(self, procedures: Iterable[tuple[Match, str]], plan: RealmPlan | None) -> None:
+        """Register procedures of the realm, and revoke clients' registrations of the same procedures.
+
+        ``plan`` is given if there may be new procedures with roles. Clients' registrations that would get
+        calls of such procedures are revoked, too.
+        """
         registrations = self._router.dealer.registrations
         for match, procedure in procedures:
             registration = registrations.get(match, procedure)
@@ -150,6 +155,10 @@ class ServerSession:
                     continue
                 self._router.revoke_registration(procedure, match, PROCEDURE_ALREADY_EXISTS)
             registrations.add(self.id, procedure, {"match": match}, of_realm=True)
+        for registration in [] if plan is None else plan.taking_restricted_calls():
+            self._router.revoke_registration(
+                registration.procedure, registration.match, PROCEDURE_ALREADY_EXISTS
+            )
         self._router.publish_meta_events()
 
     def withdraw(self, match: Match, procedure: str) -> None:
@@ -173,7 +182,8 @@ class ServerSession:
         provided = plan.provided_for(self.session) if published else {}
         for subscription, event in published:
             for subscriber in plan.subscribers.get((subscription.match, subscription.topic), ()):
-                await subscriber.handle(event, provided, self.session)
+                with in_process_call():
+                    await subscriber.handle(event, provided, self.session)
         return publication.publication_id
 
     # As subscriber

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from wampasgi.configuration.handlers import Topic
 from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, WAMPError
-from wampasgi.logs import about, logger_named, shown
+from wampasgi.logs import about, escaped, logger_named, shown
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import random_publication_id
@@ -167,15 +167,17 @@ class Subscriptions:
     def send_event(
         self, topic: str, args: list[Any], kwargs: dict[str, Any], details: dict[str, Any]
     ) -> bool:
-        """Send an event to this session alone; return whether it is subscribed, or about to be."""
+        """Send an event to this session alone.
+
+        Returns False if it is neither subscribed nor about to be, and if the event cannot be serialized.
+        """
         subscription = self._by_topic.get(("exact", topic))
         if subscription is None:
             return False
         payload = (details, args, kwargs)
         if subscription.id:
-            self._send_event(subscription.id, payload)
-        else:
-            subscription.held_events.append(payload)
+            return self._send_event(subscription.id, payload)
+        subscription.held_events.append(payload)
         return True
 
     def _send_retained(self, topic: str, match: Match) -> None:
@@ -186,9 +188,11 @@ class Subscriptions:
                 self._peer.counts.events += 1
                 self._peer.send_event(SharedEvent(event))
 
-    def _send_event(self, subscription_id: int, payload: _Payload) -> None:
-        self._peer.counts.events += 1
-        self._peer.send_event(SharedEvent(Event(subscription_id, random_publication_id(), *payload)))
+    def _send_event(self, subscription_id: int, payload: _Payload) -> bool:
+        event = SharedEvent(Event(subscription_id, random_publication_id(), *payload))
+        sent = self._peer.send_event(event)
+        self._peer.counts.events += sent
+        return sent
 
     def end(self) -> None:
         """End all gatekeepers, because the session ends."""
@@ -201,7 +205,10 @@ class Subscriptions:
     async def _pass_gatekeeper(
         self, subscription: _Subscription, topic_uri: str, topic: Topic | None
     ) -> None:
-        """Run the gatekeeper's first part; raises WAMPError if it refuses or fails."""
+        """Run the gatekeeper's first part; raises WAMPError if it refuses or fails.
+
+        A gatekeeper that returns or yields a value fails, because its author expects that the value counts.
+        """
         if topic is None:
             return
         provided = {**self._provided, "topic_uri": topic_uri}
@@ -213,11 +220,16 @@ class Subscriptions:
             self._tasks.start_soon(gatekeeper.run)
             await gatekeeper.begun.wait()
             failure = gatekeeper.failure
+            if gatekeeper.yielded is not None:
+                failure = _unexpected_value(topic, "yielded", gatekeeper.yielded)
+                gatekeeper.end()
         else:
             try:
-                await topic.plan.call(provided)
+                value = await topic.plan.call(provided)
             except Exception as error:  # noqa: BLE001 - handled below
                 failure = error
+            else:
+                failure = None if value is None else _unexpected_value(topic, "returned", value)
         if isinstance(failure, WAMPError) and check_uri(failure.uri):
             raise failure
         if failure is None:
@@ -231,3 +243,14 @@ class Subscriptions:
             extra=about(self._session, topic_uri),
         )
         raise WAMPError(RUNTIME_ERROR) from failure
+
+
+def _unexpected_value(topic: Topic, verb: str, value: object) -> TypeError:
+    try:
+        text = escaped(repr(value))
+    except Exception:  # noqa: BLE001 - a broken __repr__ must not end the session
+        text = f"a {type(value).__name__}"
+    return TypeError(
+        f"{topic.plan.description} {verb} {text}: a gatekeeper returns and yields nothing; "
+        f"to refuse a subscription, raise SubscribeError"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wampasgi.errors import CLOSE_REALM
+from wampasgi.payload import split_payload
 from wampasgi.protocol.messages import (
     Abort,
     Call,
@@ -80,9 +81,10 @@ class WAMPSession(WAMPConnection):
     ) -> Any:
         """Call a procedure and return its result.
 
-        Returns None for an empty result, the value for a single positional argument, and an RPCResult for any
-        other result. ``on_progress`` gets each progressive result in the same form. ``timeout`` is the limit
-        of the test's wait, in seconds. ``options`` are CALL.Options; the timeout in them is in milliseconds.
+        ``args`` and ``kwargs`` are the payload, or one Payload is. Returns None for an empty result, the
+        value for a single positional argument, and an RPCResult for any other result. ``on_progress`` gets
+        each progressive result in the same form. ``timeout`` is the limit of the test's wait, in seconds.
+        ``options`` are CALL.Options; the timeout in them is in milliseconds.
         Raises WAMPError for ERROR.
         """
         pending = self.start_call(procedure, *args, on_progress=on_progress, options=options, **kwargs)
@@ -101,7 +103,8 @@ class WAMPSession(WAMPConnection):
         sent = dict(options or {})
         if on_progress is not None:
             sent.setdefault("receive_progress", True)
-        call = Call(self.next_request_id(), sent, procedure, list(args), kwargs)
+        positional, keywords = split_payload(args, kwargs)
+        call = Call(self.next_request_id(), sent, procedure, list(positional), dict(keywords))
         self._exchange.send(call)
         return PendingCall(self._exchange, call, on_progress)
 
@@ -159,13 +162,15 @@ class WAMPSession(WAMPConnection):
     ) -> int | None:
         """Publish an event. Return its publication ID if ``acknowledge`` is true, otherwise None.
 
-        ``options`` are PUBLISH.Options. Raises WAMPError for ERROR, which the server sends only if
+        ``args`` and ``kwargs`` are the payload, or one Payload is. ``options`` are PUBLISH.Options. Raises
+        WAMPError for ERROR, which the server sends only if
         ``acknowledge`` is true.
         """
         sent = dict(options or {})
         if acknowledge:
             sent["acknowledge"] = True
-        request = Publish(self.next_request_id(), sent, topic, list(args), kwargs)
+        positional, keywords = split_payload(args, kwargs)
+        request = Publish(self.next_request_id(), sent, topic, list(positional), dict(keywords))
         if not sent.get("acknowledge", False):
             self._exchange.send(request)
             return None

@@ -16,6 +16,7 @@ from wampasgi.logs import escaped, fields, logger_named
 from wampasgi.peers.transport import GONE, Data, Disconnected
 from wampasgi.serializers import Subprotocol, negotiate
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.origins import OriginPolicy
 from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 logger = logger_named("wampasgi.session")
@@ -27,9 +28,11 @@ _NO_CODE: Final = 1005
 
 # Close codes: RFC 6455, section 7.4.1.
 _NORMAL: Final = 1000
+_POLICY_VIOLATION: Final = 1008
 #: The close codes for the reasons of an abnormal end.
 _CLOSE_CODES: Final = {
-    SYSTEM_SHUTDOWN: 1001,
+    # Service restart, from the registry of close codes; uvicorn uses it at shutdown, too.
+    SYSTEM_SHUTDOWN: 1012,
     PROTOCOL_VIOLATION: 1002,
     PAYLOAD_SIZE_EXCEEDED: 1009,
     RUNTIME_ERROR: 1011,
@@ -100,25 +103,40 @@ class WebSocketTransport:
 class WebSocketEndpoint:
     """The ASGI app for the scope type ``websocket``. It accepts WebSockets that speak WAMP.
 
-    ``subprotocols`` are the supported subprotocols, by name. ``opener`` serves the sessions.
+    ``subprotocols`` are the supported subprotocols, by name. ``origins`` decides which web sites may connect.
+    ``opener`` serves the sessions.
     """
 
-    def __init__(self, opener: SessionOpener, *, subprotocols: Mapping[str, Subprotocol]) -> None:
+    def __init__(
+        self, opener: SessionOpener, *, subprotocols: Mapping[str, Subprotocol], origins: OriginPolicy
+    ) -> None:
         self._opener = opener
         self._subprotocols = subprotocols
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, with one session after the other, until it is closed."""
         await receive()  # websocket.connect
+        refusal = self._origins.refusal(scope)
+        if refusal is not None:
+            await self._refuse_origin(scope, send, refusal)
+            return
         offered = scope.get("subprotocols") or []
         subprotocol = negotiate(offered, self._subprotocols)
         if subprotocol is None:
-            await self._refuse(scope, send, offered)
+            await self._refuse_subprotocols(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
         await self._opener.serve(scope, WebSocketTransport(receive, send, subprotocol), subprotocol)
 
-    async def _refuse(self, scope: Scope, send: Send, offered: Sequence[str]) -> None:
+    async def _refuse_origin(self, scope: Scope, send: Send, refusal: str) -> None:
+        logger.warning(
+            "WebSocket handshake of %s refused: %s", scope.get("client"), refusal, extra=fields(None, None)
+        )
+        text = "Pages of this origin may not connect. The log of the server says how to allow it."
+        await _deny(scope, send, 403, text, close=(_POLICY_VIOLATION, "origin not allowed"))
+
+    async def _refuse_subprotocols(self, scope: Scope, send: Send, offered: Sequence[str]) -> None:
         supported = ", ".join(self._subprotocols)
         logger.warning(
             "WebSocket handshake of %s refused: it offers the subprotocols [%s], the server speaks [%s]",
@@ -127,11 +145,20 @@ class WebSocketEndpoint:
             supported,
             extra=fields(None, None),
         )
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            code = _CLOSE_CODES[PROTOCOL_VIOLATION]
-            await send({"type": "websocket.close", "code": code, "reason": "no common subprotocol"})
-            return
-        body = f"This is a WAMP endpoint. Offer one of the WebSocket subprotocols {supported}.\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8")]
-        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
+        text = f"This is a WAMP endpoint. Offer one of the WebSocket subprotocols {supported}."
+        close = (_CLOSE_CODES[PROTOCOL_VIOLATION], "no common subprotocol")
+        await _deny(scope, send, 400, text, close=close)
+
+
+async def _deny(scope: Scope, send: Send, status: int, text: str, *, close: tuple[int, str]) -> None:
+    """Answer a handshake with an HTTP response.
+
+    A server without the extension for it gets ``close``, a code and a reason, and sends 403 to the client.
+    """
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        code, reason = close
+        await send({"type": "websocket.close", "code": code, "reason": reason})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": f"{text}\n".encode()})

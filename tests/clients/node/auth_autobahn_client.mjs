@@ -42,8 +42,7 @@ const connection = new autobahn.Connection({
 connection.onopen = async (session, details) => {
   const { authid, authrole, authmethod } = details;
   report('joined', { authid, authrole, authmethod });
-  const { kwargs } = await session.call('whoami');
-  report('whoami', kwargs);
+  report('whoami', await session.call('whoami'));
   connection.close();
 };
 

@@ -64,8 +64,8 @@ const wampy = new Wampy(url, {
 try {
   const { authid, authrole, authmethod } = await wampy.connect();
   report('joined', { authid, authrole, authmethod });
-  const { argsDict } = await wampy.call('whoami');
-  report('whoami', argsDict);
+  const { argsList } = await wampy.call('whoami');
+  report('whoami', argsList[0]);
   await wampy.disconnect();
 } catch (error) {
   if (reason === undefined) {

@@ -27,10 +27,15 @@ async function run(session, wampy) {
   const sum = await wampy.call('clients.autobahn.sum', [2, 3]);
   report('autobahn answers wampy', sum.argsList);
 
-  // By the specification, the router does not request progress from a callee that cannot be interrupted.
-  await session.register('clients.autobahn.progress', (args, kwargs, details) => details.progress);
-  const options = { progress_callback: () => {} };
-  report('progress', (await wampy.call('clients.autobahn.progress', null, options)).argsList);
+  // autobahn-js announces progressive results, but not call canceling.
+  await session.register('clients.autobahn.progress', (args, kwargs, details) => {
+    details.progress(['half']);
+    return 'all';
+  });
+  const reports = [];
+  const options = { progress_callback: (result) => reports.push(result.argsList[0]) };
+  const final = await wampy.call('clients.autobahn.progress', null, options);
+  report('progress', [...reports, ...final.argsList]);
 
   await session.register('clients.autobahn.fail', () => {
     throw new autobahn.Error('com.example.failed', ['no'], { code: 7 });

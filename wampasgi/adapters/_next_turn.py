@@ -1,0 +1,163 @@
+"""The functions that are due in the next turn of an asyncio event loop, and the task that they share.
+
+**The problem.** A session writes its queue in the turn after the one in which a message was put into it, so
+that the messages of one turn go out together. One publication may make a thousand queues due at once. A task
+for each of them would cost more than the write itself, which usually has nothing to wait for: the transport
+takes the message, and the task is over before it has ever suspended. But a write may suspend, in a slow
+client's transport or in a middleware. Then it needs a task of its own, which its session can cancel. Only
+running it shows which kind it is.
+
+**The design.** ``NextTurn``, one for each event loop, keeps the functions that are due, each with its owner.
+Adding the first one schedules ``begin`` for the next turn. ``begin`` starts a shared task eagerly, which
+awaits one function after another. As far as cancel scopes, timeouts and ``current_task`` can tell, each of
+them is in an ordinary task. If none of them suspends, all have run in this one task when its eager start
+returns. If one suspends, the eager start returns early, and the task is handed over: from then on it belongs
+to the owner of that function, as if the owner had spawned it. ``begin`` continues with the remaining
+functions in another shared task.
+
+**Context variables.** A function runs in a copy of the context that its owner was entered in, not in that of
+the caller that added it. A task has one context, so functions can share a task only if their owners have the
+same variables, with identical values. Nearly all have: ASGI servers set no context variables, and those that
+an application sets while it is imported are inherited by every session. ``current_context`` returns one
+object for all of these owners, so that comparing their contexts costs nothing. The shared task ends before a
+function with another context, and after a function that has set a variable, which the next one must not see.
+``Context.run`` could give each function its own context inside one task, but that costs half as much as the
+write. And a function that suspends would have to be resumed by hand, because a task resumes its coroutine in
+its own context.
+
+**Invariants.**
+
+- Functions begin in the order in which they were added, and each runs to its first suspension before the next
+  one begins. All that were added in one turn have begun when ``begin`` returns.
+- A shared task that suspends runs that function to its end and no other one. No owner knows the task before
+  it suspends, so nobody can cancel it; afterwards exactly one owner does.
+- A function begins even if its owner is leaving, because a queue may have something to clean up. The owner
+  cancels the task that it is handed, and does not finish leaving before its functions have begun.
+- An exception that escapes before the first suspension goes to the owner of the function, and the next
+  function begins. Later, it is the exception of the task, and the owner sees it when the task is done. A
+  function that awaits a cancelled future has not failed, as in any task. KeyboardInterrupt and SystemExit end
+  the event loop, as in any task.
+- Neither ``begin`` nor a task that was handed over keeps the functions that have begun alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import AbstractEventLoop, CancelledError
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, Final, Protocol, TypeAlias
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+# Python 3.11 has no eager tasks: there each function gets a task of its own, and none is ever due.
+_EAGERLY: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+
+
+class Owner(Protocol):
+    """The owner of a function that is due."""
+
+    #: The result of ``NextTurn.current_context`` when the owner was entered.
+    context: Context
+
+    def adopt(self, task: asyncio.Task[None]) -> None:
+        """Own a task that has begun."""
+
+    def fail(self, error: BaseException) -> None:
+        """Record the exception of a function that has not suspended."""
+
+
+_Start: TypeAlias = tuple[Owner, Callable[[], Coroutine[Any, Any, None]]]
+
+
+class NextTurn:
+    """The functions that begin in the next turn of one event loop, in order."""
+
+    __slots__ = ("_contexts", "starts")
+
+    def __init__(self) -> None:
+        #: Whoever adds the first function of a turn schedules ``begin``.
+        self.starts: list[_Start] = []
+        # By the ids of their variables and values, which a context keeps alive.
+        self._contexts: WeakValueDictionary[tuple[int, ...], Context] = WeakValueDictionary()
+
+    def current_context(self) -> Context:
+        """Return a copy of the current context, which is the same object as long as the variables are.
+
+        It is shared, so run code only in copies of it.
+        """
+        context = copy_context()
+        ids = tuple(id(part) for item in context.items() for part in item)
+        return self._contexts.setdefault(ids, context)
+
+    def begin(self) -> None:
+        """Begin all functions that are due."""
+        remaining, self.starts = self.starts, []
+        # So that taking one from the end takes the first, and the list keeps none that has begun.
+        remaining.reverse()
+        loop = asyncio.get_running_loop()
+        while remaining:
+            shared = _SharedTask(remaining)
+            task = asyncio.Task(shared.run(), loop=loop, context=shared.context, **_EAGERLY)
+            if not task.done():
+                shared.hand_over(task)
+
+
+# The values do not refer to their loop, which would keep it alive.
+_next_turns: WeakKeyDictionary[AbstractEventLoop, NextTurn] = WeakKeyDictionary()
+
+
+def next_turn_of(loop: AbstractEventLoop) -> NextTurn:
+    """Return the functions that are due in the next turn of this event loop."""
+    found = _next_turns.get(loop)
+    if found is None:
+        found = _next_turns[loop] = NextTurn()
+    return found
+
+
+class _SharedTask:
+    """One task that runs functions one after another, until one suspends or needs another context."""
+
+    __slots__ = ("_handed_over", "_original", "_owner", "_remaining", "context")
+
+    _owner: Owner
+
+    def __init__(self, remaining: list[_Start]) -> None:
+        self._remaining = remaining
+        self._handed_over = False
+        self._original = remaining[-1][0].context
+        #: The context of the task.
+        self.context = self._original.copy()
+
+    def hand_over(self, task: asyncio.Task[None]) -> None:
+        """Give the task to the owner of the function that has suspended."""
+        self._handed_over = True
+        self._owner.adopt(task)
+
+    async def run(self) -> None:
+        remaining, original, context = self._remaining, self._original, self.context
+        count = len(context)
+        while remaining:
+            owner, function = remaining.pop()
+            if owner.context is not original or len(context) != count or (count and self._is_changed):
+                # It begins another task.
+                remaining.append((owner, function))
+                return
+            self._owner = owner
+            try:
+                await function()
+            except CancelledError:
+                if self._handed_over:
+                    raise
+            except (Exception, BaseExceptionGroup) as error:
+                if self._handed_over:
+                    raise
+                owner.fail(error)
+            if self._handed_over:
+                return
+
+    @property
+    def _is_changed(self) -> bool:
+        """Whether a function has replaced the value of a variable."""
+        get = self.context.get
+        return any(get(variable) is not value for variable, value in self._original.items())

@@ -1,0 +1,218 @@
+"""Response types: the declared type of a procedure's results, which filters what is sent."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Coroutine,
+    Iterator,
+    Mapping,
+)
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+from wampasgi.errors import ConfigurationError
+from wampasgi.injection.arguments import UnusableAnnotation, adapter_for
+from wampasgi.injection.callables import EMPTY
+from wampasgi.injection.plan import HandlerPlan
+from wampasgi.injection.results import (
+    SCALARS,
+    Convert,
+    RPCErrorResult,
+    RPCResult,
+    to_result,
+    to_unpacked_result,
+)
+from wampasgi.logs import fields, logger_named
+from wampasgi.serializers.json_form import JSONForm
+
+logger = logger_named("wampasgi.router")
+
+
+class _FromAnnotation:
+    """The default of ``response_type``."""
+
+    def __repr__(self) -> str:
+        return "<return annotation>"
+
+
+#: The response type of a route that does not set one: the handler's return annotation.
+FROM_ANNOTATION: Final[Any] = _FromAnnotation()
+
+
+class Response:
+    """The conversion of a handler's values into results.
+
+    ``to_client`` and ``to_server`` convert a value for a caller that is a client, or the server's own code.
+    Values of the types ``scalars`` become the only argument of a result without any conversion.
+    """
+
+    __slots__ = ("scalars", "to_client", "to_server")
+
+    def __init__(self, scalars: frozenset[type], to_client: Convert, to_server: Convert) -> None:
+        self.scalars = scalars
+        self.to_client = to_client
+        self.to_server = to_server
+
+
+def compile_response(plan: HandlerPlan, response_type: Any, *, unpack: bool) -> Response:
+    """Compile the response type of a handler. ``unpack`` spreads lists and mappings, as serverwamp does.
+
+    Raises ConfigurationError if ``response_type`` was set to a type that pydantic cannot validate. For such a
+    return annotation there is only a warning, because not every annotation is made for a response.
+    """
+    from_annotation = response_type is FROM_ANNOTATION
+    declared = plan.returns.annotation if from_annotation else response_type
+    filtered = filtered_type(declared)
+    convert = to_unpacked_result if unpack else to_result
+    problem = plan.returns.problem if from_annotation else None
+    if problem is None and filtered is not Any:
+        try:
+            response_filter = ResponseFilter(filtered, plan.description, convert)
+        except UnusableAnnotation as error:
+            problem = f"pydantic cannot filter its results as {_shown(filtered)}: {error}"
+        else:
+            return Response(_scalars_of(filtered), response_filter.to_client, response_filter.to_server)
+    if problem is not None:
+        advice = "; declare the type with response_type=..., or set response_type=None"
+        if not from_annotation:
+            raise ConfigurationError(f"{plan.description}: {problem}{advice}")
+        logger.warning(
+            "the results of %s are sent unfiltered: %s%s",
+            plan.description,
+            problem,
+            advice,
+            extra=fields(None, None),
+        )
+    return Response(SCALARS, convert, convert)
+
+
+class ResponseFilter:
+    """Validates a handler's values against a declared type, and reduces them to the parts that it declares.
+
+    A value can also be an object with attributes of the same names as the fields, such as a row of an ORM.
+    """
+
+    __slots__ = ("_convert", "_form", "_handler", "_shown", "_validate")
+
+    def __init__(self, response_type: Any, handler: str, convert: Convert) -> None:
+        adapter = adapter_for(response_type)
+        self._validate = adapter.validate_python
+        self._form = JSONForm(adapter)
+        self._handler = handler
+        self._shown = _shown(response_type)
+        self._convert = convert
+
+    def to_server(self, value: Any) -> RPCResult | RPCErrorResult:
+        """Return the result with the validated value. Raises TypeError for a value that is not valid.
+
+        An instance of a subclass of the declared model keeps its additional fields.
+        """
+        if isinstance(value, RPCResult | RPCErrorResult):
+            return value
+        return self._convert(self._validated(value))
+
+    def to_client(self, value: Any) -> RPCResult | RPCErrorResult:
+        """Return the result with the JSON form of the value.
+
+        Raises TypeError for a value that is not valid or that pydantic cannot serialize.
+        """
+        if isinstance(value, RPCResult | RPCErrorResult):
+            return value
+        validated = self._validated(value)
+        try:
+            form = self._form.convert(validated, strict=True)
+        except ValueError as error:  # PydanticSerializationError, or a ValidationError of a lazy iterator
+            raise TypeError(
+                f"{self._handler} returned a value that cannot be serialized as {self._shown}"
+            ) from error
+        # The type of the value decides, not that of its form: a model is one argument, its form a dict.
+        if type(form) is list and isinstance(validated, tuple | list):
+            return self._convert(tuple(form) if isinstance(validated, tuple) else form)
+        if validated is None or isinstance(validated, Mapping):
+            return self._convert(form)
+        return RPCResult((form,))
+
+    def _validated(self, value: Any) -> Any:
+        try:
+            return self._validate(value, from_attributes=True)
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_context=False, include_input=False)
+            # Without the values, which may be secret.
+            reasons = [f"{''.join(f'[{key!r}]' for key in item['loc'])} {item['msg']}" for item in errors[:3]]
+            if len(errors) > len(reasons):
+                reasons.append(f"and {len(errors) - len(reasons)} more")
+            raise TypeError(
+                f"{self._handler} returned a value that is not valid as {self._shown}: "
+                f"{'; '.join(reason.strip() for reason in reasons)}"
+            ) from None
+
+
+# Annotations
+
+_OWN: Final = (RPCResult, RPCErrorResult)
+#: Types whose first or last argument is the type of the handler's values.
+_ASYNC_ITERATORS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
+_AWAITABLES: Final = (Awaitable, Coroutine)
+
+
+def filtered_type(annotation: Any) -> Any:
+    """Return the type of the values to filter, or Any if there is nothing to filter.
+
+    For an async iterator or an awaitable, that is the type of its values. RPCResult, RPCErrorResult and
+    RPCProgressReport are left out of a union, because they are sent as they are.
+    """
+    kept = list(_members(annotation))
+    if any(member is Any or member is object for member in kept):
+        return Any
+    if all(member is None or member is types.NoneType for member in kept):
+        return Any
+    return kept[0] if len(kept) == 1 else Union[tuple(kept)]  # noqa: UP007 - made at run time
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield the members of a union, without those that are not filtered."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is EMPTY:
+        yield Any
+    elif annotation in (typing.NoReturn, typing.Never) or _is_class(annotation, _OWN):
+        return
+    elif _is_class(annotation, (*_ASYNC_ITERATORS, *_AWAITABLES)):
+        yield Any
+    elif origin in (Union, types.UnionType):
+        for member in arguments:
+            yield from _members(member)
+    elif origin is Annotated:
+        inner = list(_members(arguments[0]))
+        if inner:
+            union = inner[0] if len(inner) == 1 else Union[tuple(inner)]  # noqa: UP007
+            yield Annotated[(union, *annotation.__metadata__)]
+    elif origin in _ASYNC_ITERATORS:
+        yield from _members(arguments[0])
+    elif origin in _AWAITABLES:
+        yield from _members(arguments[-1])
+    else:
+        # An alias of ``type X = ...``.
+        value = getattr(annotation, "__value__", EMPTY) if origin is None else EMPTY
+        yield from [annotation] if value is EMPTY else _members(value)
+
+
+def _is_class(annotation: Any, classes: tuple[type, ...]) -> bool:
+    return isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, classes)
+
+
+def _scalars_of(response_type: Any) -> frozenset[type]:
+    """Return the scalar types whose values are valid without a look at them."""
+    is_union = get_origin(response_type) in (Union, types.UnionType)
+    members = get_args(response_type) if is_union else (response_type,)
+    return frozenset(scalar for scalar in SCALARS if any(member is scalar for member in members))
+
+
+def _shown(response_type: Any) -> str:
+    return response_type.__name__ if _is_class(response_type, (object,)) else str(response_type)

@@ -1,0 +1,44 @@
+"""Messages that the serializer of a client cannot carry: they are logged and replaced."""
+
+from __future__ import annotations
+
+from wampasgi.errors import RUNTIME_ERROR, UnserializableValue
+from wampasgi.logs import escaped, fields, logger_named, shown
+from wampasgi.peers.interfaces import JoinedRouter
+from wampasgi.protocol.messages import MESSAGE_NAMES, Call, Error, Invocation, Result
+from wampasgi.types import RawMessage
+
+logger = logger_named("wampasgi.session")
+
+
+def replace_unserializable(
+    raw: RawMessage,
+    error: UnserializableValue,
+    uri: str | None,
+    router: JoinedRouter,
+    *,
+    session_id: int,
+    realm_uri: str,
+) -> RawMessage | None:
+    """Log a message that cannot be serialized, and return the message to send instead, if any.
+
+    ``uri`` is the procedure or topic, if the sender knows it; otherwise the router is asked. The caller of an
+    INVOCATION gets ERROR ``wamp.error.invalid_argument``, and the caller of a RESULT
+    ``wamp.error.runtime_error``. An ERROR is sent without its payload, and an EVENT not at all.
+    """
+    code = raw[0]
+    uri = uri or router.uri_of(raw)
+    logger.error(
+        "%s of %s cannot be serialized for session %s on realm %s: %s",
+        MESSAGE_NAMES[code],
+        f"request {raw[1]}" if uri is None else shown(uri),
+        session_id,
+        shown(realm_uri),
+        escaped(str(error)),
+        extra=fields(session_id, realm_uri, uri),
+    )
+    if code == Invocation.code:
+        router.undeliverable(session_id, raw[1], f"the call cannot be sent to the callee: {error}")
+    if code == Result.code and not raw[2].get("progress", False):
+        return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
+    return raw[:5] if code == Error.code else None
