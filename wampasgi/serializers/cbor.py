@@ -137,7 +137,7 @@ def _foreign_content(value: object) -> object:
         return list(value)
     if isinstance(value, ForeignDict):
         return dict(value)
-    if isinstance(value, ForeignText | ForeignBytes | int):
+    if isinstance(value, ForeignText | ForeignBytes) or type(value) is int:
         return None
     raise TypeError
 

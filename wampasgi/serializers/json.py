@@ -85,10 +85,14 @@ def _refusal(text: str, error: ValueError) -> RemoteProtocolError:
     encoders write them.
     """
     constants: list[str] = []
+    malformed = RemoteProtocolError(f"malformed JSON: {error}")
+    # Newer versions of Python read deeper nesting than orjson.
+    if "depth limit" in str(error):
+        return malformed
     try:
         decoded = json.loads(text, parse_constant=constants.append)
     except (ValueError, RecursionError):
-        return RemoteProtocolError(f"malformed JSON: {error}")
+        return malformed
     reason = f"JSON has no {constants[0]}" if constants else str(error)
     return UnsupportedValue(
         f"unsupported value in JSON: {reason}", decoded if isinstance(decoded, list) else ()
