@@ -9,13 +9,17 @@ The exception tree::
       LocalProtocolError    we tried to send an invalid message: a bug on our side
         UnserializableValue a value that the serializer does not support
       RemoteProtocolError   the peer sent an invalid message: ABORT with wamp.error.protocol_violation
-        InvalidURI          a request with an invalid URI: ERROR with wamp.error.invalid_uri
+        UnsupportedValue    a value that the serializer can read but not carry
+        InvalidRequest      an invalid message that is refused with ERROR, without ending the session
+          InvalidURI        a request with an invalid URI: wamp.error.invalid_uri
+          InvalidPayload    a message with an invalid payload: wamp.error.invalid_argument
     ConnectionClosed        the session is over, with the reason URI and the side that closed it
     ConfigurationError      raised at registration or start-up, never during a session
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 # Basic Profile, "Basic Profile URIs": interaction
@@ -135,12 +139,44 @@ class RemoteProtocolError(ProtocolError):
         return (_rebuild_error, (type(self), self.args, self.__dict__.copy()))
 
 
-class InvalidURI(RemoteProtocolError):
+class UnsupportedValue(RemoteProtocolError):
+    """A message with a value that the serializer can read, but that cannot be passed on.
+
+    ``head`` contains the elements at the beginning of the message that were read, at most four. They tell
+    which request to refuse.
+    """
+
+    def __init__(self, message: str, head: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.head = tuple(head[:4])
+
+
+class InvalidRequest(RemoteProtocolError):
+    """An invalid message that is refused alone, if it is a request.
+
+    ``request_type`` and ``request_id`` identify the request. Both are None if the message cannot be answered
+    with ERROR, as for HELLO; then its session is aborted. ``expects_answer`` is False for a PUBLISH without
+    acknowledgement.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        uri: str,
+        request_type: int | None = None,
+        request_id: int | None = None,
+        expects_answer: bool = True,
+    ) -> None:
+        super().__init__(message, uri=uri)
+        self.expects_answer = expects_answer
+        self.request_type = request_type
+        self.request_id = request_id
+
+
+class InvalidURI(InvalidRequest):
     """A message whose URI breaks the URI rules.
 
-    If it is a request, only that request is refused: ``request_type`` and ``request_id`` identify it. Both
-    are None if the message cannot be answered with ERROR, as for HELLO. ``expects_answer`` is False for a
-    PUBLISH without acknowledgement.
     Spec: Basic Profile, "Incorrect URIs".
     """
 
@@ -152,10 +188,45 @@ class InvalidURI(RemoteProtocolError):
         request_id: int | None = None,
         expects_answer: bool = True,
     ) -> None:
-        super().__init__(message, uri=INVALID_URI)
-        self.expects_answer = expects_answer
-        self.request_type = request_type
-        self.request_id = request_id
+        super().__init__(
+            message,
+            uri=INVALID_URI,
+            request_type=request_type,
+            request_id=request_id,
+            expects_answer=expects_answer,
+        )
+
+
+class InvalidPayload(InvalidRequest):
+    """A request, or an answer to an INVOCATION, whose payload is invalid or cannot be passed on.
+
+    ``request_type`` is the type of the message itself. For YIELD and ERROR, ``request_id`` is the ID of the
+    INVOCATION. ``options`` and ``uri_field`` are the Options and the procedure or topic of the request, empty
+    if they could not be read.
+    """
+
+    request_type: int
+    request_id: int
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request_type: int,
+        request_id: int,
+        expects_answer: bool = True,
+        options: Mapping[str, Any] | None = None,
+        uri_field: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            uri=INVALID_ARGUMENT,
+            request_type=request_type,
+            request_id=request_id,
+            expects_answer=expects_answer,
+        )
+        self.options = options or {}
+        self.uri_field = uri_field
 
 
 class ConnectionClosed(ConnectionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from starlette.middleware import Middleware
 
@@ -46,7 +46,7 @@ from wampasgi.router.permissions import roles_of
 from wampasgi.router.publish_options import check_server_options
 from wampasgi.router.router import Router
 from wampasgi.rpc import RPCRequest
-from wampasgi.serializers import MSGPACK
+from wampasgi.serializers import plain_copy
 from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handlers
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
@@ -180,7 +180,8 @@ class Realm(ConfiguresRealm):
         if self._router.broker.stores(topic, options):
             # A copy, because the objects may change later. Encoding it also detects values that no client
             # can receive: one such event would make the whole history unreadable.
-            payload = cast(Any, MSGPACK.decode(MSGPACK.encode([*payload])))
+            args_copy, kwargs_copy = plain_copy([*payload], "MessagePack")
+            payload = args_copy, kwargs_copy
         return await self._server.publish(plan, topic, options, *payload)
 
     async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:

@@ -144,6 +144,10 @@ def test_echoed_payload_is_unchanged(calls: Steps) -> None:
     assert calls["echo"] == {"args": [1, "Zoë", None], "kwargs": {"deep": [{"a": 1.5}]}}
 
 
+def test_echoed_date_is_a_date_again_if_the_format_has_dates(calls: Steps) -> None:
+    assert calls["date"] == {"isDate": calls["serializer"] != "json", "date": "2026-11-22T12:00:00.500Z"}
+
+
 def test_unknown_procedure_is_an_error(calls: Steps) -> None:
     assert calls["unknown"]["error"] == "wamp.error.no_such_procedure"
 

@@ -15,6 +15,7 @@ from tests.specification import (
     ERROR,
     EVENT,
     GOODBYE,
+    INVALID_ARGUMENT,
     INVOCATION,
     PUBLISH,
     REGISTER,
@@ -63,6 +64,9 @@ async def test_number_of_elements_is_fixed_for_each_message_type(message: list[A
         await client.expect_abort()
 
 
+# Arguments and ArgumentsKw of requests, where a wrong type costs only the request.
+REFUSED_ALONE = {(PUBLISH, 4), (PUBLISH, 5), (CALL, 4), (CALL, 5)}
+
 WRONG: dict[type, list[object]] = {
     dict: [None, [], "text", 5, True],
     list: [None, {}, "text", 5, True],
@@ -77,7 +81,7 @@ WRONG: dict[type, list[object]] = {
         (code, position, wrong)
         for code, message in WHOLE.items()
         for position, element in enumerate(message)
-        if type(element) in WRONG
+        if type(element) in WRONG and (code, position) not in REFUSED_ALONE
         for wrong in WRONG[type(element)]
     ],
     ids=str,
@@ -88,6 +92,28 @@ async def test_each_element_of_a_message_has_one_type(code: int, position: int, 
     async with clients(open_app(), BASIC) as [client]:
         await client.send(*message)
         await client.expect_abort()
+
+
+@asyncio_only
+@pytest.mark.parametrize(
+    ("code", "position", "wrong"),
+    [
+        (code, position, wrong)
+        for code, position in sorted(REFUSED_ALONE)
+        for wrong in WRONG[type(WHOLE[code][position])]
+    ],
+    ids=str,
+)
+async def test_request_is_refused_if_its_payload_has_the_wrong_type(
+    code: int, position: int, wrong: object
+) -> None:
+    message = list(WHOLE[code])
+    message[2] = {"acknowledge": True} if code == PUBLISH else {}
+    message[position] = wrong
+    async with clients(open_app(), BASIC) as [client]:
+        await client.send(*message)
+        await client.expect_error(code, message[1], INVALID_ARGUMENT)
+        await client.expect_nothing()
 
 
 @asyncio_only

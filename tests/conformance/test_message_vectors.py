@@ -30,7 +30,7 @@ import cbor2
 import ormsgpack
 import pytest
 
-from wampasgi.errors import InvalidURI, RemoteProtocolError
+from wampasgi.errors import InvalidRequest, RemoteProtocolError
 from wampasgi.protocol.messages import MESSAGE_NAMES, MESSAGES, Message
 from wampasgi.protocol.parsing import parse
 from wampasgi.serializers import JSON, MSGPACK, Encoded, Serializer
@@ -196,7 +196,7 @@ def test_invalid_message_is_refused(format: str, data: Encoded, invalid: Any) ->
 
     error = refused.value
     assert error.uri == invalid["error"], invalid["reason"]
-    if isinstance(error, InvalidURI) and error.request_type is not None:
+    if isinstance(error, InvalidRequest) and error.request_type is not None:
         assert [error.request_type, error.request_id] == invalid["request"]
     else:
         assert "request" not in invalid

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wampasgi.errors import INVALID_URI, PROTOCOL_VIOLATION, InvalidURI, RemoteProtocolError
+from wampasgi.errors import (
+    INVALID_ARGUMENT,
+    INVALID_URI,
+    PROTOCOL_VIOLATION,
+    InvalidPayload,
+    InvalidURI,
+    RemoteProtocolError,
+)
 from wampasgi.protocol import messages
 from wampasgi.protocol.ids import MAX_ID
 from wampasgi.protocol.messages import MESSAGE_NAMES, MESSAGES, Message
@@ -286,10 +293,15 @@ def test_error_names_the_field_of_wrong_type_or_range(
 
     error = refused(raw)
 
-    assert type(error) is RemoteProtocolError
     assert error.message.startswith(f"{name}.{field} must be ")
     assert text in error.message
-    assert error.uri == PROTOCOL_VIOLATION
+    if name in ("CALL", "PUBLISH", "YIELD") and field.startswith("Arguments"):
+        assert type(error) is InvalidPayload
+        assert (error.request_type, error.request_id) == (raw[0], raw[1])
+        assert error.uri == INVALID_ARGUMENT
+    else:
+        assert type(error) is RemoteProtocolError
+        assert error.uri == PROTOCOL_VIOLATION
 
 
 def test_errors_truncate_long_values() -> None:
@@ -397,8 +409,41 @@ def test_publish_and_call_refuse_patterns(code: int) -> None:
 
 
 def test_wrong_type_is_reported_before_an_invalid_uri() -> None:
-    for raw in ([48, 0, {}, "com..p"], [48, 7, {"timeout": -1}, "com..p"], [48, 7, {}, "com..p", {}]):
+    for raw in ([48, 0, {}, "com..p"], [48, 7, {"timeout": -1}, "com..p"]):
         assert type(refused(raw)) is RemoteProtocolError
+    assert type(refused([48, 7, {}, "com..p", {}])) is InvalidPayload
+
+
+# Payloads of the wrong type
+
+
+@pytest.mark.parametrize(
+    ("options", "expects_answer"),
+    [({}, False), ({"acknowledge": False}, False), ({"acknowledge": True}, True), (5, False)],
+)
+def test_only_an_acknowledged_publication_with_an_invalid_payload_is_answered(
+    options: object, expects_answer: bool
+) -> None:
+    error = refused([16, 7, options, "com.t", None])
+
+    assert isinstance(error, InvalidPayload)
+    assert error.expects_answer is expects_answer
+
+
+def test_error_with_an_invalid_payload_names_its_invocation() -> None:
+    error = refused([8, 68, 7, {}, "com.bad", None])
+
+    assert isinstance(error, InvalidPayload)
+    assert (error.request_type, error.request_id) == (8, 7)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [[48, 0, {}, "com.p", None], [8, 48, 7, {}, "com.bad", None], [36, 7, 8, {}, None], [50, 7, {}, None]],
+    ids=str,
+)
+def test_invalid_payload_without_a_request_is_a_violation(raw: list[Any]) -> None:
+    assert type(refused(raw)) is RemoteProtocolError
 
 
 # Options and Details

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wampasgi.protocol.timestamps import nanoseconds
+from wampasgi.protocol.timestamps import date_from_days, from_nanoseconds, nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,37 @@ def test_timestamps_are_parsed_as_by_the_standard_library(naive: datetime, minut
     moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
     assert nanoseconds(moment.isoformat()) == elapsed // timedelta(microseconds=1) * 1000
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@settings(deadline=None)
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_timestamp_is_written_as_python_writes_it(time: datetime) -> None:
+    written = from_nanoseconds((time - EPOCH) // timedelta(microseconds=1) * 1000)
+
+    assert written == time.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(1, "1970-01-01T00:00:00.000000001+00:00"), (-1, "1969-12-31T23:59:59.999999999+00:00")],
+)
+def test_written_timestamp_has_nanoseconds_if_necessary(number: int, expected: str) -> None:
+    assert from_nanoseconds(number) == expected
+    assert nanoseconds(expected) == number
+
+
+@settings(deadline=None)
+@given(st.dates())
+def test_date_is_written_as_python_writes_it(day: date) -> None:
+    assert date_from_days((day - date(1970, 1, 1)).days) == day.isoformat()
+
+
+@pytest.mark.parametrize("days", [-719_163, 2_932_897, 10**30, -(10**30)])
+def test_time_outside_of_the_years_1_to_9999_is_refused(days: int) -> None:
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        date_from_days(days)
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        from_nanoseconds(days * 24 * 60 * 60 * 10**9)

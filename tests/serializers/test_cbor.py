@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.serializers.values import VALUES
-from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.errors import RemoteProtocolError, UnserializableValue, UnsupportedValue
 from wampasgi.serializers import JSON, MSGPACK
 from wampasgi.serializers.cbor import CBORSerializer
 
@@ -26,8 +26,12 @@ FOREIGN = VALUES | st.recursive(
     | st.ip_addresses()
     | st.complex_numbers()
     | st.just(cbor2.undefined)
+    | st.frozensets(st.text() | st.decimals(allow_nan=False) | st.integers())
     | st.builds(cbor2.CBORTag, st.integers(0, 300), st.text() | st.binary() | st.integers()),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.binary(), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text() | st.integers() | st.floats() | st.booleans() | st.binary(), inner)
+    ),
     max_leaves=6,
 )
 
@@ -74,18 +78,7 @@ def test_random_bytes_are_decoded_or_refused(data: bytes) -> None:
         b"\x9f\x80",
         b"\xbf\x61a\xff",
         b"\x65abc",
-        b"\x61\xff",
-        b"\x63\xed\xa0\x80",
-        b"\xa1\x63\xed\xa0\x80\x01",
         b"\x7f\x41a\xff",
-        b"\x7f\x62\xe2\x82\x61\xac\xff",
-        b"\xa1\x01\x02",
-        b"\xa1\xf6\x02",
-        b"\xa1\xf7\x02",
-        b"\xa1\x80\x02",
-        b"\xa1\xa0\x02",
-        b"\xa2\x61a\x01\x61a\x01",
-        b"\xbf\x61a\x01\x61a\x02\xff",
         b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
         b"\x9a\xff\xff\xff\xff",
         b"\xba\xff\xff\xff\xff",
@@ -105,19 +98,75 @@ def test_malformed_bytes_are_a_violation(data: bytes) -> None:
         CBOR.decode(data)
 
 
-@pytest.mark.parametrize(
-    ("item", "text"),
-    [
-        ("a1416101", "Dict key must be str"),
-        ("3bffffffffffffffff", "64-bit"),
-        ("e0", "CBORSimpleValue"),
-        ("f8ff", "CBORSimpleValue"),
-    ],
-    ids=["bytes as key", "negative integer of 65 bits", "simple value 0", "simple value 255"],
-)
-def test_value_without_a_wamp_type_is_a_violation(item: str, text: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=text):
-        CBOR.decode(message(item))
+# Hexadecimal items that are valid CBOR, or nearly so, and the reason why they are refused.
+UNSUPPORTED = [
+    ("61ff", "not valid UTF-8"),
+    ("63eda080", "not valid UTF-8"),
+    ("a163eda08001", "not valid UTF-8"),
+    ("7f62e28261acff", "not valid UTF-8"),
+    ("a1416101", "got bytes"),
+    ("a1f602", "a map key must be text, a number or a boolean, got NoneType"),
+    ("a1f702", "got NoneType"),
+    ("a18002", "got list"),
+    ("a1a002", "got dict"),
+    ("a2616101616101", "two keys with the text 'a'"),
+    ("bf616101616102ff", "two keys with the text 'a'"),
+    ("a20101613102", "two keys with the text '1'"),
+    ("e0", "simple value 0"),
+    ("f8ff", "simple value 255"),
+    # Tags
+    ("c5822001", "tag 5 is not supported"),
+    ("d8188180", "tag 24 is not supported"),
+    ("d81900", "tag 25 is not supported"),
+    ("d81c80", "tag 28 is not supported"),
+    ("d81c81d81d00", "tag 29 is not supported"),
+    ("d81d00", "tag 29 is not supported"),
+    ("d90100836361616163626262d81900", "tag 25 is not supported"),
+    ("d9010080", "tag 256 is not supported"),
+    ("d9d9f780", "tag 55799 is not supported"),
+    ("d903e700", "tag 999 is not supported"),
+    ("db00000001000000006161", "tag 4294967296 is not supported"),
+    # Tags with another value than they require
+    ("c001", "tag 0 requires"),
+    ("c16161", "tag 1 requires"),
+    ("c180", "tag 1 requires"),
+    ("c1f97e00", "tag 1 requires"),
+    ("c11b00ffffffffffffff", "tag 1 requires a number of seconds, in the years 1 to 9999"),
+    ("c201", "tag 2 requires"),
+    ("c26161", "tag 2 requires"),
+    ("c2590401" + "01" * 1025, "tag 2 requires the bytes of an integer with at most 8192 bits"),
+    ("c3590401" + "01" * 1025, "tag 3 requires"),
+    ("c401", "tag 4 requires"),
+    ("c4811801", "tag 4 requires"),
+    ("c4821a000f424001", "tag 4 requires a pair of integers, the first up to 999999"),
+    ("c482fb3ff000000000000001", "tag 4 requires"),
+    ("d81e820100", "tag 30 requires a pair of integers, the second not 0"),
+    ("d82001", "tag 32 requires"),
+    ("d82301", "tag 35 requires"),
+    ("d8254100", "tag 37 requires"),
+    ("d8344100", "tag 52 requires"),
+    ("d834821821440a000001", "tag 52 requires"),
+    ("d8364100", "tag 54 requires"),
+    ("d8406161", "tag 64 requires"),
+    ("d8641b00ffffffffffffff", "tag 100 requires"),
+    ("d9010201", "tag 258 requires"),
+    ("d9010380", "tag 259 requires"),
+    ("d904014101", "tag 1025 is not supported"),
+    ("d90105a0", "tag 261 requires"),
+    ("d9a7f8820102", "tag 43000 requires"),
+]
+
+
+@pytest.mark.parametrize(("item", "text"), UNSUPPORTED, ids=lambda value: value[:24])
+def test_value_that_cannot_be_passed_on_is_reported_with_the_request(item: str, text: str) -> None:
+    head = cbor2.dumps([48, 7, {}, "com.p"])[1:]
+
+    with pytest.raises(UnsupportedValue) as raised:
+        CBOR.decode(b"\x85" + head + message(item))
+
+    assert raised.value.message.startswith("unsupported value in CBOR: ")
+    assert text in raised.value.message
+    assert raised.value.head == (48, 7, {}, "com.p")
 
 
 def test_messages_at_the_maximum_depth_of_json_are_decoded() -> None:
@@ -133,19 +182,17 @@ def test_messages_at_the_maximum_depth_of_json_are_decoded() -> None:
 @pytest.mark.parametrize(
     ("item", "value"),
     [
-        ("c06a323032362d31312d3233", "2026-11-23"),
-        ("c11a69400000", 0x69400000),
-        ("c1fb41d452d9e2000000", 1363896200.0),
         ("c240", 0),
         ("c248ffffffffffffffff", 2**64 - 1),
         ("c24a0000ffffffffffffffff", 2**64 - 1),
         ("c3487fffffffffffffff", -(2**63)),
+        ("c249400000000000000000", 2**70),
+        ("3bffffffffffffffff", -(2**64)),
+        ("c2590400" + "ff" * 1024, 2**8192 - 1),
         ("d82066613a2f2f622f", "a://b/"),
-        ("d825500123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdef"),
         ("d84043000102", b"\x00\x01\x02"),
-        ("d903ec6a323032362d31312d3233", "2026-11-23"),
     ],
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=lambda value: value[:24] if isinstance(value, str) else None,
 )
 def test_tag_of_a_plain_value_is_decoded_to_that_value(item: str, value: object) -> None:
     decoded: Any = CBOR.decode(message(item))
@@ -154,58 +201,10 @@ def test_tag_of_a_plain_value_is_decoded_to_that_value(item: str, value: object)
     assert type(decoded[0]) is type(value)
 
 
-@pytest.mark.parametrize(
-    ("item", "tag"),
-    [
-        ("c4822001", 4),
-        ("c5822001", 5),
-        ("d8188180", 24),
-        ("d81900", 25),
-        ("d81c80", 28),
-        ("d81d00", 29),
-        ("d81e820102", 30),
-        ("d8236161", 35),
-        ("d8246161", 36),
-        ("d83444c0000201", 52),
-        ("d8365020010db8000000000000000000000001", 54),
-        ("d8641a00010000", 100),
-        ("d90100836361616163626262d81900", 25),
-        ("d9010080", 256),
-        ("d9010280", 258),
-        ("d9010444c0000201", 260),
-        ("d90105a144c00002001818", 261),
-        ("d903e700", 999),
-        ("d9a7f8820102", 43000),
-        ("d9d9f780", 55799),
-        ("db00000001000000006161", 2**32),
-    ],
-)
-def test_every_other_tag_is_a_violation(item: str, tag: int) -> None:
-    with pytest.raises(RemoteProtocolError) as raised:
-        CBOR.decode(message(item))
-
-    assert str(raised.value).startswith("malformed CBOR: ")
-    assert f"tag {tag} is not supported" in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    "item",
-    ["c001", "c16161", "c180", "c201", "c249010000000000000000", "c26161", "d82001", "d8254100", "d8406161"],
-)
-def test_tag_with_an_invalid_value_is_a_violation(item: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=r"malformed CBOR: tag [0-9]+ requires "):
-        CBOR.decode(message(item))
-
-
-def test_value_that_refers_to_itself_is_a_violation() -> None:
-    with pytest.raises(RemoteProtocolError, match="malformed CBOR"):
-        CBOR.decode(bytes.fromhex("d81c81d81d00"))
-
-
 def test_colliding_keys_are_refused_at_the_first_one() -> None:
     key = cbor2.dumps((1, 2))
 
-    with pytest.raises(RemoteProtocolError, match="map key must be a text string"):
+    with pytest.raises(UnsupportedValue, match="a map key must be text, a number or a boolean, got list"):
         CBOR.decode(b"\xb9\xff\xff" + (key + b"\x00") * 0xFFFF)
 
 
@@ -226,9 +225,22 @@ def test_list_that_occurs_twice_is_written_twice() -> None:
     assert CBOR.encode([twice, twice]) == b"\x82\x81\x01\x81\x01"
 
 
-@pytest.mark.parametrize("tag", [b"\xc0", b"\xc1", b"\xc2", b"\xd8\x20", b"\xd8\x25", b"\xd9\x03\xec"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        b"\xd9\x01\x02",
+        b"\xd9\xd9\xf7",
+        b"\xc4",
+        b"\xc0",
+        b"\xc1",
+        b"\xc2",
+        b"\xd8\x20",
+        b"\xd8\x25",
+        b"\xd9\x03\xec",
+    ],
+)
 def test_tag_without_a_value_after_a_message_is_a_violation(tag: bytes) -> None:
     serializer = CBORSerializer()
 
-    with pytest.raises(RemoteProtocolError, match="malformed CBOR"):
+    with pytest.raises(RemoteProtocolError, match="malformed CBOR: extra data after the message"):
         serializer.decode(serializer.encode([1]) + tag)

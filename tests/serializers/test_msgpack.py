@@ -8,8 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.serializers.values import VALUES
-from wampasgi.errors import RemoteProtocolError, UnserializableValue
+from wampasgi.errors import RemoteProtocolError, UnserializableValue, UnsupportedValue
 from wampasgi.serializers import JSON, MSGPACK
+
+# Values that other formats do not support.
+FOREIGN = st.recursive(
+    st.builds(ormsgpack.Ext, st.integers(0, 127), st.binary(max_size=20)) | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans(), inner)
+    ),
+    max_leaves=6,
+)
 
 
 def test_messages_are_bytes() -> None:
@@ -18,7 +28,11 @@ def test_messages_are_bytes() -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=60) | VALUES.map(lambda value: ormsgpack.packb([value])[:-1]))
+@given(
+    st.binary(max_size=60)
+    | VALUES.map(lambda value: ormsgpack.packb([value])[:-1])
+    | FOREIGN.map(lambda value: ormsgpack.packb([value], option=ormsgpack.OPT_NON_STR_KEYS))
+)
 def test_random_bytes_are_decoded_or_refused(data: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         decoded = MSGPACK.decode(data)
@@ -36,16 +50,6 @@ def test_random_bytes_are_decoded_or_refused(data: bytes) -> None:
         b"\x90\x90",
         b"\x90\xc0",
         b"\xa5abc",
-        b"\xa1\xff",
-        b"\xa3\xed\xa0\x80",
-        b"\xd4\x01a",
-        b"\xc7\x01\x05a",
-        b"\x91\xd6\xff\x00\x00\x00\x00",
-        b"\xd7\xff" + b"\0" * 8,
-        b"\x81\x01\x02",
-        b"\x81\xc0\x02",
-        b"\x81\xc4\x01a\x02",
-        b"\x81\x90\x02",
         b"\xdd\xff\xff\xff\xff",
         b"\xdf\xff\xff\xff\xff",
         b"\xdb\xff\xff\xff\xffabc",
@@ -83,7 +87,29 @@ def test_undefined_of_javascript_clients_is_decoded_to_none() -> None:
     assert MSGPACK.decode(b"\x93\x20\x01\x81\xa5match\xd4\x00\x00") == [32, 1, {"match": None}]
 
 
-@pytest.mark.parametrize("extension", [b"\xd4\x00\x01", b"\xd4\x01\x00", b"\xd6\xff\x00\x00\x00\x00"])
-def test_every_other_extension_type_is_a_violation(extension: bytes) -> None:
-    with pytest.raises(RemoteProtocolError):
-        MSGPACK.decode(b"\x91" + extension)
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (b"\xa1\xff", "not valid UTF-8"),
+        (b"\xa3\xed\xa0\x80", "not valid UTF-8"),
+        (b"\x81\xc0\x02", "a map key must be text, a number or a boolean, got NoneType"),
+        (b"\x81\xc4\x01a\x02", "got bytes"),
+        (b"\x81\x90\x02", "got list"),
+        (b"\x81\xd4\x05a\x02", "got ForeignBytes"),
+        (b"\x82\x01\x01\x01\x02", "two keys with the text '1'"),
+        (b"\x82\x01\x01\xa11\x02", "two keys with the text '1'"),
+        (b"\xd4\xff\x00", "a timestamp must have 4, 8 or 12 bytes, got 1"),
+        (b"\xd7\xff" + b"\xff" * 8, "more than 999999999 nanoseconds"),
+        (b"\xc7\x0c\xff\0\0\0\0" + b"\x7f" * 8, "in the years 1 to 9999"),
+    ],
+    ids=lambda value: value[:8].hex() if isinstance(value, bytes) else value,
+)
+def test_value_that_cannot_be_passed_on_is_reported_with_the_request(item: bytes, text: str) -> None:
+    head = ormsgpack.packb([48, 7, {}, "com.p"])[1:]
+
+    with pytest.raises(UnsupportedValue) as raised:
+        MSGPACK.decode(b"\x95" + head + b"\x91" + item)
+
+    assert raised.value.message.startswith("unsupported value in MessagePack: ")
+    assert text in raised.value.message
+    assert raised.value.head == (48, 7, {}, "com.p")

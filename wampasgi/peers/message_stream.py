@@ -168,6 +168,13 @@ class MessageStream:
             )
 
 
+def message_of(event: ASGIEvent) -> object:
+    """Return the message of an event of the inner contract; raises Disconnected if it has none."""
+    if event["type"] == "wamp.message":
+        return event["message"]
+    raise Disconnected(event.get("code", 1005))
+
+
 def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolError:
     return RemoteProtocolError(
         f"a {what} of {size} bytes is over the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED

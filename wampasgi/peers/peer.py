@@ -14,7 +14,7 @@ from wampasgi.errors import (
     CANCELED,
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
-    InvalidURI,
+    InvalidRequest,
     UnserializableValue,
     WAMPError,
 )
@@ -22,9 +22,9 @@ from wampasgi.limits import Limits
 from wampasgi.logs import fields, logger_named, shown
 from wampasgi.metrics import Counts
 from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
-from wampasgi.peers.message_stream import MessageStream
+from wampasgi.peers.message_stream import MessageStream, message_of
 from wampasgi.peers.outbound import DroppingOutbound, Outbound
-from wampasgi.peers.transport import Disconnected, size_on_wire
+from wampasgi.peers.transport import size_on_wire
 from wampasgi.peers.turn import Turn
 from wampasgi.peers.unserializable import replace_unserializable
 from wampasgi.protocol.messages import (
@@ -38,6 +38,7 @@ from wampasgi.protocol.messages import (
     Result,
 )
 from wampasgi.protocol.parsing import parse
+from wampasgi.protocol.refusals import readable_part
 from wampasgi.protocol.requests import SEQUENTIAL, RequestSequence
 from wampasgi.protocol.states import STAYING, Direction, SessionState, next_state
 from wampasgi.protocol.uri_limits import check_uri_length
@@ -175,28 +176,26 @@ class Peer:
     def read(self, event: ASGIEvent) -> Message:
         """Return the message of an event from ``receive_event``, valid and allowed in the session's state.
 
-        Raises Disconnected at the end of the connection, InvalidURI for a request with an incorrect URI, and
-        RemoteProtocolError for any other protocol violation.
+        Raises Disconnected at the end of the connection, InvalidRequest for a request to be refused, and
+        RemoteProtocolError for any other protocol violation. Call ``skip`` after UnsupportedValue.
         """
-        if self._decode_directly:
-            raw = self._stream.decode(event)
-        elif event["type"] == "wamp.message":
-            raw = event["message"]
-        else:
-            raise Disconnected(event.get("code", 1005))
+        raw = self._stream.decode(event) if self._decode_directly else message_of(event)
         try:
             message = parse(raw, self.uri_check)
             if self._stream.long_size:
                 self._check_long(message)
-        except InvalidURI as error:
-            self.turn.took_long(error, self._stream.long_size)
-            self._stream.long_size = 0
-            # If the message is not allowed in this state, that is the violation to report.
-            self._advance(error.request_type or Hello.code, error)
+        except InvalidRequest as error:
+            self.skip(error)
             raise
         if self._state is not _ESTABLISHED or message.code not in STAYING or self._request_ids is not None:
             self._advance(message.code, message)
         return message
+
+    def skip(self, refused: InvalidRequest) -> None:
+        """Count a refused message. If it is not allowed in this state, that is the violation to raise."""
+        self.turn.took_long(refused, self._stream.long_size)
+        self._stream.long_size = 0
+        self._advance(refused.request_type or Hello.code, readable_part(refused) or refused)
 
     def _check_long(self, message: Message) -> None:
         self.turn.took_long(message, self._stream.long_size)
@@ -204,7 +203,7 @@ class Peer:
         if self.limits.uri_length is not None:
             check_uri_length(message, self.limits.uri_length)
 
-    def _advance(self, code: int, received: Message | InvalidURI) -> None:
+    def _advance(self, code: int, received: Message | InvalidRequest) -> None:
         self._state = next_state(self._state, Direction.RECEIVED, code)
         if self._request_ids is None or code not in SEQUENTIAL:
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wampasgi.errors import InvalidURI
+from wampasgi.errors import InvalidRequest
 from wampasgi.protocol.messages import Message
 
 #: The maximum number of messages in a turn. A server returns messages that it has buffered without
@@ -40,8 +40,8 @@ class Turn:
         """End the turn after the current message, because it takes long."""
         self.left = 0
 
-    def took_long(self, message: Message | InvalidURI, size: int) -> None:
-        """Count a long message of ``size`` bytes, or one that was refused for its URI."""
+    def took_long(self, message: Message | InvalidRequest, size: int) -> None:
+        """Count a long message of ``size`` bytes, or one that is refused."""
         self._long = getattr(message, "request_id", 0), size
         self.left -= size // _BYTES
 

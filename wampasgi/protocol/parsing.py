@@ -3,7 +3,8 @@
 A violation of the specification raises :class:`~wampasgi.errors.RemoteProtocolError`. Its text names the
 message and the field and quotes at most a few characters of the peer's data. A request whose URI breaks the
 URI rules raises :class:`~wampasgi.errors.InvalidURI`, which names the request, because only that request is
-refused. Unknown attributes of Options and Details pass unchecked.
+refused. So is a request whose Arguments or ArgumentsKw have the wrong type, with
+:class:`~wampasgi.errors.InvalidPayload`. Unknown attributes of Options and Details pass unchecked.
 
 Spec: Basic Profile, "Messages" and "Protocol Errors"; the advanced features for their options.
 """
@@ -34,6 +35,7 @@ from wampasgi.protocol.options import (
     YIELD_RULES,
     Rules,
 )
+from wampasgi.protocol.refusals import rejection
 from wampasgi.protocol.uris import MATCH_POLICIES, VALID_URIS, check_pattern
 from wampasgi.types import Match, RawMessage, URICheck
 
@@ -83,7 +85,9 @@ def _describe(value: object) -> str:
 
 
 def _field_error(field: str, expected: str, value: object, expected_type: type) -> RemoteProtocolError:
-    got = _describe(value) if type(value) is expected_type else _type_name(value)
+    # A bool is no int here. A dict may be a subclass whose keys are not text.
+    is_expected = isinstance(value, expected_type) and type(value) is not bool
+    got = _describe(value) if is_expected else _type_name(value)
     return RemoteProtocolError(f"{field} must be {expected}, got {got}")
 
 
@@ -105,7 +109,10 @@ def _check_length(message: str, raw: RawMessage, length: int) -> None:
 
 
 def _payload(message: str, raw: RawMessage, head: int) -> tuple[list[Any] | None, dict[str, Any] | None]:
-    """Check the length and return Arguments and ArgumentsKw, which follow ``head`` elements."""
+    """Check the length and return Arguments and ArgumentsKw, which follow ``head`` elements.
+
+    If one of them has the wrong type, only the request is refused.
+    """
     length = len(raw) - head
     if length == 0:
         return None, None
@@ -113,12 +120,12 @@ def _payload(message: str, raw: RawMessage, head: int) -> tuple[list[Any] | None
         raise _length_error(message, raw, head, head + 2)
     args = raw[head]
     if type(args) is not list:
-        raise _field_error(f"{message}.Arguments", "a list", args, list)
+        raise rejection(raw, str(_field_error(f"{message}.Arguments", "a list", args, list)))
     if length == 1:
         return args, None
     kwargs = raw[head + 1]
     if type(kwargs) is not dict or not _has_str_keys(kwargs):
-        raise _dict_error(f"{message}.ArgumentsKw", kwargs)
+        raise rejection(raw, str(_dict_error(f"{message}.ArgumentsKw", kwargs)))
     return args, kwargs
 
 

@@ -267,6 +267,18 @@ class Dealer:
         _remember_if_ended_early(pending)
         return [error]
 
+    def break_off(self, session_id: int, message: Call, error: WAMPError) -> list[Outgoing]:
+        """End a progressive call with an error, because ``message``, a part of it, cannot be passed on."""
+        caller = self._sessions.get(session_id)
+        if caller is None:
+            return []
+        pending = caller.calls.get(message.request_id)
+        if pending is None:
+            caller.discard_continuation(message)
+            return []
+        pending.complete = not message.options.get("progress", False)
+        return [_error(pending, error), *self._end_early(pending, interrupt=True)]
+
     # Canceling
 
     def cancel(self, session_id: int, message: Cancel) -> list[Outgoing]:
@@ -363,12 +375,33 @@ class Dealer:
         assert pending.callee is not None
         refusal = WAMPError(FEATURE_NOT_SUPPORTED, "the caller has not announced payload_passthru_mode")
         answer = (pending.callee.session_id, Error.answering(Yield.code, message.request_id, refusal))
-        error = _error(pending, refusal)
-        if message.options.get("progress", False):
-            return [answer, error, *self._end_early(pending, interrupt=True)]
+        progress = message.options.get("progress", False)
+        return [answer, *self._answer_instead(pending, refusal, progress=progress)]
+
+    def refuse_answer(
+        self, session_id: int, invocation_id: int, error: WAMPError, *, progress: bool
+    ) -> list[Outgoing]:
+        """Send ERROR to the caller in place of an answer that cannot be passed on.
+
+        ``progress`` tells that the answer is a progressive result, so that the callee may still be busy.
+        Raises RemoteProtocolError if the session has no such invocation.
+        """
+        callee = self._sessions.get(session_id)
+        if callee is None:
+            return []
+        pending = callee.invocations.get(invocation_id)
+        if pending is None:
+            callee.take_late_answer(Yield(invocation_id, {"progress": progress}))
+            return []
+        return self._answer_instead(pending, error, progress=progress)
+
+    def _answer_instead(self, pending: PendingCall, error: WAMPError, *, progress: bool) -> list[Outgoing]:
+        answer = _error(pending, error)
+        if progress:
+            return [answer, *self._end_early(pending, interrupt=True)]
         self._close(pending)
         _remember_if_ended_early(pending)
-        return [answer, error]
+        return [answer]
 
     def error(self, session_id: int, message: Error) -> list[Outgoing]:
         """Pass an error on to the caller, or reroute the call if the callee is unavailable.

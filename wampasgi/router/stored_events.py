@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy as shallow_copy
 from dataclasses import dataclass
 from math import inf
 from sys import getsizeof
@@ -71,7 +72,7 @@ def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
     copies: dict[int, Any] = {}
     while waiting and size <= most:
         container = waiting.pop()
-        for place, item in list(container.items() if type(container) is dict else enumerate(container)):
+        for place, item in list(container.items() if isinstance(container, dict) else enumerate(container)):
             if id(item) in copies:
                 container[place] = copies[id(item)]
                 continue
@@ -80,9 +81,13 @@ def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
                 copy: Any = list(item)
             elif type(item) is dict:
                 copy = dict(item)
-                size += sum(map(getsizeof, item))
+            elif isinstance(item, list | dict):
+                # A value that only one serialization format has. Its copy keeps its origin.
+                copy = shallow_copy(item)
             else:
                 continue
+            if isinstance(item, dict):
+                size += sum(map(getsizeof, item))
             container[place] = copies[id(item)] = copy
             waiting.append(copy)
     return outermost[0], size

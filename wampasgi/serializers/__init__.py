@@ -6,6 +6,7 @@ The CBOR serializer is not exported here, because :mod:`wampasgi.serializers.cbo
 from __future__ import annotations
 
 from wampasgi.serializers.base import Encoded, Serializer, check_nesting, plain
+from wampasgi.serializers.foreign import plain_copy
 from wampasgi.serializers.json import JSON, JSONSerializer
 from wampasgi.serializers.msgpack import MSGPACK, MsgPackSerializer
 from wampasgi.serializers.subprotocols import SUBPROTOCOLS, Subprotocol, negotiate, subprotocols
@@ -22,5 +23,6 @@ __all__ = [
     "check_nesting",
     "negotiate",
     "plain",
+    "plain_copy",
     "subprotocols",
 ]

@@ -42,7 +42,8 @@ class Serializer(Protocol):
     def decode(self, data: Encoded) -> object:
         """Deserialize data from a peer. The result is not validated; see ``wampasgi.protocol.parsing``.
 
-        Raises RemoteProtocolError for malformed data.
+        Raises RemoteProtocolError for malformed data. UnsupportedValue, a subclass of it, refuses a message
+        with a value that cannot be passed on.
         """
 
 
@@ -88,7 +89,7 @@ def check_depth(decoded: object, containers: int) -> None:
     if containers > SHALLOW:
         try:
             # JSON allows one level less than MessagePack, but checking with its codec takes much more memory.
-            ormsgpack.packb([decoded])
+            ormsgpack.packb([decoded], _replace_with_nil, ormsgpack.OPT_PASSTHROUGH_BIG_INT)
         except TypeError as error:
             raise RemoteProtocolError(f"the message is nested too deeply: {error}") from error
 
@@ -101,12 +102,15 @@ def check_nesting(decoded: object, depth: int) -> None:
     try:
         # The codec has a fixed maximum depth and takes a hundredth of the time of a loop in Python. Its other
         # errors are not relevant here.
-        ormsgpack.packb(probe, _replace_with_nil, ormsgpack.OPT_NON_STR_KEYS)
+        ormsgpack.packb(probe, _replace_with_nil, _PROBE_OPTIONS)
     except TypeError as error:
         if "ecursion" in str(error):
             raise RemoteProtocolError(
                 f"the message is nested too deeply, over the limit nesting_depth of {depth}"
             ) from error
+
+
+_PROBE_OPTIONS: Final = ormsgpack.OPT_NON_STR_KEYS | ormsgpack.OPT_PASSTHROUGH_BIG_INT
 
 
 def _replace_with_nil(value: object) -> None:

@@ -1,9 +1,9 @@
 """The CBOR serializer of ``wamp.2.cbor``. It needs cbor2, which the extra ``cbor`` installs.
 
-It supports the same values as MessagePack: strings, bytes, numbers, lists and dicts with text keys. The
-supported tags are those that represent such a value: dates and times, big integers within 64 bits, URIs,
-UUIDs and typed arrays of bytes. All other tags are refused, including references to shared values.
-``undefined``, which JavaScript clients send, is read as None.
+Values that other formats do not have are kept for other clients of this serializer, see
+:mod:`~wampasgi.serializers.foreign`: maps whose keys are not text, and values with the tags in
+:mod:`~wampasgi.serializers.cbor_tags`. Other tags are refused. ``undefined``, which JavaScript clients send,
+is read as None.
 
 Spec: Basic Profile, "Serializations"; RFC 8949.
 """
@@ -11,16 +11,23 @@ Spec: Basic Profile, "Serializations"; RFC 8949.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from typing import Any, Final
-from uuid import UUID
 
 import cbor2
 import ormsgpack
 
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.serializers.base import Encoded
-from wampasgi.serializers.msgpack import pack
+from wampasgi.serializers.cbor_reader import CBORReader
+from wampasgi.serializers.cbor_tags import TAGS, limited_tags, refuse_tag
+from wampasgi.serializers.foreign import (
+    ForeignBytes,
+    ForeignDict,
+    ForeignList,
+    ForeignText,
+    plain_copy,
+)
+from wampasgi.serializers.reader import MAX_VALUES
 from wampasgi.types import RawMessage
 
 try:
@@ -39,11 +46,14 @@ _PLAIN_ONLY: Final = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
 
+_PLAIN_OR_FOREIGN: Final = _PLAIN_ONLY | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+
 # The first bytes of binary values in MessagePack.
 _BINARY_HEADERS: Final = (0xC4, 0xC5, 0xC6)
 
 # loads ignores data after the first value, so the message is read as a pair: see the MessagePack serializer.
-# The end marker is a list, because a trailing tag in the message would apply to it and no tag accepts a list.
+# The end marker is a list with one item: a trailing tag in the message would apply to it, and no tag leaves
+# such a list as it is.
 _PAIR = b"\x82"
 _END = [secrets.randbits(63) | 1 << 63]
 _END_ENCODED = cbor2.dumps(_END)
@@ -52,6 +62,9 @@ _END_ENCODED = cbor2.dumps(_END)
 _MAX_DEPTH = 254
 
 _UNDEFINED = 0xF7
+
+# The first bytes of tags.
+_TAG_HEADERS: Final = bytes(range(0xC0, 0xDC))
 
 
 class CBORSerializer:
@@ -65,38 +78,68 @@ class CBORSerializer:
         try:
             packed = ormsgpack.packb(message, None, _PLAIN_ONLY)
         except TypeError:
-            message = ormsgpack.unpackb(pack(message, "CBOR"))
-        else:
-            # A binary value may be a memoryview, which cbor2 would write as a list.
-            if any(header in packed for header in _BINARY_HEADERS):
-                message = ormsgpack.unpackb(packed)
+            if not _is_plain_or_foreign(message):
+                message = plain_copy(message, "CBOR")
+            return cbor2.dumps(message, encoders=_ENCODERS)
+        # A binary value may be a memoryview, which cbor2 would write as a list.
+        if any(header in packed for header in _BINARY_HEADERS):
+            message = ormsgpack.unpackb(packed)
         return cbor2.dumps(message)
 
     def decode(self, data: Encoded) -> object:
-        """Deserialize bytes. RemoteProtocolError for invalid CBOR, unsupported types and deep nesting."""
+        """Deserialize bytes.
+
+        Raises RemoteProtocolError for invalid CBOR and deep nesting, and UnsupportedValue for a value that
+        cannot be passed on.
+        """
         if isinstance(data, str):
             raise RemoteProtocolError("CBOR messages must be binary, got text")
+        tags = TAGS
+        if len(data) > MAX_VALUES and len(data) - len(data.translate(None, _TAG_HEADERS)) > MAX_VALUES:
+            tags = limited_tags(MAX_VALUES)
         try:
             decoded, end = cbor2.loads(
                 b"".join((_PAIR, data, _END_ENCODED)),
-                tag_hook=_refuse_tag,
-                semantic_decoders=_TAGS,
+                tag_hook=refuse_tag,
+                semantic_decoders=tags,
                 max_depth=_MAX_DEPTH,
                 allow_duplicate_keys=False,
                 # Keys of other types could be chosen to collide, so that reading a dict takes minutes.
                 strict_hashable_types=True,
             )
-        except cbor2.CBORDecodeError as error:
-            raise RemoteProtocolError(f"malformed CBOR: {error.__cause__ or error}") from error
-        if end != _END:
+        except cbor2.CBORDecodeError:
+            return CBORReader(bytes(data)).read()
+        # A trailing tag would apply to the end marker.
+        if type(end) is not list or end != _END:
             raise RemoteProtocolError("malformed CBOR: extra data after the message")
         if _UNDEFINED in data:
             decoded = _replace_undefined(decoded)
         try:
             ormsgpack.packb(decoded, None, _PLAIN_ONLY)
-        except TypeError as error:
-            raise RemoteProtocolError(f"unsupported value in CBOR: {error}") from error
+        except TypeError:
+            if not _is_plain_or_foreign(decoded):
+                return CBORReader(bytes(data)).read()
         return decoded
+
+
+def _is_plain_or_foreign(message: object) -> bool:
+    """Return whether a message consists of plain and foreign values only."""
+    try:
+        ormsgpack.packb(message, _foreign_content, _PLAIN_OR_FOREIGN)
+    except TypeError:
+        return False
+    return True
+
+
+def _foreign_content(value: object) -> object:
+    """Return the values inside a foreign value, to be checked as well; raise TypeError for other values."""
+    if isinstance(value, ForeignList):
+        return list(value)
+    if isinstance(value, ForeignDict):
+        return dict(value)
+    if isinstance(value, ForeignText | ForeignBytes) or type(value) is int:
+        return None
+    raise TypeError
 
 
 def _replace_undefined(decoded: object) -> object:
@@ -105,69 +148,55 @@ def _replace_undefined(decoded: object) -> object:
     waiting: list[Any] = [outermost]
     while waiting:
         container = waiting.pop()
-        for place, item in container.items() if type(container) is dict else enumerate(container):
+        for place, item in container.items() if isinstance(container, dict) else enumerate(container):
             if item is cbor2.undefined:
                 container[place] = None
-            elif type(item) is list or type(item) is dict:
+            elif isinstance(item, list | dict):
                 waiting.append(item)
     return outermost[0]
 
 
-# Tags
-
-_Decode = Callable[[Any, bool], object]
+# Foreign values
 
 
-def _refuse_tag(tag: cbor2.CBORTag, _: bool) -> object:
-    raise ValueError(f"tag {tag.tag} is not supported")
+def _encode_text(encoder: cbor2.CBOREncoder, value: ForeignText) -> None:
+    if value.origin == "cbor":
+        tag, content = value.original
+        encoder.encode_semantic(tag, content)
+    else:
+        encoder.encode_string(str(value))
 
 
-def _tag_refuser(tag: int) -> _Decode:
-    def refuse(value: object, _: bool) -> object:
-        raise ValueError(f"tag {tag} is not supported")
-
-    return refuse
+def _encode_bytes(encoder: cbor2.CBOREncoder, value: ForeignBytes | memoryview) -> None:
+    # No value of CBOR is decoded to ForeignBytes.
+    encoder.encode_bytes(bytes(value))
 
 
-def _unchanged_decoder(tag: int, *types: type) -> _Decode:
-    """Return a decoder that returns the value unchanged if it has one of these types."""
-
-    def read(value: object, _: bool) -> object:
-        if type(value) not in types:
-            expected = " or ".join(kind.__name__ for kind in types)
-            raise ValueError(f"tag {tag} requires {expected}, got {type(value).__name__}")
-        return value
-
-    return read
+def _encode_list(encoder: cbor2.CBOREncoder, value: ForeignList) -> None:
+    if value.origin == "cbor":
+        encoder.write(value.prefix)
+    encoder.encode_array(list(value))
 
 
-def _integer_decoder(tag: int) -> _Decode:
-    def read(value: object, _: bool) -> int:
-        if type(value) is not bytes or len(value.lstrip(b"\0")) > 8:
-            raise ValueError(f"tag {tag} requires the bytes of an integer with at most 64 bits")
-        number = int.from_bytes(value, "big")
-        return number if tag == 2 else -1 - number
+def _encode_dict(encoder: cbor2.CBOREncoder, value: ForeignDict) -> None:
+    is_cbor = value.origin == "cbor"
+    if is_cbor:
+        encoder.write(value.prefix)
+    # Not as a dict with the original keys, which can be chosen to collide.
+    encoder.encode_length(5, len(value))
+    for key, item in value.items():
+        encoded = value.keys_encoded.get(key) if is_cbor else None
+        if encoded is None:
+            encoder.encode_string(key)
+        else:
+            encoder.write(encoded)
+        encoder.encode(item)
 
-    return read
 
-
-def _decode_uuid(value: object, _: bool) -> str:
-    if type(value) is not bytes or len(value) != 16:
-        raise ValueError("tag 37 requires the 16 bytes of a UUID")
-    return str(UUID(bytes=value))
-
-
-# The tags that cbor2 itself would decode to other objects.
-_REFUSED_TAGS: Final = (4, 5, 25, 28, 29, 30, 35, 36, 52, 54, 100, 256, 258, 260, 261, 43000, 55799)
-
-_TAGS: Final[dict[int, _Decode]] = {
-    **{tag: _tag_refuser(tag) for tag in _REFUSED_TAGS},
-    0: _unchanged_decoder(0, str),
-    1: _unchanged_decoder(1, int, float),
-    2: _integer_decoder(2),
-    3: _integer_decoder(3),
-    32: _unchanged_decoder(32, str),
-    37: _decode_uuid,
-    64: _unchanged_decoder(64, bytes),
-    1004: _unchanged_decoder(1004, str),
+_ENCODERS: Final[dict[type, Any]] = {
+    ForeignText: _encode_text,
+    ForeignBytes: _encode_bytes,
+    memoryview: _encode_bytes,
+    ForeignList: _encode_list,
+    ForeignDict: _encode_dict,
 }

@@ -9,8 +9,6 @@ import base64
 from collections.abc import Iterator
 from typing import Any, Final
 
-from wampasgi.errors import RemoteProtocolError
-
 #: The beginning of every JSON string that represents bytes. Texts without it need no search.
 MARK: Final = '"\\u0000'
 
@@ -24,7 +22,7 @@ def _to_bytes(string: str) -> bytes:
     try:
         return base64.b64decode(string[1:], validate=True)
     except ValueError as error:
-        raise RemoteProtocolError(
+        raise ValueError(
             "a JSON string that begins with U+0000 represents binary data and must continue with valid Base64"
         ) from error
 
@@ -49,7 +47,7 @@ def _find_marked(decoded: object) -> Iterator[tuple[Any, Any, str]]:
 def restore(decoded: object) -> object:
     """Replace every string that represents bytes with the bytes, in place. Keys are not replaced.
 
-    Raises RemoteProtocolError for invalid Base64.
+    Raises ValueError for invalid Base64.
     """
     outermost = [decoded]
     for container, place, string in _find_marked(outermost):

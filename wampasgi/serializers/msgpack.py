@@ -1,22 +1,34 @@
 """The MessagePack serializer of ``wamp.2.msgpack``.
 
-Extension types, including timestamps, are refused, because WAMP does not have such values. The exception is
-type 0 with one zero byte, which JavaScript clients send for ``undefined``: it is read as None. Integers are
-limited to 64 bits.
+Values that other formats do not have are kept for other clients of this serializer, see
+:mod:`~wampasgi.serializers.foreign`: maps whose keys are not text, timestamps and other extension types.
+Integers of more than 64 bits, which MessagePack does not have, become text.
 """
 
 from __future__ import annotations
 
-import contextlib
 import secrets
+from typing import Any
 
 import ormsgpack
 
-from wampasgi.errors import RemoteProtocolError, UnserializableValue
-from wampasgi.serializers.base import Encoded, check_depth, plain
+from wampasgi.errors import RemoteProtocolError
+from wampasgi.serializers.base import Encoded, check_depth
+from wampasgi.serializers.foreign import (
+    ForeignBytes,
+    ForeignDict,
+    ForeignText,
+    serialization_error,
+    without_origin,
+)
+from wampasgi.serializers.msgpack_reader import MsgPackReader, decode_extension
 from wampasgi.types import RawMessage
 
-_OPTIONS = ormsgpack.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = (
+    ormsgpack.OPT_PASSTHROUGH_BIG_INT
+    | ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+)
 
 # unpackb ignores data after the first value. So the message is read as the first item of a pair, whose second
 # item must be our end marker. Peers cannot guess this number, and no part of its nine bytes encodes it.
@@ -38,17 +50,25 @@ class MsgPackSerializer:
 
     def encode(self, message: RawMessage) -> bytes:
         """Serialize a message. UnserializableValue names the type of a value that is not supported."""
-        return pack(message, "MessagePack")
+        try:
+            return ormsgpack.packb(message, _default, _OPTIONS)
+        except Exception as error:  # noqa: BLE001 (raised below; a value's own code may raise anything)
+            failure = error
+        raise serialization_error(message, "MessagePack", failure) from failure
 
     def decode(self, data: Encoded) -> object:
-        """Deserialize bytes. RemoteProtocolError for invalid MessagePack, extensions and deep nesting."""
+        """Deserialize bytes.
+
+        Raises RemoteProtocolError for invalid MessagePack and deep nesting, and UnsupportedValue for a value
+        that cannot be passed on.
+        """
         if isinstance(data, str):
             raise RemoteProtocolError("MessagePack messages must be binary, got text")
         pair = b"".join((_PAIR, data, _END_ENCODED))
         try:
-            decoded, end = ormsgpack.unpackb(pair, ext_hook=_decode_extension)
-        except ValueError as error:
-            raise RemoteProtocolError(f"malformed MessagePack: {error}") from error
+            decoded, end = ormsgpack.unpackb(pair, ext_hook=decode_extension)
+        except ValueError:
+            return MsgPackReader(bytes(data)).read()
         if end != _END:
             raise RemoteProtocolError("malformed MessagePack: extra data after the message")
         if len(data) > _SHORT:
@@ -56,36 +76,23 @@ class MsgPackSerializer:
         return decoded
 
 
-def pack(message: RawMessage, carrier: str) -> bytes:
-    """Serialize a message to MessagePack. ``carrier`` is the format that UnserializableValue names."""
-    try:
-        return ormsgpack.packb(message, plain, _OPTIONS)
-    except Exception as error:  # noqa: BLE001 (raised below; a value's own code may raise anything)
-        failure = error
-    # Outside the except block: inside it, the cause would get the failure as its context, which is a cycle.
-    failure.__cause__ = _find_value_error(message)
-    raise UnserializableValue(f"{carrier} cannot serialize the message: {failure}") from failure
+def _default(value: Any) -> object:
+    if isinstance(value, ForeignText | ForeignBytes) and value.origin == "msgpack":
+        return ormsgpack.Fragment(value.original)
+    if isinstance(value, ForeignDict) and value.origin == "msgpack":
+        # Not as a dict with the original keys, which can be chosen to collide.
+        parts = [value.prefix, _map_header(len(value))]
+        for key, item in value.items():
+            parts.append(value.keys_encoded.get(key) or ormsgpack.packb(key))
+            parts.append(ormsgpack.packb(item, _default, _OPTIONS))
+        return ormsgpack.Fragment(b"".join(parts))
+    return without_origin(value)
 
 
-def _decode_extension(extension_type: int, data: bytes) -> None:
-    if (extension_type, data) != (0, b"\0"):
-        raise ValueError(f"extension type {extension_type} is not supported")
-
-
-def _find_value_error(message: RawMessage) -> Exception | None:
-    """Return the exception that a value's own code raised, because the codec hides it."""
-    raised: list[Exception] = []
-
-    def default(value: object) -> object:
-        try:
-            return plain(value)
-        except Exception as error:
-            raised.append(error)
-            raise
-
-    with contextlib.suppress(Exception):  # already reported
-        ormsgpack.packb(message, default, _OPTIONS)
-    return raised[0] if raised else None
+def _map_header(length: int) -> bytes:
+    if length < 0x10:
+        return bytes([0x80 | length])
+    return b"\xde" + length.to_bytes(2, "big") if length < 0x10000 else b"\xdf" + length.to_bytes(4, "big")
 
 
 #: The serializer of ``wamp.2.msgpack``.

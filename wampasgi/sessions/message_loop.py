@@ -20,11 +20,14 @@ from wampasgi.errors import (
     INVALID_ARGUMENT,
     RUNTIME_ERROR,
     UNAVAILABLE,
+    InvalidRequest,
     WAMPError,
 )
+from wampasgi.logs import about, escaped, logger_named
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import (
+    MESSAGE_NAMES,
     Abort,
     Call,
     Cancel,
@@ -38,6 +41,7 @@ from wampasgi.protocol.messages import (
     Unsubscribe,
     Yield,
 )
+from wampasgi.protocol.refusals import readable_part
 from wampasgi.protocol.uris import is_reserved
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration
@@ -53,6 +57,8 @@ from wampasgi.sessions.server_session import ServerSession
 from wampasgi.sessions.subscription_permissions import permit_history, permit_subscription
 from wampasgi.sessions.subscriptions import Subscriptions, check_topic
 from wampasgi.types import Match
+
+logger = logger_named("wampasgi.session")
 
 
 class MessageLoop:
@@ -180,6 +186,26 @@ class MessageLoop:
     def handlers(self) -> Handlers:
         """The method for each message code."""
         return self._on
+
+    def refuse(self, error: InvalidRequest) -> None:
+        """Answer an invalid request with ERROR. For the answer of a callee, its caller gets the ERROR."""
+        code, request_id = error.request_type, error.request_id
+        assert code is not None, "the request is known"
+        assert request_id is not None, "the request is known"
+        call = readable_part(error)
+        if call is not None:
+            self._routed.refuse_part(call, WAMPError(error.uri, error.message))
+            return
+        if code in (Yield.code, Error.code):
+            self._routed.refuse_answer(error)
+        elif error.expects_answer:
+            self._peer.send_error(code, request_id, WAMPError(error.uri, error.message))
+            return
+        # The client gets no answer, so this is the only trace.
+        name, text = MESSAGE_NAMES[code], escaped(error.message)
+        logger.info(
+            "%s %s of %r is dropped: %s", name, request_id, self._session, text, extra=about(self._session)
+        )
 
     def lift_limits(self) -> None:
         """Let no limit delay the last requests of the session."""

@@ -23,7 +23,7 @@ from wampasgi.logs import escaped, fields, logger_named, shown
 from wampasgi.metrics import Counts
 from wampasgi.peers.connection import Connection
 from wampasgi.peers.interfaces import Ending
-from wampasgi.peers.message_stream import MessageStream
+from wampasgi.peers.message_stream import MessageStream, message_of
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session, SessionRealm
 from wampasgi.peers.transport import Disconnected, Transport
@@ -102,11 +102,9 @@ class SessionOpener:
 
         Raises Disconnected at the end of the connection, and RemoteProtocolError for any other message.
         """
-        event = await stream.receive()
-        if event["type"] != "wamp.message":
-            raise Disconnected(event["code"])
+        raw = message_of(await stream.receive())
         try:
-            message = parse(event["message"], self._uri_check)
+            message = parse(raw, self._uri_check)
             size, stream.long_size = stream.long_size, 0
             if size and self._limits.uri_length is not None:
                 check_uri_length(message, self._limits.uri_length)

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from wampasgi.errors import InvalidURI
+from wampasgi.errors import InvalidRequest, UnsupportedValue
 from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.messages import Abort, Goodbye, Message
@@ -64,7 +64,7 @@ class Pace:
             return await self._peer.receive()
         try:
             message = await self._peer.receive()
-        except InvalidURI:
+        except (InvalidRequest, UnsupportedValue):
             await self._take_token(self._rate)
             raise
         if message.code not in _LAST:

@@ -13,9 +13,9 @@ from wampasgi.errors import (
     GOODBYE_AND_OUT,
     RUNTIME_ERROR,
     TIMEOUT,
-    InvalidURI,
+    InvalidRequest,
     RemoteProtocolError,
-    WAMPError,
+    UnsupportedValue,
 )
 from wampasgi.logs import about, escaped, logger_named
 from wampasgi.peers.peer import Peer
@@ -32,6 +32,7 @@ from wampasgi.protocol.messages import (
     Unregister,
     Unsubscribe,
 )
+from wampasgi.protocol.refusals import rejection
 from wampasgi.sessions.backlog import Backlog
 from wampasgi.sessions.in_flight import CallsInFlight
 from wampasgi.sessions.pacing import Pace
@@ -55,6 +56,9 @@ class Loop(Protocol):
     @property
     def handlers(self) -> Handlers:
         """The functions that handle the messages."""
+
+    def refuse(self, error: InvalidRequest) -> None:
+        """Answer an invalid message, whose request or invocation is known, with ERROR."""
 
     def outlasts_session(self, message: Message) -> bool:
         """Return whether a request has an effect beyond the session."""
@@ -143,18 +147,30 @@ class MessageReader:
                 await self._finish_backlog()
                 peer.cut(GOODBYE_AND_OUT, ended_by="client")
             except Exception as error:  # noqa: BLE001 - answered, or logged
-                if not isinstance(error, InvalidURI) or error.request_id is None:
+                failure = self._refuse(error)
+                if failure is not None:
                     await self._finish_backlog()
-                self._fail(error)
+                    self._fail(failure)
+
+    def _refuse(self, error: Exception) -> Exception | None:
+        """Answer an invalid request with ERROR; return the error if the session must end instead."""
+        try:
+            if isinstance(error, UnsupportedValue):
+                error = rejection(error.head, error.message)
+                if isinstance(error, InvalidRequest):
+                    self._peer.skip(error)
+            if not isinstance(error, InvalidRequest) or error.request_id is None:
+                return error
+            # Messages between our GOODBYE and the client's are ignored.
+            if self._peer.ending is None:
+                self._loop.refuse(error)
+        except RemoteProtocolError as violation:
+            return violation
+        return None
 
     def _fail(self, error: Exception) -> None:
-        """Answer a message that could not be handled, with ERROR or the end of the session."""
-        if isinstance(error, InvalidURI) and error.request_type is not None and error.request_id is not None:
-            if error.expects_answer:
-                self._peer.send_error(
-                    error.request_type, error.request_id, WAMPError(error.uri, error.message)
-                )
-        elif isinstance(error, RemoteProtocolError):
+        """End the session, because a message could not be handled."""
+        if isinstance(error, RemoteProtocolError):
             logger.warning(
                 "%r broke the protocol and is aborted: %s",
                 self._session,

@@ -14,7 +14,10 @@ from wampasgi.errors import (
     NO_SUCH_PROCEDURE,
     OPTION_NOT_ALLOWED,
     PROCEDURE_ALREADY_EXISTS,
+    RUNTIME_ERROR,
     UNAVAILABLE,
+    InvalidPayload,
+    InvalidRequest,
     WAMPError,
 )
 from wampasgi.logs import about, logger_named, shown
@@ -108,6 +111,15 @@ class RoutedCalls:
         """Forward an error to the caller."""
         self._deliver(self._dealer.error(self._session.id, message))
 
+    def refuse_answer(self, refused: InvalidRequest) -> None:
+        """Answer the caller with ERROR: the result or error of this client cannot be passed on."""
+        assert refused.request_id is not None, "the invocation is known"
+        progress = isinstance(refused, InvalidPayload) and refused.options.get("progress") is True
+        error = WAMPError(RUNTIME_ERROR, f"the answer of the callee is invalid: {refused.message}")
+        self._deliver(
+            self._dealer.refuse_answer(self._session.id, refused.request_id, error, progress=progress)
+        )
+
     # As caller
 
     def continues(self, message: Call) -> bool:
@@ -140,6 +152,13 @@ class RoutedCalls:
                 self._session.id, message, now=now, registration=registration, disclose=disclose
             )
         )
+
+    def refuse_part(self, message: Call, error: WAMPError) -> None:
+        """Answer an invalid CALL with ERROR. A progressive call that it continues ends with it."""
+        if self._routed.may_continue(message):
+            self._deliver(self._dealer.break_off(self._session.id, message, error))
+        else:
+            self.refuse(message, error)
 
     def refuse(self, message: Call, error: WAMPError) -> None:
         """Answer a call with ERROR; further parts of it are discarded."""

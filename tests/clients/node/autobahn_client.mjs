@@ -28,6 +28,8 @@ async function calls(session) {
   report('result', await session.call('math.add', [2], { b: 3 }));
   report('kwargs alone', await session.call('math.add', null, { a: 4, b: 5 }));
   report('echo', payload(await session.call('echo', [1, 'Zoë', null], { deep: [{ a: 1.5 }] })));
+  const date = await session.call('echo', [new Date(1795348800500)]);
+  report('date', { isDate: date instanceof Date, date });
   report('unknown', failure(await rejection(session.call('no.such.procedure'))));
   report('invalid argument', failure(await rejection(session.call('math.add', ['two']))));
   report('application error', failure(await rejection(session.call('stock.take', ['bolts']))));

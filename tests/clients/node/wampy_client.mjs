@@ -29,6 +29,8 @@ async function calls(wampy) {
   report('kwargs alone', payload(await wampy.call('math.add', { a: 4, b: 5 })));
   const sent = { argsList: [1, 'Zoë', null], argsDict: { deep: [{ a: 1.5 }] } };
   report('echo', payload(await wampy.call('echo', sent)));
+  const [date] = (await wampy.call('echo', { argsList: [new Date(1795348800500)] })).argsList;
+  report('date', { isDate: date instanceof Date, date });
   report('unknown', failure(await rejection(wampy.call('no.such.procedure'))));
   report('invalid argument', failure(await rejection(wampy.call('math.add', ['two']))));
   report('application error', failure(await rejection(wampy.call('stock.take', ['bolts']))));
