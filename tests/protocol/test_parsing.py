@@ -295,7 +295,8 @@ def test_error_names_the_field_of_wrong_type_or_range(
 
     assert error.message.startswith(f"{name}.{field} must be ")
     assert text in error.message
-    if name in ("CALL", "PUBLISH", "YIELD") and field.startswith("Arguments"):
+    refused_alone = value is None or (field == "ArgumentsKw" and isinstance(value, dict))
+    if name in ("CALL", "PUBLISH", "YIELD") and field.startswith("Arguments") and refused_alone:
         assert type(error) is InvalidPayload
         assert (error.request_type, error.request_id) == (raw[0], raw[1])
         assert error.uri == INVALID_ARGUMENT
@@ -409,12 +410,12 @@ def test_publish_and_call_refuse_patterns(code: int) -> None:
 
 
 def test_wrong_type_is_reported_before_an_invalid_uri() -> None:
-    for raw in ([48, 0, {}, "com..p"], [48, 7, {"timeout": -1}, "com..p"]):
+    for raw in ([48, 0, {}, "com..p"], [48, 7, {"timeout": -1}, "com..p"], [48, 7, {}, "com..p", {}]):
         assert type(refused(raw)) is RemoteProtocolError
-    assert type(refused([48, 7, {}, "com..p", {}])) is InvalidPayload
+    assert type(refused([48, 7, {}, "com..p", None])) is InvalidPayload
 
 
-# Payloads of the wrong type
+# Payloads that refuse only the request
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 A violation of the specification raises :class:`~wampasgi.errors.RemoteProtocolError`. Its text names the
 message and the field and quotes at most a few characters of the peer's data. A request whose URI breaks the
 URI rules raises :class:`~wampasgi.errors.InvalidURI`, which names the request, because only that request is
-refused. So is a request whose Arguments or ArgumentsKw have the wrong type, with
-:class:`~wampasgi.errors.InvalidPayload`. Unknown attributes of Options and Details pass unchecked.
+refused. So is a request with null as Arguments or ArgumentsKw, or with keys that are not text, which clients
+send by mistake: :class:`~wampasgi.errors.InvalidPayload`. Unknown attributes of Options and Details pass unchecked.
 
 Spec: Basic Profile, "Messages" and "Protocol Errors"; the advanced features for their options.
 """
@@ -109,10 +109,7 @@ def _check_length(message: str, raw: RawMessage, length: int) -> None:
 
 
 def _payload(message: str, raw: RawMessage, head: int) -> tuple[list[Any] | None, dict[str, Any] | None]:
-    """Check the length and return Arguments and ArgumentsKw, which follow ``head`` elements.
-
-    If one of them has the wrong type, only the request is refused.
-    """
+    """Check the length and return Arguments and ArgumentsKw, which follow ``head`` elements."""
     length = len(raw) - head
     if length == 0:
         return None, None
@@ -120,12 +117,14 @@ def _payload(message: str, raw: RawMessage, head: int) -> tuple[list[Any] | None
         raise _length_error(message, raw, head, head + 2)
     args = raw[head]
     if type(args) is not list:
-        raise rejection(raw, str(_field_error(f"{message}.Arguments", "a list", args, list)))
+        violation = _field_error(f"{message}.Arguments", "a list", args, list)
+        raise violation if args is not None else rejection(raw, str(violation))
     if length == 1:
         return args, None
     kwargs = raw[head + 1]
     if type(kwargs) is not dict or not _has_str_keys(kwargs):
-        raise rejection(raw, str(_dict_error(f"{message}.ArgumentsKw", kwargs)))
+        violation = _dict_error(f"{message}.ArgumentsKw", kwargs)
+        raise rejection(raw, str(violation)) if kwargs is None or isinstance(kwargs, dict) else violation
     return args, kwargs
 
 
