@@ -4,7 +4,8 @@ A violation of the specification raises :class:`~wampasgi.errors.RemoteProtocolE
 message and the field and quotes at most a few characters of the peer's data. A request whose URI breaks the
 URI rules raises :class:`~wampasgi.errors.InvalidURI`, which names the request, because only that request is
 refused. So is a request with null as Arguments or ArgumentsKw, or with keys that are not text, which clients
-send by mistake: :class:`~wampasgi.errors.InvalidPayload`. Unknown attributes of Options and Details pass unchecked.
+send by mistake: :class:`~wampasgi.errors.InvalidPayload`. Unknown attributes of Options and Details pass
+unchecked.
 
 Spec: Basic Profile, "Messages" and "Protocol Errors"; the advanced features for their options.
 """
