@@ -132,6 +132,8 @@ OUT = {"name": "ann"}
         (dict[str, UserOut], {"a": ANN}, [[{"a": OUT}]]),
         (dict[UUID, list[UserOut]], {UUID(int=1): [ANN]}, [[{str(UUID(int=1)): [OUT]}]]),
         (Mapping[int, int], {1: 2}, [[{"1": 2}]]),
+        (tuple[int, float], (1, 2.5), [[1, 2.5]]),
+        (tuple[int, float], ["1", 2], [[1, 2.0]]),
         (tuple[UserOut, int], (ANN, 5), [[OUT, 5]]),
         (tuple[UserOut, int], [ANN, 5], [[OUT, 5]]),
         (tuple[UserOut, ...], (ANN, ANN), [[OUT, OUT]]),

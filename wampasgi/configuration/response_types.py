@@ -99,12 +99,14 @@ class ResponseFilter:
     A value can also be an object with attributes of the same names as the fields, such as a row of an ORM.
     """
 
-    __slots__ = ("_convert", "_form", "_handler", "_shown", "_validate")
+    __slots__ = ("_convert", "_form", "_handler", "_items", "_shown", "_validate")
 
     def __init__(self, response_type: Any, handler: str, convert: Convert) -> None:
         adapter = adapter_for(response_type)
         self._validate = adapter.validate_python
-        self._form = JSONForm(adapter)
+        # Valid values of these types are their own JSON form.
+        self._form = None if _is_plain(response_type) else JSONForm(adapter)
+        self._items = _items_of(response_type)
         self._handler = handler
         self._shown = _shown(response_type)
         self._convert = convert
@@ -125,7 +127,11 @@ class ResponseFilter:
         """
         if isinstance(value, RPCResult | RPCErrorResult):
             return value
+        if type(value) is tuple and tuple(map(type, value)) == self._items:
+            return RPCResult(value)
         validated = self._validated(value)
+        if self._form is None:
+            return self._convert(validated)
         try:
             form = self._form.convert(validated, strict=True)
         except ValueError as error:  # PydanticSerializationError, or a ValidationError of a lazy iterator
@@ -205,6 +211,23 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 def _is_class(annotation: Any, classes: tuple[type, ...]) -> bool:
     return isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, classes)
+
+
+def _is_plain(response_type: Any) -> bool:
+    """Return whether values of a type consist of scalars, lists, tuples and dicts with text keys."""
+    if response_type in SCALARS or response_type in (None, types.NoneType, Ellipsis):
+        return True
+    origin, arguments = get_origin(response_type), get_args(response_type)
+    if origin is dict and arguments[0] is not str:
+        return False
+    return origin in (list, tuple, dict, Union, types.UnionType) and all(map(_is_plain, arguments))
+
+
+def _items_of(response_type: Any) -> tuple[type, ...] | None:
+    """Return the types of a tuple's items if all are scalars, whose values are valid without validation."""
+    items = get_args(response_type)
+    is_tuple = get_origin(response_type) is tuple and all(item in SCALARS for item in items)
+    return items if is_tuple and items else None
 
 
 def _scalars_of(response_type: Any) -> frozenset[type]:

@@ -106,11 +106,12 @@ class MessageReader:
         self._backlog: Backlog | None = None
         self._pace: Pace | None = None
 
-    async def read(self) -> None:
-        """Read until the session ends."""
-        # The idle timeout starts here, because messages that came before have not been read.
+    def read(self) -> Awaitable[None]:
+        """Return an awaitable that reads until the session ends."""
+        # Not a coroutine itself, because its frame would take memory as long as the session lasts. The idle
+        # timeout starts here, because messages that came before have not been read.
         self._pace = pace = Pace.of(self._peer, self._plan.limits)
-        await (self._read_messages() if pace is None else self._read_until_idle(pace))
+        return self._read_messages() if pace is None else self._read_until_idle(pace)
 
     async def _read_until_idle(self, pace: Pace) -> None:
         with pace.scope as idle:
