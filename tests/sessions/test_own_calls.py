@@ -14,10 +14,11 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from tests.specification import CALL, CANCEL, ERROR, RESULT
+from tests.specification import CALL, CANCEL, ERROR, RESULT, SUBSCRIBE
 from tests.wamp_client import WAMPClient, connect
 from wampasgi import (
     Application,
+    ConnectionClosed,
     Limits,
     Realm,
     RPCErrorResult,
@@ -662,6 +663,38 @@ async def test_failing_call_is_logged_with_procedure_and_session_once(
         await call(websocket, "fail")
 
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    "message", [[CALL, 1, {}, "late"], [SUBSCRIBE, 1, {}, "late"]], ids=["call", "topic"]
+)
+async def test_handler_that_uses_its_session_just_after_the_end_has_not_failed(
+    message: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Application()
+    raised = []
+
+    @app.topic("late")
+    @app.procedure("late")
+    async def late(session: Session) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            try:
+                await session.send_event("late", ["goodbye"])
+            except ConnectionClosed as closed:
+                raised.append(closed)
+                raise
+
+    async with connect(app) as websocket:
+        await websocket.join()
+        await websocket.send(*message)
+        await anyio.wait_all_tasks_blocked()
+        await websocket.disconnect()
+        await websocket.wait_served()
+
+    assert len(raised) == 1
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 async def test_disclosure_of_a_caller_without_permission_is_refused() -> None:

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.configuration.plan import RealmPlan
-from wampasgi.errors import RUNTIME_ERROR, WAMPError
+from wampasgi.errors import RUNTIME_ERROR, ConnectionClosed, WAMPError
 from wampasgi.injection.cancellation import checked, without_errors
 from wampasgi.injection.plan import NO_KEYWORDS
 from wampasgi.injection.results import (
@@ -165,6 +165,16 @@ class OwnCalls:
     def _failure(self, message: Call, error: Exception) -> RawMessage:
         if isinstance(error, WAMPError):
             return self._error(message, error.uri, error.args, error.kwargs)
+        if isinstance(error, ConnectionClosed) and not self._session.is_open:
+            # The handler has not failed: it has used its session just after the end.
+            logger.info(
+                "procedure %s has ended with its caller %r: %s",
+                shown(message.procedure),
+                self._session,
+                error,
+                extra=about(self._session, message.procedure),
+            )
+            return self._error(message, RUNTIME_ERROR, (), {})
         logger.error(
             "procedure %s failed, called by %r",
             shown(message.procedure),

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from wampasgi.configuration.handlers import Topic
-from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, WAMPError
+from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, ConnectionClosed, WAMPError
 from wampasgi.logs import about, escaped, logger_named, shown
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -234,6 +234,9 @@ class Subscriptions:
             raise failure
         if failure is None:
             return
+        if isinstance(failure, ConnectionClosed) and not self._session.is_open:
+            # The gatekeeper has not failed: it has used its session just after the end.
+            raise WAMPError(RUNTIME_ERROR) from failure
         logger.error(
             "gatekeeper %s failed for topic %s and %r",
             topic.plan.name,
