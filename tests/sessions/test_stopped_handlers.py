@@ -599,10 +599,12 @@ async def test_generator_that_is_stopped_at_its_yield_is_closed_before_its_depen
     scene.app.allow_all()
     scene.call_options["receive_progress"] = True
     scene.buffer_size = 5
+    begun = anyio.Event()
 
     @scene.app.procedure(URI)
     async def handler(session: Session, inner: Any = scene.opened) -> AsyncIterator[Any]:
         scene.session = session
+        begun.set()
         async with scene.slowly_ended():
             while True:
                 yield RPCProgressReport("x" * 100_000)
@@ -610,6 +612,7 @@ async def test_generator_that_is_stopped_at_its_yield_is_closed_before_its_depen
     async with scene.connected():
         with anyio.fail_after(5):
             await scene.call()
+            await begun.wait()
             await anyio.wait_all_tasks_blocked()
             await stop(scene)
             await scene.closing.wait()
