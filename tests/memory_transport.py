@@ -30,7 +30,7 @@ class MemoryTransport:
         self._gone = False
         self.receive_event: Callable[[], Awaitable[Any]] = self._receive_event
         self.closed = False
-        #: How often the server has asked for an event.
+        #: The number of events that the server has asked for.
         self.reads = 0
         self.written: list[Data] = []
         #: The reason, and the code if the server gave one, with which the server has closed the connection.

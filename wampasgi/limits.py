@@ -78,7 +78,7 @@ class Limits:
     outbound_bytes: int = 16 * 1024 * 1024
     #: ``"disconnect"`` ends the session of a client that reads too slowly, with ABORT
     #: ``wamp.error.payload_size_exceeded``. ``"drop_oldest_events"`` drops the oldest queued events instead
-    #: and ends the session only if there are none: other messages are never dropped.
+    #: and ends the session if no events are queued, because other messages are never dropped.
     overflow: OverflowPolicy = "disconnect"
     #: Requests of one session that are handled at the same time. At the limit, further calls of the realm's
     #: own procedures wait in a queue, and all other messages are handled. As many again may wait, including

@@ -615,7 +615,7 @@ async def test_task_that_awaits_something_cancelled_is_only_done(
 
 @ON_ASYNCIO
 async def test_group_that_is_no_exception_fails_its_own_owner_alone(support: AsyncSupport) -> None:
-    """Only ``Exception`` is caught in most places; a ``BaseExceptionGroup`` is none."""
+    """Only ``Exception`` is caught in most places; a ``BaseExceptionGroup`` is not an ``Exception``."""
     error, done = BaseExceptionGroup("of a task", [GeneratorExit()]), []
 
     async def work(name: str) -> None:

@@ -44,7 +44,7 @@ from wampasgi.auth import (
     TransportAuthenticationMiddleware,
 )
 
-#: How a message names the function: its dotted name, its file and its line.
+#: The function as messages name it: its dotted name, its file and its line.
 PLACE = r"tests\.auth\.test_results\.\S+ \(\S+test_results\.py:\d+\)"
 
 FAILED = [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]

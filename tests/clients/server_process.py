@@ -80,7 +80,7 @@ class ServerProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the process is running."""
+        """Return whether the process is running."""
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:

@@ -26,7 +26,7 @@ FEATURES = announcing("caller_identification", "publisher_identification")
 
 
 def discreet_router() -> Application:
-    """A router where everything is allowed but disclosure."""
+    """A router that allows everything but disclosure."""
     app = Application()
     app.allow("com.", "call", "register", "publish", "subscribe", match="prefix")
     return app

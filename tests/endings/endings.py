@@ -55,22 +55,22 @@ class Outcome:
 class Ending:
     """One way to end a session."""
 
-    #: Whether the client causes it. The server notices only when it reads the session.
+    #: True if the client causes it. The server notices only when it reads the session.
     by_client: bool = False
-    #: Whether it interrupts whatever an open session waits for, even if the session is not being read.
+    #: True if it interrupts whatever an open session waits for, even if the session is not being read.
     interrupts: bool = False
     #: The same for a session that is being opened.
     interrupts_handshake: bool = False
-    #: Whether it ends the partner's session, too.
+    #: True if it ends the partner's session, too.
     of_all: bool = False
-    #: Whether it closes the connection, so that no other session can follow.
+    #: True if it closes the connection, so that no other session can follow.
     closes_connection: bool = False
-    #: Whether it applies only to sessions that have joined their realm, or only to those that have not.
+    #: True if it applies only to sessions that have joined their realm, or only to those that have not.
     of_joined: ClassVar[bool] = False
     of_joining: ClassVar[bool] = False
-    #: Whether testaments are published.
+    #: True if testaments are published.
     testaments: ClassVar[bool] = True
-    #: Whether it happens inside the application code that runs at the moment.
+    #: True if it happens inside the application code that runs at the moment.
     is_inside: ClassVar[bool] = False
     limits: ClassVar[dict[str, Any]] = {}
     #: Further arguments of the Application.

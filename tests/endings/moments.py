@@ -22,17 +22,17 @@ class Moment:
     """
 
     phase: ClassVar[Literal["handshake", "open", "over"]] = "open"
-    #: Whether the session is being read. If not, actions of the client take effect only afterwards.
+    #: True if the session is being read. If not, actions of the client take effect only afterwards.
     reads: ClassVar[bool] = True
-    #: Whether the application code runs on when the session ends, because the work was accepted before.
+    #: True if the application code runs on when the session ends, because the work was accepted before.
     outlives: ClassVar[bool] = False
-    #: Whether application code runs at the moment, and could end the session itself.
+    #: True if application code runs at the moment, and could end the session itself.
     in_code: ClassVar[bool] = False
-    #: Whether the sessions have lifespan handlers and gatekeepers.
+    #: True if the sessions have lifespan handlers and gatekeepers.
     with_handlers: ClassVar[bool] = True
-    #: Whether the partner is involved.
+    #: True if the partner is involved.
     with_partner: ClassVar[bool] = False
-    #: Whether a call of the realm's own procedure is in flight.
+    #: True if a call of the realm's own procedure is in flight.
     in_own_call: ClassVar[bool] = False
     limits: ClassVar[dict[str, Any]] = {}
 

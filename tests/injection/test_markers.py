@@ -358,7 +358,7 @@ async def test_parameter_with_a_marker_of_ours_may_have_a_foreign_one_too(
         assert await client.call_error("whoami", user={"name": "root"}) == "wamp.error.invalid_argument"
 
 
-# What is no marker
+# Objects that are not markers
 
 
 class Sensitive:

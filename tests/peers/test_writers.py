@@ -24,7 +24,7 @@ SUBSCRIBE, SUBSCRIBED, PUBLISH, PUBLISHED, EVENT = 32, 33, 16, 17, 36
 #: Events in one turn of the event loop: so many are written before their turn comes.
 MANY = 100
 
-#: What a middleware has set for its connection, or a publisher for itself.
+#: A variable that a middleware sets for its connection, and a publisher for itself.
 current: ContextVar[str] = ContextVar("current", default="nothing")
 #: The client whose events a middleware's ``send`` has passed on.
 sent_to: ContextVar[str] = ContextVar("sent_to", default="nobody")

@@ -69,7 +69,7 @@ class RecordingPeer:
         self.overloaded = False
         #: The number of messages that it takes before its queue overflows.
         self.patience: int | None = None
-        #: Whether its serializer cannot serialize the next INVOCATION.
+        #: True if its serializer cannot serialize the next INVOCATION.
         self.cannot_serialize = False
         self.ended = False
 

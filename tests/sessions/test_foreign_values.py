@@ -63,7 +63,7 @@ DECODE: dict[str, Callable[[Any], Any]] = {
     "cbor": cbor2.loads,
 }
 
-# What a client sends, and what clients of other formats and handlers get.
+# A value that a client sends, and the one that handlers and clients of other formats get.
 SENT: dict[str, list[Any]] = {
     "cbor": [Decimal("1.50"), {"a"}, {1: [Decimal("2.50")]}, 2**70, NOON, KEY, ip_address("10.0.0.1")],
     "msgpack": [NOON, {1: ["a", {-5: NOON}]}, Extension(5, b"ext")],

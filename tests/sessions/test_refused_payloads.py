@@ -287,7 +287,7 @@ async def test_invalid_progressive_result_ends_the_call() -> None:
 
         await caller.expect_error(CALL, 1, RUNTIME_ERROR)
         assert (await callee.expect(INTERRUPT))[1] == invocation_id
-        # What the callee sends meanwhile is discarded, be it valid or not.
+        # Later answers of the callee are discarded, be they valid or not.
         await callee.send(YIELD, invocation_id, {"progress": True}, [2])
         await callee.send(YIELD, invocation_id, {"progress": True}, [NAN])
         await callee.send(YIELD, invocation_id, {}, [NAN])

@@ -58,7 +58,7 @@ class Scene:
         self.app.set_default_arg("sync_factory", factory=self._sync_factory)
         self.opened = self._dependencies()
 
-    # What the handler has opened
+    # The dependencies of the handler
 
     @asynccontextmanager
     async def resource(self, name: str) -> AsyncIterator[None]:

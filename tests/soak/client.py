@@ -96,7 +96,7 @@ class Client(picows.WSListener):
             self.transport.send(picows.WSMsgType.TEXT, text)
 
     def request(self, code: int, *rest: Any) -> asyncio.Future[list[Any]]:
-        """Send a request and return a future for its answer, which raises Ended if there is none."""
+        """Send a request and return a future for its answer, which raises Ended if the session ends first."""
         request_id = self.next_request_id()
         answer = self._pending[request_id] = asyncio.get_running_loop().create_future()
         if self.ended.is_set():

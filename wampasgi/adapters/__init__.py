@@ -60,7 +60,7 @@ def is_being_cancelled() -> bool:
 
 
 def support_for_running_loop(pinned: AsyncSupport | None) -> AsyncSupport:
-    """Return the pinned async support or, if there is none, the one for the running event loop.
+    """Return the pinned async support or, without one, the support for the running event loop.
 
     Raises ConfigurationError if the pinned support is for another library than the server's.
     """

@@ -158,6 +158,6 @@ class _SharedTask:
 
     @property
     def _is_changed(self) -> bool:
-        """Whether a function has replaced the value of a variable."""
+        """Return whether a function has replaced the value of a variable."""
         get = self.context.get
         return any(get(variable) is not value for variable, value in self._original.items())

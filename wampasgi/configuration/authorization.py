@@ -54,7 +54,7 @@ class Authorization:
 
     @property
     def silent(self) -> bool:
-        """Whether there are neither rules nor an authorizer, so that only the defaults count."""
+        """Return whether there are neither rules nor an authorizer, so that only the defaults count."""
         return self.authorizer is None and not self._permissions.given
 
     def by_rules(

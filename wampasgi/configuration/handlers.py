@@ -117,11 +117,11 @@ class Procedure:
         #: The types of values that become the only argument of a result without any conversion.
         self.scalars = response.scalars
         self.request_name = request_name
-        #: Whether the handler has a parameter for the RPCRequest. Most do not.
+        #: True if the handler has a parameter for the RPCRequest. Most do not.
         self.wants_request = not plan.uses.isdisjoint(("request", request_name))
         #: Runs the handler with the provided arguments and the payload.
         self.run = plan.start if plan.starts_at_once else plan.call
-        #: Whether calling ``run`` is enough to handle a call.
+        #: True if calling ``run`` is enough to handle a call.
         self.is_plain = plan.kind != "async_generator" and not self.wants_request and timeout is None
 
     async def invoke(

@@ -65,7 +65,7 @@ class RealmPlan:
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     overflow_handler: HandlerPlan | None
     router: Router[Session]
-    #: Whether there are handlers that stay suspended at a ``yield``: lifespan handlers or gatekeepers.
+    #: True if there are handlers that stay suspended at a ``yield``: lifespan handlers or gatekeepers.
     has_two_part_handlers: bool = field(init=False)
     #: The procedures with an exact URI and no access control. A cache of ``answering`` for nearly all calls.
     open_procedures: Mapping[str, Procedure] = field(init=False)

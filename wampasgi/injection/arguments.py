@@ -53,7 +53,7 @@ class LazyAnnotation(Exception):
 
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any]:
-    """Return pydantic's adapter for an annotation. Raises UnusableAnnotation if there is none."""
+    """Return pydantic's adapter for an annotation. Raises UnusableAnnotation if pydantic cannot make one."""
     try:
         with warnings.catch_warnings():
             # An alias has no effect on the validation of the value, but the payload honours it.
@@ -119,7 +119,7 @@ class PayloadParameter:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names in the payload."""
+        """Return all names in the payload."""
         return (self.name, *self.more_names)
 
 

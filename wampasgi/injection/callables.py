@@ -46,18 +46,18 @@ class Parameter:
 
     @property
     def is_variadic(self) -> bool:
-        """Whether it is ``*args`` or ``**kwargs``."""
+        """Return whether it is ``*args`` or ``**kwargs``."""
         return self.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
     @property
     def is_positional_only(self) -> bool:
-        """Whether it cannot be passed by name."""
+        """Return whether it cannot be passed by name."""
         return self.kind is inspect.Parameter.POSITIONAL_ONLY
 
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """The return annotation of a user's function; ``EMPTY`` if there is none or it cannot be resolved.
+    """The return annotation of a user's function; ``EMPTY`` if it is missing or cannot be resolved.
 
     In the latter case, ``problem`` gives the reason.
     """

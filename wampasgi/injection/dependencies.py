@@ -98,11 +98,11 @@ class Step:
         self._function = function
         self._wires = wires
         self.slot = slot
-        #: Whether it must be closed when the call ends.
+        #: True if it must be closed when the call ends.
         self.closes = function.kind in ("async_generator", "generator")
-        #: Whether it can run without an event loop.
+        #: True if it can run without an event loop.
         self.is_inline = function.kind == "sync" and not in_thread
-        #: Whether it is a coroutine function; ``start`` requires that.
+        #: True if it is a coroutine function; ``start`` requires that.
         self.is_coroutine = function.kind == "coroutine"
         self._call: Callable[..., Any] = function.function
         if self.closes:

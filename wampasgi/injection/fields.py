@@ -30,7 +30,7 @@ class ParameterField:
 
     @property
     def is_required(self) -> bool:
-        """Whether the parameter has no default."""
+        """Return whether the parameter has no default."""
         return self.default is EMPTY and self.make_default is None
 
 

@@ -85,7 +85,7 @@ _FROM_CONNECTION: Final = (
     " query_params, url, client, user, auth and state of the connection"
 )
 
-#: What to do instead, by the name of a marker's class, or of a class that another framework fills.
+#: The advice in the error, by the name of a marker's class or of a class that another framework fills.
 _ADVICE: Final = {
     **dict.fromkeys(("Query", "Path", "Body", "Form", "File", "Parameter"), _NO_MARKER),
     **dict.fromkeys(("Header", "Cookie", "Request", "WebSocket", "HTTPConnection"), _FROM_CONNECTION),

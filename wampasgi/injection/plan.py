@@ -84,7 +84,7 @@ class HandlerPlan:
         self._closes = any(step.closes for step in self._steps)
         self._direct = self._wires.positional == tuple(range(len(self._template)))
         self.needs_solving = not all(step.is_inline for step in self._steps)
-        #: Whether ``start`` may be called.
+        #: True if ``start`` may be called.
         self.starts_at_once = kind == "coroutine" and not self.needs_solving
         # The number of arguments and their validators, if all of them come from the payload.
         self._count, self._validate = -1, None

@@ -110,7 +110,7 @@ def unwrap(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 
 
 def positional_arguments(args: Any) -> tuple[Any, ...]:
-    """Return the items of a sequence. A str, bytes or any other value is one argument; None is none."""
+    """Return the items of a sequence. Any other value, or a str or bytes, is one argument; None is zero."""
     if args is None:
         return ()
     if isinstance(args, Sequence) and not isinstance(args, str | bytes | bytearray | memoryview):

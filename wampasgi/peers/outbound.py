@@ -113,7 +113,7 @@ class Outbound:
 
     @property
     def _is_over(self) -> bool:
-        """Whether the queue is over its limits. A single unsent message is always allowed."""
+        """Return whether the queue is over its limits. A single unsent message is always allowed."""
         if len(self._queue) == 1 and self._writer is _DUE:
             return False
         return len(self._queue) > self._max_messages or self._queued_size > self._max_size
@@ -144,14 +144,14 @@ class Outbound:
 
     @property
     def congested(self) -> bool:
-        """Whether the peer reads slowly, or many messages are queued: callers that can wait should."""
+        """Return whether the peer reads slowly, or many messages are queued: callers that can wait should."""
         if not self._queue:
             return False
         return self._writer is _WRITING or len(self._queue) >= _SOME or self.half_full
 
     @property
     def half_full(self) -> bool:
-        """Whether the queue is past half of a limit."""
+        """Return whether the queue is past half of a limit."""
         return 2 * len(self._queue) > self._max_messages or 2 * self._queued_size > self._max_size
 
     async def drained(self) -> None:
@@ -217,7 +217,7 @@ class DroppingOutbound(Outbound):
         )
         self._on_drop = on_drop
         self._on_dropped = on_dropped
-        # The place and the size of each queued event. None if there are none, as for most sessions.
+        # The place and the size of each queued event. None if no events are queued, as in most sessions.
         self._events: deque[tuple[int, int]] | None = None
         # The number of gaps in the queue. All stand before the first event, because the oldest go first.
         self._gaps = 0
@@ -236,7 +236,7 @@ class DroppingOutbound(Outbound):
 
     @property
     def half_full(self) -> bool:
-        """Whether the queue is past half of a limit."""
+        """Return whether the queue is past half of a limit."""
         waiting = len(self._queue) - self._gaps
         return 2 * waiting > self._max_messages or 2 * self._queued_size > self._max_size
 

@@ -113,7 +113,7 @@ class Peer:
         self._state = SessionState.ESTABLISHING
         self._outbound: Outbound | None = None
         self._served: ServedSession | None = None
-        # Whether the session is a member of the router.
+        # True if the session is a member of the router.
         self._joined = False
         # Cancels the wait for the answer to CHALLENGE.
         self._answer_scope: anyio.CancelScope | None = None
@@ -154,17 +154,17 @@ class Peer:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more is read: both sides sent GOODBYE, or the session was aborted or lost."""
+        """Return whether nothing more is read, because both sides sent GOODBYE or the session was cut."""
         return self._state is SessionState.FAILED or (self.ending is not None and self.ending.orderly)
 
     @property
     def established(self) -> bool:
-        """Whether WELCOME was sent and neither side has begun to close."""
+        """Return whether WELCOME was sent and neither side has begun to close."""
         return self._state is _ESTABLISHED
 
     @property
     def opened(self) -> bool:
-        """Whether the session has been open; it may have ended since."""
+        """Return whether the session has been open; it may have ended since."""
         return self._served is not None
 
     # Reading
@@ -362,7 +362,7 @@ class Peer:
 
     @property
     def overloaded(self) -> bool:
-        """Whether the queue of this peer is so full that it gets no more invocations for now."""
+        """Return whether the queue of this peer is so full that it gets no more invocations for now."""
         return self._outbound is not None and self._outbound.half_full
 
     async def uncongested(self) -> None:

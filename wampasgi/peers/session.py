@@ -94,7 +94,7 @@ class Session:
         self.realm_uri = realm_uri
         #: HELLO.Details, as the client sent it.
         self.details = details
-        #: The object that the authenticator gave for the client, None if there is none.
+        #: The object that the authenticator returned for the client, or None.
         self.identity: Any = None
 
     def __repr__(self) -> str:
@@ -112,7 +112,7 @@ class Session:
 
     @property
     def authenticated(self) -> bool:
-        """Whether an authenticator has accepted the session."""
+        """Return whether an authenticator has accepted the session."""
         return self._authentication is not None
 
     @property
@@ -209,7 +209,7 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether WELCOME was sent and neither side has begun to close."""
+        """Return whether WELCOME was sent and neither side has begun to close."""
         return self._peer is not None and self._peer.established
 
     @property

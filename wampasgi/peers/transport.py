@@ -36,7 +36,7 @@ class Transport(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether either side has closed the connection, so that nothing more can be written."""
+        """Return whether either side has closed the connection, so that nothing more can be written."""
 
     def data(self, event: Any) -> Data:
         """Return the data of an event from ``receive_event``.

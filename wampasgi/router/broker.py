@@ -117,7 +117,7 @@ class Broker:
         return subscription
 
     def get(self, topic: str, match: Match) -> Subscription | None:
-        """Return the subscription to a topic under a match policy, or None if there is none."""
+        """Return the subscription to a topic under a match policy, or None if it does not exist."""
         return self._by_topic.get(match, topic)
 
     def matches(self, topic: str) -> list[Subscription]:

@@ -81,7 +81,7 @@ class Dealer:
 
     @property
     def private_registrations(self) -> bool:
-        """Whether each session registers for itself alone."""
+        """Return whether each session registers for itself alone."""
         return self._private_registrations
 
     def add_session(self, session_id: int, peer: SessionDetails) -> RoutedSession:

@@ -90,7 +90,7 @@ class Recipient(Protocol):
 
     @property
     def overloaded(self) -> bool:
-        """Whether the recipient's queue is too full for further invocations."""
+        """Return whether the recipient's queue is too full for further invocations."""
 
     def send(self, message: Message) -> None:
         """Send any message other than EVENT."""

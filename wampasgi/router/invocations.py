@@ -44,11 +44,11 @@ class PendingCall:
     invocation_id: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     deadline: float | None = None
-    #: Whether the caller has sent the last CALL of the call.
+    #: True if the caller has sent the last CALL of the call.
     complete: bool = True
-    #: Whether a second CALL has followed. No other callee can take over then.
+    #: True if a second CALL has followed. No other callee can take over then.
     continued: bool = False
-    #: Whether the callee was interrupted and the caller still waits for its answer.
+    #: True if the callee was interrupted and the caller still waits for its answer.
     interrupted: bool = False
 
 

@@ -73,7 +73,7 @@ class URIMap(Generic[T]):
             self._wildcards.add(uri, value)
 
     def remove(self, match: Match, uri: str) -> T:
-        """Remove an entry and return its value; raise KeyError if there is none."""
+        """Remove an entry and return its value; raise KeyError if it does not exist."""
         if match == "exact":
             return self._exact.pop(uri)
         if match == "prefix":

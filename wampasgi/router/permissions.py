@@ -75,7 +75,7 @@ class Permissions:
         self._fallback: Verdict | None = None
         # The arguments of all calls of allow(), for copies.
         self._rules: list[tuple[str, tuple[Action, ...], Match, frozenset[str] | None, bool]] = []
-        #: Whether there are any rules.
+        #: True if there are any rules.
         self.given = False
 
     def allow(

@@ -45,7 +45,7 @@ class Callee:
 
     @property
     def busy(self) -> bool:
-        """Whether the callee is at its concurrency limit."""
+        """Return whether the callee is at its concurrency limit."""
         return 0 < self.concurrency <= self.running
 
 
@@ -63,7 +63,7 @@ class Registration:
     invoke: InvokePolicy
     #: Each callee registers for itself alone, and only calls addressed to its session reach it.
     private: bool = False
-    #: Whether the realm itself has registered it. The handler is in the plan of each session.
+    #: True if the realm itself has registered it. The handler is in the plan of each session.
     of_realm: bool = False
     callees: dict[int, Callee] = field(default_factory=dict)
 

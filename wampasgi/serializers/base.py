@@ -31,7 +31,7 @@ class Serializer(Protocol):
 
     @property
     def binary(self) -> bool:
-        """Whether messages are bytes and sent in binary WebSocket messages; otherwise they are text."""
+        """Return whether messages are bytes, for binary WebSocket messages, and not text."""
 
     def encode(self, message: RawMessage) -> Encoded:
         """Serialize a message.

@@ -55,7 +55,7 @@ class Backlog:
         self._current: Message | None = None
         # Counts the tasks, because one that is given up goes on until the session ends.
         self._generation = 0
-        #: Whether requests must be held.
+        #: True if requests must be held.
         self.busy = False
 
     def begin(self, message: Message, waiting: Awaitable[None]) -> None:

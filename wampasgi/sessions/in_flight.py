@@ -96,7 +96,7 @@ class CallsInFlight:
         self.own: dict[int, Task] = {}
         #: Notified when a handler ends, and when a queue gets shorter.
         self.changes = Changes()
-        #: Whether a further call must wait, because so many handlers run or other calls wait already.
+        #: True if a further call must wait, because so many handlers run or other calls wait already.
         self.at_limit = False
         #: The calls that wait for a handler to end. Made on first use, as is ``held``.
         self.waiting: HeldRequests | None = None
@@ -116,7 +116,7 @@ class CallsInFlight:
 
     @property
     def _full(self) -> bool:
-        """Whether so many handlers run that a further one must wait."""
+        """Return whether so many handlers run that a further one must wait."""
         return (
             len(self.own) >= self._limits.requests_in_flight
             or self._own_bytes.total > self._limits.requests_bytes

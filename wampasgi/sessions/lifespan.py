@@ -52,7 +52,7 @@ class TwoPartHandler:
         self._ended = anyio.Event()
         #: Set when the first part has finished, failed or been cancelled.
         self.begun = anyio.Event()
-        #: Whether the first part has finished, so that the second will run.
+        #: True if the first part has finished, so that the second will run.
         self.holding = False
         #: The exception that the first part raised.
         self.failure: Exception | None = None
@@ -153,7 +153,7 @@ class LifespanHandlers:
     async def begin(self, tasks: TaskGroup | None) -> bool:
         """Run the first parts concurrently; return whether all of them finished. Failures are logged.
 
-        ``tasks`` owns the handlers; it can be None if there are none.
+        ``tasks`` owns the handlers; it can be None if no handlers exist.
         """
         for run in self._runs:
             assert tasks is not None

@@ -156,7 +156,7 @@ class Events:
         self.match: Match = match
         #: The maximum number of events in the buffer.
         self.buffer = buffer
-        #: Whether the iteration starts with the retained events.
+        #: True if the iteration starts with the retained events.
         self.get_retained = get_retained
         #: The number of events dropped because the buffer was full.
         self.dropped = 0

@@ -117,7 +117,7 @@ class SessionOpener:
         return message
 
     def find_realm(self, uri: str) -> ServedRealm:
-        """Return the realm of a URI; raises a refusal if there is none."""
+        """Return the realm of a URI; raises a refusal if it does not exist."""
         realm = self._find_realm(uri)
         if realm is None:
             raise _Refusal(NO_SUCH_REALM, f"there is no realm {uri!r}")
@@ -177,7 +177,7 @@ class _Opening:
 
     @property
     def ended_with_goodbye(self) -> bool:
-        """Whether the client may open another session on the same connection."""
+        """Return whether the client may open another session on the same connection."""
         ending = self._ending
         return ending is not None and ending.orderly and ending.reason != SYSTEM_SHUTDOWN
 

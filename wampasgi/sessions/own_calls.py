@@ -58,7 +58,7 @@ class OwnCalls:
         self._owner = owner
         self._debug = plan.debug
         self._provided = provided
-        # Whether a task starts the calls that have to wait.
+        # True if a task starts the calls that have to wait.
         self._starting = False
 
     def start(self, message: Call, procedure: Procedure, size: int = 0) -> None:

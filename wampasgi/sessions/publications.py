@@ -121,7 +121,7 @@ class Publications:
         return self._events.room() if self._events.full else None
 
     def _permit(self, message: Publish, verdict: Verdict | None) -> _Permission:
-        """Return the permission to publish a message; raises WAMPError if there is none."""
+        """Return the permission to publish a message; raises WAMPError if it is not permitted."""
         topic = message.topic
         if is_reserved(topic):
             raise WAMPError(INVALID_URI, "topics that begin with 'wamp.' are reserved for the router")
@@ -197,7 +197,7 @@ class EventQueue:
 
     @property
     def full(self) -> bool:
-        """Whether the queue is at its limits."""
+        """Return whether the queue is at its limits."""
         limits = self._limits
         return (
             self._limited

@@ -138,7 +138,7 @@ class RoutedCalls:
     ) -> None:
         """Call a client's procedure if the verdict allows it; raises WAMPError.
 
-        ``registration`` is the one to call, None if there is none.
+        ``registration`` is the one to call, None if no client has registered the procedure.
         """
         procedure, options = message.procedure, message.options
         if verdict is None or not verdict.allowed:

@@ -79,7 +79,7 @@ class Exchange:
         return message
 
     def take_arrived(self, matches: MessageFilter) -> Message | None:
-        """Return the first message that matches, or None if there is none yet."""
+        """Return the first message that matches, or None if no message does yet."""
         self._wire.read_arrived()
         raw = self._wire.take_arrived(matches)
         return None if raw is None else parse_message(raw)

@@ -60,7 +60,7 @@ class WAMPSession(WAMPConnection):
 
     @property
     def over(self) -> bool:
-        """Whether the test has seen the end of the session: GOODBYE, ABORT or a closed WebSocket."""
+        """Return whether the test has seen the end of the session: GOODBYE, ABORT or a closed WebSocket."""
         return self.wire.over is not None
 
     def next_request_id(self) -> int:

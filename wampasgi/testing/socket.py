@@ -41,7 +41,7 @@ class AppExit:
     """The end of the application's coroutine: it returned, or raised ``error``."""
 
     error: Exception | None
-    #: Whether the application was cancelled, because it did not accept the WebSocket in time.
+    #: True if the application was cancelled, because it did not accept the WebSocket in time.
     cancelled: bool
 
 
@@ -74,7 +74,7 @@ class ServedSocket:
         self.unanswered: AppExit | None = None
         #: The subprotocol that the application accepted. None before that, or if it is unknown.
         self.subprotocol: Subprotocol | None = None
-        #: Whether to answer the server's GOODBYE at once, even if the test's thread is busy.
+        #: True if the server's GOODBYE is answered at once, even if the test's thread is busy.
         self.answers_goodbye = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

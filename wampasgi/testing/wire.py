@@ -146,7 +146,7 @@ class Wire:
         return self._inbox[self._wait(matches, description, timeout)]
 
     def take_arrived(self, matches: Callable[[RawMessage], bool]) -> RawMessage | None:
-        """Return the first message that matches without waiting, or None if there is none."""
+        """Return the first message that matches without waiting, or None if no message does."""
         for index, raw in enumerate(self._inbox):
             if matches(raw):
                 del self._inbox[index]

@@ -50,7 +50,7 @@ class WebSocketTransport:
         self._send = send
         self._subprotocol = subprotocol.name
         self._key = "bytes" if subprotocol.serializer.binary else "text"
-        #: Whether either side has closed the WebSocket.
+        #: True if either side has closed the WebSocket.
         self.closed = False
 
     def data(self, event: ASGIEvent) -> Data:
