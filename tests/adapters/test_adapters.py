@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -23,6 +26,9 @@ from wampasgi.adapters import (
 
 pytestmark = pytest.mark.anyio
 
+
+#: The ways to spawn a function without arguments.
+HOW = pytest.mark.parametrize("how", ["spawn", "spawn_soon", "spawn_in_owner_context"])
 
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -162,38 +168,6 @@ async def test_cancellation_of_the_owner_reaches_the_tasks_and_goes_on(support: 
 
 async def test_the_running_library_chooses_the_support(anyio_backend: str) -> None:
     assert support_for_running_loop(None).library == anyio_backend
-
-
-@ON_ASYNCIO
-async def test_native_cancellation_while_leaving_waits_for_the_tasks_all_the_same() -> None:
-    outcome = []
-    leaving = asyncio.Event()
-    release = asyncio.Event()
-
-    async def work() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await release.wait()
-            outcome.append("cleaned up")
-
-    async def host() -> None:
-        async with AsyncioAsyncSupport().task_owner() as owner:
-            owner.spawn(work)
-            await anyio.wait_all_tasks_blocked()
-            leaving.set()
-
-    task = asyncio.create_task(host())
-    await leaving.wait()
-    await anyio.wait_all_tasks_blocked()
-    task.cancel()
-    await anyio.wait_all_tasks_blocked()
-    assert not task.done()
-    release.set()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert outcome == ["cleaned up"]
 
 
 async def test_functions_started_together_run_in_order_though_one_of_them_waits(
@@ -345,27 +319,58 @@ async def test_task_that_is_cancelled_before_it_has_begun_runs_to_its_first_susp
 # Tasks that are spawned about the time at which their owner leaves
 
 
-async def test_task_spawned_just_before_leaving_runs_to_its_first_suspension(support: AsyncSupport) -> None:
+@HOW
+async def test_task_spawned_just_before_leaving_runs_to_its_first_suspension(
+    support: AsyncSupport, how: str
+) -> None:
     outcome = []
 
-    async def work(name: str) -> None:
-        outcome.append(f"{name} begun")
+    async def work() -> None:
+        outcome.append("begun")
         try:
             await anyio.sleep_forever()
         finally:
-            outcome.append(f"{name} ended")
+            outcome.append("ended")
 
     with anyio.fail_after(PATIENCE):
         async with support.task_owner() as owner:
-            owner.spawn(work, "at once")
-            owner.spawn_soon(partial(work, "soon"))
-            owner.spawn_in_owner_context(work, "in the owner's context")
+            getattr(owner, how)(work)
 
-    begun = ["at once begun", "soon begun", "in the owner's context begun"]
-    assert sorted(outcome) == sorted(begun + [entry.replace("begun", "ended") for entry in begun])
+    assert outcome == ["begun", "ended"]
 
 
-@pytest.mark.parametrize("how", ["spawn", "spawn_soon", "spawn_in_owner_context"])
+@ON_ASYNCIO
+@HOW
+async def test_task_spawned_when_its_owner_has_nothing_else_to_wait_for_is_waited_for(
+    support: AsyncSupport, how: str
+) -> None:
+    outcome = []
+
+    async def late() -> None:
+        outcome.append("begun")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            outcome.append("ended")
+
+    async def work(owner: TaskOwner) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await anyio.sleep_forever()
+        finally:
+            # The owner has added its own callback before.
+            task.add_done_callback(lambda _: getattr(owner, how)(late))
+
+    with anyio.fail_after(PATIENCE):
+        async with support.task_owner() as owner:
+            owner.spawn(work, owner)
+            await anyio.wait_all_tasks_blocked()
+
+    assert outcome == ["begun", "ended"]
+
+
+@HOW
 async def test_task_spawned_while_its_owner_leaves_is_cancelled_at_its_first_suspension(
     support: AsyncSupport, how: str
 ) -> None:
@@ -536,6 +541,19 @@ async def test_cancellation_of_the_body_by_a_failing_task_is_taken_back(support:
         assert host.cancelling() == 0
 
 
+async def test_block_that_ends_before_it_could_be_cancelled_leaves_no_cancellation_behind(
+    support: AsyncSupport,
+) -> None:
+    async def own() -> None:
+        async with support.task_owner() as owner:
+            owner.spawn(fail, LookupError("of a task"))
+
+    with pytest.raises(ExceptionGroup):
+        await own()
+    for _ in range(3):
+        await checkpoint()
+
+
 async def test_exception_in_the_cleanup_of_a_cancelled_task_leaves_the_scope_that_was_cancelled(
     support: AsyncSupport,
 ) -> None:
@@ -589,7 +607,7 @@ async def test_scope_that_is_cancelled_while_leaving_does_not_replace_the_except
 
 @ON_ASYNCIO
 @pytest.mark.parametrize("suspends", [True, False])
-@pytest.mark.parametrize("how", ["spawn", "spawn_soon", "spawn_in_owner_context"])
+@HOW
 async def test_task_that_awaits_something_cancelled_is_only_done(
     support: AsyncSupport, how: str, suspends: bool
 ) -> None:
@@ -606,11 +624,12 @@ async def test_task_that_awaits_something_cancelled_is_only_done(
             outcome.append("done")
 
     async with support.task_owner() as owner:
-        getattr(owner, how)(work)
+        for _ in range(2):
+            getattr(owner, how)(work)
         await anyio.wait_all_tasks_blocked()
         outcome.append("the body goes on")
 
-    assert outcome == ["done", "the body goes on"]
+    assert outcome == ["done", "done", "the body goes on"]
 
 
 @ON_ASYNCIO
@@ -674,9 +693,26 @@ class Host:
         try:
             await checkpoint()
         except asyncio.CancelledError:
+            assert host.cancelling() == self.outcome[-1]
             self.outcome.append("cancelled")
             raise
         self.outcome.append("not cancelled")
+
+
+@ON_ASYNCIO
+async def test_native_cancellation_while_leaving_waits_for_the_tasks_all_the_same(
+    support: AsyncSupport,
+) -> None:
+    host = Host(support)
+
+    task = asyncio.create_task(host.own())
+    await host.cleaning_up.wait()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    assert not task.done()
+    host.release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @ON_ASYNCIO
@@ -857,7 +893,65 @@ async def test_task_has_the_context_variables_with_which_its_owner_was_entered(
     assert sorted(map(str, seen)) == sorted(map(str, [entered_with, "set in a task"] * 2))
 
 
-async def test_functions_started_together_do_not_see_the_context_variables_of_one_another(
+async def run_without_variables(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a function in an empty context, like that of a connection in most servers."""
+    async with anyio.create_task_group() as tasks:
+
+        def start() -> None:
+            tasks.start_soon(function)
+
+        Context().run(start)
+
+
+async def test_functions_started_together_do_not_see_variables_that_others_set(support: AsyncSupport) -> None:
+    inherited: ContextVar[str] = ContextVar("inherited", default="unset")
+    seen = []
+
+    async def work(name: str) -> None:
+        seen.append(inherited.get())
+        inherited.set(f"set by {name}")
+
+    async def own() -> None:
+        async with support.task_owner() as first, support.task_owner() as second:
+            for number in range(4):
+                (first, second)[number % 2].spawn_soon(partial(work, str(number)))
+            await anyio.wait_all_tasks_blocked()
+
+    await run_without_variables(own)
+    assert seen == ["unset"] * 4
+    seen.clear()
+    inherited.set("inherited")
+    await own()
+    assert seen == ["inherited"] * 4
+
+
+@ON_ASYNCIO
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly on Python 3.12 and newer")
+async def test_functions_that_never_suspend_share_a_task_if_their_owners_have_the_same_variables() -> None:
+    variable: ContextVar[str] = ContextVar("variable")
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def work() -> None:
+        tasks.append(asyncio.current_task())
+
+    async def own() -> None:
+        support = AsyncioAsyncSupport()
+        async with support.task_owner() as first, support.task_owner() as second:
+            variable.set("other")
+            async with support.task_owner() as other:
+                for owner in first, second, other, first:
+                    owner.spawn_soon(work)
+                await anyio.wait_all_tasks_blocked()
+
+    await run_without_variables(own)
+    assert tasks[0] is tasks[1] is tasks[3] is not tasks[2]
+    tasks.clear()
+    variable.set("inherited")
+    await own()
+    assert tasks[0] is tasks[1] is tasks[3] is not tasks[2]
+
+
+async def test_functions_started_together_have_the_context_variables_of_their_own_owners(
     support: AsyncSupport,
 ) -> None:
     variable: ContextVar[str] = ContextVar("variable", default="unset")

@@ -19,10 +19,12 @@ functions in another shared task.
 the caller that added it. A task has one context, so functions can share a task only if their owners have the
 same variables, with identical values. Nearly all have: ASGI servers set no context variables, and those that
 an application sets while it is imported are inherited by every session. ``current_context`` returns one
-object for all of these owners, so that comparing their contexts costs nothing. The shared task ends before a
-function with another context, and after a function that has set a variable, which the next one must not see.
-``Context.run`` could give each function its own context inside one task, but that costs half as much as the
-write. And a function that suspends would have to be resumed by hand, because a task resumes its coroutine in
+object for all of these owners, so that comparing their contexts costs nothing. A shared task runs in a copy
+of the context of the first function that is due. Functions with another context get a task of their own. If a
+function sets a variable, the shared task ends after it, so that the next function does not see the value.
+
+``Context.run`` could give each function its own context inside one task. But it costs half as much as the
+write, and a function that suspends would have to be resumed by hand, because a task resumes its coroutine in
 its own context.
 
 **Invariants.**
@@ -33,10 +35,8 @@ its own context.
   it suspends, so nobody can cancel it; afterwards exactly one owner does.
 - A function begins even if its owner is leaving, because a queue may have something to clean up. The owner
   cancels the task that it is handed, and does not finish leaving before its functions have begun.
-- An exception that escapes before the first suspension goes to the owner of the function, and the next
-  function begins. Later, it is the exception of the task, and the owner sees it when the task is done. A
-  function that awaits a cancelled future has not failed, as in any task. KeyboardInterrupt and SystemExit end
-  the event loop, as in any task.
+- An exception that escapes from a function ends its task and goes to the owner of the function, before or
+  after the task is handed over. The next function begins in another task.
 - Neither ``begin`` nor a task that was handed over keeps the functions that have begun alive.
 """
 
@@ -44,8 +44,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio import AbstractEventLoop, CancelledError
-from collections.abc import Callable, Coroutine
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, copy_context
 from typing import Any, Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -59,6 +59,9 @@ class Owner(Protocol):
 
     #: The result of ``NextTurn.current_context`` when the owner was entered.
     context: Context
+
+    def spawn_in_owner_context(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Any:
+        """Start the function in a task of its own, in a copy of ``context``."""
 
     def adopt(self, task: asyncio.Task[None]) -> None:
         """Own a task that has begun."""
@@ -92,15 +95,20 @@ class NextTurn:
 
     def begin(self) -> None:
         """Begin all functions that are due."""
-        remaining, self.starts = self.starts, []
-        # So that taking one from the end takes the first, and the list keeps none that has begun.
-        remaining.reverse()
-        loop = asyncio.get_running_loop()
-        while remaining:
-            shared = _SharedTask(remaining)
+        starts, self.starts = self.starts, []
+        context = starts[0][0].context
+        loop, remaining = asyncio.get_running_loop(), iter(starts)
+        exhausted = False
+        while not exhausted:
+            shared = _SharedTask(context, remaining)
             task = asyncio.Task(shared.run(), loop=loop, context=shared.context, **_EAGERLY)
             if not task.done():
                 shared.hand_over(task)
+            elif not task.cancelled() and (failure := task.exception()) is not None:
+                shared.owner.fail(failure)
+            else:
+                # An exhausted iterator drops its list, to which tasks that were handed over still refer.
+                exhausted = shared.exhausted
 
 
 # The values do not refer to their loop, which would keep it alive.
@@ -116,48 +124,44 @@ def next_turn_of(loop: AbstractEventLoop) -> NextTurn:
 
 
 class _SharedTask:
-    """One task that runs functions one after another, until one suspends or needs another context."""
+    """One task that runs functions one after another, until one suspends, fails or sets a variable."""
 
-    __slots__ = ("_handed_over", "_original", "_owner", "_remaining", "context")
+    __slots__ = ("_handed_over", "_original", "_remaining", "_variables", "context", "exhausted", "owner")
 
-    _owner: Owner
+    #: The owner of the function that has begun last.
+    owner: Owner
 
-    def __init__(self, remaining: list[_Start]) -> None:
+    def __init__(self, context: Context, remaining: Iterator[_Start]) -> None:
+        self._original = context
         self._remaining = remaining
         self._handed_over = False
-        self._original = remaining[-1][0].context
+        self._variables = tuple(context.items())
         #: The context of the task.
-        self.context = self._original.copy()
+        self.context = context.copy()
+        #: No function remains.
+        self.exhausted = False
 
     def hand_over(self, task: asyncio.Task[None]) -> None:
         """Give the task to the owner of the function that has suspended."""
         self._handed_over = True
-        self._owner.adopt(task)
+        self.owner.adopt(task)
 
     async def run(self) -> None:
-        remaining, original, context = self._remaining, self._original, self.context
-        count = len(context)
-        while remaining:
-            owner, function = remaining.pop()
-            if owner.context is not original or len(context) != count or (count and self._is_changed):
-                # It begins another task.
-                remaining.append((owner, function))
+        original, context = self._original, self.context
+        for owner, function in self._remaining:
+            if owner.context is not original:
+                owner.spawn_in_owner_context(function)
+                continue
+            self.owner = owner
+            await function()
+            # Nearly always there are no variables, which costs least to ask.
+            if self._handed_over or (context and self._is_changed()):
                 return
-            self._owner = owner
-            try:
-                await function()
-            except CancelledError:
-                if self._handed_over:
-                    raise
-            except (Exception, BaseExceptionGroup) as error:
-                if self._handed_over:
-                    raise
-                owner.fail(error)
-            if self._handed_over:
-                return
+        self.exhausted = True
 
-    @property
     def _is_changed(self) -> bool:
-        """Return whether a function has replaced the value of a variable."""
-        get = self.context.get
-        return any(get(variable) is not value for variable, value in self._original.items())
+        """Return whether a function has set a variable."""
+        for variable, value in self._variables:
+            if variable.get(None) is not value:
+                return True
+        return len(self.context) != len(self._variables)

@@ -144,7 +144,7 @@ class _AsyncioTaskOwner(TaskOwner):
 
         def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
             if self._left:
-                # The owner may no longer wait for the next turn.
+                # The owner does not wait for another turn.
                 self.spawn_in_owner_context(function)
                 return
             starts = self._next_turn.starts
