@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -111,6 +112,26 @@ async def test_overflow_is_reported_before_the_session_that_it_ends_is_over() ->
 
     assert reported == [(False, 11)]
     assert app.metrics()["default"]["overflows"] == {"stretches": 1, "dropped": 11}
+
+
+@anyio_test
+async def test_report_of_an_overflow_does_not_see_the_context_variables_of_the_publisher() -> None:
+    current: ContextVar[str] = ContextVar("current", default="nothing")
+    app = news_app("disconnect", close_timeout=0.05)
+    seen: list[str] = []
+
+    @app.on_overflow
+    async def lost() -> None:
+        seen.append(current.get())
+
+    async with connect(app, buffer_size=1) as websocket:
+        await subscribed(websocket)
+        current.set("the publisher's")
+        for number in range(50):
+            await app.publish("news", number)
+        await websocket.wait_served()
+
+    assert seen == ["nothing"]
 
 
 @anyio_test

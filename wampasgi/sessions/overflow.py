@@ -37,7 +37,7 @@ class OverflowReports:
         self._dropped += dropped
         if self._idle is None:
             self._idle = anyio.Event()
-            self._owner.spawn(self._report, self._idle)
+            self._owner.spawn_in_owner_context(self._report, self._idle)
 
     async def told(self) -> None:
         """Wait until all lost messages are reported."""
