@@ -10,7 +10,8 @@ from anyio.lowlevel import checkpoint
 from wampasgi.adapters import TaskOwner
 from wampasgi.peers.peer import Peer
 from wampasgi.protocol.messages import Message
-from wampasgi.sessions.held_requests import Changes, HeldRequests
+from wampasgi.sessions.changes import Changes
+from wampasgi.sessions.held_requests import HeldRequests
 
 
 class Backlog:

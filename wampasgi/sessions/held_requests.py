@@ -12,28 +12,7 @@ import anyio
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.limits import Limits
 from wampasgi.protocol.messages import Call, Message
-
-
-class Changes:
-    """Wakes the tasks of one session that wait for a change."""
-
-    __slots__ = ("awaited",)
-
-    def __init__(self) -> None:
-        #: The event that tasks wait for, None if none waits.
-        self.awaited: anyio.Event | None = None
-
-    def notify(self) -> None:
-        """Wake all tasks that wait now."""
-        if self.awaited is not None:
-            self.awaited.set()
-            self.awaited = None
-
-    async def wait(self) -> None:
-        """Wait for the next change."""
-        if self.awaited is None:
-            self.awaited = anyio.Event()
-        await self.awaited.wait()
+from wampasgi.sessions.changes import Changes
 
 
 class HeldRequest(NamedTuple):
@@ -53,16 +32,17 @@ class HeldRequests:
     requests count, too. A request that is added to a full queue stays in it, and the reader pauses.
     """
 
-    __slots__ = ("_ahead", "_bytes", "_calls", "_changes", "_limits", "_queue")
+    __slots__ = ("_ahead", "_calls", "_changes", "_limits", "_queue", "size")
 
     def __init__(self, limits: Limits, changes: Changes, ahead: HeldRequests | None = None) -> None:
         self._limits = limits
         self._changes = changes
         self._ahead = ahead
         self._queue: deque[HeldRequest] = deque()
-        self._bytes = 0
         # The request IDs of the calls. A client may use one again.
         self._calls: Counter[int] = Counter()
+        #: The total size of the requests that came in long messages, in bytes.
+        self.size = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -85,13 +65,13 @@ class HeldRequests:
             if timed and message.options.get("timeout", 0):
                 deadline = anyio.current_time() + message.options["timeout"] / 1000
         self._queue.append(HeldRequest(message, size, deadline, procedure))
-        self._bytes += size
+        self.size += size
         return self._room() if full else None
 
     def take(self) -> HeldRequest:
         """Remove the oldest request. The timeout of a call is reduced to the time that is left."""
         held = self._queue.popleft()
-        self._bytes -= held.size
+        self.size -= held.size
         self._changes.notify()
         message = held.message
         if not isinstance(message, Call):
@@ -116,7 +96,7 @@ class HeldRequests:
     def keep_only(self, wanted: Callable[[Message], bool]) -> None:
         """Drop the other requests."""
         self._queue = deque(held for held in self._queue if wanted(held.message))
-        self._bytes = sum(held.size for held in self._queue)
+        self.size = sum(held.size for held in self._queue)
         self._calls = Counter(
             held.message.request_id for held in self._queue if isinstance(held.message, Call)
         )
@@ -149,8 +129,8 @@ class HeldRequests:
 
     @property
     def _over_bytes(self) -> bool:
-        ahead = 0 if self._ahead is None else self._ahead._bytes  # noqa: SLF001
-        return self._bytes + ahead > self._limits.requests_bytes
+        ahead = 0 if self._ahead is None else self._ahead.size
+        return self.size + ahead > self._limits.requests_bytes
 
     async def _room(self) -> None:
         while self._queue and (self._excess > 0 or self._over_bytes):

@@ -16,7 +16,8 @@ from wampasgi.protocol.messages import Call, Cancel, Message
 from wampasgi.router.dealer import refuse_call
 from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.router import Router
-from wampasgi.sessions.held_requests import Changes, HeldRequest, HeldRequests
+from wampasgi.sessions.changes import Changes
+from wampasgi.sessions.held_requests import HeldRequest, HeldRequests
 from wampasgi.types import RawMessage
 
 
@@ -64,6 +65,7 @@ class CallsInFlight:
         "_sleep",
         "at_limit",
         "changes",
+        "deciding",
         "held",
         "own",
         "waiting",
@@ -98,6 +100,8 @@ class CallsInFlight:
         self.changes = Changes()
         #: True if a further call must wait, because so many handlers run or other calls wait already.
         self.at_limit = False
+        #: The call that the authorizer is asked about.
+        self.deciding: Call | None = None
         #: The calls that wait for a handler to end. Made on first use, as is ``held``.
         self.waiting: HeldRequests | None = None
         #: The requests that have not been looked at, because an earlier one keeps the session busy.
@@ -243,14 +247,14 @@ class CallsInFlight:
         """Cancel a call according to its mode; a call that has been answered is left alone.
 
         ``skip`` answers at once and lets the handler or callee finish, ``killnowait`` answers at once and
-        interrupts it, ``kill`` interrupts it and answers when it has ended. A call that still waits for a
-        handler to end is answered at once.
+        interrupts it, ``kill`` interrupts it and answers when it has ended. A call that nobody has begun to
+        handle is answered at once.
         Spec: Advanced Profile, "Call Canceling", which names no default; here it is ``killnowait``.
         """
         request_id = message.request_id
-        if self.waiting is not None and self.waiting.remove(request_id) is not None:
-            self._check_limit()
-            self._peer.send_error(Call.code, request_id, WAMPError(CANCELED))
+        not_begun = self._take_not_begun(request_id)
+        if not_begun is not None:
+            self._refuse(not_begun, WAMPError(CANCELED))
             return
         if request_id not in self.own:
             self._router.deliver(self._router.dealer.cancel(self._routed.session_id, message))
@@ -263,6 +267,23 @@ class CallsInFlight:
             self._peer.send_error(Call.code, request_id, error)
         if mode != "skip":
             self._cancel_handler(request_id, error)
+
+    def _take_not_begun(self, request_id: int) -> Call | None:
+        """Remove a call that neither a handler nor another client has, and return it."""
+        deciding, waiting = self.deciding, self.waiting
+        if deciding is not None and deciding.request_id == request_id:
+            self.deciding = None
+            return deciding
+        if waiting is not None and (call := waiting.remove(request_id)) is not None:
+            self._check_limit()
+            return call
+        # A held call with the ID of one in flight is a further part of it, or will be refused.
+        if self.held is None or self.includes(request_id) or self.is_routed(request_id):
+            return None
+        return self.held.remove(request_id)
+
+    def _refuse(self, call: Call, error: WAMPError) -> None:
+        self._router.deliver([refuse_call(self._routed, call, error)])
 
     def _cancel_handler(self, request_id: int, error: WAMPError) -> None:
         """Cancel the handler of a call, once: on asyncio a second time would interrupt its cleanup."""
@@ -324,7 +345,6 @@ class CallsInFlight:
         for queue in self.waiting, self.held:
             for call in queue.expire(now) if queue else ():
                 text = f"the call gave no result within {call.options['timeout'] / 1000} s"
-                error = WAMPError(TIMEOUT, text)
-                self._router.deliver([refuse_call(self._routed, call, error)])
+                self._refuse(call, WAMPError(TIMEOUT, text))
         self._check_limit()
         self._router.deliver(self._router.dealer.expire(self._routed.session_id, now))

@@ -14,7 +14,6 @@ from wampasgi.configuration.authorization import may_disclose, refusal
 from wampasgi.configuration.handlers import Procedure, Topic
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
-    CANCELED,
     FEATURE_NOT_SUPPORTED,
     GOODBYE_AND_OUT,
     INVALID_ARGUMENT,
@@ -70,7 +69,6 @@ class MessageLoop:
 
     __slots__ = (
         "_calls",
-        "_deciding",
         "_handlers",
         "_in_flight",
         "_meta_calls",
@@ -107,8 +105,6 @@ class MessageLoop:
         self._open_procedures = plan.open_procedures
         self._subscriptions: Subscriptions | None = None
         self._subscribing: dict[int, None] = {}
-        # The call that the authorizer is asked about.
-        self._deciding: Call | None = None
         self._meta_calls: MetaCalls | None = None
         self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
@@ -258,20 +254,21 @@ class MessageLoop:
         return self._call_decided(message, answering, verdict)
 
     async def _ask_and_call(self, message: Call) -> None:
-        self._deciding = message
+        in_flight = self._in_flight
+        in_flight.deciding = message
         try:
             verdict = await self._plan.authorization.decide(
                 self._session, "call", message.procedure, message.options, self._provided
             )
         except WAMPError as error:
-            if self._deciding is message:
-                self._deciding = None
+            if in_flight.deciding is message:
+                in_flight.deciding = None
                 self._routed.refuse(message, error)
             return
-        if self._deciding is not message:
+        if in_flight.deciding is not message:
             # It has been canceled meanwhile.
             return
-        self._deciding = None
+        in_flight.deciding = None
         # Looked up again, because registrations may have changed meanwhile.
         waiting = self._call_decided(message, self._plan.answering(message.procedure), verdict)
         if waiting is not None:
@@ -314,17 +311,7 @@ class MessageLoop:
             self._routed.refuse(message, error)
 
     def _on_cancel(self, message: Cancel) -> None:
-        in_flight, held = self._in_flight, self._in_flight.held
-        request_id = message.request_id
-        if self._deciding is not None and self._deciding.request_id == request_id:
-            self._routed.refuse(self._deciding, WAMPError(CANCELED))
-            self._deciding = None
-        elif held and not in_flight.includes(request_id) and not in_flight.is_routed(request_id):
-            call = held.remove(request_id)
-            if call is not None:
-                self._routed.refuse(call, WAMPError(CANCELED))
-        else:
-            in_flight.cancel(message)
+        self._in_flight.cancel(message)
 
     # Publications
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
@@ -24,6 +23,7 @@ from wampasgi.protocol.uris import check_uri, is_reserved
 from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.publish_options import check_announced
+from wampasgi.sessions.changes import Changes
 from wampasgi.sessions.server_session import ServerSession
 
 #: The verdict of the rules, None if no rule applies, and whether the publisher is disclosed.
@@ -171,7 +171,7 @@ class EventQueue:
     when it ends.
     """
 
-    __slots__ = ("_bytes", "_limited", "_limits", "_owner", "_provided", "_queue", "_room", "_running")
+    __slots__ = ("_bytes", "_limited", "_limits", "_owner", "_provided", "_queue", "_running", "_taken")
 
     def __init__(self, owner: TaskOwner, provided: Mapping[str, Any], limits: Limits) -> None:
         self._owner = owner
@@ -181,7 +181,8 @@ class EventQueue:
         self._bytes = 0
         # Created for the first event, because most sessions publish nothing.
         self._queue: deque[tuple[Subscriber, Event, int]] | None = None
-        self._room: anyio.Event | None = None
+        # Notified when a handler has taken an event, and when the queue has no limits any more.
+        self._taken = Changes()
         self._running = False
         self._limited = True
 
@@ -208,20 +209,17 @@ class EventQueue:
     def lift_limit(self) -> None:
         """Never be ``full`` from now on."""
         self._limited = False
-        if self._room is not None:
-            self._room.set()
+        self._taken.notify()
 
     async def room(self) -> None:
         """Wait while the queue is ``full``."""
         while self.full:
-            self._room = anyio.Event()
-            await self._room.wait()
+            await self._taken.wait()
 
     async def empty(self) -> None:
         """Wait until all events are handled."""
         while self._running:
-            self._room = anyio.Event()
-            await self._room.wait()
+            await self._taken.wait()
 
     async def _handle(self) -> None:
         try:
@@ -231,9 +229,7 @@ class EventQueue:
                 subscriber, event, size = self._queue.popleft()
                 await subscriber.handle(event, self._provided, self._provided["session"])
                 self._bytes -= size
-                if self._room is not None:
-                    self._room.set()
+                self._taken.notify()
         finally:
             self._running = False
-            if self._room is not None:
-                self._room.set()
+            self._taken.notify()
