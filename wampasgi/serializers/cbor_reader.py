@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-import cbor2
-
-from wampasgi.serializers.cbor_tags import TAGS, refuse_tag
+from wampasgi.serializers.cbor_tags import decoder_of
 from wampasgi.serializers.reader import Malformed, Reader, Unsupported
 
 # The major types.
@@ -89,8 +87,7 @@ class CBORReader(Reader):
         self.enter()
         value = self.value()
         self.leave()
-        decode = TAGS.get(tag)
-        return refuse_tag(cbor2.CBORTag(tag, None)) if decode is None else decode(value, False)
+        return decoder_of(tag)(value, False)
 
     def _simple(self, info: int) -> object:
         if info in _CONSTANTS:

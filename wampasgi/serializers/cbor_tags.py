@@ -35,9 +35,14 @@ _SECONDS: Final = 10**9
 _MICROSECONDS: Final = 10**3
 
 
-def refuse_tag(tag: cbor2.CBORTag, _: bool = False) -> object:
-    """Refuse a tag that is not supported."""
-    raise Unsupported(f"tag {tag.tag} is not supported")
+def decoder_of(tag: int) -> Decode:
+    """Return the decoder for a tag. It raises Unsupported if the tag is not supported."""
+    return TAGS.get(tag) or _refuser(tag)
+
+
+def refuse_tag(tag: cbor2.CBORTag, _: bool) -> object:
+    """Refuse a tag that is not in ``TAGS``, as a hook of cbor2."""
+    return _refuser(tag.tag)(None, False)
 
 
 def _refuser(tag: int) -> Decode:
