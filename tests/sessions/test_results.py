@@ -134,6 +134,8 @@ OUT = {"name": "ann"}
         (Mapping[int, int], {1: 2}, [[{"1": 2}]]),
         (tuple[int, float], (1, 2.5), [[1, 2.5]]),
         (tuple[int, float], ["1", 2], [[1, 2.0]]),
+        (Annotated[int, {"unhashable": True}], "1", [[1]]),
+        (tuple[Annotated[int, {"unhashable": True}], str], ["1", "a"], [[1, "a"]]),
         (tuple[UserOut, int], (ANN, 5), [[OUT, 5]]),
         (tuple[UserOut, int], [ANN, 5], [[OUT, 5]]),
         (tuple[UserOut, ...], (ANN, ANN), [[OUT, OUT]]),

@@ -6,12 +6,12 @@ An annotation that allows a wrong result is an error at startup, and a wrong res
 from __future__ import annotations
 
 import inspect
-import types
 import typing
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, Literal, NewType
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.annotations import alias_value, is_union
 from wampasgi.injection.callables import return_annotation
 from wampasgi.peers.identity import description_of
 
@@ -47,16 +47,14 @@ def wrong_result(source: str, result: object, expected: str) -> WrongResult:
 
 def _kinds(annotation: Any) -> Iterator[type]:
     """Yield the classes that an annotation names, also in a union or as the result of an awaitable."""
-    # An alias made by a ``type`` statement or TypeAliasType.
-    while type(annotation).__name__ == "TypeAliasType":
-        annotation = annotation.__value__
+    annotation = alias_value(annotation)
     if isinstance(annotation, NewType):
         annotation = annotation.__supertype__
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     kind = origin or annotation
     if origin is Annotated:
         yield from _kinds(arguments[0])
-    elif origin in (typing.Union, types.UnionType):
+    elif is_union(annotation):
         for argument in arguments:
             yield from _kinds(argument)
     elif origin is Literal:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Coroutine, Iterable
+from collections.abc import Iterable
 from inspect import formatannotation, isclass
-from typing import Annotated, Any, Final, Never, NoReturn, get_args, get_origin
+from typing import Any, Final, Never, NoReturn, get_args, get_origin
 
 from wampasgi.configuration.handlers import Topic
 from wampasgi.configuration.routes import Route, RouteTable
 from wampasgi.configuration.settings import RealmSettings
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.annotations import ASYNC_ITERATORS, AWAITABLES, plain_annotation
 from wampasgi.injection.callables import EMPTY, return_annotation
 from wampasgi.injection.plan import HandlerPlan, Injection, describe
 from wampasgi.logs import fields, logger_named
@@ -20,8 +21,6 @@ logger = logger_named("wampasgi.router")
 #: The maximum number of rules and of topics that one warning names.
 _MOST_NAMED: Final = 5
 
-_ITERATORS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
-_AWAITABLES: Final = (Awaitable, Coroutine)
 #: The return annotations that do not contradict a handler that returns nothing.
 _NOTHING: Final = (EMPTY, None, type(None), Any, object, NoReturn, Never)
 
@@ -70,27 +69,19 @@ def _check_annotation(handler: Handler, plan: HandlerPlan) -> None:
 
     Its author expects that the value counts, for example that False refuses the subscription.
     """
-    annotation = _plain(handler if isclass(handler) else return_annotation(handler))
+    annotation = plain_annotation(handler if isclass(handler) else return_annotation(handler))
     origin, parameters = get_origin(annotation) or annotation, get_args(annotation)
     verb = "return"
-    if plan.kind == "async_generator" and origin in _ITERATORS:
-        verb, annotation = "yield", _plain(parameters[0]) if parameters else EMPTY
-    elif plan.kind == "sync" and origin in _AWAITABLES:
-        annotation = _plain(parameters[-1]) if parameters else EMPTY
+    if plan.kind == "async_generator" and origin in ASYNC_ITERATORS:
+        verb, annotation = "yield", plain_annotation(parameters[0]) if parameters else EMPTY
+    elif plan.kind == "sync" and origin in AWAITABLES:
+        annotation = plain_annotation(parameters[-1]) if parameters else EMPTY
     if annotation in _NOTHING:
         return
     raise ConfigurationError(
         f"gatekeeper {plan.description} is annotated to {verb} {formatannotation(annotation)}: a gatekeeper "
         f"must {verb} nothing; to refuse a subscription, raise SubscribeError"
     )
-
-
-def _plain(annotation: Any) -> Any:
-    """Return an annotation without the metadata of ``Annotated``, and the value of a type alias."""
-    while type(annotation).__name__ == "TypeAliasType" or get_origin(annotation) is Annotated:
-        is_alias = type(annotation).__name__ == "TypeAliasType"
-        annotation = annotation.__value__ if is_alias else get_args(annotation)[0]
-    return annotation
 
 
 def _warn_of_refused_patterns(settings: RealmSettings, topics: RouteTable[Route]) -> None:

@@ -5,11 +5,6 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Coroutine,
     Iterator,
     Mapping,
 )
@@ -18,6 +13,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.annotations import ASYNC_ITERATORS, AWAITABLES, alias_value, is_union
 from wampasgi.injection.arguments import UnusableAnnotation, adapter_for
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.plan import HandlerPlan
@@ -163,9 +159,6 @@ class ResponseFilter:
 # Annotations
 
 _OWN: Final = (RPCResult, RPCErrorResult)
-#: Types whose first or last argument is the type of the handler's values.
-_ASYNC_ITERATORS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
-_AWAITABLES: Final = (Awaitable, Coroutine)
 
 
 def filtered_type(annotation: Any) -> Any:
@@ -184,14 +177,15 @@ def filtered_type(annotation: Any) -> Any:
 
 def _members(annotation: Any) -> Iterator[Any]:
     """Yield the members of a union, without those that are not filtered."""
+    annotation = alias_value(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is EMPTY:
         yield Any
     elif annotation in (typing.NoReturn, typing.Never) or _is_class(annotation, _OWN):
         return
-    elif _is_class(annotation, (*_ASYNC_ITERATORS, *_AWAITABLES)):
+    elif _is_class(annotation, (*ASYNC_ITERATORS, *AWAITABLES)):
         yield Any
-    elif origin in (Union, types.UnionType):
+    elif is_union(annotation):
         for member in arguments:
             yield from _members(member)
     elif origin is Annotated:
@@ -199,14 +193,12 @@ def _members(annotation: Any) -> Iterator[Any]:
         if inner:
             union = inner[0] if len(inner) == 1 else Union[tuple(inner)]  # noqa: UP007
             yield Annotated[(union, *annotation.__metadata__)]
-    elif origin in _ASYNC_ITERATORS:
+    elif origin in ASYNC_ITERATORS:
         yield from _members(arguments[0])
-    elif origin in _AWAITABLES:
+    elif origin in AWAITABLES:
         yield from _members(arguments[-1])
     else:
-        # An alias of ``type X = ...``.
-        value = getattr(annotation, "__value__", EMPTY) if origin is None else EMPTY
-        yield from [annotation] if value is EMPTY else _members(value)
+        yield annotation
 
 
 def _is_class(annotation: Any, classes: tuple[type, ...]) -> bool:
@@ -215,25 +207,28 @@ def _is_class(annotation: Any, classes: tuple[type, ...]) -> bool:
 
 def _is_plain(response_type: Any) -> bool:
     """Return whether values of a type consist of scalars, lists, tuples and dicts with text keys."""
-    if response_type in SCALARS or response_type in (None, types.NoneType, Ellipsis):
+    # By identity, because metadata of ``Annotated`` need not be hashable.
+    if any(response_type is kind for kind in (*SCALARS, None, types.NoneType, Ellipsis)):
         return True
     origin, arguments = get_origin(response_type), get_args(response_type)
     if origin is dict and arguments[0] is not str:
         return False
-    return origin in (list, tuple, dict, Union, types.UnionType) and all(map(_is_plain, arguments))
+    is_plain_kind = origin in (list, tuple, dict) or is_union(response_type)
+    return is_plain_kind and all(map(_is_plain, arguments))
 
 
 def _items_of(response_type: Any) -> tuple[type, ...] | None:
     """Return the types of a tuple's items if all are scalars, whose values are valid without validation."""
     items = get_args(response_type)
-    is_tuple = get_origin(response_type) is tuple and all(item in SCALARS for item in items)
+    is_tuple = get_origin(response_type) is tuple and all(
+        any(item is scalar for scalar in SCALARS) for item in items
+    )
     return items if is_tuple and items else None
 
 
 def _scalars_of(response_type: Any) -> frozenset[type]:
     """Return the scalar types whose values are valid without a look at them."""
-    is_union = get_origin(response_type) in (Union, types.UnionType)
-    members = get_args(response_type) if is_union else (response_type,)
+    members = get_args(response_type) if is_union(response_type) else (response_type,)
     return frozenset(scalar for scalar in SCALARS if any(member is scalar for member in members))
 
 

@@ -181,7 +181,7 @@ def return_annotation(function: Callable[..., Any]) -> Any:
     """
     try:
         annotation = inspect.signature(function).return_annotation
-        return EMPTY if annotation is EMPTY else _resolve("return", annotation, *_namespaces(function))
+        return _read_returns(annotation, *_namespaces(function)).annotation
     except (ValueError, *_UNRESOLVABLE):  # some builtins have no signature
         return EMPTY
 

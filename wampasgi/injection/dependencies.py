@@ -22,6 +22,7 @@ from anyio import CancelScope, CapacityLimiter
 from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.annotations import classes_of, generic_classes_of
 from wampasgi.injection.arguments import (
     MISSING,
     LazyAnnotation,
@@ -36,10 +37,8 @@ from wampasgi.injection.markers import (
     Dependency,
     Depends,
     advice_for,
-    classes_of,
     dependency_of,
     foreign_class,
-    generic_classes_of,
     refuse_foreign_class,
     refuse_foreign_markers,
 )

@@ -12,8 +12,8 @@ from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.annotations import alias_value
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction
-from wampasgi.injection.markers import alias_value
 
 
 @dataclass(frozen=True, slots=True)

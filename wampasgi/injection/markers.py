@@ -15,9 +15,10 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from wampasgi.errors import ConfigurationError
+from wampasgi.injection.annotations import alias_value, is_union, nodes_of
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 
 
@@ -105,33 +106,6 @@ def dependency_of(parameter: Parameter) -> Dependency | None:
     return next(_effective_markers(parameter.annotation), None)
 
 
-def classes_of(annotation: Any) -> list[type]:
-    """Return the classes in an annotation, without ``Annotated`` and None; [] if one is not a class."""
-    annotation = alias_value(annotation)
-    if typing.get_origin(annotation) is Annotated:
-        return classes_of(annotation.__origin__)
-    if _is_union(annotation):
-        branches = [
-            classes_of(branch) for branch in typing.get_args(annotation) if branch is not types.NoneType
-        ]
-        return [branch[0] for branch in branches if branch] if all(branches) else []
-    if annotation in (EMPTY, Any) or not isinstance(annotation, type):
-        return []
-    return [annotation]
-
-
-def generic_classes_of(annotation: Any) -> set[Any]:
-    """Return the classes of all generic types in an annotation, such as ``list`` for ``list[int]``."""
-    return {typing.get_origin(node) or node for node in _nodes(annotation) if node.__hash__}
-
-
-def alias_value(annotation: Any) -> Any:
-    """Return the value of a type alias made by a ``type`` statement or TypeAliasType."""
-    while type(annotation).__name__ == "TypeAliasType":
-        annotation = annotation.__value__
-    return annotation
-
-
 def refuse_foreign_markers(function: UserFunction) -> None:
     """Raise ConfigurationError for a parameter with another framework's marker and no ``Depends`` of ours.
 
@@ -173,7 +147,7 @@ def refuse_foreign_class(function: UserFunction, parameter: Parameter) -> None:
 
     Such a parameter is annotated with a class of one of FRAMEWORKS, such as Starlette's Request.
     """
-    for node in _nodes(parameter.annotation):
+    for node in nodes_of(parameter.annotation):
         foreign = foreign_class(node)
         if foreign is not None:
             raise ConfigurationError(
@@ -246,35 +220,13 @@ def _effective_markers(annotation: Any) -> Iterator[Dependency]:
     if typing.get_origin(annotation) is Annotated:
         yield from (extra for extra in annotation.__metadata__ if isinstance(extra, Dependency))
         yield from _effective_markers(annotation.__origin__)
-    elif _is_union(annotation):
+    elif is_union(annotation):
         for branch in typing.get_args(annotation):
             yield from _effective_markers(branch)
 
 
 def _metadata(annotation: Any) -> Iterator[Any]:
     """Yield the metadata of every ``Annotated`` in an annotation, however deep it is."""
-    for node in _nodes(annotation):
+    for node in nodes_of(annotation):
         if typing.get_origin(node) is Annotated:
             yield from node.__metadata__
-
-
-def _nodes(annotation: Any, aliases: tuple[Any, ...] = ()) -> Iterator[Any]:
-    """Yield an annotation and all types that it consists of. ``aliases`` are the enclosing type aliases."""
-    origin = typing.get_origin(annotation)
-    alias = annotation if origin is None else origin
-    if type(alias).__name__ == "TypeAliasType":
-        if alias not in aliases:  # an alias may refer to itself
-            yield from _nodes(alias.__value__, (*aliases, alias))
-    else:
-        yield annotation
-    if origin is Annotated:
-        yield from _nodes(annotation.__origin__, aliases)
-    elif origin is not Literal:
-        for argument in typing.get_args(annotation):
-            # The parameters of a Callable are a list.
-            for each in argument if isinstance(argument, list) else (argument,):
-                yield from _nodes(each, aliases)
-
-
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
