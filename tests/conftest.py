@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Generator, Iterator
+from typing import Literal
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run each test that is marked ``anyio`` on asyncio and on trio."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> Literal["asyncio", "trio"]:
+    """Return the asynchronous library for a test client, which runs its own event loop."""
+    chosen: Literal["asyncio", "trio"] = request.param
+    return chosen
 
 
 @pytest.fixture(autouse=True)

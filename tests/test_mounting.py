@@ -32,13 +32,6 @@ Backend = Literal["asyncio", "trio"]
 Parent = Callable[[list[BaseRoute]], ASGIApp]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """The asynchronous library that the parent runs on."""
-    chosen: Backend = request.param
-    return chosen
-
-
 @pytest.fixture
 def wamp() -> Application:
     app = Application()

@@ -3,11 +3,11 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tests.router.session_details import Details
 from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Event, Unsubscribed
@@ -20,13 +20,6 @@ TOPIC = "com.myapp.topic"
 ALICE, BOB, CAROL, DAVE, ERIN = 11, 12, 13, 14, 15
 #: A subscriber whose identity the broker does not know.
 STRANGER = 99
-
-
-@dataclass
-class Details:
-    authid: str | None = None
-    authrole: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def new_broker(retained: RetainedEvents | None = None) -> Broker:

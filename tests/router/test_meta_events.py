@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.router.session_details import Details
 from wampasgi.errors import WAMPError
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.router.broker import Broker
@@ -17,19 +17,6 @@ from wampasgi.router.registrations import Registrations
 
 ALICE, BOB = 11, 12
 NOON = "2026-11-23T12:00:00.000Z"
-
-
-@dataclass
-class Authentication:
-    authmethod: str | None = "ticket"
-    authprovider: str | None = "static"
-
-
-@dataclass
-class Details:
-    authid: str | None = "alice"
-    authrole: str | None = "manager"
-    authentication: Authentication = field(default_factory=Authentication)
 
 
 class Realm:
@@ -127,8 +114,8 @@ def test_session_gets_no_event_about_its_own_subscription_to_meta_events() -> No
 
 def test_joining_and_leaving_sessions_cause_events() -> None:
     realm = Realm()
-    realm.events.joined(ALICE, Details())
-    realm.events.left(ALICE, Details())
+    realm.events.joined(ALICE, Details("alice", "manager"))
+    realm.events.left(ALICE, Details("alice", "manager"))
 
     details = {
         "session": ALICE,
@@ -145,12 +132,12 @@ def test_joining_and_leaving_sessions_cause_events() -> None:
 
 def test_no_event_is_created_without_subscribers() -> None:
     realm = Realm(subscribed=False)
-    realm.events.joined(ALICE, Details())
+    realm.events.joined(ALICE, Details("alice", "manager"))
     realm.broker.subscribe(ALICE, "com.a", "exact")
     realm.broker.remove_session(ALICE)
     realm.registrations.add(ALICE, "com.a", {})
     realm.registrations.remove_session(ALICE)
-    realm.events.left(ALICE, Details())
+    realm.events.left(ALICE, Details("alice", "manager"))
 
     assert len(realm.asked) == 10
     assert realm.take_events() == []

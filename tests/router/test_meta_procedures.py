@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tests.router.session_details import Details
 from wampasgi.errors import WAMPError
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Unregistered
@@ -21,20 +21,6 @@ from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 ALICE, BOB, CAROL, SERVER, STRANGER = 11, 12, 13, 1, 99
 NOON = "2026-11-23T12:00:00.000Z"
 REVOCATION = {"roles": {"callee": {"features": {"registration_revocation": True}}}}
-
-
-@dataclass
-class Authentication:
-    authmethod: str | None = "ticket"
-    authprovider: str | None = "static"
-
-
-@dataclass
-class Details:
-    authid: str | None
-    authrole: str | None
-    authentication: Authentication = field(default_factory=Authentication)
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 class Realm:

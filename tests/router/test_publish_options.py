@@ -1,19 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tests.router.session_details import Details
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.router.publish_options import check_announced, conditions, event_details, select
-
-
-@dataclass
-class Details:
-    authid: str | None = None
-    authrole: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def publisher(*features: str) -> Details:

@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tests.router.session_details import Details
 from wampasgi.protocol.messages import Event
 from wampasgi.router.stored_events import copied, store
-
-
-@dataclass
-class Details:
-    authid: str | None = None
-    authrole: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
 
 SESSIONS = {1: Details("alice", "staff"), 2: Details("bob", "guest")}
 

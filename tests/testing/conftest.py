@@ -13,12 +13,6 @@ from wampasgi import Application, RPCProgressReport, RPCResult, Session, WAMPErr
 from wampasgi.testing import TestClient, WAMPSession
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    name: Backend = request.param
-    return name
-
-
 @pytest.fixture
 def app() -> Application:
     app = Application()
