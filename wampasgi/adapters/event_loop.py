@@ -29,8 +29,8 @@ def running_event_loop() -> object | None:
 class EventLoopBinding:
     """Binds an application to one event loop as long as it serves connections or has listeners there.
 
-    A realm is not thread-safe: what another thread or loop puts into its queues wakes nobody up. So such a
-    use raises instead of being lost. Between two runs, as in tests, the binding is free.
+    A realm is not thread-safe: an item that another thread or loop puts into a queue wakes no task. So such
+    a use raises an exception. Between two runs, as in tests, the application is not bound.
     """
 
     __slots__ = ("_loop", "_users")
@@ -39,9 +39,14 @@ class EventLoopBinding:
         self._loop: object | None = None
         self._users = 0
 
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Return whether the application is bound to another event loop than the running one."""
+        return bool(self._users) and running_event_loop() is not self._loop
+
     def require(self) -> None:
         """Raise ConfigurationError if the application is bound to another event loop than the running one."""
-        if self._users and running_event_loop() is not self._loop:
+        if self._is_elsewhere:
             raise ConfigurationError(
                 "the application is served by two event loops at once, and its realms belong to one: make an "
                 "Application for each loop, or run the loops in processes of their own"
@@ -62,7 +67,7 @@ class EventLoopBinding:
 
     def check(self, what: str) -> None:
         """Raise RuntimeError if ``what`` is used outside the event loop that the application is bound to."""
-        if self._users and running_event_loop() is not self._loop:
+        if self._is_elsewhere:
             raise RuntimeError(
                 f"{what} was used outside the event loop that serves the application, where nothing would "
                 f"notice it: use anyio.from_thread.run() in a worker thread, and a BlockingPortal of "

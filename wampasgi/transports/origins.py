@@ -130,12 +130,11 @@ class OriginPolicy:
 
         ``scope`` is the scope of the WebSocket. A handshake without an Origin header is not a browser's.
         """
-        origins = _header(scope, b"origin")
-        if self._any or not origins:
+        if self._any or not (origins := _header(scope, b"origin")):
             return None
-        hosts = _header(scope, b"host")
         if len(origins) > 1:
             return f"it has {len(origins)} Origin headers"
+        hosts = _header(scope, b"host")
         host = hosts[0] if len(hosts) == 1 else None
         if self._allows(origins[0], host, secure=scope.get("scheme") in ("wss", "https")):
             return None
