@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # In seconds. A server starts within about one second on an idle machine.
@@ -44,7 +44,7 @@ class ServerProcess:
     The served application writes notes to the file ``journal``.
     """
 
-    def __init__(self, kind: str, app: str, folder: Path, port: int) -> None:
+    def __init__(self, kind: str, app: str, folder: Path, port: int, options: Sequence[str] = ()) -> None:
         self.kind = kind
         self.journal = folder / "journal.txt"
         self.journal.touch()
@@ -55,7 +55,7 @@ class ServerProcess:
         command = [part.format(port=self.port) for part in SERVERS[kind]]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command, app],
+                [sys.executable, "-m", *command, *options, app],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -147,11 +147,16 @@ class ServerProcess:
             return False
 
 
-def start_server(kind: str, app: str, folder: Path, port: int = 0) -> ServerProcess:
-    """Start a server and wait until it accepts connections. By default, it listens on a free port."""
+def start_server(
+    kind: str, app: str, folder: Path, port: int = 0, *, options: Sequence[str] = ()
+) -> ServerProcess:
+    """Start a server and wait until it accepts connections.
+
+    By default, it listens on a free port. The options are added to its command line.
+    """
     attempts = 3
     for attempt in range(attempts):
-        server = ServerProcess(kind, app, folder, port)
+        server = ServerProcess(kind, app, folder, port, options)
         try:
             server.wait_until_ready()
         except RuntimeError:
