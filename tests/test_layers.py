@@ -66,6 +66,8 @@ EXTRA_THIRD_PARTY = {
     # Optional: they are imported when an authentication method needs them.
     "protocol.challenges": names("argon2 nacl"),
     "testing": names("httpx2"),
+    # A protocol class of uvicorn, which only uvicorn imports.
+    "transports.picows": names("uvicorn"),
 }
 
 # Modules in lower layers that these packages and modules must not import.

@@ -1,0 +1,452 @@
+"""A fast WebSocket transport for uvicorn, for any ASGI application.
+
+``uvicorn myapp:app --ws wampasgi.transports.picows:WebSocketProtocol``. Frames are parsed in C by picows, and
+those that are sent in one turn of the event loop are written together. It needs the extra ``fast``.
+
+Spec: RFC 6455; ASGI, "WebSocket". permessage-deflate is not negotiated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import AbstractEventLoop, CancelledError, Future, TimerHandle
+from collections import deque
+from enum import Enum
+from typing import Any, ClassVar, Final, cast
+
+from uvicorn.config import Config
+from uvicorn.logging import TRACE_LOG_LEVEL
+from uvicorn.protocols.utils import (
+    ClientDisconnected,
+    get_client_addr,
+    get_local_addr,
+    get_path_with_query_string,
+    get_remote_addr,
+    is_ssl,
+)
+from uvicorn.server import ServerState
+
+from wampasgi.transports import frame_writer
+from wampasgi.transports.frame_parser import NO_CODE, FrameParser
+from wampasgi.transports.frame_writer import FrameWriter, frame
+from wampasgi.transports.keepalive import Keepalive
+from wampasgi.transports.upgrade import (
+    Headers,
+    UpgradeRequest,
+    accept_response,
+    denial_response,
+    refusal_response,
+)
+from wampasgi.types import ASGIEvent, Scope
+
+logger = logging.getLogger("uvicorn.error")
+
+# Close codes: RFC 6455, section 7.4.1.
+_NORMAL: Final = 1000
+_LOST: Final = 1006
+_INTERNAL_ERROR: Final = 1011
+# Service restart, from the registry of close codes.
+_RESTART: Final = 1012
+
+#: The maximum length of the reason in a close frame, in bytes.
+_MAX_REASON: Final = 123
+#: A message of this length makes the client wait until it is consumed, in characters or bytes.
+_LONG: Final = 64 * 1024
+#: The bytes that a client may send before the handshake is accepted.
+_EARLY: Final = 16 * 1024
+
+
+class _State(Enum):
+    CONNECTING = "the application has not answered the handshake"
+    OPEN = "messages are exchanged"
+    CLOSING = "a close frame, or a response other than 101, was sent"
+    CLOSED = "the connection is lost"
+
+
+class WebSocketProtocol(asyncio.BufferedProtocol):
+    """One connection, from the request for a WebSocket to its end.
+
+    uvicorn creates it with the configuration of the server, and passes on the request. The options
+    ``ws_max_size``, ``ws_max_queue``, ``ws_ping_interval`` and ``ws_ping_timeout`` apply as they do to
+    uvicorn's own protocols.
+
+    **Backpressure.** A client is read until ``ws_max_queue`` messages, or one of more than 64 KiB, wait for
+    the application. Those that came in the same 16 KiB are kept as well. ``send`` waits as long as more than
+    64 KiB wait for the client.
+    """
+
+    #: Seconds for the client to answer a close frame, and to read what was sent before it. Then the socket
+    #: is aborted.
+    close_timeout: ClassVar[float] = 10.0
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._writer: FrameWriter
+        self._request: UpgradeRequest
+        self._scope: Scope = {}
+        self._state = _State.CONNECTING
+        self._parser: FrameParser | None = None
+        # The bytes that a client sends before its handshake is accepted, and the buffer for them.
+        self._early = bytearray()
+        self._early_buffer: bytearray | None = None
+        # Status, headers and body of a response that refuses the handshake.
+        self._denial: tuple[int, Headers, bytearray] | None = None
+        # The application has received websocket.connect, and has sent websocket.close.
+        self._connect_received = False
+        self._closed_by_app = False
+        # The messages that the application has not received, and the tasks that wait for one.
+        self._messages: deque[str | bytes] | None = None
+        self._receivers: list[Future[None]] | None = None
+        self._disconnect: ASGIEvent | None = None
+        #: Nothing is read, because the application does not receive.
+        self.reading_paused = False
+        # The last ping, if it was not answered because the client does not read.
+        self._unanswered: bytes | None = None
+        self._abort_timer: TimerHandle | None = None
+        self._keepalive = Keepalive(self._loop, config.ws_ping_interval, config.ws_ping_timeout, self)
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with the transport of the HTTP connection."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._writer = FrameWriter(self._transport, self._loop)
+        self._server_state.connections.add(cast("Any", self))
+        self._trace("WebSocket connection made")
+
+    def data_received(self, data: bytes) -> None:
+        """Handle the request, which uvicorn's HTTP protocol has parsed. Frames are read with a buffer."""
+        self._request = request = UpgradeRequest.parse(data)
+        refusal = request.refusal()
+        if refusal is not None:
+            self._end_handshake(refusal_response(*refusal))
+            return
+        transport, config = self._transport, self._config
+        self._scope = {
+            **request.scope(config.root_path),
+            "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
+            "scheme": "wss" if is_ssl(transport) else "ws",
+            "server": get_local_addr(transport),
+            "client": get_remote_addr(transport),
+            "state": self._app_state.copy(),
+            "extensions": {"websocket.http.response": {}},
+        }
+        task = self._loop.create_task(self._run_app())
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application that the connection is gone, unless it knows."""
+        self._state = _State.CLOSED
+        self._keepalive.stop()
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        if self._parser is not None:
+            self._parser.stop()
+        self._writer.close()
+        self._set_disconnect(_LOST, "")
+        self._server_state.connections.discard(cast("Any", self))
+        self._trace("WebSocket connection lost")
+
+    def eof_received(self) -> None:
+        """Close the connection; the transport writes what it has, for at most ``close_timeout`` seconds."""
+        self._abort_later()
+
+    def pause_writing(self) -> None:
+        """Make senders wait."""
+        self._writer.pause()
+
+    def resume_writing(self) -> None:
+        """Wake the senders, and answer the last ping."""
+        self._writer.resume()
+        ping, self._unanswered = self._unanswered, None
+        if ping is not None:
+            self.on_ping(ping)
+
+    def shutdown(self) -> None:
+        """Close the connection, because the server shuts down."""
+        if self._state is _State.CONNECTING:
+            self._end_handshake(denial_response(503, [], b"The server is shutting down.\n"))
+            self._set_disconnect(_RESTART, "")
+        elif self._state is _State.OPEN:
+            self._close(_RESTART, "")
+        else:
+            self._transport.close()
+
+    def _trace(self, text: str) -> None:
+        if logger.isEnabledFor(TRACE_LOG_LEVEL):
+            host, port = get_remote_addr(self._transport) or ("", 0)
+            logger.log(TRACE_LOG_LEVEL, "%s%s", f"{host}:{port} - " if host else "", text)
+
+    # Reading
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer for the next bytes of the client."""
+        if self._parser is not None:
+            return self._parser.get_buffer(sizehint)
+        if self._early_buffer is None:
+            self._early_buffer = bytearray(_EARLY)
+        return memoryview(self._early_buffer)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Handle the frames in the buffer, and write their answers together."""
+        if self._parser is None:
+            assert self._early_buffer is not None
+            self._early += self._early_buffer[:nbytes]
+            if len(self._early) >= _EARLY:
+                self._pause_reading()
+            return
+        writer = self._writer
+        writer.reading = True
+        try:
+            self._parser.buffer_updated(nbytes)
+        finally:
+            writer.end_read()
+
+    def on_message(self, data: str | bytes) -> None:
+        """Keep a message for the application."""
+        if self._state is not _State.OPEN:
+            return
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.append(data)
+        self._wake_receivers()
+        if len(data) > _LONG or len(self._messages) >= self._config.ws_max_queue:
+            self._pause_reading()
+
+    def on_ping(self, payload: bytes) -> None:
+        """Answer a ping. If the client does not read, only its last ping is answered (section 5.5.3)."""
+        if self._writer.paused:
+            self._unanswered = payload
+        elif self._state is _State.OPEN:
+            self._writer.write(frame(frame_writer.PONG, payload))
+
+    def on_pong(self, payload: bytes) -> None:
+        """Note that the client is alive."""
+        self._keepalive.on_pong(payload)
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Answer a close frame, or take it as the answer to ours, and close the connection."""
+        if self._state is _State.OPEN:
+            self._send_close(code, "")
+            self._set_disconnect(code, reason)
+        self._transport.close()
+
+    def on_violation(self, code: int, reason: str) -> None:
+        """Fail the connection of a client that breaks the protocol (section 7.1.7)."""
+        if self._state is _State.OPEN:
+            self._send_close(code, reason)
+            self._set_disconnect(code, reason)
+        if self._transport.can_write_eof():
+            # Closing a socket that has unread bytes could destroy the close frame on its way.
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _pause_reading(self) -> None:
+        if not self.reading_paused and not self._transport.is_closing():
+            self.reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self.reading_paused:
+            self.reading_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    # Keepalive
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping."""
+        self._writer.write(frame(frame_writer.PING, payload))
+
+    def on_pong_timeout(self) -> None:
+        """End the connection of a client that does not answer pings."""
+        self._trace("WebSocket keepalive ping timeout")
+        self._close(_INTERNAL_ERROR, "keepalive ping timeout")
+        self._transport.close()
+
+    # Closing
+
+    def _close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake (section 7.1.2)."""
+        self._send_close(code, reason)
+        self._set_disconnect(code, reason)
+        # What the client has sent before its close frame is discarded.
+        self._resume_reading()
+
+    def _send_close(self, code: int, reason: str) -> None:
+        self._state = _State.CLOSING
+        self._keepalive.stop()
+        payload = b"" if code == NO_CODE else code.to_bytes(2, "big") + _shortened(reason)
+        self._writer.write(frame(frame_writer.CLOSE, payload))
+        self._writer.flush()
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        if self._abort_timer is None:
+            self._abort_timer = self._loop.call_later(self.close_timeout, self._transport.abort)
+
+    def _set_disconnect(self, code: int, reason: str) -> None:
+        if self._disconnect is None:
+            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        self._wake_receivers()
+
+    def _wake_receivers(self) -> None:
+        receivers, self._receivers = self._receivers, None
+        for receiver in receivers or ():
+            if not receiver.done():
+                receiver.set_result(None)
+
+    def _end_handshake(self, response: bytes) -> None:
+        """Send a response other than 101, and close the connection."""
+        self._state = _State.CLOSING
+        self._transport.write(response)
+        self._transport.close()
+        self._abort_later()
+
+    # The application
+
+    async def _run_app(self) -> None:
+        try:
+            await self._config.loaded_app(self._scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except CancelledError:
+            self._end_after_app(_INTERNAL_ERROR)
+            raise
+        except (Exception, BaseExceptionGroup):
+            logger.exception("Exception in ASGI application\n")
+            self._end_after_app(_INTERNAL_ERROR)
+            return
+        if self._state is _State.CONNECTING:
+            logger.error("ASGI callable returned without completing handshake.")
+        self._end_after_app(_NORMAL)
+
+    def _end_after_app(self, code: int) -> None:
+        if self._state is _State.CONNECTING:
+            self._end_handshake(denial_response(500, [], b"Internal Server Error"))
+        elif self._state is _State.OPEN:
+            self._close(code, "")
+
+    async def receive(self) -> ASGIEvent:
+        """ASGI ``receive``. After websocket.disconnect, it returns that event again."""
+        if not self._connect_received:
+            self._connect_received = True
+            return {"type": "websocket.connect"}
+        while not self._messages:
+            if self._disconnect is not None:
+                return self._disconnect
+            receiver = self._loop.create_future()
+            if self._receivers is None:
+                self._receivers = []
+            self._receivers.append(receiver)
+            await receiver
+        data = self._messages.popleft()
+        if not self._messages:
+            self._resume_reading()
+        return {"type": "websocket.receive", "text" if type(data) is str else "bytes": data}
+
+    async def send(self, message: ASGIEvent) -> None:
+        """ASGI ``send``.
+
+        Raises OSError if the connection is gone, and RuntimeError for an event that is not allowed now.
+        """
+        if self._writer.paused:
+            await self._writer.drained()
+        if self._state is _State.OPEN:
+            if message["type"] == "websocket.send":
+                self._writer.write(_framed(message))
+            elif message["type"] == "websocket.close":
+                self._closed_by_app = True
+                self._close(message.get("code", _NORMAL), message.get("reason") or "")
+            else:
+                raise _unexpected(message, "'websocket.send' or 'websocket.close'")
+        elif self._closed_by_app:
+            raise RuntimeError(
+                f"Unexpected ASGI message {message['type']!r}, after sending 'websocket.close' or a response."
+            )
+        elif self._state is _State.CONNECTING:
+            self._answer_handshake(message)
+        else:
+            raise ClientDisconnected()
+
+    def _answer_handshake(self, message: ASGIEvent) -> None:
+        kind = message["type"]
+        if self._denial is not None:
+            self._extend_denial(message)
+        elif kind == "websocket.accept":
+            self._accept(message)
+        elif kind == "websocket.close":
+            self._log_answer("403")
+            self._deny(403, [], b"")
+        elif kind == "websocket.http.response.start":
+            status = message["status"]
+            if not 200 <= status < 600:
+                raise RuntimeError(f"Invalid HTTP status code '{status}' in response.")
+            self._log_answer(str(status))
+            self._denial = status, list(message.get("headers", [])), bytearray()
+        else:
+            expected = "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'"
+            raise _unexpected(message, expected)
+
+    def _accept(self, message: ASGIEvent) -> None:
+        headers = [*self._server_state.default_headers, *message.get("headers", [])]
+        response = accept_response(self._request, message.get("subprotocol"), headers)
+        self._log_answer("[accepted]")
+        self._transport.write(response)
+        self._state = _State.OPEN
+        self._parser = FrameParser(self, self._config.ws_max_size)
+        self._keepalive.start()
+        early, self._early, self._early_buffer = bytes(self._early), bytearray(), None
+        self._resume_reading()
+        self._parser.feed(early)
+
+    def _extend_denial(self, message: ASGIEvent) -> None:
+        if message["type"] != "websocket.http.response.body":
+            raise _unexpected(message, "'websocket.http.response.body'")
+        assert self._denial is not None
+        status, headers, body = self._denial
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            self._deny(status, headers, bytes(body))
+
+    def _deny(self, status: int, headers: Headers, body: bytes) -> None:
+        response = denial_response(status, headers, body)
+        self._closed_by_app = True
+        self._end_handshake(response)
+        self._set_disconnect(_LOST, "")
+
+    def _log_answer(self, answer: str) -> None:
+        scope = cast("Any", self._scope)
+        client, path = get_client_addr(scope), get_path_with_query_string(scope)
+        logger.info('%s - "WebSocket %s" %s', client, path, answer)
+
+
+def _framed(message: ASGIEvent) -> bytes:
+    data = message.get("bytes")
+    if data is not None:
+        return frame(frame_writer.BINARY, data)
+    return frame(frame_writer.TEXT, message["text"].encode())
+
+
+def _shortened(reason: str) -> bytes:
+    """Return as much of a reason as a close frame may have."""
+    return reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
+
+
+def _unexpected(message: ASGIEvent, expected: str) -> RuntimeError:
+    return RuntimeError(f"Expected ASGI message {expected}, but got {message['type']!r}.")
