@@ -1,0 +1,83 @@
+"""The differences between the picows transport and uvicorn's own WebSocket.
+
+Each row has the value that a test expects with uvicorn's own WebSocket (``--ws websockets-sansio``) and the
+value with the picows transport. A test that uses a row fails if either transport behaves in another way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Difference(Generic[T]):
+    """One difference: a value for each transport, and the reason."""
+
+    uvicorn: T
+    picows: T
+    reason: str
+
+    def __post_init__(self) -> None:
+        assert self.uvicorn != self.picows, self
+
+    def on(self, kind: str) -> T:
+        """Return the expected value for a kind of server."""
+        return self.uvicorn if kind == "uvicorn" else self.picows
+
+
+CODE_OF_A_LOST_CONNECTION = Difference(
+    uvicorn=1005,
+    picows=1006,
+    reason=(
+        "RFC 6455, 7.1.5: 1006 if the connection was lost without a close frame, "
+        "and 1005 only if the close frame had no code."
+    ),
+)
+
+EXTENSION_IF_THE_CLIENT_OFFERS_COMPRESSION = Difference(
+    uvicorn="permessage-deflate",
+    picows="",
+    reason="picows doesn't compress. Servers may decline each extension: RFC 6455, 9.1.",
+)
+
+STATUS_OF_AN_INCOMPLETE_DENIAL_RESPONSE = Difference[int | None](
+    uvicorn=None,
+    picows=500,
+    reason=(
+        "Both send a response when its body is complete. If the application ends before that, uvicorn's own "
+        "closes the connection without a response."
+    ),
+)
+
+STATUS_IF_THE_MESSAGE_HAS_NO_BODY = Difference[int | None](
+    uvicorn=None,
+    picows=401,
+    reason=(
+        "The field `body` of websocket.http.response.body is optional, as in http.response.body. "
+        "uvicorn's own raises KeyError."
+    ),
+)
+
+EXCEPTION_FOR_A_SECOND_BODY = Difference[type[Exception]](
+    uvicorn=AssertionError,
+    picows=RuntimeError,
+    reason="The response is already complete. uvicorn's own raises an assertion of the `websockets` library.",
+)
+
+END_IF_THE_APPLICATION_RAISES = Difference[tuple[int, str]](
+    uvicorn=(1006, ""),
+    picows=(1011, ""),
+    reason=(
+        "RFC 6455, 7.4.1: 1011 if an unexpected condition prevents the server from fulfilling the request. "
+        "uvicorn's own closes the connection without a close frame."
+    ),
+)
+
+END_IF_THE_APPLICATION_RETURNS = Difference[tuple[int, str]](
+    uvicorn=(1006, ""),
+    picows=(1000, ""),
+    reason="uvicorn's own closes the connection without a close frame.",
+)
