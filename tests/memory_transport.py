@@ -23,6 +23,8 @@ class MemoryTransport:
 
     def __init__(self, *, binary: bool = False) -> None:
         self._kind = bytes if binary else str
+        #: There are no direct ways.
+        self.source = self.sink = None
         self._events: deque[Data | int] = deque()
         self._arrived: anyio.Event | None = None
         self._changed: anyio.Event | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts
+from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import Data, Disconnected, Transport, size_on_wire
 from wampasgi.serializers import Subprotocol, check_nesting
 from wampasgi.types import ASGIEvent, RawMessage
@@ -79,6 +80,18 @@ class MessageStream:
             limits.requests_bytes // most,
         )
         self._harmless_length = min(length for length in lengths if length is not None)
+
+    # The direct ways, which have no batches
+
+    @property
+    def source(self) -> FrameSource | None:
+        """The direct way of messages from the client; its items are for ``decode``."""
+        return None if self._batched else self.transport.source
+
+    @property
+    def sink(self) -> FrameSink | None:
+        """The direct way of messages to the client."""
+        return None if self._batched else self.transport.sink
 
     # Reading
 

@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
+from wampasgi.peers.frames import FrameSender
 from wampasgi.peers.transport import GONE
 
 #: Write several messages; the int is their total size in bytes.
@@ -46,12 +48,16 @@ class Outbound:
     an idle session has none. It runs in the context that ``owner`` was entered in, because anybody may put a
     message, and a middleware's ``send`` should not see the context variables of a publisher.
 
+    A ``direct`` way to the peer writes the messages of a turn together, too. If there is one, messages are
+    queued only as long as the peer reads slowly.
+
     ``put`` never waits, so a slow peer does not delay anybody else. When the queue exceeds a limit, it is
     cleared and ``on_overflow`` is called, which should ``finish`` the queue. Its arguments are the number of
     messages that were lost just now, and in the whole stretch (see ``DroppingOutbound``).
     """
 
     __slots__ = (
+        "_direct",
         "_drained",
         "_max_messages",
         "_max_size",
@@ -61,6 +67,7 @@ class Outbound:
         "_queued_size",
         "_write",
         "_write_one",
+        "_write_soon",
         "_writer",
         "closed",
     )
@@ -74,7 +81,10 @@ class Outbound:
         max_messages: int,
         max_size: int,
         on_overflow: Callable[[int, int], None],
+        direct: FrameSender | None = None,
     ) -> None:
+        self._direct = direct
+        self._write_soon = None if direct is None else direct.write_soon
         self._write = write
         self._write_one = write_one
         self._owner = owner
@@ -91,6 +101,8 @@ class Outbound:
     def put(self, item: Any, size: int) -> None:
         """Write ``item`` after the items before it; ``size`` counts towards the limit in bytes."""
         if self.closed:
+            return
+        if self._writer is _RESTING and self._write_soon is not None and self._write_soon(item, size):
             return
         queue = self._queue
         queue.append(item)
@@ -132,6 +144,8 @@ class Outbound:
         if self.closed:
             return
         self.close()
+        if self._writer is _RESTING and self._write_soon is not None and self._write_soon(item, size):
+            return
         self._queue.append(item)
         self._queued_size += size
         if self._writer is _RESTING:
@@ -146,7 +160,7 @@ class Outbound:
     def congested(self) -> bool:
         """Return whether the peer reads slowly, or many messages are queued: callers that can wait should."""
         if not self._queue:
-            return False
+            return self._direct is not None and self._direct.pending >= _SOME
         return self._writer is _WRITING or len(self._queue) >= _SOME or self.half_full
 
     @property
@@ -156,7 +170,10 @@ class Outbound:
 
     async def drained(self) -> None:
         """Wait until the queue is empty and nothing is being written."""
-        if self._writer is not _RESTING:
+        if self._writer is _RESTING:
+            if self._direct is not None and self._direct.pending:
+                await checkpoint()
+        else:
             if self._drained is None:
                 self._drained = anyio.Event()
             await self._drained.wait()
@@ -228,10 +245,13 @@ class DroppingOutbound(Outbound):
 
     def put_event(self, item: Any, size: int) -> None:
         """Write ``item`` like any other message, unless it has to be dropped."""
-        if not self.closed:
-            if self._events is None:
-                self._events = deque()
-            self._events.append((len(self._queue) + self._removed, size))
+        if self.closed:
+            return
+        if self._writer is _RESTING and self._write_soon is not None and self._write_soon(item, size):
+            return
+        if self._events is None:
+            self._events = deque()
+        self._events.append((len(self._queue) + self._removed, size))
         self.put(item, size)
 
     @property

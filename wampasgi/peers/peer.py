@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -21,10 +21,12 @@ from wampasgi.errors import (
 from wampasgi.limits import Limits
 from wampasgi.logs import fields, logger_named, shown
 from wampasgi.metrics import Counts
+from wampasgi.peers.encoding import UNSERIALIZED, framed, serialized
+from wampasgi.peers.frames import FrameSender
 from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
 from wampasgi.peers.message_stream import MessageStream, message_of
+from wampasgi.peers.middleware_writer import MiddlewareWriter
 from wampasgi.peers.outbound import DroppingOutbound, Outbound
-from wampasgi.peers.transport import size_on_wire
 from wampasgi.peers.turn import Turn
 from wampasgi.peers.unserializable import replace_unserializable
 from wampasgi.protocol.messages import (
@@ -64,7 +66,8 @@ class Peer:
     __slots__ = (
         "_answer_scope",
         "_decode_directly",
-        "_encode_directly",
+        "_encode",
+        "_encoding",
         "_ended",
         "_joined",
         "_outbound",
@@ -72,7 +75,6 @@ class Peer:
         "_request_ids",
         "_router",
         "_send",
-        "_serializer",
         "_served",
         "_state",
         "_stream",
@@ -85,6 +87,7 @@ class Peer:
         "realm_uri",
         "receive_event",
         "session_id",
+        "source",
         "turn",
         "uri_check",
     )
@@ -104,7 +107,8 @@ class Peer:
         check_request_ids: bool = False,
     ) -> None:
         self._stream = stream
-        self._serializer = stream.subprotocol.serializer
+        self._encoding = serialized(stream.subprotocol.serializer)
+        self._encode = self._encoding.encode
         self._router = router
         # In the limits of the realm, until the session begins to end.
         self._place = place
@@ -146,11 +150,13 @@ class Peer:
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
         self._send = send
-        self._encode_directly = send == self._stream.send
+        stream = self._stream
         # Only the stream's ``receive`` returns the messages of a batch one by one.
-        self._decode_directly = receive == self._stream.receive and not self._stream.subprotocol.batched
+        self._decode_directly = receive == stream.receive and not stream.subprotocol.batched
         #: Waits for the next event, to be passed to ``read``.
-        self.receive_event = self._stream.receive_event if self._decode_directly else receive
+        self.receive_event = stream.receive_event if self._decode_directly else receive
+        #: The direct way of messages to ``read``, if there is one.
+        self.source = stream.source if self._decode_directly else None
 
     @property
     def finished(self) -> bool:
@@ -254,13 +260,24 @@ class Peer:
         make: Callable[..., Outbound] = Outbound
         if limits.overflow == "drop_oldest_events":
             make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)
+        stream = self._stream
+        writer: MessageStream | MiddlewareWriter | FrameSender = stream
+        direct: FrameSender | None = None
+        if self._send != stream.send:
+            writer = MiddlewareWriter(self._send, self._replace, self._cut_after)
+            self._encoding = UNSERIALIZED
+        elif stream.sink is not None:
+            writer = direct = FrameSender(stream.sink, self.counts)
+            self._encoding = framed(stream.subprotocol.serializer, stream.sink.frame)
+        self._encode = self._encoding.encode
         self._outbound = make(
-            self._stream.write if self._encode_directly else self._write_events,
-            self._stream.write_one if self._encode_directly else self._write_event,
+            writer.write,
+            writer.write_one,
             owner,
             max_messages=limits.outbound_messages,
             max_size=limits.outbound_bytes,
             on_overflow=self._overflow,
+            direct=direct,
         )
 
     def send(self, message: Message, uri: str | None = None) -> None:
@@ -298,18 +315,13 @@ class Peer:
         outbound = self._outbound
         if outbound is None:
             return
-        # Messages for a middleware are queued unserialized, so their size is unknown.
-        item: Any = raw
-        size = 0
-        if self._encode_directly:
-            try:
-                item = self._serializer.encode(raw)
-            except UnserializableValue as error:
-                replacement = self._replace(raw, error, uri)
-                if replacement is not None:
-                    self._queue(replacement)
-                return
-            size = len(item) if item.isascii() else size_on_wire(item)
+        try:
+            item, size = self._encode(raw)
+        except UnserializableValue as error:
+            replacement = self._replace(raw, error, uri)
+            if replacement is not None:
+                self._queue(replacement)
+            return
         if last:
             outbound.finish(item, size)
         else:
@@ -323,30 +335,26 @@ class Peer:
         outbound = self._outbound
         if outbound is None:
             return False
-        if not self._encode_directly:
-            outbound.put_event(event.raw, 0)
-            return True
-        found = event.encodings.get(self._serializer.name)
+        found = event.encodings.get(self._encoding.name)
         if found is None:
             found = self._encode_event(event)
             if found is None:
                 return False
-        encoded, size = found
-        outbound.put_event(encoded, size)
+        item, size = found
+        outbound.put_event(item, size)
         return True
 
-    def _encode_event(self, event: SharedEvent) -> tuple[str | bytes, int] | None:
-        name = self._serializer.name
+    def _encode_event(self, event: SharedEvent) -> tuple[Any, int] | None:
+        name = self._encoding.name
         if name in event.encodings:
             # Another peer with this serializer has already logged that the event cannot be serialized.
             return None
         try:
-            encoded = self._serializer.encode(event.raw)
+            found = event.encodings[name] = self._encode(event.raw)
         except UnserializableValue as error:
             event.encodings[name] = None
-            self._replace(event.raw, error, None)
+            self._replace(event.raw, error)
             return None
-        found = event.encodings[name] = encoded, size_on_wire(encoded)
         return found
 
     def send_topic_event(
@@ -370,28 +378,19 @@ class Peer:
         if self._outbound is not None and self._outbound.congested:
             await self._outbound.drained()
 
-    def _write_event(self, raw: RawMessage, size: int) -> Awaitable[None]:
-        return self._write_events((raw,), size)
+    def _cut_after(self, raw: RawMessage, error: Exception) -> None:
+        logger.error(
+            "%s is cut off: a middleware failed to send %s",
+            self,
+            MESSAGE_NAMES[raw[0]],
+            exc_info=error,
+            extra=self._about(),
+        )
+        self.cut(RUNTIME_ERROR)
 
-    async def _write_events(self, messages: Sequence[RawMessage], _: int) -> None:
-        for raw in messages:
-            try:
-                await self._send({"type": "wamp.message", "message": raw})
-            except UnserializableValue as error:
-                replacement = self._replace(raw, error, None)
-                if replacement is not None:
-                    await self._send({"type": "wamp.message", "message": replacement})
-            except Exception:
-                logger.exception(
-                    "%s is cut off: a middleware failed to send %s",
-                    self,
-                    MESSAGE_NAMES[raw[0]],
-                    extra=self._about(),
-                )
-                self.cut(RUNTIME_ERROR)
-                return
-
-    def _replace(self, raw: RawMessage, error: UnserializableValue, uri: str | None) -> RawMessage | None:
+    def _replace(
+        self, raw: RawMessage, error: UnserializableValue, uri: str | None = None
+    ) -> RawMessage | None:
         return replace_unserializable(
             raw, error, uri, self._router, session_id=self.session_id, realm_uri=self.realm_uri
         )

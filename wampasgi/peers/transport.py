@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
+from wampasgi.peers.frames import FrameSink, FrameSource
+
 #: A serialized message or, on a batched transport, several of them.
 Data: TypeAlias = str | bytes
 
@@ -30,6 +32,14 @@ class Transport(Protocol):
     WebSocket, RawSocket, long-poll and in-memory connections are transports. A
     :class:`~wampasgi.peers.message_stream.MessageStream` adds serialization, batches and limits.
     """
+
+    @property
+    def source(self) -> FrameSource | None:
+        """The direct way of messages from the client, if there is one."""
+
+    @property
+    def sink(self) -> FrameSink | None:
+        """The direct way of messages to the client, if there is one."""
 
     def receive_event(self) -> Awaitable[Any]:
         """Wait for the next event of the connection, which is for ``data``."""

@@ -67,8 +67,8 @@ class SharedEvent:
     """One EVENT for any number of recipients.
 
     ``publisher_id`` is the session ID of the publisher, None for publications by the server or the router.
-    A recipient that serializes the event caches the result in ``encodings`` under its serializer's name, so
-    that an event is encoded once for each serializer.
+    A recipient that encodes the event caches the result in ``encodings`` under the name of its encoding, so
+    that an event is encoded once for each of them.
     """
 
     __slots__ = ("encodings", "message", "publisher_id", "raw")
@@ -78,8 +78,8 @@ class SharedEvent:
         self.publisher_id = publisher_id
         #: The message as it stands on the wire.
         self.raw: RawMessage = message.to_list()
-        #: The serialized event and its size in bytes; None if the serializer cannot carry it.
-        self.encodings: dict[str, tuple[str | bytes, int] | None] = {}
+        #: The encoded event and its size in bytes; None if the encoding cannot carry it.
+        self.encodings: dict[str, tuple[Any, int] | None] = {}
 
 
 class Recipient(Protocol):

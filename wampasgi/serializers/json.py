@@ -23,6 +23,8 @@ from wampasgi.types import RawMessage
 # orjson reads invalid memory for a dataclass with an unset slot.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
 
+_MARK = MARK.encode()
+
 # Shorter texts cannot be nested too deeply.
 _SHORT = 400
 
@@ -35,18 +37,22 @@ class JSONSerializer:
 
     def encode(self, message: RawMessage) -> str:
         """Serialize a message. UnserializableValue names the type of a value that JSON does not support."""
+        return self.encode_utf8(message).decode()
+
+    def encode_utf8(self, message: RawMessage) -> bytes:
+        """Serialize a message to the UTF-8 form of its text."""
         try:
             try:
-                text = orjson.dumps(message, _default, _OPTIONS).decode()
+                text = orjson.dumps(message, _default, _OPTIONS)
             except TypeError as error:
                 if "64-bit" not in str(error):
                     raise
-                text = _dumps_large(message, _default).decode()
+                text = _dumps_large(message, _default)
             # The mark may also belong to a key or to bytes, so search again in a version with only strings.
             # (Finding one character takes a tenth of the time of finding a longer text.)
             if (
-                "\\" in text
-                and MARK in text
+                b"\\" in text
+                and _MARK in text
                 and json_bytes.has_marked(orjson.loads(_dumps_large(message, _without_bytes)))
             ):
                 raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")

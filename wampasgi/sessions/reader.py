@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from anyio.lowlevel import checkpoint
 
@@ -128,6 +128,7 @@ class MessageReader:
 
     async def _read_messages(self) -> None:
         peer, on, loop, pace = self._peer, self._loop.handlers, self._loop, self._pace
+        source = peer.source if pace is None else None
         receive_event, read, turn = peer.receive_event, peer.read, peer.turn
         while peer.ending is None or not peer.finished:
             turn.left -= 1
@@ -135,7 +136,10 @@ class MessageReader:
                 await checkpoint()
                 turn.begin()
             try:
-                message = read(await receive_event()) if pace is None else await pace.receive()
+                if source is not None:
+                    message = self._left(await source.receive_with(self))
+                else:
+                    message = read(await receive_event()) if pace is None else await pace.receive()
                 # Messages between our GOODBYE and the client's are ignored.
                 if peer.ending is None or message.code in _LAST:
                     if self._busy:
@@ -152,6 +156,38 @@ class MessageReader:
                 if failure is not None:
                     await self._finish_backlog()
                     self._fail(failure)
+
+    # Messages that the transport passes on directly
+
+    def begin_turn(self) -> None:
+        """Begin the next turn of the session, because its transport was read again."""
+        self._peer.turn.begin()
+
+    def take(self, data: Any) -> object | None:
+        """Handle a message while the reader waits; return what the reader has to handle itself.
+
+        That is the data if it cannot be read now, the message if it ends the session, or an error.
+        """
+        peer, turn = self._peer, self._peer.turn
+        turn.left -= 1
+        if self._busy or turn.left <= 0 or peer.ending is not None:
+            return data  # type: ignore[no-any-return]
+        try:
+            message = peer.read(data)
+            if message.code in _LAST:
+                return message
+            waiting = self._loop.handlers[message.code](self._loop, message)
+            if waiting is not None:
+                self._begin_backlog(message, waiting)
+        except Exception as error:  # noqa: BLE001 - the reader answers or logs it
+            return error
+        return None
+
+    def _left(self, item: object) -> Message:
+        """Return the message that ``take`` has left to the reader, or raise its error."""
+        if isinstance(item, Exception):
+            raise item
+        return item if isinstance(item, Goodbye | Abort) else self._peer.read(cast("Any", item))
 
     def _refuse(self, error: Exception) -> Exception | None:
         """Answer an invalid request with ERROR; return the error if the session must end instead."""

@@ -9,45 +9,53 @@ from __future__ import annotations
 import asyncio
 import struct
 from asyncio import AbstractEventLoop, Future
-from collections import deque
+from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
-TEXT: Final = 0x81
-BINARY: Final = 0x82
-CLOSE: Final = 0x88
-PING: Final = 0x89
-PONG: Final = 0x8A
-
 #: Frames of this size in bytes are written before the end of the turn.
 _MUCH: Final = 64 * 1024
+
+#: Payloads of fewer bytes have their size in the second byte of the header.
 _SHORT: Final = 126
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return an unfragmented frame; the ``opcode`` includes the bit FIN. RFC 6455, section 5.2."""
-    size = len(payload)
-    if size < _SHORT:
-        return b"%c%c%b" % (opcode, size, payload)
-    if size < 1 << 16:
-        return _HEADER_16(opcode, 126, size) + payload
-    return _HEADER_64(opcode, 127, size) + payload
-
-
 _HEADER_16: Final = struct.Struct("!BBH").pack
 _HEADER_64: Final = struct.Struct("!BBQ").pack
 
 
-class FrameWriter:
-    """Collects the frames to one client and writes them.
+def framing(opcode: int) -> Callable[[bytes], bytes]:
+    """Return a function that makes an unfragmented frame of a payload (RFC 6455, section 5.2).
 
-    ``write`` never waits. Whoever can wait should await ``drained`` while ``paused``. Frames that were not
-    written at the end of the turn are in the buffer of the transport.
+    The ``opcode`` includes the bit FIN.
+    """
+    headers = [bytes((opcode, size)) for size in range(_SHORT)]
+
+    def frame(payload: bytes) -> bytes:
+        size = len(payload)
+        if size < _SHORT:
+            return headers[size] + payload
+        if size < 1 << 16:
+            return _HEADER_16(opcode, 126, size) + payload
+        return _HEADER_64(opcode, 127, size) + payload
+
+    return frame
+
+
+text_frame: Final = framing(0x81)
+binary_frame: Final = framing(0x82)
+close_frame: Final = framing(0x88)
+ping_frame: Final = framing(0x89)
+pong_frame: Final = framing(0x8A)
+
+
+class FrameWriter:
+    """Collects the frames to one client and writes them together.
+
+    Nothing waits here. Whoever can wait should await ``drained`` if ``write`` returns False.
     """
 
     __slots__ = (
-        "_closed",
         "_due",
+        "_finished",
         "_frames",
         "_loop",
         "_size",
@@ -63,8 +71,8 @@ class FrameWriter:
         self._due = _due_in(loop)
         self._frames: list[bytes] = []
         self._size = 0
-        self._waiters: deque[Future[None]] = deque()
-        self._closed = False
+        self._finished = False
+        self._waiters: list[Future[None]] | None = None
         #: The client reads so slowly that the buffer of the transport is full.
         self.paused = False
         #: True while the frames of one read are handled; ``end_read`` then writes the answers.
@@ -72,11 +80,20 @@ class FrameWriter:
 
     @property
     def pending(self) -> int:
-        """The number of frames that wait for the end of the turn."""
+        """The number of frames that are written at the end of the turn."""
         return len(self._frames)
 
-    def write(self, framed: bytes) -> None:
-        """Write one frame, or several that are joined, by the end of the turn."""
+    def write(self, framed: bytes) -> bool:
+        """Write a frame by the end of the turn; return False if the client reads too slowly."""
+        if self.paused:
+            return False
+        self.write_anyway(framed)
+        return True
+
+    def write_anyway(self, framed: bytes) -> None:
+        """Write a frame by the end of the turn, even if the client reads slowly."""
+        if self._finished:
+            return
         frames = self._frames
         if not frames and not self.reading:
             self._due.add(self)
@@ -84,6 +101,12 @@ class FrameWriter:
         self._size += len(framed)
         if self._size > _MUCH:
             self.flush()
+
+    def finish(self, framed: bytes) -> None:
+        """Write the last frame now, and ignore all later ones."""
+        self.write_anyway(framed)
+        self.flush()
+        self._finished = True
 
     def end_read(self) -> None:
         """Write the frames that answer what was just read."""
@@ -93,21 +116,15 @@ class FrameWriter:
 
     def flush(self) -> None:
         """Write all frames now."""
-        frames, self._frames, self._size = self._frames, [], 0
-        if frames and not self._closed:
+        if self._frames:
+            frames, self._frames, self._size = self._frames, [], 0
             self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
-    # Backpressure
-
-    def pause(self) -> None:
-        """Note that the buffer of the transport is full."""
-        self.paused = True
-
     def resume(self) -> None:
-        """Wake the tasks that wait for the client to read."""
+        """Note that the client has read enough, and wake the tasks that wait for it."""
         self.paused = False
-        while self._waiters:
-            waiter = self._waiters.popleft()
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -115,14 +132,36 @@ class FrameWriter:
         """Wait until the client has read enough, or is gone."""
         while self.paused:
             waiter = self._loop.create_future()
+            if self._waiters is None:
+                self._waiters = []
             self._waiters.append(waiter)
             await waiter
 
     def close(self) -> None:
         """Write nothing more, because the connection is lost."""
-        self._closed = True
-        self._frames.clear()
+        self._finished = True
+        self._frames = []
         self.resume()
+
+
+class DirectSink:
+    """The direct way of text or of binary messages to a client; ``frame`` makes the frames."""
+
+    __slots__ = ("_writer", "drained", "frame", "write")
+
+    def __init__(self, writer: FrameWriter, frame: Callable[[bytes], bytes]) -> None:
+        self._writer = writer
+        #: Returns a frame with a message.
+        self.frame = frame
+        #: Writes a frame by the end of the turn; returns False if the client reads too slowly.
+        self.write = writer.write
+        #: Waits until the client has read enough.
+        self.drained = writer.drained
+
+    @property
+    def pending(self) -> int:
+        """The number of frames that are written at the end of the turn."""
+        return self._writer.pending
 
 
 class _Due:

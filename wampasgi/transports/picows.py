@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import AbstractEventLoop, CancelledError, Future, TimerHandle
-from collections import deque
+from asyncio import AbstractEventLoop, CancelledError, TimerHandle
 from enum import Enum
 from typing import Any, ClassVar, Final, cast
 
@@ -27,9 +26,19 @@ from uvicorn.protocols.utils import (
 )
 from uvicorn.server import ServerState
 
-from wampasgi.transports import frame_writer
+from wampasgi.peers.frames import FrameSink, FrameSource
+from wampasgi.transports.frame_channel import FRAMES
 from wampasgi.transports.frame_parser import NO_CODE, FrameParser
-from wampasgi.transports.frame_writer import FrameWriter, frame
+from wampasgi.transports.frame_writer import (
+    DirectSink,
+    FrameWriter,
+    binary_frame,
+    close_frame,
+    ping_frame,
+    pong_frame,
+    text_frame,
+)
+from wampasgi.transports.inbox import Inbox
 from wampasgi.transports.keepalive import Keepalive
 from wampasgi.transports.upgrade import (
     Headers,
@@ -51,8 +60,6 @@ _RESTART: Final = 1012
 
 #: The maximum length of the reason in a close frame, in bytes.
 _MAX_REASON: Final = 123
-#: A message of this length makes the client wait until it is consumed, in characters or bytes.
-_LONG: Final = 64 * 1024
 #: The bytes that a client may send before the handshake is accepted.
 _EARLY: Final = 16 * 1024
 
@@ -107,10 +114,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         # The application has received websocket.connect, and has sent websocket.close.
         self._connect_received = False
         self._closed_by_app = False
-        # The messages that the application has not received, and the tasks that wait for one.
-        self._messages: deque[str | bytes] | None = None
-        self._receivers: list[Future[None]] | None = None
-        self._disconnect: ASGIEvent | None = None
+        self._inbox = Inbox(
+            self._loop, config.ws_max_queue, pause=self._pause_reading, resume=self._resume_reading
+        )
         #: Nothing is read, because the application does not receive.
         self.reading_paused = False
         # The last ping, if it was not answered because the client does not read.
@@ -142,7 +148,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             "server": get_local_addr(transport),
             "client": get_remote_addr(transport),
             "state": self._app_state.copy(),
-            "extensions": {"websocket.http.response": {}},
+            "extensions": {"websocket.http.response": {}, FRAMES: {"channel": self}},
         }
         task = self._loop.create_task(self._run_app())
         self._server_state.tasks.add(task)
@@ -157,7 +163,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if self._parser is not None:
             self._parser.stop()
         self._writer.close()
-        self._set_disconnect(_LOST, "")
+        self._end_inbox(_LOST, "")
         self._server_state.connections.discard(cast("Any", self))
         self._trace("WebSocket connection lost")
 
@@ -167,7 +173,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Make senders wait."""
-        self._writer.pause()
+        self._writer.paused = True
 
     def resume_writing(self) -> None:
         """Wake the senders, and answer the last ping."""
@@ -180,7 +186,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Close the connection, because the server shuts down."""
         if self._state is _State.CONNECTING:
             self._end_handshake(denial_response(503, [], b"The server is shutting down.\n"))
-            self._set_disconnect(_RESTART, "")
+            self._end_inbox(_RESTART, "")
         elif self._state is _State.OPEN:
             self._close(_RESTART, "")
         else:
@@ -209,6 +215,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             if len(self._early) >= _EARLY:
                 self._pause_reading()
             return
+        self._inbox.begin_read()
         writer = self._writer
         writer.reading = True
         try:
@@ -217,22 +224,16 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             writer.end_read()
 
     def on_message(self, data: str | bytes) -> None:
-        """Keep a message for the application."""
-        if self._state is not _State.OPEN:
-            return
-        if self._messages is None:
-            self._messages = deque()
-        self._messages.append(data)
-        self._wake_receivers()
-        if len(data) > _LONG or len(self._messages) >= self._config.ws_max_queue:
-            self._pause_reading()
+        """Pass a message to the application. Those that come after our close frame are discarded."""
+        if self._state is _State.OPEN:
+            self._inbox.put(data)
 
     def on_ping(self, payload: bytes) -> None:
         """Answer a ping. If the client does not read, only its last ping is answered (section 5.5.3)."""
         if self._writer.paused:
             self._unanswered = payload
         elif self._state is _State.OPEN:
-            self._writer.write(frame(frame_writer.PONG, payload))
+            self._writer.write_anyway(pong_frame(payload))
 
     def on_pong(self, payload: bytes) -> None:
         """Note that the client is alive."""
@@ -242,14 +243,14 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Answer a close frame, or take it as the answer to ours, and close the connection."""
         if self._state is _State.OPEN:
             self._send_close(code, "")
-            self._set_disconnect(code, reason)
+            self._end_inbox(code, reason)
         self._transport.close()
 
     def on_violation(self, code: int, reason: str) -> None:
         """Fail the connection of a client that breaks the protocol (section 7.1.7)."""
         if self._state is _State.OPEN:
             self._send_close(code, reason)
-            self._set_disconnect(code, reason)
+            self._end_inbox(code, reason)
         if self._transport.can_write_eof():
             # Closing a socket that has unread bytes could destroy the close frame on its way.
             self._transport.write_eof()
@@ -271,7 +272,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     def ping(self, payload: bytes) -> None:
         """Send a ping."""
-        self._writer.write(frame(frame_writer.PING, payload))
+        self._writer.write_anyway(ping_frame(payload))
 
     def on_pong_timeout(self) -> None:
         """End the connection of a client that does not answer pings."""
@@ -284,7 +285,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def _close(self, code: int, reason: str) -> None:
         """Begin the closing handshake (section 7.1.2)."""
         self._send_close(code, reason)
-        self._set_disconnect(code, reason)
+        self._end_inbox(code, reason)
         # What the client has sent before its close frame is discarded.
         self._resume_reading()
 
@@ -292,24 +293,15 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._state = _State.CLOSING
         self._keepalive.stop()
         payload = b"" if code == NO_CODE else code.to_bytes(2, "big") + _shortened(reason)
-        self._writer.write(frame(frame_writer.CLOSE, payload))
-        self._writer.flush()
+        self._writer.finish(close_frame(payload))
         self._abort_later()
 
     def _abort_later(self) -> None:
         if self._abort_timer is None:
             self._abort_timer = self._loop.call_later(self.close_timeout, self._transport.abort)
 
-    def _set_disconnect(self, code: int, reason: str) -> None:
-        if self._disconnect is None:
-            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
-        self._wake_receivers()
-
-    def _wake_receivers(self) -> None:
-        receivers, self._receivers = self._receivers, None
-        for receiver in receivers or ():
-            if not receiver.done():
-                receiver.set_result(None)
+    def _end_inbox(self, code: int, reason: str) -> None:
+        self._inbox.end({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def _end_handshake(self, response: bytes) -> None:
         """Send a response other than 101, and close the connection."""
@@ -347,18 +339,10 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if not self._connect_received:
             self._connect_received = True
             return {"type": "websocket.connect"}
-        while not self._messages:
-            if self._disconnect is not None:
-                return self._disconnect
-            receiver = self._loop.create_future()
-            if self._receivers is None:
-                self._receivers = []
-            self._receivers.append(receiver)
-            await receiver
-        data = self._messages.popleft()
-        if not self._messages:
-            self._resume_reading()
-        return {"type": "websocket.receive", "text" if type(data) is str else "bytes": data}
+        item = await self._inbox.receive()
+        if isinstance(item, str | bytes):
+            return {"type": "websocket.receive", "text" if isinstance(item, str) else "bytes": item}
+        return cast("ASGIEvent", item)
 
     async def send(self, message: ASGIEvent) -> None:
         """ASGI ``send``.
@@ -369,7 +353,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             await self._writer.drained()
         if self._state is _State.OPEN:
             if message["type"] == "websocket.send":
-                self._writer.write(_framed(message))
+                self._writer.write_anyway(_framed(message))
             elif message["type"] == "websocket.close":
                 self._closed_by_app = True
                 self._close(message.get("code", _NORMAL), message.get("reason") or "")
@@ -383,6 +367,19 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self._answer_handshake(message)
         else:
             raise ClientDisconnected()
+
+    # The extension of wampasgi.transports.frame_channel
+
+    @property
+    def source(self) -> FrameSource:
+        """The direct way of messages from the client."""
+        return self._inbox
+
+    def sink(self, *, binary: bool) -> FrameSink:
+        """Return the direct way of messages to the client."""
+        return DirectSink(self._writer, binary_frame if binary else text_frame)
+
+    # The handshake
 
     def _answer_handshake(self, message: ASGIEvent) -> None:
         kind = message["type"]
@@ -428,7 +425,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         response = denial_response(status, headers, body)
         self._closed_by_app = True
         self._end_handshake(response)
-        self._set_disconnect(_LOST, "")
+        self._end_inbox(_LOST, "")
 
     def _log_answer(self, answer: str) -> None:
         scope = cast("Any", self._scope)
@@ -439,8 +436,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 def _framed(message: ASGIEvent) -> bytes:
     data = message.get("bytes")
     if data is not None:
-        return frame(frame_writer.BINARY, data)
-    return frame(frame_writer.TEXT, message["text"].encode())
+        return binary_frame(data)
+    return text_frame(message["text"].encode())
 
 
 def _shortened(reason: str) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 from wampasgi.errors import (
     PAYLOAD_SIZE_EXCEEDED,
@@ -16,6 +16,7 @@ from wampasgi.logs import escaped, fields, logger_named
 from wampasgi.peers.transport import GONE, Data, Disconnected
 from wampasgi.serializers import Subprotocol, negotiate
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports.frame_channel import FrameChannel, frame_channel
 from wampasgi.transports.origins import OriginPolicy
 from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
@@ -40,29 +41,45 @@ _CLOSE_CODES: Final = {
 
 
 class WebSocketTransport:
-    """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary."""
+    """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary.
 
-    __slots__ = ("_key", "_send", "_subprotocol", "closed", "receive_event")
+    If the server offers a ``channel``, it replaces ``receive`` and ``send`` if they are the server's own.
+    """
 
-    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
-        #: The ``receive`` of the ASGI server.
-        self.receive_event = receive
+    __slots__ = ("_key", "_send", "_subprotocol", "_type", "closed", "receive_event", "sink", "source")
+
+    def __init__(
+        self, receive: Receive, send: Send, subprotocol: Subprotocol, channel: FrameChannel | None = None
+    ) -> None:
+        binary = subprotocol.serializer.binary
         self._send = send
         self._subprotocol = subprotocol.name
-        self._key = "bytes" if subprotocol.serializer.binary else "text"
+        self._key = "bytes" if binary else "text"
+        self._type: type[Data] = bytes if binary else str
         #: True if either side has closed the WebSocket.
         self.closed = False
+        #: The direct ways of messages, if there are any.
+        self.source = channel.source if channel is not None and channel.receive == receive else None
+        self.sink = channel.sink(binary=binary) if channel is not None and channel.send == send else None
+        #: Waits for the next event, or for the data itself.
+        self.receive_event: Callable[[], Awaitable[Any]] = (
+            receive if self.source is None else self.source.receive
+        )
 
-    def data(self, event: ASGIEvent) -> Data:
-        """Return the data of a WebSocket event.
+    def data(self, event: ASGIEvent | Data) -> Data:
+        """Return the data of a WebSocket event, or the data itself.
 
         Raises Disconnected if the event ends the connection, and RemoteProtocolError for a text message if
         the subprotocol is binary, or the reverse.
         """
-        if event["type"] != "websocket.receive":
-            self.closed = True
-            raise Disconnected(event.get("code") or _NO_CODE)
-        data: Data | None = event.get(self._key)
+        if type(event) is self._type:
+            return event
+        data: Data | None = None
+        if not isinstance(event, str | bytes):
+            if event["type"] != "websocket.receive":
+                self.closed = True
+                raise Disconnected(event.get("code") or _NO_CODE)
+            data = event.get(self._key)
         if data is None:
             expected = "binary" if self._key == "bytes" else "text"
             raise RemoteProtocolError(f"{self._subprotocol} takes only {expected} WebSocket messages")
@@ -127,7 +144,8 @@ class WebSocketEndpoint:
             await self._refuse_subprotocols(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        await self._opener.serve(scope, WebSocketTransport(receive, send, subprotocol), subprotocol)
+        transport = WebSocketTransport(receive, send, subprotocol, frame_channel(scope))
+        await self._opener.serve(scope, transport, subprotocol)
 
     async def _refuse_origin(self, scope: Scope, send: Send, refusal: str) -> None:
         logger.warning(
