@@ -10,25 +10,26 @@ from tests.transports.uvicorn_server import TRANSPORTS, uvicorn_server
 
 #: In bytes. The longest message that the echo servers receive.
 MAX_SIZE = 200_000
+# Pings would be unexpected frames for a test that waits longer than their interval.
+_OPTIONS = ("--ws-max-size", str(MAX_SIZE), "--ws-ping-interval", "0")
 
 
 class EchoServers:
-    """One server of each kind, started when it is first used."""
+    """Servers that tests share, each started when it is first used."""
 
     def __init__(self, stack: ExitStack, factory: pytest.TempPathFactory) -> None:
         self._stack = stack
         self._factory = factory
-        self._started: dict[str, EchoServer] = {}
+        self._started: dict[tuple[str, ...], EchoServer] = {}
 
-    def of_kind(self, kind: str) -> EchoServer:
-        """Return the server of a kind."""
-        if kind not in self._started:
+    def start(self, kind: str, *options: str) -> EchoServer:
+        """Return the server of a kind with additional options."""
+        started = self._started.get((kind, *options))
+        if started is None:
             folder = self._factory.mktemp(kind)
-            # Pings would be unexpected frames for a test that waits longer than their interval.
-            options = ("--ws-max-size", str(MAX_SIZE), "--ws-ping-interval", "0")
-            process = self._stack.enter_context(uvicorn_server(kind, APP, folder, *options))
-            self._started[kind] = EchoServer(kind, process)
-        return self._started[kind]
+            process = self._stack.enter_context(uvicorn_server(kind, APP, folder, *_OPTIONS, *options))
+            started = self._started[kind, *options] = EchoServer(kind, process)
+        return started
 
 
 @pytest.fixture(scope="session")
@@ -47,4 +48,4 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def server(kind: str, echo_servers: EchoServers) -> EchoServer:
     """A server of `echo_app` that all tests share."""
-    return echo_servers.of_kind(kind)
+    return echo_servers.start(kind)

@@ -10,14 +10,15 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
-#: In seconds. A `send` that takes longer waits for the client.
+#: In seconds. If no `send` returns within this time, they wait for the client.
 STALL = 0.2
-#: In seconds. An HTTP request that waits for something is answered after this time at the latest.
+#: In seconds, the longest wait for a flag.
 LONGEST_WAIT = 8.0
 
 
@@ -31,7 +32,7 @@ class Connection:
         self.sent = 0
         #: The number of messages that have arrived, each with its own number.
         self.in_order = 0
-        #: The flags that `note` has set.
+        #: The flags that `note` has set, and the name of the exception that has ended the application.
         self.notes: set[str] = set()
         self._noted = asyncio.Condition()
 
@@ -42,8 +43,8 @@ class Connection:
             self._noted.notify_all()
 
     async def wait_for(self, flag: str) -> None:
-        """Wait until a flag is set."""
-        async with self._noted:
+        """Wait until a flag is set. Raises TimeoutError after `LONGEST_WAIT`."""
+        async with asyncio.timeout(LONGEST_WAIT), self._noted:
             await self._noted.wait_for(lambda: flag in self.notes)
 
     def to_json(self) -> bytes:
@@ -89,13 +90,19 @@ class WebSocket:
         await self._send(event)
         self.connection.sent += 1
 
-    async def send_or_note(self, event: ASGIEvent) -> None:
-        """Send an event; note "stalled" if that takes long."""
-        sending = asyncio.ensure_future(self.send(event))
-        done, _ = await asyncio.wait({sending}, timeout=STALL)
-        if not done:
-            await self.connection.note("stalled")
+    async def send_numbers(self, count: int, size: int) -> None:
+        """Send messages of one size without pause, each with its number; note if they wait for the client."""
+        sending = asyncio.ensure_future(self._send_numbers(count, size))
+        while not sending.done():
+            before = self.connection.sent
+            await asyncio.wait({sending}, timeout=STALL)
+            if self.connection.sent == before:
+                await self.connection.note("stalled")
         await sending
+
+    async def _send_numbers(self, count: int, size: int) -> None:
+        for number in range(count):
+            await self.send({"type": "websocket.send", "bytes": number.to_bytes(4).ljust(size, b"x")})
 
     async def accept(self) -> None:
         """Receive the connect event and accept with the subprotocol that the client prefers."""
@@ -116,6 +123,12 @@ async def echo(websocket: WebSocket) -> None:
         await websocket.send({**event, "type": "websocket.send"})
 
 
+async def listen(websocket: WebSocket) -> None:
+    """Receive messages without an answer."""
+    await websocket.accept()
+    await websocket.receive_until_disconnect()
+
+
 async def close(websocket: WebSocket) -> None:
     """Close, after the first message, with the code and reason of the query."""
     await websocket.accept()
@@ -125,10 +138,11 @@ async def close(websocket: WebSocket) -> None:
     await websocket.receive_until_disconnect()
 
 
-async def return_early(websocket: WebSocket) -> None:
-    """Return after the first message."""
-    await websocket.accept()
-    await websocket.receive()
+async def accept_later(websocket: WebSocket) -> None:
+    """Echo like `echo`, but accept when "released" is noted."""
+    await websocket.connection.note("called")
+    await websocket.connection.wait_for("released")
+    await echo(websocket)
 
 
 async def collect(websocket: WebSocket) -> None:
@@ -140,11 +154,9 @@ async def collect(websocket: WebSocket) -> None:
 
 
 async def flood(websocket: WebSocket) -> None:
-    """Send messages without pause, each with its number, then close."""
+    """Send messages without pause, then close."""
     await websocket.accept()
-    size = int(websocket.query["size"])
-    for number in range(int(websocket.query["count"])):
-        await websocket.send_or_note({"type": "websocket.send", "bytes": number.to_bytes(4).ljust(size)})
+    await websocket.send_numbers(int(websocket.query["count"]), int(websocket.query["size"]))
     await websocket.send({"type": "websocket.close"})
     await websocket.receive_until_disconnect()
 
@@ -164,7 +176,8 @@ async def deny(websocket: WebSocket) -> None:
 
 
 BEHAVIOURS: dict[str, Callable[[WebSocket], Awaitable[None]]] = {
-    behaviour.__name__: behaviour for behaviour in (echo, close, return_early, collect, flood, refuse, deny)
+    behaviour.__name__: behaviour
+    for behaviour in (echo, listen, close, accept_later, collect, flood, refuse, deny)
 }
 CONNECTIONS: defaultdict[str, Connection] = defaultdict(Connection)
 
@@ -181,6 +194,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     try:
         await BEHAVIOURS[action](WebSocket(scope, receive, send, connection))
+    except Exception as error:
+        await connection.note("OSError" if isinstance(error, OSError) else type(error).__name__)
+        raise
     finally:
         await connection.note("ended")
 
@@ -191,12 +207,9 @@ async def serve_http(action: str, connection: Connection, scope: Scope, send: Se
     if action == "note":
         await connection.note(flag)
     elif flag:
-        try:
-            async with asyncio.timeout(LONGEST_WAIT):
-                await connection.wait_for(flag)
-        except TimeoutError:
-            # The record shows the test that the flag is missing.
-            pass
+        # If it takes too long, the record shows the test that the flag is missing.
+        with suppress(TimeoutError):
+            await connection.wait_for(flag)
     body = connection.to_json()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

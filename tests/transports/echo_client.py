@@ -79,13 +79,14 @@ class EchoConnection(RawWebSocket):
         self._server.request("POST", f"/note/{self._name}?{flag}")
 
     def record(self, flag: str = "ended") -> dict[str, Any]:
-        """Wait until the application has set a flag and return the record.
-
-        The application sets "ended" itself when it returns.
-        """
+        """Return the record after the application has set a flag; it sets "ended" when it returns."""
         record = self._server.request("GET", f"/record/{self._name}?{flag}")
         assert flag in record["notes"], record
         return record
+
+    def record_now(self) -> dict[str, Any]:
+        """Return the record as it is."""
+        return self._server.request("GET", f"/record/{self._name}")
 
     def messages(self) -> list[str | bytes]:
         """Return the messages that the application has received until the end of the connection."""
@@ -108,3 +109,20 @@ class EchoConnection(RawWebSocket):
         if not received.payload:
             return 1005, ""
         return int.from_bytes(received.payload[:2]), received.payload[2:].decode()
+
+    def read_close_or_end(self) -> tuple[int, str] | None:
+        """Read a close frame like `read_close`, or return None if the connection ends instead."""
+        try:
+            return self.read_close()
+        except EOFError:
+            return None
+
+    def assert_failed(self, code: int) -> None:
+        """Check that the server fails the connection with a close code, which the application gets, too.
+
+        Section 7.1.7: it sends a close frame and closes the TCP connection without waiting for an answer.
+        """
+        sent = self.read_close()
+        assert sent[0] == code, sent
+        assert self.read_to_end() == b""
+        assert self.disconnected() == sent

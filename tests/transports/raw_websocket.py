@@ -7,12 +7,13 @@ import hashlib
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 #: In seconds, the longest wait for the server.
-TIMEOUT = 10.0
+TIMEOUT = 5.0
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 #: The bits of the first byte of a frame.
@@ -113,23 +114,50 @@ class RawWebSocket:
             headers[name] = value.strip()
         version, status, *_ = status_line.split(" ")
         assert version == "HTTP/1.1"
-        body = self._read(int(headers.get("content-length", "0")))
+        body = self.read(int(headers.get("content-length", "0")))
         return Response(int(status), headers, body)
 
     def read_frame(self) -> Frame:
         """Read a frame and check that it is one that a server may send."""
-        first, second = self._read(2)
+        first, second = self.read(2)
         assert not first & (RSV1 | RSV2 | RSV3), f"the server has sent reserved bits: {first:08b}"
         # 5.1: "A server MUST NOT mask any frames that it sends to the client."
         assert not second & 0x80, "the server has sent a masked frame"
         length = second
         if length == 126:
-            (length,) = struct.unpack("!H", self._read(2))
+            (length,) = struct.unpack("!H", self.read(2))
             assert length > 125, "the server has not used the shortest encoding of the length"
         elif length == 127:
-            (length,) = struct.unpack("!Q", self._read(8))
+            (length,) = struct.unpack("!Q", self.read(8))
             assert 65535 < length < 2**63, "the server has not used the shortest encoding of the length"
-        return Frame(first & 0x0F, self._read(length), bool(first & FIN))
+        return Frame(first & 0x0F, self.read(length), bool(first & FIN))
+
+    def read_frames_to_end(self) -> list[Frame]:
+        """Read frames until the server closes its side of the connection, or resets it."""
+        frames = []
+        with suppress(EOFError, ConnectionResetError):
+            while True:
+                frames.append(self.read_frame())
+        assert not self._received, f"the server has sent a part of a frame: {bytes(self._received)!r}"
+        return frames
+
+    def has_ended(self) -> bool:
+        """Return whether the server has closed its side of the connection, as far as is known now."""
+        self._socket.setblocking(False)
+        try:
+            while self._receive():
+                pass
+        except BlockingIOError:
+            return False
+        finally:
+            self._socket.settimeout(TIMEOUT)
+        return True
+
+    def read(self, count: int) -> bytes:
+        """Read a number of bytes."""
+        while len(self._received) < count:
+            self._receive_some()
+        return self._take(count)
 
     def read_to_end(self) -> bytes:
         """Read until the server closes its side of the connection, and return the rest of the bytes."""
@@ -143,11 +171,6 @@ class RawWebSocket:
         while end not in self._received:
             self._receive_some()
         return self._take(self._received.index(end) + len(end))
-
-    def _read(self, count: int) -> bytes:
-        while len(self._received) < count:
-            self._receive_some()
-        return self._take(count)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._received[:count])
