@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 import uvicorn
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
+from tests.transports.raw_websocket import Frame, RawWebSocket, handshake
 from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.types import Receive, Scope, Send
 
 #: In seconds. Longer than any step of a test takes on a busy machine.
-PATIENCE = 10.0
+PATIENCE = 5.0
 
 #: The state that the lifespan of each server sets.
 LIFESPAN_STATE = {"name": "probe", "shared": ["from the lifespan"]}
@@ -85,6 +86,20 @@ class Served:
             raise
 
 
+class RawClient(RawWebSocket):
+    """A client that answers nothing by itself, neither ping nor close."""
+
+    def frame_within(self, timeout: float) -> Frame | None:
+        """Read a short frame; return None if there is none within a time in seconds."""
+        self._socket.settimeout(timeout)
+        try:
+            return self.read_frame()
+        except TimeoutError:
+            return None
+        finally:
+            self._socket.settimeout(PATIENCE)
+
+
 class ApplicationServer:
     """A uvicorn with one of the transports, and with further arguments of uvicorn.Config.
 
@@ -137,6 +152,18 @@ class ApplicationServer:
         """Open a connection and close it."""
         with self.connect(target, **options):
             pass
+
+    def raw(self, request: bytes | None = None, **options: Any) -> RawClient:
+        """Connect to 127.0.0.1 and send a handshake, or another request."""
+        client = RawClient(self.port, **options)
+        client.send(handshake() if request is None else request)
+        return client
+
+    def raw_accepted(self, **options: Any) -> RawClient:
+        """Connect to 127.0.0.1 and wait until the connection is accepted."""
+        client = self.raw(**options)
+        assert client.read_response().status == 101
+        return client
 
     def stop(self) -> None:
         """Request a graceful shutdown. Don't wait for its end."""

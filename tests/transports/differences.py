@@ -81,3 +81,42 @@ END_IF_THE_APPLICATION_RETURNS = Difference[tuple[int, str]](
     picows=(1000, ""),
     reason="uvicorn's own closes the connection without a close frame.",
 )
+
+STATUS_IF_THE_APPLICATION_DENIES_WITH_101 = Difference(
+    uvicorn=101,
+    picows=500,
+    reason=(
+        "A client would take it for an accepted connection. The picows transport raises RuntimeError for a "
+        "status below 200, uvicorn's own only below 100."
+    ),
+)
+
+MESSAGE_WITHOUT_DATA_RAISES = Difference(
+    uvicorn=False,
+    picows=True,
+    reason="One of `text` and `bytes` must be set. uvicorn's own ignores a websocket.send without both.",
+)
+
+HEADER_OVER_8_KIB_IS_TAKEN = Difference(
+    uvicorn=False,
+    picows=True,
+    reason=(
+        "uvicorn's HTTP protocols have parsed it, up to 64 KiB. uvicorn's own WebSocket parses it again with "
+        "`websockets`, which takes at most 8 KiB a line; that error is lost and the client gets no answer."
+    ),
+)
+
+ADDITIONAL_EXTENSIONS = Difference[list[str]](
+    uvicorn=[],
+    picows=["wampasgi.frames"],
+    reason="Sessions of wampasgi use it to exchange frames with the transport; other applications ignore it.",
+)
+
+HEADER_NAME_WITH_A_LINE_BREAK_RAISES = Difference(
+    uvicorn=False,
+    picows=True,
+    reason=(
+        "It would add a header, or a body, to the response. uvicorn's own checks the values of the headers, "
+        "but not their names."
+    ),
+)

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException
 from websockets.http11 import Response
 
 from tests.transports import differences
@@ -21,7 +21,7 @@ from tests.transports.application_server import (
     server_log,
 )
 from tests.transports.uvicorn_server import TRANSPORTS
-from wampasgi.types import ASGIEvent
+from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 START = {"type": "websocket.http.response.start", "status": 401}
 BODY = {"type": "websocket.http.response.body", "body": b"no"}
@@ -109,9 +109,37 @@ def test_application_adds_headers_to_the_response(server: ApplicationServer) -> 
     assert response.headers["x-name"] == "café"
 
 
-def test_headers_of_the_application_may_be_a_tuple(server: ApplicationServer) -> None:
-    # As an iterable, which the specification allows.
-    assert accepted(server, {}, headers=((b"x-tag", b"one"),)).headers["x-tag"] == "one"
+def test_headers_of_the_application_may_be_any_iterable(server: ApplicationServer) -> None:
+    assert accepted(server, {}, headers=iter([(b"x-tag", b"one")])).headers["x-tag"] == "one"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"headers": [(b"x-tag", b"one\r\nx-injected: two")]}, {"subprotocol": "chat\r\nx-injected: two"}],
+    ids=["header", "subprotocol"],
+)
+def test_header_with_a_line_break_raises(server: ApplicationServer, fields: dict[str, Any]) -> None:
+    async def application(connection: Connection) -> None:
+        with pytest.raises((RuntimeError, ValueError, WebSocketException)):
+            await connection.accept(**fields)
+        await connection.close()
+
+    assert denied(server, application).status_code == 403
+
+
+def test_header_name_with_a_line_break_raises_only_on_picows(server: ApplicationServer) -> None:
+    async def application(connection: Connection) -> bool:
+        try:
+            await connection.accept(headers=[(b"x-tag: one\r\nx-injected", b"two")])
+        except RuntimeError:
+            await connection.close()
+            return True
+        return False
+
+    served = server.serve(application)
+    with server.raw() as client:
+        assert client.read_response().status in (101, 403)
+    assert served.outcome() is differences.HEADER_NAME_WITH_A_LINE_BREAK_RAISES.on(server.kind)
 
 
 @pytest.mark.parametrize("subprotocol", ["v1.chat", "v2.chat", None])
@@ -120,6 +148,12 @@ def test_application_selects_the_subprotocol(server: ApplicationServer, subproto
 
     selected = response.headers.get_all("sec-websocket-protocol")
     assert selected == ([] if subprotocol is None else [subprotocol])
+
+
+def test_no_compression_if_an_option_disables_it(servers: Servers, kind: str) -> None:
+    server = servers(kind, ws_per_message_deflate=False)
+
+    assert "sec-websocket-extensions" not in accepted(server, {"compression": "deflate"}).headers
 
 
 def test_default_headers_are_those_of_the_options(servers: Servers, kind: str) -> None:
@@ -361,6 +395,18 @@ def test_body_is_empty_by_default(server: ApplicationServer) -> None:
     assert status_of(server, application) == differences.STATUS_IF_THE_MESSAGE_HAS_NO_BODY.on(server.kind)
 
 
+def test_denial_response_may_be_informational_only_on_uvicorns_own(server: ApplicationServer) -> None:
+    async def application(connection: Connection) -> None:
+        await connection.send({**START, "status": 101})
+        await connection.send(BODY)
+
+    server.serve(application)
+    with server.raw() as client:
+        status = client.read_response().status
+
+    assert status == differences.STATUS_IF_THE_APPLICATION_DENIES_WITH_101.on(server.kind)
+
+
 # Applications that fail
 
 
@@ -401,3 +447,15 @@ def test_incomplete_denial_response_is_replaced(
 
     expected = differences.STATUS_OF_AN_INCOMPLETE_DENIAL_RESPONSE.on(server.kind)
     assert status_of(server, application) == expected
+
+
+def test_return_value_of_the_application_is_an_error(servers: Servers, kind: str) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> str:
+        await receive()
+        await send({"type": "websocket.accept"})
+        return "a value"
+
+    server = servers(kind, app=application, lifespan="off")
+    with server_log() as log:
+        server.visit()
+        log.wait_for("ASGI callable should return None, but returned 'a value'.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from uvicorn.protocols.utils import ClientDisconnected
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection
 
 from tests.transports import differences
@@ -21,16 +21,7 @@ from tests.transports.application_server import (
     running_servers,
     server_log,
 )
-from tests.transports.raw_websocket import (
-    BINARY,
-    CLOSE,
-    TEXT,
-    Frame,
-    RawWebSocket,
-    close_frame,
-    frame,
-    handshake,
-)
+from tests.transports.raw_websocket import BINARY, CLOSE, TEXT, Frame, close_frame, frame
 from tests.transports.uvicorn_server import TRANSPORTS
 
 MEBIBYTE = 1 << 20
@@ -45,14 +36,6 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(params=TRANSPORTS)
 def server(servers: Servers, request: pytest.FixtureRequest) -> ApplicationServer:
     return servers(request.param)
-
-
-def raw_client(server: ApplicationServer, **options: Any) -> RawWebSocket:
-    """Open a connection that answers nothing by itself, neither ping nor close."""
-    client = RawWebSocket(server.port, **options)
-    client.send(handshake())
-    assert client.read_response().status == 101
-    return client
 
 
 def closing(client: ClientConnection) -> tuple[int | None, str | None]:
@@ -115,8 +98,28 @@ def test_sent_message_is_text_or_binary(
         await connection.receive()
 
     server.serve(application)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         assert client.read_frame() == frame
+
+
+@pytest.mark.parametrize("fields", [{}, {"text": None, "bytes": None}], ids=["missing", "None"])
+def test_message_without_data_is_not_sent(server: ApplicationServer, fields: dict[str, None]) -> None:
+    async def application(connection: Connection) -> bool:
+        await connection.accept()
+        try:
+            await connection.send({"type": "websocket.send", **fields})
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+            raised = True
+        else:
+            raised = False
+        await connection.send_text("still open")
+        await connection.receive()
+        return raised
+
+    served = server.serve(application)
+    with server.raw_accepted() as client:
+        assert client.read_frame() == Frame(TEXT, b"still open")
+    assert served.outcome() is differences.MESSAGE_WITHOUT_DATA_RAISES.on(server.kind)
 
 
 def test_bytes_that_change_after_send_are_sent_unchanged(server: ApplicationServer) -> None:
@@ -198,7 +201,7 @@ def test_received_messages_come_before_the_disconnect(server: ApplicationServer)
         return [*received, await connection.disconnected()]
 
     served = server.serve(application)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         client.send(*(frame(TEXT, data) for data in (b"1", b"2", b"3")), close_frame(3000, "bye"))
         assert served.outcome() == ["1", "2", "3", (3000, "bye")]
 
@@ -218,7 +221,7 @@ def test_disconnect_has_the_code_and_reason_of_the_client(
     server: ApplicationServer, code: int, reason: str
 ) -> None:
     served = server.serve(wait_for_disconnect)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         client.send(close_frame(code, reason))
         answer = client.read_frame()
 
@@ -229,7 +232,7 @@ def test_disconnect_has_the_code_and_reason_of_the_client(
 
 def test_disconnect_without_a_code_has_1005(server: ApplicationServer) -> None:
     served = server.serve(wait_for_disconnect)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         client.send(close_frame())
         assert served.outcome() == (1005, "")
 
@@ -237,7 +240,7 @@ def test_disconnect_without_a_code_has_1005(server: ApplicationServer) -> None:
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
 def test_disconnect_of_a_lost_connection(server: ApplicationServer, reset: bool) -> None:
     served = server.serve(wait_for_disconnect)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         if reset:
             client.reset()
     assert served.outcome() == (differences.CODE_OF_A_LOST_CONNECTION.on(server.kind), "")
@@ -249,8 +252,8 @@ def test_client_that_leaves_before_accept_is_a_disconnect(server: ApplicationSer
         return await connection.disconnected()
 
     served = server.serve(application)
-    with RawWebSocket(server.port) as client:
-        client.send(handshake())
+    with server.raw():
+        pass
     assert served.outcome() == (1006, "")
 
 
@@ -275,7 +278,7 @@ def test_sending_to_a_client_that_has_gone_raises(
         return await send_until_it_raises(connection, "x" * 1000)
 
     served = server.serve(application)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         if end == "close frame":
             client.send(close_frame(1000))
             assert isinstance(served.outcome(), ClientDisconnected)
@@ -294,7 +297,7 @@ def test_waiting_send_raises_if_the_client_leaves(server: ApplicationServer) -> 
         return await sending
 
     served = server.serve(application)
-    with raw_client(server, receive_buffer=4096) as client:
+    with server.raw_accepted(receive_buffer=4096) as client:
         client.send(frame(TEXT, b"the client leaves"))
         client.reset()
     assert isinstance(served.outcome(), ClientDisconnected)
@@ -359,6 +362,26 @@ def test_client_gets_the_code_and_reason_of_the_application(
     assert served.outcome() == (code, reason)
 
 
+@pytest.mark.parametrize("code", [-1, 999, 1004, 1006, 1015, 2999, 5000, 70000])
+def test_close_code_that_must_not_be_sent_raises_and_changes_nothing(
+    server: ApplicationServer, code: int
+) -> None:
+    async def application(connection: Connection) -> None:
+        await connection.accept()
+        # The specification doesn't name the exception.
+        with pytest.raises((RuntimeError, ValueError, WebSocketException)):
+            await connection.close(code=code)
+        await connection.send_text("still open")
+        await connection.close(code=1001)
+
+    served = server.serve(application)
+    with server.raw_accepted() as client:
+        served.outcome()
+        frames = [client.read_frame() for _ in range(2)]
+
+    assert frames == [Frame(TEXT, b"still open"), Frame(CLOSE, (1001).to_bytes(2))]
+
+
 def test_messages_before_a_close_are_sent(server: ApplicationServer) -> None:
     async def application(connection: Connection) -> None:
         await connection.accept()
@@ -378,7 +401,7 @@ def test_messages_after_a_close_are_dropped(server: ApplicationServer) -> None:
         return await connection.disconnected()
 
     served = server.serve(application)
-    with raw_client(server) as client:
+    with server.raw_accepted() as client:
         assert client.read_frame() == Frame(CLOSE, (4000).to_bytes(2))
         client.send(*[frame(TEXT, b"too late")] * 100, close_frame(4000))
         assert client.read_to_end() == b""
@@ -395,15 +418,34 @@ def ending(server: ApplicationServer, application: Application) -> tuple[int | N
         return closing(client)
 
 
-def test_exception_after_accept_closes_the_connection_and_is_logged(server: ApplicationServer) -> None:
+class UnusualError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error", [LookupError("no such room"), UnusualError()], ids=["Exception", "BaseException"]
+)
+def test_exception_after_accept_closes_the_connection_and_is_logged(
+    server: ApplicationServer, error: BaseException
+) -> None:
     async def application(connection: Connection) -> None:
         await connection.accept()
-        raise LookupError("no such room")
+        raise error
 
     with server_log() as log:
         assert ending(server, application) == differences.END_IF_THE_APPLICATION_RAISES.on(server.kind)
-        error = log.wait_for("Exception in ASGI application")
-    assert repr(error) == "LookupError('no such room')"
+        assert log.wait_for("Exception in ASGI application") is error
+
+
+def test_cancelled_application_ends_the_connection(server: ApplicationServer) -> None:
+    async def application(connection: Connection) -> None:
+        await connection.accept()
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await connection.receive()
+
+    assert ending(server, application) == differences.END_IF_THE_APPLICATION_RAISES.on(server.kind)
 
 
 def test_application_that_returns_without_closing_ends_the_connection(server: ApplicationServer) -> None:
