@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
 from wampasgi.errors import UnserializableValue
-from wampasgi.peers.transport import size_on_wire
-from wampasgi.serializers import Serializer
+from wampasgi.serializers import Serializer, Subprotocol
 from wampasgi.types import RawMessage
 
 
@@ -28,26 +28,36 @@ class Encoding:
 UNSERIALIZED: Final = Encoding("unserialized", lambda raw: (raw, 0))
 
 
-def serialized(serializer: Serializer) -> Encoding:
-    """Return the encoding to text or bytes."""
-    serialize = serializer.encode
+@lru_cache
+def serialized(subprotocol: Subprotocol) -> Encoding:
+    """Return the encoding to text or bytes, the same one for all connections."""
+    serializer = subprotocol.serializer
+    serialize = _to_bytes(serializer)
+    if serializer.binary:
 
-    def encode(raw: RawMessage) -> tuple[Any, int]:
-        data = serialize(raw)
-        return data, len(data) if data.isascii() else size_on_wire(data)
+        def encode(raw: RawMessage) -> tuple[Any, int]:
+            data = serialize(raw)
+            return data, len(data)
+
+    else:
+
+        def encode(raw: RawMessage) -> tuple[Any, int]:
+            data = serialize(raw)
+            return data.decode(), len(data)
 
     return Encoding(serializer.name, encode)
 
 
-def framed(serializer: Serializer, frame: Callable[[bytes], bytes]) -> Encoding:
-    """Return the encoding to the frames that ``frame`` makes of bytes."""
-    serialize = _to_bytes(serializer)
+@lru_cache
+def framed(subprotocol: Subprotocol, frame: Callable[[bytes], bytes]) -> Encoding:
+    """Return the encoding to the frames that ``frame`` makes of bytes, the same one for all connections."""
+    serialize = _to_bytes(subprotocol.serializer)
 
     def encode(raw: RawMessage) -> tuple[Any, int]:
         data = serialize(raw)
         return frame(data), len(data)
 
-    return Encoding(f"{serializer.name} frames", encode)
+    return Encoding(f"{subprotocol.serializer.name} frames", encode)
 
 
 class _TextSerializer(Protocol):

@@ -107,7 +107,7 @@ class Peer:
         check_request_ids: bool = False,
     ) -> None:
         self._stream = stream
-        self._encoding = serialized(stream.subprotocol.serializer)
+        self._encoding = serialized(stream.subprotocol)
         self._encode = self._encoding.encode
         self._router = router
         # In the limits of the realm, until the session begins to end.
@@ -268,7 +268,7 @@ class Peer:
             self._encoding = UNSERIALIZED
         elif stream.sink is not None:
             writer = direct = FrameSender(stream.sink, self.counts)
-            self._encoding = framed(stream.subprotocol.serializer, stream.sink.frame)
+            self._encoding = framed(stream.subprotocol, stream.sink.frame)
         self._encode = self._encoding.encode
         self._outbound = make(
             writer.write,

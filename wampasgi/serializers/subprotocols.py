@@ -15,7 +15,7 @@ from wampasgi.serializers.available import chosen, installed
 from wampasgi.serializers.base import Encoded, Serializer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Subprotocol:
     """A WebSocket subprotocol such as ``"wamp.2.json"``: a serializer, with or without batching."""
 

@@ -340,8 +340,10 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self._connect_received = True
             return {"type": "websocket.connect"}
         item = await self._inbox.receive()
-        if isinstance(item, str | bytes):
-            return {"type": "websocket.receive", "text" if isinstance(item, str) else "bytes": item}
+        if type(item) is str:
+            return {"type": "websocket.receive", "text": item}
+        if type(item) is bytes:
+            return {"type": "websocket.receive", "bytes": item}
         return cast("ASGIEvent", item)
 
     async def send(self, message: ASGIEvent) -> None:

@@ -13,12 +13,13 @@ from wampasgi.errors import (
     RemoteProtocolError,
 )
 from wampasgi.logs import escaped, fields, logger_named
+from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import GONE, Data, Disconnected
 from wampasgi.serializers import Subprotocol, negotiate
 from wampasgi.sessions.opening import SessionOpener
-from wampasgi.transports.frame_channel import FrameChannel, frame_channel
+from wampasgi.transports.frame_channel import frame_channel
 from wampasgi.transports.origins import OriginPolicy
-from wampasgi.types import ASGIEvent, Receive, Scope, Send
+from wampasgi.types import Receive, Scope, Send
 
 logger = logger_named("wampasgi.session")
 
@@ -41,49 +42,39 @@ _CLOSE_CODES: Final = {
 
 
 class WebSocketTransport:
-    """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary.
+    """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary."""
 
-    If the server offers a ``channel``, it replaces ``receive`` and ``send`` if they are the server's own.
-    """
+    __slots__ = ("_key", "_send", "_subprotocol", "closed", "receive_event", "sink", "source")
 
-    __slots__ = ("_key", "_send", "_subprotocol", "_type", "closed", "receive_event", "sink", "source")
-
-    def __init__(
-        self, receive: Receive, send: Send, subprotocol: Subprotocol, channel: FrameChannel | None = None
-    ) -> None:
-        binary = subprotocol.serializer.binary
+    def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
+        #: Waits for the next event, which is for ``data``.
+        self.receive_event: Callable[[], Awaitable[Any]] = receive
         self._send = send
         self._subprotocol = subprotocol.name
-        self._key = "bytes" if binary else "text"
-        self._type: type[Data] = bytes if binary else str
+        self._key = "bytes" if subprotocol.serializer.binary else "text"
         #: True if either side has closed the WebSocket.
         self.closed = False
         #: The direct ways of messages, if there are any.
-        self.source = channel.source if channel is not None and channel.receive == receive else None
-        self.sink = channel.sink(binary=binary) if channel is not None and channel.send == send else None
-        #: Waits for the next event, or for the data itself.
-        self.receive_event: Callable[[], Awaitable[Any]] = (
-            receive if self.source is None else self.source.receive
-        )
+        self.source: FrameSource | None = None
+        self.sink: FrameSink | None = None
 
-    def data(self, event: ASGIEvent | Data) -> Data:
-        """Return the data of a WebSocket event, or the data itself.
+    def data(self, event: Any) -> Data:
+        """Return the data of a WebSocket event.
 
         Raises Disconnected if the event ends the connection, and RemoteProtocolError for a text message if
         the subprotocol is binary, or the reverse.
         """
-        if type(event) is self._type:
-            return event
-        data: Data | None = None
-        if not isinstance(event, str | bytes):
-            if event["type"] != "websocket.receive":
-                self.closed = True
-                raise Disconnected(event.get("code") or _NO_CODE)
-            data = event.get(self._key)
+        if event["type"] != "websocket.receive":
+            self.closed = True
+            raise Disconnected(event.get("code") or _NO_CODE)
+        data: Data | None = event.get(self._key)
         if data is None:
-            expected = "binary" if self._key == "bytes" else "text"
-            raise RemoteProtocolError(f"{self._subprotocol} takes only {expected} WebSocket messages")
+            raise self._wrong_type()
         return data
+
+    def _wrong_type(self) -> RemoteProtocolError:
+        expected = "binary" if self._key == "bytes" else "text"
+        return RemoteProtocolError(f"{self._subprotocol} takes only {expected} WebSocket messages")
 
     def write_one(self, data: Data) -> Awaitable[None]:
         """Return an awaitable that sends one WebSocket message."""
@@ -117,6 +108,41 @@ class WebSocketTransport:
             return
 
 
+class DirectWebSocketTransport(WebSocketTransport):
+    """An accepted WebSocket whose messages do not come as events, but as they are."""
+
+    __slots__ = ("_type",)
+
+    def __init__(self, source: FrameSource, send: Send, subprotocol: Subprotocol) -> None:
+        super().__init__(source.receive, send, subprotocol)
+        self.source = source
+        self._type: type[Data] = bytes if subprotocol.serializer.binary else str
+
+    def data(self, event: Any) -> Data:
+        """Return the data itself, or raise as WebSocketTransport does."""
+        if type(event) is self._type:
+            return event
+        if isinstance(event, (str, bytes)):
+            raise self._wrong_type()
+        return super().data(event)
+
+
+def _transport(scope: Scope, receive: Receive, send: Send, subprotocol: Subprotocol) -> WebSocketTransport:
+    """Return the transport of an accepted WebSocket, with the direct ways that the server offers."""
+    channel = frame_channel(scope)
+    if channel is None:
+        return WebSocketTransport(receive, send, subprotocol)
+    transport: WebSocketTransport
+    # A callable that a middleware has wrapped must be used.
+    if channel.receive == receive:
+        transport = DirectWebSocketTransport(channel.source, send, subprotocol)
+    else:
+        transport = WebSocketTransport(receive, send, subprotocol)
+    if channel.send == send:
+        transport.sink = channel.sink(binary=subprotocol.serializer.binary)
+    return transport
+
+
 class WebSocketEndpoint:
     """The ASGI app for the scope type ``websocket``. It accepts WebSockets that speak WAMP.
 
@@ -144,8 +170,7 @@ class WebSocketEndpoint:
             await self._refuse_subprotocols(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        transport = WebSocketTransport(receive, send, subprotocol, frame_channel(scope))
-        await self._opener.serve(scope, transport, subprotocol)
+        await self._opener.serve(scope, _transport(scope, receive, send, subprotocol), subprotocol)
 
     async def _refuse_origin(self, scope: Scope, send: Send, refusal: str) -> None:
         logger.warning(
