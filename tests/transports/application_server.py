@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
@@ -9,14 +10,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import uvicorn
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
-from tests.transports.raw_websocket import Frame, RawWebSocket, handshake
+from tests.transports.raw_websocket import Frame, RawWebSocket, Response, handshake
 from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.types import Receive, Scope, Send
+
+T = TypeVar("T")
 
 #: In seconds. Longer than any step of a test takes on a busy machine.
 PATIENCE = 5.0
@@ -64,6 +67,25 @@ class Connection:
 Application: TypeAlias = Callable[[Connection], Awaitable[Any]]
 
 
+class Signal:
+    """An event that lets an application wait for the test, or the test for an application."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Wake what waits."""
+        self._event.set()
+
+    def wait(self) -> None:
+        """Wait in the test."""
+        assert self._event.wait(PATIENCE), "the application has not come this far"
+
+    async def waited(self) -> None:
+        """Wait in an application, while the event loop goes on."""
+        assert await asyncio.to_thread(self._event.wait, PATIENCE), "the test has not come this far"
+
+
 class Served:
     """The connections that one application serves."""
 
@@ -71,9 +93,18 @@ class Served:
         self._application = application
         self._outcomes: queue.Queue[Future[Any]] = queue.Queue()
 
-    def outcome(self) -> Any:
-        """Return the result of the application for the next connection, or raise its exception."""
-        return self._outcomes.get(timeout=PATIENCE).result(PATIENCE)
+    def outcome(self, timeout: float = PATIENCE) -> Any:
+        """Return the result of the application for the next connection, or raise its exception.
+
+        Raises TimeoutError if the application has not ended in time.
+        """
+        outcome = self._outcomes.get(timeout=PATIENCE)
+        try:
+            return outcome.result(timeout)
+        except TimeoutError:
+            if not outcome.done():
+                self._outcomes.put(outcome)
+            raise
 
     async def serve(self, connection: Connection) -> None:
         """Run the application."""
@@ -91,9 +122,16 @@ class RawClient(RawWebSocket):
 
     def frame_within(self, timeout: float) -> Frame | None:
         """Read a short frame; return None if there is none within a time in seconds."""
+        return self._within(timeout, self.read_frame)
+
+    def response_within(self, timeout: float) -> Response | None:
+        """Read an HTTP response; return None if there is none within a time in seconds."""
+        return self._within(timeout, self.read_response)
+
+    def _within(self, timeout: float, read: Callable[[], T]) -> T | None:
         self._socket.settimeout(timeout)
         try:
-            return self.read_frame()
+            return read()
         except TimeoutError:
             return None
         finally:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from uvicorn.protocols.utils import ClientDisconnected
+
 T = TypeVar("T")
 
 
@@ -118,5 +120,35 @@ HEADER_NAME_WITH_A_LINE_BREAK_RAISES = Difference(
     reason=(
         "It would add a header, or a body, to the response. uvicorn's own checks the values of the headers, "
         "but not their names."
+    ),
+)
+
+MAX_QUEUE_IS_USED = Difference(
+    uvicorn=False,
+    picows=True,
+    reason="`--ws-max-queue` has no effect on `websockets-sansio`, which keeps the messages of one read.",
+)
+
+DISCONNECT_AFTER_A_PING_TIMEOUT = Difference[tuple[int, str]](
+    uvicorn=(1005, ""),
+    picows=(1011, "keepalive ping timeout"),
+    reason="The application gets the code that the client gets. uvicorn's own reports no code.",
+)
+
+EXCEPTION_IF_THE_CLIENT_NEITHER_ANSWERS_NOR_READS = Difference[type[Exception]](
+    uvicorn=TimeoutError,
+    picows=ClientDisconnected,
+    reason=(
+        "After a ping timeout, uvicorn's own waits until the client has read everything, which is never. The "
+        "picows transport aborts the connection after `close_timeout`, so that `send` raises."
+    ),
+)
+
+CLIENT_OF_A_BUSY_APPLICATION_STAYS = Difference(
+    uvicorn=False,
+    picows=True,
+    reason=(
+        "While messages wait for the application, no pong is read. uvicorn's own drops a client that has "
+        "answered each ping."
     ),
 )
