@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from examples.chat.app import FOLDER, ROOMS, app, wamp
-from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess, start_server
 from wampasgi import WAMPError
 from wampasgi.testing import SessionAborted, TestClient
 
@@ -145,9 +145,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         browser.quit()
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServerProcess]:
-    server = start_server("uvicorn", "examples.chat.app:app", tmp_path)
+@pytest.fixture(params=BOTH_TRANSPORTS)
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+    server = start_server(request.param, "examples.chat.app:app", tmp_path)
     try:
         yield server
     finally:

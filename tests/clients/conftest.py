@@ -5,25 +5,49 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess, start_server
 
 StartServer = Callable[..., ServerProcess]
 
 OWN_SERVERS = pytest.StashKey[list[ServerProcess]]()
 
 SERVED_APP = "tests.clients.served_app:app"
+AUTH_APP = "tests.clients.auth_served_app:app"
 GOODBYE_APP = "tests.clients.goodbye_app:app"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A uvicorn that the tests of one module share."""
-    server = start_server("uvicorn", SERVED_APP, tmp_path_factory.mktemp("uvicorn"))
+def app() -> str:
+    """The application of `server`; a module may override this fixture."""
+    return SERVED_APP
+
+
+@pytest.fixture(scope="module")
+def servers(app: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """A function that returns the server of a kind that the tests of one module share."""
+    started: dict[str, ServerProcess] = {}
+
+    def server_of(kind: str) -> ServerProcess:
+        if kind not in started:
+            started[kind] = start_server(kind, app, tmp_path_factory.mktemp(kind))
+        return started[kind]
+
     try:
-        yield server
-        assert "could not be served" not in server.log, server.log
+        yield server_of
+        for server in started.values():
+            assert "could not be served" not in server.log, server.log
+            server.stop()
     finally:
-        server.stop()
+        for server in started.values():
+            server.kill()
+
+
+# Not the fixture that starts a server: pytest alternates between the values of module-scoped parameters, and
+# would start a server at each change.
+@pytest.fixture(scope="module", params=BOTH_TRANSPORTS)
+def server(request: pytest.FixtureRequest, servers: StartServer) -> ServerProcess:
+    """A uvicorn that the tests of one module share, with either transport."""
+    return servers(request.param)
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ from pathlib import Path
 START_TIMEOUT = 20.0
 POLL_INTERVAL = 0.02
 
+#: The WebSocket transport on picows, for uvicorn's option ``--ws``.
+PICOWS = "wampasgi.transports.picows:WebSocketProtocol"
+
 _UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}")
 _HYPERCORN = ("hypercorn", "--bind", "127.0.0.1:{port}")
 # A worker of granian 2.8 that has open WebSockets may hang when it is stopped.
@@ -24,12 +27,17 @@ _GRANIAN = (
     *("--workers-kill-timeout", "5"),
 )
 
+#: The kinds for tests of clients, which run on uvicorn's own WebSocket transport and on the one on picows.
+BOTH_TRANSPORTS = ("uvicorn", "picows")
+
 #: The command line of each kind of server, without the application.
 SERVERS: dict[str, tuple[str, ...]] = {
     "uvicorn": _UVICORN,
     "uvicorn-asyncio": (*_UVICORN, "--loop", "asyncio"),
     "uvicorn-sansio": (*_UVICORN, "--ws", "websockets-sansio"),
     "uvicorn-wsproto": (*_UVICORN, "--ws", "wsproto"),
+    "picows": (*_UVICORN, "--ws", PICOWS, "--loop", "uvloop"),
+    "picows-asyncio": (*_UVICORN, "--ws", PICOWS, "--loop", "asyncio"),
     "hypercorn-asyncio": (*_HYPERCORN, "--worker-class", "asyncio"),
     "hypercorn-trio": (*_HYPERCORN, "--worker-class", "trio"),
     "granian": _GRANIAN,

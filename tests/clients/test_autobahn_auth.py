@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ from autobahn.wamp.serializer import JsonSerializer, MsgPackSerializer
 from autobahn.wamp.types import CloseDetails, ComponentConfig, SessionDetails
 
 from tests.auth.peers import SECRET, public_key, signing_key
-from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.conftest import AUTH_APP
+from tests.clients.server_process import ServerProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -57,12 +58,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start_server("uvicorn", "tests.clients.auth_served_app:app", tmp_path_factory.mktemp("auth"))
-    try:
-        yield server
-    finally:
-        server.stop()
+def app() -> str:
+    """The application of `server`."""
+    return AUTH_APP
 
 
 @pytest.fixture(params=[JsonSerializer, MsgPackSerializer], ids=["json", "msgpack"])

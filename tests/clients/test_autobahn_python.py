@@ -24,7 +24,7 @@ from autobahn.wamp.types import (
 )
 
 from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
-from tests.clients.server_process import ServerProcess
+from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -323,6 +323,7 @@ async def test_realms_do_not_share_procedures(server: ServerProcess, serializer:
     assert failed.value.error == "wamp.error.no_such_procedure"
 
 
+@pytest.mark.parametrize("kind", BOTH_TRANSPORTS)
 @pytest.mark.parametrize(
     ("app", "reason", "message"),
     [
@@ -331,9 +332,14 @@ async def test_realms_do_not_share_procedures(server: ServerProcess, serializer:
     ],
 )
 async def test_session_ends_at_shutdown(
-    app: str, reason: str, message: str | None, own_server: StartServer, serializer: Serializer
+    kind: str,
+    app: str,
+    reason: str,
+    message: str | None,
+    own_server: StartServer,
+    serializer: Serializer,
 ) -> None:
-    server = own_server("uvicorn", app)
+    server = own_server(kind, app)
     async with connected(Client("default"), server.url, serializer) as client:
         session_id = (await client.joined).session
         await client.subscribe(client.on_event, "news")

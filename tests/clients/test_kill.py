@@ -83,7 +83,7 @@ async def kill(server: ServerProcess) -> Load:
 
 
 @pytest.mark.parametrize("app", [SERVED_APP, GOODBYE_APP])
-@pytest.mark.parametrize("kind", ["uvicorn", "uvicorn-asyncio"])
+@pytest.mark.parametrize("kind", ["uvicorn", "uvicorn-asyncio", "picows", "picows-asyncio"])
 def test_server_under_load_closes_all_sessions_on_sigterm_and_ends_in_time(
     kind: str, app: str, own_server: StartServer
 ) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.auth.peers import SECRET, signing_key
-from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.conftest import AUTH_APP
+from tests.clients.server_process import ServerProcess
 from tests.clients.test_node_clients import CLIENTS, installed, run_client
 
 __all__ = ["installed"]
@@ -18,12 +18,9 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = start_server("uvicorn", "tests.clients.auth_served_app:app", tmp_path_factory.mktemp("auth"))
-    try:
-        yield server
-    finally:
-        server.stop()
+def app() -> str:
+    """The application of `server`."""
+    return AUTH_APP
 
 
 def secret_for(method: str, authid: str, password: str) -> str:

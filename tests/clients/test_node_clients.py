@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pytest
 
 from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
-from tests.clients.server_process import ServerProcess
+from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess
 
 # The first run installs the clients.
 pytestmark = pytest.mark.timeout(240)
@@ -237,26 +237,28 @@ def reconnecting_client(installed: Path, url: str, library: str) -> Iterator[Ite
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", BOTH_TRANSPORTS)
 @pytest.mark.parametrize("library", ["autobahn", "wampy"])
 def test_client_reconnects_after_a_restart_of_the_server(
-    library: str, installed: Path, own_server: StartServer
+    library: str, kind: str, installed: Path, own_server: StartServer
 ) -> None:
-    before = own_server("uvicorn", SERVED_APP)
+    before = own_server(kind, SERVED_APP)
     with reconnecting_client(installed, before.url, library) as steps:
         assert next(steps)[0] == "joined 1"
         before.stop()
-        own_server("uvicorn", SERVED_APP, port=before.port)
+        own_server(kind, SERVED_APP, port=before.port)
 
         assert next(steps)[0] == "joined 2"
         assert next(steps) == ("sum", 5)
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", BOTH_TRANSPORTS)
 @pytest.mark.parametrize("library", ["autobahn", "wampy"])
 def test_client_does_not_reconnect_after_a_goodbye(
-    library: str, installed: Path, own_server: StartServer
+    library: str, kind: str, installed: Path, own_server: StartServer
 ) -> None:
-    server = own_server("uvicorn", GOODBYE_APP)
+    server = own_server(kind, GOODBYE_APP)
     with reconnecting_client(installed, server.url, library) as steps:
         assert next(steps)[0] == "joined 1"
         server.stop()

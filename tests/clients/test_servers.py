@@ -13,7 +13,9 @@ from tests.clients.wire_client import WireClient
 
 KINDS = list(SERVERS)
 # The kinds in which the signal reaches the application's process in time for GOODBYE.
-KINDS_WITH_SIGNAL = [kind for kind in KINDS if kind.startswith("uvicorn") or kind == "hypercorn-in-process"]
+KINDS_WITH_SIGNAL = [
+    kind for kind in KINDS if kind.startswith(("uvicorn", "picows")) or kind == "hypercorn-in-process"
+]
 
 #: The close code for a shutdown, from the registry of RFC 6455.
 SERVICE_RESTART = 1012

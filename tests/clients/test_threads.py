@@ -13,14 +13,14 @@ import anyio
 import pytest
 from anyio import from_thread
 
-from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess, start_server
 from tests.clients.wire_client import TIMEOUT, WireClient
 from tests.specification import CALL, INVOCATION, REGISTER, RESULT, SUBSCRIBE, YIELD
 from wampasgi import Application, WAMPError
 from wampasgi.testing import TestClient
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "hypercorn-trio"])
+@pytest.fixture(scope="module", params=[*BOTH_TRANSPORTS, "hypercorn-trio"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
@@ -72,8 +72,9 @@ def fetch(address: str) -> str:
         return text
 
 
-def test_server_with_an_application_thread_stops(tmp_path: Path) -> None:
-    server = start_server("uvicorn", "tests.clients.threads_app:app", tmp_path)
+@pytest.mark.parametrize("kind", BOTH_TRANSPORTS)
+def test_server_with_an_application_thread_stops(kind: str, tmp_path: Path) -> None:
+    server = start_server(kind, "tests.clients.threads_app:app", tmp_path)
     with WireClient(server.url) as client:
         client.join()
         # After a complete shutdown, uvicorn raises the signal again.
