@@ -130,12 +130,17 @@ async def listen(websocket: WebSocket) -> None:
 
 
 async def close(websocket: WebSocket) -> None:
-    """Close, after the first message, with the code and reason of the query."""
+    """Close, after the first message, with the code and reason of the query, then receive the rest."""
+    await close_and_return(websocket)
+    await websocket.receive_until_disconnect()
+
+
+async def close_and_return(websocket: WebSocket) -> None:
+    """Close like `close`, but receive nothing afterwards."""
     await websocket.accept()
     await websocket.receive()
     code, reason = int(websocket.query["code"]), websocket.query.get("reason", "")
     await websocket.send({"type": "websocket.close", "code": code, "reason": reason})
-    await websocket.receive_until_disconnect()
 
 
 async def accept_later(websocket: WebSocket) -> None:
@@ -177,7 +182,7 @@ async def deny(websocket: WebSocket) -> None:
 
 BEHAVIOURS: dict[str, Callable[[WebSocket], Awaitable[None]]] = {
     behaviour.__name__: behaviour
-    for behaviour in (echo, listen, close, accept_later, collect, flood, refuse, deny)
+    for behaviour in (echo, listen, close, close_and_return, accept_later, collect, flood, refuse, deny)
 }
 CONNECTIONS: defaultdict[str, Connection] = defaultdict(Connection)
 

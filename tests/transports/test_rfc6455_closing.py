@@ -194,6 +194,20 @@ def test_server_waits_for_the_answer_of_the_client(server: EchoServer) -> None:
         assert connection.messages() == ["go"]
 
 
+@pytest.mark.parametrize("behaviour", ["close", "close_and_return"])
+def test_answer_arrives_behind_messages_that_the_application_has_not_received(
+    server: EchoServer, behaviour: str
+) -> None:
+    with server.open(behaviour, "code=4000") as connection:
+        # So many that the server stops reading before the application has received the first one.
+        connection.send(frame(TEXT, b"go"), frame(TEXT, b"late") * 10_000)
+        assert connection.read_close() == (4000, "")
+        connection.send(close_frame(4000))
+
+        assert connection.read_to_end() == b""
+        connection.record()
+
+
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 5000, 65536, -1])
 def test_invalid_code_of_the_application_is_never_sent(server: EchoServer, code: int) -> None:
     """Section 7.4.1, "MUST NOT be set as a status code in a Close control frame by an endpoint"."""

@@ -207,15 +207,17 @@ def test_server_may_refuse_with_another_response(server: EchoServer) -> None:
 # 4.1 "the client MUST wait for a response from the server before sending any further data"
 
 
-def test_frames_that_arrive_before_the_response_are_handled_after_it(server: EchoServer) -> None:
+@pytest.mark.parametrize("count", [1, 300])
+def test_frames_that_arrive_before_the_response_are_handled_after_it(server: EchoServer, count: int) -> None:
+    messages = [str(number).ljust(200).encode() for number in range(count)]
     with server.connect("accept_later") as connection:
         connection.send(connection.handshake())
         connection.record("called")
-        connection.send(frame(TEXT, b"early"))
+        connection.send(*(frame(TEXT, message) for message in messages))
         connection.note("released")
 
         assert connection.read_response().status == 101
-        assert connection.read_frame() == Frame(TEXT, b"early")
+        assert [connection.read_frame().payload for _ in messages] == messages
 
 
 def test_frames_in_the_packet_of_the_request_are_lost_without_harm(server: EchoServer) -> None:
