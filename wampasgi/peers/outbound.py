@@ -102,7 +102,7 @@ class Outbound:
         """Write ``item`` after the items before it; ``size`` counts towards the limit in bytes."""
         if self.closed:
             return
-        if self._writer is _RESTING and self._write_soon is not None and self._write_soon(item, size):
+        if self._write_soon is not None and self._writer is _RESTING and self._write_soon(item, size):
             return
         queue = self._queue
         queue.append(item)
@@ -144,7 +144,7 @@ class Outbound:
         if self.closed:
             return
         self.close()
-        if self._writer is _RESTING and self._write_soon is not None and self._write_soon(item, size):
+        if self._write_soon is not None and self._writer is _RESTING and self._write_soon(item, size):
             return
         self._queue.append(item)
         self._queued_size += size
@@ -247,7 +247,7 @@ class DroppingOutbound(Outbound):
         """Write ``item`` like any other message, unless it has to be dropped."""
         if self.closed:
             return
-        if self._writer is _RESTING and self._write_soon is not None and self._write_soon(item, size):
+        if self._write_soon is not None and self._writer is _RESTING and self._write_soon(item, size):
             return
         if self._events is None:
             self._events = deque()

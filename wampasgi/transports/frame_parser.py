@@ -11,6 +11,7 @@ import asyncio
 import codecs
 from typing import Any, Final, Protocol
 
+from wampasgi.transports import close_codes
 from wampasgi.transports.picows_parser import (
     BINARY,
     CONTINUATION,
@@ -22,15 +23,6 @@ from wampasgi.transports.picows_parser import (
     refuse,
     write_to,
 )
-
-# Close codes: RFC 6455, section 7.4.1.
-_PROTOCOL_ERROR: Final = 1002
-#: The code for the application if a close frame has none.
-NO_CODE: Final = 1005
-_INVALID_TEXT: Final = 1007
-_MESSAGE_TOO_BIG: Final = 1009
-#: The codes below 3000 that a close frame may have. The codes from 3000 to 4999 are the applications'.
-_CODES: Final = frozenset((*range(1000, 1004), *range(1007, 1015)))
 
 #: Bytes that are read at once. One read must not occupy the event loop for long, even if all frames are tiny.
 _READ_SIZE: Final = 16 * 1024
@@ -137,7 +129,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
         if self._stopped:
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._fail(_PROTOCOL_ERROR, "a reserved bit is set, but no extension was negotiated")
+            self._fail(close_codes.PROTOCOL_ERROR, "a reserved bit is set, but no extension was negotiated")
             return
         if self._grown:
             self._replace_buffer_after(frame)
@@ -146,7 +138,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
-                self._fail(_INVALID_TEXT, "a text message is not valid UTF-8")
+                self._fail(close_codes.INVALID_TEXT, "a text message is not valid UTF-8")
             else:
                 self._on_message(text)
         elif kind is BINARY and frame.fin and self._fragments is None:
@@ -172,7 +164,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
 
     def _handle_fragment(self, frame: Any, kind: object) -> None:
         if (kind is CONTINUATION) is (self._fragments is None):
-            self._fail(_PROTOCOL_ERROR, "the frames of fragmented messages are out of order")
+            self._fail(close_codes.PROTOCOL_ERROR, "the frames of fragmented messages are out of order")
             return
         if kind is not CONTINUATION:
             self._fragments = bytearray()
@@ -180,7 +172,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
         fragments = self._fragments
         assert fragments is not None
         if len(fragments) + frame.payload_size > self._max_size:
-            self._fail(_MESSAGE_TOO_BIG, f"a message is over the limit of {self._max_size} bytes")
+            self._fail(close_codes.MESSAGE_TOO_BIG, f"a message is over the limit of {self._max_size} bytes")
             return
         payload, final = frame.get_payload_as_bytes(), bool(frame.fin)
         fragments += payload
@@ -188,23 +180,23 @@ class FrameParser(WSListener):  # type: ignore[misc]
             try:
                 self._decoder.decode(payload, final)
             except UnicodeDecodeError:
-                self._fail(_INVALID_TEXT, "a text message is not valid UTF-8")
+                self._fail(close_codes.INVALID_TEXT, "a text message is not valid UTF-8")
                 return
         if final:
             self._fragments = None
             self._on_message(bytes(fragments) if self._decoder is None else fragments.decode())
 
     def _handle_close(self, payload: bytes) -> None:
-        code, reason = NO_CODE, ""
+        code, reason = close_codes.NO_CODE, ""
         if payload:
             code = int.from_bytes(payload[:2])
-            if len(payload) == 1 or not (code in _CODES or 3000 <= code < 5000):
-                self._fail(_PROTOCOL_ERROR, "a close frame has an invalid code")
+            if len(payload) == 1 or not close_codes.may_be_sent(code):
+                self._fail(close_codes.PROTOCOL_ERROR, "a close frame has an invalid code")
                 return
             try:
                 reason = payload[2:].decode()
             except UnicodeDecodeError:
-                self._fail(_INVALID_TEXT, "the reason of a close frame is not valid UTF-8")
+                self._fail(close_codes.INVALID_TEXT, "the reason of a close frame is not valid UTF-8")
                 return
         # Everything after a close frame is ignored, violations included.
         self._violation = None
@@ -251,7 +243,7 @@ def _check_picows() -> None:
             parser.feed(stream[index : index + 1])
     except Exception as error:  # noqa: BLE001 - raised again
         refuse(f"the installed version behaves differently ({error!r})", error)
-    if recorder.frames != [("hi",), ("ping", b""), (b"ab",), ("violation", _PROTOCOL_ERROR)]:
+    if recorder.frames != [("hi",), ("ping", b""), (b"ab",), ("violation", close_codes.PROTOCOL_ERROR)]:
         refuse(f"the installed version parses frames differently ({recorder.frames})")
 
 

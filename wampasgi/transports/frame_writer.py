@@ -102,9 +102,8 @@ class FrameWriter:
         if self._size > _MUCH:
             self.flush()
 
-    def finish(self, framed: bytes) -> None:
-        """Write the last frame now, and ignore all later ones."""
-        self.write_anyway(framed)
+    def finish(self) -> None:
+        """Write the last frames now, and ignore all later ones."""
         self.flush()
         self._finished = True
 

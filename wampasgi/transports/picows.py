@@ -27,8 +27,9 @@ from uvicorn.protocols.utils import (
 from uvicorn.server import ServerState
 
 from wampasgi.peers.frames import FrameSink, FrameSource
+from wampasgi.transports import close_codes
 from wampasgi.transports.frame_channel import FRAMES
-from wampasgi.transports.frame_parser import NO_CODE, FrameParser
+from wampasgi.transports.frame_parser import FrameParser
 from wampasgi.transports.frame_writer import (
     DirectSink,
     FrameWriter,
@@ -51,15 +52,6 @@ from wampasgi.types import ASGIEvent, Scope
 
 logger = logging.getLogger("uvicorn.error")
 
-# Close codes: RFC 6455, section 7.4.1.
-_NORMAL: Final = 1000
-_LOST: Final = 1006
-_INTERNAL_ERROR: Final = 1011
-# Service restart, from the registry of close codes.
-_RESTART: Final = 1012
-
-#: The maximum length of the reason in a close frame, in bytes.
-_MAX_REASON: Final = 123
 #: The bytes that a client may send before the handshake is accepted.
 _EARLY: Final = 16 * 1024
 
@@ -163,12 +155,15 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if self._parser is not None:
             self._parser.stop()
         self._writer.close()
-        self._end_inbox(_LOST, "")
+        self._end_inbox(close_codes.ABNORMAL, "")
         self._server_state.connections.discard(cast("Any", self))
         self._trace("WebSocket connection lost")
 
     def eof_received(self) -> None:
-        """Close the connection; the transport writes what it has, for at most ``close_timeout`` seconds."""
+        """Let the transport close; it writes what it has, for at most ``close_timeout`` seconds."""
+        self._state = _State.CLOSING
+        self._writer.finish()
+        self._end_inbox(close_codes.ABNORMAL, "")
         self._abort_later()
 
     def pause_writing(self) -> None:
@@ -186,9 +181,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Close the connection, because the server shuts down."""
         if self._state is _State.CONNECTING:
             self._end_handshake(denial_response(503, [], b"The server is shutting down.\n"))
-            self._end_inbox(_RESTART, "")
+            self._end_inbox(close_codes.SERVICE_RESTART, "")
         elif self._state is _State.OPEN:
-            self._close(_RESTART, "")
+            self._close(close_codes.SERVICE_RESTART, "")
         else:
             self._transport.close()
 
@@ -251,7 +246,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if self._state is _State.OPEN:
             self._send_close(code, reason)
             self._end_inbox(code, reason)
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             # Closing a socket that has unread bytes could destroy the close frame on its way.
             self._transport.write_eof()
         else:
@@ -277,7 +272,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def on_pong_timeout(self) -> None:
         """End the connection of a client that does not answer pings."""
         self._trace("WebSocket keepalive ping timeout")
-        self._close(_INTERNAL_ERROR, "keepalive ping timeout")
+        self._close(close_codes.INTERNAL_ERROR, "keepalive ping timeout")
         self._transport.close()
 
     # Closing
@@ -292,8 +287,11 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def _send_close(self, code: int, reason: str) -> None:
         self._state = _State.CLOSING
         self._keepalive.stop()
-        payload = b"" if code == NO_CODE else code.to_bytes(2, "big") + _shortened(reason)
-        self._writer.finish(close_frame(payload))
+        payload = (
+            b"" if code == close_codes.NO_CODE else code.to_bytes(2) + close_codes.shortened(reason).encode()
+        )
+        self._writer.write_anyway(close_frame(payload))
+        self._writer.finish()
         self._abort_later()
 
     def _abort_later(self) -> None:
@@ -313,20 +311,24 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     # The application
 
     async def _run_app(self) -> None:
+        # Applications are typed to return nothing, but some do.
+        result: object = None
         try:
-            await self._config.loaded_app(self._scope, self.receive, self.send)
+            result = await self._config.loaded_app(self._scope, self.receive, self.send)
         except ClientDisconnected:
             pass
-        except CancelledError:
-            self._end_after_app(_INTERNAL_ERROR)
+        except (CancelledError, KeyboardInterrupt, SystemExit):
+            self._end_after_app(close_codes.INTERNAL_ERROR)
             raise
-        except (Exception, BaseExceptionGroup):
+        except BaseException:
             logger.exception("Exception in ASGI application\n")
-            self._end_after_app(_INTERNAL_ERROR)
+            self._end_after_app(close_codes.INTERNAL_ERROR)
             return
         if self._state is _State.CONNECTING:
             logger.error("ASGI callable returned without completing handshake.")
-        self._end_after_app(_NORMAL)
+        elif result is not None:
+            logger.error("ASGI callable should return None, but returned '%s'.", result)
+        self._end_after_app(close_codes.NORMAL)
 
     def _end_after_app(self, code: int) -> None:
         if self._state is _State.CONNECTING:
@@ -357,8 +359,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             if message["type"] == "websocket.send":
                 self._writer.write_anyway(_framed(message))
             elif message["type"] == "websocket.close":
-                self._closed_by_app = True
-                self._close(message.get("code", _NORMAL), message.get("reason") or "")
+                self._close_for_app(message.get("code", close_codes.NORMAL), message.get("reason") or "")
             else:
                 raise _unexpected(message, "'websocket.send' or 'websocket.close'")
         elif self._closed_by_app:
@@ -369,6 +370,12 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self._answer_handshake(message)
         else:
             raise ClientDisconnected()
+
+    def _close_for_app(self, code: int, reason: str) -> None:
+        if not close_codes.may_be_sent(code) and code != close_codes.NO_CODE:
+            raise ValueError(f"websocket.close has the code {code}, which must not be sent")
+        self._closed_by_app = True
+        self._close(code, reason)
 
     # The extension of wampasgi.transports.frame_channel
 
@@ -427,7 +434,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         response = denial_response(status, headers, body)
         self._closed_by_app = True
         self._end_handshake(response)
-        self._end_inbox(_LOST, "")
+        self._end_inbox(close_codes.ABNORMAL, "")
 
     def _log_answer(self, answer: str) -> None:
         scope = cast("Any", self._scope)
@@ -440,11 +447,6 @@ def _framed(message: ASGIEvent) -> bytes:
     if data is not None:
         return binary_frame(data)
     return text_frame(message["text"].encode())
-
-
-def _shortened(reason: str) -> bytes:
-    """Return as much of a reason as a close frame may have."""
-    return reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
 
 
 def _unexpected(message: ASGIEvent, expected: str) -> RuntimeError:

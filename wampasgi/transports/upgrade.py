@@ -59,6 +59,8 @@ class UpgradeRequest:
         """Return the status and the text for a request that is no valid handshake, or None."""
         if self.method != b"GET":
             return HTTPStatus.BAD_REQUEST, "a WebSocket handshake is a GET request"
+        if len(self._values(b"host")) != 1:
+            return HTTPStatus.BAD_REQUEST, "a request must have one Host header"
         if self._values(b"sec-websocket-version") != [_VERSION]:
             return HTTPStatus.UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"
         keys = self._values(b"sec-websocket-key")

@@ -17,27 +17,19 @@ from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import GONE, Data, Disconnected
 from wampasgi.serializers import Subprotocol, negotiate
 from wampasgi.sessions.opening import SessionOpener
+from wampasgi.transports import close_codes
 from wampasgi.transports.frame_channel import frame_channel
 from wampasgi.transports.origins import OriginPolicy
 from wampasgi.types import Receive, Scope, Send
 
 logger = logger_named("wampasgi.session")
 
-#: The maximum length of the reason in a close frame, in bytes (RFC 6455, section 5.5).
-_MAX_CLOSE_REASON: Final = 123
-#: The close code if the close frame had none (RFC 6455, section 7.1.5).
-_NO_CODE: Final = 1005
-
-# Close codes: RFC 6455, section 7.4.1.
-_NORMAL: Final = 1000
-_POLICY_VIOLATION: Final = 1008
 #: The close codes for the reasons of an abnormal end.
 _CLOSE_CODES: Final = {
-    # Service restart, from the registry of close codes; uvicorn uses it at shutdown, too.
-    SYSTEM_SHUTDOWN: 1012,
-    PROTOCOL_VIOLATION: 1002,
-    PAYLOAD_SIZE_EXCEEDED: 1009,
-    RUNTIME_ERROR: 1011,
+    SYSTEM_SHUTDOWN: close_codes.SERVICE_RESTART,
+    PROTOCOL_VIOLATION: close_codes.PROTOCOL_ERROR,
+    PAYLOAD_SIZE_EXCEEDED: close_codes.MESSAGE_TOO_BIG,
+    RUNTIME_ERROR: close_codes.INTERNAL_ERROR,
 }
 
 
@@ -66,7 +58,7 @@ class WebSocketTransport:
         """
         if event["type"] != "websocket.receive":
             self.closed = True
-            raise Disconnected(event.get("code") or _NO_CODE)
+            raise Disconnected(event.get("code") or close_codes.NO_CODE)
         data: Data | None = event.get(self._key)
         if data is None:
             raise self._wrong_type()
@@ -100,8 +92,8 @@ class WebSocketTransport:
             return
         self.closed = True
         if code is None:
-            code = _CLOSE_CODES.get(reason, _NORMAL)
-        reason = reason.encode()[:_MAX_CLOSE_REASON].decode(errors="ignore")
+            code = _CLOSE_CODES.get(reason, close_codes.NORMAL)
+        reason = close_codes.shortened(reason)
         try:
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except GONE:
@@ -177,7 +169,7 @@ class WebSocketEndpoint:
             "WebSocket handshake of %s refused: %s", scope.get("client"), refusal, extra=fields(None, None)
         )
         text = "Pages of this origin may not connect. The log of the server says how to allow it."
-        await _deny(scope, send, 403, text, close=(_POLICY_VIOLATION, "origin not allowed"))
+        await _deny(scope, send, 403, text, close=(close_codes.POLICY_VIOLATION, "origin not allowed"))
 
     async def _refuse_subprotocols(self, scope: Scope, send: Send, offered: Sequence[str]) -> None:
         supported = ", ".join(self._subprotocols)
@@ -189,7 +181,7 @@ class WebSocketEndpoint:
             extra=fields(None, None),
         )
         text = f"This is a WAMP endpoint. Offer one of the WebSocket subprotocols {supported}."
-        close = (_CLOSE_CODES[PROTOCOL_VIOLATION], "no common subprotocol")
+        close = (close_codes.PROTOCOL_ERROR, "no common subprotocol")
         await _deny(scope, send, 400, text, close=close)
 
 
