@@ -16,6 +16,7 @@ FUZZ ?=
 TESTS ?=
 
 BIN := $(VENV)/bin
+SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol
 # One marker file per set of packages. A change to pyproject.toml makes both outdated.
 RUNNABLE := $(VENV)/.installed-standard
 TESTABLE := $(VENV)/.installed-dev
@@ -44,14 +45,14 @@ run: $(RUNNABLE)
 	@echo
 	@echo "    $(BIN)/python examples/call.py ws://$(HOST):$(PORT)/ $(TRY)"
 	@echo
-	@exec $(BIN)/python -m uvicorn $(APP) --host $(HOST) --port $(PORT)
+	@exec $(SERVE) $(APP) --host $(HOST) --port $(PORT)
 
 chat: $(RUNNABLE)
 	@echo
 	@echo "    Serving a chat on http://$(HOST):$(PORT)/ , press Ctrl-C to stop."
 	@echo "    Open it in two browser windows."
 	@echo
-	@exec $(BIN)/python -m uvicorn examples.chat.app:app --host $(HOST) --port $(PORT)
+	@exec $(SERVE) examples.chat.app:app --host $(HOST) --port $(PORT)
 
 test: lint types check
 
