@@ -61,7 +61,7 @@ _HANDSHAKE: Final = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 #: The initial size of the read buffer, in bytes.
-_READ_BUFFER: Final = 4096
+_READ_BUFFER: Final = 2048
 
 GetBuffer: TypeAlias = Callable[[int], memoryview]
 BufferUpdated: TypeAlias = Callable[[int], None]
