@@ -18,6 +18,7 @@ from tests.transports.application_server import (
     ApplicationServer,
     Connection,
     Servers,
+    Signal,
     running_servers,
     server_log,
 )
@@ -289,16 +290,20 @@ def test_sending_to_a_client_that_has_gone_raises(
 
 
 def test_waiting_send_raises_if_the_client_leaves(server: ApplicationServer) -> None:
+    waiting = Signal()
+
     async def application(connection: Connection) -> OSError:
         await connection.accept()
         # The client doesn't read.
         sending = asyncio.ensure_future(send_until_it_raises(connection, "x" * MEBIBYTE))
         await connection.text()
+        waiting.set()
         return await sending
 
     served = server.serve(application)
     with server.raw_accepted(receive_buffer=4096) as client:
         client.send(frame(TEXT, b"the client leaves"))
+        waiting.wait()
         client.reset()
     assert isinstance(served.outcome(), ClientDisconnected)
 
