@@ -48,6 +48,7 @@ from wampasgi.transports.upgrade import (
     denial_response,
     refusal_response,
 )
+from wampasgi.transports.write_deadline import WriteDeadline
 from wampasgi.types import ASGIEvent, Scope
 
 logger = logging.getLogger("uvicorn.error")
@@ -72,9 +73,11 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     **Backpressure.** A client is read until ``ws_max_queue`` messages, or one of more than 64 KiB, wait for
     the application. Those that came in the same 16 KiB are kept as well. ``send`` waits as long as more than
-    64 KiB wait for the client.
+    64 KiB wait for the client. If it reads nothing of them for ``write_timeout``, its socket is aborted.
     """
 
+    #: Seconds in which a client must read something, if more than 64 KiB wait for it.
+    write_timeout: ClassVar[float] = 10.0
     #: Seconds for the client to answer a close frame, and to read what was sent before it. Then the socket
     #: is aborted.
     close_timeout: ClassVar[float] = 10.0
@@ -94,6 +97,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._writer: FrameWriter
+        self._write_deadline: WriteDeadline
         self._request: UpgradeRequest
         self._scope: Scope = {}
         self._state = _State.CONNECTING
@@ -122,6 +126,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Begin with the transport of the HTTP connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._writer = FrameWriter(self._transport, self._loop)
+        self._write_deadline = WriteDeadline(self._loop, self._transport, self.write_timeout)
         self._server_state.connections.add(cast("Any", self))
         self._trace("WebSocket connection made")
 
@@ -150,6 +155,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Tell the application that the connection is gone, unless it knows."""
         self._state = _State.CLOSED
         self._keepalive.stop()
+        self._write_deadline.stop()
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         if self._parser is not None:
@@ -169,9 +175,11 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Make senders wait."""
         self._writer.paused = True
+        self._write_deadline.start()
 
     def resume_writing(self) -> None:
         """Wake the senders, and answer the last ping."""
+        self._write_deadline.stop()
         self._writer.resume()
         ping, self._unanswered = self._unanswered, None
         if ping is not None:
