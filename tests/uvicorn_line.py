@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import anyio
+import pytest
 import uvicorn
 from anyio.lowlevel import checkpoint
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from tests.clients.server_process import PICOWS
-from tests.websocket import PATIENCE
+from tests.websocket import PATIENCE, WebSocket
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 
@@ -63,6 +64,7 @@ class UvicornLine:
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
         self._socket: ClientConnection | None = None
         self._events: asyncio.Queue[ASGIEvent] = asyncio.Queue()
+        self._returned = anyio.Event()
         self.served = anyio.Event()
 
     async def run(self) -> None:
@@ -83,7 +85,9 @@ class UvicornLine:
                 self._events.put_nowait({"type": "websocket.close", "code": 1006})
             else:
                 await self._take_frames(self._socket)
-            await self.served.wait()
+            await self._returned.wait()
+        # Not before the client has received everything.
+        self.served.set()
 
     async def _take_frames(self, socket: ClientConnection) -> None:
         self._events.put_nowait({"type": "websocket.accept", "subprotocol": socket.subprotocol})
@@ -102,7 +106,7 @@ class UvicornLine:
         try:
             await self._app(scope, receive, send)
         finally:
-            self.served.set()
+            self._returned.set()
 
     def close(self) -> None:
         """Do nothing: the socket is closed."""
@@ -130,3 +134,16 @@ class UvicornLine:
     async def settle(self) -> None:
         assert self._socket is not None
         await (await self._socket.ping())
+
+
+@pytest.fixture(params=["asyncio", "trio", "picows"])
+def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run each test in memory on asyncio and trio, and over a uvicorn with the transport on picows.
+
+    The latter is on uvloop, like uvicorn by default. Neither uvicorn nor its client runs on trio. Modules
+    whose tests shall do so import this fixture.
+    """
+    if request.param == "picows":
+        monkeypatch.setattr(WebSocket, "line_type", UvicornLine)
+        return "asyncio", {"use_uvloop": True}
+    return request.param

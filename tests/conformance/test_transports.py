@@ -1,4 +1,4 @@
-"""The transports that the conformance tests run on, which conftest.py selects."""
+"""The transports that the conformance tests run on, which the fixture ``anyio_backend`` selects."""
 
 from __future__ import annotations
 
