@@ -119,7 +119,7 @@ class Clients:
         self._leaving = True
         self._failed.cancel()
         for session in self.sessions:
-            session.transport.send_close()
+            session.transport.send_close(picows.WSCloseCode.OK)
         # Wait for the server to close them, so that they do not affect the next measurement.
         try:
             async with asyncio.timeout(PATIENCE):
