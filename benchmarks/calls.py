@@ -92,7 +92,7 @@ async def echo(
 
     With ``messages``, the number of messages per call, the figure is a rate of messages instead of calls.
     """
-    async with Clients(server.port, codec=codec, realm=realm) as clients:
+    async with Clients(server.url, codec=codec, realm=realm) as clients:
         callers = await clients.join_many(lambda: Caller(clients, procedure, args), sessions)
         return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
 
@@ -101,18 +101,19 @@ async def routed(
     server: Server, seconds: float, *, pairs: int = 8, in_flight: int = 16, messages: int | None = None
 ) -> Measurement:
     """Call procedures of other clients; the router handles four messages per call."""
-    async with Clients(server.port, realm="router") as clients:
+    async with Clients(server.url, realm="router") as clients:
         callers = []
         for number in range(pairs):
+            procedure = f"echo.{number}"
             callee = await clients.join(Callee(clients))
-            await callee.register(f"echo.{number}")
-            callers.append(await clients.join(Caller(clients, f"echo.{number}", [42])))
+            await callee.register(procedure)
+            callers.append(await clients.join(Caller(clients, procedure, [42])))
         return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
 
 
 async def latency(server: Server, seconds: float) -> Measurement:
     """Measure the duration of calls, with one in flight."""
-    async with Clients(server.port) as clients:
+    async with Clients(server.url) as clients:
         stopwatch = await clients.join(Stopwatch(clients, "echo", [42]))
         stopwatch.call()
         await clients.run_for(seconds / 4)

@@ -82,7 +82,7 @@ class Subscriber(Client):
 
 async def fan_out(server: Server, seconds: float, *, subscribers: int) -> Measurement:
     """Let the server publish, and count the events; each subscriber must receive all of them."""
-    async with Clients(server.port) as clients:
+    async with Clients(server.url) as clients:
         # Small enough not to fill the server's queues, and large enough to keep the server busy.
         fan = Fan(subscribers, window=max(2, min(16, 4000 // subscribers)))
         joined = await clients.join_many(lambda: Subscriber(clients, fan), subscribers)
@@ -133,7 +133,7 @@ async def publish_among_patterns(
     server: Server, seconds: float, *, match: str, patterns: list[str], topics: list[str]
 ) -> Measurement:
     """Publish to topics; each matches exactly one of many patterns of a subscriber."""
-    async with Clients(server.port, realm="router") as clients:
+    async with Clients(server.url, realm="router") as clients:
         subscriber = await clients.join(Subscriber(clients))
         for pattern in patterns:
             await subscriber.subscribe(pattern, match=match)

@@ -11,7 +11,7 @@ from benchmarks.servers import Server
 
 async def joining(server: Server, seconds: float, *, at_a_time: int = 16) -> Measurement:
     """Open sessions, ``at_a_time`` of them concurrently, each from TCP connection to WELCOME."""
-    async with Clients(server.port) as clients:
+    async with Clients(server.url) as clients:
         await clients.join_many(lambda: Client(clients), at_a_time)
         before, worked_before, began = len(clients.sessions), server.worked(), time.perf_counter()
 
@@ -27,7 +27,7 @@ async def joining(server: Server, seconds: float, *, at_a_time: int = 16) -> Mea
 
 async def idle_memory(server: Server, *, sessions: int) -> Measurement:
     """Open sessions on a fresh server, and measure the growth of its memory per session."""
-    async with Clients(server.port) as clients:
+    async with Clients(server.url) as clients:
         # The first sessions are not counted, because the server loads modules and fills caches for them.
         await clients.join_many(lambda: Client(clients), 20)
         before = server.resident_bytes()

@@ -16,7 +16,8 @@ import uvloop
 from benchmarks.cases import Case, Line, Sweep
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import CALLS_PER_SECOND, Measurement
-from benchmarks.servers import CEILING, Servers
+from benchmarks.programs import CEILING, Program
+from benchmarks.servers import Servers
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The measurements of each app at each point, in the order of the runs."""
+    """The measurements of each program at each point, in the order of the runs."""
 
     sweep: Sweep
     runs: dict[str, dict[int, list[Measurement]]]
 
-    def share(self, app: str, point: int) -> float:
-        """Return the median ratio of the app's rate to the ceiling's of the same run."""
-        pairs = zip(self.runs[app][point], self.runs[CEILING][point], strict=True)
+    def share(self, program: str, point: int) -> float:
+        """Return the median ratio of a program's rate to the ceiling's of the same run."""
+        pairs = zip(self.runs[program][point], self.runs[CEILING.name][point], strict=True)
         return statistics.median(
             run.figures[CALLS_PER_SECOND] / ceiling.figures[CALLS_PER_SECOND] for run, ceiling in pairs
         )
@@ -61,15 +62,16 @@ def run_case(case: Case, servers: Servers, runs: int) -> CaseResult:
 
 
 def run_sweep(sweep: Sweep, servers: Servers, runs: int) -> SweepResult:
-    """Measure each app ``runs`` times at each point; raise WrongAnswer like ``run_case``."""
+    """Measure each program ``runs`` times at each point; raise WrongAnswer like ``run_case``."""
     measured: dict[str, dict[int, list[Measurement]]] = {
-        app: {point: [] for point in sweep.points} for app in sweep.apps
+        program.name: {point: [] for point in sweep.points} for program in sweep.programs
     }
     for point in sweep.points:
         for _ in range(runs):
-            for app in sweep.apps:
-                load = _at(sweep, app, point)
-                measured[app][point].append(_measure(f"{sweep.name} {point}, {app}", load, servers))
+            for program in sweep.programs:
+                load = _at(sweep, program, point)
+                name = f"{sweep.name} {point}, {program.name}"
+                measured[program.name][point].append(_measure(name, load, servers))
     return SweepResult(sweep, measured)
 
 
@@ -84,15 +86,15 @@ def _median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _at(sweep: Sweep, app: str, point: int) -> Callable[[Servers], Awaitable[Measurement]]:
-    return lambda servers: sweep.load(servers.running(app), point)
+def _at(sweep: Sweep, program: Program, point: int) -> Callable[[Servers], Awaitable[Measurement]]:
+    return lambda servers: sweep.load(servers.running(program), point)
 
 
 def _measure(name: str, load: Callable[[Servers], Awaitable[Measurement]], servers: Servers) -> Measurement:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             measurement = runner.run(_run(load, servers))
-        except WrongAnswer as error:
+        except (OSError, WrongAnswer) as error:  # a server that has ended refuses connections
             raise WrongAnswer(f"{name}: {error}") from error
     figures = ", ".join(f"{figure:,.1f} {unit}" for unit, figure in measurement.figures.items())
     print(f"{name}: {figures}", file=sys.stderr)

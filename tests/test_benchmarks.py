@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import calls, events
-from benchmarks.__main__ import PAGE, main, options_of
+from benchmarks.__main__ import PAGE, main, options_of, peers_of
 from benchmarks.cases import (
     ABOVE,
     COST_OF_RATE,
@@ -25,15 +25,16 @@ from benchmarks.cases import (
 )
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import Measurement
+from benchmarks.peers import PEERS, Peer, framework
+from benchmarks.programs import CEILING, WAMPASGI, Program, on_uvicorn
 from benchmarks.report import BEGIN, END, insert, markdown
 from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
-from benchmarks.servers import APPS as MODULES
 from benchmarks.servers import Server, Servers
 
 SMALL = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
-APPS = ["ceiling", "wampasgi"]
-CASES = cases(SMALL, APPS)
-SWEEPS = sweeps(SMALL, APPS)
+CASES = cases(SMALL)
+SWEEPS = sweeps(SMALL)
+BROKEN = on_uvicorn("broken", "missing")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def server(servers: Servers) -> Server:
-    return servers.running("wampasgi")
+    return servers.running(WAMPASGI)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -58,9 +59,9 @@ def test_case_measures_each_line(case: Case, servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
-def test_sweep_measures_each_app_at_each_point(sweep: Sweep, servers: Servers) -> None:
+def test_sweep_measures_each_program_at_each_point(sweep: Sweep, servers: Servers) -> None:
     result = run_sweep(sweep, servers, 1)
-    assert list(result.runs) == APPS
+    assert list(result.runs) == ["ceiling", "wampasgi", "wampasgi on picows"]
     for measured in result.runs.values():
         assert list(measured) == list(sweep.points)
         assert all(run.figures["calls/s"] > 0 for [run] in measured.values())
@@ -94,27 +95,45 @@ def test_failure_names_the_case_and_line(servers: Servers) -> None:
         run_case(Case("fan", "Fan", [Line("wampasgi", lose_events)]), servers, 1)
 
 
-def test_server_that_does_not_start_is_an_error(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODULES, "missing", "benchmarks.apps.missing")
-    with pytest.raises(RuntimeError, match="the server of missing did not start"):
-        servers.running("missing")
+def test_server_that_has_ended_fails_the_run(servers: Servers) -> None:
+    async def call_ended_server(_: Servers) -> Measurement:
+        with servers.fresh(CEILING) as ended:
+            pass
+        return await calls.echo(ended, 0.05, args=[1])
+
+    with pytest.raises(WrongAnswer, match=r"^ended, ceiling: "):
+        run_case(Case("ended", "Ended", [Line("ceiling", call_ended_server)]), servers, 1)
 
 
-def test_framework_that_is_not_installed_is_not_measured(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("benchmarks.servers.PEERS", {"serverwamp": "no_such_package"})
-    [(peer, reason)] = servers.missing_peers().items()
-    assert peer == "serverwamp"
+def test_server_that_does_not_start_is_an_error(servers: Servers) -> None:
+    with pytest.raises(RuntimeError, match="the server of broken did not start"):
+        servers.running(BROKEN)
+
+
+# The other frameworks
+
+
+def test_peer_that_is_not_installed_is_not_measured(servers: Servers) -> None:
+    [(peer, reason)] = servers.missing([framework("no-such-package", "no_such_app")]).items()
+    assert peer == "no-such-package"
     assert "it is not installed for Python 3." in reason
 
 
-def test_framework_that_does_not_start_is_not_measured(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("benchmarks.servers.PEERS", {"broken": "starlette"})
-    monkeypatch.setitem(MODULES, "broken", "benchmarks.apps.missing")
-    assert servers.missing_peers() == {"broken": "the server of broken did not start; see its error output"}
+@pytest.mark.parametrize("program", [BROKEN, Program("broken", ("no-such-command",))])
+def test_peer_that_does_not_start_is_not_measured(servers: Servers, program: Program) -> None:
+    [(peer, reason)] = servers.missing([Peer(program, ("echo",), lambda: "1.0")]).items()
+    assert peer == "broken"
+    assert "did not start" in reason or "no-such-command" in reason
+
+
+def test_installed_peer_is_named_with_its_version() -> None:
+    assert "pytest 9" in markdown([], [], {}, "", [framework("pytest", "no_such_app")])
+
+
+def test_peers_take_part_in_their_cases_only() -> None:
+    known = {*cases(Scale()), *sweeps(Scale())}
+    assert all(known.issuperset(peer.cases) for peer in PEERS)
+    assert peers_of(["memory"]) == []
 
 
 # The tables
@@ -172,17 +191,17 @@ def test_comparison_has_ratio_and_format(
 
 def sample_sweep() -> SweepResult:
     sweep = Sweep(
-        "payload", "Over the payload", "bytes", (16, 1024), APPS, lambda server, point: empty_load(server)
+        "payload", "Over the payload", "bytes", (16, 1024), [CEILING, WAMPASGI], lambda *_: empty_load(None)
     )
     rates = {"ceiling": (4000, 2000), "wampasgi": (3000, 1800)}
     return SweepResult(
         sweep,
         {
-            app: {
+            program: {
                 point: [Measurement({"calls/s": rate})]
-                for point, rate in zip(sweep.points, of_app, strict=True)
+                for point, rate in zip(sweep.points, of_program, strict=True)
             }
-            for app, of_app in rates.items()
+            for program, of_program in rates.items()
         },
     )
 
