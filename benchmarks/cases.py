@@ -95,6 +95,7 @@ def cases(scale: Scale, peers: Collection[Peer] = ()) -> dict[str, Case]:
         _latency(scale, _of_peers("latency", peers)),
         _routed(scale),
         *(_fan_out(scale, peers, number) for number in scale.subscribers),
+        _single_publications(scale),
         _joining(scale),
         _memory(scale),
         _among_many(scale),
@@ -181,10 +182,19 @@ def _routed(scale: Scale) -> Case:
 
 def _fan_out(scale: Scale, peers: Collection[Peer], subscribers: int) -> Case:
     name = f"fan_out_{subscribers}"
-    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers)
+    # Few enough not to fill the server's queues, and enough to keep the server busy.
+    in_flight = max(2, min(16, 4000 // subscribers))
+    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers, in_flight=in_flight)
     programs = [*TRANSPORTS, *_of_peers(name, peers)] if subscribers <= 100 else OURS
-    title = f"One publication to {subscribers:,} subscribers"
+    title = f"Publications back to back to {subscribers:,} subscribers, {in_flight} in flight"
     return Case(name, title, _compared(programs, load))
+
+
+def _single_publications(scale: Scale) -> Case:
+    subscribers = scale.subscribers[0]
+    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers, in_flight=1)
+    title = f"Publications one at a time to {subscribers:,} subscribers"
+    return Case("fan_out_single", title, _compared(TRANSPORTS, load))
 
 
 def _joining(scale: Scale) -> Case:
