@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, run_concurrently
-from benchmarks.measurement import CALLS_PER_SECOND, Measurement, measure_rate
+from benchmarks.measurement import CALLS_PER_SECOND, MESSAGES_PER_SECOND, P50, Measurement, measure_rate
 from benchmarks.servers import Server
 
 CALL, REGISTER, YIELD = 48, 64, 70
@@ -122,7 +122,7 @@ async def latency(server: Server, seconds: float) -> Measurement:
         await stopwatch.end()
         microseconds = [1e6 * taken for taken in stopwatch.seconds]
         centiles = statistics.quantiles(microseconds, n=100)
-        return Measurement({"p50 µs": centiles[49], "p99 µs": centiles[98]})
+        return Measurement({P50: centiles[49], "p99 µs": centiles[98]})
 
 
 async def _measure_calls(
@@ -136,7 +136,7 @@ async def _measure_calls(
     for caller in callers:
         for _ in range(in_flight):
             caller.call()
-    unit, weight = (CALLS_PER_SECOND, 1) if messages is None else ("messages/s", messages)
+    unit, weight = (CALLS_PER_SECOND, 1) if messages is None else (MESSAGES_PER_SECOND, messages)
     measured = await measure_rate(
         unit, clients, server, lambda: weight * sum(caller.results for caller in callers), seconds
     )

@@ -74,6 +74,9 @@ class Case:
     title: str
     lines: list[Line]
 
+    def line(self, label: str) -> Line:
+        return next(line for line in self.lines if line.label == label)
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from benchmarks.client import EVENT, RESULT, SUBSCRIBED, Client, Clients
-from benchmarks.measurement import Measurement, measure_rate
+from benchmarks.measurement import EVENTS_PER_SECOND, Measurement, measure_rate
 from benchmarks.servers import Server
 
 PUBLISH, PUBLISHED, SUBSCRIBE, CALL = 16, 17, 32, 48
@@ -93,7 +93,7 @@ async def fan_out(server: Server, seconds: float, *, subscribers: int, in_flight
         for subscriber in joined:
             await subscriber.subscribe("news")
         fan.begin(await clients.join(Trigger(clients)))
-        measured = await measure_rate("events/s", clients, server, lambda: fan.events, seconds)
+        measured = await measure_rate(EVENTS_PER_SECOND, clients, server, lambda: fan.events, seconds)
         fan.done = asyncio.get_running_loop().create_future()
         await clients.expect(fan.done)
         for subscriber in joined:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.client import Client, Clients, run_concurrently
-from benchmarks.measurement import Measurement, rate
+from benchmarks.measurement import KIB_A_SESSION, Measurement, rate
 from benchmarks.servers import Server
 
 
@@ -33,4 +33,4 @@ async def idle_memory(server: Server, *, sessions: int) -> Measurement:
         before = server.resident_bytes()
         await clients.join_many(lambda: Client(clients), sessions)
         grown = server.resident_bytes() - before
-        return Measurement({"KiB a session": grown / sessions / 1024})
+        return Measurement({KIB_A_SESSION: grown / sessions / 1024})

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks import targets
 from benchmarks.cases import Line
 from benchmarks.measurement import CALLS_PER_SECOND
 from benchmarks.peers import Peer
@@ -53,6 +54,8 @@ def markdown(
         )
         parts.append("\n".join((*head, *(row for result in cases for row in _rows(result)))) + "\n")
     parts += [_sweep_table(result) for result in sweeps]
+    if (reached := targets.table(cases)) is not None:
+        parts.append(f"Targets, compared with the ceiling:\n\n{reached}")
     return "\n".join(parts)
 
 
@@ -84,10 +87,8 @@ def _cpu(line: Line, result: CaseResult) -> tuple[str, str]:
         return "", ""
     idle = "" if measured.busy is None or measured.busy >= BUSY else f" ({measured.busy:.0%} busy)"
     cpu = f"{1e6 * measured.cpu:.1f} µs{idle}"
-    reference = median(result.runs[line.beside]).cpu if line.beside else None
-    if reference is None:
-        return cpu, ""
-    return cpu, line.compare.form.format(line.compare.ratio(1 / measured.cpu, 1 / reference))
+    ratio = result.beside_by_cpu(line)
+    return cpu, "" if ratio is None else line.compare.form.format(ratio)
 
 
 def _sweep_table(result: SweepResult) -> str:

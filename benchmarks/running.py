@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import uvloop
 
-from benchmarks.cases import Case, Line, Sweep
+from benchmarks.cases import Case, Compare, Line, Sweep
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import CALLS_PER_SECOND, Measurement
 from benchmarks.programs import CEILING, Program
@@ -27,14 +27,29 @@ class CaseResult:
     case: Case
     runs: dict[str, list[Measurement]]
 
-    def beside(self, line: Line, unit: str) -> float | None:
+    def beside(self, line: Line, unit: str, compare: Compare | None = None) -> float | None:
         """Return the median ratio of a figure to the reference of the same run; None without a reference."""
         if line.beside is None:
             return None
-        pairs = zip(self.runs[line.label], self.runs[line.beside], strict=True)
+        ratio = (compare or line.compare).ratio
         return statistics.median(
-            line.compare.ratio(run.figures[unit], reference.figures[unit]) for run, reference in pairs
+            ratio(run.figures[unit], reference.figures[unit])
+            for run, reference in self._pairs(line, line.beside)
         )
+
+    def beside_by_cpu(self, line: Line) -> float | None:
+        """Return the same for the operations per second of CPU time; None if it was not measured."""
+        if line.beside is None:
+            return None
+        ratios = [
+            line.compare.ratio(1 / run.cpu, 1 / reference.cpu)
+            for run, reference in self._pairs(line, line.beside)
+            if run.cpu is not None and reference.cpu is not None
+        ]
+        return statistics.median(ratios) if ratios else None
+
+    def _pairs(self, line: Line, beside: str) -> zip[tuple[Measurement, Measurement]]:
+        return zip(self.runs[line.label], self.runs[beside], strict=True)
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,11 @@ from benchmarks.cases import (
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import Measurement
 from benchmarks.peers import PEERS, Peer, framework
-from benchmarks.programs import CEILING, WAMPASGI, Program, on_uvicorn
+from benchmarks.programs import CEILING, WAMPASGI, WAMPASGI_ON_PICOWS, Program, on_uvicorn
 from benchmarks.report import BEGIN, END, insert, markdown
 from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
 from benchmarks.servers import Server, Servers
+from benchmarks.targets import TARGETS
 
 SMALL = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
 CASES = cases(SMALL)
@@ -172,6 +173,37 @@ def test_table_compares_cpu_time_and_marks_idle_servers() -> None:
     table = markdown([CaseResult(case, runs)], [], {}, "Medians")
     assert "| 20.0 µs (70% busy) |  |" in table
     assert "| 0.50 | 25.0 µs | 0.80 |" in table
+
+
+def measured_targets() -> list[CaseResult]:
+    """Return results in which wampasgi has half of each figure of the ceiling, and twice of it on picows."""
+    results = []
+    for target in TARGETS:
+        runs = {
+            "ceiling": [Measurement({target.unit: 100}, cpu=10e-6)],
+            "wampasgi on picows": [Measurement({target.unit: 200}, cpu=8e-6)],
+            "wampasgi": [Measurement({target.unit: 50}, cpu=20e-6)],
+        }
+        lines = [line_of(label, None if label == "ceiling" else "ceiling") for label in runs]
+        results.append(CaseResult(Case(target.case, target.title, lines), runs))
+    return results
+
+
+def test_targets_are_compared_with_the_ratios_on_both_transports() -> None:
+    table = markdown(measured_targets(), [], {}, "Medians")
+    assert "| RPC echo, JSON | 2.00 | 1.25 | at least 1.6 | 0.50 | 0.50 | at least 0.78 |" in table
+    assert "| p50 of one call in flight | 2.00 | 1.25 | at most 1 | 0.50 | 0.50 | at most 1.25 |" in table
+    assert "| KiB for an idle session, above the ceiling's | +100.0 |" in table
+
+
+def test_targets_are_left_out_unless_all_their_cases_ran() -> None:
+    assert "at least" not in markdown(measured_targets()[1:], [], {}, "Medians")
+
+
+def test_targets_name_cases_that_measure_both_transports() -> None:
+    for target in TARGETS:
+        case = cases(Scale())[target.case]
+        assert case.line(WAMPASGI.name).beside == case.line(WAMPASGI_ON_PICOWS.name).beside == CEILING.name
 
 
 @pytest.mark.parametrize(
