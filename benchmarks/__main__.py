@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.cases import QUICK, Scale, cases, sweeps
 from benchmarks.client import WrongAnswer
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import PEERS, Peer, install_routers
 from benchmarks.running import CaseResult, SweepResult, run_case, run_sweep
 from benchmarks.servers import ROOT, Servers
 
@@ -40,7 +40,12 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
         metavar="CASE",
         help=f"run only this case: {', '.join(names)}",
     )
-    parser.add_argument("--no-peers", action="store_true", help="do not measure the other frameworks")
+    parser.add_argument(
+        "--no-peers", action="store_true", help="do not measure the other frameworks and routers"
+    )
+    parser.add_argument(
+        "--install", action="store_true", help="install the routers that the cases need and that are missing"
+    )
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "benchmarks", help="folder for tables and plot"
     )
@@ -55,6 +60,8 @@ def main(arguments: list[str]) -> None:
         scale = replace(scale, seconds=options.seconds)
     runs = options.runs or (1 if options.quick else 5)
     wanted = [] if options.no_peers else peers_of(options.case)
+    if options.install:
+        install_routers(wanted)
     load = os.getloadavg()[0]
     with Servers() as servers:
         missing = servers.missing(wanted)

@@ -91,12 +91,12 @@ class Sweep:
 
 
 def cases(scale: Scale, peers: Collection[Peer] = ()) -> dict[str, Case]:
-    """Return the cases by name; ``peers`` are the other frameworks to measure."""
+    """Return the cases by name; ``peers`` are the other frameworks and routers to measure."""
     found = [
         _echo(scale, _of_peers("echo", peers)),
         _typed_echo(scale),
         _latency(scale, _of_peers("latency", peers)),
-        _routed(scale),
+        _routed(scale, _of_peers("routed", peers)),
         *(_fan_out(scale, peers, number) for number in scale.subscribers),
         _single_publications(scale),
         _joining(scale),
@@ -175,10 +175,10 @@ def _latency(scale: Scale, peers: list[Program]) -> Case:
     return Case("latency", title, _compared([*TRANSPORTS, *peers], load, SHARE_OF_SPEED))
 
 
-def _routed(scale: Scale) -> Case:
+def _routed(scale: Scale, peers: list[Program]) -> Case:
     echo = partial(calls.echo, seconds=scale.seconds, args=[42], messages=2)
     routed = partial(calls.routed, seconds=scale.seconds, messages=4)
-    routers = _compared([WAMPASGI, WAMPASGI_ON_PICOWS], routed)
+    routers = _compared([WAMPASGI, WAMPASGI_ON_PICOWS, *peers], routed)
     title = "A call from one client to another, 4 messages; the ceiling's echo takes 2"
     return Case("routed", title, [*_compared([CEILING], echo), *routers])
 

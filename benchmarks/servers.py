@@ -89,7 +89,7 @@ class Servers:
         for peer in peers:
             if peer.installed() is None:
                 python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-                reasons[peer.program.name] = f"it is not installed for {python}"
+                reasons[peer.program.name] = f"it is not installed in this environment of {python}"
                 continue
             try:
                 self.running(peer.program)

@@ -25,7 +25,7 @@ from benchmarks.cases import (
 )
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import Measurement
-from benchmarks.peers import PEERS, Peer, framework
+from benchmarks.peers import PEERS, Peer, Router, framework, install_routers, node_router, python_router
 from benchmarks.programs import CEILING, WAMPASGI, WAMPASGI_ON_PICOWS, Program, on_uvicorn
 from benchmarks.report import BEGIN, END, insert, markdown
 from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
@@ -111,13 +111,13 @@ def test_server_that_does_not_start_is_an_error(servers: Servers) -> None:
         servers.running(BROKEN)
 
 
-# The other frameworks
+# The other frameworks and routers
 
 
 def test_peer_that_is_not_installed_is_not_measured(servers: Servers) -> None:
     [(peer, reason)] = servers.missing([framework("no-such-package", "no_such_app")]).items()
     assert peer == "no-such-package"
-    assert "it is not installed for Python 3." in reason
+    assert "it is not installed in this environment of Python 3." in reason
 
 
 @pytest.mark.parametrize("program", [BROKEN, Program("broken", ("no-such-command",))])
@@ -131,10 +131,52 @@ def test_installed_peer_is_named_with_its_version() -> None:
     assert "pytest 9" in markdown([], [], {}, "", [framework("pytest", "no_such_app")])
 
 
+def test_routers_of_an_environment_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.ENVIRONMENTS", tmp_path)
+    routers = [
+        python_router("In Python", "router-a", "1.0", "a.py", ("routed",)),
+        node_router("router-b", "2.0", "b.cjs", ("routed",)),
+    ]
+    assert [router.installed() for router in routers] == [None, None]
+
+    installed = tmp_path / "router-a/lib/python3.13/site-packages/router_a-1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: router-a\nVersion: 1.0\n")
+    package = tmp_path / "router-b/node_modules/router-b"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"version": "2.0"}')
+    assert [router.installed() for router in routers] == ["1.0", "2.0"]
+
+
+def test_only_missing_and_outdated_routers_are_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    installed: list[str] = []
+
+    def router(name: str, version: str | None) -> Router:
+        return Router(Program(name, ()), (), lambda: version, "2.0", lambda: installed.append(name))
+
+    def refuse() -> None:
+        raise FileNotFoundError("npm")
+
+    broken = Router(BROKEN, (), lambda: None, "2.0", refuse)
+    peers = [
+        framework("pytest", ""),
+        router("new", "2.0"),
+        router("old", "1.0"),
+        broken,
+        router("none", None),
+    ]
+    install_routers(peers)
+    assert installed == ["old", "none"]
+    assert "broken cannot be installed: npm" in capsys.readouterr().err
+
+
 def test_peers_take_part_in_their_cases_only() -> None:
     known = {*cases(Scale()), *sweeps(Scale())}
     assert all(known.issuperset(peer.cases) for peer in PEERS)
+    assert {peer.program.name for peer in peers_of(["routed"])} == {"Crossbar.io", "xconn", "fox-wamp"}
     assert peers_of(["memory"]) == []
+    routed = cases(SMALL, peers_of(None))["routed"]
+    assert [line.label for line in routed.lines][-3:] == ["Crossbar.io", "xconn", "fox-wamp"]
 
 
 # The tables
