@@ -75,8 +75,9 @@ format: $(TESTABLE)
 
 bench: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[bench]'
-	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks for the comparison cannot be installed."
-	@$(BIN)/python -m benchmarks $(BENCH)
+	@$(if $(filter --no-peers,$(BENCH)),,$(PIP_INSTALL) --editable '.[bench-peers]' || \
+		echo "The frameworks for the comparison cannot be installed.")
+	@$(BIN)/python -m benchmarks --install $(BENCH)
 
 soak: $(TESTABLE)
 	@$(BIN)/python -m tests.soak $(SOAK)
