@@ -75,26 +75,25 @@ def test_message_of_the_maximum_size_is_received(servers: Servers, kind: str) ->
 @pytest.mark.parametrize("max_queue", [1, 2, 8])
 def test_queue_for_the_application_is_limited(servers: Servers, kind: str, max_queue: int) -> None:
     proceed = Signal()
+    expected = max_queue if differences.MAX_QUEUE_IS_USED.on(kind) else 1
+    messages = [b"%d" % number for number in range(expected + 1)]
 
     async def application(connection: Connection) -> list[str]:
         await connection.accept()
         await proceed.waited()
-        return [await connection.text() for _ in range(count + 1)]
+        return [await connection.text() for _ in messages]
 
     server = servers(kind, ws_max_queue=max_queue)
     served = server.serve(application)
-    count = 0
     with server.raw_accepted() as client:
-        # The server answers the ping if it has read the message, too.
-        while True:
-            client.send(frame(TEXT, b"%d" % count), frame(PING, b"%d" % count))
-            if client.frame_within(0.1) != Frame(PONG, b"%d" % count):
-                break
-            count += 1
+        # The server answers a ping if it has also read the message before it.
+        for message in messages[:-1]:
+            client.send(frame(TEXT, message), frame(PING, message))
+            assert client.read_frame() == Frame(PONG, message)
+        client.send(frame(TEXT, messages[-1]), frame(PING, messages[-1]))
+        assert client.frame_within(0.2) is None
         proceed.set()
-        assert served.outcome() == [str(number) for number in range(count + 1)]
-
-    assert count == (max_queue if differences.MAX_QUEUE_IS_USED.on(kind) else 1)
+        assert served.outcome() == [message.decode() for message in messages]
 
 
 # --ws-ping-interval and --ws-ping-timeout
