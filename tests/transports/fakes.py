@@ -18,6 +18,8 @@ class FakeTransport(asyncio.Transport):
         self._can_write_eof = can_write_eof
         #: The data of each write.
         self.writes: list[bytes] = []
+        #: The bytes that the client has not read.
+        self.waiting = 0
         self.reading = True
         self.eof = False
         self.closing = False
@@ -39,6 +41,9 @@ class FakeTransport(asyncio.Transport):
             raise AssertionError(f"{data!r} is written to a closed transport")
         self.writes.append(bytes(data))
 
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
     def can_write_eof(self) -> bool:
         return self._can_write_eof
 
@@ -55,12 +60,17 @@ class FakeTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closing
 
+    def is_reading(self) -> bool:
+        return self.reading
+
     def pause_reading(self) -> None:
         assert self.reading, "it is paused already"
+        assert not self.closing, "nothing is read any more"
         self.reading = False
 
     def resume_reading(self) -> None:
         assert not self.reading, "it is not paused"
+        assert not self.closing, "nothing is read any more"
         self.reading = True
 
 

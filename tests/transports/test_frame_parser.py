@@ -86,15 +86,17 @@ class Connection:
         buffer[: len(data)] = data
         self.parser.buffer_updated(len(data))
 
-    def read_all(self, data: bytes) -> None:
-        """Receive data in as many reads as it takes."""
-        left = memoryview(data)
+    def read_all(self, data: bytes) -> list[int]:
+        """Receive data in reads that fill the buffers, and return the sizes of the buffers."""
+        left, sizes = memoryview(data), []
         while left:
-            buffer = self.parser.get_buffer(65536)
+            buffer = self.parser.get_buffer(1 << 20)
+            sizes.append(len(buffer))
             size = min(len(buffer), len(left))
             buffer[:size] = left[:size]
             self.parser.buffer_updated(size)
             left = left[size:]
+        return sizes
 
 
 def parsed(*frames: bytes, max_size: int = 4 * MEBIBYTE) -> list[tuple[Any, ...]]:
@@ -360,24 +362,23 @@ def fragmented(opcode: int, sizes: tuple[int, ...]) -> bytes:
 # Memory
 
 
-async def test_at_most_16_kib_are_offered_for_a_read() -> None:
+async def test_at_most_16_kib_of_short_frames_are_read_at_once() -> None:
     connection = Connection()
-    left = memoryview(frame(BINARY, b"x" * (3 * MEBIBYTE)) + GOOD)
-    sizes = []
-    while left:
-        buffer = connection.parser.get_buffer(1 << 20)
-        sizes.append(len(buffer))
-        size = min(len(buffer), len(left))
-        buffer[:size] = left[:size]
-        connection.parser.buffer_updated(size)
-        left = left[size:]
-
-    assert max(sizes) == 16 * KIBIBYTE
-    assert min(sizes) > 0
-    assert connection.calls == [(b"x" * (3 * MEBIBYTE),), ("good",)]
-    # Nothing more is offered by a parser that discards.
+    assert max(connection.read_all(GOOD * 50_000)) == 16 * KIBIBYTE
+    assert connection.calls == [("good",)] * 50_000
+    # No more is offered by a parser that discards.
     connection.parser.stop()
-    assert 0 < len(connection.parser.get_buffer(1 << 20)) <= 16 * KIBIBYTE
+    assert max(connection.read_all(GOOD)) <= 16 * KIBIBYTE
+
+
+async def test_at_most_64_kib_of_a_long_frame_are_read_at_once() -> None:
+    connection = Connection()
+    sizes = connection.read_all(frame(BINARY, b"x" * (3 * MEBIBYTE)))
+    assert 16 * KIBIBYTE <= max(sizes) <= 64 * KIBIBYTE
+    assert min(sizes) > 0
+    assert max(connection.read_all(GOOD * 50_000)) == 16 * KIBIBYTE
+
+    assert connection.calls == [(b"x" * (3 * MEBIBYTE),), *[("good",)] * 50_000]
 
 
 async def test_read_buffer_of_a_long_message_is_replaced() -> None:

@@ -161,10 +161,11 @@ async def test_client_is_not_paused_by_messages_that_are_received_at_once() -> N
 async def test_end_comes_after_the_messages_and_again() -> None:
     client = Client()
     client.put("1", "2")
-    assert not client.inbox.ended
+    ended = [client.inbox.ended]
     client.inbox.end(END)
-    assert client.inbox.ended
+    ended.append(client.inbox.ended)
 
+    assert ended == [False, True]
     assert await client.received(4) == ["1", "2", END, END]
 
 
