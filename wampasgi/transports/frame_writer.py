@@ -16,6 +16,9 @@ from weakref import WeakKeyDictionary
 #: Frames of this size in bytes are written before the end of the turn.
 _MUCH: Final = 64 * 1024
 
+#: Fewer bytes than these are joined before they are written. For more, the copy would cost too much.
+_COPIED: Final = 16 * 1024
+
 #: Payloads of fewer bytes have their size in the second byte of the header.
 _SHORT: Final = 126
 _HEADER_16: Final = struct.Struct("!BBH").pack
@@ -116,8 +119,13 @@ class FrameWriter:
     def flush(self) -> None:
         """Write all frames now."""
         if self._frames:
-            frames, self._frames, self._size = self._frames, [], 0
-            self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            frames, self._frames, size, self._size = self._frames, [], self._size, 0
+            if len(frames) == 1:
+                self._transport.write(frames[0])
+            elif size < _COPIED:
+                self._transport.write(b"".join(frames))
+            else:
+                self._transport.writelines(frames)
 
     def resume(self) -> None:
         """Note that the client has read enough, and wake the tasks that wait for it."""
