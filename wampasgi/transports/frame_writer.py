@@ -99,7 +99,7 @@ class FrameWriter:
             return
         frames = self._frames
         if not frames and not self.reading:
-            self._due.add(self)
+            self._due.add(self, self._loop)
         frames.append(framed)
         self._size += len(framed)
         if self._size > _MUCH:
@@ -174,15 +174,14 @@ class DirectSink:
 class _Due:
     """The writers of one event loop that have frames at the end of the turn."""
 
-    __slots__ = ("_loop", "_writers")
+    __slots__ = ("_writers",)
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._writers: list[FrameWriter] = []
 
-    def add(self, writer: FrameWriter) -> None:
+    def add(self, writer: FrameWriter, loop: AbstractEventLoop) -> None:
         if not self._writers:
-            self._loop.call_soon(self._flush)
+            loop.call_soon(self._flush)
         self._writers.append(writer)
 
     def _flush(self) -> None:
@@ -191,11 +190,12 @@ class _Due:
             writer.flush()
 
 
+# The values do not refer to their loop, which would keep it alive.
 _all_due: Final[WeakKeyDictionary[AbstractEventLoop, _Due]] = WeakKeyDictionary()
 
 
 def _due_in(loop: AbstractEventLoop) -> _Due:
     found = _all_due.get(loop)
     if found is None:
-        found = _all_due[loop] = _Due(loop)
+        found = _all_due[loop] = _Due()
     return found

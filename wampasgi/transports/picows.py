@@ -293,11 +293,12 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._resume_reading()
 
     def _send_close(self, code: int, reason: str) -> None:
+        # A reason that has no UTF-8 form raises before anything has changed.
+        payload = b""
+        if code != close_codes.NO_CODE:
+            payload = code.to_bytes(2) + close_codes.shortened(reason).encode()
         self._state = _State.CLOSING
         self._keepalive.stop()
-        payload = (
-            b"" if code == close_codes.NO_CODE else code.to_bytes(2) + close_codes.shortened(reason).encode()
-        )
         self._writer.write_anyway(close_frame(payload))
         self._writer.finish()
         self._abort_later()
@@ -382,8 +383,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def _close_for_app(self, code: int, reason: str) -> None:
         if not close_codes.may_be_sent(code) and code != close_codes.NO_CODE:
             raise ValueError(f"websocket.close has the code {code}, which must not be sent")
-        self._closed_by_app = True
         self._close(code, reason)
+        self._closed_by_app = True
 
     # The extension of wampasgi.transports.frame_channel
 
