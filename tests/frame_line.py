@@ -6,18 +6,19 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import anyio
+import pytest
 import trio
 
 from tests.wamp_client import FORMATS, WAMPClient, accepted
 from wampasgi.adapters import running_library
 from wampasgi.peers.frames import Taker
-from wampasgi.types import ASGIApp, ASGIEvent, Scope
+from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 #: The way of a message: directly, by the queue of the source, or as an event.
 Way: TypeAlias = Literal["direct", "queue", "event"]
@@ -119,6 +120,9 @@ class Sink:
 
     async def drained(self) -> None:
         await self._readable.wait()
+
+    def set_write_timeout(self, seconds: float | None) -> None:
+        """Clients may read as slowly as they like."""
 
     def stop_reading(self) -> None:
         self._readable = anyio.Event()
@@ -276,3 +280,38 @@ async def direct_client(
             client.channel.ways.clear()
             client.channel.source.ways.clear()
         yield client
+
+
+class Wrapping:
+    """A middleware that wraps both callables, so that nothing can go directly."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def wrapped_receive() -> ASGIEvent:
+            return await receive()
+
+        async def wrapped_send(event: ASGIEvent) -> None:
+            await send(event)
+
+        await self._app(scope, wrapped_receive, wrapped_send)
+
+
+Connect: TypeAlias = Callable[[ASGIApp], AbstractAsyncContextManager[DirectClient]]
+
+
+@pytest.fixture(params=["direct", "event"])
+def connect_each_way(request: pytest.FixtureRequest) -> Connect:
+    """Opens sessions whose messages go directly or as events. The test runs for each of both ways."""
+    way = request.param
+
+    @asynccontextmanager
+    async def connect(app: ASGIApp) -> AsyncIterator[DirectClient]:
+        async with direct_client(app if way == "direct" else Wrapping(app)) as client:
+            yield client
+            assert set(client.channel.source.ways) <= {way, "queue"}
+            # The server's answers to HELLO are always events.
+            assert set(client.channel.ways) <= {way, "event"}
+
+    return connect
