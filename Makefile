@@ -33,7 +33,7 @@ help:
 	@echo "make types    run mypy"
 	@echo "make format   sort imports and format the code"
 	@echo "make bench    measure performance, compared with a bare ASGI app; BENCH=--help lists the options"
-	@echo "make soak     run 500 sessions, most of them misbehaving, for two minutes, and check for leaks"
+	@echo "make soak     run 500 sessions, most of them misbehaving, for two minutes on each transport, and check for leaks"
 	@echo "make fuzz     feed mutated frames and messages to the app; FUZZ_SECONDS=$(FUZZ_SECONDS) is the time per target"
 	@echo "make clean    remove $(VENV) and generated files"
 	@echo "PYTHON=python3.12 selects the interpreter for $(VENV), Python 3.11 or newer"
