@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, Final
 
 import anyio
@@ -33,7 +34,8 @@ class LoopWithFakeTimers(FakeLoop):
         return self._loop.create_future()
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        return self._loop.create_task(coroutine)
+        # A server has none of the variables of the test, such as anyio's name of the library.
+        return self._loop.create_task(coroutine, context=Context())
 
 
 class HeldApp:
