@@ -19,6 +19,7 @@ _OPTIONAL: Final = frozenset(
         "sessions",
         "sessions_per_address",
         "uri_length",
+        "write_timeout",
     )
 )
 
@@ -39,6 +40,9 @@ class Limits:
     handshake_timeout: float = 10.0
     #: Time for a client to answer our GOODBYE and to read the remaining messages.
     close_timeout: float = 5.0
+    #: Time in which a client must read something while messages wait for it. After that its session ends, and
+    #: the fast transport aborts its socket.
+    write_timeout: float | None = 10.0
     #: Time for the code after the ``yield`` of a lifespan handler or gatekeeper.
     teardown_timeout: float = 10.0
     #: Time until a client's call of one of the realm's own procedures has a result, or between two

@@ -408,7 +408,7 @@ def test_close_discards_frames() -> None:
 @pytest.mark.parametrize("frame", [text_frame, binary_frame])
 def test_direct_sink_writes_to_the_writer(frame: Callable[[bytes], bytes]) -> None:
     connection = Connection()
-    sink = DirectSink(connection.writer, frame)
+    sink = DirectSink(connection.writer, frame, lambda seconds: None)
     assert sink.frame is frame
     for number in range(3):
         assert sink.write(sink.frame(b"%d" % number))
@@ -426,7 +426,7 @@ def test_direct_sink_writes_to_the_writer(frame: Callable[[bytes], bytes]) -> No
 @on_asyncio
 async def test_direct_sink_waits_for_the_client() -> None:
     waiters = Waiters(1)
-    sink = DirectSink(waiters.writer, text_frame)
+    sink = DirectSink(waiters.writer, text_frame, lambda seconds: None)
     drained = asyncio.ensure_future(sink.drained())
     await anyio.wait_all_tasks_blocked()
     assert not drained.done()

@@ -26,7 +26,7 @@ class BufferedTransport(FakeTransport):
 
 def watched() -> tuple[FakeLoop, BufferedTransport, WriteDeadline]:
     loop, transport = FakeLoop(), BufferedTransport()
-    deadline = WriteDeadline(cast("Any", loop), transport, TIMEOUT)
+    deadline = WriteDeadline(cast("Any", loop), transport, TIMEOUT, lambda: None)
     deadline.start()
     return loop, transport, deadline
 

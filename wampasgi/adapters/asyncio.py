@@ -14,6 +14,7 @@ import anyio
 from wampasgi.adapters._cancellation import cancel_again, cancel_task
 from wampasgi.adapters._next_turn import next_turn_of
 from wampasgi.adapters.base import FAILED, AsyncSupport, Task, TaskOwner
+from wampasgi.adapters.suspension import nothing
 
 
 class AsyncioAsyncSupport(AsyncSupport):
@@ -142,15 +143,19 @@ class _AsyncioTaskOwner(TaskOwner):
             self._finished(task)
             return None
 
-        def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def spawn_soon(
+            self,
+            function: Callable[[], Coroutine[Any, Any, None]],
+            suspended: Callable[[], None] = nothing,
+        ) -> None:
             if self._left:
                 # The owner does not wait for another turn.
-                self.spawn_in_owner_context(function)
+                super().spawn_soon(function, suspended)
                 return
             starts = self._next_turn.starts
             if not starts:
                 self._loop.call_soon(self._next_turn.begin)
-            starts.append((self, function))
+            starts.append((self, function, suspended))
 
         def _cancel(self, task: asyncio.Task[None]) -> None:
             cancel_task(task)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, Literal
 
 import anyio
@@ -14,6 +12,7 @@ from wampasgi.errors import (
     CANCELED,
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
+    TIMEOUT,
     InvalidRequest,
     UnserializableValue,
     WAMPError,
@@ -21,12 +20,11 @@ from wampasgi.errors import (
 from wampasgi.limits import Limits
 from wampasgi.logs import fields, logger_named, shown
 from wampasgi.metrics import Counts
-from wampasgi.peers.encoding import UNSERIALIZED, framed, serialized
-from wampasgi.peers.frames import FrameSender
+from wampasgi.peers.encoding import serialized
 from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
 from wampasgi.peers.message_stream import MessageStream, message_of
-from wampasgi.peers.middleware_writer import MiddlewareWriter
-from wampasgi.peers.outbound import DroppingOutbound, Outbound
+from wampasgi.peers.outbound import Outbound
+from wampasgi.peers.sending import Reactions, open_outbound
 from wampasgi.peers.turn import Turn
 from wampasgi.peers.unserializable import replace_unserializable
 from wampasgi.protocol.messages import (
@@ -257,28 +255,22 @@ class Peer:
         self._joined = True
         self.handshake.deadline = math.inf
         self._stream.set_limits(limits)
-        make: Callable[..., Outbound] = Outbound
-        if limits.overflow == "drop_oldest_events":
-            make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)
-        stream = self._stream
-        writer: MessageStream | MiddlewareWriter | FrameSender = stream
-        direct: FrameSender | None = None
-        if self._send != stream.send:
-            writer = MiddlewareWriter(self._send, self._replace, self._cut_after)
-            self._encoding = UNSERIALIZED
-        elif stream.sink is not None:
-            writer = direct = FrameSender(stream.sink, self.counts)
-            self._encoding = framed(stream.subprotocol, stream.sink.frame)
-        self._encode = self._encoding.encode
-        self._outbound = make(
-            writer.write,
-            writer.write_one,
+        self._outbound, self._encoding = open_outbound(
+            self._stream,
+            self._send,
             owner,
-            max_messages=limits.outbound_messages,
-            max_size=limits.outbound_bytes,
-            on_overflow=self._overflow,
-            direct=direct,
+            limits=limits,
+            counts=self.counts,
+            reactions=Reactions(
+                overflowed=self._overflow,
+                stuck=self._stuck,
+                events_dropped=self._count_dropped,
+                stretch_ended=self._report_dropped,
+                replace=self._replace,
+                failed=self._cut_after,
+            ),
         )
+        self._encode = self._encoding.encode
 
     def send(self, message: Message, uri: str | None = None) -> None:
         """Queue a message other than EVENT. Never waits; does nothing when the session is over.
@@ -483,6 +475,12 @@ class Peer:
         self._send_last(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
         self.cut(PAYLOAD_SIZE_EXCEEDED)
         self._report_dropped(in_stretch)
+
+    def _stuck(self) -> None:
+        text = "%s is ended: its client has read nothing within the limit write_timeout of %s s"
+        logger.warning(text, self, self.limits.write_timeout, extra=self._about())
+        self.counts.aborted += 1
+        self.cut(TIMEOUT)
 
     def _count_dropped(self, dropped: int) -> None:
         self.dropped += dropped

@@ -154,9 +154,14 @@ class FrameWriter:
 class DirectSink:
     """The direct way of text or of binary messages to a client; ``frame`` makes the frames."""
 
-    __slots__ = ("_writer", "drained", "frame", "write")
+    __slots__ = ("_writer", "drained", "frame", "set_write_timeout", "write")
 
-    def __init__(self, writer: FrameWriter, frame: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        writer: FrameWriter,
+        frame: Callable[[bytes], bytes],
+        set_write_timeout: Callable[[float | None], None],
+    ) -> None:
         self._writer = writer
         #: Returns a frame with a message.
         self.frame = frame
@@ -164,6 +169,8 @@ class DirectSink:
         self.write = writer.write
         #: Waits until the client has read enough.
         self.drained = writer.drained
+        #: Sets the time in which the client must read something while frames wait for it.
+        self.set_write_timeout = set_write_timeout
 
     @property
     def pending(self) -> int:

@@ -126,7 +126,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Begin with the transport of the HTTP connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._writer = FrameWriter(self._transport, self._loop)
-        self._write_deadline = WriteDeadline(self._loop, self._transport, self.write_timeout)
+        self._write_deadline = WriteDeadline(
+            self._loop, self._transport, self.write_timeout, self._log_write_timeout
+        )
         self._server_state.connections.add(cast("Any", self))
         self._trace("WebSocket connection made")
 
@@ -195,6 +197,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         else:
             self._transport.close()
 
+    def _log_write_timeout(self) -> None:
+        self._log_answer("is aborted, because its client reads nothing")
+
     def _trace(self, text: str) -> None:
         if logger.isEnabledFor(TRACE_LOG_LEVEL):
             host, port = get_remote_addr(self._transport) or ("", 0)
@@ -218,11 +223,10 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             if len(self._early) >= _EARLY:
                 self._pause_reading()
             return
-        self._inbox.begin_read()
         writer = self._writer
         writer.reading = True
         try:
-            self._parser.buffer_updated(nbytes)
+            self._inbox.read(self._parser.buffer_updated, nbytes)
         finally:
             writer.end_read()
 
@@ -395,7 +399,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     def sink(self, *, binary: bool) -> FrameSink:
         """Return the direct way of messages to the client."""
-        return DirectSink(self._writer, binary_frame if binary else text_frame)
+        frame = binary_frame if binary else text_frame
+        return DirectSink(self._writer, frame, self._write_deadline.set_timeout)
 
     # The handshake
 

@@ -36,7 +36,16 @@ _CLOSE_CODES: Final = {
 class WebSocketTransport:
     """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary."""
 
-    __slots__ = ("_key", "_send", "_subprotocol", "closed", "receive_event", "sink", "source")
+    __slots__ = (
+        "_key",
+        "_send",
+        "_subprotocol",
+        "closed",
+        "messages_written",
+        "receive_event",
+        "sink",
+        "source",
+    )
 
     def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
         #: Waits for the next event, which is for ``data``.
@@ -46,6 +55,8 @@ class WebSocketTransport:
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         #: True if either side has closed the WebSocket.
         self.closed = False
+        #: The number of messages that ``write`` has written.
+        self.messages_written = 0
         #: The direct ways of messages, if there are any.
         self.source: FrameSource | None = None
         self.sink: FrameSink | None = None
@@ -80,6 +91,7 @@ class WebSocketTransport:
         try:
             for message in data:
                 await send({"type": "websocket.send", key: message})
+                self.messages_written += 1
         except GONE:
             self.closed = True
 
