@@ -20,11 +20,10 @@ from wampasgi.errors import (
 from wampasgi.limits import Limits
 from wampasgi.logs import fields, logger_named, shown
 from wampasgi.metrics import Counts
-from wampasgi.peers.encoding import serialized
 from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
 from wampasgi.peers.message_stream import MessageStream, message_of
 from wampasgi.peers.outbound import Outbound
-from wampasgi.peers.sending import Reactions, open_outbound
+from wampasgi.peers.sending import Reactions, open_outbound, overflow_text
 from wampasgi.peers.turn import Turn
 from wampasgi.peers.unserializable import replace_unserializable
 from wampasgi.protocol.messages import (
@@ -70,6 +69,7 @@ class Peer:
         "_joined",
         "_outbound",
         "_place",
+        "_refusal",
         "_request_ids",
         "_router",
         "_send",
@@ -105,8 +105,6 @@ class Peer:
         check_request_ids: bool = False,
     ) -> None:
         self._stream = stream
-        self._encoding = serialized(stream.subprotocol)
-        self._encode = self._encoding.encode
         self._router = router
         # In the limits of the realm, until the session begins to end.
         self._place = place
@@ -119,6 +117,7 @@ class Peer:
         self._joined = False
         # Cancels the wait for the answer to CHALLENGE.
         self._answer_scope: anyio.CancelScope | None = None
+        self._refusal: anyio.Event | None = None
         self._ended: anyio.Event | None = None
         #: The session ID, and the realm URI that the client asked for.
         self.session_id = session_id
@@ -241,7 +240,16 @@ class Peer:
             if self._answer_scope is not None:
                 self._answer_scope.cancel()
             self._state = next_state(self._state, Direction.SENT, Abort.code)
-            await self._send({"type": "wamp.message", "message": Abort(_details(text), reason).to_list()})
+            self._refusal = anyio.Event()
+            try:
+                await self._send({"type": "wamp.message", "message": Abort(_details(text), reason).to_list()})
+            finally:
+                self._refusal.set()
+
+    async def refusal_sent(self) -> None:
+        """Wait until the ABORT of ``refuse``, which another task may have called, is written."""
+        if self._refusal is not None:
+            await self._refusal.wait()
 
     # While the session is open
 
@@ -465,14 +473,9 @@ class Peer:
         logger.warning("%s is ended: its client reads too slowly", self, extra=self._about())
         self._count_dropped(lost)
         self.counts.aborted += 1
-        limits = self.limits
         self.ending = Ending(PAYLOAD_SIZE_EXCEEDED, "server")
-        text = (
-            f"this client reads too slowly: its queue is over the limit outbound_messages of "
-            f"{limits.outbound_messages}, or outbound_bytes of {limits.outbound_bytes}"
-        )
         # The queue was emptied, so ABORT follows the message that is being written.
-        self._send_last(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
+        self._send_last(Abort(_details(overflow_text(self.limits)), PAYLOAD_SIZE_EXCEEDED))
         self.cut(PAYLOAD_SIZE_EXCEEDED)
         self._report_dropped(in_stretch)
 

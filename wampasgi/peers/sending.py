@@ -77,3 +77,11 @@ def open_outbound(
         direct=direct,
     )
     return outbound, encoding
+
+
+def overflow_text(limits: Limits) -> str:
+    """Return the message for a client whose queue is full."""
+    return (
+        f"this client reads too slowly: its queue is over the limit outbound_messages of "
+        f"{limits.outbound_messages}, or outbound_bytes of {limits.outbound_bytes}"
+    )

@@ -217,6 +217,9 @@ class _Opening:
                     realm, scope, place = opened
                     try:
                         await realm(scope, self._stream.receive, self._stream.send)
+                        if self._peer is not None:
+                            # The connection must not be closed before its last message.
+                            await self._peer.refusal_sent()
                     finally:
                         place.leave()
         except _Refusal as refusal:
