@@ -34,8 +34,13 @@ class Client:
         return self._paused
 
     def put(self, *messages: str | bytes) -> None:
+        """Put messages that were read before."""
         for message in messages:
             self.inbox.put(message)
+
+    def read(self, *messages: str | bytes) -> None:
+        """Put messages in one read."""
+        self.inbox.read(lambda nbytes: self.put(*messages), len(messages))
 
     async def received(self, count: int = 1) -> list[Any]:
         """Receive messages that need not be waited for."""
@@ -252,7 +257,7 @@ async def test_taker_takes_in_the_context_of_the_task() -> None:
     variable.set("of the connection")
     task = await started(client, taker)
     variable.set("of the reader")
-    client.put("1")
+    client.read("1")
 
     assert taker.taken == [("1", "of the connection")]
     task.cancel()
@@ -268,9 +273,9 @@ async def test_taker_sees_what_the_task_has_set_before_it_waits_again() -> None:
 
     task = asyncio.ensure_future(read())
     await anyio.wait_all_tasks_blocked()
-    client.put("1")
+    client.read("1")
     await anyio.wait_all_tasks_blocked()
-    client.put("2")
+    client.read("2")
 
     assert taker.taken == [("1", "nothing"), ("2", "later")]
     task.cancel()
@@ -336,20 +341,31 @@ async def test_end_comes_after_what_the_taker_has_left() -> None:
 
 async def test_turn_begins_with_a_read_only_while_a_task_waits() -> None:
     client, taker = Client(), leaving("2")
-    client.inbox.begin_read()
+    client.read()
     task = await started(client, taker)
     assert taker.turns == 0
-    client.inbox.begin_read()
-    client.put("1")
+    client.read("1")
     assert taker.turns == 1
-    client.inbox.begin_read()
-    client.put("2")
-    client.inbox.begin_read()
+    client.read("2")
+    client.read()
     assert taker.turns == 2
     await result_of(task)
-    client.inbox.begin_read()
+    client.read()
 
     assert taker.turns == 2
+
+
+async def test_messages_are_taken_as_if_the_waiting_task_did_it() -> None:
+    current: list[object] = []
+    client, taker = Client(), Taker(lambda data: current.append(asyncio.current_task()))
+    task = await started(client, taker)
+    asyncio.get_running_loop().call_soon(client.read, "1", "2")
+    await anyio.wait_all_tasks_blocked()
+    client.inbox.end(END)
+    await result_of(task)
+
+    assert current == [task, task]
+    assert asyncio.current_task() is not task
 
 
 async def test_cancelled_task_takes_no_more() -> None:
@@ -357,8 +373,7 @@ async def test_cancelled_task_takes_no_more() -> None:
     task = await started(client, taker)
     task.cancel()
     await anyio.wait_all_tasks_blocked()
-    client.inbox.begin_read()
-    client.put("1")
+    client.read("1")
 
     assert (taker.turns, taker.taken) == (0, [])
     assert await client.received() == ["1"]

@@ -262,6 +262,7 @@ class Peer:
         self._served = served
         self._joined = True
         self.handshake.deadline = math.inf
+        self._place.session_opens()
         self._stream.set_limits(limits)
         self._outbound, self._encoding = open_outbound(
             self._stream,

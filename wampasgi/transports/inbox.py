@@ -72,6 +72,10 @@ class Inbox:
             return
         taker.begin_turn()
         loop, task = self._loop, self._task
+        if asyncio.current_task(loop) is not None:
+            # Not a callback of the event loop.
+            self._context.run(parse, nbytes)
+            return
         asyncio._enter_task(loop, task)  # noqa: SLF001 - for those who extend asyncio
         try:
             self._context.run(parse, nbytes)
