@@ -91,7 +91,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     ) -> None:
         if not config.loaded:
             config.load()
-        self._config = config
+        #: The configuration of the server.
+        self.config = config
         self._server_state = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
@@ -139,7 +140,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if refusal is not None:
             self._end_handshake(refusal_response(*refusal))
             return
-        transport, config = self._transport, self._config
+        transport, config = self._transport, self.config
         self._scope = {
             **request.scope(config.root_path),
             "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
@@ -327,7 +328,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         # Applications are typed to return nothing, but some do.
         result: object = None
         try:
-            result = await self._config.loaded_app(self._scope, self.receive, self.send)
+            result = await self.config.loaded_app(self._scope, self.receive, self.send)
         except ClientDisconnected:
             pass
         except (CancelledError, KeyboardInterrupt, SystemExit):
@@ -429,7 +430,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._log_answer("[accepted]")
         self._transport.write(response)
         self._state = _State.OPEN
-        self._parser = FrameParser(self, self._config.ws_max_size)
+        self._parser = FrameParser(self, self.config.ws_max_size)
         self._keepalive.start()
         early, self._early, self._early_buffer = bytes(self._early), bytearray(), None
         self._resume_reading()
