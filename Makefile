@@ -16,7 +16,9 @@ FUZZ ?=
 TESTS ?=
 
 BIN := $(VENV)/bin
-SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol
+# The options are those of docs/serving.md, "In production".
+SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol --ws-max-size 1048576 \
+	--timeout-graceful-shutdown 15
 # One marker file per set of packages. A change to pyproject.toml makes both outdated.
 RUNNABLE := $(VENV)/.installed-standard
 TESTABLE := $(VENV)/.installed-dev
