@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -37,13 +37,30 @@ def soon() -> Callable[[Callable[[], object]], object]:
     return trio.lowlevel.current_trio_token().run_sync_soon
 
 
+@contextmanager
+def acting_as(task: asyncio.Task[Any] | None) -> Iterator[None]:
+    """Be a task of asyncio, in a callback of its event loop; None on trio, where each callback has a task."""
+    if task is None:
+        yield
+        return
+    loop = task.get_loop()
+    asyncio._enter_task(loop, task)  # noqa: SLF001 - for those who extend asyncio
+    try:
+        yield
+    finally:
+        asyncio._leave_task(loop, task)  # noqa: SLF001
+
+
 class Source:
-    """The messages of a client. They are passed to a taker if there is one, and otherwise kept."""
+    """The messages of a client. They are passed to a taker if there is one, and otherwise kept.
+
+    A taker takes them in the context of the task that waits and, on asyncio, as the current task.
+    """
 
     def __init__(self) -> None:
         self._kept: deque[Any] = deque()
         self._changed = anyio.Event()
-        self._taker: tuple[Taker, Context] | None = None
+        self._taker: tuple[Taker, Context, asyncio.Task[Any] | None] | None = None
         # What a taker has left to its task, in a list.
         self._left: list[Any] = []
         #: The way on which the app has got each message.
@@ -60,9 +77,10 @@ class Source:
             else:
                 self._take(*self._taker, message)
 
-    def _take(self, taker: Taker, context: Context, message: Any) -> None:
+    def _take(self, taker: Taker, context: Context, task: asyncio.Task[Any] | None, message: Any) -> None:
         self.ways.append("direct")
-        left = context.run(taker.take, message)
+        with acting_as(task):
+            left = context.run(taker.take, message)
         if left is not None:
             self._taker = None
             self._left.append(left)
@@ -82,7 +100,8 @@ class Source:
 
     async def receive_with(self, taker: Taker) -> Any:
         if not self._kept and not self._left:
-            self._taker = taker, copy_context()
+            task = asyncio.current_task() if running_library() == "asyncio" else None
+            self._taker = taker, copy_context(), task
         try:
             return await self.receive()
         finally:

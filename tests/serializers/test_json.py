@@ -62,7 +62,7 @@ def test_utf8_form_is_that_of_the_text(value: list[Any]) -> None:
 @pytest.mark.parametrize(
     "item",
     [object(), {1, object()}, "\0marked", {"key": ["\0"]}, "\ud800", {"\udfff": 1}, {1: 2}],
-    ids=repr,
+    ids=["object", "set", "marked", "marked inside", "surrogate", "key with a surrogate", "integer as key"],
 )
 def test_value_without_a_form_in_json_is_unserializable_in_utf8_too(item: object) -> None:
     with pytest.raises(UnserializableValue) as of_text:

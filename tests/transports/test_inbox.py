@@ -211,6 +211,8 @@ class Taker:
     def __init__(self, leave: Callable[[Any], object | None] = lambda data: None) -> None:
         self._leave = leave
         self.taken: list[tuple[Any, str]] = []
+        #: The current task of each message.
+        self.tasks: list[asyncio.Task[Any] | None] = []
         self.turns = 0
 
     def begin_turn(self) -> None:
@@ -218,6 +220,7 @@ class Taker:
 
     def take(self, data: Any) -> object | None:
         self.taken.append((data, variable.get()))
+        self.tasks.append(asyncio.current_task())
         return self._leave(data)
 
     @property
@@ -240,12 +243,12 @@ async def started(client: Client, taker: Taker) -> asyncio.Task[Any]:
 async def test_taker_takes_messages_as_they_come_while_a_task_waits() -> None:
     client, taker = Client(max_messages=2), Taker()
     task = await started(client, taker)
-    client.put("1", b"2", "3")
+    client.read("1", b"2", "3")
     assert taker.messages == ["1", b"2", "3"]
     assert not client.paused()
     await anyio.wait_all_tasks_blocked()
     assert not task.done()
-    client.put("4" * (LONG + 1))
+    client.read("4" * (LONG + 1))
 
     assert len(taker.taken) == 4
     assert not client.paused()
@@ -284,9 +287,9 @@ async def test_taker_sees_what_the_task_has_set_before_it_waits_again() -> None:
 async def test_task_gets_what_its_taker_has_left_and_later_messages_are_kept() -> None:
     client, taker = Client(max_messages=2), leaving("2")
     task = await started(client, taker)
-    client.put("1", "2", "3")
+    client.read("1", "2", "3")
     assert not client.paused()
-    client.put("4")
+    client.read("4")
 
     assert taker.messages == ["1", "2"]
     assert client.paused()
@@ -298,12 +301,12 @@ async def test_task_gets_what_its_taker_has_left_and_later_messages_are_kept() -
 
 async def test_messages_that_were_kept_are_not_taken_but_returned() -> None:
     client, taker = Client(), Taker()
-    client.put("1", "2")
+    client.read("1", "2")
 
     with anyio.fail_after(5):
         assert [await client.inbox.receive_with(taker) for _ in range(2)] == ["1", "2"]
     task = await started(client, taker)
-    client.put("3")
+    client.read("3")
     assert taker.messages == ["3"]
     task.cancel()
 
@@ -312,7 +315,7 @@ async def test_exception_may_be_left_to_the_task() -> None:
     failure = ValueError("left")
     client, taker = Client(), Taker(lambda data: failure)
     task = await started(client, taker)
-    client.put("1")
+    client.read("1")
 
     assert await result_of(task) is failure
 
@@ -320,7 +323,7 @@ async def test_exception_may_be_left_to_the_task() -> None:
 async def test_end_is_not_taken() -> None:
     client, taker = Client(), Taker()
     task = await started(client, taker)
-    client.put("1")
+    client.read("1")
     client.inbox.end(END)
 
     assert await result_of(task) == END
@@ -332,40 +335,81 @@ async def test_end_is_not_taken() -> None:
 async def test_end_comes_after_what_the_taker_has_left() -> None:
     client, taker = Client(), leaving("1")
     task = await started(client, taker)
-    client.put("1", "2")
+    client.read("1", "2")
     client.inbox.end(END)
 
     assert await result_of(task) == ["1"]
     assert await client.received(2) == ["2", END]
 
 
-async def test_turn_begins_with_a_read_only_while_a_task_waits() -> None:
-    client, taker = Client(), leaving("2")
-    client.read()
+async def test_each_read_begins_a_turn_while_a_task_waits() -> None:
+    client, taker = Client(), leaving("3")
+    client.read("kept")
+    await client.received()
     task = await started(client, taker)
     assert taker.turns == 0
-    client.read("1")
+    client.read("1", "2")
     assert taker.turns == 1
-    client.read("2")
     client.read()
-    assert taker.turns == 2
+    client.read("3", "4")
+    assert taker.turns == 3
+    client.read("5")
     await result_of(task)
-    client.read()
+    client.read("6")
 
-    assert taker.turns == 2
+    assert taker.turns == 3
 
 
-async def test_messages_are_taken_as_if_the_waiting_task_did_it() -> None:
-    current: list[object] = []
-    client, taker = Client(), Taker(lambda data: current.append(asyncio.current_task()))
+async def test_taker_acts_as_the_task_in_a_callback_of_the_event_loop() -> None:
+    client, taker = Client(), Taker()
     task = await started(client, taker)
-    asyncio.get_running_loop().call_soon(client.read, "1", "2")
-    await anyio.wait_all_tasks_blocked()
-    client.inbox.end(END)
-    await result_of(task)
+    after: list[asyncio.Task[Any] | None] = []
 
-    assert current == [task, task]
-    assert asyncio.current_task() is not task
+    def read() -> None:
+        client.read("1", "2")
+        after.append(asyncio.current_task())
+
+    asyncio.get_running_loop().call_soon(read)
+    await anyio.wait_all_tasks_blocked()
+
+    assert taker.tasks == [task, task]
+    assert after == [None]
+    task.cancel()
+
+
+async def test_callback_is_no_task_after_a_read_that_fails() -> None:
+    client, taker = Client(), Taker()
+    task = await started(client, taker)
+    after: list[asyncio.Task[Any] | None] = []
+
+    def fail(nbytes: int) -> None:
+        raise ZeroDivisionError("in the parser")
+
+    def read() -> None:
+        with pytest.raises(ZeroDivisionError):
+            client.inbox.read(fail, 1)
+        after.append(asyncio.current_task())
+
+    asyncio.get_running_loop().call_soon(read)
+    await anyio.wait_all_tasks_blocked()
+
+    assert after == [None]
+    task.cancel()
+
+
+async def test_connection_is_parsed_by_the_callback_itself_if_no_task_waits() -> None:
+    client = Client()
+    sizes: list[int] = []
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    def parse(nbytes: int) -> None:
+        sizes.append(nbytes)
+        tasks.append(asyncio.current_task())
+
+    asyncio.get_running_loop().call_soon(client.inbox.read, parse, 17)
+    await anyio.wait_all_tasks_blocked()
+
+    assert (sizes, tasks) == ([17], [None])
 
 
 async def test_cancelled_task_takes_no_more() -> None:
@@ -382,7 +426,7 @@ async def test_cancelled_task_takes_no_more() -> None:
 async def test_what_a_taker_has_left_to_a_cancelled_task_comes_first() -> None:
     client, taker = Client(), leaving("1")
     task = await started(client, taker)
-    client.put("1", "2")
+    client.read("1", "2")
     task.cancel()
     await anyio.wait_all_tasks_blocked()
     assert task.cancelled()
@@ -393,11 +437,11 @@ async def test_what_a_taker_has_left_to_a_cancelled_task_comes_first() -> None:
 async def test_messages_are_received_after_a_taker() -> None:
     client, taker = Client(), leaving("1")
     task = await started(client, taker)
-    client.put("1")
+    client.read("1")
     await result_of(task)
     receiver = asyncio.ensure_future(client.inbox.receive())
     await anyio.wait_all_tasks_blocked()
-    client.put("2")
+    client.read("2")
 
     assert await result_of(receiver) == "2"
     assert taker.messages == ["1"]
@@ -410,6 +454,6 @@ async def test_taker_may_end_the_connection() -> None:
         client.inbox.end(END)
 
     task = await started(client, Taker(end))
-    client.put("1")
+    client.read("1")
 
     assert await result_of(task) == END
