@@ -20,7 +20,17 @@ from tests.transports.application_server import (
     running_servers,
     wait_until,
 )
-from tests.transports.raw_websocket import CLOSE, PING, PONG, TEXT, Frame, close_payload, frame, handshake
+from tests.transports.raw_websocket import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close_frame,
+    close_payload,
+    frame,
+    handshake,
+)
 from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.transports.picows import WebSocketProtocol
 
@@ -96,6 +106,25 @@ def test_queue_for_the_application_is_limited(servers: Servers, kind: str, max_q
         assert served.outcome() == [message.decode() for message in messages]
 
 
+def test_closing_handshake_ends_although_the_queue_is_full(servers: Servers, kind: str) -> None:
+    async def application(connection: Connection) -> None:
+        await connection.accept()
+        await proceed.waited()
+        await connection.close(code=4000)
+
+    proceed = Signal()
+    server = servers(kind, ws_max_queue=1)
+    server.serve(application)
+    with server.raw_accepted() as client:
+        client.send(frame(TEXT, b"not received"), frame(PING))
+        assert client.read_frame() == Frame(PONG)
+        proceed.set()
+        assert client.read_frame() == Frame(CLOSE, close_payload(4000))
+        client.send(frame(TEXT, b"too late"), close_frame(4000))
+        # Much sooner than after the timeout of the closing handshake.
+        assert client.read_to_end() == b""
+
+
 # --ws-ping-interval and --ws-ping-timeout
 
 
@@ -112,7 +141,7 @@ def test_client_that_answers_pings_stays(servers: Servers, kind: str) -> None:
             client.send(frame(PONG, ping.payload))
         client.send(frame(TEXT, b"still here"))
         assert next_message(client) == Frame(TEXT, b"still here")
-        client.send(frame(CLOSE, close_payload(1000)))
+        client.send(close_frame(1000))
 
         assert served.outcome() == (1000, "")
     assert len(payloads) > 2
@@ -282,7 +311,7 @@ def test_connection_is_upgraded_after_http_requests(servers: Servers, kind: str,
         assert client.frame_within(0.2) is None
         client.send(frame(TEXT, b"echo"))
         assert client.read_frame() == Frame(TEXT, b"echo")
-        client.send(frame(CLOSE, close_payload(1000)))
+        client.send(close_frame(1000))
         assert client.read_frame().opcode == CLOSE
         assert client.read_to_end() == b""
     assert served.outcome() == (1000, "")
@@ -309,7 +338,7 @@ def test_many_connections_are_served_at_once(servers: Servers, kind: str) -> Non
             client.send(frame(TEXT, b"%d" % number))
         received = [client.read_frame().payload for client in reversed(clients)]
         for client in clients:
-            client.send(frame(CLOSE, close_payload(1000)))
+            client.send(close_frame(1000))
             assert client.read_frame().opcode == CLOSE
 
     assert received == [b"%d" % number for number in reversed(range(50))]
