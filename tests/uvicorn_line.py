@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from tests.clients.server_process import PICOWS
 from tests.websocket import PATIENCE, WebSocket
+from wampasgi import Limits
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 
 
@@ -39,6 +40,8 @@ async def uvicorn_in_loop(app: ASGIApp) -> AsyncIterator[int]:
         log_config=None,
         ws=PICOWS,
         ws_ping_interval=None,
+        # Otherwise the app warns that it is larger than its own limit.
+        ws_max_size=Limits().message_size,
     )
     config.load()
     server = uvicorn.Server(config)
