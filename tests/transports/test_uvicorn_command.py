@@ -21,7 +21,7 @@ from tests.clients.server_process import ServerProcess
 from tests.transports import differences
 from tests.transports.application_server import PATIENCE, wait_until
 from tests.transports.raw_websocket import PING, TEXT, RawWebSocket, frame, handshake
-from tests.transports.uvicorn_server import TRANSPORTS, start_uvicorn, uvicorn_server
+from tests.transports.uvicorn_server import start_uvicorn, uvicorn_server
 
 APP = "tests.transports.asgi_probe_app:app"
 PICOWS = "wampasgi.transports.picows:WebSocketProtocol"
@@ -32,12 +32,6 @@ TRACE_LINES = [
     "WebSocket connection made",
     "WebSocket connection lost",
 ]
-
-
-@pytest.fixture(params=TRANSPORTS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @contextmanager

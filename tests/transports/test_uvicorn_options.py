@@ -31,7 +31,6 @@ from tests.transports.raw_websocket import (
     frame,
     handshake,
 )
-from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.transports.picows import WebSocketProtocol
 
 #: Much shorter than in production: for clients that are to be dropped,
@@ -50,12 +49,6 @@ class ImpatientProtocol(WebSocketProtocol):
 def servers() -> Iterator[Servers]:
     with running_servers() as servers:
         yield servers
-
-
-@pytest.fixture(params=TRANSPORTS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 async def echo(connection: Connection) -> tuple[int, str]:

@@ -19,18 +19,11 @@ from tests.transports.application_server import (
     server_log,
 )
 from tests.transports.raw_websocket import CLOSE, PING, PONG, TEXT, Frame, close_payload, frame
-from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.transports.picows import WebSocketProtocol
 
 
 class ImpatientProtocol(WebSocketProtocol):
     close_timeout = 0.2
-
-
-@pytest.fixture(params=TRANSPORTS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @contextmanager

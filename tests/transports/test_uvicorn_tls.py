@@ -30,7 +30,6 @@ from tests.transports.raw_websocket import (
     frame,
     handshake,
 )
-from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.types import Scope
 
 
@@ -45,9 +44,9 @@ def servers() -> Iterator[Servers]:
         yield servers
 
 
-@pytest.fixture(params=TRANSPORTS)
-def server(servers: Servers, certificate: Certificate, request: pytest.FixtureRequest) -> ApplicationServer:
-    return servers(request.param, ssl_certfile=certificate.certfile, ssl_keyfile=certificate.keyfile)
+@pytest.fixture
+def server(servers: Servers, certificate: Certificate, kind: str) -> ApplicationServer:
+    return servers(kind, ssl_certfile=certificate.certfile, ssl_keyfile=certificate.keyfile)
 
 
 class TLSClient(RawClient):

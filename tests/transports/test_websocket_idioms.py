@@ -34,7 +34,6 @@ from tests.transports.application_server import (
     server_log,
 )
 from tests.transports.raw_websocket import BINARY, CLOSE, TEXT, Frame, close_frame, close_payload, frame
-from tests.transports.uvicorn_server import TRANSPORTS
 
 #: What the endpoints have noticed.
 NOTES: queue.Queue[Any] = queue.Queue()
@@ -179,12 +178,6 @@ async def item(
 def servers() -> Iterator[Servers]:
     with running_servers() as servers:
         yield servers
-
-
-@pytest.fixture(params=TRANSPORTS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @pytest.fixture
