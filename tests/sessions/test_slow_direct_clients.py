@@ -173,6 +173,24 @@ async def test_overflow_ends_the_session_with_abort() -> None:
     assert app.metrics()["default"]["overflows"] == {"stretches": 1, "dropped": BOUND + 1}
 
 
+async def test_session_that_overflows_while_its_messages_are_handled_handles_no_more() -> None:
+    app = news_app("disconnect")
+
+    async with direct_client(app) as client, direct_client(app) as subscriber:
+        await subscriber.subscribe("news")
+        client.stop_reading()
+        requests = [[PUBLISH, number, {"acknowledge": True}, "news", [number]] for number in range(1, 31)]
+        await client.send_read(*requests)
+        await anyio.wait_all_tasks_blocked()
+        # The answer to the last one was too much. The writer may hold as many messages as the queue.
+        handled = subscriber.arrived()
+        assert BOUND < handled <= 2 * (BOUND + 1)
+        assert await events(subscriber, handled) == list(range(1, handled + 1))
+        client.read_again()
+        await client.wait_served()
+        assert len(app.default_realm.sessions) == 1
+
+
 async def test_oldest_events_are_dropped_and_the_loss_is_reported_when_the_client_has_read() -> None:
     app = news_app("drop_oldest_events")
     current: ContextVar[str] = ContextVar("current", default="nothing")

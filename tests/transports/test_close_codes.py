@@ -31,6 +31,7 @@ def test_codes_have_the_numbers_of_the_rfc() -> None:
     assert close_codes.MESSAGE_TOO_BIG == 1009
     assert close_codes.INTERNAL_ERROR == 1011
     assert close_codes.SERVICE_RESTART == 1012
+    assert close_codes.TRY_AGAIN_LATER == 1013
 
 
 @pytest.mark.parametrize(

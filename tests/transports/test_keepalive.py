@@ -141,6 +141,16 @@ def test_client_that_does_not_answer_expires_after_it_is_read_again() -> None:
     assert client.pinged_at == [20]
 
 
+def test_pong_after_the_timeout_is_too_late() -> None:
+    client = started()
+    client.loop.advance(25)
+    client.pong()
+    client.loop.advance(1000)
+
+    assert client.pinged_at == [20]
+    assert client.expired == [25]
+
+
 @pytest.mark.parametrize("interval", [None, 0])
 def test_client_is_not_pinged_without_an_interval(interval: float | None) -> None:
     client = started(interval, 5)
