@@ -190,6 +190,12 @@ def fastapi(servers: Servers, kind: str) -> ApplicationServer:
     return servers(kind, app=FASTAPI)
 
 
+@pytest.fixture(autouse=True)
+def no_old_notes() -> None:
+    """Forget the notes that a failed test has not read."""
+    NOTES.queue.clear()
+
+
 def noted() -> Any:
     """Return the next note of an endpoint."""
     return NOTES.get(timeout=PATIENCE)
