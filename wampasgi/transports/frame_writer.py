@@ -106,9 +106,10 @@ class FrameWriter:
             self.flush()
 
     def finish(self) -> None:
-        """Write the last frames now, and ignore all later ones."""
+        """Write the last frames now, and ignore all later ones. Nobody has to wait for the client any more."""
         self.flush()
         self._finished = True
+        self.resume()
 
     def end_read(self) -> None:
         """Write the frames that answer what was just read."""
@@ -126,6 +127,10 @@ class FrameWriter:
                 self._transport.write(b"".join(frames))
             else:
                 self._transport.writelines(frames)
+
+    def pause(self) -> None:
+        """Note that the client reads so slowly that the buffer of the transport is full."""
+        self.paused = not self._finished
 
     def resume(self) -> None:
         """Note that the client has read enough, and wake the tasks that wait for it."""

@@ -177,7 +177,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Make senders wait."""
-        self._writer.paused = True
+        self._writer.pause()
         self._write_deadline.start()
 
     def resume_writing(self) -> None:
@@ -370,6 +370,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if self._writer.paused:
             await self._writer.drained()
         if self._state is _State.OPEN:
+            if self._transport.is_closing():
+                # The client is gone, which the event loop could never report to an app that only sends.
+                raise ClientDisconnected()
             if message["type"] == "websocket.send":
                 self._writer.write_anyway(_framed(message))
             elif message["type"] == "websocket.close":

@@ -33,8 +33,8 @@ def _import_picows() -> ModuleType:
     try:
         version = str(importlib.import_module("picows").__version__)
         extension = importlib.import_module("picows.picows")
-    except ModuleNotFoundError as error:
-        refuse("it is not installed", error)
+    except ModuleNotFoundError:
+        refuse("it is not installed")
     except (ImportError, AttributeError) as error:
         refuse(f"the installed version cannot be used ({error})", error)
     if version.split(".")[:2] != PICOWS_VERSION.split("."):
