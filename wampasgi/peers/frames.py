@@ -42,7 +42,7 @@ class FrameSink(Protocol):
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
+        """The number of frames that were written in this turn of the event loop."""
 
     def frame(self, data: bytes) -> bytes:
         """Return a frame with a message. It may be written to other connections of the same kind, too."""
@@ -77,7 +77,7 @@ class FrameSender:
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
+        """The number of frames that were written in this turn of the event loop."""
         return self._sink.pending
 
     def write_soon(self, framed: bytes, size: int) -> bool:

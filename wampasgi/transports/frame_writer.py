@@ -58,6 +58,7 @@ class FrameWriter:
 
     __slots__ = (
         "_due",
+        "_early",
         "_finished",
         "_frames",
         "_loop",
@@ -74,6 +75,8 @@ class FrameWriter:
         self._due = _due_in(loop)
         self._frames: list[bytes] = []
         self._size = 0
+        # The number of frames of this turn that were written because they were many bytes.
+        self._early = 0
         self._finished = False
         self._waiters: list[Future[None]] | None = None
         #: The client reads so slowly that the buffer of the transport is full.
@@ -83,8 +86,8 @@ class FrameWriter:
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
-        return len(self._frames)
+        """The number of frames of this turn."""
+        return self._early + len(self._frames)
 
     def write(self, framed: bytes) -> bool:
         """Write a frame by the end of the turn; return False if the client reads too slowly."""
@@ -103,10 +106,11 @@ class FrameWriter:
         frames.append(framed)
         self._size += len(framed)
         if self._size > _MUCH:
-            self.flush()
+            self._early += len(frames)
+            self._flush()
 
     def finish(self) -> None:
-        """Write the last frames now, and ignore all later ones. Nobody has to wait for the client any more."""
+        """Write the last frames now, ignore all later ones, and wake the tasks that wait for the client."""
         self.flush()
         self._finished = True
         self.resume()
@@ -114,11 +118,14 @@ class FrameWriter:
     def end_read(self) -> None:
         """Write the frames that answer what was just read."""
         self.reading = False
-        if self._frames:
-            self.flush()
+        self.flush()
 
     def flush(self) -> None:
-        """Write all frames now."""
+        """Write all frames now, at the end of the turn."""
+        self._early = 0
+        self._flush()
+
+    def _flush(self) -> None:
         if self._frames:
             frames, self._frames, size, self._size = self._frames, [], self._size, 0
             if len(frames) == 1:
@@ -179,7 +186,7 @@ class DirectSink:
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
+        """The number of frames of this turn."""
         return self._writer.pending
 
 
