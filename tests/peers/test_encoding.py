@@ -125,7 +125,7 @@ class FastSerializer(OwnSerializer):
 
 
 def test_utf8_of_a_serializer_that_writes_it_is_used() -> None:
-    subprotocol = subprotocols([FastSerializer()])["wamp.2.fast"]
+    subprotocol = Subprotocol("wamp.2.fast", FastSerializer(), batched=False)
     text = "straße €"
 
     assert serialized(subprotocol).encode(RESULT) == (text, len(text.encode()))
