@@ -19,6 +19,7 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
 OPTIONAL = {
+    "authentication_failures",
     "handler_timeout",
     "idle_timeout",
     "message_rate",

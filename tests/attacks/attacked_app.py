@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.attacks.guarded_realms import add_guarded_realms
 from wampasgi import Application, Limits
 
 #: The payload of the events for clients that do not read, in bytes.
@@ -69,3 +70,5 @@ app = new_app(Limits())
 overflowing = new_app(OVERFLOWING)
 stuck = new_app(STUCK)
 flooded = new_app(FLOODED)
+guessed = new_app(Limits())
+add_guarded_realms(guessed)
