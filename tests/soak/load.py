@@ -31,6 +31,8 @@ from tests.soak.visitors import act, answer_sometimes, end
 
 #: Timeout in seconds for expected messages. It is long because the machine may be busy.
 TIMEOUT = 30.0
+#: The longest extension of a round in seconds.
+PATIENCE = 60
 #: The seconds between two large payloads for sessions that never read: about 600 kB/s in any case.
 CHATTER_INTERVAL = 0.05
 PUBLISHERS = 10
@@ -39,11 +41,18 @@ FRAGMENTED = 0.2
 
 
 class Load:
-    """One round with a number of sessions. ``failures`` describes what healthy sessions lost."""
+    """One round with a number of sessions. ``failures`` describes what healthy sessions lost.
 
-    def __init__(self, url: str, *, sessions: int, seconds: float) -> None:
+    If ``enough`` is not true after the round, which is called once a second, it takes up to ``PATIENCE``
+    seconds longer.
+    """
+
+    def __init__(
+        self, url: str, *, sessions: int, seconds: float, enough: Callable[[], bool] = lambda: True
+    ) -> None:
         self._url = url
         self._seconds = seconds
+        self._enough = enough
         self._healthy_count = max(2, sessions // 5)
         self._non_reader_count = max(1, sessions // 10)
         self._visitor_count = sessions - self._healthy_count - self._non_reader_count
@@ -66,6 +75,10 @@ class Load:
             for _ in range(self._visitor_count):
                 tasks.create_task(self._repeat(self._visit))
             await asyncio.sleep(self._seconds)
+            for _ in range(PATIENCE):
+                if self._enough():
+                    break
+                await asyncio.sleep(1)
             self._over.set()
             await asyncio.wait(working)
             await self._check_events()
@@ -110,8 +123,14 @@ class Load:
         client = Client(lambda client, message: None)
         await client.connect(self._url)
         await client.join("chatter")
+        loop = asyncio.get_running_loop()
+        begun, sent = loop.time(), 0
         while not self._over.is_set() and not client.ended.is_set():
-            client.send(PUBLISH, client.next_request_id(), {}, "chatter", [LARGE])
+            # On a busy machine, several are due at once.
+            due = int((loop.time() - begun) / CHATTER_INTERVAL) + 1
+            while sent < due:
+                client.send(PUBLISH, client.next_request_id(), {}, "chatter", [LARGE])
+                sent += 1
             await self._sleep(CHATTER_INTERVAL)
         await self._leave(client)
 
