@@ -81,6 +81,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     #: Seconds for the client to answer a close frame, and to read what was sent before it. Then the socket
     #: is aborted.
     close_timeout: ClassVar[float] = 10.0
+    #: The same when the server shuts down, at most.
+    shutdown_timeout: ClassVar[float] = 3.0
 
     def __init__(
         self,
@@ -194,6 +196,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self._end_handshake(denial_response(503, [], b"The server is shutting down.\n"))
             self._end_inbox(close_codes.SERVICE_RESTART, "")
         elif self._state is _State.OPEN:
+            self._abort_later(min(self.close_timeout, self.shutdown_timeout))
             self._close(close_codes.SERVICE_RESTART, "")
         else:
             self._transport.close()
@@ -259,6 +262,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if self._state is _State.OPEN:
             self._send_close(code, reason)
             self._end_inbox(code, reason)
+        # The end of the client must be noticed even if its messages wait for the application.
+        self._resume_reading()
         if self._transport.can_write_eof() and not self._transport.is_closing():
             # Closing a socket that has unread bytes could destroy the close frame on its way.
             self._transport.write_eof()
@@ -308,9 +313,10 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._writer.finish()
         self._abort_later()
 
-    def _abort_later(self) -> None:
+    def _abort_later(self, seconds: float | None = None) -> None:
         if self._abort_timer is None:
-            self._abort_timer = self._loop.call_later(self.close_timeout, self._transport.abort)
+            delay = self.close_timeout if seconds is None else seconds
+            self._abort_timer = self._loop.call_later(delay, self._transport.abort)
 
     def _end_inbox(self, code: int, reason: str) -> None:
         self._inbox.end({"type": "websocket.disconnect", "code": code, "reason": reason})
