@@ -12,6 +12,8 @@ OverflowPolicy: TypeAlias = Literal["disconnect", "drop_oldest_events"]
 
 _OPTIONAL: Final = frozenset(
     (
+        "arguments",
+        "containers",
         "handler_timeout",
         "idle_timeout",
         "message_rate",
@@ -64,6 +66,13 @@ class Limits:
     #: the session with ``wamp.error.protocol_violation``. None means the depth that all serializers can
     #: write, about 250.
     nesting_depth: int | None = None
+    #: Lists and dicts in a message, including the message itself. More of them abort the session with
+    #: ``wamp.error.payload_size_exceeded``. They are counted before they are decoded, except with a custom
+    #: serializer.
+    containers: int | None = 10_000
+    #: Arguments of a message, positional and by keyword together. More of them abort the session with
+    #: ``wamp.error.payload_size_exceeded``. The attributes of Options and Details count, too.
+    arguments: int | None = 10_000
     #: Characters of a URI. Requests with a longer one are answered with ``wamp.error.invalid_uri``.
     uri_length: int | None = 1024
     #: Messages per second that are handled for one session. Faster clients are slowed down by backpressure:

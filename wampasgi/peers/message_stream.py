@@ -11,7 +11,7 @@ from wampasgi.limits import Limits
 from wampasgi.metrics import Counts
 from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import Data, Disconnected, Transport, size_on_wire
-from wampasgi.serializers import Subprotocol, check_nesting
+from wampasgi.serializers import Subprotocol, check_nesting, decoded_exceeds
 from wampasgi.types import ASGIEvent, RawMessage
 
 
@@ -62,20 +62,22 @@ class MessageStream:
         self.long_size = 0
 
     def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
-        """Enforce ``message_size``, ``nesting_depth`` and ``uri_length`` from now on.
+        """Enforce the limits for a message and its contents from now on.
 
         During the ``handshake``, ``handshake_size`` applies to each message, too.
         """
         self._limits = limits
         self._handshake_size = limits.handshake_size if handshake else sys.maxsize
         # A message that is no longer than this cannot exceed any of the limits: a character takes at most
-        # four bytes, and each level of nesting takes at least one character. So most messages cost one
-        # comparison.
+        # four bytes, and each level of nesting, container and argument takes at least one character. So most
+        # messages cost one comparison.
         most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
         # A full queue of such messages stays below ``requests_bytes``, too.
         lengths = (
             min(limits.message_size, self._handshake_size) // 4,
             limits.nesting_depth,
+            limits.containers,
+            limits.arguments,
             limits.uri_length,
             limits.requests_bytes // most,
         )
@@ -122,11 +124,36 @@ class MessageStream:
         self.long_size = size_on_wire(data)
         if self.long_size > self._handshake_size:
             raise _too_large("message before WELCOME", self.long_size, "handshake_size", self._handshake_size)
-        message = self._decode(data)
-        depth = None if self._limits is None else self._limits.nesting_depth
-        if depth is not None and len(data) > depth:
-            check_nesting(message, depth)
+        return self._decode(data) if self._limits is None else self._decode_checked(data, self._limits)
+
+    def _decode_checked(self, data: Data, limits: Limits) -> object:
+        """Decode a message whose contents may exceed a limit."""
+        length = len(data)
+        if limits.containers is None or length <= limits.containers:
+            message = self._decode(data)
+        else:
+            message = self._decode_counted(data, limits.containers)
+        if limits.arguments is not None and length > limits.arguments:
+            _check_arguments(message, limits.arguments)
+        if limits.nesting_depth is not None and length > limits.nesting_depth:
+            check_nesting(message, limits.nesting_depth)
         return message
+
+    def _decode_counted(self, data: Data, containers: int) -> object:
+        """Decode a message with at most so many lists and dicts."""
+        exceeds = self.subprotocol.exceeds_containers
+        message = None
+        if exceeds is None:
+            message = self._decode(data)
+            too_many = decoded_exceeds(message, containers)
+        else:
+            too_many = exceeds(data, containers)
+        if too_many:
+            raise RemoteProtocolError(
+                f"a message has more lists and dicts than the limit containers of {containers}",
+                uri=PAYLOAD_SIZE_EXCEEDED,
+            )
+        return message if exceeds is None else self._decode(data)
 
     def _next(self) -> object:
         data = self._waiting.pop()
@@ -192,3 +219,14 @@ def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolErr
     return RemoteProtocolError(
         f"a {what} of {size} bytes is over the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
     )
+
+
+def _check_arguments(message: object, most: int) -> None:
+    """Raise RemoteProtocolError if the lists and dicts directly in a message have too many items."""
+    parts = [part for part in message if isinstance(part, list | dict)] if isinstance(message, list) else []
+    count = sum(map(len, parts))
+    if count > most:
+        raise RemoteProtocolError(
+            f"a message with {count} arguments is over the limit arguments of {most}",
+            uri=PAYLOAD_SIZE_EXCEEDED,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import ormsgpack
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -44,6 +44,17 @@ class Serializer(Protocol):
 
         Raises RemoteProtocolError for malformed data. UnsupportedValue, a subclass of it, refuses a message
         with a value that cannot be passed on.
+        """
+
+
+@runtime_checkable
+class CountingSerializer(Protocol):
+    """A serializer that counts the lists and dicts in a message before it builds them."""
+
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether serialized data has more than ``most`` lists and dicts.
+
+        For data that is malformed or of the wrong type, either answer is right.
         """
 
 

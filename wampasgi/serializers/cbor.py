@@ -20,6 +20,7 @@ from wampasgi.errors import RemoteProtocolError
 from wampasgi.serializers.base import Encoded
 from wampasgi.serializers.cbor_reader import CBORReader
 from wampasgi.serializers.cbor_tags import TAGS, limited_tags, refuse_tag
+from wampasgi.serializers.containers import cbor_exceeds
 from wampasgi.serializers.foreign import (
     ForeignBytes,
     ForeignDict,
@@ -85,6 +86,10 @@ class CBORSerializer:
         if any(header in packed for header in _BINARY_HEADERS):
             message = ormsgpack.unpackb(packed)
         return cbor2.dumps(message)
+
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether a serialized message has more than ``most`` lists and dicts."""
+        return isinstance(data, bytes) and cbor_exceeds(data, most)
 
     def decode(self, data: Encoded) -> object:
         """Deserialize bytes.

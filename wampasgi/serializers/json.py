@@ -16,6 +16,7 @@ import orjson
 from wampasgi.errors import RemoteProtocolError, UnserializableValue, UnsupportedValue
 from wampasgi.serializers import json_bytes
 from wampasgi.serializers.base import SHALLOW, Encoded, check_depth, plain
+from wampasgi.serializers.containers import json_exceeds
 from wampasgi.serializers.foreign import exceeds_64_bits
 from wampasgi.serializers.json_bytes import MARK
 from wampasgi.types import RawMessage
@@ -59,6 +60,10 @@ class JSONSerializer:
         except Exception as error:  # values may run code of their own, which may raise anything
             raise UnserializableValue(f"JSON cannot serialize the message: {error}") from error
         return text
+
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether a serialized message has more than ``most`` lists and dicts."""
+        return isinstance(data, str) and json_exceeds(data, most)
 
     def decode(self, data: Encoded) -> object:
         """Deserialize text.

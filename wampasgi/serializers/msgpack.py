@@ -14,6 +14,7 @@ import ormsgpack
 
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.serializers.base import Encoded, check_depth
+from wampasgi.serializers.containers import msgpack_exceeds
 from wampasgi.serializers.foreign import (
     ForeignBytes,
     ForeignDict,
@@ -55,6 +56,10 @@ class MsgPackSerializer:
         except Exception as error:  # noqa: BLE001 (raised below; a value's own code may raise anything)
             failure = error
         raise serialization_error(message, "MessagePack", failure) from failure
+
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether a serialized message has more than ``most`` lists and dicts."""
+        return isinstance(data, bytes) and msgpack_exceeds(data, most)
 
     def decode(self, data: Encoded) -> object:
         """Deserialize bytes.
