@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.limits import Limits
@@ -13,6 +13,9 @@ from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import Data, Disconnected, Transport, size_on_wire
 from wampasgi.serializers import Subprotocol, check_nesting, decoded_exceeds
 from wampasgi.types import ASGIEvent, RawMessage
+
+#: The number of elements that a message of any type has at most.
+_MOST_ELEMENTS: Final = 7
 
 
 class MessageStream:
@@ -223,7 +226,8 @@ def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolErr
 
 def _check_arguments(message: object, most: int) -> None:
     """Raise RemoteProtocolError if the lists and dicts directly in a message have too many items."""
-    parts = [part for part in message if isinstance(part, list | dict)] if isinstance(message, list) else []
+    beginning = message[:_MOST_ELEMENTS] if isinstance(message, list) else ()
+    parts = [part for part in beginning if isinstance(part, list | dict)]
     count = sum(map(len, parts))
     if count > most:
         raise RemoteProtocolError(
