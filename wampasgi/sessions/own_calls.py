@@ -21,6 +21,7 @@ from wampasgi.injection.results import (
     RPCResult,
     final_result,
 )
+from wampasgi.injection.validation import has_many_values
 from wampasgi.logs import about, logger_named, shown
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -211,5 +212,8 @@ class OwnCalls:
             progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
             self._peer.send(progress, message.procedure)
             await self._peer.uncongested()
+            if has_many_values([progress.args, progress.kwargs]):
+                # Encoding it has taken long, so other sessions have their turn.
+                await checkpoint()
 
         return send_progress
