@@ -105,6 +105,11 @@ def check_depth(decoded: object, containers: int) -> None:
             raise RemoteProtocolError(f"the message is nested too deeply: {error}") from error
 
 
+def count_bytes(data: bytes, which: bytes) -> int:
+    """Return the number of bytes in ``data`` that are one of ``which``."""
+    return len(data) - len(data.translate(None, which))
+
+
 def check_nesting(decoded: object, depth: int) -> None:
     """Raise RemoteProtocolError if a message has more than ``depth`` levels of lists and dicts."""
     probe = decoded

@@ -12,6 +12,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from wampasgi.serializers.base import count_bytes
+
 # JSON
 
 # The text up to the next bracket that is not part of a string. Possessive quantifiers prevent backtracking.
@@ -86,7 +88,7 @@ class _BinaryFormat:
 
     def exceeds(self, data: bytes, most: int) -> bool:
         """Return whether a message has more than ``most`` containers."""
-        if len(data) - len(data.translate(None, self._first_bytes)) <= most:
+        if count_bytes(data, self._first_bytes) <= most:
             return False
         containers, strings, skip, end = self._containers, self._strings, self._skip, len(data)
         position = count = 0
