@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy as shallow_copy
 from dataclasses import dataclass
 from math import inf
 from sys import getsizeof
+from types import NoneType
 from typing import Any, Final
 
 from wampasgi.protocol.messages import Event
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, conditions, select
 
-# The approximate size in bytes of an event without payload.
+# The approximate size in bytes of an event without payload, and of a number.
 _BASE_SIZE: Final = 500
+_NUMBER_SIZE: Final = 28
+
+_NUMBERS: Final = frozenset((bool, float, int, NoneType))
+_TEXTS: Final = frozenset((bytes, str))
+_SCALARS: Final = _NUMBERS | _TEXTS
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +78,14 @@ def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
     copies: dict[int, Any] = {}
     while waiting and size <= most:
         container = waiting.pop()
-        for place, item in list(container.items() if isinstance(container, dict) else enumerate(container)):
+        items = container.values() if isinstance(container, dict) else container
+        kinds = set(map(type, items))
+        size += _size_of_scalars(items, kinds)
+        if kinds <= _SCALARS:
+            # A client can send a quarter of a million of them.
+            continue
+        places = container.items() if isinstance(container, dict) else enumerate(container)
+        for place, item in [(place, item) for place, item in places if type(item) not in _SCALARS]:
             if id(item) in copies:
                 container[place] = copies[id(item)]
                 continue
@@ -91,3 +104,13 @@ def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
             container[place] = copies[id(item)] = copy
             waiting.append(copy)
     return outermost[0], size
+
+
+def _size_of_scalars(items: Collection[Any], kinds: set[type]) -> int:
+    """Return the approximate size of the scalars in a list or dict, whose items are of these types."""
+    if kinds <= _NUMBERS:
+        return _NUMBER_SIZE * len(items)
+    if kinds == {str}:
+        return sum(map(str.__sizeof__, items))
+    texts = [item for item in items if type(item) in _TEXTS]
+    return _NUMBER_SIZE * (len(items) - len(texts)) + sum(map(getsizeof, texts))
