@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
@@ -61,8 +61,8 @@ class Rest:
     slot: int
     validator: Validator
 
-    def convert(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the values for ``*args``; raises ValidationError, also if a value is valid only in JSON."""
+    def convert(self, values: Collection[Any]) -> tuple[Any, ...]:
+        """Return the converted values; raises ValidationError, also if a value is valid only in JSON."""
         validate = self.validator.validate
         # Without a visit to each value if there is nothing to validate.
         return tuple(values if validate is pass_unchanged else map(validate, values))
@@ -243,14 +243,25 @@ class Payload:
             elif name in shared or self._accepts_more:
                 continue
             elif self._rest_by_name is not None and name not in self._injected:
-                yield from _convert_into(rest, name, self._rest_by_name.validator, name, value)
+                rest[name] = value
             elif name in self._positional_only:
                 reason = "takes a positional argument only"
                 yield _argument_error(name, reason, "unexpected_keyword_argument")
             else:
                 yield _argument_error(name, "unexpected keyword argument", "unexpected_keyword_argument")
         if self._rest_by_name is not None:
-            frame[self._rest_by_name.slot] = rest
+            yield from self._fill_rest_by_name(frame, self._rest_by_name, rest)
+
+    def _fill_rest_by_name(
+        self, frame: list[Any], rest: Rest, named: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        try:
+            frame[rest.slot] = dict(zip(named, rest.convert(named.values()), strict=True))
+        except ValidationError:
+            values: dict[str, Any] = {}
+            frame[rest.slot] = values
+            for name, value in named.items():
+                yield from _convert_into(values, name, rest.validator, name, value)
 
     def _missing_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         count = min(len(args), len(self._positional))
