@@ -28,6 +28,7 @@ OPTIONAL = {
     "sessions",
     "sessions_per_address",
     "uri_length",
+    "values",
 }
 
 
@@ -309,9 +310,14 @@ async def test_too_deeply_nested_message_aborts_the_session(subprotocol: str) ->
             "a message has more lists and dicts than the limit containers of 10",
         ),
         (
+            {"values": 20},
+            "[1, 2, 3, 4, 5], " * 2 + "[1, 2, 3, 4]",
+            "a message has more values than the limit values of 20",
+        ),
+        (
             {"arguments": 10},
             "1, " * 10 + "1",
-            "a message with 11 arguments is over the limit arguments of 10",
+            "a message has more arguments than the limit arguments of 10",
         ),
     ],
 )

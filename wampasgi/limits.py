@@ -21,6 +21,7 @@ _OPTIONAL: Final = frozenset(
         "sessions",
         "sessions_per_address",
         "uri_length",
+        "values",
     )
 )
 
@@ -73,6 +74,9 @@ class Limits:
     #: Arguments of a message, positional and by keyword together. More of them abort the session with
     #: ``wamp.error.payload_size_exceeded``. The attributes of Options and Details count, too.
     arguments: int | None = 10_000
+    #: Values in a message, at all depths: each item of a list and each value of a dict. More of them abort
+    #: the session with ``wamp.error.payload_size_exceeded``.
+    values: int | None = 50_000
     #: Characters of a URI. Requests with a longer one are answered with ``wamp.error.invalid_uri``.
     uri_length: int | None = 1024
     #: Messages per second that are handled for one session. Faster clients are slowed down by backpressure:

@@ -266,7 +266,22 @@ async def test_message_may_have_exactly_as_many_arguments_as_the_limit(subprotoc
         transport.send_data(encoded(subprotocol, message))
 
     assert await read(stream) == full
-    with pytest.raises(RemoteProtocolError, match="with 5 arguments is over the limit arguments of 4") as e:
+    with pytest.raises(RemoteProtocolError, match="more arguments than the limit arguments of 4") as e:
+        await stream.receive()
+    assert e.value.uri == "wamp.error.payload_size_exceeded"
+
+
+@every_subprotocol
+async def test_message_may_have_exactly_as_many_values_as_the_limit(subprotocol: Subprotocol) -> None:
+    full = [48, 1, {}, "x", [1, [2, {"three": 3}]], {"four": [4]}]
+    fuller = [48, 1, {}, "x", [1, [2, {"three": 3}]], {"four": [4, 5]}]
+    transport, stream = new_stream(subprotocol)
+    stream.set_limits(Limits(values=13))
+    for message in full, fuller:
+        transport.send_data(encoded(subprotocol, message))
+
+    assert await read(stream) == full
+    with pytest.raises(RemoteProtocolError, match="more values than the limit values of 13") as e:
         await stream.receive()
     assert e.value.uri == "wamp.error.payload_size_exceeded"
 

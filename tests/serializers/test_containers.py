@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wampasgi.serializers import JSON, MSGPACK, CountingSerializer, decoded_exceeds
+from wampasgi.serializers import JSON, MSGPACK, CountingSerializer, decoded_exceeds, values_exceed
 from wampasgi.serializers.cbor import CBORSerializer
 
 CBOR = CBORSerializer()
@@ -69,6 +69,19 @@ def test_containers_of_a_decoded_message_are_counted_exactly(message: list[Any])
 
     assert decoded_exceeds(message, count - 1)
     assert not decoded_exceeds(message, count)
+
+
+def values(value: Any) -> int:
+    items: Any = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return len(items) + sum(map(values, items))
+
+
+@given(message=BINARY_MESSAGES)
+def test_values_of_a_decoded_message_are_counted_exactly(message: list[Any]) -> None:
+    count = values(message)
+
+    assert values_exceed(message, count - 1)
+    assert not values_exceed(message, count)
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536])

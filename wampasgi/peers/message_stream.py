@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts
 from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import Data, Disconnected, Transport, size_on_wire
-from wampasgi.serializers import Subprotocol, check_nesting, decoded_exceeds
+from wampasgi.serializers import Subprotocol, check_nesting, decoded_exceeds, values_exceed
 from wampasgi.types import ASGIEvent, RawMessage
 
 #: The number of elements that a message of any type has at most.
@@ -72,8 +72,8 @@ class MessageStream:
         self._limits = limits
         self._handshake_size = limits.handshake_size if handshake else sys.maxsize
         # A message that is no longer than this cannot exceed any of the limits: a character takes at most
-        # four bytes, and each level of nesting, container and argument takes at least one character. So most
-        # messages cost one comparison.
+        # four bytes, and each level of nesting and each value takes at least one character. So most messages
+        # cost one comparison.
         most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
         # A full queue of such messages stays below ``requests_bytes``, too.
         lengths = (
@@ -81,6 +81,7 @@ class MessageStream:
             limits.nesting_depth,
             limits.containers,
             limits.arguments,
+            limits.values,
             limits.uri_length,
             limits.requests_bytes // most,
         )
@@ -138,6 +139,8 @@ class MessageStream:
             message = self._decode_counted(data, limits.containers)
         if limits.arguments is not None and length > limits.arguments:
             _check_arguments(message, limits.arguments)
+        if limits.values is not None and length > limits.values and values_exceed(message, limits.values):
+            raise _too_many("values", limits.values)
         if limits.nesting_depth is not None and length > limits.nesting_depth:
             check_nesting(message, limits.nesting_depth)
         return message
@@ -152,10 +155,7 @@ class MessageStream:
         else:
             too_many = exceeds(data, containers)
         if too_many:
-            raise RemoteProtocolError(
-                f"a message has more lists and dicts than the limit containers of {containers}",
-                uri=PAYLOAD_SIZE_EXCEEDED,
-            )
+            raise _too_many("containers", containers)
         return message if exceeds is None else self._decode(data)
 
     def _next(self) -> object:
@@ -228,9 +228,12 @@ def _check_arguments(message: object, most: int) -> None:
     """Raise RemoteProtocolError if the lists and dicts directly in a message have too many items."""
     beginning = message[:_MOST_ELEMENTS] if isinstance(message, list) else ()
     parts = [part for part in beginning if isinstance(part, list | dict)]
-    count = sum(map(len, parts))
-    if count > most:
-        raise RemoteProtocolError(
-            f"a message with {count} arguments is over the limit arguments of {most}",
-            uri=PAYLOAD_SIZE_EXCEEDED,
-        )
+    if sum(map(len, parts)) > most:
+        raise _too_many("arguments", most)
+
+
+def _too_many(limit: Literal["arguments", "containers", "values"], most: int) -> RemoteProtocolError:
+    what = "lists and dicts" if limit == "containers" else limit
+    return RemoteProtocolError(
+        f"a message has more {what} than the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
+    )

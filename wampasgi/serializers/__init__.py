@@ -6,7 +6,7 @@ The CBOR serializer is not exported here, because :mod:`wampasgi.serializers.cbo
 from __future__ import annotations
 
 from wampasgi.serializers.base import CountingSerializer, Encoded, Serializer, check_nesting, plain
-from wampasgi.serializers.containers import decoded_exceeds
+from wampasgi.serializers.containers import decoded_exceeds, values_exceed
 from wampasgi.serializers.foreign import plain_copy
 from wampasgi.serializers.json import JSON, JSONSerializer
 from wampasgi.serializers.msgpack import MSGPACK, MsgPackSerializer
@@ -28,4 +28,5 @@ __all__ = [
     "plain",
     "plain_copy",
     "subprotocols",
+    "values_exceed",
 ]

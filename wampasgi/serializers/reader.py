@@ -18,8 +18,11 @@ from wampasgi.serializers.foreign import ForeignDict, ForeignText
 MAX_VALUES: Final = 20_000
 
 #: The number of values that a tag or an extension counts as, and that an IP address counts as.
-TAG_COST: Final = 4
+TAG_COST: Final = 5
 ADDRESS_COST: Final = 40
+
+# The number of values that a map whose keys are not text counts as, besides its keys and values.
+_MAP_COST: Final = 4
 
 # The maximum number of values to read for the beginning of a message.
 _MAX_BEGINNING: Final = 100
@@ -186,7 +189,10 @@ class Reader:
                 raise Unsupported(f"a map has two keys with the text {text[:_MAX_QUOTED]!r}")
             found[text] = self.value()
         self.leave()
-        return ForeignDict(found, self.format, b"", encoded) if encoded else found
+        if not encoded:
+            return found
+        self.budget.spend(_MAP_COST)
+        return ForeignDict(found, self.format, b"", encoded)
 
     def ended(self) -> bool:
         """Skip the end mark of a container without a length, if it comes next; return whether it did.
