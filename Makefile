@@ -16,6 +16,9 @@ FUZZ ?=
 TESTS ?=
 
 BIN := $(VENV)/bin
+# The options are those of docs/serving.md, "In production".
+SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol --ws-max-size 1048576 \
+	--timeout-graceful-shutdown 15
 # One marker file per set of packages. A change to pyproject.toml makes both outdated.
 RUNNABLE := $(VENV)/.installed-standard
 TESTABLE := $(VENV)/.installed-dev
@@ -32,7 +35,7 @@ help:
 	@echo "make types    run mypy"
 	@echo "make format   sort imports and format the code"
 	@echo "make bench    measure performance, compared with a bare ASGI app; BENCH=--help lists the options"
-	@echo "make soak     run 500 sessions, most of them misbehaving, for two minutes, and check for leaks"
+	@echo "make soak     run 500 sessions, most of them misbehaving, for two minutes on each transport, and check for leaks"
 	@echo "make fuzz     feed mutated frames and messages to the app; FUZZ_SECONDS=$(FUZZ_SECONDS) is the time per target"
 	@echo "make clean    remove $(VENV) and generated files"
 	@echo "PYTHON=python3.12 selects the interpreter for $(VENV), Python 3.11 or newer"
@@ -44,14 +47,14 @@ run: $(RUNNABLE)
 	@echo
 	@echo "    $(BIN)/python examples/call.py ws://$(HOST):$(PORT)/ $(TRY)"
 	@echo
-	@exec $(BIN)/python -m uvicorn $(APP) --host $(HOST) --port $(PORT)
+	@exec $(SERVE) $(APP) --host $(HOST) --port $(PORT)
 
 chat: $(RUNNABLE)
 	@echo
 	@echo "    Serving a chat on http://$(HOST):$(PORT)/ , press Ctrl-C to stop."
 	@echo "    Open it in two browser windows."
 	@echo
-	@exec $(BIN)/python -m uvicorn examples.chat.app:app --host $(HOST) --port $(PORT)
+	@exec $(SERVE) examples.chat.app:app --host $(HOST) --port $(PORT)
 
 test: lint types check
 
@@ -74,8 +77,9 @@ format: $(TESTABLE)
 
 bench: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[bench]'
-	@$(PIP_INSTALL) --editable '.[bench-peers]' || echo "The frameworks for the comparison cannot be installed."
-	@$(BIN)/python -m benchmarks $(BENCH)
+	@$(if $(filter --no-peers,$(BENCH)),,$(PIP_INSTALL) --editable '.[bench-peers]' || \
+		echo "The frameworks for the comparison cannot be installed.")
+	@$(BIN)/python -m benchmarks --install $(BENCH)
 
 soak: $(TESTABLE)
 	@$(BIN)/python -m tests.soak $(SOAK)

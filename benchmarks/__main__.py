@@ -15,15 +15,16 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.cases import QUICK, Scale, cases, sweeps
 from benchmarks.client import WrongAnswer
+from benchmarks.peers import PEERS, Peer, install_routers
 from benchmarks.running import CaseResult, SweepResult, run_case, run_sweep
-from benchmarks.servers import APPS, PEERS, ROOT, Servers
+from benchmarks.servers import ROOT, Servers
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = "performance.png"
 
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
-    names = [*cases(Scale(), []), *sweeps(Scale(), [])]
+    names = [*cases(Scale()), *sweeps(Scale())]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--runs",
@@ -39,7 +40,12 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
         metavar="CASE",
         help=f"run only this case: {', '.join(names)}",
     )
-    parser.add_argument("--no-peers", action="store_true", help="do not measure the other frameworks")
+    parser.add_argument(
+        "--no-peers", action="store_true", help="do not measure the other frameworks and routers"
+    )
+    parser.add_argument(
+        "--install", action="store_true", help="install the routers that the cases need and that are missing"
+    )
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "benchmarks", help="folder for tables and plot"
     )
@@ -53,31 +59,39 @@ def main(arguments: list[str]) -> None:
     if options.seconds is not None:
         scale = replace(scale, seconds=options.seconds)
     runs = options.runs or (1 if options.quick else 5)
+    wanted = [] if options.no_peers else peers_of(options.case)
+    if options.install:
+        install_routers(wanted)
     load = os.getloadavg()[0]
     with Servers() as servers:
-        missing = {} if options.no_peers else servers.missing_peers()
-        apps = [app for app in APPS if app not in missing and not (options.no_peers and app in PEERS)]
-        results, swept = measure(servers, scale, apps, runs, options.case)
+        missing = servers.missing(wanted)
+        peers = [peer for peer in wanted if peer.program.name not in missing]
+        results, swept = measure(servers, scale, peers, runs, options.case)
     how = f"Medians of {runs} runs of {scale.seconds:g} s; the load average before was {load:.1f}"
-    figures = report.markdown(results, swept, missing, how)
+    figures = report.markdown(results, swept, missing, how, peers)
     print(figures)
     write(figures, swept, options.output, publish=options.publish)
 
 
+def peers_of(chosen: list[str] | None) -> list[Peer]:
+    """Return the peers that take part in the chosen cases."""
+    return [peer for peer in PEERS if chosen is None or not set(chosen).isdisjoint(peer.cases)]
+
+
 def measure(
-    servers: Servers, scale: Scale, apps: list[str], runs: int, chosen: list[str] | None
+    servers: Servers, scale: Scale, peers: list[Peer], runs: int, chosen: list[str] | None
 ) -> tuple[list[CaseResult], list[SweepResult]]:
     """Run the chosen cases, or all of them; exit with an error message after a wrong answer."""
     try:
         return (
             [
                 run_case(case, servers, runs)
-                for name, case in cases(scale, apps).items()
+                for name, case in cases(scale, peers).items()
                 if chosen is None or name in chosen
             ],
             [
                 run_sweep(sweep, servers, runs)
-                for name, sweep in sweeps(scale, apps).items()
+                for name, sweep in sweeps(scale, peers).items()
                 if chosen is None or name in chosen
             ],
         )

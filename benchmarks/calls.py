@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from itertools import count
 from typing import Any
 
 from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, run_concurrently
-from benchmarks.measurement import CALLS_PER_SECOND, Measurement, measure_rate
+from benchmarks.measurement import CALLS_PER_SECOND, MESSAGES_PER_SECOND, P50, Measurement, measure_rate
 from benchmarks.servers import Server
 
 CALL, REGISTER, YIELD = 48, 64, 70
+
+# New names in each run, because xconn keeps the registrations of clients that left without GOODBYE.
+NAMES = count()
 
 
 class Caller(Client):
@@ -92,7 +96,7 @@ async def echo(
 
     With ``messages``, the number of messages per call, the figure is a rate of messages instead of calls.
     """
-    async with Clients(server.port, codec=codec, realm=realm) as clients:
+    async with Clients(server.url, codec=codec, realm=realm) as clients:
         callers = await clients.join_many(lambda: Caller(clients, procedure, args), sessions)
         return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
 
@@ -101,18 +105,19 @@ async def routed(
     server: Server, seconds: float, *, pairs: int = 8, in_flight: int = 16, messages: int | None = None
 ) -> Measurement:
     """Call procedures of other clients; the router handles four messages per call."""
-    async with Clients(server.port, realm="router") as clients:
+    async with Clients(server.url, realm="router") as clients:
         callers = []
-        for number in range(pairs):
+        for _ in range(pairs):
+            procedure = f"echo.{next(NAMES)}"
             callee = await clients.join(Callee(clients))
-            await callee.register(f"echo.{number}")
-            callers.append(await clients.join(Caller(clients, f"echo.{number}", [42])))
+            await callee.register(procedure)
+            callers.append(await clients.join(Caller(clients, procedure, [42])))
         return await _measure_calls(clients, server, callers, seconds, in_flight, messages)
 
 
 async def latency(server: Server, seconds: float) -> Measurement:
     """Measure the duration of calls, with one in flight."""
-    async with Clients(server.port) as clients:
+    async with Clients(server.url) as clients:
         stopwatch = await clients.join(Stopwatch(clients, "echo", [42]))
         stopwatch.call()
         await clients.run_for(seconds / 4)
@@ -121,7 +126,7 @@ async def latency(server: Server, seconds: float) -> Measurement:
         await stopwatch.end()
         microseconds = [1e6 * taken for taken in stopwatch.seconds]
         centiles = statistics.quantiles(microseconds, n=100)
-        return Measurement({"p50 µs": centiles[49], "p99 µs": centiles[98]})
+        return Measurement({P50: centiles[49], "p99 µs": centiles[98]})
 
 
 async def _measure_calls(
@@ -135,7 +140,7 @@ async def _measure_calls(
     for caller in callers:
         for _ in range(in_flight):
             caller.call()
-    unit, weight = (CALLS_PER_SECOND, 1) if messages is None else ("messages/s", messages)
+    unit, weight = (CALLS_PER_SECOND, 1) if messages is None else (MESSAGES_PER_SECOND, messages)
     measured = await measure_rate(
         unit, clients, server, lambda: weight * sum(caller.results for caller in callers), seconds
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
@@ -10,10 +10,14 @@ from typing import Final, TypeAlias
 from benchmarks import calls, events, joining, matching
 from benchmarks.client import CBOR, JSON, MSGPACK
 from benchmarks.measurement import Measurement
-from benchmarks.servers import CEILING, Server, Servers
+from benchmarks.peers import Peer
+from benchmarks.programs import BARE_ON_PICOWS, CEILING, WAMPASGI, WAMPASGI_ON_PICOWS, Program
+from benchmarks.servers import Server, Servers
 from wampasgi.types import Match
 
-OURS: Final = [CEILING, "wampasgi"]
+OURS: Final = [CEILING, WAMPASGI, WAMPASGI_ON_PICOWS]
+#: The same, and the bare app on both transports.
+TRANSPORTS: Final = [CEILING, BARE_ON_PICOWS, WAMPASGI, WAMPASGI_ON_PICOWS]
 PATTERNS: Final[tuple[Match, ...]] = ("prefix", "wildcard")
 FEW_AND_MANY: Final = (10, 1000)
 
@@ -70,28 +74,31 @@ class Case:
     title: str
     lines: list[Line]
 
+    def line(self, label: str) -> Line:
+        return next(line for line in self.lines if line.label == label)
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """Rates over a quantity, for the plot: ``load`` measures each app at each of ``points``."""
+    """Rates over a quantity, for the plot: ``load`` measures each program at each of ``points``."""
 
     name: str
     title: str
     axis: str
     points: tuple[int, ...]
-    apps: list[str]
+    programs: list[Program]
     load: Callable[[Server, int], Awaitable[Measurement]]
 
 
-def cases(scale: Scale, apps: list[str]) -> dict[str, Case]:
-    """Return the cases by name; ``apps`` are the apps to measure, the ceiling first."""
+def cases(scale: Scale, peers: Collection[Peer] = ()) -> dict[str, Case]:
+    """Return the cases by name; ``peers`` are the other frameworks and routers to measure."""
     found = [
-        _echo(scale, apps),
+        _echo(scale, _of_peers("echo", peers)),
         _typed_echo(scale),
-        _latency(scale, apps),
-        _routed(scale),
-        # Only the ceiling and wampasgi are measured with more than 100 subscribers.
-        *(_fan_out(scale, apps if number <= 100 else OURS, number) for number in scale.subscribers),
+        _latency(scale, _of_peers("latency", peers)),
+        _routed(scale, _of_peers("routed", peers)),
+        *(_fan_out(scale, peers, number) for number in scale.subscribers),
+        _single_publications(scale),
         _joining(scale),
         _memory(scale),
         _among_many(scale),
@@ -100,7 +107,7 @@ def cases(scale: Scale, apps: list[str]) -> dict[str, Case]:
     return {case.name: case for case in found}
 
 
-def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
+def sweeps(scale: Scale, peers: Collection[Peer] = ()) -> dict[str, Sweep]:
     """Return the sweeps by name."""
     found = [
         Sweep(
@@ -108,7 +115,7 @@ def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
             "RPC echo over the size of the payload",
             "bytes of payload",
             scale.payloads,
-            apps,
+            [*OURS, *_of_peers("payload", peers)],
             lambda server, size: calls.echo(server, scale.seconds, args=["x" * size]),
         ),
         Sweep(
@@ -116,33 +123,44 @@ def sweeps(scale: Scale, apps: list[str]) -> dict[str, Sweep]:
             "RPC echo over the number of sessions, 16 calls in flight each",
             "sessions",
             scale.sessions,
-            apps,
+            [*OURS, *_of_peers("sessions", peers)],
             lambda server, sessions: calls.echo(server, scale.seconds, args=[42], sessions=sessions),
         ),
     ]
     return {sweep.name: sweep for sweep in found}
 
 
-def _compared(apps: list[str], load: Callable[[Server], Awaitable[Measurement]]) -> list[Line]:
-    """Return a line for each app, compared with the ceiling."""
-    return [Line(app, _running(app, load), None if app == CEILING else CEILING, SHARE) for app in apps]
+def _of_peers(case: str, peers: Collection[Peer]) -> list[Program]:
+    """Return the programs of the peers that take part in a case."""
+    return [peer.program for peer in peers if case in peer.cases]
 
 
-def _running(app: str, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
-    return lambda servers: load(servers.running(app))
+def _compared(
+    programs: list[Program], load: Callable[[Server], Awaitable[Measurement]], compare: Compare = SHARE
+) -> list[Line]:
+    """Return a line for each program, compared with the ceiling, which is the first one."""
+    return [
+        Line(program.name, _running(program, load), None if program is CEILING else CEILING.name, compare)
+        for program in programs
+    ]
 
 
-def _fresh(app: str, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
+def _running(program: Program, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
+    return lambda servers: load(servers.running(program))
+
+
+def _fresh(program: Program, load: Callable[[Server], Awaitable[Measurement]]) -> Load:
     async def start_and_load(servers: Servers) -> Measurement:
-        with servers.fresh(app) as server:
+        with servers.fresh(program) as server:
             return await load(server)
 
     return start_and_load
 
 
-def _echo(scale: Scale, apps: list[str]) -> Case:
-    lines = _compared(apps, lambda server: calls.echo(server, scale.seconds, args=[42]))
-    return Case("echo", "RPC echo, 8 sessions with 16 calls in flight each", lines)
+def _echo(scale: Scale, peers: list[Program]) -> Case:
+    load = partial(calls.echo, seconds=scale.seconds, args=[42])
+    title = "RPC echo, 8 sessions with 16 calls in flight each"
+    return Case("echo", title, _compared([*TRANSPORTS, *peers], load))
 
 
 def _typed_echo(scale: Scale) -> Case:
@@ -151,31 +169,35 @@ def _typed_echo(scale: Scale) -> Case:
     return Case("typed_echo", title, _compared(OURS, load))
 
 
-def _latency(scale: Scale, apps: list[str]) -> Case:
-    lines = _compared(apps, lambda server: calls.latency(server, scale.seconds))
+def _latency(scale: Scale, peers: list[Program]) -> Case:
+    load = partial(calls.latency, seconds=scale.seconds)
     title = "RPC echo, one call in flight"
-    return Case("latency", title, [replace(line, compare=SHARE_OF_SPEED) for line in lines])
+    return Case("latency", title, _compared([*TRANSPORTS, *peers], load, SHARE_OF_SPEED))
 
 
-def _routed(scale: Scale) -> Case:
+def _routed(scale: Scale, peers: list[Program]) -> Case:
     echo = partial(calls.echo, seconds=scale.seconds, args=[42], messages=2)
     routed = partial(calls.routed, seconds=scale.seconds, messages=4)
-    lines = [
-        Line("ceiling: echo, 2 messages a call", _running(CEILING, echo)),
-        Line(
-            "wampasgi: routed, 4 messages a call",
-            _running("wampasgi", routed),
-            "ceiling: echo, 2 messages a call",
-        ),
-    ]
-    return Case("routed", "A call from one client to another", lines)
+    routers = _compared([WAMPASGI, WAMPASGI_ON_PICOWS, *peers], routed)
+    title = "A call from one client to another, 4 messages; the ceiling's echo takes 2"
+    return Case("routed", title, [*_compared([CEILING], echo), *routers])
 
 
-def _fan_out(scale: Scale, apps: list[str], subscribers: int) -> Case:
-    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers)
-    return Case(
-        f"fan_out_{subscribers}", f"One publication to {subscribers:,} subscribers", _compared(apps, load)
-    )
+def _fan_out(scale: Scale, peers: Collection[Peer], subscribers: int) -> Case:
+    name = f"fan_out_{subscribers}"
+    # Few enough not to fill the server's queues, and enough to keep the server busy.
+    in_flight = max(2, min(16, 4000 // subscribers))
+    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers, in_flight=in_flight)
+    programs = [*TRANSPORTS, *_of_peers(name, peers)] if subscribers <= 100 else OURS
+    title = f"Publications back to back to {subscribers:,} subscribers, {in_flight} in flight"
+    return Case(name, title, _compared(programs, load))
+
+
+def _single_publications(scale: Scale) -> Case:
+    subscribers = scale.subscribers[0]
+    load = partial(events.fan_out, seconds=scale.seconds, subscribers=subscribers, in_flight=1)
+    title = f"Publications one at a time to {subscribers:,} subscribers"
+    return Case("fan_out_single", title, _compared(TRANSPORTS, load))
 
 
 def _joining(scale: Scale) -> Case:
@@ -185,7 +207,10 @@ def _joining(scale: Scale) -> Case:
 
 def _memory(scale: Scale) -> Case:
     load = partial(joining.idle_memory, sessions=scale.idle_sessions)
-    lines = [Line(app, _fresh(app, load), None if app == CEILING else CEILING, ABOVE) for app in OURS]
+    lines = [
+        replace(line, load=_fresh(program, load))
+        for program, line in zip(TRANSPORTS, _compared(TRANSPORTS, load, ABOVE), strict=True)
+    ]
     return Case("memory", f"Memory of the server for each of {scale.idle_sessions:,} idle sessions", lines)
 
 
@@ -213,7 +238,7 @@ def _call_among(number: int, scale: Scale) -> Load:
         args=[42],
         realm=f"procedures.{number}",
     )
-    return _running("wampasgi", load)
+    return _running(WAMPASGI, load)
 
 
 def _publish_among(match: Match, scale: Scale, number: int) -> Load:
@@ -224,7 +249,7 @@ def _publish_among(match: Match, scale: Scale, number: int) -> Load:
         patterns=matching.patterns(match, number),
         topics=matching.topics(number),
     )
-    return _running("wampasgi", load)
+    return _running(WAMPASGI, load)
 
 
 def _look_up_among(match: Match, scale: Scale, number: int) -> Load:

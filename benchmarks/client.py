@@ -102,8 +102,8 @@ T = TypeVar("T")
 class Clients:
     """The sessions of one run. An error in any of them is raised by the methods that wait."""
 
-    def __init__(self, port: int, *, codec: Codec = JSON, realm: str = "default") -> None:
-        self.port = port
+    def __init__(self, url: str, *, codec: Codec = JSON, realm: str = "default") -> None:
+        self.url = url
         self.codec = codec
         self.realm = realm
         self.sessions: list[Client] = []
@@ -119,7 +119,7 @@ class Clients:
         self._leaving = True
         self._failed.cancel()
         for session in self.sessions:
-            session.transport.send_close()
+            session.transport.send_close(picows.WSCloseCode.OK)
         # Wait for the server to close them, so that they do not affect the next measurement.
         try:
             async with asyncio.timeout(PATIENCE):
@@ -132,7 +132,7 @@ class Clients:
         """Open a connection and a session for ``client``."""
         await picows.ws_connect(
             lambda: client,
-            f"ws://127.0.0.1:{self.port}/",
+            self.url,
             extra_headers={"Sec-WebSocket-Protocol": self.codec.subprotocol},
         )
         self.sessions.append(client)

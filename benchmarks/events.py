@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from benchmarks.client import EVENT, RESULT, SUBSCRIBED, Client, Clients
-from benchmarks.measurement import Measurement, measure_rate
+from benchmarks.measurement import EVENTS_PER_SECOND, Measurement, measure_rate
 from benchmarks.servers import Server
 
 PUBLISH, PUBLISHED, SUBSCRIBE, CALL = 16, 17, 32, 48
@@ -15,20 +15,25 @@ ARGS = ["text"]
 
 
 class Fan:
-    """Publishes to many subscribers and limits the publications in flight to ``window``."""
+    """Publishes to many subscribers, with ``in_flight`` publications at any time.
 
-    def __init__(self, subscribers: int, window: int) -> None:
+    It begins with that many, one immediately after another, and publishes again whenever all events of one
+    publication have arrived. With many in flight, publications are back to back: the server reads several
+    calls together, and may write several events to a subscriber together.
+    """
+
+    def __init__(self, subscribers: int, in_flight: int) -> None:
         self.events = 0
         self.published = 0
         self.subscribers = subscribers
         self.done: asyncio.Future[None] | None = None
-        self._window = window
+        self._in_flight = in_flight
         self._next_at = 0
         self._publisher: Trigger | None = None
 
     def begin(self, publisher: Trigger) -> None:
         self._publisher = publisher
-        for _ in range(self._window):
+        for _ in range(self._in_flight):
             self._publish()
 
     def received(self) -> None:
@@ -45,7 +50,7 @@ class Fan:
     def _publish(self) -> None:
         assert self._publisher is not None
         self.published += 1
-        self._next_at = (self.published - self._window + 1) * self.subscribers
+        self._next_at = (self.published - self._in_flight + 1) * self.subscribers
         self._publisher.trigger()
 
 
@@ -80,16 +85,15 @@ class Subscriber(Client):
             self._fan.received()
 
 
-async def fan_out(server: Server, seconds: float, *, subscribers: int) -> Measurement:
+async def fan_out(server: Server, seconds: float, *, subscribers: int, in_flight: int) -> Measurement:
     """Let the server publish, and count the events; each subscriber must receive all of them."""
-    async with Clients(server.port) as clients:
-        # Small enough not to fill the server's queues, and large enough to keep the server busy.
-        fan = Fan(subscribers, window=max(2, min(16, 4000 // subscribers)))
+    async with Clients(server.url) as clients:
+        fan = Fan(subscribers, in_flight)
         joined = await clients.join_many(lambda: Subscriber(clients, fan), subscribers)
         for subscriber in joined:
             await subscriber.subscribe("news")
         fan.begin(await clients.join(Trigger(clients)))
-        measured = await measure_rate("events/s", clients, server, lambda: fan.events, seconds)
+        measured = await measure_rate(EVENTS_PER_SECOND, clients, server, lambda: fan.events, seconds)
         fan.done = asyncio.get_running_loop().create_future()
         await clients.expect(fan.done)
         for subscriber in joined:
@@ -133,7 +137,7 @@ async def publish_among_patterns(
     server: Server, seconds: float, *, match: str, patterns: list[str], topics: list[str]
 ) -> Measurement:
     """Publish to topics; each matches exactly one of many patterns of a subscriber."""
-    async with Clients(server.port, realm="router") as clients:
+    async with Clients(server.url, realm="router") as clients:
         subscriber = await clients.join(Subscriber(clients))
         for pattern in patterns:
             await subscriber.subscribe(pattern, match=match)

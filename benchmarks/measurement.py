@@ -11,6 +11,10 @@ from benchmarks.client import Clients
 from benchmarks.servers import Server, Work
 
 CALLS_PER_SECOND: Final = "calls/s"
+MESSAGES_PER_SECOND: Final = "messages/s"
+EVENTS_PER_SECOND: Final = "events/s"
+P50: Final = "p50 µs"
+KIB_A_SESSION: Final = "KiB a session"
 
 
 @dataclass(frozen=True)

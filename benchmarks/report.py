@@ -6,37 +6,47 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks import targets
 from benchmarks.cases import Line
 from benchmarks.measurement import CALLS_PER_SECOND
+from benchmarks.peers import Peer
+from benchmarks.programs import CEILING
 from benchmarks.running import CaseResult, SweepResult, median
-from benchmarks.servers import CEILING
 
 BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
+
+#: The packages that the ceiling and wampasgi run on.
+MEASURED = ("uvicorn", "websockets", "uvloop", "picows")
 
 #: If a server is busy for a smaller share of the time, it waited for the clients.
 BUSY = 0.9
 
 
-def machine() -> str:
+def machine(peers: Iterable[Peer] = ()) -> str:
     """Describe the machine and the versions of the measured software."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):
         model = found[1].strip()
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("uvicorn", "uvloop", "picows")
-    )
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}; {python}, {versions}"
+    versions = [f"{platform.python_implementation()} {platform.python_version()}"]
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in MEASURED]
+    versions += [f"{peer.program.name} {peer.installed()}" for peer in peers]
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}; {', '.join(versions)}"
 
 
-def markdown(cases: list[CaseResult], sweeps: list[SweepResult], missing: Mapping[str, str], how: str) -> str:
-    """Return the tables, after a description of the machine and of the runs (``how``)."""
-    parts = [f"{machine()}. {how}.\n"]
-    parts += [f"{app} was not measured: {reason}.\n" for app, reason in missing.items()]
+def markdown(
+    cases: list[CaseResult],
+    sweeps: list[SweepResult],
+    missing: Mapping[str, str],
+    how: str,
+    peers: Iterable[Peer] = (),
+) -> str:
+    """Return the tables, after a description of the machine, of the ``peers`` and of the runs (``how``)."""
+    parts = [f"{machine(peers)}. {how}.\n"]
+    parts += [f"{peer} was not measured: {reason}.\n" for peer, reason in missing.items()]
     if cases:
         head = (
             "| case | measured | figure | relative to the ceiling | server CPU each | relative by CPU |",
@@ -44,6 +54,8 @@ def markdown(cases: list[CaseResult], sweeps: list[SweepResult], missing: Mappin
         )
         parts.append("\n".join((*head, *(row for result in cases for row in _rows(result)))) + "\n")
     parts += [_sweep_table(result) for result in sweeps]
+    if (reached := targets.table(cases)) is not None:
+        parts.append(f"Targets, compared with the ceiling:\n\n{reached}")
     return "\n".join(parts)
 
 
@@ -75,10 +87,8 @@ def _cpu(line: Line, result: CaseResult) -> tuple[str, str]:
         return "", ""
     idle = "" if measured.busy is None or measured.busy >= BUSY else f" ({measured.busy:.0%} busy)"
     cpu = f"{1e6 * measured.cpu:.1f} µs{idle}"
-    reference = median(result.runs[line.beside]).cpu if line.beside else None
-    if reference is None:
-        return cpu, ""
-    return cpu, line.compare.form.format(line.compare.ratio(1 / measured.cpu, 1 / reference))
+    ratio = result.beside_by_cpu(line)
+    return cpu, "" if ratio is None else line.compare.form.format(ratio)
 
 
 def _sweep_table(result: SweepResult) -> str:
@@ -87,12 +97,13 @@ def _sweep_table(result: SweepResult) -> str:
         f"| {result.sweep.axis} | {' | '.join(f'{point:,}' for point in points)} |",
         f"| --- |{' ---: |' * len(points)}",
     ]
-    for app, measured in result.runs.items():
+    for program, measured in result.runs.items():
         cells = []
         for point in points:
             rate = _number(median(measured[point]).figures[CALLS_PER_SECOND])
-            cells.append(rate if app == CEILING else f"{rate} ({result.share(app, point):.2f})")
-        rows.append(f"| {app} | {' | '.join(cells)} |")
+            share = "" if program == CEILING.name else f" ({result.share(program, point):.2f})"
+            cells.append(rate + share)
+        rows.append(f"| {program} | {' | '.join(cells)} |")
     return f"{result.sweep.title}, calls/s and the share of the ceiling:\n\n" + "\n".join(rows) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""Serves one app on a free port, and prints the port.
+"""Serves one app on a free port, and prints the port and the process ID.
 
-Usage: ``python -m benchmarks.serve MODULE CORE``. A negative core means any core.
+Usage: ``python -m benchmarks.serve MODULE TRANSPORT``. TRANSPORT is a value for uvicorn's ``--ws``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import uvicorn
 
 
 def main() -> None:
-    module, core = sys.argv[1], int(sys.argv[2])
-    if core >= 0:
-        os.sched_setaffinity(0, {core})
+    module, transport = sys.argv[1:]
     app = importlib.import_module(module).app
-    config = uvicorn.Config(app, port=0, log_level="critical", access_log=False)
+    config = uvicorn.Config(app, port=0, ws=transport, log_level="critical", access_log=False)
     socket = config.bind_socket()
     # The socket queues connections that arrive before the server accepts them.
     socket.listen(config.backlog)
-    print(socket.getsockname()[1], flush=True)
+    print(socket.getsockname()[1], os.getpid(), flush=True)
     uvicorn.Server(config).run(sockets=[socket])
 
 

@@ -1,28 +1,20 @@
-"""The server processes: one uvicorn for each app, on a core of its own if there are several."""
+"""The server processes: one for each program, on a core of its own if there are several."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from benchmarks.peers import Peer
+from benchmarks.programs import Program
+
 ROOT = Path(__file__).resolve().parents[1]
-
-CEILING = "ceiling"
-
-APPS = {
-    CEILING: "benchmarks.apps.ceiling",
-    "wampasgi": "benchmarks.apps.wampasgi_app",
-    "serverwamp": "benchmarks.apps.serverwamp_app",
-    "fastapi-headless-wamp": "benchmarks.apps.headless_app",
-}
-PEERS = {"serverwamp": "serverwamp", "fastapi-headless-wamp": "fastapi_headless_wamp"}
 
 
 @dataclass(frozen=True)
@@ -35,23 +27,25 @@ class Work:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; its CPU times are those of its main thread, which runs the event loop."""
+    """A running program. The process with ``process_id`` does the work, and may be a child of ``process``."""
 
-    app: str
     process: subprocess.Popen[str]
-    port: int
+    process_id: int
+    url: str
 
     def worked(self) -> Work | None:
-        """Return its CPU times since it started, or None if the system does not report them."""
-        try:
-            spent, wanted, _ = Path(f"/proc/{self.process.pid}/schedstat").read_text().split()
-        except FileNotFoundError:
-            return None
-        return Work(int(spent) / 1e9, int(wanted) / 1e9)
+        """Return the CPU times of all its threads, or None if the system does not report them."""
+        spent = wanted = 0
+        for thread in Path(f"/proc/{self.process_id}/task").glob("*/schedstat"):
+            with suppress(FileNotFoundError):  # the thread has ended
+                of_thread = thread.read_text().split()
+                spent += int(of_thread[0])
+                wanted += int(of_thread[1])
+        return Work(spent / 1e9, wanted / 1e9) if spent else None
 
     def resident_bytes(self) -> int:
         """Return its current memory; Linux only."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        pages = Path(f"/proc/{self.process_id}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self) -> None:
@@ -60,24 +54,20 @@ class Server:
 
 
 class Servers:
-    """Starts each app on first use, and stops all of them on exit.
+    """Starts each program on first use, and stops all of them on exit.
 
     With ``pin``, and if the system supports it, the servers run on the first core, and this process, which
     runs the clients, on the others.
     """
 
     def __init__(self, *, pin: bool = True) -> None:
-        self._pin = pin and hasattr(os, "sched_setaffinity")
-        self._running: dict[str, Server] = {}
-        self._core = -1
+        self._running: dict[Program, Server] = {}
+        self._cores: list[int] = []
+        if pin and hasattr(os, "sched_setaffinity"):
+            self._cores = sorted(os.sched_getaffinity(0))
 
     def __enter__(self) -> Servers:
-        if self._pin:
-            cores = sorted(os.sched_getaffinity(0))
-            if len(cores) > 1:
-                self._core = cores[0]
-                self._cores_before = cores
-                os.sched_setaffinity(0, set(cores[1:]))
+        self._run_on(self._cores[1:])
         return self
 
     def __exit__(
@@ -85,48 +75,53 @@ class Servers:
     ) -> None:
         for server in self._running.values():
             server.stop()
-        if self._core >= 0:
-            os.sched_setaffinity(0, self._cores_before)
+        self._run_on(self._cores)
 
-    def running(self, app: str) -> Server:
-        """Return the server of an app, which all cases share."""
-        if app not in self._running:
-            self._running[app] = self._start(app)
-        return self._running[app]
+    def running(self, program: Program) -> Server:
+        """Return the server of a program, which all cases share."""
+        if program not in self._running:
+            self._running[program] = self._start(program)
+        return self._running[program]
 
-    def missing_peers(self) -> dict[str, str]:
-        """Return the other frameworks that cannot be measured, each with the reason."""
+    def missing(self, peers: Iterable[Peer]) -> dict[str, str]:
+        """Return the names of the peers that cannot be measured, each with the reason."""
         reasons = {}
-        for app, package in PEERS.items():
-            if importlib.util.find_spec(package) is None:
+        for peer in peers:
+            if peer.installed() is None:
                 python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-                reasons[app] = f"it is not installed for {python}"
+                reasons[peer.program.name] = f"it is not installed in this environment of {python}"
                 continue
             try:
-                self.running(app)
-            except RuntimeError as error:
-                reasons[app] = str(error)
+                self.running(peer.program)
+            except (OSError, RuntimeError) as error:
+                reasons[peer.program.name] = str(error)
         return reasons
 
     @contextmanager
-    def fresh(self, app: str) -> Iterator[Server]:
+    def fresh(self, program: Program) -> Iterator[Server]:
         """Start a server that has not been used, and stop it on exit."""
-        server = self._start(app)
+        server = self._start(program)
         try:
             yield server
         finally:
             server.stop()
 
-    def _start(self, app: str) -> Server:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.serve", APPS[app], str(self._core)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def _start(self, program: Program) -> Server:
+        # A new process and all its threads inherit the cores of this thread.
+        self._run_on(self._cores[:1])
+        try:
+            process = subprocess.Popen(program.command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        finally:
+            self._run_on(self._cores[1:])
         assert process.stdout is not None
-        port = process.stdout.readline()
-        if not port:
+        first_line = process.stdout.readline().split()
+        if len(first_line) != 2:
             process.communicate()
-            raise RuntimeError(f"the server of {app} did not start; see its error output")
-        return Server(app, process, int(port))
+            raise RuntimeError(f"the server of {program.name} did not start; see its error output")
+        port, process_id = first_line
+        return Server(process, int(process_id), f"ws://127.0.0.1:{port}{program.path}")
+
+    def _run_on(self, cores: list[int]) -> None:
+        """Restrict this thread to ``cores``, unless there is only one or processes are not pinned."""
+        if len(self._cores) > 1:
+            os.sched_setaffinity(0, cores)

@@ -25,6 +25,7 @@ class MemoryTransport:
         self._kind = bytes if binary else str
         #: There are no direct ways.
         self.source = self.sink = None
+        self.messages_written = 0
         self._events: deque[Data | int] = deque()
         self._arrived: anyio.Event | None = None
         self._changed: anyio.Event | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import calls, events
-from benchmarks.__main__ import PAGE, main, options_of
+from benchmarks.__main__ import PAGE, main, options_of, peers_of
 from benchmarks.cases import (
     ABOVE,
     COST_OF_RATE,
@@ -25,15 +25,17 @@ from benchmarks.cases import (
 )
 from benchmarks.client import WrongAnswer
 from benchmarks.measurement import Measurement
+from benchmarks.peers import PEERS, Peer, Router, framework, install_routers, node_router, python_router
+from benchmarks.programs import CEILING, WAMPASGI, WAMPASGI_ON_PICOWS, Program, on_uvicorn
 from benchmarks.report import BEGIN, END, insert, markdown
 from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
-from benchmarks.servers import APPS as MODULES
 from benchmarks.servers import Server, Servers
+from benchmarks.targets import TARGETS
 
 SMALL = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
-APPS = ["ceiling", "wampasgi"]
-CASES = cases(SMALL, APPS)
-SWEEPS = sweeps(SMALL, APPS)
+CASES = cases(SMALL)
+SWEEPS = sweeps(SMALL)
+BROKEN = on_uvicorn("broken", "missing")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def server(servers: Servers) -> Server:
-    return servers.running("wampasgi")
+    return servers.running(WAMPASGI)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -58,9 +60,9 @@ def test_case_measures_each_line(case: Case, servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
-def test_sweep_measures_each_app_at_each_point(sweep: Sweep, servers: Servers) -> None:
+def test_sweep_measures_each_program_at_each_point(sweep: Sweep, servers: Servers) -> None:
     result = run_sweep(sweep, servers, 1)
-    assert list(result.runs) == APPS
+    assert list(result.runs) == ["ceiling", "wampasgi", "wampasgi on picows"]
     for measured in result.runs.values():
         assert list(measured) == list(sweep.points)
         assert all(run.figures["calls/s"] > 0 for [run] in measured.values())
@@ -94,27 +96,87 @@ def test_failure_names_the_case_and_line(servers: Servers) -> None:
         run_case(Case("fan", "Fan", [Line("wampasgi", lose_events)]), servers, 1)
 
 
-def test_server_that_does_not_start_is_an_error(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODULES, "missing", "benchmarks.apps.missing")
-    with pytest.raises(RuntimeError, match="the server of missing did not start"):
-        servers.running("missing")
+def test_server_that_has_ended_fails_the_run(servers: Servers) -> None:
+    async def call_ended_server(_: Servers) -> Measurement:
+        with servers.fresh(CEILING) as ended:
+            pass
+        return await calls.echo(ended, 0.05, args=[1])
+
+    with pytest.raises(WrongAnswer, match=r"^ended, ceiling: "):
+        run_case(Case("ended", "Ended", [Line("ceiling", call_ended_server)]), servers, 1)
 
 
-def test_framework_that_is_not_installed_is_not_measured(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("benchmarks.servers.PEERS", {"serverwamp": "no_such_package"})
-    [(peer, reason)] = servers.missing_peers().items()
-    assert peer == "serverwamp"
-    assert "it is not installed for Python 3." in reason
+def test_server_that_does_not_start_is_an_error(servers: Servers) -> None:
+    with pytest.raises(RuntimeError, match="the server of broken did not start"):
+        servers.running(BROKEN)
 
 
-def test_framework_that_does_not_start_is_not_measured(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("benchmarks.servers.PEERS", {"broken": "starlette"})
-    monkeypatch.setitem(MODULES, "broken", "benchmarks.apps.missing")
-    assert servers.missing_peers() == {"broken": "the server of broken did not start; see its error output"}
+# The other frameworks and routers
+
+
+def test_peer_that_is_not_installed_is_not_measured(servers: Servers) -> None:
+    [(peer, reason)] = servers.missing([framework("no-such-package", "no_such_app")]).items()
+    assert peer == "no-such-package"
+    assert "it is not installed in this environment of Python 3." in reason
+
+
+@pytest.mark.parametrize("program", [BROKEN, Program("broken", ("no-such-command",))])
+def test_peer_that_does_not_start_is_not_measured(servers: Servers, program: Program) -> None:
+    [(peer, reason)] = servers.missing([Peer(program, ("echo",), lambda: "1.0")]).items()
+    assert peer == "broken"
+    assert "did not start" in reason or "no-such-command" in reason
+
+
+def test_installed_peer_is_named_with_its_version() -> None:
+    assert "pytest 9" in markdown([], [], {}, "", [framework("pytest", "no_such_app")])
+
+
+def test_routers_of_an_environment_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.ENVIRONMENTS", tmp_path)
+    routers = [
+        python_router("In Python", "router-a", "1.0", "a.py", ("routed",)),
+        node_router("router-b", "2.0", "b.cjs", ("routed",)),
+    ]
+    assert [router.installed() for router in routers] == [None, None]
+
+    installed = tmp_path / "router-a/lib/python3.13/site-packages/router_a-1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: router-a\nVersion: 1.0\n")
+    package = tmp_path / "router-b/node_modules/router-b"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"version": "2.0"}')
+    assert [router.installed() for router in routers] == ["1.0", "2.0"]
+
+
+def test_only_missing_and_outdated_routers_are_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    installed: list[str] = []
+
+    def router(name: str, version: str | None) -> Router:
+        return Router(Program(name, ()), (), lambda: version, "2.0", lambda: installed.append(name))
+
+    def refuse() -> None:
+        raise FileNotFoundError("npm")
+
+    broken = Router(BROKEN, (), lambda: None, "2.0", refuse)
+    peers = [
+        framework("pytest", ""),
+        router("new", "2.0"),
+        router("old", "1.0"),
+        broken,
+        router("none", None),
+    ]
+    install_routers(peers)
+    assert installed == ["old", "none"]
+    assert "broken cannot be installed: npm" in capsys.readouterr().err
+
+
+def test_peers_take_part_in_their_cases_only() -> None:
+    known = {*cases(Scale()), *sweeps(Scale())}
+    assert all(known.issuperset(peer.cases) for peer in PEERS)
+    assert {peer.program.name for peer in peers_of(["routed"])} == {"Crossbar.io", "xconn", "fox-wamp"}
+    assert peers_of(["memory"]) == []
+    routed = cases(SMALL, peers_of(None))["routed"]
+    assert [line.label for line in routed.lines][-3:] == ["Crossbar.io", "xconn", "fox-wamp"]
 
 
 # The tables
@@ -155,6 +217,37 @@ def test_table_compares_cpu_time_and_marks_idle_servers() -> None:
     assert "| 0.50 | 25.0 µs | 0.80 |" in table
 
 
+def measured_targets() -> list[CaseResult]:
+    """Return results in which wampasgi has half of each figure of the ceiling, and twice of it on picows."""
+    results = []
+    for target in TARGETS:
+        runs = {
+            "ceiling": [Measurement({target.unit: 100}, cpu=10e-6)],
+            "wampasgi on picows": [Measurement({target.unit: 200}, cpu=8e-6)],
+            "wampasgi": [Measurement({target.unit: 50}, cpu=20e-6)],
+        }
+        lines = [line_of(label, None if label == "ceiling" else "ceiling") for label in runs]
+        results.append(CaseResult(Case(target.case, target.title, lines), runs))
+    return results
+
+
+def test_targets_are_compared_with_the_ratios_on_both_transports() -> None:
+    table = markdown(measured_targets(), [], {}, "Medians")
+    assert "| RPC echo, JSON | 2.00 | 1.25 | at least 1.6 | 0.50 | 0.50 | at least 0.78 |" in table
+    assert "| p50 of one call in flight | 2.00 | 1.25 | at most 1 | 0.50 | 0.50 | at most 1.25 |" in table
+    assert "| KiB for an idle session, above the ceiling's | +100.0 |" in table
+
+
+def test_targets_are_left_out_unless_all_their_cases_ran() -> None:
+    assert "at least" not in markdown(measured_targets()[1:], [], {}, "Medians")
+
+
+def test_targets_name_cases_that_measure_both_transports() -> None:
+    for target in TARGETS:
+        case = cases(Scale())[target.case]
+        assert case.line(WAMPASGI.name).beside == case.line(WAMPASGI_ON_PICOWS.name).beside == CEILING.name
+
+
 @pytest.mark.parametrize(
     ("compare", "figure", "reference", "shown"),
     [
@@ -172,17 +265,17 @@ def test_comparison_has_ratio_and_format(
 
 def sample_sweep() -> SweepResult:
     sweep = Sweep(
-        "payload", "Over the payload", "bytes", (16, 1024), APPS, lambda server, point: empty_load(server)
+        "payload", "Over the payload", "bytes", (16, 1024), [CEILING, WAMPASGI], lambda *_: empty_load(None)
     )
     rates = {"ceiling": (4000, 2000), "wampasgi": (3000, 1800)}
     return SweepResult(
         sweep,
         {
-            app: {
+            program: {
                 point: [Measurement({"calls/s": rate})]
-                for point, rate in zip(sweep.points, of_app, strict=True)
+                for point, rate in zip(sweep.points, of_program, strict=True)
             }
-            for app, of_app in rates.items()
+            for program, of_program in rates.items()
         },
     )
 

@@ -25,10 +25,13 @@ OPTIONAL = {
     "idle_timeout",
     "message_rate",
     "nesting_depth",
+    "pending_connections",
+    "pending_connections_per_address",
     "sessions",
     "sessions_per_address",
     "uri_length",
     "values",
+    "write_timeout",
 }
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.clients.server_process import start_server
-from tests.soak.__main__ import leftovers, run_round, state_of
+import pytest
+
+from tests.soak.__main__ import leftovers, run_round, start_soak_server, state_of
+from tests.soak.shutdown import shut_down
+
+#: With a short timeout for clients that do not answer at the shutdown.
+QUICK_PICOWS = ("--ws", "tests.transports.quick_protocol:QuickProtocol")
 
 
-def test_short_soak_leaves_nothing_behind(tmp_path: Path) -> None:
-    server = start_server("uvicorn-asyncio", "tests.soak.app:app", tmp_path)
+@pytest.mark.parametrize(("kind", "options"), [("uvicorn-asyncio", ()), ("picows", QUICK_PICOWS)])
+def test_short_soak_leaves_nothing_behind(kind: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    server = start_soak_server(kind, tmp_path, *options)
     try:
         problems: list[str] = []
         state = run_round(server, "short", 20, 2, state_of(server), problems)
+        problems += shut_down(server)
     finally:
         server.kill()
 

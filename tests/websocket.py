@@ -1,11 +1,11 @@
-"""A WebSocket in memory: an ASGI app on one end, a test on the other, both in one event loop."""
+"""A WebSocket, by default in memory: an ASGI app on one end, a test on the other, both in one event loop."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import anyio
 
@@ -15,16 +15,11 @@ from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
 PATIENCE = 5.0
 
 
-class WebSocket:
-    """The client's end, in frames and in the ASGI events that carry them."""
+class MemoryLine:
+    """Carries the events between a client and the app, without a server."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        subprotocols: Iterable[str] = ("wamp.2.json",),
-        buffer_size: float = math.inf,
-        **scope: Any,
+        self, app: ASGIApp, *, subprotocols: Iterable[str], buffer_size: float = math.inf, **scope: Any
     ) -> None:
         self._app = app
         self._scope: Scope = {
@@ -42,7 +37,6 @@ class WebSocket:
         }
         self._to_app, self._app_receives = anyio.create_memory_object_stream[ASGIEvent](math.inf)
         self._app_sends, self._from_app = anyio.create_memory_object_stream[ASGIEvent](buffer_size)
-        #: Set when the app has returned.
         self.served = anyio.Event()
 
     async def run(self) -> None:
@@ -55,16 +49,90 @@ class WebSocket:
         for stream in self._to_app, self._app_receives, self._app_sends, self._from_app:
             stream.close()
 
-    async def send_event(self, event: ASGIEvent) -> None:
+    async def send(self, event: ASGIEvent) -> None:
         await self._to_app.send(event)
+
+    async def receive(self) -> ASGIEvent:
+        return await self._from_app.receive()
+
+    def arrived(self) -> int:
+        return self._from_app.statistics().current_buffer_used
+
+    async def settle(self) -> None:
+        """Do nothing: what the app sends has arrived."""
+
+
+class Line(Protocol):
+    """Carries the ASGI events between a client and an app, each from its own point of view.
+
+    Its constructor takes the arguments of `WebSocket`.
+    """
+
+    #: Set when the app has returned.
+    served: anyio.Event
+
+    async def run(self) -> None:
+        """Serve the app until it returns."""
+
+    def close(self) -> None:
+        """Release everything, after ``run``."""
+
+    async def send(self, event: ASGIEvent) -> None:
+        """Send an event to the app."""
+
+    async def receive(self) -> ASGIEvent:
+        """Return the next event that the app has sent."""
+
+    def arrived(self) -> int:
+        """Return the number of events that have arrived and were not received yet."""
+
+    async def settle(self) -> None:
+        """Wait until everything that the app has sent has arrived."""
+
+
+class WebSocket:
+    """The client's end, in frames and in the ASGI events that carry them."""
+
+    #: Makes the line to the app; tests may replace it.
+    line_type: ClassVar[Callable[..., Line]] = MemoryLine
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        subprotocols: Iterable[str] = ("wamp.2.json",),
+        buffer_size: float = math.inf,
+        **scope: Any,
+    ) -> None:
+        self._line = self.line_type(app, subprotocols=subprotocols, buffer_size=buffer_size, **scope)
+
+    @property
+    def served(self) -> anyio.Event:
+        """The event that is set when the app has returned."""
+        return self._line.served
+
+    async def run(self) -> None:
+        await self._line.run()
+
+    def close(self) -> None:
+        self._line.close()
+
+    async def send_event(self, event: ASGIEvent) -> None:
+        await self._line.send(event)
 
     async def receive_event(self) -> ASGIEvent:
         with anyio.fail_after(PATIENCE):
-            return await self._from_app.receive()
+            return await self._line.receive()
 
     def arrived(self) -> int:
         """The number of events that the app has sent and the test has not received yet."""
-        return self._from_app.statistics().current_buffer_used
+        return self._line.arrived()
+
+    async def settled(self) -> int:
+        """Wait until everything that the app has sent has arrived, and return the number of those events."""
+        with anyio.fail_after(PATIENCE):
+            await self._line.settle()
+        return self._line.arrived()
 
     async def send_frame(self, data: str | bytes) -> None:
         key = "text" if isinstance(data, str) else "bytes"

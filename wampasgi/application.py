@@ -14,6 +14,7 @@ from starlette.routing import Router
 from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
+from wampasgi.configuration.middleware import checked_middleware, wrapped
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import RouteMatch
 from wampasgi.configuration.settings import (
@@ -21,7 +22,6 @@ from wampasgi.configuration.settings import (
     ConfiguresRealm,
     RealmSettings,
     checked_limits,
-    checked_middleware,
 )
 from wampasgi.errors import CLOSE_REALM, ConfigurationError
 from wampasgi.limits import Limits
@@ -33,8 +33,9 @@ from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.opening import SessionOpener
 from wampasgi.sessions.shutdown import OnShutdown, begin_shutdown, wait_ended, wait_flushed
 from wampasgi.transports.origins import AllowedOrigins, OriginPolicy
+from wampasgi.transports.uvicorn_settings import UvicornSettings
 from wampasgi.transports.websocket import WebSocketEndpoint
-from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send, URICheck
+from wampasgi.types import Handler, Match, Receive, Scope, Send, URICheck
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
@@ -131,12 +132,11 @@ class Application(ConfiguresRealm):
         self._websockets = WebSocketEndpoint(
             opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
         )
+        self._uvicorn_settings = UvicornSettings()
         self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
-        self._stack: ASGIApp = self._dispatch
-        for wrapper in reversed(checked_middleware(middleware)):
-            self._stack = wrapper.cls(self._stack, *wrapper.args, **wrapper.kwargs)
+        self._stack = wrapped(self._dispatch, checked_middleware(middleware))
         for realm in realms:
             self.add_realm(realm)
 
@@ -299,6 +299,7 @@ class Application(ConfiguresRealm):
 
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
+            self._uvicorn_settings.check(receive, self._largest_message)
             support_for_running_loop(self._async_support)
             self._event_loop.require()
             self.check()
@@ -306,8 +307,13 @@ class Application(ConfiguresRealm):
         if scope["type"] == "http":
             return self._require_upgrade(scope, receive, send)
         if scope["type"] == "lifespan":
+            self._uvicorn_settings.check(receive, self._largest_message)
             return self._lifespan_router.lifespan(scope, receive, send)
         raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+
+    def _largest_message(self) -> int:
+        limits = [realm.settings.limits or self._context.limits for realm in self._all_realms()]
+        return max((limit.message_size for limit in limits), default=self._context.limits.message_size)
 
     async def _require_upgrade(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = PlainTextResponse(

@@ -18,10 +18,13 @@ _OPTIONAL: Final = frozenset(
         "idle_timeout",
         "message_rate",
         "nesting_depth",
+        "pending_connections",
+        "pending_connections_per_address",
         "sessions",
         "sessions_per_address",
         "uri_length",
         "values",
+        "write_timeout",
     )
 )
 
@@ -42,6 +45,9 @@ class Limits:
     handshake_timeout: float = 10.0
     #: Time for a client to answer our GOODBYE and to read the remaining messages.
     close_timeout: float = 5.0
+    #: Time in which a client must read something while messages wait for it. After that its session ends, and
+    #: the fast transport aborts its socket.
+    write_timeout: float | None = 10.0
     #: Time for the code after the ``yield`` of a lifespan handler or gatekeeper.
     teardown_timeout: float = 10.0
     #: Time until a client's call of one of the realm's own procedures has a result, or between two
@@ -57,6 +63,11 @@ class Limits:
     #: proxy it is the proxy's, unless the server is configured to trust the proxy's headers. Clients without
     #: an address are not counted.
     sessions_per_address: int | None = None
+    #: WebSockets without a session: before WELCOME, and after the end of a session. Further ones are refused
+    #: with status 503. This limit and the next one are the application's.
+    pending_connections: int | None = 1000
+    #: The same for one address, as ``sessions_per_address`` counts it.
+    pending_connections_per_address: int | None = None
     #: Size of a WebSocket message. A larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has its own limit (uvicorn: ``--ws-max-size``).
     message_size: int = 1024 * 1024

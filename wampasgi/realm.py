@@ -12,6 +12,7 @@ from wampasgi.auth import GateMiddleware
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
+from wampasgi.configuration.middleware import wrapped
 from wampasgi.configuration.plan import (
     ProcedureOptions,
     RealmPlan,
@@ -475,16 +476,11 @@ class Realm(ConfiguresRealm):
         )
 
     def _middleware_stack(self, injection: Injection) -> ASGIApp:
-        app: ASGIApp = SessionEndpoint(self._server)
-        app = GateMiddleware(app)
+        app = GateMiddleware(SessionEndpoint(self._server))
         authenticators = compile_authenticators(
             self._settings, injection, allow_anonymous=self._allow_anonymous
         )
-        for authenticator in reversed(authenticators):
-            app = authenticator.cls(app, *authenticator.args, **authenticator.kwargs)
-        for middleware in reversed(self._settings.middleware):
-            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
-        return app
+        return wrapped(app, (*self._settings.middleware, *authenticators))
 
 
 def utc_now() -> str:

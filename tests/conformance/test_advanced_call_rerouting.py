@@ -56,7 +56,7 @@ async def test_random_picks_another_registration_each_time() -> None:
             await caller.send(CALL, request_id, {}, PROCEDURE)
             for _ in callees:
                 await caller.expect_nothing()
-                await busy(callees).fail_invocation(UNAVAILABLE)
+                await (await busy(callees)).fail_invocation(UNAVAILABLE)
             await caller.expect_error(CALL, request_id, NO_AVAILABLE_CALLEE)
 
 
@@ -69,7 +69,7 @@ async def test_no_available_callee_must_follow_when_all_have_responded_with_unav
         await caller.send(CALL, 1, {}, PROCEDURE)
         for _ in callees:
             await caller.expect_nothing()
-            await busy(callees).fail_invocation(UNAVAILABLE)
+            await (await busy(callees)).fail_invocation(UNAVAILABLE)
         await caller.expect_error(CALL, 1, NO_AVAILABLE_CALLEE)
         await caller.expect_nothing()
         for callee in callees:

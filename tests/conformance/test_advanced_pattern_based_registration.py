@@ -123,7 +123,7 @@ async def test_call_is_routed_to_one_registration_only() -> None:
         await caller.send(CALL, 1, {}, PROCEDURE)
         await exact.expect(INVOCATION)
         await exact.expect_nothing()
-        assert pattern.arrived() == 0
+        assert await pattern.settled() == 0
 
 
 async def test_same_uri_under_another_policy_is_another_registration() -> None:

@@ -20,7 +20,7 @@ async def received_topics(match: str, pattern: str, topics: list[str]) -> list[s
         for topic in topics:
             await publisher.publish(topic, "Hello, world!")
         received = []
-        while subscriber.arrived():
+        while await subscriber.settled():
             event = await subscriber.receive()
             assert event[:2] == [EVENT, subscription_id]
             assert set(event[3]) == ({"topic"} if match != "exact" else set())

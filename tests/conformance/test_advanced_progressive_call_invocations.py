@@ -107,8 +107,8 @@ async def test_all_parts_go_to_the_callee_that_got_the_first(policy: str) -> Non
                 await caller.send(CALL, request_id, MORE, PROCEDURE)
             await caller.send(CALL, request_id, {}, PROCEDURE)
             await caller.expect_nothing()
-            assert sorted(callee.arrived() for callee in callees) == [0, 6]
-            callee = busy(callees)
+            assert sorted([await callee.settled() for callee in callees]) == [0, 6]
+            callee = await busy(callees)
             [invocation_id] = {(await callee.expect(INVOCATION))[1] for _ in range(6)}
             await callee.send(YIELD, invocation_id, {})
             assert await caller.receive() == [RESULT, request_id, {}]
@@ -154,7 +154,7 @@ async def test_part_that_arrives_after_the_call_has_ended_must_be_discarded(
         # The late parts do not affect the sequence of request IDs: 2 comes next.
         await caller.send(CALL, 2, {}, "nobody")
         await caller.expect_error(CALL, 2, NO_SUCH_PROCEDURE)
-        assert callee.arrived() == 0
+        assert await callee.settled() == 0
 
 
 async def test_part_that_arrives_after_the_call_was_canceled_is_discarded() -> None:

@@ -30,7 +30,7 @@ async def answering_callee(caller: WAMPClient, callees: list[WAMPClient], reques
     """Call, and return the index of the callee that gets the invocation and answers it."""
     await caller.send(CALL, request_id, {}, PROCEDURE)
     await caller.expect_nothing()
-    callee = busy(callees)
+    callee = await busy(callees)
     await callee.answer_invocation()
     assert await caller.receive() == [RESULT, request_id, {}]
     return callees.index(callee)

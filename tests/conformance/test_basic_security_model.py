@@ -45,7 +45,7 @@ async def test_subscribed_is_sent_before_any_event_for_the_topic() -> None:
         await publisher.publish(TOPIC)
 
         await subscriber.expect(SUBSCRIBED)
-        while subscriber.arrived():
+        while await subscriber.settled():
             await subscriber.expect(EVENT)
 
 

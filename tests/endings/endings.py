@@ -65,6 +65,8 @@ class Ending:
     of_all: bool = False
     #: True if it closes the connection, so that no other session can follow.
     closes_connection: bool = False
+    #: True if it shuts the gate of the stage.
+    needs_gate: bool = False
     #: True if it applies only to sessions that have joined their realm, or only to those that have not.
     of_joined: ClassVar[bool] = False
     of_joining: ClassVar[bool] = False
@@ -288,10 +290,11 @@ class KillAll(Kill):
 class Overflow(Ending):
     of_joined = True
     interrupts = True
+    needs_gate = True
 
     async def happen(self, stage: Stage) -> None:
         assert stage.session is not None
-        stage.gate.shut()
+        stage.shut_gate()
         while stage.session.is_open:
             await stage.app.publish(NEWS)
 
@@ -367,6 +370,7 @@ class TwoAtOnce(Ending):
         self.of_all = any(ending.of_all for ending in endings)
         self.closes_connection = any(ending.closes_connection for ending in endings)
         self.by_client = any(ending.by_client for ending in endings)
+        self.needs_gate = any(ending.needs_gate for ending in endings)
 
     @property
     def parts(self) -> tuple[Ending, ...]:

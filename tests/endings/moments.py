@@ -32,6 +32,8 @@ class Moment:
     with_handlers: ClassVar[bool] = True
     #: True if the partner is involved.
     with_partner: ClassVar[bool] = False
+    #: True if it shuts the gate of the stage.
+    needs_gate: ClassVar[bool] = False
     #: True if a call of the realm's own procedure is in flight.
     in_own_call: ClassVar[bool] = False
     limits: ClassVar[dict[str, Any]] = {}
@@ -153,10 +155,12 @@ class InEarlyLifespanHandler(_Handshake):
 class WelcomeIsBeingSent(_Handshake):
     """The client does not read its WELCOME."""
 
+    needs_gate = True
+
     in_code = False
 
     async def arrive(self, stage: Stage) -> None:
-        stage.gate.shut()
+        stage.shut_gate()
         await stage.websocket.send(1, "default", {"roles": ROLES, "authid": SUBJECT})
         with anyio.fail_after(5):
             await stage.gate.blocked.wait()
@@ -486,9 +490,11 @@ class InAuthorizerOfATestament(_InAuthorizer):
 
 
 class MessagesQueued(Moment):
+    needs_gate = True
+
     async def arrive(self, stage: Stage) -> None:
         await stage.join()
-        stage.gate.shut()
+        stage.shut_gate()
         for _ in range(5):
             await stage.app.publish(NEWS)
         with anyio.fail_after(5):
@@ -496,6 +502,7 @@ class MessagesQueued(Moment):
 
 
 class InOverflowHandler(Moment):
+    needs_gate = True
     outlives = True
     in_code = True
     limits: ClassVar[dict[str, Any]] = {"overflow": "drop_oldest_events"}
@@ -509,7 +516,7 @@ class InOverflowHandler(Moment):
 
     async def arrive(self, stage: Stage) -> None:
         await stage.join()
-        stage.gate.shut()
+        stage.shut_gate()
         for _ in range(30):
             await stage.app.publish(NEWS)
         stage.gate.open()

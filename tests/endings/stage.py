@@ -67,16 +67,18 @@ class Stage:
     """An app with one session that is to end, and a second one, the partner's.
 
     The application code counts by name the parts that it has ``begun`` and ``ended``; at the end the counts
-    must be equal. ``inside`` is called by the application code that runs at the moment.
+    must be equal. ``inside`` is called by the application code that runs at the moment. If it is not
+    ``gated``, the app gets the server's own ``send``, and the gate must not be shut.
     """
 
-    def __init__(self, limits: dict[str, Any], *, inside: Inside, **options: Any) -> None:
+    def __init__(self, limits: dict[str, Any], *, inside: Inside, gated: bool = True, **options: Any) -> None:
         limits = {"outbound_messages": 10, "close_timeout": 3.0, **limits}
         self.app = Application(limits=Limits(**limits), **options)
         self.begun: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.testaments: list[Any] = []
         self.gate = Gate()
+        self._gated = gated
         #: Set when the application code has reached the moment; it continues when ``released`` is set.
         self.reached = anyio.Event()
         self.released = anyio.Event()
@@ -167,6 +169,11 @@ class Stage:
         with anyio.fail_after(5):
             await self.reached.wait()
 
+    def shut_gate(self) -> None:
+        """Behave like a client that does not read."""
+        assert self._gated, "the app has the server's own send"
+        self.gate.shut()
+
     def release(self) -> None:
         """Release everything that waits at the moment."""
         self.gate.open()
@@ -211,21 +218,22 @@ class Stage:
                 tasks.cancel_scope.cancel()
         return event
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, own_send: Send) -> None:
         """Act as the ASGI server of the client's connection."""
 
         async def send_through_gate(event: ASGIEvent) -> None:
             await self.gate.passed()
-            await send(event)
+            await own_send(event)
 
+        send = send_through_gate if self._gated else own_send
         if self.runs_in_a_task_of_its_own:
-            self.native = asyncio.create_task(self._served(scope, receive, send_through_gate))
+            self.native = asyncio.create_task(self._served(scope, receive, send))
             await asyncio.wait([self.native])
             if not self.native.cancelled():
                 self.native.result()
         else:
             with self.connection:
-                await self.app(scope, receive, send_through_gate)
+                await self.app(scope, receive, send)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)

@@ -8,7 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.frame_line import Sink
 from wampasgi.adapters import TaskOwner, support_for_running_loop
+from wampasgi.metrics import Counts
+from wampasgi.peers.frames import FrameSender
 from wampasgi.peers.outbound import DroppingOutbound, Outbound
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +221,237 @@ async def test_nothing_is_written_after_a_message_that_could_not_be() -> None:
 
     assert raised.value.subgroup(ZeroDivisionError) is not None
     assert written == ["good"]
+
+
+# The direct way
+
+
+class DirectReader(Reader):
+    """A peer with a direct way. It reads unless ``sink.stop_reading()`` was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sink = Sink(lambda data: self.taken.append(data.decode()))
+        self._sender = FrameSender(self.sink, Counts())
+
+    def frames(self, *messages: str) -> list[bytes]:
+        return [self.sink.frame(message.encode()) for message in messages]
+
+    def direct_outbound(self, owner: TaskOwner, *, dropping: bool = True) -> Outbound:
+        bounds: dict[str, Any] = {"max_messages": 5, "max_size": 1000, "direct": self._sender}
+        bounds["on_overflow"] = self.overflow
+        write, write_one = self._sender.write, self._sender.write_one
+        if not dropping:
+            return Outbound(write, write_one, owner, **bounds)
+        return DroppingOutbound(
+            write, write_one, owner, on_drop=self.drop, on_dropped=self.stretches.append, **bounds
+        )
+
+
+#: On trio, tasks run in random order in a turn.
+in_order = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+every_outbound = pytest.mark.parametrize("dropping", [False, True])
+
+
+@every_outbound
+async def test_messages_are_written_directly_while_the_peer_reads(dropping: bool) -> None:
+    reader = DirectReader()
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner, dropping=dropping)
+        for number, frame in enumerate(reader.frames(*map(str, range(100)))):
+            put = outbound.put_event if number % 2 else outbound.put
+            put(frame, 1000)
+        # Not even a turn of the event loop has passed, and no limit applies.
+        assert reader.taken == [str(number) for number in range(100)]
+
+    assert reader.overflows == []
+    assert reader.stretches == []
+
+
+@every_outbound
+async def test_messages_are_queued_while_the_peer_does_not_read_and_stay_in_order(dropping: bool) -> None:
+    reader = DirectReader()
+    one, two, three, four, five, six = reader.frames(*"123456")
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner, dropping=dropping)
+        outbound.put(one, 1)
+        reader.sink.stop_reading()
+        outbound.put_event(two, 1)
+        await anyio.wait_all_tasks_blocked()
+        outbound.put(three, 1)
+        outbound.put_event(four, 1)
+        assert reader.taken == ["1"]
+        reader.sink.read_again()
+        # The writer has not written the queue yet.
+        outbound.put(five, 1)
+        assert reader.taken == ["1"]
+        await outbound.drained()
+        assert reader.taken == ["1", "2", "3", "4", "5"]
+        outbound.put_event(six, 1)
+        assert reader.taken[-1] == "6"
+
+
+async def test_messages_of_the_turn_in_which_the_peer_reads_again_stay_in_order() -> None:
+    reader = DirectReader()
+    one, two, three = reader.frames(*"123")
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner)
+        reader.sink.stop_reading()
+        outbound.put(one, 1)
+        reader.sink.read_again()
+        # The writer is due in the next turn.
+        outbound.put_event(two, 1)
+        outbound.put(three, 1)
+        assert reader.taken == []
+        await outbound.drained()
+
+    assert reader.taken == ["1", "2", "3"]
+
+
+async def test_limits_apply_to_a_peer_that_does_not_read() -> None:
+    reader = DirectReader()
+    first, last, late, *others = reader.frames("first", "last", "late", *map(str, range(6)))
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner, dropping=False)
+        reader.sink.stop_reading()
+        outbound.put(first, 1)
+        await anyio.wait_all_tasks_blocked()
+        for frame in others[:5]:
+            outbound.put(frame, 1)
+        assert reader.overflows == []
+        outbound.put(others[5], 1)
+        assert reader.overflows == [(6, 6)]
+        outbound.finish(last, 1)
+        outbound.put(late, 1)
+        reader.sink.read_again()
+        await outbound.drained()
+
+    assert reader.taken == ["first", "last"]
+
+
+async def test_oldest_events_of_a_peer_that_does_not_read_are_dropped() -> None:
+    reader = DirectReader()
+    first, result, *events = reader.frames("first", "result", *map(str, range(10)))
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner)
+        reader.sink.stop_reading()
+        outbound.put_event(first, 1)
+        await anyio.wait_all_tasks_blocked()
+        outbound.put(result, 1)
+        for frame in events:
+            outbound.put_event(frame, 1)
+        assert reader.dropped == 6
+        assert reader.stretches == []
+        reader.sink.read_again()
+        await outbound.drained()
+        assert reader.stretches == [6]
+        for frame in events:
+            outbound.put_event(frame, 1)
+
+    assert reader.taken == ["first", "result", "6", "7", "8", "9", *map(str, range(10))]
+    assert reader.stretches == [6]
+
+
+@every_outbound
+async def test_last_message_is_written_directly_if_the_peer_reads(dropping: bool) -> None:
+    reader = DirectReader()
+    last, late = reader.frames("last", "late")
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner, dropping=dropping)
+        outbound.finish(last, 1)
+        outbound.finish(late, 1)
+        outbound.put(late, 1)
+        outbound.put_event(late, 1)
+        assert reader.taken == ["last"]
+        assert outbound.closed
+
+
+@every_outbound
+async def test_last_message_comes_after_the_queue(dropping: bool) -> None:
+    reader = DirectReader()
+    first, last = reader.frames("first", "last")
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner, dropping=dropping)
+        reader.sink.stop_reading()
+        outbound.put(first, 1)
+        outbound.finish(last, 1)
+        reader.sink.read_again()
+        await outbound.drained()
+
+    assert reader.taken == ["first", "last"]
+
+
+async def test_last_message_waits_for_a_peer_that_does_not_read() -> None:
+    reader = DirectReader()
+    [last] = reader.frames("last")
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner)
+        reader.sink.stop_reading()
+        outbound.finish(last, 1)
+        await anyio.wait_all_tasks_blocked()
+        assert reader.taken == []
+        reader.sink.read_again()
+        await outbound.drained()
+
+    assert reader.taken == ["last"]
+
+
+@in_order
+async def test_many_messages_of_one_turn_are_congested_until_they_are_written() -> None:
+    reader = DirectReader()
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner)
+        congested = [outbound.congested]
+        for frame in reader.frames(*map(str, range(100))):
+            outbound.put(frame, 1)
+            congested.append(outbound.congested)
+        assert congested[:3] == [False] * 3
+        assert congested[20:] == [True] * 81
+        assert not outbound.half_full
+        await outbound.drained()
+        assert not outbound.congested
+
+
+async def test_peer_that_does_not_read_is_congested() -> None:
+    reader = DirectReader()
+    one, two = reader.frames("1", "2")
+
+    async with support_for_running_loop(None).task_owner() as owner:
+        outbound = reader.direct_outbound(owner)
+        reader.sink.stop_reading()
+        outbound.put(one, 1)
+        await anyio.wait_all_tasks_blocked()
+        outbound.put(two, 1)
+        assert outbound.congested
+        reader.sink.read_again()
+        await outbound.drained()
+        assert not outbound.congested
+
+
+@in_order
+async def test_drained_waits_for_the_end_of_the_turn_only_if_frames_are_pending() -> None:
+    reader = DirectReader()
+    turns: list[str] = []
+
+    async def run() -> None:
+        turns.append("another task")
+
+    async with support_for_running_loop(None).task_owner() as owner, anyio.create_task_group() as tasks:
+        outbound = reader.direct_outbound(owner)
+        tasks.start_soon(run)
+        await outbound.drained()
+        turns.append("nothing was pending")
+        outbound.put(reader.frames("1")[0], 1)
+        await outbound.drained()
+        turns.append("drained")
+
+    assert turns == ["nothing was pending", "another task", "drained"]

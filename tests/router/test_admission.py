@@ -40,19 +40,19 @@ def test_total_counts_sessions_without_an_address_and_a_place_is_given_up_once()
     places = [admission.enter(None, limits), admission.enter(("", 0), limits)]
     assert all(isinstance(place, Place) for place in places)
     assert admission.enter(("198.51.100.1", 1), limits) == "this realm has reached the limit sessions of 2"
-    assert (admission.sessions, admission.refused) == (2, 1)
+    assert (admission.admitted, admission.refused) == (2, 1)
     for place in places:
         assert isinstance(place, Place)
         place.leave()
         place.leave()
-    assert (admission.sessions, admission.refused) == (0, 1)
+    assert (admission.admitted, admission.refused) == (0, 1)
 
 
 def test_limits_of_none_admit_any_number_of_sessions() -> None:
     admission, limits = Admission(), Limits(sessions=None, sessions_per_address=None)
     for port in range(1000):
         assert isinstance(admission.enter(("198.51.100.1", port), limits), Place)
-    assert (admission.sessions, admission.refused) == (1000, 0)
+    assert (admission.admitted, admission.refused) == (1000, 0)
 
 
 def test_refused_session_takes_no_place_of_its_address() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wampasgi.errors import RemoteProtocolError, UnsupportedValue
+from wampasgi.errors import RemoteProtocolError, UnserializableValue, UnsupportedValue
 from wampasgi.serializers import JSON, MSGPACK
 
 JSON_VALUES = st.recursive(
@@ -51,6 +51,26 @@ def test_random_text_is_decoded_or_refused(text: str) -> None:
     except RemoteProtocolError:
         return
     assert MSGPACK.decode(MSGPACK.encode([decoded])) == [decoded] or decoded != decoded
+
+
+@settings(deadline=None)
+@given(st.lists(JSON_VALUES | st.integers()))
+def test_utf8_form_is_that_of_the_text(value: list[Any]) -> None:
+    assert JSON.encode_utf8(value) == JSON.encode(value).encode()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [object(), {1, object()}, "\0marked", {"key": ["\0"]}, "\ud800", {"\udfff": 1}, {1: 2}],
+    ids=["object", "set", "marked", "marked inside", "surrogate", "key with a surrogate", "integer as key"],
+)
+def test_value_without_a_form_in_json_is_unserializable_in_utf8_too(item: object) -> None:
+    with pytest.raises(UnserializableValue) as of_text:
+        JSON.encode([item])
+    with pytest.raises(UnserializableValue) as of_utf8:
+        JSON.encode_utf8([item])
+
+    assert str(of_utf8.value).partition(" at 0x")[0] == str(of_text.value).partition(" at 0x")[0]
 
 
 # Data from peers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import anyio
@@ -19,6 +20,10 @@ from tests.endings.endings import (
 from tests.endings.moments import MOMENTS, CalleeIsInvoked, InSecondPart, Moment
 from tests.endings.stage import ROLES, Stage
 from tests.specification import ABORT, CALL, ERROR, GOODBYE
+from tests.uvicorn_line import UvicornLine, anyio_backend
+from tests.websocket import WebSocket
+
+__all__ = ["anyio_backend"]
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +47,7 @@ async def test_session_ends_cleanly(
     await check_ending(moment(), ending, caplog)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "picows"], indirect=True)
 @cases(*NATIVE_CANCELLATIONS)
 async def test_session_whose_task_is_cancelled_ends_cleanly(
     moment: type[Moment], ending: Ending, caplog: pytest.LogCaptureFixture
@@ -60,10 +65,15 @@ async def test_session_ends_once_if_two_endings_come_at_once(
 async def check_ending(moment: Moment, ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
     """Bring a session to the moment, end it, and check that nothing is left and all is reported once."""
     before = {task.id for task in anyio.get_running_tasks()}
-    stage = Stage({**moment.limits, **ending.limits}, inside=ending.inside, **ending.options)
+    over_uvicorn = WebSocket.line_type is UvicornLine
+    gated = not over_uvicorn or moment.needs_gate or ending.needs_gate
+    stage = Stage({**moment.limits, **ending.limits}, inside=ending.inside, gated=gated, **ending.options)
     moment.prepare(stage)
     ending.prepare(stage)
     outcomes = ending.outcomes(type(moment))
+    if over_uvicorn:
+        # It closes the connection if the app returns.
+        outcomes += [replace(outcome, how="closed") for outcome in outcomes if outcome.how == "gone"]
 
     async with stage.connected():
         await moment.arrive(stage)

@@ -15,6 +15,7 @@ from tests.wamp_client import ALL_ROLES
 from tests.websocket import PATIENCE
 from wampasgi import Application, Limits, Realm, Session
 from wampasgi.adapters.event_loop import EventLoopBinding
+from wampasgi.router.admission import Place
 from wampasgi.serializers import SUBPROTOCOLS
 from wampasgi.sessions.opening import SessionOpener
 from wampasgi.types import ASGIApp, ASGIEvent, Receive, Scope, Send
@@ -75,7 +76,9 @@ async def connect(
     full_scope: Scope = {"type": "pigeon", "client": ("192.0.2.1", 50000), **scope}
 
     async def serve() -> None:
-        await opener.serve(full_scope, transport, SUBPROTOCOLS[subprotocol])
+        pending = opener.enter(full_scope["client"])
+        assert isinstance(pending, Place)
+        await opener.serve(full_scope, transport, SUBPROTOCOLS[subprotocol], pending)
         served.set()
 
     async with anyio.create_task_group() as tasks:

@@ -21,6 +21,16 @@ from starlette.routing import Route
 from wampasgi import Application, Event, Limits, RPCProgressReport, RPCResult, Session, WAMPRoute
 
 logging.basicConfig(format="%(levelname)s: %(name)s: %(message)s")
+#: Errors of clients that uvicorn logs as its own, if it uses its own WebSocket transport.
+_CLIENT_ERRORS = ("Invalid UTF-8 sequence", "timeout graceful shutdown exceeded")
+
+
+def is_error_of_the_server(record: logging.LogRecord) -> bool:
+    """Return whether a log message is not about an error of a client."""
+    return not any(text in record.getMessage() for text in _CLIENT_ERRORS)
+
+
+logging.getLogger("uvicorn.error").addFilter(is_error_of_the_server)
 
 wamp = Application(
     limits=Limits(outbound_messages=5000, outbound_bytes=512 * 1024, close_timeout=2, handshake_timeout=3)
@@ -83,8 +93,16 @@ def resident_bytes() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-#: Objects that remain by design: a counter per logged text, and one task starter per event loop.
-_LASTING = ("wampasgi.logs._LineCounts", "wampasgi.adapters._next_turn.NextTurn")
+#: How many objects of a type remain by design.
+_LASTING = {
+    # One for each logged text.
+    "wampasgi.logs._LineCounts": 100,
+    # One for each event loop.
+    "wampasgi.adapters._next_turn.NextTurn": 1,
+    "wampasgi.transports.frame_writer._Due": 1,
+    # One for each subprotocol, and one for its frames.
+    "wampasgi.peers.encoding.Encoding": 2,
+}
 
 
 def living() -> dict[str, int]:
@@ -97,8 +115,10 @@ def living() -> dict[str, int]:
             found["asyncio.Task"] += not thing.done()
         elif isinstance(thing, asyncio.TimerHandle):
             found["asyncio.TimerHandle"] += not thing.cancelled()
-        elif name.startswith("wampasgi.") and name not in _LASTING:
+        elif name.startswith("wampasgi."):
             found[name] += 1
+    for name, number in _LASTING.items():
+        found[name] = max(0, found[name] - number)
     return found
 
 

@@ -13,11 +13,10 @@ import picows
 from tests.soak.client import (
     ABORT,
     CALL,
-    CANCEL,
-    ERROR,
     EVENT,
     GOODBYE,
     INVOCATION,
+    LARGE,
     PUBLISH,
     PUBLISHED,
     REGISTER,
@@ -28,13 +27,15 @@ from tests.soak.client import (
     Ended,
     small_socket,
 )
+from tests.soak.visitors import act, answer_sometimes, end
 
 #: Timeout in seconds for expected messages. It is long because the machine may be busy.
 TIMEOUT = 30.0
-#: The payload for sessions that never read, and the seconds between two: about 600 kB/s in any case.
-LARGE = "x" * 32_000
+#: The seconds between two large payloads for sessions that never read: about 600 kB/s in any case.
 CHATTER_INTERVAL = 0.05
 PUBLISHERS = 10
+#: The share of messages in fragments.
+FRAGMENTED = 0.2
 
 
 class Load:
@@ -121,7 +122,13 @@ class Load:
         await client.request(SUBSCRIBE, {}, "chatter")
         client.transport.underlying_transport.pause_reading()
         self.done["sessions that never read"] += 1
-        await self._sleep(random.uniform(10, 30))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + random.uniform(10, 30)
+        while not self._over.is_set() and loop.time() < end:
+            # It does not read the pongs either.
+            for _ in range(10):
+                client.send_ping()
+            await self._sleep(1)
         client.transport.disconnect(False)
         await client.ended.wait()
 
@@ -133,81 +140,20 @@ class Load:
     # Visitors
 
     async def _visit(self) -> None:
-        client = Client(self._answer_sometimes)
+        client = Client(answer_sometimes, fragmented=FRAGMENTED)
         await client.connect(self._url)
         try:
             if random.random() > 0.05:
                 await client.join(f"visitor{random.randrange(10)}")
             self.done["visits"] += 1
             for _ in range(random.randrange(8)):
-                answer = self._act(client)
+                self.done["visitors' requests"] += 1
+                answer = act(client, PUBLISHERS)
                 if answer is not None and random.random() < 0.6:
                     await asyncio.wait((answer,), timeout=0.5)
                 await self._sleep(random.expovariate(5))
         finally:
-            await self._end(client)
-
-    def _answer_sometimes(self, client: Client, message: list[Any]) -> None:
-        if message[0] == INVOCATION:
-            chance = random.random()
-            if chance < 0.5:
-                client.send(YIELD, message[1], {}, [1])
-            elif chance < 0.7:
-                client.send(ERROR, INVOCATION, message[1], {}, "wamp.error.unavailable")
-            elif chance < 0.8:
-                client.transport.disconnect(False)
-        elif message[0] == GOODBYE:
-            client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
-
-    def _act(self, client: Client) -> asyncio.Future[list[Any]] | None:
-        self.done["visitors' requests"] += 1
-        match random.randrange(13):
-            case 0:
-                return client.request(CALL, {}, "math.add", [1, 2])
-            case 1:
-                return client.request(CALL, {"timeout": 200}, "never")
-            case 2:
-                return client.request(CALL, {"receive_progress": True}, "count.down", [20])
-            case 3:
-                client.send(CANCEL, random.randrange(1, 5), {"mode": random.choice(["skip", "kill"])})
-                return None
-            case 4:
-                return client.request(CALL, {"timeout": random.choice([0, 50])}, "visitors.any", [LARGE])
-            case 5:
-                return client.request(REGISTER, {"invoke": "random", "concurrency": 3}, "visitors.any")
-            case 6:
-                return client.request(SUBSCRIBE, {"match": "prefix"}, random.choice(["visitors.", "wamp."]))
-            case 7:
-                return client.request(SUBSCRIBE, {}, "visitors.guarded")
-            case 8:
-                return client.request(PUBLISH, {"acknowledge": True}, "visitors.guarded", [1])
-            case 9:
-                return client.request(CALL, {}, "wamp.session.add_testament", ["visitors.will", [1], {}])
-            case 10:
-                return client.request(CALL, {}, "ask.me")
-            case 11:
-                return client.request(random.choice([34, 66]), random.randrange(1, 100))
-            case _:
-                return client.request(SUBSCRIBE, {}, f"numbers.{random.randrange(PUBLISHERS)}")
-
-    async def _end(self, client: Client) -> None:
-        match random.randrange(4):
-            case 0:
-                client.send(GOODBYE, {}, "wamp.close.normal")
-                # The client must close the WebSocket, because another session could follow on it.
-                await asyncio.sleep(0.01)
-                client.transport.send_close()
-            case 1:
-                client.transport.send_close()
-            case 2:
-                client.send_text(random.choice([b"[", b"[48]", b'{"a":1}', b"[70,77,{}]", b"[2,1,{}]"]))
-            case _:
-                client.transport.disconnect(False)
-        try:
-            async with asyncio.timeout(5):
-                await client.ended.wait()
-        except TimeoutError:
-            client.transport.disconnect(False)
+            await end(client)
 
 
 class Healthy:
@@ -216,7 +162,7 @@ class Healthy:
     def __init__(self, load: Load, number: int) -> None:
         self._load = load
         self.number = number
-        self.client = Client(self._on_other)
+        self.client = Client(self._on_other, fragmented=FRAGMENTED)
         self.published = 0
         #: Publisher to its last number.
         self.received: dict[int, int] = {}
@@ -247,6 +193,16 @@ class Healthy:
             self.published += 1
             options, number = {"acknowledge": True, "exclude_me": False}, [self.number, self.published]
             await self._expect(PUBLISHED, request(PUBLISH, options, f"numbers.{self.number}", number))
+        await self._expect_pongs()
+
+    async def _expect_pongs(self) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await self.client.ping()
+        except TimeoutError:
+            self._load.fail(f"session {self.number} got no pong within {TIMEOUT} s")
+            return
+        self._load.done["healthy sessions' pongs"] += 1
 
     async def _expect(self, code: int, awaited: asyncio.Future[list[Any]], args: object = None) -> None:
         try:

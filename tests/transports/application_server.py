@@ -197,20 +197,29 @@ class ApplicationServer:
         client.send(handshake() if request is None else request)
         return client
 
-    def raw_accepted(self, **options: Any) -> RawClient:
+    def raw_accepted(self, target: str = "/", **options: Any) -> RawClient:
         """Connect to 127.0.0.1 and wait until the connection is accepted."""
-        client = self.raw(**options)
+        client = self.raw(handshake(target), **options)
         assert client.read_response().status == 101
         return client
+
+    @property
+    def running(self) -> bool:
+        """Return whether the server has not ended."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Request a graceful shutdown. Don't wait for its end."""
         self._server.should_exit = True
 
+    def ends_within(self, timeout: float) -> bool:
+        """Wait for the end of the shutdown; return False if it takes longer than a time in seconds."""
+        self._thread.join(timeout)
+        return not self.running
+
     def join(self) -> None:
         """Wait for the end of the shutdown."""
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "the shutdown takes too long"
+        assert self.ends_within(PATIENCE), "the shutdown takes too long"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve HTTP by a fixed response, and WebSockets by the application of the running test."""

@@ -152,3 +152,33 @@ CLIENT_OF_A_BUSY_APPLICATION_STAYS = Difference(
         "answered each ping."
     ),
 )
+
+SHUTDOWN_ENDS_IF_A_CLIENT_DOES_NOT_READ = Difference(
+    uvicorn=False,
+    picows=True,
+    reason=(
+        "uvicorn's own waits until the client has read everything, without a limit if there is no "
+        "`--timeout-graceful-shutdown`. The picows transport aborts the connection after `close_timeout`."
+    ),
+)
+
+STATUS_AT_SHUTDOWN = Difference(
+    uvicorn=500,
+    picows=503,
+    reason="RFC 9110, 15.6.4: 503 if the server is temporarily unable to handle the request.",
+)
+
+CODE_AT_SHUTDOWN_BEFORE_ACCEPT = Difference(
+    uvicorn=1006,
+    picows=1012,
+    reason="The application gets 1012, as it does after it has accepted the connection.",
+)
+
+SERVER_GOES_ON_IF_AN_APPLICATION_SENDS_TO_A_LOST_CLIENT = Difference(
+    uvicorn=False,
+    picows=True,
+    reason=(
+        "An application may send in a loop without any other `await`. After the client is lost, `send` of "
+        "uvicorn's own neither waits nor raises, which blocks the event loop forever."
+    ),
+)

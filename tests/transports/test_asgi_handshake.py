@@ -20,7 +20,6 @@ from tests.transports.application_server import (
     running_servers,
     server_log,
 )
-from tests.transports.uvicorn_server import TRANSPORTS
 from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 START = {"type": "websocket.http.response.start", "status": 401}
@@ -31,12 +30,6 @@ BODY = {"type": "websocket.http.response.body", "body": b"no"}
 def servers() -> Iterator[Servers]:
     with running_servers() as servers:
         yield servers
-
-
-@pytest.fixture(params=TRANSPORTS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @pytest.fixture

@@ -104,7 +104,6 @@ def test_scope_is_that_of_uvicorns_own(servers: Servers, kind: str, request_name
 
 
 @pytest.mark.parametrize("http", HTTP)
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_scope_has_every_field_of_the_specification(servers: Servers, kind: str, http: str) -> None:
     server = servers(kind, http=http)
     served = server.serve(refuse)
@@ -155,7 +154,6 @@ def test_scope_has_every_field_of_the_specification(servers: Servers, kind: str,
     assert scope["asgi"]["spec_version"] >= "2.4"
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_header_over_8_kib_is_taken_only_by_picows(servers: Servers, kind: str) -> None:
     server = servers(kind)
     served = server.serve(refuse)
@@ -168,7 +166,6 @@ def test_header_over_8_kib_is_taken_only_by_picows(servers: Servers, kind: str) 
             assert client.frame_within(0.2) is None
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_root_path_is_a_prefix_of_the_paths(servers: Servers, kind: str) -> None:
     scope = scope_of(servers(kind, root_path="/api"), handshake("/caf%C3%A9?q"))
 
@@ -188,7 +185,6 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", *(["::1"] if _has_ipv6() else [])])
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_addresses_are_those_of_the_socket(servers: Servers, kind: str, host: str) -> None:
     server = servers(kind, host=host)
     served = server.serve(refuse)
@@ -200,7 +196,6 @@ def test_addresses_are_those_of_the_socket(servers: Servers, kind: str, host: st
         assert scope["server"] == (host, server.port)
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_unix_socket_has_a_path_and_no_client(servers: Servers, kind: str, tmp_path: Path) -> None:
     path = str(tmp_path / "uvicorn.socket")
     server = servers(kind, uds=path)
@@ -214,7 +209,6 @@ def test_unix_socket_has_a_path_and_no_client(servers: Servers, kind: str, tmp_p
     assert scope["path"] == "/chat"
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize(
     ("options", "client", "scheme"),
     [
@@ -238,7 +232,6 @@ def test_proxy_headers_of_trusted_proxies_replace_client_and_scheme(
         assert scope["client"] == client
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_state_of_the_lifespan_is_copied_for_each_connection(servers: Servers, kind: str) -> None:
     async def application(connection: Connection) -> dict[str, Any]:
         state = connection.scope["state"]
@@ -255,7 +248,6 @@ def test_state_of_the_lifespan_is_copied_for_each_connection(servers: Servers, k
         assert served.outcome() == {**LIFESPAN_STATE, "shared is the same object": True}
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_applications_of_asgi_2_are_served(servers: Servers, kind: str) -> None:
     scopes: queue.Queue[Scope] = queue.Queue()
 

@@ -20,13 +20,25 @@ from tests.transports.application_server import (
     running_servers,
     wait_until,
 )
-from tests.transports.raw_websocket import CLOSE, PING, PONG, TEXT, Frame, close_payload, frame, handshake
-from tests.transports.uvicorn_server import TRANSPORTS
+from tests.transports.raw_websocket import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close_frame,
+    close_payload,
+    frame,
+    handshake,
+)
 from wampasgi.transports.picows import WebSocketProtocol
 
-#: Much shorter than in production. `STAYS` is the time after which a client without pong would be gone.
+#: Much shorter than in production: for clients that are to be dropped,
 PINGS = {"ws_ping_interval": 0.05, "ws_ping_timeout": 0.1}
-STAYS = 0.4
+#: and for those that are to stay, even if this machine is busy.
+PATIENT_PINGS = {"ws_ping_interval": 0.05, "ws_ping_timeout": 0.5}
+#: A client whose pong is missing would be dropped within this time, in seconds.
+STAYS = 0.7
 
 
 class ImpatientProtocol(WebSocketProtocol):
@@ -37,12 +49,6 @@ class ImpatientProtocol(WebSocketProtocol):
 def servers() -> Iterator[Servers]:
     with running_servers() as servers:
         yield servers
-
-
-@pytest.fixture(params=TRANSPORTS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 async def echo(connection: Connection) -> tuple[int, str]:
@@ -72,33 +78,51 @@ def test_message_of_the_maximum_size_is_received(servers: Servers, kind: str) ->
 @pytest.mark.parametrize("max_queue", [1, 2, 8])
 def test_queue_for_the_application_is_limited(servers: Servers, kind: str, max_queue: int) -> None:
     proceed = Signal()
+    expected = max_queue if differences.MAX_QUEUE_IS_USED.on(kind) else 1
+    messages = [b"%d" % number for number in range(expected + 1)]
 
     async def application(connection: Connection) -> list[str]:
         await connection.accept()
         await proceed.waited()
-        return [await connection.text() for _ in range(count + 1)]
+        return [await connection.text() for _ in messages]
 
     server = servers(kind, ws_max_queue=max_queue)
     served = server.serve(application)
-    count = 0
     with server.raw_accepted() as client:
-        # The server answers the ping if it has read the message, too.
-        while True:
-            client.send(frame(TEXT, b"%d" % count), frame(PING, b"%d" % count))
-            if client.frame_within(0.1) != Frame(PONG, b"%d" % count):
-                break
-            count += 1
+        # The server answers a ping if it has also read the message before it.
+        for message in messages[:-1]:
+            client.send(frame(TEXT, message), frame(PING, message))
+            assert client.read_frame() == Frame(PONG, message)
+        client.send(frame(TEXT, messages[-1]), frame(PING, messages[-1]))
+        assert client.frame_within(0.2) is None
         proceed.set()
-        assert served.outcome() == [str(number) for number in range(count + 1)]
+        assert served.outcome() == [message.decode() for message in messages]
 
-    assert count == (max_queue if differences.MAX_QUEUE_IS_USED.on(kind) else 1)
+
+def test_closing_handshake_ends_although_the_queue_is_full(servers: Servers, kind: str) -> None:
+    async def application(connection: Connection) -> None:
+        await connection.accept()
+        await proceed.waited()
+        await connection.close(code=4000)
+
+    proceed = Signal()
+    server = servers(kind, ws_max_queue=1)
+    server.serve(application)
+    with server.raw_accepted() as client:
+        client.send(frame(TEXT, b"not received"), frame(PING))
+        assert client.read_frame() == Frame(PONG)
+        proceed.set()
+        assert client.read_frame() == Frame(CLOSE, close_payload(4000))
+        client.send(frame(TEXT, b"too late"), close_frame(4000))
+        # Much sooner than after the timeout of the closing handshake.
+        assert client.read_to_end() == b""
 
 
 # --ws-ping-interval and --ws-ping-timeout
 
 
 def test_client_that_answers_pings_stays(servers: Servers, kind: str) -> None:
-    server = servers(kind, **PINGS)
+    server = servers(kind, **PATIENT_PINGS)
     served = server.serve(echo)
     with server.raw_accepted() as client:
         payloads = set()
@@ -110,9 +134,9 @@ def test_client_that_answers_pings_stays(servers: Servers, kind: str) -> None:
             client.send(frame(PONG, ping.payload))
         client.send(frame(TEXT, b"still here"))
         assert next_message(client) == Frame(TEXT, b"still here")
-        client.send(frame(CLOSE, close_payload(1000)))
+        client.send(close_frame(1000))
 
-    assert served.outcome() == (1000, "")
+        assert served.outcome() == (1000, "")
     assert len(payloads) > 2
 
 
@@ -159,7 +183,7 @@ def test_client_of_a_busy_application_is_not_dropped(servers: Servers, kind: str
         await connection.send_text(await connection.text())
         await connection.receive()
 
-    server = servers(kind, **PINGS, ws_max_queue=1)
+    server = servers(kind, **PATIENT_PINGS, ws_max_queue=1)
     server.serve(application)
     with server.raw_accepted() as client:
         # Now the queue is full, and no pong is read.
@@ -188,7 +212,7 @@ def test_client_is_not_dropped_if_the_event_loop_was_blocked(servers: Servers, k
         await connection.send_text("at last")
         await connection.receive()
 
-    server = servers(kind, **PINGS)
+    server = servers(kind, **PATIENT_PINGS)
     server.serve(application)
     with server.raw_accepted() as client:
         ping = client.read_frame()
@@ -231,7 +255,7 @@ def test_no_pings_before_the_handshake_is_answered(servers: Servers, kind: str) 
     server = servers(kind, **PINGS)
     server.serve(application)
     with server.raw() as client:
-        assert client.response_within(STAYS) is None
+        assert client.response_within(0.2) is None
         proceed.set()
         assert client.read_response().status == 101
         assert client.read_frame().opcode == PING
@@ -280,7 +304,7 @@ def test_connection_is_upgraded_after_http_requests(servers: Servers, kind: str,
         assert client.frame_within(0.2) is None
         client.send(frame(TEXT, b"echo"))
         assert client.read_frame() == Frame(TEXT, b"echo")
-        client.send(frame(CLOSE, close_payload(1000)))
+        client.send(close_frame(1000))
         assert client.read_frame().opcode == CLOSE
         assert client.read_to_end() == b""
     assert served.outcome() == (1000, "")
@@ -307,7 +331,7 @@ def test_many_connections_are_served_at_once(servers: Servers, kind: str) -> Non
             client.send(frame(TEXT, b"%d" % number))
         received = [client.read_frame().payload for client in reversed(clients)]
         for client in clients:
-            client.send(frame(CLOSE, close_payload(1000)))
+            client.send(close_frame(1000))
             assert client.read_frame().opcode == CLOSE
 
     assert received == [b"%d" % number for number in reversed(range(50))]

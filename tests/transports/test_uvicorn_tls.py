@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TypeAlias
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from tests.transports import differences
 from tests.transports.application_server import (
     PATIENCE,
     ApplicationServer,
     Connection,
+    RawClient,
     Servers,
     running_servers,
 )
 from tests.transports.certificate import Certificate, create_certificate
-from tests.transports.raw_websocket import handshake
-from tests.transports.uvicorn_server import TRANSPORTS
+from tests.transports.raw_websocket import (
+    BINARY,
+    CLOSE,
+    TEXT,
+    Frame,
+    close_frame,
+    close_payload,
+    frame,
+    handshake,
+)
 from wampasgi.types import Scope
 
 
@@ -36,14 +44,41 @@ def servers() -> Iterator[Servers]:
         yield servers
 
 
-@pytest.fixture(params=TRANSPORTS)
-def server(servers: Servers, certificate: Certificate, request: pytest.FixtureRequest) -> ApplicationServer:
-    return servers(request.param, ssl_certfile=certificate.certfile, ssl_keyfile=certificate.keyfile)
+@pytest.fixture
+def server(servers: Servers, certificate: Certificate, kind: str) -> ApplicationServer:
+    return servers(kind, ssl_certfile=certificate.certfile, ssl_keyfile=certificate.keyfile)
+
+
+class TLSClient(RawClient):
+    """A raw client over TLS.
+
+    The client of `websockets` reads and writes in two threads, which may block the TLS of Python 3.11.
+    """
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        super().__init__(port)
+        self._socket = self._tls = context.wrap_socket(self._socket, server_hostname="127.0.0.1")
+
+    def notify_close(self) -> None:
+        """Send close_notify, which ends the TLS connection, and wait for the answer."""
+        self._tls.unwrap()
+
+
+Connect: TypeAlias = Callable[..., TLSClient]
 
 
 @pytest.fixture
-def tls(certificate: Certificate) -> ssl.SSLContext:
-    return certificate.client_context()
+def connect(certificate: Certificate) -> Connect:
+    """Return a function that opens a connection, and waits until it is accepted."""
+    context = certificate.client_context()
+
+    def opened(server: ApplicationServer, target: str = "/") -> TLSClient:
+        client = TLSClient(server.port, context)
+        client.send(handshake(target))
+        assert client.read_response().status == 101
+        return client
+
+    return opened
 
 
 async def echo(connection: Connection) -> tuple[Scope, int, str]:
@@ -55,13 +90,15 @@ async def echo(connection: Connection) -> tuple[Scope, int, str]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 65536, 1 << 20])
-def test_messages_are_exchanged_over_tls(server: ApplicationServer, tls: ssl.SSLContext, size: int) -> None:
+def test_messages_are_exchanged_over_tls(server: ApplicationServer, connect: Connect, size: int) -> None:
     served = server.serve(echo)
-    with server.connect("/path?query", ssl=tls, max_size=None) as client:
-        for message in "x" * size, b"\xff" * size:
-            client.send(message)
-            assert client.recv(PATIENCE) == message
-        client.close(3000, "bye")
+    with connect(server, "/path?query") as client:
+        for opcode, data in (TEXT, b"x" * size), (BINARY, b"\xff" * size):
+            client.send(frame(opcode, data))
+            assert client.read_frame() == Frame(opcode, data)
+        client.send(close_frame(3000, "bye"))
+        assert client.read_frame().opcode == CLOSE
+        assert client.read_to_end() == b""
 
     scope, code, reason = served.outcome()
     assert scope["scheme"] == "wss"
@@ -70,7 +107,7 @@ def test_messages_are_exchanged_over_tls(server: ApplicationServer, tls: ssl.SSL
     assert (code, reason) == (3000, "bye")
 
 
-def test_application_closes_over_tls(server: ApplicationServer, tls: ssl.SSLContext) -> None:
+def test_application_closes_over_tls(server: ApplicationServer, connect: Connect) -> None:
     async def application(connection: Connection) -> tuple[int, str]:
         await connection.accept()
         await connection.send_text("x" * (1 << 20))
@@ -78,58 +115,55 @@ def test_application_closes_over_tls(server: ApplicationServer, tls: ssl.SSLCont
         return await connection.disconnected()
 
     served = server.serve(application)
-    with server.connect(ssl=tls, max_size=None) as client:
-        assert len(client.recv(PATIENCE)) == 1 << 20
-        with pytest.raises(ConnectionClosed):
-            client.recv(PATIENCE)
-        assert (client.close_code, client.close_reason) == (4000, "done")
+    with connect(server) as client:
+        assert client.read_frame() == Frame(TEXT, b"x" * (1 << 20))
+        assert client.read_frame() == Frame(CLOSE, close_payload(4000, "done"))
+        client.send(close_frame(4000))
+        assert client.read_to_end() == b""
     assert served.outcome() == (4000, "done")
 
 
 @pytest.mark.parametrize("end", ["close_notify", "FIN", "RST"])
-def test_lost_connection_is_noticed_over_tls(
-    server: ApplicationServer, tls: ssl.SSLContext, end: str
-) -> None:
+def test_lost_connection_is_noticed_over_tls(server: ApplicationServer, connect: Connect, end: str) -> None:
     served = server.serve(echo)
-    plain = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-    with tls.wrap_socket(plain, server_hostname="127.0.0.1") as client:
-        client.sendall(handshake())
-        assert client.recv(65536).startswith(b"HTTP/1.1 101 ")
+    with connect(server) as client:
         if end == "close_notify":
-            client.unwrap()
-        elif end == "FIN":
-            client.shutdown(socket.SHUT_RDWR)
-        else:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.notify_close()
+        elif end == "RST":
+            client.reset()
+
     _, code, reason = served.outcome()
     assert (code, reason) == (differences.CODE_OF_A_LOST_CONNECTION.on(server.kind), "")
 
 
 def test_clients_get_1012_over_tls_if_the_server_stops(
-    certificate: Certificate, tls: ssl.SSLContext, server: ApplicationServer
+    certificate: Certificate, connect: Connect, server: ApplicationServer
 ) -> None:
     options = {"ssl_certfile": certificate.certfile, "ssl_keyfile": certificate.keyfile}
     stopped = ApplicationServer(server.kind, **options)
     served = stopped.serve(echo)
-    with stopped.connect(ssl=tls) as client:
+    with connect(stopped) as client:
         stopped.stop()
-        with pytest.raises(ConnectionClosed):
-            client.recv(PATIENCE)
-        assert client.close_code == 1012
+        assert client.read_frame() == Frame(CLOSE, close_payload(1012))
+        client.send(close_frame(1012))
+        assert client.read_to_end() == b""
     assert served.outcome()[1] == 1012
     stopped.join()
 
 
-def test_http_is_served_over_tls_beside_websockets(server: ApplicationServer, tls: ssl.SSLContext) -> None:
+def test_http_is_served_over_tls_beside_websockets(
+    server: ApplicationServer, certificate: Certificate, connect: Connect
+) -> None:
     server.serve(echo)
-    with server.connect(ssl=tls) as client:
-        http_client = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PATIENCE, context=tls)
-        for _ in range(2):
-            http_client.request("GET", "/")
-            assert http_client.getresponse().read() == b"plain"
-        http_client.close()
-        client.send("still here")
-        assert client.recv(PATIENCE) == "still here"
+    context = certificate.client_context()
+    with connect(server) as client:
+        http_client = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PATIENCE, context=context)
+        with closing(http_client):
+            for _ in range(2):
+                http_client.request("GET", "/")
+                assert http_client.getresponse().read() == b"plain"
+        client.send(frame(TEXT, b"still here"))
+        assert client.read_frame() == Frame(TEXT, b"still here")
 
 
 def test_plain_websocket_is_not_served_on_a_tls_port(server: ApplicationServer) -> None:

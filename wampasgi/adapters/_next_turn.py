@@ -70,7 +70,8 @@ class Owner(Protocol):
         """Record the exception of a function that has not suspended."""
 
 
-_Start: TypeAlias = tuple[Owner, Callable[[], Coroutine[Any, Any, None]]]
+#: An owner, the function to start, and the one to call if that suspends.
+_Start: TypeAlias = tuple[Owner, Callable[[], Coroutine[Any, Any, None]], Callable[[], None]]
 
 
 class NextTurn:
@@ -126,10 +127,20 @@ def next_turn_of(loop: AbstractEventLoop) -> NextTurn:
 class _SharedTask:
     """One task that runs functions one after another, until one suspends, fails or sets a variable."""
 
-    __slots__ = ("_handed_over", "_original", "_remaining", "_variables", "context", "exhausted", "owner")
+    __slots__ = (
+        "_handed_over",
+        "_original",
+        "_remaining",
+        "_suspended",
+        "_variables",
+        "context",
+        "exhausted",
+        "owner",
+    )
 
-    #: The owner of the function that has begun last.
+    #: The owner of the function that has begun last, and the function to call if that suspends.
     owner: Owner
+    _suspended: Callable[[], None]
 
     def __init__(self, context: Context, remaining: Iterator[_Start]) -> None:
         self._original = context
@@ -145,14 +156,17 @@ class _SharedTask:
         """Give the task to the owner of the function that has suspended."""
         self._handed_over = True
         self.owner.adopt(task)
+        self._suspended()
 
     async def run(self) -> None:
         original, context = self._original, self.context
-        for owner, function in self._remaining:
+        for owner, function, suspended in self._remaining:
             if owner.context is not original:
-                owner.spawn_in_owner_context(function)
+                if owner.spawn_in_owner_context(function) is not None:
+                    suspended()
                 continue
             self.owner = owner
+            self._suspended = suspended
             await function()
             # Nearly always there are no variables, which costs least to ask.
             if self._handed_over or (context and self._is_changed()):

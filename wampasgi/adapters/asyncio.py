@@ -14,6 +14,7 @@ import anyio
 from wampasgi.adapters._cancellation import cancel_again, cancel_task
 from wampasgi.adapters._next_turn import next_turn_of
 from wampasgi.adapters.base import FAILED, AsyncSupport, Task, TaskOwner
+from wampasgi.adapters.suspension import nothing
 
 
 class AsyncioAsyncSupport(AsyncSupport):
@@ -69,8 +70,8 @@ class _AsyncioTaskOwner(TaskOwner):
         #: The context that the owner was entered in, which tasks get copies of.
         self.context = self._next_turn.current_context()
         self._left = False
-        # A dict, because an empty set takes three times as much memory, and each session has idle owners.
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        # None until a task suspends, because each session has idle owners.
+        self._tasks: set[asyncio.Task[None]] | None = None
         self._failures: list[BaseException] | None = None
         return self
 
@@ -81,7 +82,7 @@ class _AsyncioTaskOwner(TaskOwner):
         traceback: TracebackType | None,
     ) -> bool | None:
         self._left = True
-        for task in list(self._tasks):
+        for task in list(self._tasks or ()):
             self._cancel(task)
         cancellation = await self._wait()
         if self._host_cancelled:
@@ -114,7 +115,7 @@ class _AsyncioTaskOwner(TaskOwner):
                     if turn_first:
                         turn_first = False
                         await asyncio.sleep(0)
-                    else:
+                    elif self._tasks:
                         await asyncio.wait(self._tasks)
             except CancelledError as error:
                 cancellation = error
@@ -142,15 +143,19 @@ class _AsyncioTaskOwner(TaskOwner):
             self._finished(task)
             return None
 
-        def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def spawn_soon(
+            self,
+            function: Callable[[], Coroutine[Any, Any, None]],
+            suspended: Callable[[], None] = nothing,
+        ) -> None:
             if self._left:
                 # The owner does not wait for another turn.
-                self.spawn_in_owner_context(function)
+                super().spawn_soon(function, suspended)
                 return
             starts = self._next_turn.starts
             if not starts:
                 self._loop.call_soon(self._next_turn.begin)
-            starts.append((self, function))
+            starts.append((self, function, suspended))
 
         def _cancel(self, task: asyncio.Task[None]) -> None:
             cancel_task(task)
@@ -175,7 +180,9 @@ class _AsyncioTaskOwner(TaskOwner):
 
     def adopt(self, task: asyncio.Task[None]) -> None:
         """Own a task that was started without an owner."""
-        self._tasks[task] = None
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
         task.add_done_callback(self._finished)
         if self._left:
             self._cancel(task)
@@ -194,6 +201,7 @@ class _AsyncioTaskOwner(TaskOwner):
             self._host_cancelled = self._host.cancel()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        if self._tasks is not None:
+            self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             self.fail(failure)

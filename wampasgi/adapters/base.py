@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, Final, Protocol
 
+from wampasgi.adapters.suspension import nothing, on_suspension_of
+
 #: The message of the exception group that leaving an owner raises.
 FAILED: Final = "unhandled errors in the tasks of a TaskOwner"
 
@@ -69,13 +71,16 @@ class TaskOwner(ABC):
         none of the function's business.
         """
 
-    def spawn_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn_soon(
+        self, function: Callable[[], Coroutine[Any, Any, None]], suspended: Callable[[], None] = nothing
+    ) -> None:
         """Start ``function()`` in the next turn of the event loop, in a copy of the owner's context.
 
         The context is that of ``spawn_in_owner_context``. Functions that never suspend may share a task, if
-        that costs less; none of them sees context variables that another one has set.
+        that costs less; none of them sees context variables that another one has set. ``suspended`` is called
+        when the function suspends for the first time.
         """
-        self.spawn_in_owner_context(function)
+        self.spawn_in_owner_context(on_suspension_of, function, suspended)
 
 
 class AsyncSupport(ABC):

@@ -21,6 +21,7 @@ from wampasgi.auth import (
     SCRAMMethod,
     TicketMethod,
 )
+from wampasgi.configuration.middleware import checked_middleware
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import (
     H,
@@ -44,18 +45,6 @@ from wampasgi.types import Action, Handler, Match
 
 #: Arguments that the framework provides. A default arg with such a name would never be used.
 _FRAMEWORK_ARGUMENTS = frozenset({"session", "request", "topic_uri", "event", "realm", "app"})
-
-
-def checked_middleware(middleware: Iterable[Middleware]) -> tuple[Middleware, ...]:
-    """Return ``middleware`` as a tuple. Raises ConfigurationError unless all are Starlette's Middleware."""
-    given = tuple(middleware)
-    for item in given:
-        if not isinstance(item, Middleware):
-            raise ConfigurationError(
-                f"middleware={given!r}: {item!r} must be wrapped: "
-                f"starlette.middleware.Middleware(SomeMiddleware, option=...)"
-            )
-    return given
 
 
 L = TypeVar("L", bound=Limits | None)

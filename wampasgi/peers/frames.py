@@ -32,7 +32,8 @@ class FrameSource(Protocol):
     def receive_with(self, taker: Taker) -> Awaitable[Any]:
         """Wait until a message comes that ``taker`` does not handle, and return what it returned for it.
 
-        The messages are taken in the context of the task that waits. The end of the connection is not taken.
+        The messages are taken as if the task that waits did it: in its context, and as the current task. The
+        end of the connection is not taken.
         """
 
 
@@ -41,7 +42,7 @@ class FrameSink(Protocol):
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
+        """The number of frames that were written in this turn of the event loop."""
 
     def frame(self, data: bytes) -> bytes:
         """Return a frame with a message. It may be written to other connections of the same kind, too."""
@@ -54,6 +55,12 @@ class FrameSink(Protocol):
 
     def drained(self) -> Awaitable[None]:
         """Wait until the client has read enough for another frame, or has gone."""
+
+    def set_write_timeout(self, seconds: float | None) -> None:
+        """Set the time in which the client must read something while frames wait for it, None for no limit.
+
+        After that its connection is aborted.
+        """
 
 
 class FrameSender:
@@ -70,7 +77,7 @@ class FrameSender:
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
+        """The number of frames that were written in this turn of the event loop."""
         return self._sink.pending
 
     def write_soon(self, framed: bytes, size: int) -> bool:

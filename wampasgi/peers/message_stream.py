@@ -55,7 +55,8 @@ class MessageStream:
         self._batched = subprotocol.batched
         # The messages of a batch that have not been read yet, last one first. They are decoded one by one,
         # because a batch can hold hundreds of thousands.
-        self._waiting: list[Data] = []
+        # None on connections without batches.
+        self._waiting: list[Data] | None = None
         self._limits: Limits | None = None
         # The maximum size of a message during the handshake, in bytes.
         self._handshake_size = sys.maxsize
@@ -159,6 +160,7 @@ class MessageStream:
         return message if exceeds is None else self._decode(data)
 
     def _next(self) -> object:
+        assert self._waiting, "there is a message left"
         data = self._waiting.pop()
         return self._decode(data) if len(data) <= self._harmless_length else self._decode_long(data)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
+from wampasgi.adapters.suspension import on_suspension_of
 from wampasgi.peers.frames import FrameSender
 from wampasgi.peers.transport import GONE
 
@@ -40,6 +42,24 @@ class _Writer(IntEnum):
 _RESTING, _DUE, _WRITING = _Writer
 
 
+class Progress(Protocol):
+    """Counts what was written."""
+
+    @property
+    def messages_written(self) -> int:
+        """The number of messages that were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTimeout:
+    """The longest time without ``progress`` of a write that waits. Then ``on_stuck`` is called."""
+
+    #: In seconds.
+    seconds: float
+    progress: Progress
+    on_stuck: Callable[[], None]
+
+
 class Outbound:
     """Queues the messages to one peer and writes them in order.
 
@@ -54,21 +74,28 @@ class Outbound:
     ``put`` never waits, so a slow peer does not delay anybody else. When the queue exceeds a limit, it is
     cleared and ``on_overflow`` is called, which should ``finish`` the queue. Its arguments are the number of
     messages that were lost just now, and in the whole stretch (see ``DroppingOutbound``).
+
+    If there is no progress within ``write_timeout``, the queue is closed. A direct way has a timeout of its
+    own.
     """
 
     __slots__ = (
         "_direct",
         "_drained",
+        "_is_stuck",
         "_max_messages",
         "_max_size",
         "_on_overflow",
         "_owner",
         "_queue",
         "_queued_size",
+        "_watched",
         "_write",
         "_write_one",
         "_write_soon",
+        "_write_timeout",
         "_writer",
+        "_written",
         "closed",
     )
 
@@ -81,6 +108,7 @@ class Outbound:
         max_messages: int,
         max_size: int,
         on_overflow: Callable[[int, int], None],
+        write_timeout: WriteTimeout | None = None,
         direct: FrameSender | None = None,
     ) -> None:
         self._direct = direct
@@ -91,6 +119,12 @@ class Outbound:
         self._max_messages = max_messages
         self._max_size = max_size
         self._on_overflow = on_overflow
+        self._write_timeout = write_timeout
+        # The number of finished writes; a task watches them if the writer has had to wait.
+        self._written = 0
+        self._watched = False
+        # The peer has read nothing for too long. The writer waits until its owner ends.
+        self._is_stuck = False
         self._queue: list[Any] = []
         self._queued_size = 0
         self._writer: _Writer = _RESTING
@@ -110,13 +144,13 @@ class Outbound:
         if self._writer is _RESTING:
             # The queue was empty, as it nearly always is, and a single unsent message is always allowed.
             self._writer = _DUE
-            self._owner.spawn_soon(self._run)
+            self._owner.spawn_soon(self._run, self._watch)
             return
         waiting = len(queue)
         if waiting == _LONG or waiting > self._max_messages or self._queued_size > self._max_size:
             if self._writer is _DUE:
                 # The queue is long before its turn. If tasks start eagerly, it is written now.
-                self._owner.spawn_in_owner_context(self._run)
+                self._owner.spawn_in_owner_context(on_suspension_of, self._run, self._watch)
             if self._is_over:
                 self._overflow()
 
@@ -150,7 +184,7 @@ class Outbound:
         self._queued_size += size
         if self._writer is _RESTING:
             self._writer = _DUE
-            self._owner.spawn_soon(self._run)
+            self._owner.spawn_soon(self._run, self._watch)
 
     def close(self) -> None:
         """Take no more messages."""
@@ -173,7 +207,7 @@ class Outbound:
         if self._writer is _RESTING:
             if self._direct is not None and self._direct.pending:
                 await checkpoint()
-        else:
+        elif not self._is_stuck:
             if self._drained is None:
                 self._drained = anyio.Event()
             await self._drained.wait()
@@ -191,6 +225,7 @@ class Outbound:
                 else:
                     self._queue = []
                     await self._write(queue, size)
+                self._written += 1
         except GONE:
             self.closed = True
         except Exception:
@@ -203,6 +238,25 @@ class Outbound:
             if self._drained is not None:
                 self._drained.set()
                 self._drained = None
+
+    def _watch(self) -> None:
+        """Watch the progress of the writer, because it has to wait."""
+        if not self._watched and self._write_timeout is not None:
+            self._watched = True
+            self._owner.spawn(self._watch_progress, self._write_timeout)
+
+    async def _watch_progress(self, limit: WriteTimeout) -> None:
+        before = -1
+        while self._writer is _WRITING and (now := self._written + limit.progress.messages_written) != before:
+            before = now
+            await anyio.sleep(limit.seconds)
+        self._watched = False
+        if self._writer is _WRITING:
+            self._is_stuck = True
+            self.closed = True
+            if self._drained is not None:
+                self._drained.set()
+            limit.on_stuck()
 
 
 #: Takes the place of a dropped event in the queue.

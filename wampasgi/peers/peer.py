@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, Literal
 
 import anyio
@@ -14,6 +12,7 @@ from wampasgi.errors import (
     CANCELED,
     PAYLOAD_SIZE_EXCEEDED,
     RUNTIME_ERROR,
+    TIMEOUT,
     InvalidRequest,
     UnserializableValue,
     WAMPError,
@@ -21,12 +20,10 @@ from wampasgi.errors import (
 from wampasgi.limits import Limits
 from wampasgi.logs import fields, logger_named, shown
 from wampasgi.metrics import Counts
-from wampasgi.peers.encoding import UNSERIALIZED, framed, serialized
-from wampasgi.peers.frames import FrameSender
 from wampasgi.peers.interfaces import Ending, JoinedRouter, ServedSession
 from wampasgi.peers.message_stream import MessageStream, message_of
-from wampasgi.peers.middleware_writer import MiddlewareWriter
-from wampasgi.peers.outbound import DroppingOutbound, Outbound
+from wampasgi.peers.outbound import Outbound
+from wampasgi.peers.sending import Reactions, open_outbound, overflow_text
 from wampasgi.peers.turn import Turn
 from wampasgi.peers.unserializable import replace_unserializable
 from wampasgi.protocol.messages import (
@@ -72,6 +69,7 @@ class Peer:
         "_joined",
         "_outbound",
         "_place",
+        "_refusal",
         "_request_ids",
         "_router",
         "_send",
@@ -107,8 +105,6 @@ class Peer:
         check_request_ids: bool = False,
     ) -> None:
         self._stream = stream
-        self._encoding = serialized(stream.subprotocol)
-        self._encode = self._encoding.encode
         self._router = router
         # In the limits of the realm, until the session begins to end.
         self._place = place
@@ -121,6 +117,7 @@ class Peer:
         self._joined = False
         # Cancels the wait for the answer to CHALLENGE.
         self._answer_scope: anyio.CancelScope | None = None
+        self._refusal: anyio.Event | None = None
         self._ended: anyio.Event | None = None
         #: The session ID, and the realm URI that the client asked for.
         self.session_id = session_id
@@ -243,7 +240,16 @@ class Peer:
             if self._answer_scope is not None:
                 self._answer_scope.cancel()
             self._state = next_state(self._state, Direction.SENT, Abort.code)
-            await self._send({"type": "wamp.message", "message": Abort(_details(text), reason).to_list()})
+            self._refusal = anyio.Event()
+            try:
+                await self._send({"type": "wamp.message", "message": Abort(_details(text), reason).to_list()})
+            finally:
+                self._refusal.set()
+
+    async def refusal_sent(self) -> None:
+        """Wait until the ABORT of ``refuse``, which another task may have called, is written."""
+        if self._refusal is not None:
+            await self._refusal.wait()
 
     # While the session is open
 
@@ -256,29 +262,24 @@ class Peer:
         self._served = served
         self._joined = True
         self.handshake.deadline = math.inf
+        self._place.session_opens()
         self._stream.set_limits(limits)
-        make: Callable[..., Outbound] = Outbound
-        if limits.overflow == "drop_oldest_events":
-            make = partial(DroppingOutbound, on_drop=self._count_dropped, on_dropped=self._report_dropped)
-        stream = self._stream
-        writer: MessageStream | MiddlewareWriter | FrameSender = stream
-        direct: FrameSender | None = None
-        if self._send != stream.send:
-            writer = MiddlewareWriter(self._send, self._replace, self._cut_after)
-            self._encoding = UNSERIALIZED
-        elif stream.sink is not None:
-            writer = direct = FrameSender(stream.sink, self.counts)
-            self._encoding = framed(stream.subprotocol, stream.sink.frame)
-        self._encode = self._encoding.encode
-        self._outbound = make(
-            writer.write,
-            writer.write_one,
+        self._outbound, self._encoding = open_outbound(
+            self._stream,
+            self._send,
             owner,
-            max_messages=limits.outbound_messages,
-            max_size=limits.outbound_bytes,
-            on_overflow=self._overflow,
-            direct=direct,
+            limits=limits,
+            counts=self.counts,
+            reactions=Reactions(
+                overflowed=self._overflow,
+                stuck=self._stuck,
+                events_dropped=self._count_dropped,
+                stretch_ended=self._report_dropped,
+                replace=self._replace,
+                failed=self._cut_after,
+            ),
         )
+        self._encode = self._encoding.encode
 
     def send(self, message: Message, uri: str | None = None) -> None:
         """Queue a message other than EVENT. Never waits; does nothing when the session is over.
@@ -473,16 +474,17 @@ class Peer:
         logger.warning("%s is ended: its client reads too slowly", self, extra=self._about())
         self._count_dropped(lost)
         self.counts.aborted += 1
-        limits = self.limits
         self.ending = Ending(PAYLOAD_SIZE_EXCEEDED, "server")
-        text = (
-            f"this client reads too slowly: its queue is over the limit outbound_messages of "
-            f"{limits.outbound_messages}, or outbound_bytes of {limits.outbound_bytes}"
-        )
         # The queue was emptied, so ABORT follows the message that is being written.
-        self._send_last(Abort(_details(text), PAYLOAD_SIZE_EXCEEDED))
+        self._send_last(Abort(_details(overflow_text(self.limits)), PAYLOAD_SIZE_EXCEEDED))
         self.cut(PAYLOAD_SIZE_EXCEEDED)
         self._report_dropped(in_stretch)
+
+    def _stuck(self) -> None:
+        text = "%s is ended: its client has read nothing within the limit write_timeout of %s s"
+        logger.warning(text, self, self.limits.write_timeout, extra=self._about())
+        self.counts.aborted += 1
+        self.cut(TIMEOUT)
 
     def _count_dropped(self, dropped: int) -> None:
         self.dropped += dropped

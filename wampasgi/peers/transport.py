@@ -48,6 +48,10 @@ class Transport(Protocol):
     def closed(self) -> bool:
         """Return whether either side has closed the connection, so that nothing more can be written."""
 
+    @property
+    def messages_written(self) -> int:
+        """The number of messages that ``write`` has written."""
+
     def data(self, event: Any) -> Data:
         """Return the data of an event from ``receive_event``.
 

@@ -301,7 +301,7 @@ class Router(Generic[S]):
         return {
             "sessions": {
                 "open": len(self._attached),
-                "opening": self.admission.sessions - len(self._attached),
+                "opening": self.admission.admitted - len(self._attached),
                 "joined": counts.joined,
                 "refused": self.admission.refused,
                 "aborted": counts.aborted,

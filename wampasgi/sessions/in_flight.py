@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Container
+from typing import Final
 
 import anyio
 
@@ -20,6 +21,9 @@ from wampasgi.sessions.changes import Changes
 from wampasgi.sessions.held_requests import HeldRequest, HeldRequests
 from wampasgi.types import RawMessage
 
+#: The value that the sessions without such requests share. An empty dict for each would take memory.
+NO_REQUESTS: Final[frozenset[int]] = frozenset()
+
 
 class _HeldBytes:
     """The total size of the calls of one kind that came in long messages."""
@@ -27,10 +31,13 @@ class _HeldBytes:
     __slots__ = ("_sizes", "total")
 
     def __init__(self) -> None:
-        self._sizes: dict[int, int] = {}
+        # None until the first long message, because most sessions have none.
+        self._sizes: dict[int, int] | None = None
         self.total = 0
 
     def add(self, request_id: int, size: int) -> None:
+        if self._sizes is None:
+            self._sizes = {}
         self._sizes[request_id] = size
         self.total += size
 
@@ -39,8 +46,9 @@ class _HeldBytes:
             self.total -= self._sizes.pop(request_id, 0)
 
     def keep_only(self, request_ids: Container[int]) -> None:
-        self._sizes = {call: size for call, size in self._sizes.items() if call in request_ids}
-        self.total = sum(self._sizes.values())
+        if self._sizes:
+            self._sizes = {call: size for call, size in self._sizes.items() if call in request_ids}
+            self.total = sum(self._sizes.values())
 
 
 class CallsInFlight:
@@ -87,7 +95,7 @@ class CallsInFlight:
         self._own_bytes = _HeldBytes()
         self._routed_bytes = _HeldBytes()
         # The calls that were cancelled and answered, but whose handlers still run.
-        self._answered: dict[int, None] = {}
+        self._answered = NO_REQUESTS
         # The deadline, the timeout in seconds and the error text of each call of a handler that can time out.
         self._deadlines: dict[int, tuple[float, float, str]] = {}
         # The errors of calls whose handlers were cancelled and have not ended yet.
@@ -208,7 +216,7 @@ class CallsInFlight:
         if self.changes.awaited is not None:
             self.changes.notify()
         if request_id in self._answered:
-            del self._answered[request_id]
+            self._answered -= {request_id}
             return None
         if answer is None:
             self._peer.send_error(Call.code, request_id, error or WAMPError(CANCELED))
@@ -263,7 +271,7 @@ class CallsInFlight:
             return
         mode, error = message.options.get("mode", "killnowait"), WAMPError(CANCELED)
         if mode != "kill":
-            self._answered[request_id] = None
+            self._answered |= {request_id}
             self._peer.send_error(Call.code, request_id, error)
         if mode != "skip":
             self._cancel_handler(request_id, error)

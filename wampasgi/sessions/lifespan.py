@@ -140,6 +140,8 @@ class TwoPartHandler:
 class LifespanHandlers:
     """The lifespan handlers of one session, which begin together and end together."""
 
+    __slots__ = ("_names", "_runs", "_session")
+
     def __init__(
         self, plans: Sequence[HandlerPlan], provided: Mapping[str, Any], *, teardown_timeout: float
     ) -> None:

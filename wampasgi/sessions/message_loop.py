@@ -44,7 +44,7 @@ from wampasgi.protocol.refusals import readable_part
 from wampasgi.protocol.uris import is_reserved
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration
-from wampasgi.sessions.in_flight import CallsInFlight
+from wampasgi.sessions.in_flight import NO_REQUESTS, CallsInFlight
 from wampasgi.sessions.lifespan import LifespanHandlers
 from wampasgi.sessions.meta_calls import MetaCaller, MetaCalls
 from wampasgi.sessions.overflow import OverflowReports
@@ -104,7 +104,7 @@ class MessageLoop:
         self._provided = plan.provided_for(session)
         self._open_procedures = plan.open_procedures
         self._subscriptions: Subscriptions | None = None
-        self._subscribing: dict[int, None] = {}
+        self._subscribing = NO_REQUESTS
         self._meta_calls: MetaCalls | None = None
         self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
@@ -366,7 +366,7 @@ class MessageLoop:
             await self._own_subscriptions().subscribe(message, match, topic)
             self._plan.router.publish_meta_events()
         else:
-            self._subscribing[message.request_id] = None
+            self._subscribing |= {message.request_id}
             self._requests.spawn(self._subscribe, message, match, topic)
 
     async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
@@ -374,7 +374,7 @@ class MessageLoop:
             await self._own_subscriptions().subscribe(message, match, topic)
             self._plan.router.publish_meta_events()
         finally:
-            self._subscribing.pop(message.request_id, None)
+            self._subscribing -= {message.request_id}
 
     def _on_unsubscribe(self, message: Unsubscribe) -> None:
         try:

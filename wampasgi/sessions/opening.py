@@ -32,7 +32,7 @@ from wampasgi.protocol.messages import Abort, Hello
 from wampasgi.protocol.parsing import parse
 from wampasgi.protocol.states import Direction, SessionState, next_state
 from wampasgi.protocol.uri_limits import check_uri_length
-from wampasgi.router.admission import Place
+from wampasgi.router.admission import PENDING_CONNECTIONS, Admission, Place
 from wampasgi.serializers import Subprotocol
 from wampasgi.types import Receive, Scope, Send, URICheck
 
@@ -76,19 +76,30 @@ class SessionOpener:
         self._find_realm = find_realm
         self._event_loop = event_loop
         self._limits = limits
+        self._pending = Admission(PENDING_CONNECTIONS)
         # The counters for clients that never name an existing realm.
         self._counts = Counts()
         self._uri_check: URICheck = uri_check
         self._check_request_ids = check_request_ids
 
-    async def serve(self, scope: Scope, transport: Transport, subprotocol: Subprotocol) -> None:
-        """Serve one connection, session after session, and close it."""
+    def enter(self, client: Sequence[Any] | None) -> Place | str:
+        """Count a connection without a session, and return its place or the reason for refusing it."""
+        return self._pending.enter(client, self._limits)
+
+    async def serve(
+        self, scope: Scope, transport: Transport, subprotocol: Subprotocol, pending: Place
+    ) -> None:
+        """Serve one connection, session after session, and close it.
+
+        It leaves its place among the ``pending`` connections while it has a session.
+        """
         stream = MessageStream(transport, subprotocol, self._counts)
         self._event_loop.enter()
         try:
             while True:
-                opening = _Opening(self, scope, stream)
+                opening = _Opening(self, scope, stream, pending)
                 refusal = await opening.serve()
+                pending.come_back()
                 if not opening.ended_with_goodbye:
                     await opening.close(refusal)
                     return
@@ -158,12 +169,13 @@ def _check_first(code: int) -> None:
 class _Opening:
     """One session of a connection, from HELLO to its end."""
 
-    __slots__ = ("_client", "_handshake", "_opener", "_peer", "_reason", "_scope", "_stream")
+    __slots__ = ("_client", "_handshake", "_opener", "_peer", "_pending", "_reason", "_scope", "_stream")
 
-    def __init__(self, opener: SessionOpener, scope: Scope, stream: MessageStream) -> None:
+    def __init__(self, opener: SessionOpener, scope: Scope, stream: MessageStream, pending: Place) -> None:
         self._opener = opener
         self._scope = scope
         self._stream = stream
+        self._pending = pending
         self._client: Sequence[Any] | None = scope.get("client")
         self._handshake = anyio.CancelScope()
         # Known once HELLO has named a realm.
@@ -217,6 +229,9 @@ class _Opening:
                     realm, scope, place = opened
                     try:
                         await realm(scope, self._stream.receive, self._stream.send)
+                        if self._peer is not None:
+                            # The connection must not be closed before its last message.
+                            await self._peer.refusal_sent()
                     finally:
                         place.leave()
         except _Refusal as refusal:
@@ -266,6 +281,7 @@ class _Opening:
             )
             stream.counts.aborted += 1
             raise _Refusal(UNAVAILABLE, place)
+        place.pending = self._pending
         self._peer = self._opener.new_peer(stream, hello.realm, plan, place, self._handshake)
         return realm, self._session_scope(realm, plan, self._peer, hello), place
 

@@ -26,6 +26,8 @@ from wampasgi.transports.picows_parser import (
 
 #: Bytes that are read at once. One read must not occupy the event loop for long, even if all frames are tiny.
 _READ_SIZE: Final = 16 * 1024
+#: The same inside a frame that is longer than a read.
+_LONG_READ_SIZE: Final = 64 * 1024
 #: A read buffer with more room than this has grown for a long frame. It is replaced after the frame.
 _GROWN: Final = 128 * 1024
 #: Takes the bytes that are not parsed any more.
@@ -67,6 +69,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
         "_grown",
         "_max_size",
         "_on_message",
+        "_read_size",
         "_receiver",
         "_stopped",
         "_violation",
@@ -79,6 +82,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
         # The fragments of an unfinished message; the decoder checks a text, and is None for a binary message.
         self._fragments: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
+        self._read_size = _READ_SIZE
         # True if the read buffer has grown, so that it is to be replaced when it is empty.
         self._grown = False
         # Reported after the frames before it, because picows parses a frame before it passes on the last one.
@@ -97,16 +101,18 @@ class FrameParser(WSListener):  # type: ignore[misc]
         if self._stopped:
             return _DISCARDED
         buffer: memoryview = self._get_buffer(sizehint)
-        if len(buffer) <= _READ_SIZE:
+        if len(buffer) <= self._read_size:
             return buffer
         if len(buffer) > _GROWN:
             self._grown = True
-        return buffer[:_READ_SIZE]
+        return buffer[: self._read_size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse the bytes that were written to the buffer, and call the receiver for each frame."""
         if self._stopped:
             return
+        # Until a frame is complete.
+        self._read_size = _LONG_READ_SIZE
         self._buffer_updated(nbytes)
         if self._violation is not None:
             violation, self._violation = self._violation, None
@@ -128,6 +134,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
         """Handle a frame, whose payload is gone afterwards."""
         if self._stopped:
             return
+        self._read_size = _READ_SIZE
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._fail(close_codes.PROTOCOL_ERROR, "a reserved bit is set, but no extension was negotiated")
             return

@@ -16,6 +16,9 @@ from weakref import WeakKeyDictionary
 #: Frames of this size in bytes are written before the end of the turn.
 _MUCH: Final = 64 * 1024
 
+#: Fewer bytes than these are joined before they are written. For more, the copy would cost too much.
+_COPIED: Final = 16 * 1024
+
 #: Payloads of fewer bytes have their size in the second byte of the header.
 _SHORT: Final = 126
 _HEADER_16: Final = struct.Struct("!BBH").pack
@@ -55,6 +58,7 @@ class FrameWriter:
 
     __slots__ = (
         "_due",
+        "_early",
         "_finished",
         "_frames",
         "_loop",
@@ -71,6 +75,8 @@ class FrameWriter:
         self._due = _due_in(loop)
         self._frames: list[bytes] = []
         self._size = 0
+        # The number of frames of this turn that were written because they were many bytes.
+        self._early = 0
         self._finished = False
         self._waiters: list[Future[None]] | None = None
         #: The client reads so slowly that the buffer of the transport is full.
@@ -80,8 +86,8 @@ class FrameWriter:
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
-        return len(self._frames)
+        """The number of frames of this turn."""
+        return self._early + len(self._frames)
 
     def write(self, framed: bytes) -> bool:
         """Write a frame by the end of the turn; return False if the client reads too slowly."""
@@ -96,28 +102,42 @@ class FrameWriter:
             return
         frames = self._frames
         if not frames and not self.reading:
-            self._due.add(self)
+            self._due.add(self, self._loop)
         frames.append(framed)
         self._size += len(framed)
         if self._size > _MUCH:
-            self.flush()
+            self._early += len(frames)
+            self._flush()
 
     def finish(self) -> None:
-        """Write the last frames now, and ignore all later ones."""
+        """Write the last frames now, ignore all later ones, and wake the tasks that wait for the client."""
         self.flush()
         self._finished = True
+        self.resume()
 
     def end_read(self) -> None:
         """Write the frames that answer what was just read."""
         self.reading = False
-        if self._frames:
-            self.flush()
+        self.flush()
 
     def flush(self) -> None:
-        """Write all frames now."""
+        """Write all frames now, at the end of the turn."""
+        self._early = 0
+        self._flush()
+
+    def _flush(self) -> None:
         if self._frames:
-            frames, self._frames, self._size = self._frames, [], 0
-            self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            frames, self._frames, size, self._size = self._frames, [], self._size, 0
+            if len(frames) == 1:
+                self._transport.write(frames[0])
+            elif size < _COPIED:
+                self._transport.write(b"".join(frames))
+            else:
+                self._transport.writelines(frames)
+
+    def pause(self) -> None:
+        """Note that the client reads so slowly that the buffer of the transport is full."""
+        self.paused = not self._finished
 
     def resume(self) -> None:
         """Note that the client has read enough, and wake the tasks that wait for it."""
@@ -146,9 +166,14 @@ class FrameWriter:
 class DirectSink:
     """The direct way of text or of binary messages to a client; ``frame`` makes the frames."""
 
-    __slots__ = ("_writer", "drained", "frame", "write")
+    __slots__ = ("_writer", "drained", "frame", "set_write_timeout", "write")
 
-    def __init__(self, writer: FrameWriter, frame: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        writer: FrameWriter,
+        frame: Callable[[bytes], bytes],
+        set_write_timeout: Callable[[float | None], None],
+    ) -> None:
         self._writer = writer
         #: Returns a frame with a message.
         self.frame = frame
@@ -156,25 +181,26 @@ class DirectSink:
         self.write = writer.write
         #: Waits until the client has read enough.
         self.drained = writer.drained
+        #: Sets the time in which the client must read something while frames wait for it.
+        self.set_write_timeout = set_write_timeout
 
     @property
     def pending(self) -> int:
-        """The number of frames that are written at the end of the turn."""
+        """The number of frames of this turn."""
         return self._writer.pending
 
 
 class _Due:
     """The writers of one event loop that have frames at the end of the turn."""
 
-    __slots__ = ("_loop", "_writers")
+    __slots__ = ("_writers",)
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._writers: list[FrameWriter] = []
 
-    def add(self, writer: FrameWriter) -> None:
+    def add(self, writer: FrameWriter, loop: AbstractEventLoop) -> None:
         if not self._writers:
-            self._loop.call_soon(self._flush)
+            loop.call_soon(self._flush)
         self._writers.append(writer)
 
     def _flush(self) -> None:
@@ -183,11 +209,12 @@ class _Due:
             writer.flush()
 
 
+# The values do not refer to their loop, which would keep it alive.
 _all_due: Final[WeakKeyDictionary[AbstractEventLoop, _Due]] = WeakKeyDictionary()
 
 
 def _due_in(loop: AbstractEventLoop) -> _Due:
     found = _all_due.get(loop)
     if found is None:
-        found = _all_due[loop] = _Due(loop)
+        found = _all_due[loop] = _Due()
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
+import asyncio
+from asyncio import AbstractEventLoop, Future, Task
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -33,6 +34,7 @@ class Inbox:
         "_receivers",
         "_resume",
         "_taker",
+        "_task",
     )
 
     def __init__(
@@ -51,21 +53,39 @@ class Inbox:
         self._messages: deque[str | bytes] | None = None
         self._receivers: list[Future[None]] | None = None
         self._end: ASGIEvent | None = None
-        # Takes messages in the context of the task that waits in receive_with.
+        # Takes messages while a task waits in receive_with.
         self._taker: Taker | None = None
+        self._task: Task[Any]
         self._context: Context
         # What a taker has left to its task.
         self._left: object | None = None
 
-    def begin_read(self) -> None:
-        """Note that the connection was read; the messages that were read follow."""
-        if self._taker is not None:
-            self._taker.begin_turn()
+    def read(self, parse: Callable[[int], None], nbytes: int) -> None:
+        """Call ``parse(nbytes)``, which puts the messages that were read.
+
+        If a task waits with a taker, that happens as if the task did it: in its context, and as the current
+        task, so that the taker may use everything that needs one.
+        """
+        taker = self._taker
+        if taker is None:
+            parse(nbytes)
+            return
+        taker.begin_turn()
+        loop, task = self._loop, self._task
+        if asyncio.current_task(loop) is not None:
+            # Not a callback of the event loop.
+            self._context.run(parse, nbytes)
+            return
+        asyncio._enter_task(loop, task)  # noqa: SLF001 - for those who extend asyncio
+        try:
+            self._context.run(parse, nbytes)
+        finally:
+            asyncio._leave_task(loop, task)  # noqa: SLF001
 
     def put(self, data: str | bytes) -> None:
         """Pass on a message, or keep it."""
         if self._taker is not None:
-            self._left = self._context.run(self._taker.take, data)
+            self._left = self._taker.take(data)
             if self._left is not None:
                 self._taker = None
                 self._wake()
@@ -98,6 +118,9 @@ class Inbox:
         """Pass messages to ``taker`` until it leaves one, and return what it left."""
         while not self._messages and self._left is None and self._end is None:
             self._taker = taker
+            task = asyncio.current_task()
+            assert task is not None
+            self._task = task
             self._context = copy_context()
             try:
                 await self._woken()

@@ -48,6 +48,7 @@ from wampasgi.transports.upgrade import (
     denial_response,
     refusal_response,
 )
+from wampasgi.transports.write_deadline import WriteDeadline
 from wampasgi.types import ASGIEvent, Scope
 
 logger = logging.getLogger("uvicorn.error")
@@ -72,9 +73,11 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     **Backpressure.** A client is read until ``ws_max_queue`` messages, or one of more than 64 KiB, wait for
     the application. Those that came in the same 16 KiB are kept as well. ``send`` waits as long as more than
-    64 KiB wait for the client.
+    64 KiB wait for the client. If it reads nothing of them for ``write_timeout``, its socket is aborted.
     """
 
+    #: Seconds in which a client must read something, if more than 64 KiB wait for it.
+    write_timeout: ClassVar[float] = 10.0
     #: Seconds for the client to answer a close frame, and to read what was sent before it. Then the socket
     #: is aborted.
     close_timeout: ClassVar[float] = 10.0
@@ -88,12 +91,14 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     ) -> None:
         if not config.loaded:
             config.load()
-        self._config = config
+        #: The configuration of the server.
+        self.config = config
         self._server_state = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._writer: FrameWriter
+        self._write_deadline: WriteDeadline
         self._request: UpgradeRequest
         self._scope: Scope = {}
         self._state = _State.CONNECTING
@@ -122,6 +127,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Begin with the transport of the HTTP connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._writer = FrameWriter(self._transport, self._loop)
+        self._write_deadline = WriteDeadline(
+            self._loop, self._transport, self.write_timeout, self._log_write_timeout
+        )
         self._server_state.connections.add(cast("Any", self))
         self._trace("WebSocket connection made")
 
@@ -132,7 +140,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if refusal is not None:
             self._end_handshake(refusal_response(*refusal))
             return
-        transport, config = self._transport, self._config
+        transport, config = self._transport, self.config
         self._scope = {
             **request.scope(config.root_path),
             "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
@@ -150,6 +158,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         """Tell the application that the connection is gone, unless it knows."""
         self._state = _State.CLOSED
         self._keepalive.stop()
+        self._write_deadline.stop()
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         if self._parser is not None:
@@ -168,10 +177,12 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Make senders wait."""
-        self._writer.paused = True
+        self._writer.pause()
+        self._write_deadline.start()
 
     def resume_writing(self) -> None:
         """Wake the senders, and answer the last ping."""
+        self._write_deadline.stop()
         self._writer.resume()
         ping, self._unanswered = self._unanswered, None
         if ping is not None:
@@ -186,6 +197,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self._close(close_codes.SERVICE_RESTART, "")
         else:
             self._transport.close()
+
+    def _log_write_timeout(self) -> None:
+        self._log_answer("is aborted, because its client reads nothing")
 
     def _trace(self, text: str) -> None:
         if logger.isEnabledFor(TRACE_LOG_LEVEL):
@@ -210,11 +224,10 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             if len(self._early) >= _EARLY:
                 self._pause_reading()
             return
-        self._inbox.begin_read()
         writer = self._writer
         writer.reading = True
         try:
-            self._parser.buffer_updated(nbytes)
+            self._inbox.read(self._parser.buffer_updated, nbytes)
         finally:
             writer.end_read()
 
@@ -285,11 +298,12 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._resume_reading()
 
     def _send_close(self, code: int, reason: str) -> None:
+        # A reason that has no UTF-8 form raises before anything has changed.
+        payload = b""
+        if code != close_codes.NO_CODE:
+            payload = code.to_bytes(2) + close_codes.shortened(reason).encode()
         self._state = _State.CLOSING
         self._keepalive.stop()
-        payload = (
-            b"" if code == close_codes.NO_CODE else code.to_bytes(2) + close_codes.shortened(reason).encode()
-        )
         self._writer.write_anyway(close_frame(payload))
         self._writer.finish()
         self._abort_later()
@@ -314,7 +328,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         # Applications are typed to return nothing, but some do.
         result: object = None
         try:
-            result = await self._config.loaded_app(self._scope, self.receive, self.send)
+            result = await self.config.loaded_app(self._scope, self.receive, self.send)
         except ClientDisconnected:
             pass
         except (CancelledError, KeyboardInterrupt, SystemExit):
@@ -356,6 +370,9 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if self._writer.paused:
             await self._writer.drained()
         if self._state is _State.OPEN:
+            if self._transport.is_closing():
+                # The client is gone, which the event loop could never report to an app that only sends.
+                raise ClientDisconnected()
             if message["type"] == "websocket.send":
                 self._writer.write_anyway(_framed(message))
             elif message["type"] == "websocket.close":
@@ -374,8 +391,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def _close_for_app(self, code: int, reason: str) -> None:
         if not close_codes.may_be_sent(code) and code != close_codes.NO_CODE:
             raise ValueError(f"websocket.close has the code {code}, which must not be sent")
-        self._closed_by_app = True
         self._close(code, reason)
+        self._closed_by_app = True
 
     # The extension of wampasgi.transports.frame_channel
 
@@ -386,7 +403,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
 
     def sink(self, *, binary: bool) -> FrameSink:
         """Return the direct way of messages to the client."""
-        return DirectSink(self._writer, binary_frame if binary else text_frame)
+        frame = binary_frame if binary else text_frame
+        return DirectSink(self._writer, frame, self._write_deadline.set_timeout)
 
     # The handshake
 
@@ -415,7 +433,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         self._log_answer("[accepted]")
         self._transport.write(response)
         self._state = _State.OPEN
-        self._parser = FrameParser(self, self._config.ws_max_size)
+        self._parser = FrameParser(self, self.config.ws_max_size)
         self._keepalive.start()
         early, self._early, self._early_buffer = bytes(self._early), bytearray(), None
         self._resume_reading()

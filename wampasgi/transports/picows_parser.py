@@ -33,8 +33,8 @@ def _import_picows() -> ModuleType:
     try:
         version = str(importlib.import_module("picows").__version__)
         extension = importlib.import_module("picows.picows")
-    except ModuleNotFoundError as error:
-        refuse("it is not installed", error)
+    except ModuleNotFoundError:
+        refuse("it is not installed")
     except (ImportError, AttributeError) as error:
         refuse(f"the installed version cannot be used ({error})", error)
     if version.split(".")[:2] != PICOWS_VERSION.split("."):
@@ -61,7 +61,7 @@ _HANDSHAKE: Final = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 #: The initial size of the read buffer, in bytes.
-_READ_BUFFER: Final = 4096
+_READ_BUFFER: Final = 2048
 
 GetBuffer: TypeAlias = Callable[[int], memoryview]
 BufferUpdated: TypeAlias = Callable[[int], None]

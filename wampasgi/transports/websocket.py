@@ -15,6 +15,7 @@ from wampasgi.errors import (
 from wampasgi.logs import escaped, fields, logger_named
 from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import GONE, Data, Disconnected
+from wampasgi.router.admission import Place
 from wampasgi.serializers import Subprotocol, negotiate
 from wampasgi.sessions.opening import SessionOpener
 from wampasgi.transports import close_codes
@@ -36,7 +37,16 @@ _CLOSE_CODES: Final = {
 class WebSocketTransport:
     """An accepted WebSocket. The ``subprotocol`` decides if its messages are text or binary."""
 
-    __slots__ = ("_key", "_send", "_subprotocol", "closed", "receive_event", "sink", "source")
+    __slots__ = (
+        "_key",
+        "_send",
+        "_subprotocol",
+        "closed",
+        "messages_written",
+        "receive_event",
+        "sink",
+        "source",
+    )
 
     def __init__(self, receive: Receive, send: Send, subprotocol: Subprotocol) -> None:
         #: Waits for the next event, which is for ``data``.
@@ -46,6 +56,8 @@ class WebSocketTransport:
         self._key = "bytes" if subprotocol.serializer.binary else "text"
         #: True if either side has closed the WebSocket.
         self.closed = False
+        #: The number of messages that ``write`` has written.
+        self.messages_written = 0
         #: The direct ways of messages, if there are any.
         self.source: FrameSource | None = None
         self.sink: FrameSink | None = None
@@ -80,6 +92,7 @@ class WebSocketTransport:
         try:
             for message in data:
                 await send({"type": "websocket.send", key: message})
+                self.messages_written += 1
         except GONE:
             self.closed = True
 
@@ -151,6 +164,16 @@ class WebSocketEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket, with one session after the other, until it is closed."""
+        pending = self._opener.enter(scope.get("client"))
+        if isinstance(pending, str):
+            await self._refuse_connection(scope, receive, send, pending)
+            return
+        try:
+            await self._serve(scope, receive, send, pending)
+        finally:
+            pending.leave()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, pending: Place) -> None:
         await receive()  # websocket.connect
         refusal = self._origins.refusal(scope)
         if refusal is not None:
@@ -162,7 +185,15 @@ class WebSocketEndpoint:
             await self._refuse_subprotocols(scope, send, offered)
             return
         await send({"type": "websocket.accept", "subprotocol": subprotocol.name})
-        await self._opener.serve(scope, _transport(scope, receive, send, subprotocol), subprotocol)
+        await self._opener.serve(scope, _transport(scope, receive, send, subprotocol), subprotocol, pending)
+
+    async def _refuse_connection(self, scope: Scope, receive: Receive, send: Send, reason: str) -> None:
+        logger.warning(
+            "WebSocket handshake of %s refused: %s", scope.get("client"), reason, extra=fields(None, None)
+        )
+        await receive()  # websocket.connect
+        close = (close_codes.TRY_AGAIN_LATER, "too many connections")
+        await _deny(scope, send, 503, "Too many connections are being opened. Try again later.", close=close)
 
     async def _refuse_origin(self, scope: Scope, send: Send, refusal: str) -> None:
         logger.warning(

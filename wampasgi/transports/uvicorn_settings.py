@@ -1,0 +1,52 @@
+"""Settings of uvicorn that let clients take more than the limits of the application allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wampasgi.logs import fields, logger_named
+from wampasgi.types import Receive
+
+logger = logger_named("wampasgi.server")
+
+
+class UvicornSettings:
+    """Checks the settings of uvicorn once, and logs a warning that says what to set.
+
+    They can be seen only if no middleware has wrapped the ASGI callables of uvicorn.
+    """
+
+    __slots__ = ("_checked",)
+
+    def __init__(self) -> None:
+        self._checked = False
+
+    def check(self, receive: Receive, message_size: Callable[[], int]) -> None:
+        """Check the server that has passed ``receive``; ``message_size`` returns the application's limit."""
+        if self._checked:
+            return
+        config = getattr(getattr(receive, "__self__", None), "config", None)
+        if type(config).__module__ != "uvicorn.config":
+            return
+        self._checked = True
+        options = _missing_options(config, message_size())
+        if options:
+            logger.warning(
+                "clients can make uvicorn take more memory than the limits of the application allow: "
+                "start it with %s (see docs/serving.md)",
+                " ".join(options),
+                extra=fields(None, None),
+            )
+
+
+def _missing_options(config: Any, message_size: int) -> list[str]:
+    options = []
+    protocol = getattr(config, "ws_protocol_class", None)
+    # Other protocols, such as wampasgi's own, do not compress.
+    compresses = getattr(protocol, "__module__", "").startswith("uvicorn.protocols.websockets")
+    if compresses and getattr(config, "ws_per_message_deflate", False):
+        options.append("--ws-per-message-deflate false")
+    if protocol is not None and getattr(config, "ws_max_size", 0) > message_size:
+        options.append(f"--ws-max-size {message_size}")
+    return options
