@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -68,6 +70,13 @@ def test_nesting_depth_below_that_of_hello_is_refused() -> None:
 def test_limits_are_compared_by_value() -> None:
     assert Limits(message_size=5) == Limits(message_size=5)
     assert Limits() != Limits(message_size=5)
+
+
+def test_commands_for_production_have_the_default_message_size() -> None:
+    root = Path(__file__).resolve().parent.parent
+    for file, commands in ("docs/serving.md", 2), ("Makefile", 1):
+        sizes = re.findall(r"--ws-max-size (\d+)", (root / file).read_text())
+        assert sizes == [str(Limits().message_size)] * commands
 
 
 # Sessions

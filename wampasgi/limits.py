@@ -70,7 +70,7 @@ class Limits:
     pending_connections_per_address: int | None = None
     #: Size of a WebSocket message. A larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has its own limit (uvicorn: ``--ws-max-size``).
-    message_size: int = 1024 * 1024
+    message_size: int = 256 * 1024
     #: Size of HELLO and AUTHENTICATE. It is smaller because HELLO's data stays in memory for the whole
     #: session. ``message_size`` applies to them, too.
     handshake_size: int = 16 * 1024
