@@ -13,6 +13,7 @@ OverflowPolicy: TypeAlias = Literal["disconnect", "drop_oldest_events"]
 _OPTIONAL: Final = frozenset(
     (
         "arguments",
+        "byte_rate",
         "containers",
         "handler_timeout",
         "idle_timeout",
@@ -91,10 +92,18 @@ class Limits:
     #: Characters of a URI. Requests with a longer one are answered with ``wamp.error.invalid_uri``.
     uri_length: int | None = 1024
     #: Messages per second that are handled for one session. Faster clients are slowed down by backpressure:
-    #: the next message waits, and nothing is read after it.
+    #: the next message waits, and nothing is read after it. A publication counts as one more message for each
+    #: EVENT that the publisher itself receives, and for every 100 EVENTs to others. A SUBSCRIBE counts as one
+    #: more for each retained event.
     message_rate: float | None = None
     #: Messages that a session may send in one burst before ``message_rate`` applies.
     message_burst: int = 100
+    #: Bytes per second, as received, that are handled for one session. Faster clients are slowed down in the
+    #: same way. The rate limits apply together.
+    byte_rate: float | None = None
+    #: Bytes that a session may send in one burst before ``byte_rate`` applies. A message that is larger waits
+    #: until ``byte_rate`` has paid for the rest.
+    byte_burst: int = 1024 * 1024
     #: Messages in the send queue of a client that reads too slowly. ``overflow`` decides what happens when
     #: the queue is full.
     outbound_messages: int = 10_000

@@ -61,8 +61,8 @@ class MessageStream:
         # The maximum size of a message during the handshake, in bytes.
         self._handshake_size = sys.maxsize
         self._harmless_length: float = sys.maxsize
-        #: The size in bytes of the last message if it is so long that it may exceed a limit; the reader
-        #: resets it.
+        #: The size in bytes of the last message if it is so long that it may exceed a limit, or if all sizes
+        #: count; the reader resets it.
         self.long_size = 0
 
     def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
@@ -86,7 +86,9 @@ class MessageStream:
             limits.uri_length,
             limits.requests_bytes // most,
         )
-        self._harmless_length = min(length for length in lengths if length is not None)
+        # For ``byte_rate``, the size of every message counts.
+        is_counted = limits.byte_rate is not None
+        self._harmless_length = 0 if is_counted else min(length for length in lengths if length is not None)
 
     # The direct ways, which have no batches
 
