@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from copy import copy as shallow_copy
 from dataclasses import dataclass
 from math import inf
@@ -19,8 +19,6 @@ _BASE_SIZE: Final = 500
 _NUMBER_SIZE: Final = 28
 
 _NUMBERS: Final = frozenset((bool, float, int, NoneType))
-_TEXTS: Final = frozenset((bytes, str))
-_SCALARS: Final = _NUMBERS | _TEXTS
 
 
 @dataclass(slots=True, eq=False)
@@ -78,39 +76,30 @@ def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
     copies: dict[int, Any] = {}
     while waiting and size <= most:
         container = waiting.pop()
-        items = container.values() if isinstance(container, dict) else container
-        kinds = set(map(type, items))
-        size += _size_of_scalars(items, kinds)
-        if kinds <= _SCALARS:
-            # A client can send a quarter of a million of them.
-            continue
-        places = container.items() if isinstance(container, dict) else enumerate(container)
-        for place, item in [(place, item) for place, item in places if type(item) not in _SCALARS]:
+        places = list(container.items()) if isinstance(container, dict) else enumerate(container)
+        for place, item in places:
+            kind = type(item)
+            if kind in _NUMBERS:
+                size += _NUMBER_SIZE
+                continue
+            if kind is str or kind is bytes:
+                size += getsizeof(item)
+                continue
             if id(item) in copies:
                 container[place] = copies[id(item)]
                 continue
             size += getsizeof(item)
-            if type(item) is list or type(item) is tuple:
+            if kind is list or kind is tuple:
                 copy: Any = list(item)
-            elif type(item) is dict:
+            elif kind is dict:
                 copy = dict(item)
             elif isinstance(item, list | dict):
                 # A value that only one serialization format has. Its copy keeps its origin.
                 copy = shallow_copy(item)
             else:
                 continue
-            if isinstance(item, dict):
-                size += sum(map(getsizeof, item))
+            if isinstance(copy, dict):
+                size += sum(map(getsizeof, copy))
             container[place] = copies[id(item)] = copy
             waiting.append(copy)
     return outermost[0], size
-
-
-def _size_of_scalars(items: Collection[Any], kinds: set[type]) -> int:
-    """Return the approximate size of the scalars in a list or dict, whose items are of these types."""
-    if kinds <= _NUMBERS:
-        return _NUMBER_SIZE * len(items)
-    if kinds == {str}:
-        return sum(map(str.__sizeof__, items))
-    texts = [item for item in items if type(item) in _TEXTS]
-    return _NUMBER_SIZE * (len(items) - len(texts)) + sum(map(getsizeof, texts))
