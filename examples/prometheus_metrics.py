@@ -44,7 +44,15 @@ class WAMPCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        failures = CounterMetricFamily(
+            "wamp_authentication_failures",
+            "failed authentications, by method and reason",
+            labels=["realm", "method", "reason"],
+        )
         for realm, groups in self._app.metrics().items():
+            for name, value in groups.pop("authentication_failures").items():
+                method, _, reason = name.rpartition(":")
+                failures.add_metric([realm, method, reason], value)
             for group, numbers in groups.items():
                 for name, value in numbers.items():
                     full_name = f"wamp_{group}_{name}"
@@ -52,6 +60,7 @@ class WAMPCollector(Collector):
                         family = GaugeMetricFamily if (group, name) in GAUGES else CounterMetricFamily
                         families[full_name] = family(full_name, f"{group}: {name}", labels=["realm"])
                     families[full_name].add_metric([realm], value)
+        yield failures
         yield from families.values()
 
 

@@ -139,7 +139,7 @@ def test_javascript_block_has_valid_syntax(block: Block, tmp_path: Path) -> None
 
 
 def test_all_blocks_have_known_marks() -> None:
-    known = {"python", "python client", "js", "sh", "text"}
+    known = {"python", "python client", "js", "sh", "text", "ini"}
     assert [str(block) for block in BLOCKS if block.marks not in known] == []
 
 

@@ -240,13 +240,19 @@ def test_own_serializer_aborts_on_invalid_data(data: bytes) -> None:
 
 
 def test_prometheus_metrics_exports_the_counters_of_the_app() -> None:
+    guarded = Realm("guarded", allow_anonymous=False)
+    prometheus_metrics.wamp.add_realm(guarded)
     with TestClient(prometheus_metrics.app) as client, client.wamp_session(path="/ws") as session:
         assert session.call("math.add", 2, 3) == 5
+        with pytest.raises(SessionAborted), client.wamp_session("guarded", path="/ws"):
+            pass
         answer = client.get("/metrics")
 
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()
     assert 'wamp_sessions_open{realm="default"} 1.0' in lines
     assert 'wamp_calls_results_total{realm="default"} 1.0' in lines
+    assert 'wamp_authentication_failures_total{method="none",realm="guarded",reason="no_method"} 1.0' in lines
+    assert 'wamp_authentication_delayed_total{realm="default"} 0.0' in lines
     assert "# TYPE wamp_bytes_sent_total counter" in lines
     assert "# TYPE wamp_router_subscriptions gauge" in lines

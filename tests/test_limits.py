@@ -22,6 +22,7 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
 OPTIONAL = {
     "arguments",
+    "authentication_failures",
     "byte_rate",
     "containers",
     "handler_timeout",

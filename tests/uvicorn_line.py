@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import anyio
@@ -139,14 +139,26 @@ class UvicornLine:
         await (await self._socket.ping())
 
 
+@contextlib.contextmanager
+def over_uvicorn() -> Iterator[None]:
+    """Connect all clients by a UvicornLine while the context is open."""
+    before = WebSocket.line_type
+    WebSocket.line_type = UvicornLine
+    try:
+        yield
+    finally:
+        WebSocket.line_type = before
+
+
 @pytest.fixture(params=["asyncio", "trio", "picows"])
-def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Run each test in memory on asyncio and trio, and over a uvicorn with the transport on picows.
 
     The latter is on uvloop, like uvicorn by default. Neither uvicorn nor its client runs on trio. Modules
     whose tests shall do so import this fixture.
     """
-    if request.param == "picows":
-        monkeypatch.setattr(WebSocket, "line_type", UvicornLine)
-        return "asyncio", {"use_uvloop": True}
-    return request.param
+    if request.param != "picows":
+        yield request.param
+        return
+    with over_uvicorn():
+        yield "asyncio", {"use_uvloop": True}

@@ -5,7 +5,13 @@ from __future__ import annotations
 from wampasgi._version import __version__
 from wampasgi.adapters import AnyioAsyncSupport, AsyncioAsyncSupport, TrioAsyncSupport
 from wampasgi.application import Application
-from wampasgi.auth import CRAAuthRequirement, SCRAMCredential, derive_key, scram_credential
+from wampasgi.auth import (
+    AuthenticationFailure,
+    CRAAuthRequirement,
+    SCRAMCredential,
+    derive_key,
+    scram_credential,
+)
 from wampasgi.configuration.handlers import Event
 from wampasgi.configuration.routes import RPCRouteSet, TopicRouteSet
 from wampasgi.errors import ConfigurationError, ConnectionClosed, InvalidArgument, SubscribeError, WAMPError
@@ -24,6 +30,7 @@ __all__ = [
     "AnyioAsyncSupport",
     "Application",
     "AsyncioAsyncSupport",
+    "AuthenticationFailure",
     "CRAAuthRequirement",
     "ConfigurationError",
     "ConnectionClosed",

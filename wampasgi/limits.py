@@ -13,6 +13,7 @@ OverflowPolicy: TypeAlias = Literal["disconnect", "drop_oldest_events"]
 _OPTIONAL: Final = frozenset(
     (
         "arguments",
+        "authentication_failures",
         "byte_rate",
         "containers",
         "handler_timeout",
@@ -69,6 +70,13 @@ class Limits:
     pending_connections: int | None = 1000
     #: The same for one address, as ``sessions_per_address`` counts it.
     pending_connections_per_address: int | None = None
+    #: Failed logins of one authid from one address, or one /64 network of IPv6, in ``authentication_window``.
+    #: Further logins have to wait, or are refused with ``wamp.error.unavailable``. For one address with all
+    #: its authids, and for one authid from all addresses, ten times as many may fail; further ones wait for
+    #: at most a second.
+    authentication_failures: int | None = 10
+    #: Time in which this number of failed logins is forgotten.
+    authentication_window: float = 300.0
     #: Size of a WebSocket message. A larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has its own limit (uvicorn: ``--ws-max-size``).
     message_size: int = 256 * 1024

@@ -13,10 +13,12 @@ class Counts:
 
     __slots__ = (
         "aborted",
+        "authentication_failures",
         "bytes_received",
         "bytes_sent",
         "call_errors",
         "canceled",
+        "delayed_logins",
         "dropped",
         "events",
         "joined",
@@ -25,12 +27,18 @@ class Counts:
         "own_events",
         "publications",
         "results",
+        "unreported_failures",
     )
 
     def __init__(self) -> None:
         #: Sessions that got WELCOME, and sessions that got ABORT before or after WELCOME.
         self.joined = 0
         self.aborted = 0
+        #: Failed authentications, by method and reason.
+        self.authentication_failures: dict[tuple[str, str], int] = {}
+        #: Logins that had to wait because of failures, and failures that the application was not told about.
+        self.delayed_logins = 0
+        self.unreported_failures = 0
         #: Clients' calls by outcome, for procedures of the server and of other clients.
         self.results = 0
         self.call_errors = 0

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.routing import Match, WebSocketRoute, get_name
 
+from wampasgi.addresses import client_address
 from wampasgi.errors import ConfigurationError
 from wampasgi.logs import fields, logger_named
 from wampasgi.types import ASGIApp, Receive, Scope, Send
@@ -61,13 +62,14 @@ class _Endpoint:
         if scope["type"] != "websocket" or not guarded:
             await self._app(scope, receive, send)
             return
+        address = client_address(scope.get("client"))
         logger.error(
             "a WebSocket from %s is refused: the dependencies=[...] of the FastAPI app or router do not run "
             "for WAMPRoute(%r), and may have been meant to guard it. Authenticate sessions in their realm, "
             "as with add_transport_authenticator, and write WAMPRoute(..., ignore_dependencies=True)",
-            scope.get("client"),
+            address,
             self._path,
-            extra=fields(None, None),
+            extra=fields(None, None, client=address),
         )
         await receive()  # websocket.connect
         # Servers answer 403 to a WebSocket that is closed before it was accepted.

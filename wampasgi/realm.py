@@ -9,6 +9,7 @@ from typing import Any, Literal
 from starlette.middleware import Middleware
 
 from wampasgi.auth import GateMiddleware
+from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
@@ -17,6 +18,7 @@ from wampasgi.configuration.plan import (
     ProcedureOptions,
     RealmPlan,
     compile_authenticators,
+    compile_failure_reports,
     compile_overflow_handler,
     compile_procedure,
     compile_procedures,
@@ -110,6 +112,7 @@ class Realm(ConfiguresRealm):
             keep_history=self._router.keep_history,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
+        self._failed_logins = FailedLogins()
 
     def __repr__(self) -> str:
         return f"<Realm {self.uri!r}>"
@@ -132,12 +135,14 @@ class Realm(ConfiguresRealm):
     def metrics(self) -> Metrics:
         """Return the realm's counters and gauges, such as ``metrics["calls"]["results"]``.
 
-        ``sessions``: gauges of ``open`` and ``opening`` sessions; counters of sessions that have ``joined``,
-        were ``refused`` because of a limit, or ``aborted``. ``calls`` by clients: ``results``, ``errors``,
-        ``canceled``. ``errors``: ERRORs ``sent``. ``events``: publications ``published`` and EVENTs ``sent``.
-        ``overflows``: ``stretches``, the periods in which a client read too slowly, and the messages
-        ``dropped`` in them. ``bytes`` of serialized messages: ``received`` and ``sent``. ``router``: gauges
-        of the clients' ``subscriptions`` and ``registrations``.
+        ``authentication``: logins that were ``delayed``, and failures that are ``unreported`` because too
+        many waited for the handler. ``authentication_failures`` by method and reason, such as
+        ``"ticket:wrong_proof"``. ``sessions``: gauges of ``open`` and ``opening`` sessions; counters of
+        sessions that have ``joined``, were ``refused`` because of a limit, or ``aborted``. ``calls`` by
+        clients: ``results``, ``errors``, ``canceled``. ``errors``: ERRORs ``sent``. ``events``: publications
+        ``published`` and EVENTs ``sent``. ``overflows``: ``stretches``, the periods in which a client read
+        too slowly, and the messages ``dropped`` in them. ``bytes`` of serialized messages: ``received`` and
+        ``sent``. ``router``: gauges of the clients' ``subscriptions`` and ``registrations``.
         """
         return self._router.metrics()
 
@@ -473,6 +478,8 @@ class Realm(ConfiguresRealm):
             ),
             overflow_handler=compile_overflow_handler(settings, injection),
             router=self._router,
+            failed_logins=self._failed_logins,
+            failure_reports=compile_failure_reports(settings, injection, limits, self._router.counts),
         )
 
     def _middleware_stack(self, injection: Injection) -> ASGIApp:

@@ -69,7 +69,7 @@ async def test_logs_do_not_contain_the_secret(method: Method, caplog: pytest.Log
 
     assert SECRET not in caplog.text
     assert "a wrong secret" not in caplog.text
-    assert "authentication failed for <Session" in caplog.text
+    assert "authentication failed from 192.0.2.1 on realm 'office': authid 'joe'" in caplog.text
 
 
 @each_method

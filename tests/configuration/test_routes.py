@@ -220,6 +220,7 @@ async def generator() -> AsyncIterator[int]:
     [
         lambda app: app.subscriber("t")(generator),
         lambda app: app.on_overflow(generator),
+        lambda app: app.on_authentication_failed(generator),
         lambda app: app.authorizer(generator),
         lambda app: app.add_transport_authenticator(generator),
         lambda app: app.set_ticket_authenticator(generator),
@@ -253,6 +254,7 @@ SETTERS: list[Callable[[Application, Any], object]] = [
     lambda app, handler: app.set_subscription_handler(handler),
     lambda app, handler: app.add_session_lifespan_handler(handler),
     lambda app, handler: app.on_overflow(handler),
+    lambda app, handler: app.on_authentication_failed(handler),
     lambda app, handler: app.authorizer(handler),
     lambda app, handler: app.add_transport_authenticator(handler),
     lambda app, handler: app.set_ticket_authenticator(handler),

@@ -148,6 +148,7 @@ class Method:
         lambda realm: realm.set_cryptosign_handlers(handler, handler),
         lambda realm: realm.add_challenge_method(Method()),
         lambda realm: realm.set_authentication_handler(handler),
+        lambda realm: realm.on_authentication_failed(handler),
     ],
 )
 def test_each_method_announces_one_change(configure: Callable[[Configured], object]) -> None:

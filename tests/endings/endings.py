@@ -33,6 +33,7 @@ VIOLATION, TOO_LARGE = "wamp.error.protocol_violation", "wamp.error.payload_size
 OVER = "com.example.error.over"
 
 BROKE_BEFORE, BROKE = "a client from %s broke the protocol: %s", "%r broke the protocol and is aborted: %s"
+LOGIN_FAILED = "authentication failed from %s on realm %s: authid %s, method %s, reason %s"
 NOT_IN_TIME = "a client from %s did not open a session in time"
 TOO_SLOW = "%s is ended: its client reads too slowly"
 
@@ -108,6 +109,12 @@ class Ending:
         """Wait until the ending has answered everybody else."""
 
 
+def _before_welcome(moment: type[Moment], reason: str, logged: str) -> Outcome:
+    """Return the end of a session that the server does not open; a login that had begun has failed."""
+    failed = (LOGIN_FAILED,) if moment is Challenged else ()
+    return Outcome("closed", (ABORT, reason), (*failed, logged))
+
+
 # By the client
 
 
@@ -131,7 +138,7 @@ class ClientGoodbye(Ending):
 
     def outcome(self, moment: type[Moment]) -> Outcome:
         if moment in (BeforeHello, Challenged) or moment.phase == "over":
-            return Outcome("closed", (ABORT, VIOLATION), (BROKE_BEFORE,))
+            return _before_welcome(moment, VIOLATION, BROKE_BEFORE)
         return Outcome("said goodbye", (GOODBYE, OUT))
 
 
@@ -153,7 +160,9 @@ class ProtocolViolation(Ending):
 
     def outcome(self, moment: type[Moment]) -> Outcome:
         before = moment in (BeforeHello, Challenged) or moment.phase == "over"
-        return Outcome("closed", (ABORT, VIOLATION), (BROKE_BEFORE if before else BROKE,))
+        if before:
+            return _before_welcome(moment, VIOLATION, BROKE_BEFORE)
+        return Outcome("closed", (ABORT, VIOLATION), (BROKE,))
 
 
 # By the application
@@ -322,7 +331,7 @@ class HandshakeTimeout(Ending):
         await anyio.sleep(0.45)
 
     def outcome(self, moment: type[Moment]) -> Outcome:
-        return Outcome("closed", (ABORT, TIMEOUT), (NOT_IN_TIME,))
+        return _before_welcome(moment, TIMEOUT, NOT_IN_TIME)
 
 
 # By the server

@@ -1,1 +1,1 @@
-"""Fuzzing with random bytes and messages: `python -m tests.fuzz`."""
+"""Fuzzing with random bytes, frames and messages: `python -m tests.fuzz`."""

@@ -1,4 +1,4 @@
-"""Fuzz the serializers and whole sessions with atheris, one target after the other."""
+"""Fuzz the serializers, whole sessions and the transport on picows, one target after the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ TIMEOUT, MAX_LENGTH = 20, 4096
 def main() -> int:
     """Run the command line. Returns 1 if an input fails or fuzzing is impossible, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", help="subprotocols, session, frames; default: all")
+    parser.add_argument(
+        "targets", nargs="*", help="names of the table in docs/soak-and-fuzzing.md; default: all"
+    )
     parser.add_argument("--seconds", type=int, default=60, help="duration for each target")
     options = parser.parse_args()
     try:

@@ -15,7 +15,7 @@ from wampasgi.injection.cancellation import checked, within, without_errors
 
 pytestmark = pytest.mark.anyio
 
-SESSION = SimpleNamespace(id=7, realm_uri="com.example")
+SESSION = SimpleNamespace(id=7, realm_uri="com.example", client_address="192.0.2.1")
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 

@@ -262,6 +262,7 @@ async def handle(*args: Any, **kwargs: Any) -> None: ...
         lambda app: app.add_session_lifespan_handler(lifespan),
         lambda app: app.add_session_lifespan_handler(lifespan, authenticated_only=False),
         lambda app: app.on_overflow(in_annotated),
+        lambda app: app.on_authentication_failed(in_annotated),
         lambda app: app.authorizer(in_annotated),
         lambda app: app.add_transport_authenticator(in_annotated),
         lambda app: app.set_ticket_authenticator(in_annotated),

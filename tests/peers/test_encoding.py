@@ -112,5 +112,25 @@ def test_encodings_with_different_frames_have_different_names() -> None:
     assert one.name != other.name
 
 
-def test_json_is_encoded_to_utf8_without_a_detour() -> None:
+class FastSerializer(OwnSerializer):
+    """A text serializer that writes UTF-8 itself."""
+
+    name = "fast"
+
+    def encode(self, message: RawMessage) -> str:
+        raise AssertionError("a detour over text")
+
+    def encode_utf8(self, message: RawMessage) -> bytes:
+        return super().encode(message).encode()
+
+
+def test_utf8_of_a_serializer_that_writes_it_is_used() -> None:
+    subprotocol = Subprotocol("wamp.2.fast", FastSerializer(), batched=False)
+    text = "straße €"
+
+    assert serialized(subprotocol).encode(RESULT) == (text, len(text.encode()))
+    assert framed(subprotocol, marked).encode(RESULT) == (b"<" + text.encode() + b">", len(text.encode()))
+
+
+def test_json_writes_utf8_itself() -> None:
     assert JSON.encode_utf8(RESULT) == '[50,1,{},["straße €"]]'.encode()

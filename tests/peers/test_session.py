@@ -123,6 +123,23 @@ async def test_repr_shows_the_identity_of_the_session() -> None:
     assert shown[0].endswith("role='anonymous'>")
 
 
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [(("2001:DB8::1", 50000), "2001:db8::1"), (("testclient", 1), "'testclient'"), (None, None)],
+)
+async def test_client_address_is_the_one_in_the_scope(client: Any, expected: str | None) -> None:
+    app = Application()
+
+    @app.procedure("address")
+    async def address(session: Session) -> str | None:
+        return session.client_address
+
+    async with connect(app, client=client) as websocket:
+        await websocket.join()
+        assert await websocket.call("address") == expected
+    assert await app.call("address") is None
+
+
 async def test_send_event_waits_for_a_slow_client() -> None:
     app = Application()
     app.allow("t", "subscribe")

@@ -10,9 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.hostile import HELLO, MESSAGES, NAMES, any_frames, attack, frames_of, new_app
+from tests.uvicorn_line import over_uvicorn
 from wampasgi.serializers import SUBPROTOCOLS
 
-each_backend = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+each_backend = pytest.mark.parametrize("backend", ["asyncio", "trio", "picows"])
+
+
+def run_attack(backend: str, name: str, frames: list[str | bytes]) -> None:
+    """Attack an app in memory, or over a uvicorn with the transport on picows."""
+    if backend == "picows":
+        with over_uvicorn():
+            anyio.run(attack, new_app(), name, frames, backend_options={"use_uvloop": True})
+    else:
+        anyio.run(attack, new_app(), name, frames, backend=backend)
 
 
 @each_backend
@@ -23,7 +33,7 @@ def test_messages_in_any_order_are_answered_or_abort_the_session(
 ) -> None:
     frames = frames_of(SUBPROTOCOLS[name], before + sent)
 
-    anyio.run(attack, new_app(), name, frames, backend=backend)
+    run_attack(backend, name, frames)
 
 
 @each_backend
@@ -33,6 +43,4 @@ def test_messages_in_any_order_are_answered_or_abort_the_session(
 def test_damaged_frames_abort_the_session_or_are_messages(
     backend: str, name: str, data: st.DataObject
 ) -> None:
-    frames = data.draw(any_frames(SUBPROTOCOLS[name]))
-
-    anyio.run(attack, new_app(), name, frames, backend=backend)
+    run_attack(backend, name, data.draw(any_frames(SUBPROTOCOLS[name])))

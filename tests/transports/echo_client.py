@@ -59,8 +59,8 @@ class EchoServer:
 class EchoConnection(RawWebSocket):
     """A connection with a name of its own, by which the application knows it."""
 
-    def __init__(self, server: EchoServer, behaviour: str, query: str, **buffers: int) -> None:
-        super().__init__(server.process.port, **buffers)
+    def __init__(self, server: EchoServer, behaviour: str, query: str, **options: Any) -> None:
+        super().__init__(server.process.port, **options)
         self._server = server
         self._name = f"connection-{next(_names)}"
         self.target = f"/{behaviour}/{self._name}?{query}"

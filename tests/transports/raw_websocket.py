@@ -43,13 +43,25 @@ class Response:
 
 
 class RawWebSocket:
-    """A connection of a client. Each wait raises TimeoutError after ``TIMEOUT``."""
+    """A connection of a client, from a certain ``address`` if it is not None.
+
+    Each wait raises TimeoutError after ``timeout`` seconds.
+    """
 
     def __init__(
-        self, port: int, *, receive_buffer: int | None = None, send_buffer: int | None = None
+        self,
+        port: int,
+        *,
+        address: str | None = None,
+        receive_buffer: int | None = None,
+        send_buffer: int | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._socket = socket.socket()
-        self._socket.settimeout(TIMEOUT)
+        self._timeout = timeout
+        self._socket.settimeout(timeout)
+        if address is not None:
+            self._socket.bind((address, 0))
         # Their sizes must be known before the TCP handshake, which negotiates the window.
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -90,7 +102,7 @@ class RawWebSocket:
         except TimeoutError:
             pass
         finally:
-            self._socket.settimeout(TIMEOUT)
+            self._socket.settimeout(self._timeout)
         return len(data) - len(left)
 
     def end_sending(self) -> None:
@@ -150,7 +162,7 @@ class RawWebSocket:
         except BlockingIOError:
             return False
         finally:
-            self._socket.settimeout(TIMEOUT)
+            self._socket.settimeout(self._timeout)
         return True
 
     def read(self, count: int) -> bytes:

@@ -10,7 +10,6 @@ from tests.transports.raw_websocket import (
     BINARY,
     CLOSE,
     CONTINUATION,
-    FIN,
     PING,
     PONG,
     RSV1,
@@ -119,9 +118,9 @@ REFUSED = {
     "rsv1": (frame(TEXT, rsv=RSV1), PROTOCOL_ERROR),
     "rsv2": (frame(BINARY, rsv=RSV2), PROTOCOL_ERROR),
     "rsv3 of a pong": (frame(PONG, rsv=RSV3), PROTOCOL_ERROR),
+    "not UTF-8 in fragments": (frame(TEXT, b"\xe2", fin=False) + frame(CONTINUATION, b"\xff"), INVALID_TEXT),
     "continuation of nothing": (frame(CONTINUATION, b"x"), PROTOCOL_ERROR),
     "close frame of one byte": (frame(CLOSE, b"\x03"), PROTOCOL_ERROR),
-    "close code 1005": (close_frame(1005), PROTOCOL_ERROR),
     "reason that is not UTF-8": (frame(CLOSE, b"\x03\xe8\xff"), INVALID_TEXT),
 }
 every_refused_frame = pytest.mark.parametrize(("bad", "code"), REFUSED.values(), ids=REFUSED)
@@ -185,6 +184,16 @@ async def test_everything_after_a_close_frame_is_ignored(bad: bytes, code: int) 
 
 async def test_close_frame_without_a_code() -> None:
     assert parsed(frame(CLOSE)) == [("close", NO_CODE, "")]
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65535])
+async def test_close_code_that_must_not_be_sent_is_a_violation(code: int) -> None:
+    assert parsed(GOOD, close_frame(code), GOOD) == [("good",), ("violation", PROTOCOL_ERROR)]
+
+
+@pytest.mark.parametrize("code", [1000, 1003, 1007, 1014, 3000, 4999])
+async def test_valid_close_code_is_passed_on(code: int) -> None:
+    assert parsed(close_frame(code)) == [("close", code, "")]
 
 
 async def test_unfinished_message_is_dropped_by_a_close_frame() -> None:
@@ -374,7 +383,7 @@ async def test_at_most_16_kib_of_short_frames_are_read_at_once() -> None:
 async def test_at_most_64_kib_of_a_long_frame_are_read_at_once() -> None:
     connection = Connection()
     sizes = connection.read_all(frame(BINARY, b"x" * (3 * MEBIBYTE)))
-    assert 16 * KIBIBYTE <= max(sizes) <= 64 * KIBIBYTE
+    assert max(sizes) == 64 * KIBIBYTE
     assert min(sizes) > 0
     assert max(connection.read_all(GOOD * 50_000)) == 16 * KIBIBYTE
 
@@ -477,14 +486,3 @@ async def test_violations_are_not_logged(caplog: pytest.LogCaptureFixture) -> No
         assert parsed(GOOD, bad)[0] == ("good",)
 
     assert caplog.records == []
-
-
-async def test_parsers_do_not_disturb_each_other() -> None:
-    first, second = Connection(), Connection()
-    first.read(frame(TEXT, b"a", fin=False))
-    second.read(frame(BINARY, b"b", fin=False))
-    first.read(bytes((FIN | CONTINUATION,)))
-    second.read(frame(CONTINUATION, b"b"))
-    first.read(frame(CONTINUATION, b"a")[1:])
-
-    assert (first.calls, second.calls) == ([("aa",)], [(b"bb",)])

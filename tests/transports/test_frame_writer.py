@@ -166,6 +166,35 @@ def test_more_than_64_kib_are_written_at_once(reading: bool) -> None:
     assert connection.writes[2:] == [b"3"]
 
 
+@pytest.mark.parametrize("reading", [False, True])
+def test_frames_that_were_written_at_once_are_pending_until_the_end_of_the_turn(reading: bool) -> None:
+    """Otherwise a task that sends much without waiting would never let others run."""
+    connection = Connection()
+    connection.writer.reading = reading
+    for number in range(1, 11):
+        connection.writer.write(b"x" * (MUCH // 3))
+        assert connection.writer.pending == number
+    assert len(connection.writes) >= 2
+    if reading:
+        connection.writer.end_read()
+    else:
+        connection.loop.turn()
+
+    assert connection.writer.pending == 0
+    assert len(connection.transport.written) == 10 * (MUCH // 3)
+
+
+@pytest.mark.parametrize("size", [10, 3000, 30_000])
+def test_frames_of_any_size_are_written_completely_and_in_order(size: int) -> None:
+    connection = Connection()
+    frames = [bytes((number,)) * size for number in range(20)]
+    for frame in frames:
+        connection.writer.write(frame)
+    connection.loop.turn()
+
+    assert connection.transport.written == b"".join(frames)
+
+
 def test_flush_writes_before_the_end_of_the_turn() -> None:
     connection = Connection()
     connection.writer.flush()
@@ -250,7 +279,7 @@ def test_event_loop_is_not_kept_alive() -> None:
 def test_write_refuses_frames_while_paused() -> None:
     connection = Connection()
     connection.writer.write(b"1")
-    connection.writer.paused = True
+    connection.writer.pause()
     assert not connection.writer.write(b"2")
     connection.writer.write_anyway(b"3")
     assert connection.writer.pending == 2
@@ -270,7 +299,7 @@ class Waiters:
     def __init__(self, count: int) -> None:
         self.transport = FakeTransport()
         self.writer = FrameWriter(self.transport, asyncio.get_running_loop())
-        self.writer.paused = True
+        self.writer.pause()
         self.woken: list[int] = []
         self.tasks = [asyncio.create_task(self._wait(number)) for number in range(count)]
 
@@ -325,7 +354,7 @@ async def test_tasks_wait_again_if_the_client_stops_reading_before_they_run() ->
     waiters = Waiters(2)
     await anyio.wait_all_tasks_blocked()
     waiters.writer.resume()
-    waiters.writer.paused = True
+    waiters.writer.pause()
     await anyio.wait_all_tasks_blocked()
     assert waiters.woken == []
     waiters.writer.resume()
@@ -371,11 +400,31 @@ def test_finish_writes_the_last_frames_and_ignores_later_ones() -> None:
 
 def test_finish_writes_even_if_the_client_does_not_read() -> None:
     connection = Connection()
-    connection.writer.paused = True
+    connection.writer.pause()
     connection.writer.write_anyway(b"close")
     connection.writer.finish()
 
     assert connection.writes == [b"close"]
+
+
+def test_buffer_that_is_full_after_the_end_makes_nobody_wait() -> None:
+    connection = Connection()
+    connection.writer.finish()
+    connection.writer.pause()
+
+    assert not connection.writer.paused
+    assert connection.writer.write(b"ignored")
+
+
+@pytest.mark.anyio
+@on_asyncio
+async def test_finish_wakes_all_tasks() -> None:
+    waiters = Waiters(2)
+    await anyio.wait_all_tasks_blocked()
+    waiters.writer.finish()
+    await waiters.done()
+
+    assert waiters.woken == [0, 1]
 
 
 def test_finish_within_a_read() -> None:
@@ -413,7 +462,7 @@ def test_direct_sink_writes_to_the_writer(frame: Callable[[bytes], bytes]) -> No
     for number in range(3):
         assert sink.write(sink.frame(b"%d" % number))
     assert sink.pending == 3
-    connection.writer.paused = True
+    connection.writer.pause()
     assert not sink.write(sink.frame(b"refused"))
     connection.loop.turn()
 

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Router
 
 from wampasgi import (
     Application,
+    AuthenticationFailure,
     ConnectionClosed,
     CRAAuthRequirement,
     Depends,
@@ -204,13 +205,26 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(app.metrics()["admins"]["calls"]["results"], int)
     assert_type(realm.metrics()["calls"]["results"], int)
     assert_type(session.dropped_messages, int)
+    assert_type(session.client_address, str | None)
     Limits(overflow="drop_oldest_events", sessions=None)
     Limits(overflow="wait")  # type: ignore[arg-type]
+    Limits(authentication_failures=None, authentication_window=60)
     session["name"] = "Ann"
     assert_type(session["name"], Any)
     assert_type(session.connection.headers["user-agent"], str)
     assert_type(session.connection.path_params, dict[str, Any])
     await session.disconnect()
+
+
+def failures_of_authentication_are_handled() -> None:
+    @realm.on_authentication_failed
+    async def failed(failure: AuthenticationFailure, dropped: int) -> str | None:
+        assert_type(failure.method, str)
+        assert_type(failure.connection.headers["host"], str)
+        return failure.client_address
+
+    app.on_authentication_failed(failed)
+    app.on_authentication_failed(5)  # type: ignore[type-var]
 
 
 def errors_carry_their_uri(error: WAMPError, closed: ConnectionClosed) -> None:

@@ -13,6 +13,7 @@ from wampasgi.auth.challenge import ChallengeMiddleware
 from wampasgi.auth.cra import CRAAuthRequirement, CRAMethod
 from wampasgi.auth.cryptosign import CryptosignMethod
 from wampasgi.auth.custom import CustomAuthenticationMiddleware
+from wampasgi.auth.failures import AuthenticationFailure, FailureReason
 from wampasgi.auth.gate import GateMiddleware
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
 from wampasgi.auth.scram import SCRAMMethod, scram_credential
@@ -26,6 +27,7 @@ __all__ = [
     "AnonymousMethod",
     "AnonymousMiddleware",
     "Authenticate",
+    "AuthenticationFailure",
     "CRAAuthRequirement",
     "CRAMethod",
     "Challenge",
@@ -34,6 +36,7 @@ __all__ = [
     "CryptosignMethod",
     "CustomAuthenticationMiddleware",
     "Exchange",
+    "FailureReason",
     "GateMiddleware",
     "SCRAMCredential",
     "SCRAMMethod",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wampasgi.auth.handlers import FAILED, refuse_failed
+from wampasgi.auth.handlers import refuse_failed
+from wampasgi.auth.login import Login, login_of
 from wampasgi.auth.method import Accepted, ChallengeMethod, Exchange, Unsuitable
 from wampasgi.auth.results import WrongResult, wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED, RemoteProtocolError
@@ -42,16 +43,17 @@ class ChallengeMiddleware:
         peer: Peer = scope["wamp.peer"]
         if not session.authenticated and peer.ending is None:
             peer.attach(receive, send)
-            await self._authenticate(session, peer)
+            await self._authenticate(session, peer, login_of(session))
         if peer.ending is None:
             await self._app(scope, receive, send)
 
-    async def _authenticate(self, session: Session, peer: Peer) -> None:
+    async def _authenticate(self, session: Session, peer: Peer, login: Login) -> None:
         # Without duplicates, so that no method is tried twice.
         for name in dict.fromkeys(session.authmethods or ("anonymous",)):
             method = self._methods.get(name)
             if method is None:
                 continue
+            login.method = name
             try:
                 exchange = await method.begin(session)
             except Unsuitable as reason:
@@ -67,15 +69,17 @@ class ChallengeMiddleware:
                 await refuse_failed(error, by=f"{name} authentication", session=session, peer=peer)
                 return
             if exchange is not None:
-                await self._exchange(name, exchange, session, peer)
+                await self._exchange(exchange, session, peer, login)
             return
 
-    async def _exchange(self, name: str, exchange: Exchange, session: Session, peer: Peer) -> None:
+    async def _exchange(self, exchange: Exchange, session: Session, peer: Peer, login: Login) -> None:
         """Send CHALLENGE and, depending on the answer, accept or refuse the session."""
         secret = ""
         try:
-            await peer.send_now(Challenge(name, dict(exchange.extra)))
+            await peer.send_now(Challenge(login.method, dict(exchange.extra)))
+            login.challenged = True
             answer = await peer.answer()
+            login.challenged = False
             if answer is None:
                 return
             if isinstance(answer, Abort):
@@ -83,23 +87,26 @@ class ChallengeMiddleware:
                 return
             assert isinstance(answer, Authenticate)
             secret = answer.signature
+            if not await login.admit():
+                return
             accepted = await exchange.verify(answer)
             if accepted is not None:
                 _check(accepted, exchange)
-                await _accept(accepted, name, session)
+                await _accept(accepted, login.method, session)
+                login.succeed()
                 return
         except RemoteProtocolError:
+            login.note("invalid_answer")
             raise
         except Disconnected:
             peer.cut(AUTHENTICATION_FAILED, ended_by="client")
         except Exception as error:  # noqa: BLE001 - refuse_failed logs it
-            by = f"{name} authentication"
+            by = f"{login.method} authentication"
             await refuse_failed(error, by=by, session=session, peer=peer, secrets=(secret,))
         else:
-            logger.warning(
-                "%s authentication failed for %r: the proof is invalid", name, session, extra=about(session)
-            )
-            await peer.refuse(AUTHENTICATION_FAILED, FAILED)
+            await login.refuse("wrong_proof" if getattr(exchange, "known", True) else "unknown_authid")
+        finally:
+            login.end()
 
 
 def _check(accepted: object, exchange: Exchange) -> None:

@@ -108,6 +108,8 @@ class CRAExchange:
         self._authid = session.authid
         self._required = required
         self._identity = identity
+        #: False for an unknown user, for the log.
+        self.known = identity is not None
         self._challenge = cra_challenge(
             session_id=session.id,
             authid=self._authid or "",

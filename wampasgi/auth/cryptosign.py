@@ -83,6 +83,8 @@ class CryptosignExchange:
         self._public_key = public_key
         self._verify = verify
         self._identity = identity
+        #: False for an unknown user or key, for the log.
+        self.known = identity is not None
         self._challenge = secrets.token_hex(32)
         #: CHALLENGE.Extra.
         self.extra: Mapping[str, Any] = {"challenge": self._challenge, "channel_binding": None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wampasgi.auth.handlers import FAILED, AuthenticationHandler, refuse_failed
+from wampasgi.auth.handlers import AuthenticationHandler, refuse_failed
+from wampasgi.auth.login import Login, login_of
 from wampasgi.auth.results import wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
@@ -33,6 +34,20 @@ class CustomAuthenticationMiddleware:
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
+        await self._authenticate(session, peer, login_of(session))
+        if peer.ending is None:
+            await self._app(scope, receive, send)
+
+    async def _authenticate(self, session: Session, peer: Peer, login: Login) -> None:
+        login.method = "custom"
+        try:
+            if await login.admit():
+                await self._decide(session, peer, login)
+        finally:
+            login.end()
+
+    async def _decide(self, session: Session, peer: Peer, login: Login) -> None:
+        """Run the handler, and refuse a session that it has not accepted."""
         try:
             result = await self._handler.call(session)
             if result is not None:
@@ -41,8 +56,10 @@ class CustomAuthenticationMiddleware:
             await refuse_failed(error, by=self._handler.name, session=session, peer=peer)
             return
         if peer.ending is not None:
-            return
-        if session.authenticated:
-            await self._app(scope, receive, send)
+            # The handler may abort a session for other reasons than its credentials.
+            if peer.ending.reason == AUTHENTICATION_FAILED:
+                login.note("wrong_proof")
+        elif session.authenticated:
+            login.succeed()
         else:
-            await peer.refuse(AUTHENTICATION_FAILED, FAILED)
+            await login.refuse("wrong_proof")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from wampasgi.auth.login import login_of
 from wampasgi.errors import NO_MATCHING_AUTH_METHOD
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -27,12 +28,11 @@ class GateMiddleware:
         peer: Peer = scope["wamp.peer"]
         if session.authenticated and peer.ending is None:
             return self._app(scope, receive, send)
-        return _refuse(peer, receive, send)
+        return _refuse(session, peer, receive, send)
 
 
-async def _refuse(peer: Peer, receive: Receive, send: Send) -> None:
+async def _refuse(session: Session, peer: Peer, receive: Receive, send: Send) -> None:
     if peer.ending is None:
         peer.attach(receive, send)
-        await peer.refuse(
-            NO_MATCHING_AUTH_METHOD, "no authentication method of this realm accepted the session"
-        )
+        text = "no authentication method of this realm accepted the session"
+        await login_of(session).refuse("no_method", NO_MATCHING_AUTH_METHOD, text)

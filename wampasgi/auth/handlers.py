@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Collection
 from typing import Any, ClassVar
 
+from wampasgi.auth.login import FAILED, login_of
 from wampasgi.auth.results import WrongResult, check_annotation
 from wampasgi.errors import AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, ConfigurationError, WAMPError
 from wampasgi.injection.plan import HandlerPlan, Injection
@@ -16,9 +17,6 @@ from wampasgi.peers.session import Session
 from wampasgi.types import Handler
 
 logger = logger_named("wampasgi.auth")
-
-#: The text of ABORT; it does not reveal the reason.
-FAILED = "authentication failed"
 
 _HIDDEN = "[hidden]"
 
@@ -119,10 +117,10 @@ async def refuse_failed(
     function.
     """
     if isinstance(error, WAMPError) and error.uri == AUTHORIZATION_DENIED:
-        logger.warning("%s denied %r", by, session, extra=about(session))
         text = error.args[0] if error.args and isinstance(error.args[0], str) else None
-        await peer.refuse(AUTHORIZATION_DENIED, text)
+        await login_of(session).refuse("denied", AUTHORIZATION_DENIED, text)
         return
+    login_of(session).note_fault()
     if isinstance(error, WrongResult):
         logger.error("%s refused %r: %s", by, session, error, extra=about(session))
         await peer.refuse(AUTHENTICATION_FAILED, FAILED)

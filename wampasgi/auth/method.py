@@ -43,7 +43,8 @@ class Accepted:
 class Exchange(Protocol):
     """One CHALLENGE to one session; its answer is verified once.
 
-    It holds the data of this session. The method must not, because all sessions share it.
+    It holds the data of this session. The method must not, because all sessions share it. An exchange with an
+    unknown user may have the attribute ``known = False``, for the log and ``on_authentication_failed``.
     """
 
     @property

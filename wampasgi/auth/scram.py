@@ -92,6 +92,8 @@ class SCRAMSessionExchange:
         self._session = session
         self._credential = credential
         self._identity = identity
+        #: False for an unknown user, for the log.
+        self.known = identity is not None
         nonce = client_nonce + base64.b64encode(secrets.token_bytes(_NONCE_LENGTH)).decode()
         self._exchange = SCRAMExchange(
             authid=session.authid or "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wampasgi.auth.handlers import IdentityHandler, refuse_failed
+from wampasgi.auth.login import login_of
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -32,6 +33,7 @@ class TransportAuthenticationMiddleware:
         session: Session = scope["wamp.session"]
         peer: Peer = scope["wamp.peer"]
         peer.attach(receive, send)
+        login_of(session).method = "transport"
         for authenticator in self._authenticators:
             if session.authenticated or peer.ending is not None:
                 break

@@ -17,6 +17,9 @@ from wampasgi.auth import (
     CustomAuthenticationMiddleware,
     TransportAuthenticationMiddleware,
 )
+from wampasgi.auth.failed_logins import FailedLogins
+from wampasgi.auth.failure_reports import FailureReports
+from wampasgi.auth.failures import AuthenticationFailure
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
 from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
@@ -26,6 +29,7 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import UserFunction
 from wampasgi.injection.plan import HandlerPlan, Injection, describe
 from wampasgi.limits import Limits
+from wampasgi.metrics import Counts
 from wampasgi.peers.session import Session
 from wampasgi.protocol.uris import is_reserved
 from wampasgi.router.matching import covers
@@ -43,7 +47,8 @@ class RealmPlan:
     """The compiled configuration of a realm. A session gets a plan when it opens, and keeps it until it ends.
 
     ``app`` is the realm's middleware stack around the session endpoint. ``provided`` are the arguments that
-    every handler of the realm can get; a session adds itself. ``procedures_at_run_time`` are the procedures
+    every handler of the realm can get; a session adds itself. ``failed_logins`` are those of the realm, which
+    all its plans share. ``procedures_at_run_time`` are the procedures
     added with ``Realm.register``; all plans of a realm share this table. ``procedure_for_all`` and
     ``topic_for_all`` are the custom handlers that replace the routes.
     """
@@ -65,6 +70,8 @@ class RealmPlan:
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     overflow_handler: HandlerPlan | None
     router: Router[Session]
+    failed_logins: FailedLogins
+    failure_reports: FailureReports | None
     #: True if there are handlers that stay suspended at a ``yield``: lifespan handlers or gatekeepers.
     has_two_part_handlers: bool = field(init=False)
     #: The procedures with an exact URI and no access control. A cache of ``answering`` for nearly all calls.
@@ -248,6 +255,22 @@ def compile_overflow_handler(settings: RealmSettings, injection: Injection) -> H
     if plan.kind == "async_generator":
         raise ConfigurationError(f"{plan.description} is an async generator function: it must not yield")
     return plan
+
+
+def compile_failure_reports(
+    settings: RealmSettings, injection: Injection, limits: Limits, counts: Counts
+) -> FailureReports | None:
+    """Compile the ``on_authentication_failed`` handler, if there is one.
+
+    Raises ConfigurationError if it is an async generator function, because it has nothing to yield.
+    """
+    if settings.authentication_failed_handler is None:
+        return None
+    provided = {"failure": AuthenticationFailure, "dropped": None}
+    plan = injection.read(settings.authentication_failed_handler, provided)
+    if plan.kind == "async_generator":
+        raise ConfigurationError(f"{plan.description} is an async generator function: it must not yield")
+    return FailureReports(plan, counts=counts, timeout=limits.teardown_timeout)
 
 
 def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscribers:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
@@ -12,15 +11,7 @@ from starlette.middleware import Middleware
 
 from wampasgi.adapters import AsyncSupport
 from wampasgi.adapters.event_loop import EventLoopBinding
-from wampasgi.auth import (
-    ChallengeMethod,
-    CRAAuthRequirement,
-    CRAMethod,
-    CryptosignMethod,
-    SCRAMCredential,
-    SCRAMMethod,
-    TicketMethod,
-)
+from wampasgi.configuration.authentication import AuthenticationSettings, ConfiguresAuthentication
 from wampasgi.configuration.middleware import checked_middleware
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import (
@@ -37,7 +28,7 @@ from wampasgi.configuration.routes import (
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import UserFunction, require_function
 from wampasgi.injection.dependencies import DefaultArg
-from wampasgi.injection.plan import Injection, describe
+from wampasgi.injection.plan import describe
 from wampasgi.limits import Limits
 from wampasgi.protocol.uris import require_pattern
 from wampasgi.router.permissions import Permissions, roles_of
@@ -57,11 +48,6 @@ def checked_limits(limits: L) -> L:
     return limits
 
 
-def _require_functions(where: str, *functions: object) -> None:
-    for function in functions:
-        require_function(where, function)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationContext:
     """The settings that a realm takes from its application."""
@@ -75,7 +61,7 @@ class ApplicationContext:
     debug: bool
 
 
-class RealmSettings:
+class RealmSettings(AuthenticationSettings):
     """The settings of a realm. They are compiled into a RealmPlan when a plan is needed.
 
     ``changed`` is called after each change. ``keep_history`` takes a topic, its match policy and the number
@@ -90,9 +76,9 @@ class RealmSettings:
         changed: Callable[[], None],
         keep_history: Callable[[str, Match, int], None],
     ) -> None:
+        super().__init__(changed)
         self.middleware = checked_middleware(middleware)
         self.limits = checked_limits(limits)
-        self.changed = changed
         self.keep_history = keep_history
         self.procedures: RouteTable[Route] = RouteTable()
         self.topics: RouteTable[Route] = RouteTable()
@@ -108,13 +94,9 @@ class RealmSettings:
         self.permissions = Permissions()
         self.authorizer: Handler | None = None
         self.cache_authorizer = False
-        self.transport_authenticators: list[Handler] = []
-        #: A factory for each challenge method, by its name. Called when the settings are compiled.
-        self.challenge_methods: dict[str, Callable[[Injection], ChallengeMethod]] = {}
-        self.authentication_handler: Handler | None = None
 
 
-class ConfiguresRealm(ABC):
+class ConfiguresRealm(ConfiguresAuthentication):
     """The configuration methods of a realm. An application has them for its default realm.
 
     Changes apply to sessions that join later. Open sessions keep the configuration that they started with.
@@ -373,112 +355,3 @@ class ConfiguresRealm(ABC):
             return handler
 
         return add if handler is None else add(handler)
-
-    # Authentication
-
-    def add_transport_authenticator(self, authenticator: Handler) -> None:
-        """Authenticate sessions by their connection: ``async fn(session)`` returns an identity or None.
-
-        Several authenticators are tried in the order in which they were added, until one returns an identity.
-        """
-        require_function("add_transport_authenticator", authenticator)
-        self.settings.transport_authenticators.append(authenticator)
-        self.settings.changed()
-
-    def set_ticket_authenticator(self, authenticator: Handler) -> None:
-        """Authenticate sessions by a ticket: ``async fn(session, ticket)`` returns an identity or None.
-
-        The session gets the authid of the returned ``Identity``, otherwise a random one. The authid that the
-        client claims is ``session.authid``; return it only if the ticket belongs to it.
-        """
-        require_function("set_ticket_authenticator", authenticator)
-        self._set_challenge_method(
-            "ticket", lambda injection: TicketMethod(injection.read(authenticator, {"ticket": None}))
-        )
-
-    def set_cra_handlers(
-        self,
-        requirement: Handler,
-        identity: Handler,
-        *,
-        unknown: CRAAuthRequirement | None = None,
-        mock_secret: bytes | None = None,
-    ) -> None:
-        """Authenticate sessions by WAMP-CRA: clients sign a challenge with a secret that is never sent.
-
-        ``async requirement(session)`` returns the CRAAuthRequirement of ``session.authid``, or None if the
-        authid is unknown. ``async identity(session)`` is called when the signature is verified. If it returns
-        None, the session is denied with ``wamp.error.authorization_denied``. For ``unknown`` and
-        ``mock_secret``, see ``CRAMethod``.
-        """
-        _require_functions("set_cra_handlers", requirement, identity)
-        mocking = mock_secret or secrets.token_bytes(32)
-        self._set_challenge_method(
-            "wampcra",
-            lambda injection: CRAMethod(
-                injection.read(requirement),
-                injection.read(identity),
-                unknown=unknown,
-                mock_secret=mocking,
-            ),
-        )
-
-    def set_scram_handlers(
-        self,
-        credential: Handler,
-        identity: Handler,
-        *,
-        unknown: SCRAMCredential | None = None,
-        mock_secret: bytes | None = None,
-    ) -> None:
-        """Authenticate sessions by WAMP-SCRAM: the password is neither sent nor stored.
-
-        ``async credential(session)`` returns the SCRAMCredential of ``session.authid``, as created by
-        ``scram_credential``, or None if the authid is unknown. ``async identity(session)`` is called when the
-        proof is verified. If it returns None, the session is denied with ``wamp.error.authorization_denied``.
-        For ``unknown`` and ``mock_secret``, see ``SCRAMMethod``.
-        """
-        _require_functions("set_scram_handlers", credential, identity)
-        mocking = mock_secret or secrets.token_bytes(32)
-        self._set_challenge_method(
-            "wamp-scram",
-            lambda injection: SCRAMMethod(
-                injection.read(credential),
-                injection.read(identity),
-                unknown=unknown,
-                mock_secret=mocking,
-            ),
-        )
-
-    def set_cryptosign_handlers(self, keys: Handler, identity: Handler) -> None:
-        """Authenticate sessions by their Ed25519 key. Needs ``wampasgi[cryptosign]``.
-
-        ``async keys(session)`` returns the public keys of ``session.authid``, in hex.
-        ``async identity(session)`` is called when the signature is verified. If it returns None, the session
-        is denied with ``wamp.error.authorization_denied``.
-        """
-        _require_functions("set_cryptosign_handlers", keys, identity)
-        self._set_challenge_method(
-            "cryptosign",
-            lambda injection: CryptosignMethod(injection.read(keys), injection.read(identity)),
-        )
-
-    def add_challenge_method(self, method: ChallengeMethod) -> None:
-        """Add an authentication method of your own, which implements ``auth.ChallengeMethod``.
-
-        It calls its functions itself, so they do not get the default args of the realm.
-        """
-        self._set_challenge_method(method.name, lambda injection: method)
-
-    def _set_challenge_method(self, name: str, make: Callable[[Injection], ChallengeMethod]) -> None:
-        self.settings.challenge_methods[name] = make
-        self.settings.changed()
-
-    def set_authentication_handler(self, handler: Handler) -> None:
-        """Replace all other authentication with ``async fn(session)``.
-
-        It must await ``session.mark_authenticated(...)`` or ``session.abort(...)``.
-        """
-        require_function("set_authentication_handler", handler)
-        self.settings.authentication_handler = handler
-        self.settings.changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final, Protocol, cast
 
 from wampasgi.errors import UnserializableValue
@@ -57,7 +58,11 @@ def framed(subprotocol: Subprotocol, frame: Callable[[bytes], bytes]) -> Encodin
         data = serialize(raw)
         return frame(data), len(data)
 
-    return Encoding(f"{subprotocol.serializer.name} frames", encode)
+    # Other frames with the same messages must not be taken for these.
+    return Encoding(f"{subprotocol.serializer.name} frames {next(_numbers)}", encode)
+
+
+_numbers: Final = count(1)
 
 
 class _TextSerializer(Protocol):

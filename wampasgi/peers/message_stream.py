@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Literal
 
+from wampasgi.addresses import client_address
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts
@@ -23,11 +24,12 @@ class MessageStream:
 
     ``receive`` and ``send`` are the ASGI callables of the inner contract, for scope type ``wamp``.
     ``receive_event`` with ``decode``, and ``write_one`` and ``write``, do the same without wrapping each
-    message in a dict.
+    message in a dict. ``client`` is the client in the ASGI scope, for the log.
     """
 
     __slots__ = (
         "_batched",
+        "_client",
         "_data",
         "_decode",
         "_handshake_size",
@@ -42,11 +44,19 @@ class MessageStream:
         "transport",
     )
 
-    def __init__(self, transport: Transport, subprotocol: Subprotocol, counts: Counts) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        subprotocol: Subprotocol,
+        counts: Counts,
+        *,
+        client: Sequence[Any] | None = None,
+    ) -> None:
         self.transport = transport
         self.subprotocol = subprotocol
         #: Counters of the bytes read and written.
         self.counts = counts
+        self._client = client
         #: Waits for the next event of the transport, to be passed to ``decode``.
         self.receive_event = transport.receive_event
         self._data = transport.data
@@ -89,6 +99,11 @@ class MessageStream:
         # For ``byte_rate``, the size of every message counts.
         is_counted = limits.byte_rate is not None
         self._harmless_length = 0 if is_counted else min(length for length in lengths if length is not None)
+
+    @property
+    def client_address(self) -> str | None:
+        """The address of the client for the log, None if it is unknown."""
+        return client_address(self._client)
 
     # The direct ways, which have no batches
 

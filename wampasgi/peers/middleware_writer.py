@@ -31,15 +31,19 @@ class MiddlewareWriter:
         """Send one message."""
         return self.write((raw,), size)
 
+    async def _write(self, raw: RawMessage) -> None:
+        try:
+            await self._send({"type": "wamp.message", "message": raw})
+        except UnserializableValue as error:
+            replacement = self._replace(raw, error)
+            if replacement is not None:
+                await self._send({"type": "wamp.message", "message": replacement})
+
     async def write(self, messages: Sequence[RawMessage], size: int) -> None:
         """Send messages in order."""
         for raw in messages:
             try:
-                await self._send({"type": "wamp.message", "message": raw})
-            except UnserializableValue as error:
-                replacement = self._replace(raw, error)
-                if replacement is not None:
-                    await self._send({"type": "wamp.message", "message": replacement})
+                await self._write(raw)
             except Exception as error:  # noqa: BLE001 - on_failure logs it
                 self._on_failure(raw, error)
                 return

@@ -142,7 +142,7 @@ class Peer:
         return f"session {self.session_id} on realm {shown(self.realm_uri)}"
 
     def _about(self) -> dict[str, Any]:
-        return fields(self.session_id, self.realm_uri)
+        return fields(self.session_id, self.realm_uri, client=self._stream.client_address)
 
     def attach(self, receive: Receive, send: Send) -> None:
         """Exchange messages over these ASGI callables from now on."""
@@ -392,9 +392,7 @@ class Peer:
     def _replace(
         self, raw: RawMessage, error: UnserializableValue, uri: str | None = None
     ) -> RawMessage | None:
-        return replace_unserializable(
-            raw, error, uri, self._router, session_id=self.session_id, realm_uri=self.realm_uri
-        )
+        return replace_unserializable(raw, error, uri, self._router, self._about())
 
     # The end
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from wampasgi.addresses import client_address
 from wampasgi.errors import (
     AUTHENTICATION_FAILED,
     CLOSE_REALM,
@@ -96,6 +97,8 @@ class Session:
         self.details = details
         #: The object that the authenticator returned for the client, or None.
         self.identity: Any = None
+        #: For authenticators: the ``Login`` of ``wampasgi.auth.login``, until the session is opened.
+        self.login: object = None
 
     def __repr__(self) -> str:
         realm, authid = shown(self.realm_uri), shown(self.authid)
@@ -109,6 +112,15 @@ class Session:
         if self._connection is None:
             raise RuntimeError("the realm's own session has no connection: this call comes from the server")
         return self._connection
+
+    @property
+    def client_address(self) -> str | None:
+        """The address of the client, as in the log: an IP address, or another text in quotes.
+
+        It is None if the address is unknown, for example on a Unix socket, and for the realm's own session.
+        Behind a proxy, it is the proxy's address, unless the server is configured to trust the proxy.
+        """
+        return None if self._connection is None else client_address(self._connection.scope.get("client"))
 
     @property
     def authenticated(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from wampasgi.errors import RUNTIME_ERROR, UnserializableValue
-from wampasgi.logs import escaped, fields, logger_named, shown
+from wampasgi.logs import escaped, logger_named, shown
 from wampasgi.peers.interfaces import JoinedRouter
 from wampasgi.protocol.messages import MESSAGE_NAMES, Call, Error, Invocation, Result
 from wampasgi.types import RawMessage
@@ -16,15 +19,14 @@ def replace_unserializable(
     error: UnserializableValue,
     uri: str | None,
     router: JoinedRouter,
-    *,
-    session_id: int,
-    realm_uri: str,
+    about: Mapping[str, Any],
 ) -> RawMessage | None:
     """Log a message that cannot be serialized, and return the message to send instead, if any.
 
-    ``uri`` is the procedure or topic, if the sender knows it; otherwise the router is asked. The caller of an
-    INVOCATION gets ERROR ``wamp.error.invalid_argument``, and the caller of a RESULT
-    ``wamp.error.runtime_error``. An ERROR is sent without its payload, and an EVENT not at all.
+    ``uri`` is the procedure or topic, if the sender knows it; otherwise the router is asked. ``about`` are
+    the extra fields of the log record. The caller of an INVOCATION gets ERROR
+    ``wamp.error.invalid_argument``, and the caller of a RESULT ``wamp.error.runtime_error``. An ERROR is sent
+    without its payload, and an EVENT not at all.
     """
     code = raw[0]
     uri = uri or router.uri_of(raw)
@@ -32,13 +34,13 @@ def replace_unserializable(
         "%s of %s cannot be serialized for session %s on realm %s: %s",
         MESSAGE_NAMES[code],
         f"request {raw[1]}" if uri is None else shown(uri),
-        session_id,
-        shown(realm_uri),
+        about["wamp_session"],
+        shown(about["wamp_realm"]),
         escaped(str(error)),
-        extra=fields(session_id, realm_uri, uri),
+        extra={**about, "wamp_uri": uri},
     )
     if code == Invocation.code:
-        router.undeliverable(session_id, raw[1], f"the call cannot be sent to the callee: {error}")
+        router.undeliverable(about["wamp_session"], raw[1], f"the call cannot be sent to the callee: {error}")
     if code == Result.code and not raw[2].get("progress", False):
         return Error(Call.code, raw[1], {}, RUNTIME_ERROR).to_list()
     return raw[:5] if code == Error.code else None

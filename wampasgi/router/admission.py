@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 from typing import Any, Final
 
+from wampasgi.addresses import client_address, network_of
 from wampasgi.limits import Limits
 
 
@@ -45,7 +45,7 @@ class Admission:
         ``client`` comes from the ASGI scope. Clients without a known address, for example on a Unix socket,
         count only towards the total.
         """
-        address = _address(client)
+        address = network_of(client_address(client))
         refusal = self._refusal(address, limits)
         if refusal is not None:
             self.refused += 1
@@ -113,19 +113,3 @@ class Place:
         if not self._counted:
             self._counted = True
             self._admission.add(self._address)
-
-
-def _address(client: Sequence[Any] | None) -> str | None:
-    if not client or not client[0]:
-        return None
-    host = str(client[0])
-    if ":" not in host:
-        return host
-    try:
-        address = IPv6Address(host)
-    except ValueError:
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    # A client that has one address of a /64 usually has all of them.
-    return str(IPv6Address(int(address) >> 64 << 64))

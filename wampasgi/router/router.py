@@ -306,6 +306,14 @@ class Router(Generic[S]):
                 "refused": self.admission.refused,
                 "aborted": counts.aborted,
             },
+            "authentication": {
+                "delayed": counts.delayed_logins,
+                "unreported": counts.unreported_failures,
+            },
+            "authentication_failures": {
+                f"{method}:{reason}": count
+                for (method, reason), count in counts.authentication_failures.items()
+            },
             "calls": {
                 "results": counts.results,
                 "errors": counts.call_errors,

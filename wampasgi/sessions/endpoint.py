@@ -35,6 +35,7 @@ class SessionEndpoint:
         plan: RealmPlan = scope["wamp.plan"]
         support = support_for_running_loop(plan.async_support)
         peer.attach(receive, send)
+        session.login = None
         await peer.send_now(Welcome(session.id, _welcome_details(session)))
         if peer.ending is not None:
             # The session was refused while WELCOME was written.

@@ -250,12 +250,16 @@ class MessageLoop:
             return self._call_decided(message, answering, None)
         verdict = authorization.by_rules(self._session, "call", message.procedure, roles=roles)
         if verdict is None and authorization.authorizer is not None:
+            # From now on, CANCEL refers to this call, even if the task for it has not begun yet.
+            self._in_flight.deciding = message
             return self._ask_and_call(message)
         return self._call_decided(message, answering, verdict)
 
     async def _ask_and_call(self, message: Call) -> None:
         in_flight = self._in_flight
-        in_flight.deciding = message
+        if in_flight.deciding is not message:
+            # It has been canceled before it began.
+            return
         try:
             verdict = await self._plan.authorization.decide(
                 self._session, "call", message.procedure, message.options, self._provided

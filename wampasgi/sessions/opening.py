@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import anyio
 
 from wampasgi.adapters.event_loop import EventLoopBinding
+from wampasgi.auth.failures import AuthenticationFailure
+from wampasgi.auth.login import Login
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import (
     NO_SUCH_REALM,
@@ -93,7 +95,7 @@ class SessionOpener:
 
         It leaves its place among the ``pending`` connections while it has a session.
         """
-        stream = MessageStream(transport, subprotocol, self._counts)
+        stream = MessageStream(transport, subprotocol, self._counts, client=scope.get("client"))
         self._event_loop.enter()
         try:
             while True:
@@ -102,6 +104,7 @@ class SessionOpener:
                 pending.come_back()
                 if not opening.ended_with_goodbye:
                     await opening.close(refusal)
+                    await opening.report_failure()
                     return
                 if transport.closed:
                     return
@@ -169,17 +172,17 @@ def _check_first(code: int) -> None:
 class _Opening:
     """One session of a connection, from HELLO to its end."""
 
-    __slots__ = ("_client", "_handshake", "_opener", "_peer", "_pending", "_reason", "_scope", "_stream")
+    __slots__ = ("_failure", "_handshake", "_opener", "_peer", "_pending", "_reason", "_scope", "_stream")
 
     def __init__(self, opener: SessionOpener, scope: Scope, stream: MessageStream, pending: Place) -> None:
         self._opener = opener
         self._scope = scope
         self._stream = stream
         self._pending = pending
-        self._client: Sequence[Any] | None = scope.get("client")
         self._handshake = anyio.CancelScope()
         # Known once HELLO has named a realm.
         self._peer: Peer | None = None
+        self._failure: AuthenticationFailure | None = None
         # The reason URI of a client that sends ABORT instead of HELLO.
         self._reason: str | None = None
 
@@ -201,6 +204,13 @@ class _Opening:
             if refusal is not None:
                 await self._refuse(refusal)
             await self._stream.transport.close(self._close_reason(refusal))
+
+    def _about(self) -> dict[str, Any]:
+        """Return the extra fields of a log record."""
+        address = self._stream.client_address
+        if self._peer is None:
+            return fields(None, None, client=address)
+        return fields(self._peer.session_id, self._peer.realm_uri, client=address)
 
     def _close_reason(self, refusal: _Refusal | None) -> str:
         if self._ending is not None:
@@ -234,30 +244,51 @@ class _Opening:
                             await self._peer.refusal_sent()
                     finally:
                         place.leave()
+                        self._conclude_login()
         except _Refusal as refusal:
             return refusal
         except RemoteProtocolError as error:
             logger.warning(
                 "a client from %s broke the protocol: %s",
-                self._client,
+                self._stream.client_address,
                 escaped(error.message),
-                extra=fields(None, None),
+                extra=self._about(),
             )
             return _Refusal(error.uri, error.message)
         except Disconnected:
             return None
         except Exception:
-            logger.exception("a session from %s could not be served", self._client, extra=fields(None, None))
+            logger.exception(
+                "a session from %s could not be served", self._stream.client_address, extra=self._about()
+            )
             if self._peer is not None:
                 # Without the realm's middleware, because it may be the cause.
                 self._peer.attach(self._stream.receive, self._stream.send)
             return _Refusal(RUNTIME_ERROR)
         if self._handshake.cancelled_caught:
+            self._conclude_login(timed_out=True)
             logger.warning(
-                "a client from %s did not open a session in time", self._client, extra=fields(None, None)
+                "a client from %s did not open a session in time",
+                self._stream.client_address,
+                extra=self._about(),
             )
             return _Refusal(TIMEOUT, f"no session within the limit handshake_timeout of {timeout} s")
         return None
+
+    def _conclude_login(self, *, timed_out: bool = False) -> None:
+        """Note the failure of an authentication that has ended, and keep it for ``report_failure``."""
+        login = None if self._peer is None else self._scope["wamp.session"].login
+        if isinstance(login, Login):
+            login.conclude(timed_out=timed_out)
+            self._failure = login.failure
+
+    async def report_failure(self) -> None:
+        """Pass a failed authentication to the realm's handler. Call it when the client has its answer."""
+        if self._failure is None:
+            return
+        plan: RealmPlan = self._scope["wamp.plan"]
+        if plan.failure_reports is not None:
+            await plan.failure_reports.run(self._failure, plan.provided_for(self._scope["wamp.session"]))
 
     async def _open(self) -> tuple[ServedRealm, Scope, Place] | None:
         """Read HELLO; return its realm, the scope for it, and the place of the session in the limits."""
@@ -270,20 +301,21 @@ class _Opening:
         stream, admission = self._stream, plan.router.admission
         stream.counts = plan.router.counts
         stream.set_limits(plan.limits, handshake=True)
-        place = admission.enter(self._client, plan.limits)
+        place = admission.enter(self._scope.get("client"), plan.limits)
         if isinstance(place, str):
             logger.warning(
                 "a client from %s is refused on realm %s: %s",
-                self._client,
+                stream.client_address,
                 shown(hello.realm),
                 place,
-                extra=fields(None, hello.realm),
+                extra=fields(None, hello.realm, client=stream.client_address),
             )
             stream.counts.aborted += 1
             raise _Refusal(UNAVAILABLE, place)
         place.pending = self._pending
         self._peer = self._opener.new_peer(stream, hello.realm, plan, place, self._handshake)
-        return realm, self._session_scope(realm, plan, self._peer, hello), place
+        self._scope = self._session_scope(realm, plan, self._peer, hello)
+        return realm, self._scope, place
 
     def _session_scope(self, realm: ServedRealm, plan: RealmPlan, peer: Peer, hello: Hello) -> Scope:
         scope: Scope = {
@@ -295,7 +327,7 @@ class _Opening:
             "wamp.peer": peer,
             "wamp.plan": plan,
         }
-        scope["wamp.session"] = Session(
+        session = scope["wamp.session"] = Session(
             session_id=peer.session_id,
             realm=realm,
             realm_uri=hello.realm,
@@ -303,4 +335,5 @@ class _Opening:
             connection=Connection(scope),
             peer=peer,
         )
+        session.login = Login(session, peer, plan.failed_logins)
         return scope

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from wampasgi.addresses import client_address
 from wampasgi.errors import (
     PAYLOAD_SIZE_EXCEEDED,
     PROTOCOL_VIOLATION,
@@ -188,28 +189,33 @@ class WebSocketEndpoint:
         await self._opener.serve(scope, _transport(scope, receive, send, subprotocol), subprotocol, pending)
 
     async def _refuse_connection(self, scope: Scope, receive: Receive, send: Send, reason: str) -> None:
+        address = client_address(scope.get("client"))
         logger.warning(
-            "WebSocket handshake of %s refused: %s", scope.get("client"), reason, extra=fields(None, None)
+            "WebSocket handshake of %s refused: %s", address, reason, extra=fields(None, None, client=address)
         )
         await receive()  # websocket.connect
         close = (close_codes.TRY_AGAIN_LATER, "too many connections")
         await _deny(scope, send, 503, "Too many connections are being opened. Try again later.", close=close)
 
     async def _refuse_origin(self, scope: Scope, send: Send, refusal: str) -> None:
+        address = client_address(scope.get("client"))
         logger.warning(
-            "WebSocket handshake of %s refused: %s", scope.get("client"), refusal, extra=fields(None, None)
+            "WebSocket handshake of %s refused: %s",
+            address,
+            refusal,
+            extra=fields(None, None, client=address),
         )
         text = "Pages of this origin may not connect. The log of the server says how to allow it."
         await _deny(scope, send, 403, text, close=(close_codes.POLICY_VIOLATION, "origin not allowed"))
 
     async def _refuse_subprotocols(self, scope: Scope, send: Send, offered: Sequence[str]) -> None:
-        supported = ", ".join(self._subprotocols)
+        supported, address = ", ".join(self._subprotocols), client_address(scope.get("client"))
         logger.warning(
             "WebSocket handshake of %s refused: it offers the subprotocols [%s], the server speaks [%s]",
-            scope.get("client"),
+            address,
             escaped(", ".join(offered)),
             supported,
-            extra=fields(None, None),
+            extra=fields(None, None, client=address),
         )
         text = f"This is a WAMP endpoint. Offer one of the WebSocket subprotocols {supported}."
         close = (close_codes.PROTOCOL_ERROR, "no common subprotocol")
