@@ -17,7 +17,7 @@ TESTS ?=
 
 BIN := $(VENV)/bin
 # The options are those of docs/serving.md, "In production".
-SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol --ws-max-size 1048576 \
+SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol --ws-max-size 262144 \
 	--timeout-graceful-shutdown 15
 # One marker file per set of packages. A change to pyproject.toml makes both outdated.
 RUNNABLE := $(VENV)/.installed-standard

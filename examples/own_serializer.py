@@ -8,7 +8,7 @@ from typing import Any
 from wampasgi import Application
 from wampasgi.serializers import JSON
 
-LONGEST = 1024 * 1024
+LONGEST = 256 * 1024
 
 
 class CompressedJSON:
@@ -20,7 +20,7 @@ class CompressedJSON:
 
     def decode(self, data: str | bytes) -> object:
         assert isinstance(data, bytes)
-        # A thousand compressed bytes can expand to a megabyte, and a million to a gigabyte.
+        # A thousand compressed bytes can expand to a million.
         decompressor = zlib.decompressobj()
         text = decompressor.decompress(data, LONGEST)
         if not decompressor.eof or decompressor.unused_data:

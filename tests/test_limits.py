@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -19,7 +21,10 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 NUMBERS = [field.name for field in fields(Limits) if field.name != "overflow"]
 OPTIONAL = {
+    "arguments",
     "authentication_failures",
+    "byte_rate",
+    "containers",
     "handler_timeout",
     "idle_timeout",
     "message_rate",
@@ -29,6 +34,7 @@ OPTIONAL = {
     "sessions",
     "sessions_per_address",
     "uri_length",
+    "values",
     "write_timeout",
 }
 
@@ -66,6 +72,13 @@ def test_nesting_depth_below_that_of_hello_is_refused() -> None:
 def test_limits_are_compared_by_value() -> None:
     assert Limits(message_size=5) == Limits(message_size=5)
     assert Limits() != Limits(message_size=5)
+
+
+def test_commands_for_production_have_the_default_message_size() -> None:
+    root = Path(__file__).resolve().parent.parent
+    for file, commands in ("docs/serving.md", 2), ("Makefile", 1):
+        sizes = re.findall(r"--ws-max-size (\d+)", (root / file).read_text())
+        assert sizes == [str(Limits().message_size)] * commands
 
 
 # Sessions
@@ -298,6 +311,56 @@ async def test_too_deeply_nested_message_aborts_the_session(subprotocol: str) ->
     assert "no_such_procedure" in kept
     assert "over the limit nesting_depth of 10" in refused
     assert "wamp.error.protocol_violation" in refused
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("subprotocol", ["wamp.2.json", "wamp.2.json.batched"])
+@pytest.mark.parametrize(
+    ("limits", "payload", "text"),
+    [
+        (
+            {"containers": 10},
+            "[], " * 9 + "[]",
+            "a message has more lists and dicts than the limit containers of 10",
+        ),
+        (
+            {"values": 20},
+            "[1, 2, 3, 4, 5], " * 2 + "[1, 2, 3, 4]",
+            "a message has more values than the limit values of 20",
+        ),
+        (
+            {"arguments": 10},
+            "1, " * 10 + "1",
+            "a message has more arguments than the limit arguments of 10",
+        ),
+    ],
+)
+async def test_message_with_too_many_parts_aborts_the_session(
+    subprotocol: str, limits: dict[str, Any], payload: str, text: str
+) -> None:
+    app = Application(limits=Limits(**limits))
+    end = "\x1e" if subprotocol.endswith("batched") else ""
+
+    async with connect(app, subprotocols=[subprotocol]) as websocket:
+        await websocket.send_frame('[1, "r", {"roles": {"caller": {}}}]' + end)
+        await websocket.receive_event()
+        await websocket.send_frame('[48, 1, {}, "nothing", [1]]' + end)
+        kept = (await websocket.receive_event())["text"]
+        await websocket.send_frame(f'[48, 2, {{}}, "nothing", [{payload}]]{end}')
+        refused = (await websocket.receive_event())["text"]
+
+    assert "no_such_procedure" in kept
+    expected = [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
+    assert json.loads(refused.rstrip("\x1e")) == expected
+
+
+@pytest.mark.anyio
+async def test_hello_with_too_many_parts_is_aborted() -> None:
+    async with connect(Application(limits=Limits(containers=5))) as websocket:
+        refused = await websocket.ask(HELLO, "r", {"roles": ALL_ROLES})
+
+    text = "a message has more lists and dicts than the limit containers of 5"
+    assert refused == [ABORT, {"message": text}, "wamp.error.payload_size_exceeded"]
 
 
 # Handlers

@@ -12,7 +12,10 @@ OverflowPolicy: TypeAlias = Literal["disconnect", "drop_oldest_events"]
 
 _OPTIONAL: Final = frozenset(
     (
+        "arguments",
         "authentication_failures",
+        "byte_rate",
+        "containers",
         "handler_timeout",
         "idle_timeout",
         "message_rate",
@@ -22,6 +25,7 @@ _OPTIONAL: Final = frozenset(
         "sessions",
         "sessions_per_address",
         "uri_length",
+        "values",
         "write_timeout",
     )
 )
@@ -75,7 +79,7 @@ class Limits:
     authentication_window: float = 300.0
     #: Size of a WebSocket message. A larger one aborts the session with
     #: ``wamp.error.payload_size_exceeded``. The server has its own limit (uvicorn: ``--ws-max-size``).
-    message_size: int = 1024 * 1024
+    message_size: int = 256 * 1024
     #: Size of HELLO and AUTHENTICATE. It is smaller because HELLO's data stays in memory for the whole
     #: session. ``message_size`` applies to them, too.
     handshake_size: int = 16 * 1024
@@ -83,13 +87,31 @@ class Limits:
     #: the session with ``wamp.error.protocol_violation``. None means the depth that all serializers can
     #: write, about 250.
     nesting_depth: int | None = None
+    #: Lists and dicts in a message, including the message itself. More of them abort the session with
+    #: ``wamp.error.payload_size_exceeded``. They are counted before they are decoded, except with a custom
+    #: serializer.
+    containers: int | None = 10_000
+    #: Arguments of a message, positional and by keyword together. More of them abort the session with
+    #: ``wamp.error.payload_size_exceeded``. The attributes of Options and Details count, too.
+    arguments: int | None = 10_000
+    #: Values in a message, at all depths: each item of a list and each value of a dict. More of them abort
+    #: the session with ``wamp.error.payload_size_exceeded``.
+    values: int | None = 50_000
     #: Characters of a URI. Requests with a longer one are answered with ``wamp.error.invalid_uri``.
     uri_length: int | None = 1024
     #: Messages per second that are handled for one session. Faster clients are slowed down by backpressure:
-    #: the next message waits, and nothing is read after it.
+    #: the next message waits, and nothing is read after it. A publication counts as one more message for each
+    #: EVENT that the publisher itself receives, and for every 100 EVENTs to others. A SUBSCRIBE counts as one
+    #: more for each retained event.
     message_rate: float | None = None
     #: Messages that a session may send in one burst before ``message_rate`` applies.
     message_burst: int = 100
+    #: Bytes per second, as received, that are handled for one session. Faster clients are slowed down in the
+    #: same way. The rate limits apply together.
+    byte_rate: float | None = None
+    #: Bytes that a session may send in one burst before ``byte_rate`` applies. A message that is larger waits
+    #: until ``byte_rate`` has paid for the rest.
+    byte_burst: int = 1024 * 1024
     #: Messages in the send queue of a client that reads too slowly. ``overflow`` decides what happens when
     #: the queue is full.
     outbound_messages: int = 10_000

@@ -25,10 +25,9 @@ from wampasgi.injection.arguments import (
     Payload,
     PayloadParameter,
     Rest,
-    UnusableAnnotation,
-    Validator,
 )
 from wampasgi.injection.callables import EMPTY
+from wampasgi.injection.validation import UnusableAnnotation, Validator
 
 SOME_ID = "6f1f3c0e-5f7a-4f0e-9d43-0d7a3f6f2a11"
 
@@ -237,14 +236,36 @@ def test_number_of_reported_errors_is_limited() -> None:
 
 
 def test_errors_of_one_argument_are_only_counted_if_there_are_too_many() -> None:
-    (found,) = errors_of(Payload(by_either=[parameter("a", list[int])]), [["x"] * 5000])
+    three = Annotated[int, AfterValidator(even)] | Literal["a"] | None
+    (found,) = errors_of(Payload(by_either=[parameter("a", list[three])]), [["x"] * 900])
 
     assert found == {
         "argument": "a",
         "path": [],
-        "reason": "5000 values are invalid",
+        "reason": "1800 values are invalid",
         "type": "too_many_errors",
     }
+
+
+def test_only_the_first_error_of_an_argument_with_many_values_is_reported() -> None:
+    (found,) = errors_of(Payload(by_either=[parameter("a", list[int])]), [[1] * 5000 + ["x"] * 5000])
+
+    assert found == {
+        "argument": "a",
+        "path": [5000],
+        "reason": "Input should be a valid integer, unable to parse string as an integer",
+        "type": "int_parsing",
+    }
+
+
+def test_text_of_an_error_tells_that_there_are_more_than_are_reported() -> None:
+    payload = Payload(by_either=[parameter("a", list[int])])
+
+    for invalid, text in (100, "; and 97 more"), (900, "; and at least 198 more"):
+        with pytest.raises(InvalidArgument) as caught:
+            filled(payload, [["x"] * invalid])
+        assert caught.value.args[0].endswith(text)
+        assert len(caught.value.kwargs["errors"]) == 100
 
 
 def test_validation_stops_after_enough_unexpected_arguments() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from wampasgi.errors import RemoteProtocolError
 from wampasgi.metrics import Counts
 from wampasgi.peers.message_stream import MessageStream
 from wampasgi.peers.transport import GONE, Disconnected
-from wampasgi.serializers import SUBPROTOCOLS, Subprotocol
+from wampasgi.serializers import SUBPROTOCOLS, Subprotocol, subprotocols
 
 pytestmark = pytest.mark.anyio
 
@@ -235,6 +236,86 @@ async def test_message_may_be_nested_exactly_as_deeply_as_the_limit(subprotocol:
 
     assert await read(stream) == deep
     with pytest.raises(RemoteProtocolError, match="nest"):
+        await stream.receive()
+
+
+@every_subprotocol
+async def test_message_may_have_exactly_as_many_lists_and_dicts_as_the_limit(
+    subprotocol: Subprotocol,
+) -> None:
+    full = [1, ["[{", "\u0090"], {"3": [4, {}]}]
+    fuller = [*full, []]
+    transport, stream = new_stream(subprotocol)
+    stream.set_limits(Limits(containers=5))
+    for message in full, fuller:
+        transport.send_data(encoded(subprotocol, message))
+
+    assert await read(stream) == full
+    with pytest.raises(RemoteProtocolError, match="more lists and dicts than the limit containers of 5") as e:
+        await stream.receive()
+    assert e.value.uri == "wamp.error.payload_size_exceeded"
+
+
+@every_subprotocol
+async def test_message_may_have_exactly_as_many_arguments_as_the_limit(subprotocol: Subprotocol) -> None:
+    full = [48, 1, {}, "x", [1, [2, 3], 4], {"five": 5}]
+    fuller = [48, 1, {"x": 1}, "x", [1, [2, 3], 4], {"five": 5}]
+    transport, stream = new_stream(subprotocol)
+    stream.set_limits(Limits(arguments=4))
+    for message in full, fuller:
+        transport.send_data(encoded(subprotocol, message))
+
+    assert await read(stream) == full
+    with pytest.raises(RemoteProtocolError, match="more arguments than the limit arguments of 4") as e:
+        await stream.receive()
+    assert e.value.uri == "wamp.error.payload_size_exceeded"
+
+
+@every_subprotocol
+async def test_message_may_have_exactly_as_many_values_as_the_limit(subprotocol: Subprotocol) -> None:
+    full = [48, 1, {}, "x", [1, [2, {"three": 3}]], {"four": [4]}]
+    fuller = [48, 1, {}, "x", [1, [2, {"three": 3}]], {"four": [4, 5]}]
+    transport, stream = new_stream(subprotocol)
+    stream.set_limits(Limits(values=13))
+    for message in full, fuller:
+        transport.send_data(encoded(subprotocol, message))
+
+    assert await read(stream) == full
+    with pytest.raises(RemoteProtocolError, match="more values than the limit values of 13") as e:
+        await stream.receive()
+    assert e.value.uri == "wamp.error.payload_size_exceeded"
+
+
+async def test_containers_are_counted_before_they_are_decoded() -> None:
+    transport, stream = new_stream(BATCHED)
+    stream.set_limits(Limits(containers=5))
+    transport.send_data("[1]\x1e[[],[],[],[],[], and nothing valid\x1e")
+
+    assert await read(stream) == [1]
+    with pytest.raises(RemoteProtocolError, match="limit containers of 5"):
+        await stream.receive()
+
+
+async def test_containers_are_counted_after_a_custom_serializer_has_decoded_them() -> None:
+    class Custom:
+        name = "custom"
+        binary = False
+
+        def encode(self, message: list[Any]) -> str:
+            return json.dumps(message)
+
+        def decode(self, data: str | bytes) -> object:
+            return json.loads(data)
+
+    subprotocol = subprotocols([Custom()])["wamp.2.custom"]
+    transport, stream = new_stream(subprotocol)
+    stream.set_limits(Limits(containers=3))
+    for data in "[1,[],{}]", '[1,"[[[[[["]', "[1,[],[],{}]":
+        transport.send_data(data)
+
+    assert await read(stream) == [1, [], {}]
+    assert await read(stream) == [1, "[[[[[["]
+    with pytest.raises(RemoteProtocolError, match="limit containers of 3"):
         await stream.receive()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import anyio
@@ -142,3 +143,23 @@ async def test_each_call_of_a_meta_procedure_is_answered_alone() -> None:
     most = await most_in_a_turn(app, done, 50, name, [frame(name, HELLO), frame(name, *calls)])
 
     assert most <= 2
+
+
+@pytest.mark.anyio
+async def test_each_call_with_invalid_arguments_is_answered_alone(anyio_backend_name: str) -> None:
+    app = Application()
+
+    @app.procedure("note")
+    async def note(numbers: list[int]) -> None: ...
+
+    calls: list[RawMessage] = [[48, number, {}, "note", [[None]]] for number in range(1, 101)]
+    name = "wamp.2.json.batched"
+
+    def done() -> int:
+        return app.metrics()["default"]["calls"]["errors"]
+
+    most = await most_in_a_turn(app, done, 100, name, [frame(name, HELLO), frame(name, *calls)])
+
+    # Without eager tasks, the calls of a turn have been started before one of them is refused.
+    is_eager = anyio_backend_name == "asyncio" and sys.version_info >= (3, 12)
+    assert most <= (2 if is_eager else 2 * BURST)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from sys import getsizeof
 from typing import Any
 
 import pytest
@@ -45,6 +46,13 @@ def test_size_grows_with_the_payload() -> None:
     assert 1000 < text < small + 1100
     assert 1000 < keys < small + 1500
     assert 2400 < items < small + 4000
+
+
+def test_size_of_many_scalars_is_about_that_in_memory() -> None:
+    for items in [1] * 1000, [0.5] * 1000, ["x"] * 1000, [b"x"] * 1000, ["x", None, b"x", 2**30] * 250:
+        _, size = copied([items])
+        expected = sum(map(getsizeof, items)) + getsizeof(items)
+        assert 0.8 * expected < size < 1.2 * expected
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from wampasgi.serializers import JSON, MSGPACK, Serializer, plain_copy
 from wampasgi.serializers.cbor import CBORSerializer
 from wampasgi.serializers.cbor_reader import CBORReader
 from wampasgi.serializers.msgpack_reader import MsgPackReader
-from wampasgi.serializers.reader import MAX_VALUES
+from wampasgi.serializers.reader import ADDRESS_COST, MAX_VALUES, TAG_COST
 
 CBOR = CBORSerializer()
 RAW = UUID("01234567-89ab-cdef-0123-456789abcdef")
@@ -335,20 +335,51 @@ def encoded_examples() -> list[bytes]:
 # Limits
 
 
+MESSAGEPACK_HEAD = b"\x95\x30\x07\x80\xa1p\xdd\x00\x01\x86\xa0"
+CBOR_HEAD = b"\x85\x18\x30\x07\xa0\x61p\x9a\x00\x01\x86\xa0"
+EXTENSION, TIMESTAMP = b"\xd4\x05\x00", b"\xd6\xff\x60\x00\x00\x01"
+ADDRESS, DATE = b"\xd8\x34\x44\x01\x02\x03\x04", b"\xc1\x00"
+
+
 @pytest.mark.parametrize(
     ("serializer", "data"),
     [
-        (MSGPACK, b"\x92\x81\x01\x01\xdd\x00\x01\x86\xa0" + b"\x00" * MAX_VALUES),
-        (CBOR, b"\x82\xa1\x01\x01\x9a\x00\x01\x86\xa0" + b"\x00" * MAX_VALUES),
-        (CBOR, b"\x9a\x00\x01\x86\xa1" + b"\xc1\x00" * (MAX_VALUES + 1)),
+        (MSGPACK, MESSAGEPACK_HEAD + b"\x81\x01\x01" + b"\x00" * MAX_VALUES),
+        (CBOR, CBOR_HEAD + b"\xa1\x01\x01" + b"\x00" * MAX_VALUES),
+        (MSGPACK, MESSAGEPACK_HEAD + EXTENSION * (MAX_VALUES // TAG_COST + 1)),
+        (MSGPACK, MESSAGEPACK_HEAD + TIMESTAMP * (MAX_VALUES // TAG_COST + 1)),
+        (CBOR, CBOR_HEAD + DATE * (MAX_VALUES // TAG_COST + 1)),
+        (CBOR, CBOR_HEAD + ADDRESS * (MAX_VALUES // ADDRESS_COST + 1)),
+        # Half of them before the first value that needs the reader, which reads them again.
+        (MSGPACK, MESSAGEPACK_HEAD + EXTENSION * (MAX_VALUES // TAG_COST) + b"\x81\x01\x01"),
+        (CBOR, CBOR_HEAD + DATE * (MAX_VALUES // TAG_COST) + b"\xa1\x01\x01"),
     ],
-    ids=["msgpack", "cbor", "cbor tags"],
 )
 def test_message_with_foreign_values_may_have_a_limited_number_of_values(
     serializer: Serializer, data: bytes
 ) -> None:
-    with pytest.raises(UnsupportedValue, match=f"more than {MAX_VALUES} values"):
+    with pytest.raises(UnsupportedValue, match=f"more than {MAX_VALUES} values") as caught:
         serializer.decode(data)
+
+    # Enough is known to refuse the request.
+    assert list(caught.value.head[:4]) == [48, 7, {}, "p"]
+
+
+@pytest.mark.parametrize(
+    ("serializer", "value"),
+    [
+        (MSGPACK, ormsgpack.packb([ormsgpack.Ext(5, b"x")] * (MAX_VALUES // TAG_COST))),
+        (MSGPACK, b"\xdd\x00\x01\x86\xa0" + b"\xd4\x00\x00" * 100_000),
+        (CBOR, cbor2.dumps([Decimal("1.5")] * (MAX_VALUES // TAG_COST))),
+        (CBOR, cbor2.dumps([ip_address("192.0.2.1")] * (MAX_VALUES // ADDRESS_COST))),
+    ],
+    ids=["extensions", "undefined", "tags", "addresses"],
+)
+def test_as_many_foreign_values_as_the_limit_are_decoded(serializer: Serializer, value: bytes) -> None:
+    decoded = serializer.decode(value)
+
+    assert isinstance(decoded, list)
+    assert len(set(decoded)) == 1
 
 
 def test_long_message_without_foreign_values_is_not_limited() -> None:

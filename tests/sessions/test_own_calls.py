@@ -352,6 +352,34 @@ async def test_progress_waits_for_a_slow_caller() -> None:
     assert [message[3][0] for message in received[:-1]] == list(range(100))
 
 
+async def test_other_tasks_run_between_two_progress_reports_with_many_values() -> None:
+    app = Application()
+    turns, turns_at_report = 0, []
+
+    @app.procedure("flood")
+    async def flood() -> AsyncIterator[Any]:
+        for _ in range(4):
+            turns_at_report.append(turns)
+            yield RPCProgressReport(([0] * 2000,))
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count_turns)
+        async with connect(app) as websocket:
+            await websocket.join()
+            await websocket.send(CALL, 1, {"receive_progress": True}, "flood")
+            for _ in range(5):
+                await websocket.receive()
+        tasks.cancel_scope.cancel()
+
+    assert len(set(turns_at_report)) == 4
+
+
 # Concurrency
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import anyio
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -466,6 +466,37 @@ async def test_call_of_the_server_raises_if_the_value_does_not_fit() -> None:
     with pytest.raises(TypeError, match=r"not valid as UserOut: .*Field required") as raised:
         await app.call("give")
     assert "hunter2" not in str(raised.value)
+
+
+async def test_first_reasons_are_given_if_a_value_does_not_fit() -> None:
+    app = giving(["a"] * 1000, list[int])
+
+    with pytest.raises(TypeError, match=r"as list\[int\]: \[0\] .*; \[1\] .*; \[2\] .*; and 997 more$"):
+        await app.call("give")
+
+
+async def test_validation_of_a_result_with_many_values_stops_at_the_first_that_does_not_fit() -> None:
+    validated = []
+
+    def refuse(value: object) -> object:
+        validated.append(value)
+        raise ValueError("refused")
+
+    app = giving(list(range(5000)), list[Annotated[int, BeforeValidator(refuse)]])
+
+    with pytest.raises(TypeError, match=r"\[0\] Value error, refused$"):
+        await app.call("give")
+    assert validated == [0]
+
+
+@pytest.mark.parametrize("annotation", [list, list[Any]])
+async def test_list_of_any_items_is_converted_only_if_an_item_needs_it(annotation: Any) -> None:
+    plain: list[Any] = ["a", 1, 1.5, True, None, b"\xff"]
+
+    async with connect(giving(plain, annotation), subprotocols=["wamp.2.cbor"]) as websocket:
+        await websocket.join()
+        assert await call(websocket, "give") == [RESULT, {}, [plain]]
+    assert await result_of(giving(["a", UserOut(name="ann")], annotation)) == [[["a", {"name": "ann"}]]]
 
 
 # The same JSON form everywhere

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.annotations import ASYNC_ITERATORS, AWAITABLES, alias_value, is_union
-from wampasgi.injection.arguments import UnusableAnnotation, adapter_for
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.injection.results import (
@@ -24,6 +23,12 @@ from wampasgi.injection.results import (
     RPCResult,
     to_result,
     to_unpacked_result,
+)
+from wampasgi.injection.validation import (
+    UnusableAnnotation,
+    adapter_for,
+    has_many_values,
+    quick_validator,
 )
 from wampasgi.logs import fields, logger_named
 from wampasgi.serializers.json_form import JSONForm
@@ -95,14 +100,25 @@ class ResponseFilter:
     A value can also be an object with attributes of the same names as the fields, such as a row of an ORM.
     """
 
-    __slots__ = ("_convert", "_form", "_handler", "_items", "_shown", "_validate")
+    __slots__ = (
+        "_convert",
+        "_form",
+        "_handler",
+        "_is_any_list",
+        "_items",
+        "_shown",
+        "_validate",
+        "_validate_all",
+    )
 
     def __init__(self, response_type: Any, handler: str, convert: Convert) -> None:
         adapter = adapter_for(response_type)
-        self._validate = adapter.validate_python
+        self._validate = quick_validator(adapter).validate_python
+        self._validate_all = adapter.validate_python
         # Valid values of these types are their own JSON form.
         self._form = None if _is_plain(response_type) else JSONForm(adapter)
         self._items = _items_of(response_type)
+        self._is_any_list = response_type is list or response_type == list[Any]
         self._handler = handler
         self._shown = _shown(response_type)
         self._convert = convert
@@ -126,7 +142,7 @@ class ResponseFilter:
         if type(value) is tuple and tuple(map(type, value)) == self._items:
             return RPCResult(value)
         validated = self._validated(value)
-        if self._form is None:
+        if self._form is None or (self._is_any_list and _PLAIN_ITEMS.issuperset(map(type, validated))):
             return self._convert(validated)
         try:
             form = self._form.convert(validated, strict=True)
@@ -145,20 +161,30 @@ class ResponseFilter:
         try:
             return self._validate(value, from_attributes=True)
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_context=False, include_input=False)
-            # Without the values, which may be secret.
-            reasons = [f"{''.join(f'[{key!r}]' for key in item['loc'])} {item['msg']}" for item in errors[:3]]
-            if len(errors) > len(reasons):
-                reasons.append(f"and {len(errors) - len(reasons)} more")
-            raise TypeError(
-                f"{self._handler} returned a value that is not valid as {self._shown}: "
-                f"{'; '.join(reason.strip() for reason in reasons)}"
-            ) from None
+            raise TypeError(self._describe(value, error)) from None
+
+    def _describe(self, value: Any, error: ValidationError) -> str:
+        """Describe why a value is not valid, without the value, which may be secret."""
+        if not has_many_values(value):
+            try:
+                self._validate_all(value, from_attributes=True)
+            except ValidationError as all_errors:
+                error = all_errors
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        reasons = [f"{''.join(f'[{key!r}]' for key in item['loc'])} {item['msg']}" for item in errors[:3]]
+        if len(errors) > len(reasons):
+            reasons.append(f"and {len(errors) - len(reasons)} more")
+        return (
+            f"{self._handler} returned a value that is not valid as {self._shown}: "
+            f"{'; '.join(reason.strip() for reason in reasons)}"
+        )
 
 
 # Annotations
 
 _OWN: Final = (RPCResult, RPCErrorResult)
+# The types of values that are their own JSON form, if no type is declared for them.
+_PLAIN_ITEMS: Final = frozenset((*SCALARS, bytes, types.NoneType))
 
 
 def filtered_type(annotation: Any) -> Any:

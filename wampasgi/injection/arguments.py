@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import ErrorDetails, SchemaError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from wampasgi.errors import InvalidArgument
-from wampasgi.injection.callables import EMPTY
+from wampasgi.injection.validation import Validator, pass_unchanged
 
 #: Marks a slot of a frame that has no value yet.
 MISSING: Final[Any] = object()
@@ -23,83 +21,15 @@ MISSING: Final[Any] = object()
 #: invalid items would be longer than the list.
 MAX_REPORTED_ERRORS: Final = 100
 
+# An error is collected twice if a dependency and the handler read the same argument.
+_MAX_COLLECTED_ERRORS: Final = 2 * MAX_REPORTED_ERRORS + 1
+
 # If one argument has more errors, only their number is reported: pydantic formats all errors or none, which
 # takes longer than finding them.
 _MAX_ERRORS_PER_ARGUMENT: Final = 1000
 
 # Longest part, in characters, of a name or key that is sent back to the caller.
 _MAX_SHOWN: Final = 100
-
-# Keys of a schema of pydantic with values of the application, or with what serializes a value.
-_NO_PART_OF_VALIDATION: Final = frozenset({"default", "expected", "members", "metadata", "serialization"})
-
-_NO_SCHEMA = (PydanticUserError, PydanticUndefinedAnnotation, SchemaError, NameError, TypeError)
-
-
-class UnusableAnnotation(Exception):
-    """Raised for an annotation that pydantic cannot validate with; its text gives the reason.
-
-    ``has_no_schema`` is set if the annotation names a class that pydantic does not know. Such a parameter was
-    not meant for a payload.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error).partition("\n")[0].partition(". Set ")[0])
-        self.has_no_schema = isinstance(error, PydanticSchemaGenerationError)
-
-
-class LazyAnnotation(Exception):
-    """Raised for an annotation whose values pydantic validates only when the handler reads them."""
-
-
-def adapter_for(annotation: Any) -> TypeAdapter[Any]:
-    """Return pydantic's adapter for an annotation. Raises UnusableAnnotation if pydantic cannot make one."""
-    try:
-        with warnings.catch_warnings():
-            # An alias has no effect on the validation of the value, but the payload honours it.
-            warnings.filterwarnings("ignore", message="The '(validation_)?alias' attribute")
-            adapter = TypeAdapter(annotation)
-        _ = adapter.validator.title  # built only now for some types, such as models with ``defer_build``
-    except _NO_SCHEMA as error:
-        raise UnusableAnnotation(error) from error
-    return adapter
-
-
-class Validator:
-    """Validates and converts one argument according to its annotation.
-
-    ``validate`` takes the value that was received and returns the one for the handler, or raises pydantic's
-    ValidationError. If there is no annotation, or the annotation is ``Any``, values are passed unchanged.
-    """
-
-    __slots__ = ("_from_json", "validate")
-
-    def __init__(self, annotation: Any) -> None:
-        self.validate: Callable[[Any], Any] = _unchanged
-        self._from_json: Callable[[str], Any] = json.loads
-        if annotation is not EMPTY and annotation is not Any:
-            adapter = adapter_for(annotation)
-            self.validate = adapter.validator.validate_python
-            self._from_json = adapter.validator.validate_json
-            if _is_lazy(adapter.core_schema):
-                raise LazyAnnotation
-
-    def convert(self, value: Any) -> Any:
-        """Validate like ``validate``, but also accept what strict types accept only from JSON.
-
-        A strict UUID, datetime or tuple accepts a str or list in JSON text but not as a Python object. The
-        errors of JSON validation are worded for callers that send JSON, so they are raised if both fail.
-        """
-        try:
-            return self.validate(value)
-        except ValidationError as error:
-            text = _json_text(value)
-            if text is None:
-                raise
-            try:
-                return self._from_json(text)
-            except ValidationError as json_error:
-                raise (error if _is_invalid_json(json_error) else json_error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +60,12 @@ class Rest:
     name: str
     slot: int
     validator: Validator
+
+    def convert(self, values: Collection[Any]) -> tuple[Any, ...]:
+        """Return the converted values; raises ValidationError, also if a value is valid only in JSON."""
+        validate = self.validator.validate
+        # Without a visit to each value if there is nothing to validate.
+        return tuple(values if validate is pass_unchanged else map(validate, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +153,7 @@ class Payload:
     def converters(self) -> tuple[Callable[[Any], Any], ...] | None:
         """The validators of the positional arguments, in order; None if all are passed unchanged."""
         validate = tuple(parameter.validator.validate for parameter in self._positional)
-        return validate if any(each is not _unchanged for each in validate) else None
+        return validate if any(each is not pass_unchanged for each in validate) else None
 
     def fill(self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Validate a call's payload and put the values into their slots.
@@ -257,7 +193,7 @@ class Payload:
             self._missing_arguments(args, kwargs),
             self._fill_shared(frame, args, kwargs),
         )
-        errors = list(islice(found, _MAX_ERRORS_PER_ARGUMENT))
+        errors = list(islice(found, _MAX_COLLECTED_ERRORS))
         if errors:
             raise _invalid_argument(errors)
         for slot, make_default in self._made_defaults:
@@ -269,17 +205,22 @@ class Payload:
             yield from _fill_slot(frame, parameter, value)
         extra = args[len(self._positional) :]
         if self._rest is not None:
-            values: list[Any] = [None] * len(extra)
-            rest = self._rest
-            for index, value in enumerate(extra):
-                yield from _convert_into(values, index, rest.validator, rest.name, value, (index,))
-            frame[self._rest.slot] = tuple(values)
+            yield from self._fill_rest(frame, self._rest, extra)
         elif extra and not self._accepts_more:
             expected = len(self._positional)
             reason = (
                 f"takes {expected or 'no'} positional argument{'' if expected == 1 else 's'}, got {len(args)}"
             )
             yield _argument_error(None, reason, "unexpected_positional_argument")
+
+    def _fill_rest(self, frame: list[Any], rest: Rest, extra: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        try:
+            frame[rest.slot] = rest.convert(extra)
+        except ValidationError:
+            values: list[Any] = [None] * len(extra)
+            for index, value in enumerate(extra):
+                yield from _convert_into(values, index, rest.validator, rest.name, value, (index,))
+            frame[rest.slot] = tuple(values)
 
     def _fill_by_name(
         self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -302,14 +243,25 @@ class Payload:
             elif name in shared or self._accepts_more:
                 continue
             elif self._rest_by_name is not None and name not in self._injected:
-                yield from _convert_into(rest, name, self._rest_by_name.validator, name, value)
+                rest[name] = value
             elif name in self._positional_only:
                 reason = "takes a positional argument only"
                 yield _argument_error(name, reason, "unexpected_keyword_argument")
             else:
                 yield _argument_error(name, "unexpected keyword argument", "unexpected_keyword_argument")
         if self._rest_by_name is not None:
-            frame[self._rest_by_name.slot] = rest
+            yield from self._fill_rest_by_name(frame, self._rest_by_name, rest)
+
+    def _fill_rest_by_name(
+        self, frame: list[Any], rest: Rest, named: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        try:
+            frame[rest.slot] = dict(zip(named, rest.convert(named.values()), strict=True))
+        except ValidationError:
+            values: dict[str, Any] = {}
+            frame[rest.slot] = values
+            for name, value in named.items():
+                yield from _convert_into(values, name, rest.validator, name, value)
 
     def _missing_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         count = min(len(args), len(self._positional))
@@ -338,36 +290,6 @@ class Payload:
                 )
 
 
-def _unchanged(value: Any) -> Any:
-    return value
-
-
-def _is_lazy(schema: Any) -> bool:
-    """Return whether a schema of pydantic contains an Iterable or Generator, also inside of a model."""
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            if part.get("type") == "generator":
-                return True
-            waiting += [value for key, value in part.items() if key not in _NO_PART_OF_VALIDATION]
-        elif isinstance(part, list | tuple):
-            waiting += part
-    return False
-
-
-def _json_text(value: Any) -> str | None:
-    """Return a value as JSON text, or None if JSON cannot represent it."""
-    try:
-        return json.dumps(value)
-    except (RecursionError, TypeError, ValueError):
-        return None
-
-
-def _is_invalid_json(error: ValidationError) -> bool:
-    return error.error_count() == 1 and error.errors(include_input=False)[0]["type"] == "json_invalid"
-
-
 def _fill_slot(frame: list[Any], parameter: PayloadParameter, value: Any) -> Iterator[dict[str, Any]]:
     return _convert_into(frame, parameter.slot, parameter.validator, parameter.name, value)
 
@@ -384,7 +306,8 @@ def _convert_into(
                 argument, f"{error.error_count()} values are invalid", "too_many_errors", path
             )
             return
-        for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        for detail in islice(details, _MAX_COLLECTED_ERRORS):
             yield _argument_error(
                 argument, detail["msg"], detail["type"], [*path, *_input_path(detail, value)]
             )
@@ -423,7 +346,8 @@ def _invalid_argument(errors: Sequence[dict[str, Any]]) -> InvalidArgument:
     distinct = list({json.dumps(error): error for error in errors}.values())
     shown = [_describe(error) for error in distinct[:3]]
     if len(distinct) > len(shown):
-        shown.append(f"and {len(distinct) - len(shown)} more")
+        about = "at least " if len(distinct) > MAX_REPORTED_ERRORS else ""
+        shown.append(f"and {about}{len(distinct) - len(shown)} more")
     return InvalidArgument("; ".join(shown), errors=distinct[:MAX_REPORTED_ERRORS])
 
 

@@ -23,13 +23,7 @@ from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.annotations import classes_of, generic_classes_of
-from wampasgi.injection.arguments import (
-    MISSING,
-    LazyAnnotation,
-    PayloadParameter,
-    UnusableAnnotation,
-    Validator,
-)
+from wampasgi.injection.arguments import MISSING, PayloadParameter
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
 from wampasgi.injection.cancellation import shielded
 from wampasgi.injection.fields import ParameterField, is_hashable, read_field
@@ -42,6 +36,7 @@ from wampasgi.injection.markers import (
     refuse_foreign_class,
     refuse_foreign_markers,
 )
+from wampasgi.injection.validation import LazyAnnotation, UnusableAnnotation, Validator
 from wampasgi.injection.worker_threads import call_in_thread, run_in_thread, run_sync
 
 __all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]

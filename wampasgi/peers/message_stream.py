@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 from wampasgi.addresses import client_address
 from wampasgi.errors import PAYLOAD_SIZE_EXCEEDED, RemoteProtocolError
@@ -12,8 +12,11 @@ from wampasgi.limits import Limits
 from wampasgi.metrics import Counts
 from wampasgi.peers.frames import FrameSink, FrameSource
 from wampasgi.peers.transport import Data, Disconnected, Transport, size_on_wire
-from wampasgi.serializers import Subprotocol, check_nesting
+from wampasgi.serializers import Subprotocol, check_nesting, decoded_exceeds, values_exceed
 from wampasgi.types import ASGIEvent, RawMessage
+
+#: The number of elements that a message of any type has at most.
+_MOST_ELEMENTS: Final = 7
 
 
 class MessageStream:
@@ -68,29 +71,34 @@ class MessageStream:
         # The maximum size of a message during the handshake, in bytes.
         self._handshake_size = sys.maxsize
         self._harmless_length: float = sys.maxsize
-        #: The size in bytes of the last message if it is so long that it may exceed a limit; the reader
-        #: resets it.
+        #: The size in bytes of the last message if it is so long that it may exceed a limit, or if all sizes
+        #: count; the reader resets it.
         self.long_size = 0
 
     def set_limits(self, limits: Limits, *, handshake: bool = False) -> None:
-        """Enforce ``message_size``, ``nesting_depth`` and ``uri_length`` from now on.
+        """Enforce the limits for a message and its contents from now on.
 
         During the ``handshake``, ``handshake_size`` applies to each message, too.
         """
         self._limits = limits
         self._handshake_size = limits.handshake_size if handshake else sys.maxsize
         # A message that is no longer than this cannot exceed any of the limits: a character takes at most
-        # four bytes, and each level of nesting takes at least one character. So most messages cost one
-        # comparison.
+        # four bytes, and each level of nesting and each value takes at least one character. So most messages
+        # cost one comparison.
         most = max(limits.requests_in_flight, limits.routed_calls, limits.events_waiting)
         # A full queue of such messages stays below ``requests_bytes``, too.
         lengths = (
             min(limits.message_size, self._handshake_size) // 4,
             limits.nesting_depth,
+            limits.containers,
+            limits.arguments,
+            limits.values,
             limits.uri_length,
             limits.requests_bytes // most,
         )
-        self._harmless_length = min(length for length in lengths if length is not None)
+        # For ``byte_rate``, the size of every message counts.
+        is_counted = limits.byte_rate is not None
+        self._harmless_length = 0 if is_counted else min(length for length in lengths if length is not None)
 
     @property
     def client_address(self) -> str | None:
@@ -138,11 +146,35 @@ class MessageStream:
         self.long_size = size_on_wire(data)
         if self.long_size > self._handshake_size:
             raise _too_large("message before WELCOME", self.long_size, "handshake_size", self._handshake_size)
-        message = self._decode(data)
-        depth = None if self._limits is None else self._limits.nesting_depth
-        if depth is not None and len(data) > depth:
-            check_nesting(message, depth)
+        return self._decode(data) if self._limits is None else self._decode_checked(data, self._limits)
+
+    def _decode_checked(self, data: Data, limits: Limits) -> object:
+        """Decode a message whose contents may exceed a limit."""
+        length = len(data)
+        if limits.containers is None or length <= limits.containers:
+            message = self._decode(data)
+        else:
+            message = self._decode_counted(data, limits.containers)
+        if limits.arguments is not None and length > limits.arguments:
+            _check_arguments(message, limits.arguments)
+        if limits.values is not None and length > limits.values and values_exceed(message, limits.values):
+            raise _too_many("values", limits.values)
+        if limits.nesting_depth is not None and length > limits.nesting_depth:
+            check_nesting(message, limits.nesting_depth)
         return message
+
+    def _decode_counted(self, data: Data, containers: int) -> object:
+        """Decode a message with at most so many lists and dicts."""
+        exceeds = self.subprotocol.exceeds_containers
+        message = None
+        if exceeds is None:
+            message = self._decode(data)
+            too_many = decoded_exceeds(message, containers)
+        else:
+            too_many = exceeds(data, containers)
+        if too_many:
+            raise _too_many("containers", containers)
+        return message if exceeds is None else self._decode(data)
 
     def _next(self) -> object:
         assert self._waiting, "there is a message left"
@@ -208,4 +240,19 @@ def message_of(event: ASGIEvent) -> object:
 def _too_large(what: str, size: int, limit: str, most: int) -> RemoteProtocolError:
     return RemoteProtocolError(
         f"a {what} of {size} bytes is over the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
+    )
+
+
+def _check_arguments(message: object, most: int) -> None:
+    """Raise RemoteProtocolError if the lists and dicts directly in a message have too many items."""
+    beginning = message[:_MOST_ELEMENTS] if isinstance(message, list) else ()
+    parts = [part for part in beginning if isinstance(part, list | dict)]
+    if sum(map(len, parts)) > most:
+        raise _too_many("arguments", most)
+
+
+def _too_many(limit: Literal["arguments", "containers", "values"], most: int) -> RemoteProtocolError:
+    what = "lists and dicts" if limit == "containers" else limit
+    return RemoteProtocolError(
+        f"a message has more {what} than the limit {limit} of {most}", uri=PAYLOAD_SIZE_EXCEEDED
     )

@@ -21,11 +21,15 @@ _BYTES: Final = 1024
 class Turn:
     """The rest of one session's turn."""
 
-    __slots__ = ("_held", "_held_size", "_long", "left")
+    __slots__ = ("_held", "_held_size", "_long", "left", "uncharged_bytes", "uncharged_messages")
 
     def __init__(self) -> None:
         #: The messages left in the turn, counted down before each one. At zero, other sessions run.
         self.left = BURST
+        #: The size of the long messages that ``byte_rate`` has not been charged for, in bytes.
+        self.uncharged_bytes = 0
+        #: The messages that ``message_rate`` has not been charged for, besides those that were read.
+        self.uncharged_messages = 0.0
         # The request ID and the size in bytes of the last long message.
         self._long = (0, 0)
         # A message that is handled while others are read, and its size.
@@ -44,6 +48,7 @@ class Turn:
         """Count a long message of ``size`` bytes, or one that is refused."""
         self._long = getattr(message, "request_id", 0), size
         self.left -= size // _BYTES
+        self.uncharged_bytes += size
 
     def keep_size(self, message: Message | None, size: int) -> None:
         """Keep the size of one message that is handled while others are read; None ends that."""

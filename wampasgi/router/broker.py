@@ -62,6 +62,10 @@ class Publication:
         """The number of EVENTs to send: one for each recipient of each delivery."""
         return sum([len(delivery.recipients) for delivery in self.deliveries])
 
+    def events_for(self, session_id: int) -> int:
+        """Return the number of EVENTs to send to one session."""
+        return sum([session_id in delivery.recipients for delivery in self.deliveries])
+
 
 class Broker:
     """The subscriptions of one realm.

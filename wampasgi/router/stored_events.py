@@ -7,14 +7,18 @@ from copy import copy as shallow_copy
 from dataclasses import dataclass
 from math import inf
 from sys import getsizeof
+from types import NoneType
 from typing import Any, Final
 
 from wampasgi.protocol.messages import Event
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, conditions, select
 
-# The approximate size in bytes of an event without payload.
+# The approximate size in bytes of an event without payload, and of a number.
 _BASE_SIZE: Final = 500
+_NUMBER_SIZE: Final = 28
+
+_NUMBERS: Final = frozenset((bool, float, int, NoneType))
 
 
 @dataclass(slots=True, eq=False)
@@ -72,22 +76,30 @@ def copied(value: Any, *, most: float = inf) -> tuple[Any, int]:
     copies: dict[int, Any] = {}
     while waiting and size <= most:
         container = waiting.pop()
-        for place, item in list(container.items() if isinstance(container, dict) else enumerate(container)):
+        places = list(container.items()) if isinstance(container, dict) else enumerate(container)
+        for place, item in places:
+            kind = type(item)
+            if kind in _NUMBERS:
+                size += _NUMBER_SIZE
+                continue
+            if kind is str or kind is bytes:
+                size += getsizeof(item)
+                continue
             if id(item) in copies:
                 container[place] = copies[id(item)]
                 continue
             size += getsizeof(item)
-            if type(item) is list or type(item) is tuple:
+            if kind is list or kind is tuple:
                 copy: Any = list(item)
-            elif type(item) is dict:
+            elif kind is dict:
                 copy = dict(item)
             elif isinstance(item, list | dict):
                 # A value that only one serialization format has. Its copy keeps its origin.
                 copy = shallow_copy(item)
             else:
                 continue
-            if isinstance(item, dict):
-                size += sum(map(getsizeof, item))
+            if isinstance(copy, dict):
+                size += sum(map(getsizeof, copy))
             container[place] = copies[id(item)] = copy
             waiting.append(copy)
     return outermost[0], size

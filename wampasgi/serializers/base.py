@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import ormsgpack
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -44,6 +44,17 @@ class Serializer(Protocol):
 
         Raises RemoteProtocolError for malformed data. UnsupportedValue, a subclass of it, refuses a message
         with a value that cannot be passed on.
+        """
+
+
+@runtime_checkable
+class CountingSerializer(Protocol):
+    """A serializer that counts the lists and dicts in a message before it builds them."""
+
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether serialized data has more than ``most`` lists and dicts.
+
+        For data that is malformed or of the wrong type, either answer is right.
         """
 
 
@@ -92,6 +103,11 @@ def check_depth(decoded: object, containers: int) -> None:
             ormsgpack.packb([decoded], _replace_with_nil, ormsgpack.OPT_PASSTHROUGH_BIG_INT)
         except TypeError as error:
             raise RemoteProtocolError(f"the message is nested too deeply: {error}") from error
+
+
+def count_bytes(data: bytes, which: bytes) -> int:
+    """Return the number of bytes in ``data`` that are one of ``which``."""
+    return len(data) - len(data.translate(None, which))
 
 
 def check_nesting(decoded: object, depth: int) -> None:

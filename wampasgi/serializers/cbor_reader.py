@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from wampasgi.serializers.cbor_tags import decoder_of
+from wampasgi.serializers.cbor_tags import cost_of, decoder_of
 from wampasgi.serializers.reader import Malformed, Reader, Unsupported
 
 # The major types.
@@ -84,6 +84,7 @@ class CBORReader(Reader):
         return b"".join(chunks)
 
     def _tagged(self, tag: int) -> object:
+        self.budget.spend(cost_of(tag) - 1)
         self.enter()
         value = self.value()
         self.leave()

@@ -23,7 +23,7 @@ from pydantic_core import to_jsonable_python
 
 from wampasgi.protocol.timestamps import date_from_days, from_nanoseconds
 from wampasgi.serializers.foreign import MAX_INTEGER_BYTES, ForeignDict, ForeignList, ForeignText
-from wampasgi.serializers.reader import Unsupported
+from wampasgi.serializers.reader import ADDRESS_COST, TAG_COST, Budget, Unsupported
 
 #: Decodes the value under a tag. The second argument, which cbor2 passes, is not used.
 Decode = Callable[[Any, bool], object]
@@ -233,18 +233,23 @@ TAGS: Final[Mapping[int, Decode]] = {
 }
 
 
-def limited_tags(most: int) -> Mapping[int, Decode]:
-    """Return ``TAGS`` for one message with at most ``most`` tags, because decoding a tag takes long."""
-    left = most
+# IP addresses take ten times as long as other values.
+_ADDRESSES: Final = frozenset((52, 54, 260, 261))
 
-    def limited(decode: Decode) -> Decode:
+
+def cost_of(tag: int) -> int:
+    """Return the number of values that a tag counts as."""
+    return ADDRESS_COST if tag in _ADDRESSES else TAG_COST
+
+
+def limited_tags(budget: Budget) -> Mapping[int, Decode]:
+    """Return ``TAGS`` for one message with many tags."""
+
+    def limited(decode: Decode, cost: int) -> Decode:
         def decode_if_few(value: Any, immutable: bool) -> object:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Unsupported(f"the message has more than {most} tags")
+            budget.spend(cost)
             return decode(value, immutable)
 
         return decode_if_few
 
-    return {tag: limited(decode) for tag, decode in TAGS.items()}
+    return {tag: limited(decode, cost_of(tag)) for tag, decode in TAGS.items()}

@@ -9,7 +9,7 @@ code of the application, see only the plain value.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from sys import getsizeof
 from typing import Any, Final, Self
 
@@ -159,9 +159,13 @@ _CONTAINER: Final = 1
 
 
 class _Copier:
-    """Copies values by serializing them to MessagePack, with placeholders for those that it does not have."""
+    """Copies values by serializing them to MessagePack, with placeholders for those that it does not have.
 
-    def __init__(self) -> None:
+    ``replace`` replaces foreign values and the integers of more than 64 bits.
+    """
+
+    def __init__(self, replace: Callable[[Any], Any] | None = None) -> None:
+        self._replacement = replace
         # The values that the placeholders name by their index.
         self._kept: list[Any] = []
 
@@ -188,12 +192,22 @@ class _Copier:
 
     def _restore(self, kind: int, data: bytes) -> Any:
         kept = self._kept[int.from_bytes(data[:4], "big")]
-        if kind == _VALUE:
-            return kept
-        content = self.unpack(data[4:])
-        if isinstance(kept, ForeignList):
-            return ForeignList(content, kept.origin, kept.prefix)
-        return ForeignDict(content, kept.origin, kept.prefix, kept.keys_encoded)
+        if kind == _CONTAINER:
+            content = self.unpack(data[4:])
+            if isinstance(kept, ForeignList):
+                kept = ForeignList(content, kept.origin, kept.prefix)
+            else:
+                kept = ForeignDict(content, kept.origin, kept.prefix, kept.keys_encoded)
+        return kept if self._replacement is None else self._replacement(kept)
+
+
+def copy_with(replace: Callable[[Any], Any], value: object) -> Any:
+    """Return a copy of a value in which ``replace`` has replaced the foreign values.
+
+    It also replaces integers of more than 64 bits. Raises an exception for a value that cannot be serialized.
+    """
+    copier = _Copier(replace)
+    return copier.unpack(copier.pack(value))
 
 
 def plain_copy(value: object, carrier: str) -> Any:

@@ -8,6 +8,7 @@ support, become ``null``. Integers of more than 64 bits are sent as they are and
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,8 @@ import orjson
 from wampasgi.errors import RemoteProtocolError, UnserializableValue, UnsupportedValue
 from wampasgi.serializers import json_bytes
 from wampasgi.serializers.base import SHALLOW, Encoded, check_depth, plain
-from wampasgi.serializers.foreign import exceeds_64_bits
+from wampasgi.serializers.containers import json_exceeds
+from wampasgi.serializers.foreign import copy_with
 from wampasgi.serializers.json_bytes import MARK
 from wampasgi.types import RawMessage
 
@@ -24,6 +26,10 @@ from wampasgi.types import RawMessage
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
 
 _MARK = MARK.encode()
+
+# Strings that stand for bytes begin with this random text, so that all others can be checked for the mark.
+_OWN_MARK_TEXT = f"\x01bytes {secrets.token_hex(16)} "
+_OWN_MARK = orjson.dumps(_OWN_MARK_TEXT)[:-1]
 
 # Shorter texts cannot be nested too deeply.
 _SHORT = 400
@@ -42,23 +48,20 @@ class JSONSerializer:
     def encode_utf8(self, message: RawMessage) -> bytes:
         """Serialize a message to the UTF-8 form of its text."""
         try:
-            try:
-                text = orjson.dumps(message, _default, _OPTIONS)
-            except TypeError as error:
-                if "64-bit" not in str(error):
-                    raise
-                text = _dumps_large(message, _default)
-            # The mark may also belong to a key or to bytes, so search again in a version with only strings.
-            # (Finding one character takes a tenth of the time of finding a longer text.)
-            if (
-                b"\\" in text
-                and _MARK in text
-                and json_bytes.has_marked(orjson.loads(_dumps_large(message, _without_bytes)))
-            ):
-                raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")
+            text = _dumps(message, _default)
+            # Finding one character takes a tenth of the time of finding a longer text.
+            if b"\\" in text:
+                # The mark may also belong to a key.
+                if _MARK in text and json_bytes.has_marked(text):
+                    raise ValueError("a string must not begin with U+0000, which marks binary data in JSON")
+                text = text.replace(_OWN_MARK, _MARK)
         except Exception as error:  # values may run code of their own, which may raise anything
             raise UnserializableValue(f"JSON cannot serialize the message: {error}") from error
         return text
+
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether a serialized message has more than ``most`` lists and dicts."""
+        return isinstance(data, str) and json_exceeds(data, most)
 
     def decode(self, data: Encoded) -> object:
         """Deserialize text.
@@ -105,22 +108,18 @@ def _refusal(text: str, error: ValueError) -> RemoteProtocolError:
     )
 
 
-def _dumps_large(message: object, default: Callable[[Any], object]) -> bytes:
-    """Serialize a message that may have integers of more than 64 bits."""
-    return orjson.dumps(
-        _with_large_integers(message), lambda value: _with_large_integers(default(value)), _OPTIONS
-    )
+def _dumps(message: object, default: Callable[[Any], object]) -> bytes:
+    try:
+        return orjson.dumps(message, default, _OPTIONS)
+    except TypeError as error:
+        if "64-bit" not in str(error):
+            raise
+    return orjson.dumps(copy_with(_without_large, message), default, _OPTIONS)
 
 
-def _with_large_integers(value: Any) -> object:
-    """Return a copy in which the integers that orjson does not write are replaced by their digits."""
-    if isinstance(value, int) and exceeds_64_bits(value):
-        return orjson.Fragment(str(int(value)))
-    if isinstance(value, dict):
-        return {key: _with_large_integers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_large_integers(item) for item in value]
-    return value
+def _without_large(value: object) -> object:
+    """Return an integer that orjson does not write as its digits, and any other value as it is."""
+    return orjson.Fragment(str(value)) if isinstance(value, int) else value
 
 
 def _count(text: str, character: str) -> int:
@@ -133,12 +132,8 @@ def _count(text: str, character: str) -> int:
 
 def _default(value: object) -> object:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return json_bytes.to_string(bytes(value))
+        return json_bytes.to_string(value, mark=_OWN_MARK_TEXT)
     return plain(value)
-
-
-def _without_bytes(value: object) -> object:
-    return None if isinstance(value, (bytes, bytearray, memoryview)) else plain(value)
 
 
 #: The serializer of ``wamp.2.json``.

@@ -6,16 +6,21 @@ Spec: Advanced Profile, "Binary support in JSON".
 from __future__ import annotations
 
 import base64
+import re
+from binascii import b2a_base64
 from collections.abc import Iterator
 from typing import Any, Final
 
 #: The beginning of every JSON string that represents bytes. Texts without it need no search.
 MARK: Final = '"\\u0000'
 
+# A quotation mark inside of a string follows a backslash. A key is followed by a colon.
+_MARKED_VALUE: Final = re.compile(rb'(?<!\\)"\\u0000(?:[^"\\]|\\.)*+"(?!:)')
 
-def to_string(value: bytes) -> str:
-    """Return the string that represents ``value``."""
-    return "\0" + base64.b64encode(value).decode("ascii")
+
+def to_string(value: bytes | bytearray | memoryview, *, mark: str = "\0") -> str:
+    """Return the string that represents ``value``. It begins with ``mark``."""
+    return mark + b2a_base64(value, newline=False).decode("ascii")
 
 
 def _to_bytes(string: str) -> bytes:
@@ -55,6 +60,6 @@ def restore(decoded: object) -> object:
     return outermost[0]
 
 
-def has_marked(decoded: object) -> bool:
-    """Return whether there is a string that would be read as bytes."""
-    return any(True for _ in _find_marked([decoded]))
+def has_marked(text: bytes) -> bool:
+    """Return whether compact JSON has a string, other than a key, that would be read as bytes."""
+    return _MARKED_VALUE.search(text) is not None

@@ -228,6 +228,14 @@ def _inspect(value: Any, bytes_mode: _BytesMode | None = None) -> Any:
     kind = type(value)
     if kind in _LEAVES:
         return value
+    # Most containers have leaves only, which need no call for each.
+    if kind is list or kind is dict:
+        items = value.values() if kind is dict else value
+        if _LEAVES.issuperset(map(type, items)):
+            return value
+        if kind is list:
+            return [_inspect(item, bytes_mode) for item in value]
+        return {key: _inspect(item, bytes_mode) for key, item in value.items()}
     if isinstance(value, _BYTES):
         if bytes_mode is not None:
             return to_jsonable_python(bytes(value), bytes_mode=bytes_mode)

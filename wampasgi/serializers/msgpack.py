@@ -13,7 +13,8 @@ from typing import Any
 import ormsgpack
 
 from wampasgi.errors import RemoteProtocolError
-from wampasgi.serializers.base import Encoded, check_depth
+from wampasgi.serializers.base import Encoded, check_depth, count_bytes
+from wampasgi.serializers.containers import msgpack_exceeds
 from wampasgi.serializers.foreign import (
     ForeignBytes,
     ForeignDict,
@@ -21,7 +22,8 @@ from wampasgi.serializers.foreign import (
     serialization_error,
     without_origin,
 )
-from wampasgi.serializers.msgpack_reader import MsgPackReader, decode_extension
+from wampasgi.serializers.msgpack_reader import MsgPackReader, decode_extension, limited_decoder
+from wampasgi.serializers.reader import MAX_VALUES, TAG_COST, Budget
 from wampasgi.types import RawMessage
 
 _OPTIONS = (
@@ -38,6 +40,9 @@ _END_ENCODED = ormsgpack.packb(_END)
 
 # Shorter messages cannot be nested too deeply.
 _SHORT = 200
+# The first bytes of extensions, and the number of them that need not be counted.
+_EXTENSIONS = bytes([*range(0xC7, 0xCA), *range(0xD4, 0xD9)])
+_FEW_EXTENSIONS = MAX_VALUES // TAG_COST
 # The first bytes of arrays and maps.
 _CONTAINERS = bytes([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 
@@ -56,6 +61,10 @@ class MsgPackSerializer:
             failure = error
         raise serialization_error(message, "MessagePack", failure) from failure
 
+    def exceeds_containers(self, data: Encoded, most: int) -> bool:
+        """Return whether a serialized message has more than ``most`` lists and dicts."""
+        return not isinstance(data, str) and msgpack_exceeds(bytes(data), most)
+
     def decode(self, data: Encoded) -> object:
         """Deserialize bytes.
 
@@ -65,14 +74,17 @@ class MsgPackSerializer:
         if isinstance(data, str):
             raise RemoteProtocolError("MessagePack messages must be binary, got text")
         pair = b"".join((_PAIR, data, _END_ENCODED))
+        budget = Budget()
+        may_have_many = len(data) > _FEW_EXTENSIONS and count_bytes(pair, _EXTENSIONS) > _FEW_EXTENSIONS
+        hook = limited_decoder(budget) if may_have_many else decode_extension
         try:
-            decoded, end = ormsgpack.unpackb(pair, ext_hook=decode_extension)
+            decoded, end = ormsgpack.unpackb(pair, ext_hook=hook)
         except ValueError:
-            return MsgPackReader(bytes(data)).read()
+            return MsgPackReader(bytes(data), budget).read()
         if end != _END:
             raise RemoteProtocolError("malformed MessagePack: extra data after the message")
         if len(data) > _SHORT:
-            check_depth(decoded, len(pair) - len(pair.translate(None, _CONTAINERS)))
+            check_depth(decoded, count_bytes(pair, _CONTAINERS))
         return decoded
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from wampasgi.protocol.timestamps import from_nanoseconds
 from wampasgi.serializers.foreign import ForeignBytes, ForeignText
-from wampasgi.serializers.reader import Malformed, Reader, Unsupported
+from wampasgi.serializers.reader import TAG_COST, Budget, Malformed, Reader, Unsupported
 
 _TIMESTAMP: Final = -1
 
@@ -25,6 +25,18 @@ def decode_extension(extension_type: int, data: bytes) -> object:
     if extension_type == _TIMESTAMP:
         return ForeignText(_timestamp(data), "msgpack", encoded)
     return ForeignBytes(data, "msgpack", encoded)
+
+
+def limited_decoder(budget: Budget) -> Callable[[int, bytes], object]:
+    """Return ``decode_extension`` for one message with many extensions."""
+
+    def decode_if_few(extension_type: int, data: bytes) -> object:
+        decoded = decode_extension(extension_type, data)
+        if decoded is not None:
+            budget.spend(TAG_COST)
+        return decoded
+
+    return decode_if_few
 
 
 def _encode_extension(extension_type: int, data: bytes) -> bytes:
@@ -96,6 +108,7 @@ def _number(layout: str) -> _Read:
 
 def _extension(length: Callable[[MsgPackReader], int]) -> _Read:
     def read(reader: MsgPackReader) -> object:
+        reader.budget.spend(TAG_COST - 1)
         size = length(reader)
         (extension_type,) = struct.unpack("b", reader.take(1))
         return decode_extension(extension_type, reader.take(size))

@@ -8,13 +8,24 @@ refuse.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, NoReturn
 
 from wampasgi.errors import RemoteProtocolError, UnsupportedValue
 from wampasgi.serializers.foreign import ForeignDict, ForeignText
 
-#: The maximum number of values in a message that is read in Python, because that takes much longer.
-MAX_VALUES: Final = 100_000
+#: The maximum number of values in a message if some of them are decoded in Python, which takes much longer.
+MAX_VALUES: Final = 20_000
+
+#: The number of values that a tag or an extension counts as, and that an IP address counts as.
+TAG_COST: Final = 5
+ADDRESS_COST: Final = 40
+
+# The number of values that a map whose keys are not text counts as, besides its keys and values.
+_MAP_COST: Final = 4
+
+# The maximum number of values to read for the beginning of a message.
+_MAX_BEGINNING: Final = 100
 
 # The maximum depth that JSON can write.
 _MAX_DEPTH: Final = 254
@@ -30,19 +41,46 @@ class Unsupported(Exception):
     """A value that cannot be passed on, in data that may be a message of the format."""
 
 
+class TooManyValues(Unsupported):
+    """More values than may be decoded in Python."""
+
+    def __str__(self) -> str:
+        return (
+            f"the message has more than {MAX_VALUES} values, the limit for messages with values of this kind;"
+            f" a tag or extension counts as {TAG_COST} values, and an IP address as {ADDRESS_COST}"
+        )
+
+
+class Budget:
+    """The rest of the values of one message that may be decoded in Python."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, values: int = MAX_VALUES) -> None:
+        #: The number of values; below zero if there were too many.
+        self.left = values
+
+    def spend(self, values: int) -> None:
+        """Count values. Raises Unsupported if there are too many."""
+        self.left -= values
+        if self.left < 0:
+            raise TooManyValues
+
+
 class Reader:
     """Reads one message from bytes. Subclasses read the values of a format.
 
-    ``title`` is the name of the format in errors, and ``format`` that of its serializer.
+    ``title`` is the name of the format in errors, and ``format`` that of its serializer. ``budget`` limits
+    the number of values; what the codec has spent of it counts.
     """
 
     title: str
     format: str
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, budget: Budget | None = None) -> None:
         self.data = data
         self.at = 0
-        self._left = MAX_VALUES
+        self.budget = budget or Budget()
         self._depth = 0
         # The outermost list, while it is filled.
         self._outermost: list[Any] | None = None
@@ -52,6 +90,10 @@ class Reader:
 
         Raises UnsupportedValue with the beginning of the message, or RemoteProtocolError for malformed data.
         """
+        if self.budget.left < 0:
+            self._refuse()
+        # Without the beginning, the session would have to be aborted.
+        self.budget.left = max(self.budget.left, _MAX_BEGINNING)
         try:
             message = self.value()
             if self.at != len(self.data):
@@ -68,14 +110,18 @@ class Reader:
         """Read the value at the current position."""
         raise NotImplementedError
 
+    def _refuse(self) -> NoReturn:
+        """Refuse a message with too many values by its beginning, without reading the rest."""
+        self.budget = Budget(_MAX_BEGINNING)
+        with suppress(Unsupported, Malformed):
+            self.value()
+        raise UnsupportedValue(f"unsupported value in {self.title}: {TooManyValues()}", self._outermost or ())
+
     def count(self) -> None:
         """Count one more value."""
-        self._left -= 1
-        if self._left < 0:
-            raise Unsupported(
-                f"the message has more than {MAX_VALUES} values, "
-                "which is the limit for messages with values of this kind"
-            )
+        self.budget.left -= 1
+        if self.budget.left < 0:
+            raise TooManyValues
 
     def byte(self) -> int:
         """Read one byte."""
@@ -143,7 +189,10 @@ class Reader:
                 raise Unsupported(f"a map has two keys with the text {text[:_MAX_QUOTED]!r}")
             found[text] = self.value()
         self.leave()
-        return ForeignDict(found, self.format, b"", encoded) if encoded else found
+        if not encoded:
+            return found
+        self.budget.spend(_MAP_COST)
+        return ForeignDict(found, self.format, b"", encoded)
 
     def ended(self) -> bool:
         """Skip the end mark of a container without a length, if it comes next; return whether it did.

@@ -5,14 +5,14 @@ Spec: Basic Profile, "WebSocket Transport"; Advanced Profile, "Message Batching"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from wampasgi.errors import ConfigurationError, LocalProtocolError
 from wampasgi.serializers import batching
 from wampasgi.serializers.available import chosen, installed
-from wampasgi.serializers.base import Encoded, Serializer
+from wampasgi.serializers.base import CountingSerializer, Encoded, Serializer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +22,15 @@ class Subprotocol:
     name: str
     serializer: Serializer
     batched: bool
+
+    @property
+    def exceeds_containers(self) -> Callable[[Encoded, int], bool] | None:
+        """The function that counts lists and dicts in serialized data; None if only decoding tells.
+
+        See ``CountingSerializer``.
+        """
+        serializer = self.serializer
+        return serializer.exceeds_containers if isinstance(serializer, CountingSerializer) else None
 
     def frame(self, encoded: Sequence[Encoded]) -> Encoded:
         """Return one WebSocket message with these serialized messages.

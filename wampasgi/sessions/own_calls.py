@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.configuration.plan import RealmPlan
-from wampasgi.errors import RUNTIME_ERROR, ConnectionClosed, WAMPError
+from wampasgi.errors import RUNTIME_ERROR, ConnectionClosed, InvalidArgument, WAMPError
 from wampasgi.injection.cancellation import checked, without_errors
 from wampasgi.injection.plan import NO_KEYWORDS
 from wampasgi.injection.results import (
@@ -21,6 +21,7 @@ from wampasgi.injection.results import (
     RPCResult,
     final_result,
 )
+from wampasgi.injection.validation import has_many_values
 from wampasgi.logs import about, logger_named, shown
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
@@ -163,6 +164,9 @@ class OwnCalls:
         return Result(message.request_id, {}, list(result.args), dict(result.kwargs)).to_list()
 
     def _failure(self, message: Call, error: Exception) -> RawMessage:
+        if isinstance(error, InvalidArgument):
+            # Collecting the errors takes a hundred times as long as an ordinary call.
+            self._peer.turn.end()
         if isinstance(error, WAMPError):
             return self._error(message, error.uri, error.args, error.kwargs)
         if isinstance(error, ConnectionClosed) and not self._session.is_open:
@@ -211,5 +215,8 @@ class OwnCalls:
             progress = Result(request_id, {"progress": True}, list(report.args), dict(report.kwargs))
             self._peer.send(progress, message.procedure)
             await self._peer.uncongested()
+            if has_many_values([progress.args, progress.kwargs]):
+                # Encoding it has taken long, so other sessions have their turn.
+                await checkpoint()
 
         return send_progress

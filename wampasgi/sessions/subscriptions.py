@@ -186,6 +186,7 @@ class Subscriptions:
         if found is not None:
             for event in self._broker.retained_events(self._session.id, found, most=self._retained_limit):
                 self._peer.counts.events += 1
+                self._peer.turn.uncharged_messages += 1
                 self._peer.send_event(SharedEvent(event))
 
     def _send_event(self, subscription_id: int, payload: _Payload) -> bool:
