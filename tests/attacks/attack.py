@@ -23,7 +23,7 @@ from tests.transports.uvicorn_server import TRANSPORTS, uvicorn_server
 MIB: Final = 1024 * 1024
 #: Bytes that the server may take for the work of an attack, beside what the attack makes it store.
 OVERHEAD: Final = 24 * MIB
-MAX_SIZE: Final = MIB
+MAX_SIZE: Final = 256 * 1024
 _POLL_INTERVAL: Final = 0.02
 
 _LIMITED: Final = ("--ws-max-size", str(MAX_SIZE), "--timeout-graceful-shutdown", "15")

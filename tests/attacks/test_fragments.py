@@ -12,12 +12,12 @@ from tests.attacks.attacker import Attacker
 from tests.transports.raw_websocket import CONTINUATION, PING, PONG, TEXT, Frame, frame
 
 #: Fewer with uvicorn's defaults, because each of their messages takes 16 times as much.
-CLIENTS = {"picows": 20, "uvicorn": 20, "uvicorn-default": 5}
+CLIENTS = {"picows": 80, "uvicorn": 80, "uvicorn-default": 5}
 #: The size of a fragment.
-FRAGMENT = MIB // 16
+FRAGMENT = MIB // 64
 #: The fragments that fit in a message, with some bytes left, so that uvicorn's own WebSocket takes a ping.
 #: By default, uvicorn's `--ws-max-size` is 16 MiB.
-FITTING = {"picows": 15, "uvicorn": 15, "uvicorn-default": 255}
+FITTING = {"picows": 15, "uvicorn": 15, "uvicorn-default": 1023}
 #: The server may take this many times the size of a message, with the overhead of the allocator.
 COPIES = 2
 MESSAGE_TOO_BIG = 1009
