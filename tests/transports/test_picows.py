@@ -313,6 +313,18 @@ async def test_client_without_a_pong_is_dropped_with_1011() -> None:
     assert connection.transport.aborted
 
 
+async def test_client_that_owes_a_pong_has_the_whole_time_for_the_closing_handshake() -> None:
+    connection = await opened(**PINGS)
+    connection.loop.advance(21)
+    await connection.app.close(4000, "enough")
+    connection.loop.advance(WebSocketProtocol.close_timeout - 1)
+    assert not connection.transport.is_closing()
+    connection.loop.advance(1)
+
+    assert connection.transport.aborted
+    assert await connection.app.disconnected() == (4000, "enough")
+
+
 async def test_client_is_not_dropped_while_the_application_does_not_receive() -> None:
     connection = await opened(**PINGS, ws_max_queue=1)
     connection.read(frame(TEXT, b"1"))
