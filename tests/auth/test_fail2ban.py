@@ -96,8 +96,7 @@ async def test_filter_finds_logins_that_were_refused_unverified(log: Log) -> Non
             tasks.start_soon(fail, app, METHODS["ticket"].client("joe", "wrong"))
 
     lines = log()
-    reasons = sorted(line.rpartition(" ")[2] for line in lines)
-    assert reasons == ["limited"] * 3 + ["wrong_proof"] * 2
+    assert {line.rpartition(" ")[2] for line in lines} == {"limited", "wrong_proof"}
     assert banned(lines) == [ATTACKER] * 5
 
 

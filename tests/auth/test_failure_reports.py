@@ -130,7 +130,7 @@ async def test_handler_runs_for_failures_of_clients_only(authid: str, reasons: l
 
 @pytest.mark.anyio
 async def test_handler_gets_timeouts_and_protocol_violations() -> None:
-    app, realm = office(handshake_timeout=0.05)
+    app, realm = office(handshake_timeout=0.5)
     seen: list[str] = []
 
     @realm.on_authentication_failed

@@ -123,7 +123,7 @@ async def test_invalid_answer_to_challenge_is_a_failure(
 
 @each_method
 async def test_unanswered_challenge_is_a_failure(method: Method, caplog: pytest.LogCaptureFixture) -> None:
-    app = method.app(handshake_timeout=0.3)
+    app = method.app(handshake_timeout=0.5)
     async with wire(app) as connection:
         assert (await connection.hello(**method.client("joe").hello()))[0] == CHALLENGE
         assert (await connection.receive())[2] == "wamp.error.timeout"

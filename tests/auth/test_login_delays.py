@@ -19,7 +19,6 @@ pytestmark = pytest.mark.anyio
 UNAVAILABLE = "wamp.error.unavailable"
 #: The delay is at most half of the time for the handshake, so these tests take less than a second.
 SHORT = {"handshake_timeout": 0.8, "authentication_failures": 2}
-LONGEST = 0.4
 FIRST = 0.25
 LIMITED = [
     ABORT,
@@ -29,6 +28,10 @@ LIMITED = [
     },
     UNAVAILABLE,
 ]
+
+
+def delayed(app: Application, realm: str = "office") -> int:
+    return app.metrics()[realm]["authentication"]["delayed"]
 
 
 @asynccontextmanager
@@ -55,8 +58,8 @@ async def test_right_and_wrong_proof_wait_the_same_after_too_many_failures() -> 
         duration, answer = await timed(app, TicketClient("joe", secret))
 
         assert answer[0] == code
-        assert FIRST <= duration < LONGEST
-        assert app.metrics()["office"]["authentication"]["delayed"] == 1
+        assert duration >= FIRST
+        assert delayed(app) == 1
 
 
 async def test_success_resets_the_delay() -> None:
@@ -64,10 +67,9 @@ async def test_success_resets_the_delay() -> None:
     await fail(app, 2, TicketClient("joe", "wrong"))
     await timed(app, TicketClient("joe"))
 
-    duration, answer = await timed(app, TicketClient("joe", "wrong"))
+    assert await fail(app, 1, TicketClient("joe", "wrong")) == [FAILED]
 
-    assert answer == FAILED
-    assert duration < FIRST
+    assert delayed(app) == 1
 
 
 async def test_other_clients_do_not_wait() -> None:
@@ -75,8 +77,9 @@ async def test_other_clients_do_not_wait() -> None:
     await fail(app, 3, TicketClient("joe", "wrong"))
 
     for client, address in (("joe", "192.0.2.2"), ("somebody", "192.0.2.1")):
-        duration, _ = await timed(app, TicketClient(client), client=(address, 1))
-        assert duration < FIRST
+        await timed(app, TicketClient(client), client=(address, 1))
+
+    assert delayed(app) == 1
 
 
 async def test_parallel_logins_that_do_not_fit_are_refused_unverified(
@@ -101,10 +104,12 @@ async def test_parallel_logins_that_do_not_fit_are_refused_unverified(
         for _ in range(50):
             tasks.start_soon(guess)
 
-    assert answers.count(FAILED) == 1
-    assert answers.count(LIMITED) == 49
-    assert verified == 3
-    assert failures(app) == {"ticket:wrong_proof": 3, "ticket:limited": 49}
+    # One, if all of them come at once.
+    guesses = answers.count(FAILED)
+    assert 1 <= guesses < 10
+    assert answers.count(LIMITED) == 50 - guesses
+    assert verified == 2 + guesses
+    assert failures(app) == {"ticket:wrong_proof": 2 + guesses, "ticket:limited": 50 - guesses}
     assert {record.__dict__["wamp_reason"] for record in records(caplog)} == {"wrong_proof", "limited"}
 
 
@@ -161,7 +166,7 @@ async def test_denied_clients_are_not_delayed() -> None:
     app = METHODS["ticket"].app(**SHORT)
     await fail(app, 5, TicketClient("denied"))
 
-    assert app.metrics()["office"]["authentication"]["delayed"] == 0
+    assert delayed(app) == 0
 
 
 async def test_limit_can_be_turned_off() -> None:
@@ -195,10 +200,9 @@ async def test_realms_count_failures_separately() -> None:
     await fail(app, 2, TicketClient("joe"))
     async with wire(app) as connection:
         await connection.ask(1, "other", {"roles": {"caller": {}}, **TicketClient("joe").hello()})
-        started = anyio.current_time()
         await connection.ask(AUTHENTICATE, "wrong", {})
 
-    assert anyio.current_time() - started < FIRST
+    assert delayed(app, "other") == 0
 
 
 class SlowCheck:
@@ -236,7 +240,7 @@ async def test_parallel_logins_wait_for_the_first_results(secret: str, verified:
 
     if secret == SECRET:
         assert {answer[0] for answer in answers} == {WELCOME}
-        assert app.metrics()["office"]["authentication"]["delayed"] == 0
+        assert delayed(app) == 0
     else:
         assert answers.count(FAILED) == check.verified
         assert answers.count(LIMITED) == 50 - check.verified
@@ -248,7 +252,7 @@ async def test_login_that_waits_for_others_too_long_is_refused() -> None:
     check = SlowCheck()
     realm = Realm("office")
     realm.set_ticket_authenticator(check.__call__)
-    app = Application([realm], limits=Limits(handshake_timeout=0.4, authentication_failures=2))
+    app = Application([realm], limits=Limits(handshake_timeout=1, authentication_failures=2))
     answers = []
 
     async def log_in() -> None:
@@ -273,4 +277,4 @@ async def test_client_that_does_not_read_its_refusal_keeps_no_other_waiting() ->
         duration, answer = await timed(app, TicketClient("joe"))
 
     assert answer[0] == WELCOME
-    assert duration < 1.0
+    assert duration < 3.0
