@@ -108,6 +108,17 @@ async def test_goodbye_waits_for_publications_behind_a_synchronized_call(connect
     assert app.ended == [(1, "cancelled")]
 
 
+async def test_violation_waits_for_publications_behind_a_synchronized_call(connect_each_way: Connect) -> None:
+    app = WaitingApp(synchronize_requests=True)
+
+    async with connect_each_way(app.app) as client:
+        await client.send_read([CALL, 1, {}, "wait", [1]], *publications(2, 3), "{", *publications(4, 5))
+        assert [answer[:2] for answer in await received(client, 2)] == [[PUBLISHED, 2], [PUBLISHED, 3]]
+        await client.expect_abort()
+
+    assert app.ended == [(1, "cancelled")]
+
+
 async def test_disconnect_ends_a_session_that_is_busy(connect_each_way: Connect) -> None:
     app = WaitingApp(synchronize_requests=True)
     published = anyio.Event()

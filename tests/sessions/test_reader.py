@@ -80,6 +80,12 @@ async def test_other_sessions_run_between_the_messages_of_one_read(connect_each_
         assert max(await answers_of_each_turn(client, 1000)) <= 2 * BURST
 
 
+async def test_turns_after_the_first_one_are_as_long() -> None:
+    async with direct_client(open_app()) as client:
+        await client.send_read(*publications(1, 1000))
+        assert max(await answers_of_each_turn(client, 1000)) >= BURST - 1
+
+
 async def test_long_messages_shorten_the_turn_of_their_session(connect_each_way: Connect) -> None:
     app = open_app(limits=Limits(nesting_depth=100))
     long = [[*message, ["x" * 8192]] for message in publications(1, 100)]

@@ -130,7 +130,7 @@ async def test_progressive_results_of_any_size_do_not_starve_others(size: int) -
     @app.procedure("count")
     async def count() -> AsyncIterator[Any]:
         nonlocal made
-        for _ in range(500):
+        for _ in range(100):
             made += 1
             yield RPCProgressReport(("x" * size,))
 
@@ -138,7 +138,7 @@ async def test_progressive_results_of_any_size_do_not_starve_others(size: int) -
     await connection.read_messages([CALL, 1, {"receive_progress": True}, "count"])
     most = before = 0
     with anyio.fail_after(PATIENCE):
-        while made < 500:
+        while made < 100:
             most, before = max(most, made - before), made
             await checkpoint()
     most = max(most, made - before)
@@ -184,6 +184,26 @@ async def test_client_that_reads_too_slowly_is_aborted_with_1009() -> None:
     reason = "wamp.error.payload_size_exceeded"
     assert close == Frame(CLOSE, close_payload(1009, reason))
     assert not app.default_realm.sessions
+
+
+async def test_limit_of_the_application_is_the_time_to_read_something() -> None:
+    connection = await joined(open_app(limits=Limits(write_timeout=3)))
+    connection.transport.waiting = 100_000
+    connection.protocol.pause_writing()
+    connection.loop.advance(2.9)
+    assert not connection.transport.is_closing()
+    connection.loop.advance(0.1)
+
+    assert connection.transport.aborted
+
+
+async def test_client_may_read_nothing_if_the_application_has_no_limit() -> None:
+    connection = await joined(open_app(limits=Limits(write_timeout=None)))
+    connection.transport.waiting = 100_000
+    connection.protocol.pause_writing()
+    connection.loop.advance(1000)
+
+    assert not connection.transport.is_closing()
 
 
 async def test_client_is_not_read_while_too_many_of_its_requests_wait() -> None:
