@@ -53,6 +53,14 @@ class FrameReceiver(Protocol):
         """Handle a violation of RFC 6455, after which nothing is parsed; ``code`` is its close code."""
 
 
+def _discarding(sizehint: int) -> memoryview:
+    return _DISCARDED
+
+
+def _ignore(nbytes: int) -> None:
+    """Parse nothing."""
+
+
 class FrameParser(WSListener):  # type: ignore[misc]
     """Parses the frames of one client and passes them to ``receiver``.
 
@@ -127,6 +135,9 @@ class FrameParser(WSListener):  # type: ignore[misc]
         """Parse nothing more; bytes of the client are discarded from now on."""
         self._stopped = True
         self._fragments = None
+        # They hold the read buffer, and refer back to this object, so that only the garbage collector would
+        # free it. The one that is running stays until it returns.
+        self._get_buffer, self._buffer_updated = _discarding, _ignore
 
     # Called by picows
 
