@@ -74,7 +74,7 @@ class Backplane(Protocol):
         """The counters of the backplane."""
 
     def open(self, node: NodeId, sink: FrameSink, *, name: str) -> AbstractAsyncContextManager[None]:
-        """Connect to the engine, and receive frames for ``node`` and for all nodes of the application ``name``.
+        """Connect to the engine, and receive the frames for ``node`` and those for all nodes of ``name``.
 
         Entering returns when frames can be sent and received. Raises ConnectionError if the engine cannot be
         reached within ``connect_timeout`` seconds; its text names the address, without passwords. A backplane
@@ -83,13 +83,13 @@ class Backplane(Protocol):
         """
 
     def send(self, node: NodeId, frame: bytes) -> None:
-        """Send a frame to one node. Never waits and never raises; the frame is dropped if it cannot be sent."""
+        """Send a frame to one node, or drop it if that is impossible. Never waits and never raises."""
 
     def broadcast(self, frame: bytes) -> None:
         """Send a frame to all nodes, including this one. Never waits and never raises."""
 
     async def flushed(self) -> bool:
-        """Wait until the engine has all frames that were sent so far; return False if it may have lost some."""
+        """Wait until the engine has all frames sent so far; return False if some may be lost."""
 
     async def reconnect(self) -> None:
         """Replace the connection to the engine, because no frames arrive over it."""
