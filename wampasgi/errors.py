@@ -56,6 +56,7 @@ OPTION_NOT_ALLOWED: Final = "wamp.error.option_not_allowed"
 OPTION_DISALLOWED_DISCLOSE_ME: Final = "wamp.error.option_disallowed.disclose_me"
 TIMEOUT: Final = "wamp.error.timeout"
 UNAVAILABLE: Final = "wamp.error.unavailable"
+NETWORK_FAILURE: Final = "wamp.error.network_failure"
 NO_AVAILABLE_CALLEE: Final = "wamp.error.no_available_callee"
 FEATURE_NOT_SUPPORTED: Final = "wamp.error.feature_not_supported"
 

@@ -383,7 +383,7 @@ class Realm(ConfiguresRealm):
         """
         self.check_event_loop("clear_retained()")
         require_pattern(f"clear_retained({topic!r})", topic, match)
-        return self._router.retained.clear(topic, match)
+        return self._router.clear_retained(topic, match)
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close all sessions with GOODBYE and wait until they have ended.

@@ -58,7 +58,7 @@ def new_dealer(
     *, private_registrations: bool = False, random_index: int = 0, overloaded: Container[int] = ()
 ) -> Dealer:
     return Dealer(
-        next_registration_id=SequentialIds(101).next,
+        next_registration_id=SequentialIds(101).for_entry,
         random_index=lambda length: min(random_index, length - 1),
         overloaded=overloaded.__contains__,
         private_registrations=private_registrations,

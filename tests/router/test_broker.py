@@ -25,7 +25,7 @@ STRANGER = 99
 def new_broker(retained: RetainedEvents | None = None) -> Broker:
     return Broker(
         retained=retained,
-        next_subscription_id=SequentialIds().next,
+        next_subscription_id=SequentialIds().for_entry,
         random_publication_id=itertools.count(5001).__next__,
         sessions={
             ALICE: Details("alice", "manager"),

@@ -30,7 +30,7 @@ class Realm(RuleBasedStateMachine):
         super().__init__()
         self.retained = RetainedEvents(max_events=RETAINED, max_size=10**6)
         self.broker = Broker(
-            next_subscription_id=SequentialIds().next,
+            next_subscription_id=SequentialIds().for_entry,
             random_publication_id=itertools.count(1).__next__,
             sessions={},
             retained=self.retained,

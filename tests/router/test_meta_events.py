@@ -26,11 +26,11 @@ class Realm:
         self.asked: list[str] = []
         self.subscribed = subscribed
         self.broker = Broker(
-            next_subscription_id=SequentialIds(101).next,
+            next_subscription_id=SequentialIds(101).for_entry,
             random_publication_id=itertools.count(5001).__next__,
             sessions={},
         )
-        self.registrations = Registrations(SequentialIds(201).next)
+        self.registrations = Registrations(SequentialIds(201).for_entry)
         self.events = MetaEvents(has_subscribers=self.has_subscribers, now=lambda: NOON)
         self.broker.observer = self.events.subscriptions
         self.registrations.observer = self.events.registrations

@@ -33,12 +33,12 @@ class Realm:
             CAROL: Details("carol", "guest"),
         }
         self.broker = Broker(
-            next_subscription_id=SequentialIds(101).next,
+            next_subscription_id=SequentialIds(101).for_entry,
             random_publication_id=itertools.count(5001).__next__,
             sessions=self.sessions,
         )
         self.dealer = Dealer(
-            next_registration_id=SequentialIds(201).next,
+            next_registration_id=SequentialIds(201).for_entry,
             random_index=lambda count: 0,
             overloaded=lambda session_id: False,
         )

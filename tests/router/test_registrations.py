@@ -18,7 +18,7 @@ ALICE, BOB, CAROL = 11, 12, 13
 
 
 def new_registrations() -> Registrations:
-    return Registrations(SequentialIds().next)
+    return Registrations(SequentialIds().for_entry)
 
 
 def nobody(session_id: int) -> bool:

@@ -52,3 +52,7 @@ class SequentialIds:
         """Return the next ID."""
         self._last = self._last % MAX_ID + 1
         return self._last
+
+    def for_entry(self, match: str, uri: str) -> int:
+        """Return the next ID for a subscription or registration, whatever its match policy and URI are."""
+        return self.next()

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
-from wampasgi.errors import NO_SUCH_SUBSCRIPTION, WAMPError
+from wampasgi.errors import NO_SUCH_SUBSCRIPTION, UNAVAILABLE, WAMPError
 from wampasgi.protocol.features import announced
 from wampasgi.protocol.messages import Event, Unsubscribed
 from wampasgi.router.event_history import EventHistory, Filters, Record
@@ -20,8 +20,12 @@ from wampasgi.router.interfaces import Observer, SessionDetails
 from wampasgi.router.matching import URIMap
 from wampasgi.router.publish_options import conditions, event_details, select
 from wampasgi.router.retained_events import RetainedEvents
+from wampasgi.router.stamps import Stamp
 from wampasgi.router.stored_events import StoredEvent, store
 from wampasgi.types import Match
+
+#: The args, kwargs and encoded payload of an event.
+_Payload: TypeAlias = tuple[list[Any] | None, dict[str, Any] | None, bytes | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +33,7 @@ class Subscription:
     """A topic or topic pattern under one match policy, with all its subscribers, which share its ID.
 
     The keys of ``subscribers`` are session IDs, in the order of subscribing. Only the broker changes it. A
-    ``kept`` subscription outlives its last subscriber.
+    ``kept`` subscription outlives its last subscriber. ``nodes`` are the other workers with subscribers.
     """
 
     subscription_id: int
@@ -37,6 +41,7 @@ class Subscription:
     match: Match
     subscribers: dict[int, None] = field(default_factory=dict)
     kept: bool = False
+    nodes: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -52,10 +57,12 @@ class Publication:
     """The result of one PUBLISH: the ID for PUBLISHED, and a delivery for each subscription with recipients.
 
     A session with several matching subscriptions is in several deliveries and gets the event once for each.
+    ``stored`` is the event if it was stored.
     """
 
     publication_id: int
     deliveries: list[Delivery]
+    stored: StoredEvent | None = None
 
     @property
     def events(self) -> int:
@@ -80,11 +87,13 @@ class Broker:
     observer: Observer[Subscription] | None = None
     #: Stores the events of the topics that it is configured for.
     history: EventHistory | None = None
+    #: Returns the stamps of stored events, if other workers store events of the realm, too.
+    next_stamp: Callable[[], Stamp] | None = None
 
     def __init__(
         self,
         *,
-        next_subscription_id: Callable[[], int],
+        next_subscription_id: Callable[[Match, str], int],
         random_publication_id: Callable[[], int],
         sessions: Mapping[int, SessionDetails],
         retained: RetainedEvents | None = None,
@@ -163,7 +172,9 @@ class Broker:
         return subscription
 
     def _add(self, topic: str, match: Match) -> Subscription:
-        subscription = Subscription(self._next_subscription_id(), topic, match)
+        subscription = Subscription(self._next_subscription_id(match, topic), topic, match)
+        if subscription.subscription_id in self._by_id:
+            raise WAMPError(UNAVAILABLE, f"the ID of {topic!r} is the ID of another subscription")
         self._by_topic.add(match, topic, subscription)
         self._by_id[subscription.subscription_id] = subscription
         return subscription
@@ -211,11 +222,42 @@ class Broker:
         del subscription.subscribers[session_id]
         if self.observer is not None:
             self.observer.removed(session_id, subscription)
-        if not subscription.subscribers and not subscription.kept:
-            self._by_topic.remove(subscription.match, subscription.topic)
-            del self._by_id[subscription.subscription_id]
+        if self._is_unused(subscription):
+            self._delete(subscription)
             if self.observer is not None:
                 self.observer.deleted(session_id, subscription)
+
+    @staticmethod
+    def _is_unused(subscription: Subscription) -> bool:
+        return not (subscription.subscribers or subscription.kept or subscription.nodes)
+
+    def _delete(self, subscription: Subscription) -> None:
+        self._by_topic.remove(subscription.match, subscription.topic)
+        del self._by_id[subscription.subscription_id]
+
+    # Other workers
+
+    def add_node(self, node: int, topic: str, match: Match) -> tuple[Subscription, bool]:
+        """Add another worker to the subscription of a topic; return whether that creates the subscription.
+
+        The observer is not called, because the worker publishes the meta events.
+        """
+        subscription = self._by_topic.get(match, topic)
+        is_new = subscription is None
+        if subscription is None:
+            subscription = self._add(topic, match)
+        subscription.nodes |= {node}
+        return subscription, is_new
+
+    def remove_node(self, node: int, topic: str, match: Match) -> tuple[Subscription, bool]:
+        """Remove another worker from a subscription that it has; return whether that deletes the latter."""
+        subscription = self._by_topic.get(match, topic)
+        assert subscription is not None, "the worker has the subscription"
+        subscription.nodes -= {node}
+        is_unused = self._is_unused(subscription)
+        if is_unused:
+            self._delete(subscription)
+        return subscription, is_unused
 
     def publish(
         self,
@@ -252,7 +294,49 @@ class Broker:
         excluded = publisher_id if options.get("exclude_me", True) else None
         if retain or log:
             event = Event(0, publication.publication_id, details, args, kwargs, payload)
-            self._store(store(event, topic, options, excluded_id=excluded), retain=retain, log=log)
+            publication.stored = stored = store(event, topic, options, excluded_id=excluded)
+            stored.retained, stored.logged = retain, log
+            if self.next_stamp is not None:
+                stored.stamp = self.next_stamp()
+            self.store(stored)
+        self._deliver(
+            publication, subscriptions, topic, details, (args, kwargs, payload), options, excluded, only
+        )
+        return publication
+
+    def distribute(
+        self,
+        publication_id: int,
+        topic: str,
+        details: dict[str, Any],
+        options: Mapping[str, Any],
+        payload: _Payload,
+        *,
+        excluded: int | None,
+        only: Collection[int] | None,
+    ) -> Publication:
+        """Determine the recipients of another worker's publication on this worker.
+
+        ``details`` is EVENT.Details without the topic, ``options`` has the black- and whitelists, and
+        ``excluded`` is the publisher if it is excluded.
+        """
+        publication = Publication(publication_id, [])
+        subscriptions = self._by_topic.matches(topic)
+        self._deliver(publication, subscriptions, topic, details, payload, options, excluded, only)
+        return publication
+
+    def _deliver(
+        self,
+        publication: Publication,
+        subscriptions: list[Subscription],
+        topic: str,
+        details: dict[str, Any],
+        contents: _Payload,
+        options: Mapping[str, Any],
+        excluded: int | None,
+        only: Collection[int] | None,
+    ) -> None:
+        args, kwargs, payload = contents
         # Most publications have no conditions, so that recipients need not be checked one by one.
         asked = conditions(options, self._sessions) if options else []
         for subscription in subscriptions:
@@ -271,17 +355,17 @@ class Broker:
                     payload,
                 )
                 publication.deliveries.append(Delivery(event, recipients))
-        return publication
 
     def stores(self, topic: str, options: Mapping[str, Any]) -> bool:
         """Return whether a publication would be stored, as a retained event or in the history."""
         retain: bool = options.get("retain", False) and self._retained is not None
         return retain or (self.history is not None and self.history.wants(topic, options))
 
-    def _store(self, event: StoredEvent, *, retain: bool, log: bool) -> None:
-        if retain and self._retained is not None:
+    def store(self, event: StoredEvent) -> None:
+        """Store an event that is to be retained or logged."""
+        if event.retained and self._retained is not None:
             self._retained.retain(event)
-        if log and self.history is not None:
+        if event.logged and self.history is not None:
             self.history.store(event)
 
     def events(

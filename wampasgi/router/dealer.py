@@ -45,6 +45,7 @@ from wampasgi.router.call_options import (
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.registrations import Callee, Registration, Registrations
+from wampasgi.types import Match
 
 #: A message and the session ID of its recipient.
 Outgoing: TypeAlias = tuple[int, Message]
@@ -62,7 +63,7 @@ class Dealer:
     def __init__(
         self,
         *,
-        next_registration_id: Callable[[], int],
+        next_registration_id: Callable[[Match, str], int],
         random_index: Callable[[int], int],
         overloaded: Callable[[int], bool],
         private_registrations: bool = False,
@@ -89,11 +90,11 @@ class Dealer:
         session = self._sessions[session_id] = RoutedSession(session_id, peer)
         return session
 
-    def remove_session(self, session_id: int) -> list[Outgoing]:
+    def remove_session(self, session_id: int, error: WAMPError | None = None) -> list[Outgoing]:
         """Remove a session with its calls, invocations and registrations.
 
-        Returns ERROR ``wamp.error.canceled`` for its callers, and INTERRUPT for the callees of its own calls
-        that support it.
+        Returns ERROR ``wamp.error.canceled``, or the given ``error``, for its callers, and INTERRUPT for the
+        callees of its own calls that support it.
         Spec: Basic Profile, "Caller Leaving During an RPC Invocation", "Callee Leaving During an RPC
         Invocation".
         """
@@ -106,8 +107,8 @@ class Dealer:
             del pending.caller.calls[pending.message.request_id]
             if pending.caller is not leaving:
                 _remember_if_ended_early(pending)
-                error = WAMPError(CANCELED, "the callee left before it completed the call")
-                outgoing.append(_error(pending, error))
+                left = WAMPError(CANCELED, "the callee left before it completed the call")
+                outgoing.append(_error(pending, error or left))
         for pending in leaving.calls.values():
             assert pending.callee is not None
             outgoing += _give_up(pending, interrupt=True)
@@ -171,13 +172,15 @@ class Dealer:
         registration: Registration | None = None,
         disclose: bool = False,
         only: int | None = None,
+        relayed: bool = False,
     ) -> list[Outgoing]:
         """Route a call, or continue the progressive call with the same request ID.
 
         ``now`` is the current time in seconds, on the same clock as for :meth:`expire`. ``registration`` is
         the one that answers the call, if it has been looked up already. ``disclose`` discloses the caller to
         the callee; that the caller asked for it and may be disclosed is checked before. ``only`` is the
-        session ID of the one callee that the call is addressed to.
+        session ID of the one callee that the call is addressed to. ``relayed`` says that the call comes from
+        another worker, which tries its next callee if this one answers ``wamp.error.unavailable``.
 
         Returns INVOCATION for the callee, or ERROR for the caller: ``wamp.error.no_such_procedure``;
         ``wamp.error.no_available_callee`` if all callees are overloaded or at their concurrency limit;
@@ -196,15 +199,15 @@ class Dealer:
             return []
         if message.options:
             check_announced(caller, message)
-        if only is not None:
-            registration = self.registrations.best_of(only, message.procedure)
-        elif registration is None:
+        if registration is None and only is None:
             registration = self.registrations.best(message.procedure)
+        elif registration is None and only is not None:
+            registration = self.registrations.best_of(only, message.procedure)
         if registration is None:
             subject = "this realm has" if only is None else "that session has registered"
             unknown = WAMPError(NO_SUCH_PROCEDURE, f"{subject} no procedure {message.procedure!r}")
             return [refuse_call(caller, message, unknown)]
-        pending = PendingCall(caller, message, registration, disclose, now, only)
+        pending = PendingCall(caller, message, registration, disclose, now, only, relayed)
         pending.complete = not message.options.get("progress", False)
         return self._invoke(pending)
 
@@ -213,7 +216,8 @@ class Dealer:
         caller, message = pending.caller, pending.message
         taken_by = self._pick(pending)
         if taken_by is None:
-            error = WAMPError(NO_AVAILABLE_CALLEE, f"no callee of {message.procedure!r} can take a call now")
+            uri = UNAVAILABLE if pending.relayed else NO_AVAILABLE_CALLEE
+            error = WAMPError(uri, f"no callee of {message.procedure!r} can take a call now")
             return [refuse_call(caller, message, error)]
         callee = self._sessions[taken_by.session_id]
         lacking = lacking_feature(message, callee) if message.options else None

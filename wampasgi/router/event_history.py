@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, ge, gt, le, lt
 from typing import Any, Final
 
 from wampasgi.protocol.timestamps import nanoseconds
 from wampasgi.router.matching import URIMap, covers, matcher
+from wampasgi.router.stamps import Stamp
 from wampasgi.router.stored_events import StoredEvent
 from wampasgi.types import Match
 
@@ -27,7 +28,7 @@ _SESSION_LISTS: Final = frozenset(["exclude", "eligible"])
 class Record:
     """An event with the RFC 3339 time of its publication, and its position among all stored events."""
 
-    place: int
+    place: Stamp
     timestamp: str
     event: StoredEvent
 
@@ -93,7 +94,9 @@ class EventHistory:
         if event.size > self._max_size:
             return
         self._stored += 1
-        record = Record(self._stored, self._now(), event)
+        if event.timestamp is None:
+            event.timestamp = self._now()
+        record = Record(event.stamp or (self._stored, 0), event.timestamp, event)
         for log in self._logs.matches(event.topic):
             log.append(record)
             log.shrink(self._max_size)
@@ -138,9 +141,17 @@ class _Log:
         self._size = 0
 
     def append(self, record: Record) -> None:
-        if len(self.records) == self.records.maxlen:
-            self._size -= self.records[0].event.size
-        self.records.append(record)
+        records = self.records
+        # Events of other workers may arrive after later ones.
+        later = len(records)
+        while later and records[later - 1].place > record.place:
+            later -= 1
+        if len(records) == records.maxlen:
+            if not later:
+                return
+            self._size -= records.popleft().event.size
+            later -= 1
+        records.insert(later, record)
         self._size += record.event.size
 
     def shrink(self, max_size: int) -> None:
@@ -169,17 +180,12 @@ def _within(records: list[Record], filters: Filters) -> Iterator[Record]:
     return (record for record in records if all(condition(record) for condition in conditions))
 
 
-_Comparison = Callable[[int, int], bool]
+_Comparison = Callable[[Any, Any], bool]
 
-_COMPARISONS: Final[Mapping[str, _Comparison]] = {
-    "from": int.__ge__,
-    "after": int.__gt__,
-    "before": int.__lt__,
-    "until": int.__le__,
-}
+_COMPARISONS: Final[Mapping[str, _Comparison]] = {"from": ge, "after": gt, "before": lt, "until": le}
 
 
-def _comparing_places(compare: _Comparison, place: int) -> Callable[[Record], bool]:
+def _comparing_places(compare: _Comparison, place: Stamp) -> Callable[[Record], bool]:
     return lambda record: compare(record.place, place)
 
 

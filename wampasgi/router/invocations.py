@@ -29,7 +29,8 @@ class PendingCall:
     ``callee`` is the session that got the INVOCATION, and ``taken_by`` is its entry in the registration.
     ``tried`` holds the session IDs of all callees so far; ``message`` is kept in case the call is rerouted.
     ``deadline`` is on the clock of the dealer's caller, and None if the dealer does not time the call.
-    ``only`` is the session that the call is addressed to, if any.
+    ``only`` is the session that the call is addressed to, if any. A ``relayed`` call comes from another
+    worker.
     """
 
     caller: RoutedSession
@@ -38,6 +39,7 @@ class PendingCall:
     disclose: bool
     started_at: float
     only: int | None = None
+    relayed: bool = False
     tried: tuple[int, ...] = ()
     callee: RoutedSession | None = None
     taken_by: Callee | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from wampasgi.errors import (
     CLOSE_KILLED,
@@ -43,6 +43,9 @@ _DICT: Final = Rule(
     dict, "a dict with strings as keys", lambda value: all(type(name) is str for name in value)
 )
 _ROLES: Final = Rule(list, "a list of strings", lambda values: all(type(value) is str for value in values))
+
+#: Revokes a registration of a session, as :meth:`Dealer.revoke` does.
+Revoke: TypeAlias = Callable[[int, int, str | None], list[Outgoing]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class MetaAPI:
     """The router's own procedures by their URIs.
 
     ``sessions`` holds the clients' sessions that have not begun to end. ``subscriptions`` and
-    ``registrations`` know the time of creation of each entry.
+    ``registrations`` know the time of creation of each entry. ``revoke`` replaces :meth:`Dealer.revoke`.
     """
 
     def __init__(
@@ -92,11 +95,14 @@ class MetaAPI:
         testaments: Testaments,
         subscriptions: Lifecycle[Subscription],
         registrations: Lifecycle[Registration],
+        revoke: Revoke | None = None,
     ) -> None:
         self.procedures: dict[str, MetaProcedure] = {
             **_SessionProcedures(sessions).procedures,
             **_TestamentProcedures(sessions, testaments).procedures,
-            **_RegistrationProcedures(sessions, dealer, registrations).procedures,
+            **_RegistrationProcedures(
+                sessions, dealer, registrations, dealer.revoke if revoke is None else revoke
+            ).procedures,
             **_SubscriptionProcedures(broker, subscriptions).procedures,
         }
 
@@ -263,9 +269,10 @@ class _RegistrationProcedures:
         sessions: Mapping[int, MetaSession],
         dealer: Dealer,
         lifecycle: Lifecycle[Registration],
+        revoke: Revoke,
     ) -> None:
         self._sessions = sessions
-        self._dealer = dealer
+        self._revoke = revoke
         self._registrations = dealer.registrations
         self._lifecycle = lifecycle
         look_up = Signature(
@@ -327,7 +334,7 @@ class _RegistrationProcedures:
             raise WAMPError(
                 NO_SUCH_SESSION, f"no client with session ID {session_id} has registration {registration_id}"
             )
-        return MetaResult(outgoing=self._dealer.revoke(session_id, registration_id, valid_reason))
+        return MetaResult(outgoing=self._revoke(session_id, registration_id, valid_reason))
 
 
 _SUBSCRIPTION: Final = Signature(Parameter("subscription", _ID))

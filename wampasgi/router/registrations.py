@@ -15,11 +15,13 @@ from wampasgi.errors import (
     INVALID_ARGUMENT,
     NO_SUCH_REGISTRATION,
     PROCEDURE_ALREADY_EXISTS,
+    UNAVAILABLE,
     WAMPError,
 )
 from wampasgi.protocol.uris import MATCH_POLICIES, is_reserved
 from wampasgi.router.interfaces import Observer
 from wampasgi.router.matching import URIMap
+from wampasgi.router.stamps import Stamp
 from wampasgi.types import Match
 
 #: The policy for choosing one of the callees that share a registration, ``options.invoke`` of REGISTER.
@@ -34,7 +36,8 @@ class Callee:
 
     ``concurrency`` is the maximum number of simultaneous invocations, 0 for no limit, and ``running`` is the
     current number. With ``forward_timeout``, the callee handles call timeouts itself. With
-    ``disclose_caller``, callers are disclosed to it.
+    ``disclose_caller``, callers are disclosed to it. ``stamp`` is the time of registration, if other workers
+    have callees, too.
     """
 
     session_id: int
@@ -42,6 +45,7 @@ class Callee:
     forward_timeout: bool = False
     disclose_caller: bool = False
     running: int = 0
+    stamp: Stamp | None = None
 
     @property
     def busy(self) -> bool:
@@ -100,7 +104,7 @@ class Registrations:
     #: Called for each change to the registrations.
     observer: Observer[Registration] | None = None
 
-    def __init__(self, next_registration_id: Callable[[], int]) -> None:
+    def __init__(self, next_registration_id: Callable[[Match, str], int]) -> None:
         self._next_registration_id = next_registration_id
         self._by_procedure: URIMap[Registration] = URIMap()
         self._by_id: dict[int, Registration] = {}
@@ -151,6 +155,7 @@ class Registrations:
         *,
         private: bool = False,
         of_realm: bool = False,
+        stamp: Stamp | None = None,
     ) -> Registration:
         """Register a session for a procedure with its REGISTER.Options, whose types have been checked.
 
@@ -161,29 +166,48 @@ class Registrations:
         before, if the existing registration cannot be shared, or if its invocation policy is another one;
         ``wamp.error.invalid_argument`` for an unknown policy.
         """
-        check_policies(options)
         match: Match = options.get("match", "exact")
         invoke: InvokePolicy = options.get("invoke", "single")
-        registration = self._by_procedure.get(match, procedure)
+        registration = self.check(session_id, procedure, options, private=private)
         if registration is None:
-            registration = Registration(
-                self._next_registration_id(), procedure, match, invoke, private, of_realm
-            )
-            self._by_procedure.add(match, procedure, registration)
-            self._by_id[registration.registration_id] = registration
+            registration = self._create(match, procedure, invoke, private=private, of_realm=of_realm)
             if self.observer is not None:
                 self.observer.created(session_id, registration)
-        else:
-            self._check_shared(registration, session_id, invoke, private=private)
         registration.callees[session_id] = Callee(
             session_id,
             options.get("concurrency", 0),
             options.get("forward_timeout", False),
             options.get("disclose_caller", False),
+            stamp=stamp,
         )
         self._by_session.setdefault(session_id, {})[registration.registration_id] = registration
         if self.observer is not None:
             self.observer.added(session_id, registration)
+        return registration
+
+    def check(
+        self, session_id: int, procedure: str, options: Mapping[str, Any], *, private: bool
+    ) -> Registration | None:
+        """Return the registration that :meth:`add` would add the session to, or None if it would be new.
+
+        Raises the errors of ``add``.
+        """
+        check_policies(options)
+        registration = self._by_procedure.get(options.get("match", "exact"), procedure)
+        if registration is not None:
+            self._check_shared(registration, session_id, options.get("invoke", "single"), private=private)
+        return registration
+
+    def _create(
+        self, match: Match, procedure: str, invoke: InvokePolicy, *, private: bool, of_realm: bool
+    ) -> Registration:
+        registration = Registration(
+            self._next_registration_id(match, procedure), procedure, match, invoke, private, of_realm
+        )
+        if registration.registration_id in self._by_id:
+            raise WAMPError(UNAVAILABLE, f"the ID of {procedure!r} is the ID of another registration")
+        self._by_procedure.add(match, procedure, registration)
+        self._by_id[registration.registration_id] = registration
         return registration
 
     def _check_shared(

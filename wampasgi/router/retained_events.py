@@ -58,14 +58,18 @@ class RetainedEvents:
     def retain(self, event: StoredEvent) -> None:
         """Retain an event, and remove the events of its topic that it supersedes."""
         before = list(self._by_topic.get(event.topic, ()))
-        remaining = _not_superseded([*before, event])
+        known = _in_order([*before, event])
+        remaining = _not_superseded(known)
         for old in before:
             if old not in remaining:
                 self._remove(old)
-        if event.size > self._max_size:
+        if event.size > self._max_size or event not in remaining:
             return
-        self._by_topic.setdefault(event.topic, []).append(event)
+        self._by_topic[event.topic] = [old for old in known if old in remaining]
+        newest = next(reversed(self._by_age), None)
         self._by_age[event] = None
+        if newest is not None and _in_order([newest, event])[0] is event:
+            self._by_age = OrderedDict.fromkeys(_in_order([*self._by_age]))
         self._size += event.size
         self._evict()
 
@@ -108,6 +112,13 @@ class RetainedEvents:
         of_topic.remove(event)
         if not of_topic:
             del self._by_topic[event.topic]
+
+
+def _in_order(events: list[StoredEvent]) -> list[StoredEvent]:
+    """Sort events, of which the last one may come from another worker and be older than the others."""
+    if events[-1].stamp is None:
+        return events
+    return sorted(events, key=lambda event: event.stamp or (0, 0))
 
 
 def _not_superseded(events: list[StoredEvent]) -> list[StoredEvent]:

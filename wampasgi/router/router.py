@@ -20,7 +20,7 @@ from wampasgi.router.admission import Admission
 from wampasgi.router.broker import Broker, Publication
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.event_history import EventHistory
-from wampasgi.router.interfaces import JoinedSession, Recipient, SessionDetails, SharedEvent
+from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.meta_events import MetaEvents
 from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
 from wampasgi.router.retained_events import RetainedEvents
@@ -82,30 +82,46 @@ class Router(Generic[S]):
         self.retained = RetainedEvents(max_events=limits.retained_events, max_size=limits.retained_bytes)
         self.history = EventHistory(now=now, max_size=limits.history_bytes)
         self.broker = Broker(
-            next_subscription_id=SequentialIds().next,
+            next_subscription_id=self._subscription_ids(),
             random_publication_id=random_publication_id,
             sessions=self._sessions,
             retained=self.retained,
         )
         self.dealer = Dealer(
-            next_registration_id=SequentialIds().next,
+            next_registration_id=self._registration_ids(),
             random_index=randrange,
             overloaded=lambda session_id: self._recipients[session_id].overloaded,
             private_registrations=private_registrations,
         )
-        self._testaments = Testaments()
+        self._testaments = self._make_testaments()
         self._events = MetaEvents(has_subscribers=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
         self.dealer.registrations.observer = self._events.registrations
         #: The router's own procedures.
         self.meta = MetaAPI(
-            sessions=self._attached,
+            sessions=self._all_sessions(),
             broker=self.broker,
             dealer=self.dealer,
             testaments=self._testaments,
             subscriptions=self._events.subscriptions,
             registrations=self._events.registrations,
+            revoke=self.revoke_callee,
         )
+
+    # The parts that differ if several workers serve the realm
+
+    def _subscription_ids(self) -> Callable[[Match, str], int]:
+        return SequentialIds().for_entry
+
+    def _registration_ids(self) -> Callable[[Match, str], int]:
+        return SequentialIds().for_entry
+
+    def _make_testaments(self) -> Testaments:
+        return Testaments()
+
+    def _all_sessions(self) -> Mapping[int, MetaSession]:
+        """Return the sessions that the meta API shows."""
+        return self._attached
 
     @property
     def sessions(self) -> Mapping[int, S]:
@@ -265,14 +281,19 @@ class Router(Generic[S]):
 
     # Revocation
 
+    def revoke_callee(self, session_id: int, registration_id: int, reason: str | None) -> list[Outgoing]:
+        """Revoke a client's registration; see :meth:`Dealer.revoke`."""
+        return self.dealer.revoke(session_id, registration_id, reason)
+
     def revoke_registration(self, procedure: str, match: Match, reason: str | None) -> int:
         """Revoke the registrations of a procedure by clients, and return their number."""
         registration = self.dealer.registrations.get(match, procedure)
         if registration is None:
             return 0
-        revoked = [session_id for session_id in registration.callees if session_id in self._sessions]
+        own = self._own_members()
+        revoked = [session_id for session_id in registration.callees if session_id not in own]
         for session_id in revoked:
-            self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
+            self.deliver(self.revoke_callee(session_id, registration.registration_id, reason))
         self.publish_meta_events()
         return len(revoked)
 
@@ -292,6 +313,10 @@ class Router(Generic[S]):
             self._recipients[subscriber].revoke_subscription(subscription.subscription_id, reason)
         self.publish_meta_events()
         return len(revoked)
+
+    def clear_retained(self, topic: str, match: Match) -> int:
+        """Delete the retained events of a topic or a pattern of topics, and return their number."""
+        return self.retained.clear(topic, match)
 
     # Metrics
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from wampasgi.protocol.messages import Event
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, conditions, select
+from wampasgi.router.stamps import Stamp
 
 # The approximate size in bytes of an event without payload, and of a number.
 _BASE_SIZE: Final = 500
@@ -27,7 +28,8 @@ class StoredEvent:
 
     ``details`` is EVENT.Details as published, without the topic. ``lists`` are the black- and whitelists of
     PUBLISH.Options. ``excluded_id`` is the publisher if it is excluded from its own event. ``size`` is the
-    approximate size in memory, in bytes.
+    approximate size in memory, in bytes. ``stamp`` orders the events of several workers; without others it is
+    None. ``timestamp`` is the RFC 3339 time of an event that is ``logged`` in the history.
     """
 
     publication_id: int
@@ -39,6 +41,10 @@ class StoredEvent:
     kwargs: dict[str, Any] | None
     payload: bytes | None
     size: int
+    retained: bool = False
+    logged: bool = False
+    stamp: Stamp | None = None
+    timestamp: str | None = None
 
     def admits(self, session_id: int, sessions: Mapping[int, SessionDetails]) -> bool:
         """Return whether the black- and whitelists allow a session to receive the event."""

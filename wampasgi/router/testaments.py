@@ -6,9 +6,11 @@ Spec: Advanced Profile, "Session Testament".
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from wampasgi.errors import UNAVAILABLE, WAMPError
+from wampasgi.protocol.messages import Publish as PublishMessage
 
 #: The scope of a testament. Both mean the end of the session, because sessions cannot be resumed.
 Scope: TypeAlias = Literal["detached", "destroyed"]
@@ -17,6 +19,24 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 #: Publishes a testament.
 Publish: TypeAlias = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Testament:
+    """A publication for the end of a session.
+
+    ``disclose`` discloses the session as the publisher. ``to_server`` restricts the event to the realm's own
+    session. ``publish`` publishes the testament; calling the testament does the same.
+    """
+
+    message: PublishMessage
+    disclose: bool
+    to_server: bool
+    publish: Publish
+
+    def __call__(self) -> object:
+        """Publish the testament."""
+        return self.publish()
 
 
 class Testaments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +23,7 @@ from wampasgi.protocol.uris import check_uri, is_reserved
 from wampasgi.router.broker import Subscription
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.publish_options import check_announced
+from wampasgi.router.testaments import Testament
 from wampasgi.sessions.changes import Changes
 from wampasgi.sessions.server_session import ServerSession
 
@@ -75,8 +76,8 @@ class Publications:
             return self._ask_and_publish(message)
         return self._publish(message, verdict)
 
-    async def permit_testament(self, message: Publish) -> Callable[[], object]:
-        """Return the function that publishes a testament when the session ends; raises WAMPError."""
+    async def permit_testament(self, message: Publish) -> Testament:
+        """Return the testament that a message describes; raises WAMPError if it is not permitted."""
         topic = message.topic
         if not check_uri(topic, policy=self._peer.uri_check):
             raise WAMPError(INVALID_URI, "argument 'topic': is not a valid URI")
@@ -84,7 +85,10 @@ class Publications:
         verdict = None
         if not is_reserved(topic):
             verdict = await self._decide(message)
-        return partial(self._carry, message, self._permit(message, verdict))
+        permission = self._permit(message, verdict)
+        allowed, disclose = permission
+        publish = partial(self._carry, message, permission)
+        return Testament(message, disclose, to_server=allowed is None, publish=publish)
 
     def lift_limit(self) -> None:
         """Accept the last publications of the session, even if too many events wait for handlers."""
