@@ -57,12 +57,13 @@ class Publication:
     """The result of one PUBLISH: the ID for PUBLISHED, and a delivery for each subscription with recipients.
 
     A session with several matching subscriptions is in several deliveries and gets the event once for each.
-    ``stored`` is the event if it was stored.
+    ``stored`` is the event if it was stored. ``forwarded`` says that it also goes to other workers.
     """
 
     publication_id: int
     deliveries: list[Delivery]
     stored: StoredEvent | None = None
+    forwarded: bool = False
 
     @property
     def events(self) -> int:

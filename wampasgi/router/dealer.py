@@ -87,8 +87,13 @@ class Dealer:
 
     def add_session(self, session_id: int, peer: SessionDetails) -> RoutedSession:
         """Add a session as caller and callee."""
-        session = self._sessions[session_id] = RoutedSession(session_id, peer)
+        session = RoutedSession(session_id, peer)
+        self.add(session)
         return session
+
+    def add(self, session: RoutedSession) -> None:
+        """Add the record of a session."""
+        self._sessions[session.session_id] = session
 
     def remove_session(self, session_id: int, error: WAMPError | None = None) -> list[Outgoing]:
         """Remove a session with its calls, invocations and registrations.

@@ -101,6 +101,10 @@ class EventHistory:
             log.append(record)
             log.shrink(self._max_size)
 
+    def events(self) -> list[StoredEvent]:
+        """Return all events of all logs, each once."""
+        return list(dict.fromkeys(record.event for log in self._logs for record in log.records))
+
     def find(
         self, topic: str, match: Match, filters: Filters, may_have: Callable[[StoredEvent], bool]
     ) -> tuple[list[Record], bool]:

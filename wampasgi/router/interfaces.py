@@ -67,15 +67,19 @@ class SharedEvent:
     """One EVENT for any number of recipients.
 
     ``publisher_id`` is the session ID of the publisher, None for publications by the server or the router.
+    ``relayed`` says that another worker published the event, where the realm's handlers get it.
     A recipient that encodes the event caches the result in ``encodings`` under the name of its encoding, so
     that an event is encoded once for each of them.
     """
 
-    __slots__ = ("encodings", "message", "publisher_id", "raw")
+    __slots__ = ("encodings", "message", "publisher_id", "raw", "relayed")
 
-    def __init__(self, message: Event, publisher_id: int | None = None) -> None:
+    def __init__(
+        self, message: Event, publisher_id: int | None = None, *, relayed: bool = False
+    ) -> None:
         self.message = message
         self.publisher_id = publisher_id
+        self.relayed = relayed
         #: The message as it stands on the wire.
         self.raw: RawMessage = message.to_list()
         #: The encoded event and its size in bytes; None if the encoding cannot carry it.

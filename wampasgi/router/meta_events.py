@@ -149,6 +149,30 @@ class Lifecycle(Generic[T]):
         self._created[self._id(entry)] = self._now()
         self._add_event(self._on_create, session_id, entry, self.details)
 
+    def appeared(self, entry: T, created: str) -> None:
+        """Record an entry that another worker created, and that publishes the event."""
+        self._created[self._id(entry)] = created
+
+    def disappeared(self, entry: T) -> None:
+        """Forget an entry that was deleted by another worker, which publishes the event."""
+        self._created.pop(self._id(entry), None)
+
+    def time_of_creation(self, entry: T) -> str:
+        """Return the time at which an existing entry was created, as RFC 3339 text."""
+        return self._created[self._id(entry)]
+
+    def announce_creation(self, session_id: int, entry: T) -> None:
+        """Queue the event for the creation of an entry that another worker has at the same time."""
+        self._add_event(self._on_create, session_id, entry, self.details)
+
+    def announce_deletion(self, session_id: int, entry: T) -> None:
+        """Queue the event for an entry that another worker has deleted at the same time."""
+        self._add_event(self._on_delete, session_id, entry, self._id)
+
+    def announce_removal(self, session_id: int, entry: T) -> None:
+        """Queue the event for the removal of a session whose worker has died."""
+        self._add_event(self._on_remove, session_id, entry, self._id)
+
     def kept(self, entry: T) -> None:
         """Record the creation of an entry by the realm. There is no event, because no session caused it."""
         self._created[self._identify(entry)[0]] = self._now()

@@ -71,6 +71,17 @@ class Registration:
     of_realm: bool = False
     callees: dict[int, Callee] = field(default_factory=dict)
 
+    def insert(self, callee: Callee) -> None:
+        """Add a callee: last, or in the order of stamps for the policies that depend on the order."""
+        callees = self.callees
+        callees[callee.session_id] = callee
+        if callee.stamp is None or self.invoke not in ("single", "first", "last"):
+            return
+        ordered = sorted(callees.values(), key=lambda callee: callee.stamp or (0, 0))
+        if ordered[-1] is not callee:
+            callees.clear()
+            callees.update({callee.session_id: callee for callee in ordered})
+
     def pick(self, skip: Callable[[int], bool], random_index: Callable[[int], int]) -> Callee | None:
         """Return the callee for the next invocation, or None if none is available.
 
@@ -173,12 +184,14 @@ class Registrations:
             registration = self._create(match, procedure, invoke, private=private, of_realm=of_realm)
             if self.observer is not None:
                 self.observer.created(session_id, registration)
-        registration.callees[session_id] = Callee(
-            session_id,
-            options.get("concurrency", 0),
-            options.get("forward_timeout", False),
-            options.get("disclose_caller", False),
-            stamp=stamp,
+        registration.insert(
+            Callee(
+                session_id,
+                options.get("concurrency", 0),
+                options.get("forward_timeout", False),
+                options.get("disclose_caller", False),
+                stamp=stamp,
+            )
         )
         self._by_session.setdefault(session_id, {})[registration.registration_id] = registration
         if self.observer is not None:
@@ -226,6 +239,45 @@ class Registrations:
                 f"procedure {uri!r} is already registered with invoke={registration.invoke}, not {invoke}",
             )
 
+    # Other workers
+
+    def place(
+        self, match: Match, procedure: str, invoke: InvokePolicy, callee: Callee, *, private: bool
+    ) -> tuple[Registration, bool]:
+        """Add a callee of another worker; return whether that creates the registration.
+
+        The caller has checked that the callee may share an existing registration. The observer is not called,
+        because the other worker publishes the meta events.
+        """
+        registration = self._by_procedure.get(match, procedure)
+        is_new = registration is None
+        if registration is None:
+            registration = self._create(match, procedure, invoke, private=private, of_realm=False)
+        registration.insert(callee)
+        self._by_session.setdefault(callee.session_id, {})[registration.registration_id] = registration
+        return registration, is_new
+
+    def displace(self, session_id: int, registration: Registration) -> bool:
+        """Remove a callee of another worker; return whether that deletes the registration.
+
+        The observer is not called.
+        """
+        own = self._by_session[session_id]
+        del own[registration.registration_id]
+        if not own:
+            del self._by_session[session_id]
+        del registration.callees[session_id]
+        if registration.callees:
+            return False
+        self._delete(registration)
+        return True
+
+    def _delete(self, registration: Registration) -> None:
+        self._by_procedure.remove(registration.match, registration.procedure)
+        del self._by_id[registration.registration_id]
+
+    # Leaving
+
     def remove(self, session_id: int, registration_id: int) -> Registration:
         """Remove a session from a registration.
 
@@ -253,8 +305,7 @@ class Registrations:
         if self.observer is not None:
             self.observer.removed(session_id, registration)
         if not registration.callees:
-            self._by_procedure.remove(registration.match, registration.procedure)
-            del self._by_id[registration.registration_id]
+            self._delete(registration)
             if self.observer is not None:
                 self.observer.deleted(session_id, registration)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from wampasgi.router.matching import matcher
+from wampasgi.router.stamps import Stamp
 from wampasgi.router.stored_events import StoredEvent
 from wampasgi.types import Match
 
@@ -93,10 +94,17 @@ class RetainedEvents:
                 found[event.topic] = event
         return list(reversed(found.values()))
 
-    def clear(self, topic: str, match: Match) -> int:
-        """Remove the events of a topic or of all topics that match a pattern, and return their number."""
+    def clear(self, topic: str, match: Match, *, before: Stamp | None = None) -> int:
+        """Remove the events of a topic or of all topics that match a pattern, and return their number.
+
+        With ``before``, events with a later stamp remain.
+        """
         is_match = matcher(match, topic)
-        events = [event for event in self._by_age if is_match(event.topic)]
+        events = [
+            event
+            for event in self._by_age
+            if is_match(event.topic) and (before is None or event.stamp is None or event.stamp < before)
+        ]
         for event in events:
             self._remove(event)
         return len(events)

@@ -15,9 +15,10 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts, Metrics
 from wampasgi.protocol.ids import SequentialIds, random_publication_id
-from wampasgi.protocol.messages import Call, Event, Invocation
+from wampasgi.protocol.messages import Call, Event, Invocation, Register
 from wampasgi.router.admission import Admission
 from wampasgi.router.broker import Broker, Publication
+from wampasgi.router.completion import Completion, PendingRead
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.event_history import EventHistory
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
@@ -191,6 +192,30 @@ class Router(Generic[S]):
         self._silenced.discard(session_id)
         del self._sessions[session_id]
         del self._recipients[session_id]
+
+    # Waiting for other workers
+
+    def register(self, session_id: int, message: Register) -> Completion[bool] | None:
+        """Register a session for a procedure, and answer; see :meth:`Dealer.register`.
+
+        The result is None, or completes with the answer if other workers must agree first.
+        """
+        self.deliver(self.dealer.register(session_id, message))
+        return None
+
+    def hold_interest(self, topic: str, match: Match) -> Completion[bool] | None:
+        """Prepare for subscribers of a topic or pattern, until ``release_interest``.
+
+        The result is None, or completes when all other workers know of it. From then on they send its events.
+        """
+        return None
+
+    def release_interest(self, topic: str, match: Match) -> None:
+        """End a ``hold_interest``. Subscribers keep the interest of the worker alive."""
+
+    def read(self, procedure: str, values: list[Any]) -> PendingRead | None:
+        """Prepare the computation of a meta procedure; None if other workers need not be asked."""
+        return None
 
     # Calls
 

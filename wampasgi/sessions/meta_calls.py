@@ -17,6 +17,7 @@ from wampasgi.router.broker import Subscription
 from wampasgi.router.meta_procedures import MetaResult
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.stored_events import copied
+from wampasgi.sessions.waiting import completed
 
 #: Checks whether a session may publish a message later, and returns the function that publishes it. Raises
 #: WAMPError.
@@ -45,7 +46,12 @@ class MetaCaller:
         check = _CHECKS.get(procedure)
         if check is not None:
             values = await check(self, values)
-        return found.compute(self.session.id, *values)
+        read = self.plan.router.read(procedure, values)
+        if read is None:
+            return found.compute(self.session.id, *values)
+        await completed(read.synchronised)
+        read.require_complete()
+        return read.merged(found.compute(self.session.id, *values))
 
 
 #: Does the asynchronous part of a procedure, such as asking an authorizer. Returns the values to compute the

@@ -31,6 +31,7 @@ from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration, check_policies
 from wampasgi.sessions.in_flight import CallsInFlight
+from wampasgi.sessions.waiting import completed
 from wampasgi.types import Match
 
 logger = logger_named("wampasgi.router")
@@ -92,7 +93,9 @@ class RoutedCalls:
         limit = self._plan.limits.registrations
         if len(self._dealer.registrations.of_session(self._session.id)) >= limit:
             raise WAMPError(UNAVAILABLE, f"this session has {limit} registrations, its limit registrations")
-        self._deliver(self._dealer.register(self._session.id, message))
+        completion = self._plan.router.register(self._session.id, message)
+        if completion is not None:
+            await completed(completion)
         self._plan.router.publish_meta_events()
 
     def unregister(self, message: Unregister) -> None:

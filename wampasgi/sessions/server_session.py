@@ -89,8 +89,9 @@ class ServerSession:
         self._router.counts.own_events += 1
         received = self.subscriptions.take(event.message)
         subscription = self.subscriptions.handled(event.message.subscription_id)
-        # Handlers get no meta events, because there may be no task to run them.
-        if subscription is None or is_reserved(received.topic):
+        # Handlers get no meta events, because there may be no task to run them. They run once in the realm, on
+        # the worker of the publisher.
+        if subscription is None or event.relayed or is_reserved(received.topic):
             return
         handle = self._publishers.get(event.publisher_id or 0)
         if handle is None:
@@ -175,6 +176,11 @@ class ServerSession:
     ) -> int:
         """Publish an event, run the realm's own handlers for it, and return the publication ID."""
         publication = self._router.publish(None, topic, options, args, kwargs)
+        await self.handle_events(plan)
+        return publication.publication_id
+
+    async def handle_events(self, plan: RealmPlan) -> None:
+        """Run the handlers for the events that no session has published."""
         published, self._events = self._events, []
         # Let the writers run: otherwise a loop of publications would fill the queues of subscribers that read
         # as fast as they can.
@@ -184,7 +190,6 @@ class ServerSession:
             for subscriber in plan.subscribers.get((subscription.match, subscription.topic), ()):
                 with in_process_call():
                     await subscriber.handle(event, provided, self.session)
-        return publication.publication_id
 
     # As subscriber
 

@@ -1,0 +1,379 @@
+"""The registrations of a realm that several workers serve.
+
+A worker claims a registration from all others before it answers REGISTERED. The claim is a row at once, so
+that every worker routes calls to it when REGISTERED is sent. Of two claims that exclude each other, the one
+with the smaller stamp wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from wampasgi.errors import PROCEDURE_ALREADY_EXISTS, WAMPError
+from wampasgi.protocol.messages import Error, Register, Registered
+from wampasgi.protocol.uris import MATCH_POLICIES
+from wampasgi.router.cluster import MalformedItem
+from wampasgi.router.cluster_items import Item, ItemCode
+from wampasgi.router.completion import Completion
+from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.meta_events import Lifecycle
+from wampasgi.router.realm_channel import RealmChannel
+from wampasgi.router.registrations import INVOKE_POLICIES, Callee, InvokePolicy, Registration
+from wampasgi.router.stamps import Stamp
+from wampasgi.types import Match
+
+#: A match policy and a procedure or pattern.
+Key: TypeAlias = tuple[Match, str]
+
+_TAKEN: Final = "another worker has registered {!r} at the same time"
+
+
+@dataclass(slots=True, eq=False)
+class CalleeRow:
+    """A callee of any worker: a row of ``node``."""
+
+    node: int
+    session_id: int
+    invoke: InvokePolicy
+    forward_timeout: bool
+    disclose_caller: bool
+    stamp: Stamp
+    created: str
+
+    def item(self, key: Key) -> Item:
+        """Return the item that announces the row."""
+        match, procedure = key
+        rule = [self.invoke, self.forward_timeout, self.disclose_caller]
+        return [ItemCode.CALLEE, self.session_id, match, procedure, *rule, self.stamp[0], self.created]
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """A registration that the other workers have not all agreed to. A ``lost`` claim has an older rival."""
+
+    row: CalleeRow
+    lost: bool = False
+
+
+class Claims:
+    """The registrations of all workers, of one realm.
+
+    ``serves`` tells whether a session is a client of this worker. ``registered`` is called after each own
+    registration, to publish its meta events.
+    """
+
+    def __init__(
+        self,
+        channel: RealmChannel,
+        dealer: Dealer,
+        lifecycle: Lifecycle[Registration],
+        *,
+        serves: Callable[[int], bool],
+        now: Callable[[], str],
+        deliver: Callable[[Iterable[Outgoing]], None],
+    ) -> None:
+        self._channel = channel
+        self._dealer = dealer
+        self._registrations = dealer.registrations
+        self._lifecycle = lifecycle
+        self._serves = serves
+        self._now = now
+        self._deliver = deliver
+        self._rows: dict[Key, dict[int, CalleeRow]] = {}
+        # The keys of the rows of each session of another worker.
+        self._keys: dict[int, set[Key]] = {}
+        self._claims: dict[Key, list[_Claim]] = {}
+        # Of the keys that lost their last callee here while other workers had some: when.
+        self._removed_here: dict[Key, Stamp] = {}
+        # The session that leaves. Its LEAVE says what a NO_CALLEE for each of its registrations would say.
+        self._leaving: int | None = None
+
+    # Registering
+
+    def register(self, session_id: int, message: Register) -> Completion[bool]:
+        """Register a session of this worker, and answer when all other workers agree.
+
+        A registration that cannot be claimed, because the others cannot be reached, holds on this worker. If
+        it turns out later that another worker has registered the same, the younger registration is revoked.
+        """
+        completion: Completion[bool] = Completion()
+        options = message.options
+        key: Key = options.get("match", "exact"), message.procedure
+        try:
+            self._check(session_id, key, message)
+        except WAMPError as error:
+            self._answer(session_id, Error.answering(Register.code, message.request_id, error))
+            completion.finish(True)
+            return completion
+        row = CalleeRow(
+            self._channel.node,
+            session_id,
+            options.get("invoke", "single"),
+            options.get("forward_timeout", False),
+            options.get("disclose_caller", False),
+            self._channel.stamp(),
+            self._now(),
+        )
+        claim = _Claim(row)
+        self._claims.setdefault(key, []).append(claim)
+
+        def done(answers: dict[int, Any], complete: bool) -> None:
+            objection = next((answer for answer in answers.values() if isinstance(answer, str)), None)
+            self._conclude(key, claim, message, objection)
+            completion.finish(True)
+
+        self._channel.ask(["claim", *row.item(key)[1:]], done)
+        return completion
+
+    def _check(self, session_id: int, key: Key, message: Register) -> None:
+        """Raise WAMPError if the registration is refused without asking the others."""
+        private = self._dealer.private_registrations
+        self._registrations.check(session_id, message.procedure, message.options, private=private)
+        invoke = message.options.get("invoke", "single")
+        for claim in self._claims.get(key, ()):
+            if claim.row.session_id == session_id or not self._agree(claim.row.invoke, invoke):
+                raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {key[1]!r} is being registered")
+
+    def _agree(self, invoke: InvokePolicy, other: InvokePolicy) -> bool:
+        """Return whether callees with these invocation policies may share a registration."""
+        return self._dealer.private_registrations or invoke == other != "single"
+
+    def _conclude(self, key: Key, claim: _Claim, message: Register, objection: str | None) -> None:
+        """Answer REGISTER when all other workers have answered."""
+        claims = self._claims[key]
+        claims.remove(claim)
+        if not claims:
+            del self._claims[key]
+        session_id, row = claim.row.session_id, claim.row
+        if claim.lost and objection is None:
+            objection = _TAKEN.format(key[1])
+        error = None if objection is None else WAMPError(PROCEDURE_ALREADY_EXISTS, objection)
+        if error is None and self._serves(session_id):
+            try:
+                self._add_own(key, row, message)
+            except WAMPError as refusal:
+                error = refusal
+            else:
+                registration = self._registrations.get(*key)
+                assert registration is not None
+                answer = Registered(message.request_id, registration.registration_id)
+                self._answer(session_id, answer)
+                return
+        # The session may have ended meanwhile.
+        self._withdraw(key, session_id)
+        if error is not None:
+            self._answer(session_id, Error.answering(Register.code, message.request_id, error))
+
+    def _add_own(self, key: Key, row: CalleeRow, message: Register) -> None:
+        rows = self._rows.setdefault(key, {})
+        existed = self._registrations.get(*key) is not None
+        try:
+            registration = self._registrations.add(
+                row.session_id,
+                message.procedure,
+                message.options,
+                private=self._dealer.private_registrations,
+                stamp=row.stamp,
+            )
+        except WAMPError:
+            if not rows:
+                del self._rows[key]
+            raise
+        if existed and all(row.stamp < other.stamp for other in rows.values()):
+            # Another worker has claimed the registration a little later.
+            self._lifecycle.announce_creation(row.session_id, registration)
+        row.created = self._lifecycle.time_of_creation(registration)
+        rows[row.session_id] = row
+
+    def _answer(self, session_id: int, answer: Registered | Error) -> None:
+        if self._serves(session_id):
+            self._deliver([(session_id, answer)])
+
+    def _withdraw(self, key: Key, session_id: int) -> None:
+        self._channel.put_all([ItemCode.NO_CALLEE, session_id, *key, self._channel.stamp()[0]])
+
+    # For other workers
+
+    def own_rows(self) -> Iterator[Item]:
+        """Yield the items of this worker's registrations."""
+        for key, rows in self._rows.items():
+            for row in rows.values():
+                if row.node == self._channel.node:
+                    yield row.item(key)
+
+    def answer(self, node: int, fields: list[Any]) -> str | None:
+        """Answer another worker's claim: None to agree, or the objection."""
+        key, row = self._read(node, fields)
+        registration = self._registrations.get(*key)
+        if registration is not None and registration.of_realm:
+            return f"{key[1]!r} is one of the realm's own procedures"
+        own = [own for own in self._rows.get(key, {}).values() if own.node == self._channel.node]
+        if not all(self._agree(other.invoke, row.invoke) for other in own):
+            return f"procedure {key[1]!r} is already registered"
+        for claim in self._claims.get(key, ()):
+            if not self._agree(claim.row.invoke, row.invoke):
+                if claim.row.stamp < row.stamp:
+                    return _TAKEN.format(key[1])
+                claim.lost = True
+        self._add(key, row)
+        return None
+
+    def _read(self, node: int, fields: list[Any]) -> tuple[Key, CalleeRow]:
+        session_id, match, procedure, invoke, forward_timeout, disclose_caller, time, created = fields
+        if match not in MATCH_POLICIES or invoke not in INVOKE_POLICIES:
+            raise MalformedItem(f"a registration with match={match!r} and invoke={invoke!r}")
+        stamp = self._channel.observe(time, node)
+        row = CalleeRow(node, session_id, invoke, forward_timeout, disclose_caller, stamp, created)
+        return (match, procedure), row
+
+    def callee(self, node: int, item: Item) -> None:
+        """Take a row of another worker."""
+        self._add(*self._read(node, item[1:]))
+
+    def no_callee(self, node: int, item: Item) -> None:
+        """Remove a row of another worker."""
+        _, session_id, match, procedure, time = item
+        stamp = self._channel.observe(time, node)
+        key: Key = (match, procedure)
+        row = self._rows.get(key, {}).get(session_id)
+        if row is not None and row.node == node:
+            self._remove(key, row, stamp)
+
+    def keys_of(self, session_id: int) -> set[Key]:
+        """Return the keys of the rows of another worker's session."""
+        return set(self._keys.get(session_id, ()))
+
+    def remove_key(self, session_id: int, key: Key, stamp: Stamp | None) -> None:
+        """Remove one row of another worker's session. Without a stamp, its worker has died."""
+        row = self._rows.get(key, {}).get(session_id)
+        if row is not None:
+            self._remove(key, row, stamp)
+
+    def remove_session(self, session_id: int, stamp: Stamp | None) -> None:
+        """Remove the rows of another worker's session. Without a stamp, its worker has died."""
+        for key in self.keys_of(session_id):
+            self.remove_key(session_id, key, stamp)
+
+    # The table of registrations
+
+    def _add(self, key: Key, row: CalleeRow) -> None:
+        rows = self._rows.setdefault(key, {})
+        known = rows.get(row.session_id)
+        if known is not None and known.stamp == row.stamp:
+            return
+        rows[row.session_id] = row
+        self._keys.setdefault(row.session_id, set()).add(key)
+        self._settle(key)
+
+    def _remove(self, key: Key, row: CalleeRow, stamp: Stamp | None) -> None:
+        rows = self._rows[key]
+        del rows[row.session_id]
+        if not rows:
+            del self._rows[key]
+        keys = self._keys[row.session_id]
+        keys.remove(key)
+        if not keys:
+            del self._keys[row.session_id]
+        registration = self._registrations.get(*key)
+        if registration is not None and row.session_id in registration.callees:
+            if stamp is None:
+                self._lifecycle.announce_removal(row.session_id, registration)
+            if self._registrations.displace(row.session_id, registration):
+                self._delete(key, row, registration, stamp)
+        if key in self._rows:
+            self._settle(key)
+
+    def _delete(self, key: Key, row: CalleeRow, registration: Registration, stamp: Stamp | None) -> None:
+        """Note the deletion of a registration by another worker; if it died, or was first, announce it."""
+        here = self._removed_here.pop(key, None)
+        if stamp is None or (here is not None and here > stamp):
+            self._lifecycle.announce_deletion(row.session_id, registration)
+        self._lifecycle.disappeared(registration)
+
+    def _settle(self, key: Key) -> None:
+        """Make the table of registrations agree with the rows.
+
+        All workers have the same rows, and come to the same result. The oldest row decides the policy; rows
+        that it excludes are not in the table, and the worker that has such a row revokes it.
+        """
+        registration = self._registrations.get(*key)
+        if registration is not None and registration.of_realm:
+            return
+        rows = sorted(self._rows[key].values(), key=lambda row: row.stamp)
+        first = rows[0]
+        valid = [row for row in rows if row is first or self._agree(row.invoke, first.invoke)]
+        if len(valid) < len(rows):
+            self._exclude(key, [row for row in rows if row not in valid])
+        for row in valid:
+            self._place(key, row)
+
+    def _exclude(self, key: Key, rows: list[CalleeRow]) -> None:
+        for row in rows:
+            registration = self._registrations.get(*key)
+            if registration is None or row.session_id not in registration.callees:
+                continue
+            if row.node == self._channel.node:
+                registration_id = registration.registration_id
+                self._deliver(self._dealer.revoke(row.session_id, registration_id, PROCEDURE_ALREADY_EXISTS))
+            elif self._registrations.displace(row.session_id, registration):
+                self._lifecycle.disappeared(registration)
+
+    def _place(self, key: Key, row: CalleeRow) -> None:
+        registration = self._registrations.get(*key)
+        if registration is not None and row.session_id in registration.callees:
+            return
+        # How many calls the callee can take is decided by its own worker.
+        callee = Callee(row.session_id, 0, row.forward_timeout, row.disclose_caller, stamp=row.stamp)
+        private = self._dealer.private_registrations
+        registration, is_new = self._registrations.place(*key, row.invoke, callee, private=private)
+        if is_new:
+            self._lifecycle.appeared(registration, row.created)
+
+    # As the observer of the registrations
+
+    def created(self, session_id: int, entry: Registration) -> None:
+        """Handle the creation of a registration by a session of this worker."""
+        self._lifecycle.created(session_id, entry)
+
+    def added(self, session_id: int, entry: Registration) -> None:
+        """Handle the addition of a session of this worker."""
+        self._lifecycle.added(session_id, entry)
+
+    def removed(self, session_id: int, entry: Registration) -> None:
+        """Handle the removal of a session of this worker."""
+        self._lifecycle.removed(session_id, entry)
+        key: Key = entry.match, entry.procedure
+        row = self._rows.get(key, {}).pop(session_id, None)
+        if row is None:
+            # It belongs to the realm itself, or leaves with its session.
+            return
+        stamp = self._channel.stamp()
+        if self._rows[key]:
+            self._removed_here[key] = stamp
+        else:
+            del self._rows[key]
+            self._removed_here.pop(key, None)
+        if session_id != self._leaving:
+            self._channel.put_all([ItemCode.NO_CALLEE, session_id, *key, stamp[0]])
+
+    def deleted(self, session_id: int, entry: Registration) -> None:
+        """Handle the deletion of a registration by its last session, of this worker."""
+        self._lifecycle.deleted(session_id, entry)
+        key: Key = entry.match, entry.procedure
+        if key in self._rows:
+            # Rows that were excluded until now.
+            self._settle(key)
+
+    def kept(self, entry: Registration) -> None:
+        """Handle a registration that the realm keeps."""
+        self._lifecycle.kept(entry)
+
+    def begin_leaving(self, session_id: int) -> None:
+        """Send no NO_CALLEE for a session of this worker until ``end_leaving``."""
+        self._leaving = session_id
+
+    def end_leaving(self) -> None:
+        """Send NO_CALLEE again."""
+        self._leaving = None

@@ -1,0 +1,496 @@
+"""The router of a realm that several workers serve as if they were one router.
+
+This worker's broker and dealer decide as without others. What they decide for sessions of other workers goes
+out as items, and the items of others change this worker's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any, Final, TypeVar
+
+from wampasgi.errors import NETWORK_FAILURE, UnserializableValue, WAMPError
+from wampasgi.metrics import Metrics
+from wampasgi.protocol.ids import MAX_ID, random_publication_id
+from wampasgi.protocol.messages import Register
+from wampasgi.router.broker import Publication
+from wampasgi.router.claims import Claims
+from wampasgi.router.cluster import ItemTooLarge, MalformedItem
+from wampasgi.router.cluster_items import Item, ItemCode, PublicationFlags, check_item
+from wampasgi.router.completion import Completion
+from wampasgi.router.dealer import Outgoing
+from wampasgi.router.interests import Interests
+from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
+from wampasgi.router.meta_procedures import SessionsToClose
+from wampasgi.router.meta_reads import ClusterRead
+from wampasgi.router.realm_channel import RealmChannel
+from wampasgi.router.relayed_calls import CALL_ITEMS, RelayedCalls
+from wampasgi.router.remote_sessions import AllSessions, RemoteSession, row_of
+from wampasgi.router.replicated_events import ReplicatedEvents, ReplicatedTestaments
+from wampasgi.router.router import Router
+from wampasgi.router.stamps import Stamp
+from wampasgi.router.testaments import Testament, Testaments
+from wampasgi.types import Match
+
+S = TypeVar("S", bound=JoinedSession)
+
+_DEAD: Final = "the callee's worker has ended"
+
+
+class _Snapshot:
+    """The rows of a node that its new snapshot has not confirmed yet."""
+
+    def __init__(self, sessions: set[int], callees: set[tuple[int, Any]], interests: set[Any]) -> None:
+        self.sessions = sessions
+        self.callees = callees
+        self.interests = interests
+
+
+class ClusteredRouter(Router[S]):
+    """The router of one realm on one of its workers; the replica of the rows of all others.
+
+    ``report`` is told of publications that cannot be sent to other workers: the topic and the reason.
+    ``testaments_published`` is called when this worker has published testaments of a dead one that the
+    realm's own handlers are to get.
+    """
+
+    def __init__(
+        self,
+        channel: RealmChannel,
+        *,
+        now: Callable[[], str],
+        private_registrations: bool = False,
+        id_key: bytes,
+        report: Callable[[str, str], None],
+        testaments_published: Callable[[], None],
+    ) -> None:
+        self.channel = channel
+        self._now = now
+        self._id_key = id_key
+        self._report = report
+        self._testaments_published = testaments_published
+        self._remote: dict[int, RemoteSession] = {}
+        # The IDs of other workers' clients. Other remote sessions are realms' own.
+        self._remote_clients: set[int] = set()
+        self._snapshots: dict[int, _Snapshot] = {}
+        # Nodes that were declared dead, and whose sessions have left for this worker's subscribers.
+        self._declared_dead: set[int] = set()
+        self._server_ids: set[int] = set()
+        # True while events are published for this worker's subscribers alone.
+        self._only_here = False
+        super().__init__(now=now, private_registrations=private_registrations)
+        self.calls = RelayedCalls(channel, self.dealer, self._remote, self._recipients, self.deliver)
+        self.claims = Claims(
+            channel,
+            self.dealer,
+            self._events.registrations,
+            serves=self._attached.__contains__,
+            now=now,
+            deliver=self.deliver,
+        )
+        self.interests = Interests(
+            channel,
+            self.broker,
+            self._events.subscriptions,
+            is_client=self._sessions.__contains__,
+            now=now,
+        )
+        self.broker.observer = self.interests
+        self.dealer.registrations.observer = self.claims
+        self.events = ReplicatedEvents(
+            channel,
+            self.broker,
+            self.retained,
+            self.history,
+            self._sessions,
+            server_id=lambda: next(iter(self._server_ids)),
+            distribute=self._distribute,
+        )
+
+    def _make_testaments(self) -> Testaments:
+        self.testaments = ReplicatedTestaments(
+            self.channel, self._sessions, random_publication_id, self._testament_flags
+        )
+        return self.testaments
+
+    def _testament_flags(self, testament: Testament) -> int:
+        message = testament.message
+        if testament.to_server:
+            return PublicationFlags.TO_SERVER
+        flags = PublicationFlags.RETAINED if message.options.get("retain", False) else 0
+        if self.broker.history is not None and self.history.wants(message.topic, message.options):
+            flags |= PublicationFlags.LOGGED
+        return flags
+
+    def _all_sessions(self) -> Mapping[int, MetaSession]:
+        return AllSessions(self._attached, self._remote, lambda session_id: session_id in self._remote_clients)
+
+    # IDs that are equal on all workers
+
+    def _subscription_ids(self) -> Callable[[Match, str], int]:
+        return lambda match, topic: self._id_of("subscription", match, topic)
+
+    def _registration_ids(self) -> Callable[[Match, str], int]:
+        return lambda match, procedure: self._id_of("registration", match, procedure)
+
+    def _id_of(self, kind: str, match: Match, uri: str) -> int:
+        named = f"{self.channel.key}\0{kind}\0{match}\0{uri}".encode()
+        digest = blake2b(named, digest_size=8, key=self._id_key).digest()
+        return int.from_bytes(digest) % MAX_ID + 1
+
+    # Members
+
+    def attach(self, session_id: int, session: SessionDetails, recipient: Recipient) -> None:
+        """Add the realm's own session on this worker."""
+        self._server_ids.add(session_id)
+        super().attach(session_id, session, recipient)
+
+    def _own_members(self) -> list[int]:
+        return list(self._server_ids)
+
+    def join(self, session: S, recipient: Recipient) -> None:
+        """Add the session of a client, and announce it."""
+        super().join(session, recipient)
+        self.channel.put_all(row_of(session.id, session, self.dealer.sessions[session.id]))
+
+    def leaving(self, session_id: int) -> None:
+        """Remove the subscriptions, registrations and calls of a session that begins to end."""
+        is_attached = session_id in self._attached
+        self.claims.begin_leaving(session_id)
+        try:
+            super().leaving(session_id)
+        finally:
+            self.claims.end_leaving()
+        if is_attached:
+            self.channel.put_all([ItemCode.LEAVE, session_id, self.channel.stamp()[0]])
+
+    # Waiting for other workers
+
+    def register(self, session_id: int, message: Register) -> Completion[bool]:
+        """Register a session for a procedure, and answer; the result completes with the answer."""
+        return self.claims.register(session_id, message)
+
+    def hold_interest(self, topic: str, match: Match) -> Completion[bool]:
+        """Let all workers know that this one will have subscribers, until ``release_interest``."""
+        return self.interests.hold(match, topic)
+
+    def release_interest(self, topic: str, match: Match) -> None:
+        """End a ``hold_interest``; from then on, subscribers keep the interest alive."""
+        self.interests.release(match, topic)
+
+    def read(self, procedure: str, values: list[Any]) -> ClusterRead | None:
+        """Synchronise with all workers before a meta procedure is computed; None if there is no need."""
+        return ClusterRead.of(self.channel, procedure, values)
+
+    # Publications
+
+    def publish(
+        self,
+        publisher_id: int | None,
+        topic: str,
+        options: Mapping[str, Any],
+        args: list[Any] | None,
+        kwargs: dict[str, Any] | None,
+        *,
+        payload: bytes | None = None,
+        disclose: bool = False,
+        only: Collection[int] | None = None,
+    ) -> Publication:
+        """Publish an event on all workers; see :meth:`Router.publish`."""
+        publication = super().publish(
+            publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose, only=only
+        )
+        if not self._only_here:
+            contents = (args, kwargs, payload)
+            try:
+                publication.forwarded = self.events.forward(
+                    publication,
+                    publisher_id,
+                    topic,
+                    options,
+                    contents,
+                    disclose=disclose,
+                    to_server=only is not None,
+                )
+            except (UnserializableValue, ItemTooLarge) as error:
+                self._report(topic, str(error))
+        return publication
+
+    def _distribute(self, publication: Publication, publisher_id: int | None, relayed: bool) -> None:
+        """Send a publication of another worker to the recipients on this one."""
+        for delivery in publication.deliveries:
+            event = SharedEvent(delivery.event, publisher_id, relayed=relayed)
+            self.counts.events += len(delivery.recipients)
+            for session_id in delivery.recipients:
+                self._recipients[session_id].send_event(event)
+
+    def clear_retained(self, topic: str, match: Match) -> int:
+        """Delete retained events on all workers, and return their number on this one."""
+        return self.events.clear(topic, match)
+
+    # Revocation and closing
+
+    def revoke_callee(self, session_id: int, registration_id: int, reason: str | None) -> list[Outgoing]:
+        """Revoke a registration of a client of any worker."""
+        remote = self._remote.get(session_id)
+        if remote is None:
+            return super().revoke_callee(session_id, registration_id, reason)
+        registration = self.dealer.registrations.by_id[registration_id]
+        key = registration.match, registration.procedure
+        self.channel.put(remote.node, [ItemCode.REVOKE_CALLEE, session_id, *key, reason])
+        # The worker of the session confirms it, but until then no call goes there.
+        self.claims.remove_key(session_id, key, self.channel.stamp())
+        return []
+
+    def revoke_subscription(
+        self, topic: str, match: Match, session_id: int | None, reason: str | None
+    ) -> int:
+        """Revoke a subscription; without a session, on all workers. Return the number of clients here."""
+        if session_id is None:
+            self.channel.put_all([ItemCode.REVOKE_SUBSCRIBERS, match, topic, reason])
+        return super().revoke_subscription(topic, match, session_id, reason)
+
+    def _close(self, sessions: SessionsToClose) -> None:
+        for session_id in sessions.session_ids:
+            remote = self._remote.get(session_id)
+            if remote is not None:
+                remote.say_goodbye(sessions.reason, sessions.message, silent=sessions.silent)
+        here = [session_id for session_id in sessions.session_ids if session_id in self._sessions]
+        super()._close(SessionsToClose(here, sessions.reason, sessions.message, sessions.silent))
+
+    # The replica
+
+    def apply(self, node: int, item: Item) -> None:
+        """Apply an item of another node. Raises MalformedItem."""
+        check_item(item)
+        code = item[0]
+        handle_call = CALL_ITEMS.get(code)
+        if handle_call is not None:
+            handle_call(self.calls, node, item)
+            return
+        try:
+            _ITEMS[code](self, node, item)
+        except WAMPError as error:
+            raise MalformedItem(str(error)) from error
+        self.publish_meta_events()
+
+    def snapshot(self) -> Iterator[Item]:
+        """Yield the rows of this node."""
+        for session_id, session in self._attached.items():
+            yield row_of(session_id, session, self.dealer.sessions[session_id])
+        yield from self.claims.own_rows()
+        yield from self.interests.own_rows()
+        yield from self.testaments.own_rows()
+        yield from self.events.own_rows()
+
+    def begin_snapshot(self, node: int) -> None:
+        """Take all rows of a node anew."""
+        sessions = {session_id for session_id, remote in self._remote.items() if remote.node == node}
+        callees = {(session_id, key) for session_id in sessions for key in self.claims.keys_of(session_id)}
+        clients = sessions & self._remote_clients
+        self._snapshots[node] = _Snapshot(clients, callees, self.interests.keys_of(node))
+        self.testaments.forget(node)
+        self.events.begin_snapshot()
+
+    def end_snapshot(self, node: int) -> None:
+        """Remove the rows of a node that its snapshot does not have."""
+        stale = self._snapshots.pop(node)
+        stamp = self.channel.stamp()
+        for session_id, key in stale.callees:
+            self.claims.remove_key(session_id, key, stamp)
+        for key in stale.interests:
+            self.interests.remove_key(node, key)
+        for session_id in stale.sessions:
+            self._remove_remote(self._remote[session_id], stamp, None)
+        self._declared_dead.discard(node)
+        self.events.end_snapshot()
+        self.publish_meta_events()
+
+    def reset(self, node: int) -> None:
+        """Fail the calls with a node."""
+        self.calls.reset(node)
+
+    def remove(self, node: int, *, orderly: bool) -> None:
+        """Remove all rows of a node that has left or died.
+
+        For this worker's subscribers, the sessions of a dead node leave now: each worker publishes their
+        testaments and meta events for its own subscribers, so that nobody gets them twice.
+        """
+        self._snapshots.pop(node, None)
+        stamp = self.channel.stamp() if orderly else None
+        sessions = [remote for remote in self._remote.values() if remote.node == node]
+        if not orderly:
+            self._declared_dead.add(node)
+        self._only_here = True
+        try:
+            for remote in sessions:
+                if not orderly and remote.id in self._remote_clients:
+                    self._publish_last_will(remote)
+                self._remove_remote(remote, stamp, WAMPError(NETWORK_FAILURE, _DEAD))
+            dead = sessions[0].id if sessions and not orderly else None
+            for key in self.interests.keys_of(node):
+                self.interests.remove_key(node, key, dead)
+            self.publish_meta_events()
+        finally:
+            self._only_here = False
+        self.testaments.forget(node)
+        self.calls.forget(node)
+
+    def _publish_last_will(self, remote: RemoteSession) -> None:
+        is_first = self.channel.node < min(self.channel.nodes, default=self.channel.node + 1)
+        for _, stamp, event in self.testaments.take_remote(remote.node, remote.id):
+            is_stored = event.flags & (PublicationFlags.RETAINED | PublicationFlags.LOGGED)
+            self.events.distribute(event, remote.id, stamp if is_stored else None, None, relayed=not is_first)
+        if is_first:
+            # The handlers run once in the whole realm.
+            self._testaments_published()
+        self._events.left(remote.id, remote)
+
+    def _remove_remote(self, remote: RemoteSession, stamp: Stamp | None, error: WAMPError | None) -> None:
+        self.claims.remove_session(remote.id, stamp)
+        self.calls.leave(remote, error)
+        self._remote.pop(remote.id, None)
+        self._remote_clients.discard(remote.id)
+
+    def answer(self, node: int, question: Any) -> Any:
+        """Answer the question of another node."""
+        try:
+            kind, *fields = question
+            if kind == "claim":
+                check_item([ItemCode.CALLEE, *fields])
+                return self._answer_claim(node, fields)
+            if kind == "interest":
+                item = [ItemCode.INTEREST, *fields]
+                check_item(item)
+                self.interests.interest(node, item)
+                return None
+            return ClusterRead.answer(self.broker, self._sessions, kind, fields)
+        except (TypeError, ValueError) as error:
+            raise MalformedItem(f"a question {question!r:.100}") from error
+
+    def _answer_claim(self, node: int, fields: list[Any]) -> str | None:
+        remote = self._of(node, fields[0])
+        if remote is None:
+            # The session has left, so that its claim will be withdrawn.
+            return None
+        self.calls.routed(remote)
+        answer = self.claims.answer(node, fields)
+        self.publish_meta_events()
+        return answer
+
+    # Rows and commands of other nodes
+
+    def _on_join(self, node: int, item: Item) -> None:
+        session_id = item[1]
+        if session_id in self._sessions:
+            # Two clients have drawn the same random ID: the one on the node with the greater ID has to go.
+            if node < self.channel.node:
+                self._recipients[session_id].say_goodbye("wamp.error.session_id_taken")
+            return
+        remote = self._remote.get(session_id)
+        if remote is None:
+            remote = self._remote[session_id] = RemoteSession(node, session_id, self.channel, self.calls)
+        remote.identify(*item[2:])
+        self._remote_clients.add(session_id)
+        snapshot = self._snapshots.get(node)
+        if snapshot is not None:
+            snapshot.sessions.discard(session_id)
+        if node in self._declared_dead:
+            # For this worker's subscribers the session had left.
+            self._only_here = True
+            try:
+                self._events.joined(session_id, remote)
+                self.publish_meta_events()
+            finally:
+                self._only_here = False
+
+    def _on_leave(self, node: int, item: Item) -> None:
+        remote = self._of(node, item[1])
+        if remote is not None:
+            self.testaments.take_remote(node, remote.id)
+            self._remove_remote(remote, self.channel.observe(item[2], node), None)
+
+    def _of(self, node: int, session_id: int) -> RemoteSession | None:
+        remote = self._remote.get(session_id)
+        return remote if remote is not None and remote.node == node else None
+
+    def _on_callee(self, node: int, item: Item) -> None:
+        snapshot = self._snapshots.get(node)
+        if snapshot is not None:
+            snapshot.callees.discard((item[1], (item[2], item[3])))
+        remote = self._of(node, item[1])
+        if remote is None:
+            raise MalformedItem("a registration of an unknown session")
+        self.calls.routed(remote)
+        self.claims.callee(node, item)
+
+    def _on_interest(self, node: int, item: Item) -> None:
+        snapshot = self._snapshots.get(node)
+        if snapshot is not None:
+            snapshot.interests.discard((item[1], item[2]))
+        self.interests.interest(node, item)
+
+    def _on_close(self, node: int, item: Item) -> None:
+        _, session_id, reason, message, silent = item
+        if session_id in self._attached:
+            self._close(SessionsToClose([session_id], reason, message, silent))
+
+    def _on_revoke_callee(self, node: int, item: Item) -> None:
+        _, session_id, match, procedure, reason = item
+        registration = self.dealer.registrations.get(match, procedure)
+        if (
+            registration is not None
+            and session_id in registration.callees
+            and session_id in self._attached
+        ):
+            self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
+
+    def _on_revoke_subscribers(self, node: int, item: Item) -> None:
+        _, match, topic, reason = item
+        super().revoke_subscription(topic, match, None, reason)
+
+    # Metrics
+
+    def metrics(self) -> Metrics:
+        """Return the counters of this worker, and gauges of the whole realm."""
+        found = super().metrics()
+        found["realm"] = {
+            "sessions": len(self._attached) + len(self._remote_clients),
+            "subscriptions": len(self.broker.subscriptions),
+            "registrations": len(self.dealer.registrations.by_id),
+            "relayed_calls": len(self.calls),
+        }
+        return found
+
+    def _client_subscriptions(self) -> int:
+        return sum(
+            not self._sessions.keys().isdisjoint(subscription.subscribers)
+            for subscription in self.broker.subscriptions.values()
+        )
+
+    def _client_registrations(self) -> int:
+        return sum(
+            not self._sessions.keys().isdisjoint(registration.callees)
+            for registration in self.dealer.registrations.by_id.values()
+        )
+
+
+_Handler = Callable[[ClusteredRouter[Any], int, Item], None]
+
+_ITEMS: Final[Mapping[int, _Handler]] = {
+    ItemCode.JOIN: ClusteredRouter._on_join,
+    ItemCode.LEAVE: ClusteredRouter._on_leave,
+    ItemCode.CALLEE: ClusteredRouter._on_callee,
+    ItemCode.NO_CALLEE: lambda router, node, item: router.claims.no_callee(node, item),
+    ItemCode.INTEREST: ClusteredRouter._on_interest,
+    ItemCode.NO_INTEREST: lambda router, node, item: router.interests.no_interest(node, item),
+    ItemCode.TESTAMENT: lambda router, node, item: router.testaments.testament(node, item),
+    ItemCode.NO_TESTAMENTS: lambda router, node, item: router.testaments.no_testaments(node, item),
+    ItemCode.STORED: lambda router, node, item: router.events.stored(node, item),
+    ItemCode.PUBLISH: lambda router, node, item: router.events.publish(node, item),
+    ItemCode.CLEAR: lambda router, node, item: router.events.cleared(node, item),
+    ItemCode.CLOSE: ClusteredRouter._on_close,
+    ItemCode.REVOKE_CALLEE: ClusteredRouter._on_revoke_callee,
+    ItemCode.REVOKE_SUBSCRIBERS: ClusteredRouter._on_revoke_subscribers,
+}
