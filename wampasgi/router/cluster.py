@@ -1,8 +1,9 @@
 """The cluster: this node, the links to all other nodes, and the streams of items over them.
 
 A cluster does no I/O: frames and the time come in by method calls, frames go out through callables. Each node
-sends each other node a stream: a snapshot of its rows, and then all later items. If a frame of a stream is lost,
-both nodes reset the calls between them, and the receiver requests a new epoch of the stream, with a new snapshot.
+sends each other node a stream: a snapshot of its rows, and then all later items. If a frame of a stream is
+lost, both nodes reset the calls between them, and the receiver requests a new epoch of the stream, with a new
+snapshot.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _LATE_TICK = 3.0
 class Cluster:
     """The nodes that serve the same realms, seen from one of them.
 
-    ``encode`` and ``decode`` are MessagePack; ``decode`` raises ValueError for bytes that it does not understand.
-    ``send`` and ``broadcast`` take frames of at most ``max_frame`` bytes. ``wake`` asks the owner to call ``flush``
-    at the end of its turn. ``clock`` returns seconds since the epoch, for stamps. All other times, ``now`` and
-    those of the constructor, are seconds of a monotonic clock.
+    ``encode`` and ``decode`` are MessagePack; ``decode`` raises ValueError for bytes that it does not
+    understand. ``send`` and ``broadcast`` take frames of at most ``max_frame`` bytes. ``wake`` asks the owner
+    to call ``flush`` at the end of its turn. ``clock`` returns seconds since the epoch, for stamps. All other
+    times, ``now`` and those of the constructor, are seconds of a monotonic clock.
     """
 
     def __init__(
@@ -161,9 +162,10 @@ class Cluster:
     def ask(self, realm: str, question: Any, done: Done) -> Question:
         """Ask all other live nodes, and call ``done`` once with their answers.
 
-        Its second argument is False if answers are missing, because a node died or this node became unreachable.
-        A node that leaves in order, or does not have the realm, is not missing. ``done`` is called before this
-        method returns if there is nobody to ask, or this node is unreachable. Raises ItemTooLarge.
+        Its second argument is False if answers are missing, because a node died or this node became
+        unreachable. A node that leaves in order, or does not have the realm, is not missing. ``done`` is
+        called before this method returns if there is nobody to ask, or this node is unreachable. Raises
+        ItemTooLarge.
         """
         asked = self._questions.open(realm, self._links, done)
         if self._has_left or not self.reachable:
@@ -210,8 +212,8 @@ class Cluster:
             for link in list(self._links.values()):
                 if now - link.heard_at > self._dead_after:
                     self._bury(link, now)
-                elif link.broken:
-                    self._streams.request(link, now)
+                else:
+                    self._repair(link, now)
         self._check_ready(now)
 
     def connected(self, now: float) -> None:
@@ -263,7 +265,7 @@ class Cluster:
     def _restart_times(self, now: float) -> None:
         self._beats.restart()
         for link in self._links.values():
-            link.heard_at = now
+            link.heard_at = link.listed_at = now
 
     def _check_ready(self, now: float) -> None:
         if self.ready or self._introduced_at is None or now - self._introduced_at < self._join_time:
@@ -345,22 +347,42 @@ class Cluster:
     def _take_control(self, link: Link, item: Item, now: float) -> None:
         code = item[0]
         if code == links.BEAT:
-            position = _position(item, self.node)
-            if position is not None:
-                self._streams.compare(link, *position, item[2], now)
+            self._take_beat(link, item, now)
         elif code == links.RESYNC:
             self._streams.renew(link, item[1], item[2])
         elif code == links.BURIED and item[1] == link.out.epoch:
             # An older epoch means that the new one is on its way already.
-            self._observer.was_buried(link.node)
-            self._streams.reinstate(link)
+            self._return(link)
         elif code == links.BYE:
             self._gone.add(link.node)
             self._remove(link, orderly=True)
             self._observer.left(link.node)
 
+    def _take_beat(self, link: Link, beat: Item, now: float) -> None:
+        position = _position(beat, self.node)
+        if position is not None:
+            link.listed, link.listed_at = True, now
+            self._streams.compare(link, *position, beat[2], now)
+        elif link.listed:
+            # The node has buried this one, but may not receive the frames that it would answer with BURIED.
+            self._return(link)
+
+    def _return(self, link: Link) -> None:
+        """Begin anew with a node that has buried this one."""
+        link.listed = False
+        self._observer.was_buried(link.node)
+        self._streams.reinstate(link)
+
+    def _repair(self, link: Link, now: float) -> None:
+        """Repeat requests, and end calls with and questions to a node that cannot receive them."""
+        if now - link.listed_at > self._dead_after:
+            self._streams.reset(link)
+            self._questions.skip(link.node, complete=False)
+        if link.broken:
+            self._streams.request(link, now)
+
     def _meet(self, frame: list[Any], now: float) -> Link | None:
-        """Return a link to a node that had none, and begin a stream to it; or None if it must not have one."""
+        """Return a new link to an unknown node, after beginning a stream; None if it must not have one."""
         node, control = frame[1], frame[3] if frame[2] == links.CONTROL else []
         codes = [item[0] for item in control]
         if node in self._gone or links.BYE in codes:

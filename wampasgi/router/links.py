@@ -7,11 +7,11 @@ A frame is a MessagePack list ``[version, sender, kind, ..., items]`` of one of 
 - control, for one node or all: ``[version, sender, 2, items]``
 
 The direct frames of one epoch and the broadcast frames together are a stream, which arrives completely or is
-found to be broken. Control frames are outside of streams, because they repair them: they have no sequence number,
-and may be lost or repeated.
+found to be broken. Control frames are outside of streams, because they repair them: they have no sequence
+number, and may be lost or repeated.
 
-A string among the items is the key of the realm of all items after it in the frame. An item is a list that begins
-with its code. Codes below zero belong to the cluster, all others to the realms.
+A string among the items is the key of the realm of all items after it in the frame. An item is a list that
+begins with its code. Codes below zero belong to the cluster, all others to the realms.
 """
 
 from __future__ import annotations
@@ -142,7 +142,10 @@ def _array_header(length: int) -> bytes:
 
 
 class Outgoing:
-    """The outgoing half of a link: its position, and the items of the next frame. ``node`` is None for all nodes."""
+    """An outgoing stream: its position, and the items of the next frame.
+
+    ``node`` is None for the broadcasts to all nodes.
+    """
 
     __slots__ = ("_elements", "_realm", "_size", "epoch", "node", "sequence")
 
@@ -159,7 +162,7 @@ class Outgoing:
 
     def add(self, realm: str, key: bytes, item: bytes, room: int) -> bool:
         """Add an item to the next frame; return False if it does not fit beside those that it has."""
-        switch = realm != self._realm
+        switch = realm != self._realm and realm != ""
         size = self._size + len(item) + (len(key) if switch else 0)
         if size > room and self._elements:
             return False
@@ -187,7 +190,8 @@ class Outbox:
     """The frames that a node sends, in the order in which their items were queued.
 
     ``encode`` returns a value as MessagePack. ``wake`` is called when the first item after a flush is queued.
-    Frames are handed to ``send`` and ``broadcast`` by ``flush``, or earlier if more than ``max_queued`` bytes wait.
+    Frames are handed to ``send`` and ``broadcast`` by ``flush``, or earlier if more than ``max_queued`` bytes
+    wait.
     """
 
     def __init__(
@@ -233,7 +237,8 @@ class Outbox:
             key = self._keys[realm] = self.encode(realm)
         if len(item) + len(key) > self._room:
             raise ItemTooLarge(len(item), self._room - len(key))
-        # A receiver must see direct and broadcast items in their common order, so only one kind is open at a time.
+        # A receiver must see direct and broadcast items in their common order, so only one kind is open at a
+        # time.
         if stream.node is None:
             if self._open:
                 self._finish_direct()
@@ -336,6 +341,8 @@ class Link:
         "expected_token",
         "fresh",
         "heard_at",
+        "listed",
+        "listed_at",
         "node",
         "out",
         "reinstated",
@@ -348,6 +355,9 @@ class Link:
         self.node = node
         self.out = Outgoing(node)
         self.heard_at = now
+        #: True while the heartbeats of the node list this node: it receives our frames.
+        self.listed = False
+        self.listed_at = now
         #: The newest epoch of the incoming stream that is known, and the last frames of it.
         self.epoch = 0
         self.sequence = 0

@@ -13,7 +13,8 @@ from typing import TypeAlias
 #: The random 64-bit ID of a node, new for each start of its process.
 NodeId: TypeAlias = int
 
-#: A time of a hybrid logical clock: microseconds since the epoch, then the node that made it. Stamps are unique.
+#: A time of a hybrid logical clock: microseconds since the epoch, then the node that made it. Stamps are
+#: unique.
 Stamp: TypeAlias = tuple[int, NodeId]
 
 _MICROSECONDS = 1_000_000
@@ -22,8 +23,8 @@ _MICROSECONDS = 1_000_000
 class Stamps:
     """The hybrid logical clock of a node: it follows the wall clock, but never goes back.
 
-    ``clock`` returns seconds since the epoch. Nodes whose wall clocks differ still agree on the order of cause
-    and effect, because each of them observes the stamps that it receives.
+    ``clock`` returns seconds since the epoch. Nodes whose wall clocks differ still agree on the order of
+    cause and effect, because each of them observes the stamps that it receives.
     """
 
     __slots__ = ("_clock", "_last", "_node")

@@ -1,4 +1,4 @@
-"""The interfaces between a cluster and its users: the replicas of the realms, and an observer for logs and metrics.
+"""The interfaces that a cluster calls: the replicas of realms, and an observer for logs and metrics.
 
 This module also holds the counters of a cluster.
 """
@@ -98,8 +98,8 @@ class ClusterCounts:
     """The counters of a cluster.
 
     ``items_dropped`` counts items that arrived while their sender's stream was broken; they follow again in a
-    snapshot, except for those of calls. ``resets`` counts how often the calls with a node were ended. ``snapshots``
-    counts the snapshots sent.
+    snapshot, except for those of calls. ``resets`` counts how often the calls with a node were ended.
+    ``snapshots`` counts the snapshots sent.
     """
 
     frames_sent: int = 0

@@ -1,7 +1,7 @@
 """The streams of items between this node and all others: positions, snapshots, gaps and their repair.
 
-If a frame of a stream is lost, its receiver resets the calls with the node in both directions, drops the rest of
-the stream, and requests a new epoch of it. The sender resets its calls, too, when the request arrives.
+If a frame of a stream is lost, its receiver resets the calls with the node in both directions, drops the rest
+of the stream, and requests a new epoch of it. The sender resets its calls, too, when the request arrives.
 """
 
 from __future__ import annotations
