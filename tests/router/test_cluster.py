@@ -44,7 +44,9 @@ def fail(bus: SimulatedBus) -> None:
     faults: list[Callable[[], object]] = [
         lambda: bus.cut.add((one.node, other.node)),
         lambda: bus.cut.update({(one.node, other.node), (other.node, one.node)}),
-        lambda: bus.cut.update({pair for node in nodes for pair in [(one.node, node.node), (node.node, one.node)]}),
+        lambda: bus.cut.update(
+            {pair for node in nodes for pair in [(one.node, node.node), (node.node, one.node)]}
+        ),
         bus.cut.clear,
         lambda: setattr(bus, "loss", bus.random.choice([0.0, 0.01, 0.2])),
         lambda: setattr(bus, "max_delay", bus.random.choice([0.001, 0.02, 0.4])),

@@ -201,7 +201,9 @@ async def test_each_listener_gets_each_event_and_cannot_alter_it_for_others() ->
 
 
 async def test_server_is_one_subscriber_of_the_broker_for_all_listeners() -> None:
-    broker = Broker(next_subscription_id=SequentialIds().for_entry, random_publication_id=lambda: 1, sessions={})
+    broker = Broker(
+        next_subscription_id=SequentialIds().for_entry, random_publication_id=lambda: 1, sessions={}
+    )
     changes: list[int] = []
     local = ServerSubscriptions(7, broker, changed=lambda: changes.append(len(broker.subscriptions)))
 
@@ -220,7 +222,9 @@ async def test_server_is_one_subscriber_of_the_broker_for_all_listeners() -> Non
 
 
 async def test_server_stays_subscribed_to_the_topics_of_its_handlers() -> None:
-    broker = Broker(next_subscription_id=SequentialIds().for_entry, random_publication_id=lambda: 1, sessions={})
+    broker = Broker(
+        next_subscription_id=SequentialIds().for_entry, random_publication_id=lambda: 1, sessions={}
+    )
     local = ServerSubscriptions(7, broker, changed=lambda: None)
     local.keep("t", "exact")
 

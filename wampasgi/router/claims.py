@@ -14,13 +14,13 @@ from typing import Any, Final, TypeAlias
 from wampasgi.errors import PROCEDURE_ALREADY_EXISTS, WAMPError
 from wampasgi.protocol.messages import Error, Register, Registered
 from wampasgi.protocol.uris import MATCH_POLICIES
-from wampasgi.router.cluster import MalformedItem
-from wampasgi.router.cluster_items import Item, ItemCode
+from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.completion import Completion
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.meta_events import Lifecycle
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.registrations import INVOKE_POLICIES, Callee, InvokePolicy, Registration
+from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.stamps import Stamp
 from wampasgi.types import Match
 

@@ -66,11 +66,14 @@ class Cluster:
         self.counts = ClusterCounts()
         #: True once this node holds the rows of all nodes that it has heard of.
         self.ready = False
+        #: The time of the frame that is being handled, or of the last one.
+        self.now = 0.0
         self._encode = encode
         self._decode = decode
         self._observer = observer
         self._dead_after = dead_after
         self._join_time = join_time
+        self._max_queued = max_queued
         self._outbox = Outbox(
             node,
             encode=encode,
@@ -116,6 +119,10 @@ class Cluster:
     def latency(self) -> float:
         """Seconds from the sending of the last heartbeat that came back to its return."""
         return self._beats.latency
+
+    def congested(self, node: NodeId) -> bool:
+        """Return True if so much waits for a node that it should get no further calls for now."""
+        return self._outbox.queued > self._max_queued // 2
 
     @property
     def questions_open(self) -> int:
@@ -278,6 +285,7 @@ class Cluster:
         """Handle a frame. Malformed frames are reported to the observer and counted."""
         if not self._running:
             return
+        self.now = now
         self.counts.frames_received += 1
         self.counts.bytes_received += len(frame)
         try:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 from types import NoneType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from wampasgi.router.cluster import MalformedItem
-
-#: The code of an item and its fields.
-Item: TypeAlias = list[Any]
+from wampasgi.router.replicas import Item, MalformedItem
 
 
 class ItemCode(IntEnum):
@@ -119,6 +116,4 @@ def check_item(item: Item) -> None:
     for value, types in zip(values, fields, strict=True):
         if not isinstance(value, types):
             names = " or ".join(kind.__name__ for kind in types)
-            raise MalformedItem(
-                f"item {ItemCode(code).name} with {type(value).__name__} instead of {names}"
-            )
+            raise MalformedItem(f"item {ItemCode(code).name} with {type(value).__name__} instead of {names}")

@@ -10,23 +10,30 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
-from wampasgi.errors import NETWORK_FAILURE, UnserializableValue, WAMPError
+from wampasgi.errors import (
+    NETWORK_FAILURE,
+    SYSTEM_SHUTDOWN,
+    RemoteProtocolError,
+    UnserializableValue,
+    WAMPError,
+)
 from wampasgi.metrics import Metrics
 from wampasgi.protocol.ids import MAX_ID, random_publication_id
 from wampasgi.protocol.messages import Register
 from wampasgi.router.broker import Publication
 from wampasgi.router.claims import Claims
-from wampasgi.router.cluster import ItemTooLarge, MalformedItem
-from wampasgi.router.cluster_items import Item, ItemCode, PublicationFlags, check_item
+from wampasgi.router.cluster_items import ItemCode, PublicationFlags, check_item
 from wampasgi.router.completion import Completion
 from wampasgi.router.dealer import Outgoing
 from wampasgi.router.interests import Interests
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
+from wampasgi.router.links import ItemTooLarge
 from wampasgi.router.meta_procedures import SessionsToClose
 from wampasgi.router.meta_reads import ClusterRead
 from wampasgi.router.realm_channel import RealmChannel
-from wampasgi.router.relayed_calls import CALL_ITEMS, RelayedCalls
+from wampasgi.router.relayed_calls import RelayedCalls
 from wampasgi.router.remote_sessions import AllSessions, RemoteSession, row_of
+from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.replicated_events import ReplicatedEvents, ReplicatedTestaments
 from wampasgi.router.router import Router
 from wampasgi.router.stamps import Stamp
@@ -108,6 +115,27 @@ class ClusteredRouter(Router[S]):
             distribute=self._distribute,
         )
 
+        self._handlers: Mapping[int, Callable[[int, Item], None]] = {
+            ItemCode.JOIN: self._on_join,
+            ItemCode.LEAVE: self._on_leave,
+            ItemCode.CALLEE: self._on_callee,
+            ItemCode.NO_CALLEE: self.claims.no_callee,
+            ItemCode.INTEREST: self._on_interest,
+            ItemCode.NO_INTEREST: self.interests.no_interest,
+            ItemCode.TESTAMENT: self.testaments.testament,
+            ItemCode.NO_TESTAMENTS: self.testaments.no_testaments,
+            ItemCode.STORED: self.events.stored,
+            ItemCode.PUBLISH: self.events.publish,
+            ItemCode.CLEAR: self.events.cleared,
+            ItemCode.CLOSE: self._on_close,
+            ItemCode.REVOKE_CALLEE: self._on_revoke_callee,
+            ItemCode.REVOKE_SUBSCRIBERS: self._on_revoke_subscribers,
+            ItemCode.INVOKE: self.calls.invoke,
+            ItemCode.INTERRUPT: self.calls.interrupt,
+            ItemCode.RESULT: self.calls.result,
+            ItemCode.ERROR: self.calls.error,
+        }
+
     def _make_testaments(self) -> Testaments:
         self.testaments = ReplicatedTestaments(
             self.channel, self._sessions, random_publication_id, self._testament_flags
@@ -124,7 +152,9 @@ class ClusteredRouter(Router[S]):
         return flags
 
     def _all_sessions(self) -> Mapping[int, MetaSession]:
-        return AllSessions(self._attached, self._remote, lambda session_id: session_id in self._remote_clients)
+        return AllSessions(
+            self._attached, self._remote, lambda session_id: session_id in self._remote_clients
+        )
 
     # IDs that are equal on all workers
 
@@ -264,14 +294,9 @@ class ClusteredRouter(Router[S]):
     def apply(self, node: int, item: Item) -> None:
         """Apply an item of another node. Raises MalformedItem."""
         check_item(item)
-        code = item[0]
-        handle_call = CALL_ITEMS.get(code)
-        if handle_call is not None:
-            handle_call(self.calls, node, item)
-            return
         try:
-            _ITEMS[code](self, node, item)
-        except WAMPError as error:
+            self._handlers[item[0]](node, item)
+        except (WAMPError, RemoteProtocolError) as error:
             raise MalformedItem(str(error)) from error
         self.publish_meta_events()
 
@@ -386,7 +411,7 @@ class ClusteredRouter(Router[S]):
         if session_id in self._sessions:
             # Two clients have drawn the same random ID: the one on the node with the greater ID has to go.
             if node < self.channel.node:
-                self._recipients[session_id].say_goodbye("wamp.error.session_id_taken")
+                self._recipients[session_id].say_goodbye(SYSTEM_SHUTDOWN, "another session has the same ID")
             return
         remote = self._remote.get(session_id)
         if remote is None:
@@ -439,11 +464,7 @@ class ClusteredRouter(Router[S]):
     def _on_revoke_callee(self, node: int, item: Item) -> None:
         _, session_id, match, procedure, reason = item
         registration = self.dealer.registrations.get(match, procedure)
-        if (
-            registration is not None
-            and session_id in registration.callees
-            and session_id in self._attached
-        ):
+        if registration is not None and session_id in registration.callees and session_id in self._attached:
             self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
 
     def _on_revoke_subscribers(self, node: int, item: Item) -> None:
@@ -474,23 +495,3 @@ class ClusteredRouter(Router[S]):
             not self._sessions.keys().isdisjoint(registration.callees)
             for registration in self.dealer.registrations.by_id.values()
         )
-
-
-_Handler = Callable[[ClusteredRouter[Any], int, Item], None]
-
-_ITEMS: Final[Mapping[int, _Handler]] = {
-    ItemCode.JOIN: ClusteredRouter._on_join,
-    ItemCode.LEAVE: ClusteredRouter._on_leave,
-    ItemCode.CALLEE: ClusteredRouter._on_callee,
-    ItemCode.NO_CALLEE: lambda router, node, item: router.claims.no_callee(node, item),
-    ItemCode.INTEREST: ClusteredRouter._on_interest,
-    ItemCode.NO_INTEREST: lambda router, node, item: router.interests.no_interest(node, item),
-    ItemCode.TESTAMENT: lambda router, node, item: router.testaments.testament(node, item),
-    ItemCode.NO_TESTAMENTS: lambda router, node, item: router.testaments.no_testaments(node, item),
-    ItemCode.STORED: lambda router, node, item: router.events.stored(node, item),
-    ItemCode.PUBLISH: lambda router, node, item: router.events.publish(node, item),
-    ItemCode.CLEAR: lambda router, node, item: router.events.cleared(node, item),
-    ItemCode.CLOSE: ClusteredRouter._on_close,
-    ItemCode.REVOKE_CALLEE: ClusteredRouter._on_revoke_callee,
-    ItemCode.REVOKE_SUBSCRIBERS: ClusteredRouter._on_revoke_subscribers,
-}

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 from wampasgi.protocol.uris import MATCH_POLICIES
 from wampasgi.router.broker import Broker, Subscription
-from wampasgi.router.cluster import MalformedItem
-from wampasgi.router.cluster_items import Item, ItemCode
+from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.completion import Completion
 from wampasgi.router.meta_events import Lifecycle
 from wampasgi.router.realm_channel import RealmChannel
+from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.stamps import Stamp
 from wampasgi.types import Match
 

@@ -74,9 +74,7 @@ class SharedEvent:
 
     __slots__ = ("encodings", "message", "publisher_id", "raw", "relayed")
 
-    def __init__(
-        self, message: Event, publisher_id: int | None = None, *, relayed: bool = False
-    ) -> None:
+    def __init__(self, message: Event, publisher_id: int | None = None, *, relayed: bool = False) -> None:
         self.message = message
         self.publisher_id = publisher_id
         self.relayed = relayed

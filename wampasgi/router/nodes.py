@@ -10,12 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
+from wampasgi.router.stamps import Stamp
+
 #: The random 64-bit ID of a node, new for each start of its process.
 NodeId: TypeAlias = int
-
-#: A time of a hybrid logical clock: microseconds since the epoch, then the node that made it. Stamps are
-#: unique.
-Stamp: TypeAlias = tuple[int, NodeId]
 
 _MICROSECONDS = 1_000_000
 

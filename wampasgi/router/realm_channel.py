@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from wampasgi.router.cluster import Cluster, Question
-from wampasgi.router.cluster_items import Item
+from wampasgi.router.replicas import Item
 from wampasgi.router.stamps import Stamp
 
 

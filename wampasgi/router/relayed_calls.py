@@ -7,7 +7,7 @@ for one of its own: the messages for it become items, and items become messages 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Final
 
 from wampasgi.errors import (
@@ -29,13 +29,14 @@ from wampasgi.protocol.messages import (
     Result,
     Yield,
 )
-from wampasgi.router.cluster import ItemTooLarge, MalformedItem
-from wampasgi.router.cluster_items import Item, ItemCode
+from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.dealer import Dealer, Outgoing
 from wampasgi.router.interfaces import Recipient
 from wampasgi.router.invocations import RoutedSession
+from wampasgi.router.links import ItemTooLarge
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.remote_sessions import RemoteRoutedSession, RemoteSession
+from wampasgi.router.replicas import Item, MalformedItem
 
 _UNREACHABLE: Final = "the callee's worker cannot be reached"
 
@@ -157,9 +158,18 @@ class RelayedCalls:
 
     def invoke(self, node: int, item: Item) -> None:
         """Begin or continue the call of another worker's session to a session of this worker."""
-        _, call_id, caller_id, callee_id, registration_id, procedure, options, disclose, continues, *payload = (
-            item
-        )
+        (
+            _,
+            call_id,
+            caller_id,
+            callee_id,
+            registration_id,
+            procedure,
+            options,
+            disclose,
+            continues,
+            *payload,
+        ) = item
         caller = self._caller(node, caller_id)
         routed = self.routed(caller)
         message = Call(call_id, options, procedure, *payload)
@@ -188,7 +198,7 @@ class RelayedCalls:
         )
 
     def _caller(self, node: int, caller_id: int) -> RemoteSession:
-        """Return the caller on another worker. The realm's own sessions there are known only by their calls."""
+        """Return another worker's session. The realm's own sessions are known only by their calls."""
         caller = self._sessions.get(caller_id)
         if caller is None:
             if caller_id in self._recipients:
@@ -252,12 +262,3 @@ class RelayedCalls:
         """Forget the calls whose callees a dead node had, and that nobody waits for."""
         for call_id in [call_id for call_id, (callee, _) in self._calls.items() if callee.node == node]:
             del self._calls[call_id]
-
-
-#: The handlers of the items of calls.
-CALL_ITEMS: Final[Mapping[int, Callable[[RelayedCalls, int, Item], None]]] = {
-    ItemCode.INVOKE: RelayedCalls.invoke,
-    ItemCode.INTERRUPT: RelayedCalls.interrupt,
-    ItemCode.RESULT: RelayedCalls.result,
-    ItemCode.ERROR: RelayedCalls.error,
-}

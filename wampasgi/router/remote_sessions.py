@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Message
-from wampasgi.router.cluster_items import Item, ItemCode
+from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.interfaces import MetaSession, SharedEvent
 from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.registrations import Callee
+from wampasgi.router.replicas import Item
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from typing import Any, Final, TypeAlias
 
 from wampasgi.protocol.messages import Event
 from wampasgi.router.broker import Broker, Publication
-from wampasgi.router.cluster import MalformedItem
-from wampasgi.router.cluster_items import Item, ItemCode, PublicationFlags
+from wampasgi.router.cluster_items import ItemCode, PublicationFlags
 from wampasgi.router.event_history import EventHistory
 from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.matching import matcher
 from wampasgi.router.publish_options import BLACKLISTS, WHITELISTS, event_details
 from wampasgi.router.realm_channel import RealmChannel
+from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.stamps import Stamp
 from wampasgi.router.stored_events import StoredEvent, store

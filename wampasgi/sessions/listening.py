@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
 from warnings import warn
 
 import anyio
@@ -23,12 +23,24 @@ from wampasgi.logs import fields, logger_named
 from wampasgi.protocol import messages
 from wampasgi.protocol.uris import require_pattern
 from wampasgi.router.broker import Broker, Subscription
+from wampasgi.router.completion import Completion
+from wampasgi.sessions.waiting import completed
 from wampasgi.types import Match
 
 logger = logger_named("wampasgi.router")
 
 #: The event to drop when the buffer is full.
 WhenFull: TypeAlias = Literal["drop_oldest", "drop_newest"]
+
+
+class InterestHolder(Protocol):
+    """The router, as far as it lets other workers know of this worker's interests."""
+
+    def hold_interest(self, topic: str, match: Match) -> Completion[bool] | None:
+        """Prepare for subscribers of a topic or pattern; see :meth:`Router.hold_interest`."""
+
+    def release_interest(self, topic: str, match: Match) -> None:
+        """End a ``hold_interest``."""
 
 
 class ServerSubscriptions:
@@ -38,10 +50,18 @@ class ServerSubscriptions:
     unsubscribes with the last, unless the subscription has handlers. ``changed`` is called after either.
     """
 
-    __slots__ = ("_broker", "_by_id", "_changed", "_listeners", "_with_handlers", "session_id")
+    __slots__ = ("_broker", "_by_id", "_changed", "_interests", "_listeners", "_with_handlers", "session_id")
 
-    def __init__(self, session_id: int, broker: Broker, *, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session_id: int,
+        broker: Broker,
+        *,
+        changed: Callable[[], None],
+        interests: InterestHolder | None = None,
+    ) -> None:
         self.session_id = session_id
+        self._interests = interests
         self._broker = broker
         self._changed = changed
         self._by_id: dict[int, Subscription] = {}
@@ -57,6 +77,22 @@ class ServerSubscriptions:
     def handled(self, subscription_id: int) -> Subscription | None:
         """Return the subscription if it has handlers."""
         return self._by_id[subscription_id] if subscription_id in self._with_handlers else None
+
+    async def prepare(self, events: Events) -> None:
+        """Wait until other workers send the events, too; ``release`` must follow."""
+        if self._interests is not None:
+            completion = self._interests.hold_interest(events.topic, events.match)
+            if completion is not None:
+                try:
+                    await completed(completion)
+                except BaseException:
+                    self.release(events)
+                    raise
+
+    def release(self, events: Events) -> None:
+        """Let other workers send no more events, unless others want them."""
+        if self._interests is not None:
+            self._interests.release_interest(events.topic, events.match)
 
     def add(self, events: Events) -> int:
         """Deliver events of its topic to ``events`` from now on; return the subscription ID."""
@@ -169,6 +205,11 @@ class Events:
             raise RuntimeError(f"{self!r} was entered before: call realm.events(...) for each `async with`")
         self._event_loop.enter()
         self._sender, self._receiver = anyio.create_memory_object_stream[Event](self.buffer)
+        try:
+            await self._subscriptions.prepare(self)
+        except BaseException:
+            self._event_loop.leave()
+            raise
         self._subscription_id = self._subscriptions.add(self)
         return self
 
@@ -188,6 +229,7 @@ class Events:
         if self._subscription_id is None:
             return
         self._subscriptions.remove(self._subscription_id, self)
+        self._subscriptions.release(self)
         self._subscription_id = None
         if self._sender is not None:
             self._sender.close()

@@ -339,7 +339,7 @@ class MessageLoop:
             self._subscriptions = Subscriptions(
                 self._session,
                 self._peer,
-                plan.router.broker,
+                plan.router,
                 self._handlers,
                 self._provided,
                 retained_limit=plan.limits.retained_per_subscribe,

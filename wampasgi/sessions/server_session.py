@@ -60,7 +60,7 @@ class ServerSession:
         router.attach(session.id, session, self)
         #: The subscriptions of the session.
         self.subscriptions = ServerSubscriptions(
-            session.id, router.broker, changed=router.publish_meta_events
+            session.id, router.broker, changed=router.publish_meta_events, interests=router
         )
         for procedure in router.meta.procedures:
             router.dealer.registrations.add(session.id, procedure, {}, of_realm=True)
@@ -89,8 +89,8 @@ class ServerSession:
         self._router.counts.own_events += 1
         received = self.subscriptions.take(event.message)
         subscription = self.subscriptions.handled(event.message.subscription_id)
-        # Handlers get no meta events, because there may be no task to run them. They run once in the realm, on
-        # the worker of the publisher.
+        # Handlers get no meta events, because there may be no task to run them. The handlers of the realm run
+        # once, on the worker of the publisher.
         if subscription is None or event.relayed or is_reserved(received.topic):
             return
         handle = self._publishers.get(event.publisher_id or 0)

@@ -17,9 +17,10 @@ from wampasgi.protocol.ids import random_publication_id
 from wampasgi.protocol.messages import Event, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 from wampasgi.protocol.uri_limits import check_components
 from wampasgi.protocol.uris import MATCH_POLICIES, check_uri
-from wampasgi.router.broker import Broker
 from wampasgi.router.interfaces import SharedEvent
+from wampasgi.router.router import Router
 from wampasgi.sessions.lifespan import TwoPartHandler
+from wampasgi.sessions.waiting import completed
 from wampasgi.types import Match
 
 logger = logger_named("wampasgi.router")
@@ -64,6 +65,7 @@ class Subscriptions:
         "_peer",
         "_provided",
         "_retained_limit",
+        "_router",
         "_session",
         "_tasks",
         "_teardown_timeout",
@@ -73,7 +75,7 @@ class Subscriptions:
         self,
         session: Session,
         peer: Peer,
-        broker: Broker,
+        router: Router[Session],
         tasks: TaskGroup | None,
         provided: Mapping[str, Any],
         *,
@@ -83,7 +85,8 @@ class Subscriptions:
         self._retained_limit = retained_limit
         self._session = session
         self._peer = peer
-        self._broker = broker
+        self._router = router
+        self._broker = router.broker
         self._tasks = tasks
         self._provided = provided
         self._teardown_timeout = teardown_timeout
@@ -111,18 +114,16 @@ class Subscriptions:
             subscription = self._by_topic[key] = _Subscription()
             try:
                 await self._pass_gatekeeper(subscription, message.topic, topic)
-                if self._peer.ending is not None:
-                    # The session has left the router, and must not subscribe any more.
-                    if subscription.gatekeeper is not None:
-                        subscription.gatekeeper.end()
-                    raise WAMPError(CANCELED, "the session has ended meanwhile")
+                known = self._router.hold_interest(message.topic, match)
+                try:
+                    if known is not None:
+                        await completed(known)
+                    self._join(subscription, key)
+                finally:
+                    self._router.release_interest(message.topic, match)
             except WAMPError as error:
                 subscription.refusal = error
                 del self._by_topic[key]
-            else:
-                found = self._broker.subscribe(self._session.id, message.topic, match)
-                subscription.id = found.subscription_id
-                self._by_id[subscription.id] = key
             finally:
                 subscription.decided.set()
         else:
@@ -141,6 +142,17 @@ class Subscriptions:
             # The client may repeat this short request, and get a thousand events each time.
             self._peer.turn.end()
             await self._peer.uncongested()
+
+    def _join(self, subscription: _Subscription, key: tuple[Match, str]) -> None:
+        """Subscribe at the broker. Raises WAMPError if the session has ended meanwhile."""
+        if self._peer.ending is not None:
+            # The session has left the router, and must not subscribe any more.
+            if subscription.gatekeeper is not None:
+                subscription.gatekeeper.end()
+            raise WAMPError(CANCELED, "the session has ended meanwhile")
+        match, topic = key
+        subscription.id = self._broker.subscribe(self._session.id, topic, match).subscription_id
+        self._by_id[subscription.id] = key
 
     def unsubscribe(self, message: Unsubscribe) -> None:
         """End a subscription and answer; its gatekeeper's second part runs meanwhile.
