@@ -247,12 +247,12 @@ def test_values_of_other_serializers_keep_their_origin() -> None:
 
 
 @pytest.mark.parametrize(
-    "original", [object(), [Decimal(1)], {"a": ForeignText("a", "cbor", 1)}, UUID(int=1)]
+    "original", [(1, object()), [1, Decimal(1)], (1, {"a": ForeignText("a", "cbor", 1)}), (-1, 1)]
 )
-def test_foreign_value_whose_original_cannot_be_carried_becomes_plain(original: object) -> None:
-    text = carried([ForeignText("a", "cbor", original), ForeignBytes(b"b", "cbor", original)])
+def test_foreign_text_whose_original_cannot_be_carried_becomes_plain(original: object) -> None:
+    text = carried([ForeignText("a", "cbor", original)])
 
-    assert [(type(value), value) for value in text] == [(str, "a"), (bytes, b"b")]
+    assert [(type(value), value) for value in text] == [(str, "a")]
 
 
 # What a client may send in CBOR and in MessagePack, with keys that do not have the same text.
@@ -392,14 +392,16 @@ def test_frame_that_is_nested_too_deeply_is_malformed(depth: int) -> None:
 @pytest.mark.parametrize("own", [Decimal("1.50"), [1], nested(250)], ids=["leaf", "list", "deep"])
 def test_every_item_that_is_encoded_fits_into_a_frame(own: Any) -> None:
     model = Customer(fullName="Ann", joined=date(2026, 11, 22), extra=own)
-    depth = deepest = 500
-    with pytest.raises(UnserializableValue, match="ecursion limit"):
-        while depth < 2_000:
+    encoded = []
+    for depth in range(500, 1_100, 7):
+        try:
             item = encode_item(nested(depth, model))
-            decode_frame(b"\x91" * 10 + item)
-            deepest, depth = depth, depth + 7
+        except UnserializableValue:
+            continue
+        encoded.append(depth)
+        decode_frame(b"\x91" * 10 + item)
 
-    assert 700 < deepest < 1_000
+    assert 700 < max(encoded) < 1_000
 
 
 # Values that cannot be serialized
@@ -487,13 +489,14 @@ def test_changed_frame_is_decoded_or_malformed(value: object, place: int, byte: 
 
 
 def _decode_or_refuse(data: bytes) -> None:
-    """Decode a frame. Any exception but the documented one fails the test."""
+    """Decode a frame, and write its value. Any exception but the documented ones fails the test."""
     try:
         decoded = decode_frame(data)
     except ValueError as error:
         refusal = str(error)
     else:
-        refusal = "malformed frame: " if encode_item(decoded) else ""
+        assert written(decoded) == written(carried(decoded))
+        return
     assert refusal.startswith("malformed frame: ")
 
 
@@ -523,6 +526,13 @@ def scalar(*fields: object) -> bytes:
         (extension(-17, b""), "."),
         (extension(-17, b"\x90"), "a foreign value must be"),
         (scalar("a", "cbor"), "a foreign value must be"),
+        (scalar("a", "cbor", None), "a foreign value must be"),
+        (scalar("a", "cbor", ["0", "a"]), "a foreign value must be"),
+        (scalar("a", "cbor", [-1, "a"]), "a foreign value must be"),
+        (scalar(b"x", "msgpack", 1), "a foreign value must be"),
+        (scalar(b"x", "msgpack", b"\x01"), "a foreign value must be"),
+        (scalar(b"y", "msgpack", extension(-2, b"x")), "a foreign value must be"),
+        (scalar(b"x", "msgpack", extension(-2, b"x") + b"\x01"), "extra data after the value"),
         (scalar(1, "cbor", None), "a foreign value must be"),
         (scalar("a", b"cbor", None), "a foreign value must be"),
         (extension(-17, ormsgpack.packb(["a", "cbor", None]) + b"\x01"), "extra data after the value"),

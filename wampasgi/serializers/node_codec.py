@@ -8,8 +8,8 @@ have extension types that MessagePack reserves and that applications therefore d
 Values of handlers, such as models, are converted as for clients of the MessagePack serializer. Its result
 differs from that of the JSON serializer for two kinds of values:
 
-- members of an enum that inherits from ``str`` or ``int`` and gives them other values than their text or
-  number;
+- objects of a class that inherits from ``str``, ``int``, ``list`` or ``dict`` and also has another form, such
+  as the members of an enum with other values;
 - the types of one codec. ``orjson.Fragment`` is refused, and ``ormsgpack.Ext`` becomes bytes for JSON and
   CBOR, which refuse it without this codec. The bytes of ``ormsgpack.Fragment`` are written unchecked.
 """
@@ -164,7 +164,11 @@ def _is_original(origin: str, original: Any) -> bool:
     """Return whether the serializer of the format ``origin`` can write the original of a text."""
     if origin != "cbor":
         return True
-    return isinstance(original, list | tuple) and len(original) == 2 and type(original[0]) is int
+    match original:
+        case list([int(tag), _]) | tuple([int(tag), _]):
+            return 0 <= tag < 2**64
+        case _:
+            return False
 
 
 def _is_usual_extension(original: bytes) -> bool:
@@ -209,6 +213,9 @@ def _write_until_container(items: Iterator[Any], parts: list[bytes]) -> Iterator
         if kind is dict and not _LEAVES.issuperset(map(type, item.values())):
             parts.append(_header(0x80, b"\xdf", len(item)))
             return _values(item, parts)
+        if isinstance(item, ForeignList | ForeignDict):
+            # The attempt below could fail at each level, after writing most of what is inside.
+            return iter((_default(item),))
         try:
             parts.append(ormsgpack.packb(item, _default, _OPTIONS))
         except TypeError as error:
