@@ -164,11 +164,10 @@ def _is_original(origin: str, original: Any) -> bool:
     """Return whether the serializer of the format ``origin`` can write the original of a text."""
     if origin != "cbor":
         return True
-    match original:
-        case list([int(tag), _]) | tuple([int(tag), _]):
-            return 0 <= tag < 2**64
-        case _:
-            return False
+    if not isinstance(original, list | tuple) or len(original) != 2:
+        return False
+    tag = original[0]
+    return type(tag) is int and 0 <= tag < 2**64
 
 
 def _is_usual_extension(original: bytes) -> bool:
@@ -203,7 +202,9 @@ def _encode_deep(value: object) -> bytes:
 
 def _write_until_container(items: Iterator[Any], parts: list[bytes]) -> Iterator[Any] | None:
     """Write items up to the next list or dict, and its header. Return its items, or None at the end."""
-    for item in items:
+    for given in items:
+        # Packing a foreign container could fail at each level, after writing most of its content.
+        item: Any = _default(given) if isinstance(given, ForeignList | ForeignDict) else given
         kind = type(item)
         is_list = kind is list or kind is tuple
         if is_list and not _LEAVES.issuperset(map(type, item)):
@@ -213,9 +214,6 @@ def _write_until_container(items: Iterator[Any], parts: list[bytes]) -> Iterator
         if kind is dict and not _LEAVES.issuperset(map(type, item.values())):
             parts.append(_header(0x80, b"\xdf", len(item)))
             return _values(item, parts)
-        if isinstance(item, ForeignList | ForeignDict):
-            # The attempt below could fail at each level, after writing most of what is inside.
-            return iter((_default(item),))
         try:
             parts.append(ormsgpack.packb(item, _default, _OPTIONS))
         except TypeError as error:
