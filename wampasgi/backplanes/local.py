@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -28,8 +28,9 @@ from wampasgi.backplanes.unix_sockets import (
     require_same_user,
 )
 from wampasgi.errors import ConfigurationError
+from wampasgi.logs import logger_named
 
-logger = logging.getLogger("wampasgi.backplane")
+logger = logger_named("wampasgi.backplane")
 
 #: Seconds between two searches for new nodes. A node that opens connects to all others at once, so this only
 #: matters if that failed.
@@ -39,6 +40,12 @@ FLUSH_TIMEOUT: Final = 1.0
 
 # The maximum number of reads from one connection before others get their turn. An ended connection has less.
 _MAX_READS: Final = 64
+# The maximum number of new connections to a node between two searches. One is not enough, because the connections
+# of a process that is killed may end before its listening socket does. Many would keep this process busy if a
+# peer closes each connection at once.
+_MAX_RECONNECTS: Final = 3
+# A queue of this size is written before the end of the turn.
+_WRITE_SIZE: Final = 65536
 
 
 class LocalBackplane:
@@ -49,7 +56,7 @@ class LocalBackplane:
     separates applications in one directory. At most ``max_pending`` bytes are queued for each peer. The
     connection to a peer that lets its queue overflow is closed, and opened again within half a second.
 
-    ``counts`` has one ``sent`` or ``dropped`` frame for each node that a broadcast goes to, this one included.
+    A broadcast counts once for each node that it goes to, this one included.
     """
 
     def __init__(
@@ -59,6 +66,8 @@ class LocalBackplane:
         name: str | None = None,
         max_pending: int = 64 * 1024 * 1024,
     ) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise ConfigurationError("this system has no Unix sockets: use a backplane with an engine")
         if max_pending < MAX_FRAME:
             raise ConfigurationError(f"max_pending must be at least {MAX_FRAME}, the size of one frame")
         self._path = Path(directory).absolute()
@@ -66,24 +75,30 @@ class LocalBackplane:
         self._max_pending = max_pending
         self._counts = BackplaneCounts()
         self._is_open = False
+        self._is_accepting = False
+        # Whether the sink is called. The frames that it sends meanwhile are written together afterwards.
+        self._is_delivering = False
         self._outgoing: dict[NodeId, Outgoing] = {}
         # In the order in which they were accepted.
         self._incoming: dict[int, Incoming] = {}
-        # Connections with frames that are written at the end of the turn.
+        # Connections that were written to in this turn. Further frames are put into their queues, and written
+        # together at the end of the turn.
         self._unwritten: dict[Outgoing, None] = {}
         # Whether a call of `_end_turn` is scheduled.
         self._turn_ends = False
         # Frames from this node to itself.
         self._own: list[bytes] = []
-        # Nodes whose connection has just ended, and nodes that got a frame although nobody listens.
-        self._lost: dict[NodeId, None] = {}
+        # Nodes whose connection has just ended, each with whether frames were discarded with it.
+        self._lost: dict[NodeId, bool] = {}
+        # Nodes that the sink does not know yet to have ended.
         self._unreachable: dict[NodeId, None] = {}
-        # Nodes that are not connected to before the next search, and nodes that were reconnected since the last.
+        # Living nodes that are not connected to before the next search.
         self._held: set[NodeId] = set()
-        self._reconnected: set[NodeId] = set()
+        # How often nodes were connected to again since the last search.
+        self._reconnected: Counter[NodeId] = Counter()
         # The number of times that frames for a living node were discarded.
         self._losses = 0
-        self._written = anyio.Event()
+        self._flush_waiters: list[anyio.Event] = []
 
     _poller: Poller
     _sink: FrameSink
@@ -123,14 +138,16 @@ class LocalBackplane:
     @asynccontextmanager
     async def _opened(self, node: NodeId, sink: FrameSink, name: str) -> AsyncIterator[None]:
         if self._is_open:
-            raise ConfigurationError("the backplane is open already: use one LocalBackplane for each application")
+            raise ConfigurationError(
+                "the backplane is open already: use one LocalBackplane for each application"
+            )
         self._node, self._sink, self._sockets = node, sink, SocketDirectory(self._path, name)
         self._sockets.prepare()
         listener = self._listen()
         failure: BaseException | None = None
         async with anyio.create_task_group() as tasks:
-            self._start(listener, tasks)
             try:
+                self._start(listener, tasks)
                 yield
             except BaseException as error:  # noqa: BLE001 - raised below, because the task group would wrap it
                 failure = error
@@ -163,14 +180,16 @@ class LocalBackplane:
     async def flushed(self) -> bool:
         """Wait until the kernel has all frames sent so far, for at most a second.
 
-        Returns False if a peer does not read fast enough, or if frames for it were discarded meanwhile.
+        Returns False if a peer does not read fast enough, or if frames for it were discarded meanwhile. Nodes
+        that have ended do not count.
         """
         losses = self._losses
         self._flush()
         with anyio.move_on_after(FLUSH_TIMEOUT):
             while self._counts.queued:
-                self._written = anyio.Event()
-                await self._written.wait()
+                written = anyio.Event()
+                self._flush_waiters.append(written)
+                await written.wait()
         return not self._counts.queued and self._losses == losses
 
     async def reconnect(self) -> None:
@@ -197,8 +216,9 @@ class LocalBackplane:
     def _start(self, listener: socket.socket, tasks: TaskGroup) -> None:
         self._listener = listener
         self._poller = asyncio.get_running_loop() if running_library() == "asyncio" else TaskPoller(tasks)
-        self._poller.add_reader(listener.fileno(), self._on_connection)
         self._is_open = True
+        self._turn_ends = False
+        self._start_accepting()
         self._search()
         tasks.start_soon(self._search_regularly)
 
@@ -210,11 +230,22 @@ class LocalBackplane:
             return
         self._close_listener()
         self._listener = listener
-        self._poller.add_reader(listener.fileno(), self._on_connection)
+        self._start_accepting()
 
     def _close_listener(self) -> None:
-        self._poller.remove_reader(self._listener.fileno())
+        self._stop_accepting()
         self._listener.close()
+
+    def _start_accepting(self) -> None:
+        # Accepting stops for a while if there are no free file descriptors.
+        if not self._is_accepting:
+            self._is_accepting = True
+            self._poller.add_reader(self._listener.fileno(), self._on_connection)
+
+    def _stop_accepting(self) -> None:
+        if self._is_accepting:
+            self._is_accepting = False
+            self._poller.remove_reader(self._listener.fileno())
 
     def _close(self) -> None:
         self._is_open = False
@@ -224,8 +255,11 @@ class LocalBackplane:
             self._close_incoming(incoming)
         for outgoing in list(self._outgoing.values()):
             self._close_outgoing(outgoing)
-        for collection in (self._own, self._lost, self._unreachable, self._held, self._reconnected):
-            collection.clear()
+        self._own.clear()
+        self._lost.clear()
+        self._unreachable.clear()
+        self._held.clear()
+        self._reconnected.clear()
 
     # Finding other nodes
 
@@ -236,7 +270,7 @@ class LocalBackplane:
 
     def _search(self) -> None:
         """Connect to nodes without a connection, and restore the own socket file if somebody removed it."""
-        self._held.clear()
+        held, self._held = self._held, set()
         self._reconnected.clear()
         try:
             if self._listener_identity != self._sockets.identity_of(self._node):
@@ -249,8 +283,11 @@ class LocalBackplane:
         for node in nodes:
             if node != self._node and node not in self._outgoing:
                 self._connect(node)
-        # Accepting stops while there are no free file descriptors.
-        self._poller.add_reader(self._listener.fileno(), self._on_connection)
+        for node in held:
+            if node not in self._outgoing and node not in self._held and not self._connect(node):
+                self._unreachable[node] = None
+                self._schedule_end_of_turn()
+        self._start_accepting()
 
     def _connect(self, node: NodeId) -> bool:
         """Connect to a node; return False if nobody listens any more, which is no error."""
@@ -269,9 +306,6 @@ class LocalBackplane:
 
     # Receiving
 
-    def _on_connection(self) -> None:
-        self._accept()
-
     def _accept(self) -> None:
         while True:
             try:
@@ -280,7 +314,7 @@ class LocalBackplane:
                 return
             except OSError as error:
                 logger.warning("connections of other workers cannot be accepted now: %s", error)
-                self._poller.remove_reader(self._listener.fileno())
+                self._stop_accepting()
                 return
             try:
                 require_same_user(connection)
@@ -291,8 +325,24 @@ class LocalBackplane:
             connection.setblocking(False)
             incoming = Incoming(connection)
             self._incoming[incoming.fd] = incoming
-            self._poller.add_reader(incoming.fd, lambda incoming=incoming: self._receive(incoming))  # type: ignore[misc]
+            self._poller.add_reader(incoming.fd, lambda incoming=incoming: self._on_readable(incoming))  # type: ignore[misc]
             self._receive(incoming)
+
+    def _on_connection(self) -> None:
+        self._is_delivering = True
+        try:
+            self._accept()
+        finally:
+            self._is_delivering = False
+            self._flush()
+
+    def _on_readable(self, incoming: Incoming) -> None:
+        self._is_delivering = True
+        try:
+            self._receive(incoming)
+        finally:
+            self._is_delivering = False
+            self._flush()
 
     def _receive(self, incoming: Incoming) -> bool:
         """Read once from a connection, and deliver the frames. Return False if there was nothing to read."""
@@ -329,8 +379,11 @@ class LocalBackplane:
             if older.node == newcomer.node:
                 self._close_incoming(older)
         node = newcomer.node
-        if node is not None and node not in self._outgoing and node not in self._lost:
-            self._connect(node)
+        if node is None or node in self._outgoing or node in self._lost:
+            return
+        if not self._connect(node):
+            self._lost[node] = False
+            self._schedule_end_of_turn()
 
     def _drain(self, incoming: Incoming) -> None:
         for _ in range(_MAX_READS):
@@ -346,12 +399,10 @@ class LocalBackplane:
     # Sending
 
     def _write(self, connection: Outgoing, data: bytes) -> None:
-        if connection in self._unwritten or connection.queued:
-            connection.put(data)
-            self._counts.queued += len(data)
-            if connection.queued > self._max_pending:
-                self._overflow(connection)
+        if self._is_delivering or connection.queued or connection in self._unwritten:
+            self._put(connection, data)
             return
+        # The first frame of a turn is written at once, because often it is the only one.
         self._unwritten[connection] = None
         self._schedule_end_of_turn()
         try:
@@ -366,6 +417,16 @@ class LocalBackplane:
         else:
             counts.queued += connection.queued
             self._watch(connection)
+
+    def _put(self, connection: Outgoing, data: bytes) -> None:
+        connection.put(data)
+        self._counts.queued += len(data)
+        if not connection.watched:
+            self._unwritten[connection] = None
+            if connection.queued >= _WRITE_SIZE:
+                self._write_queue(connection)
+        if connection.queued > self._max_pending:
+            self._overflow(connection)
 
     def _send_otherwise(self, node: NodeId, frame: bytes) -> None:
         if not self._is_open or len(frame) > MAX_FRAME:
@@ -403,20 +464,25 @@ class LocalBackplane:
         """Write the frames of this turn, then deliver the own ones, and handle the connections that ended."""
         self._turn_ends = False
         self._flush()
-        if self._own:
+        self._is_delivering = True
+        try:
             own, self._own = self._own, []
             for frame in own:
                 self._counts.received += 1
                 self._counts.bytes_received += len(frame)
                 self._sink.received(frame)
-        if self._lost:
-            self._handle_lost_connections()
-        if self._unreachable:
+            if self._lost:
+                self._handle_lost_connections()
             unreachable, self._unreachable = self._unreachable, {}
             for node in unreachable:
                 self._sink.unreachable(node)
+        finally:
+            self._is_delivering = False
+            self._flush()
 
     def _flush(self) -> None:
+        if not self._unwritten:
+            return
         unwritten, self._unwritten = self._unwritten, {}
         for connection in unwritten:
             # The poller reports when a connection that is watched can be written to.
@@ -434,8 +500,7 @@ class LocalBackplane:
         counts.bytes_sent += size
         counts.queued -= size
         self._watch(connection)
-        if not counts.queued:
-            self._written.set()
+        self._notify_flush_waiters()
 
     def _watch(self, connection: Outgoing) -> None:
         """Let the poller wait until a connection is writable as long as its queue is not empty."""
@@ -449,6 +514,7 @@ class LocalBackplane:
     def _overflow(self, connection: Outgoing) -> None:
         logger.warning("a worker does not read its frames: its connection is closed, and opened again later")
         self._close_outgoing(connection)
+        self._losses += 1
         self._counts.reconnects += 1
         self._held.add(connection.node)
 
@@ -463,19 +529,26 @@ class LocalBackplane:
             self._poller.remove_writer(connection.fd)
         connection.close()
         if connection.queued:
-            self._losses += 1
             self._counts.dropped += connection.frames_queued
             self._counts.queued -= connection.queued
             connection.queued = 0
-        if not self._counts.queued:
-            self._written.set()
+        self._notify_flush_waiters()
+
+    def _notify_flush_waiters(self) -> None:
+        if self._flush_waiters and not self._counts.queued:
+            waiters, self._flush_waiters = self._flush_waiters, []
+            for written in waiters:
+                written.set()
 
     # Nodes that end
 
     def _lose(self, connection: Outgoing) -> None:
         """Close a connection that the peer has closed. The rest waits until the sink is not running."""
+        # A connection may be reported by several functions of one turn.
+        if self._outgoing.get(connection.node) is not connection:
+            return
+        self._lost[connection.node] = bool(connection.queued)
         self._close_outgoing(connection)
-        self._lost[connection.node] = None
         self._schedule_end_of_turn()
 
     def _handle_lost_connections(self) -> None:
@@ -486,14 +559,14 @@ class LocalBackplane:
         for incoming in list(self._incoming.values()):
             if incoming.node in lost:
                 self._drain(incoming)
-        for node in lost:
-            if node in self._reconnected:
-                # A peer that closes each connection at once must not keep this process busy.
-                self._held.add(node)
-            elif node in self._outgoing:
+        for node, was_queued in lost.items():
+            if node in self._outgoing:
                 continue
+            if self._reconnected[node] >= _MAX_RECONNECTS:
+                self._held.add(node)
             elif self._connect(node):
-                self._reconnected.add(node)
+                self._reconnected[node] += 1
                 self._counts.reconnects += 1
+                self._losses += was_queued
             else:
                 self._unreachable[node] = None

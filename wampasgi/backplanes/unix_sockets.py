@@ -114,7 +114,7 @@ class TaskPoller:
 
     async def _poll_reader(self, fd: int, callback: Callable[[], object], scope: anyio.CancelScope) -> None:
         with scope:
-            # Once the scope is cancelled the file descriptor is closed, and may already belong to another file.
+            # Once the scope is cancelled, the file descriptor is closed and may belong to another file.
             while not scope.cancel_called:
                 await anyio.wait_readable(fd)
                 if not scope.cancel_called:
@@ -152,27 +152,27 @@ class SocketDirectory:
         length = len(os.fsencode(self.path_of(0)))
         if length > _MAX_PATH:
             raise ConfigurationError(
-                f"the directory {self._directory} is too deep for Unix sockets: their paths would be {length} "
-                f"bytes long, and the system allows {_MAX_PATH}; use a shorter path, such as one below /run"
+                f"the path {self._directory} is too long for Unix sockets: with a file name it has {length} "
+                f"bytes, and the system allows {_MAX_PATH}; use a shorter path, such as one below /run"
             )
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = self._directory.stat()
         except OSError as error:
             raise ConfigurationError(
-                f"the directory {self._directory} of the backplane cannot be used ({error.strerror}); create it "
-                "with mode 0700, owned by the user that runs the workers"
+                f"the directory {self._directory} of the backplane cannot be used ({error.strerror}); "
+                "create it with mode 0700, owned by the user that runs the workers"
             ) from error
         if found.st_uid != os.geteuid():
             raise ConfigurationError(
-                f"the directory {self._directory} belongs to user {found.st_uid}, and this process runs as user "
-                f"{os.geteuid()}; choose a directory that belongs to the user that runs the workers"
+                f"the directory {self._directory} belongs to user {found.st_uid}, and this process runs as "
+                f"user {os.geteuid()}; choose a directory that belongs to the user that runs the workers"
             )
         mode = stat.S_IMODE(found.st_mode)
         if mode & _GROUP_OR_OTHERS_WRITE_OR_ENTER:
             raise ConfigurationError(
-                f"other users may write to or enter the directory {self._directory} (mode {mode:04o}); choose "
-                "a directory for the workers alone, or run `chmod 700` on it"
+                f"other users may write to or enter the directory {self._directory} (mode {mode:04o}); "
+                "choose a directory for the workers alone, or run `chmod 700` on it"
             )
 
     def nodes(self) -> list[NodeId]:
@@ -241,7 +241,7 @@ class SocketDirectory:
 
 
 def peer_user(connection: socket.socket) -> int | None:
-    """Return the ID of the user that runs the process at the other end, or None if the system does not tell."""
+    """Return the ID of the user at the other end of a connection; None if the system does not tell."""
     if sys.platform != "linux":
         return None
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -289,9 +289,9 @@ class Incoming:
         return data
 
     def take_hello(self, data: bytes) -> bytes | None:
-        """Take the first bytes, and set ``node``; return the remaining ones, or None if the hello is incomplete.
+        """Take the first bytes, set ``node``, and return the bytes after the hello.
 
-        Raises InvalidStreamError if it is not the hello of a node.
+        Returns None if the hello is incomplete. Raises InvalidStreamError if it is not the hello of a node.
         """
         self._partial += data
         if len(self._partial) < _HELLO.size:
