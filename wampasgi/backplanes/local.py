@@ -20,13 +20,12 @@ from wampasgi.backplanes.unix_sockets import (
     MAX_FRAME,
     Incoming,
     InvalidStreamError,
-    Outgoing,
     Poller,
     SocketDirectory,
     TaskPoller,
-    framed,
     require_same_user,
 )
+from wampasgi.backplanes.unix_writer import FrameWriter, Outgoing, framed
 from wampasgi.errors import ConfigurationError
 from wampasgi.logs import logger_named
 
@@ -44,8 +43,6 @@ _MAX_READS: Final = 64
 # connections of a killed process may end before its listening socket does. Many would keep this process busy if a
 # peer closes each connection at once.
 _MAX_RECONNECTS: Final = 3
-# A queue of this size is written before the end of the turn.
-_WRITE_SIZE: Final = 65536
 
 
 class LocalBackplane:
@@ -76,14 +73,9 @@ class LocalBackplane:
         self._counts = BackplaneCounts()
         self._is_open = False
         self._is_accepting = False
-        # Whether the sink is called. The frames that it sends meanwhile are written together afterwards.
-        self._is_delivering = False
         self._outgoing: dict[NodeId, Outgoing] = {}
         # In the order in which they were accepted.
         self._incoming: dict[int, Incoming] = {}
-        # Connections that were written to in this turn. Further frames are put into their queues, and written
-        # together at the end of the turn.
-        self._unwritten: dict[Outgoing, None] = {}
         # Whether a call of `_end_turn` is scheduled.
         self._turn_ends = False
         # Frames from this node to itself.
@@ -98,9 +90,9 @@ class LocalBackplane:
         self._reconnected: Counter[NodeId] = Counter()
         # The number of times that frames for a living node were discarded.
         self._losses = 0
-        self._flush_waiters: list[anyio.Event] = []
 
     _poller: Poller
+    _writer: FrameWriter
     _sink: FrameSink
     _node: NodeId
     _sockets: SocketDirectory
@@ -163,7 +155,7 @@ class LocalBackplane:
     def send(self, node: NodeId, frame: bytes) -> None:
         """Send a frame to one node, or drop it if the node has ended or does not read. Never waits."""
         if (connection := self._outgoing.get(node)) is not None and len(frame) <= MAX_FRAME:
-            self._write(connection, framed(frame))
+            self._writer.write(connection, framed(frame))
         else:
             self._send_otherwise(node, frame)
 
@@ -174,7 +166,7 @@ class LocalBackplane:
             return
         data = framed(frame)
         for connection in list(self._outgoing.values()):
-            self._write(connection, data)
+            self._writer.write(connection, data)
         self._send_to_self(frame)
 
     async def flushed(self) -> bool:
@@ -183,14 +175,13 @@ class LocalBackplane:
         Returns False if a peer does not read fast enough, or if frames for it were discarded meanwhile. Nodes
         that have ended do not count.
         """
+        if not self._is_open:
+            return True
         losses = self._losses
-        self._flush()
-        with anyio.move_on_after(FLUSH_TIMEOUT):
-            while self._counts.queued:
-                written = anyio.Event()
-                self._flush_waiters.append(written)
-                await written.wait()
-        return not self._counts.queued and self._losses == losses
+        self._writer.flush()
+        with anyio.move_on_after(FLUSH_TIMEOUT) as scope:
+            await self._writer.written(list(self._outgoing.values()))
+        return not scope.cancelled_caught and self._losses == losses
 
     async def reconnect(self) -> None:
         """Replace the socket of this node, and all connections."""
@@ -216,6 +207,14 @@ class LocalBackplane:
     def _start(self, listener: socket.socket, tasks: TaskGroup) -> None:
         self._listener = listener
         self._poller = asyncio.get_running_loop() if running_library() == "asyncio" else TaskPoller(tasks)
+        self._writer = FrameWriter(
+            self._poller,
+            self._counts,
+            self._max_pending,
+            turn_begun=self._schedule_end_of_turn,
+            failed=self._lose,
+            overflowed=self._overflow,
+        )
         self._is_open = True
         self._turn_ends = False
         self._start_accepting()
@@ -248,6 +247,7 @@ class LocalBackplane:
             self._poller.remove_reader(self._listener.fileno())
 
     def _close(self) -> None:
+        # The sink is not called any more, and nothing is sent.
         self._is_open = False
         self._sockets.remove(self._node, self._listener_identity)
         self._close_listener()
@@ -329,20 +329,20 @@ class LocalBackplane:
             self._receive(incoming)
 
     def _on_connection(self) -> None:
-        self._is_delivering = True
+        self._writer.is_batching = True
         try:
             self._accept()
         finally:
-            self._is_delivering = False
-            self._flush()
+            self._writer.is_batching = False
+            self._writer.flush()
 
     def _on_readable(self, incoming: Incoming) -> None:
-        self._is_delivering = True
+        self._writer.is_batching = True
         try:
             self._receive(incoming)
         finally:
-            self._is_delivering = False
-            self._flush()
+            self._writer.is_batching = False
+            self._writer.flush()
 
     def _receive(self, incoming: Incoming) -> bool:
         """Read once from a connection, and deliver the frames. Return False if there was nothing to read."""
@@ -398,36 +398,6 @@ class LocalBackplane:
 
     # Sending
 
-    def _write(self, connection: Outgoing, data: bytes) -> None:
-        if self._is_delivering or connection.queued or connection in self._unwritten:
-            self._put(connection, data)
-            return
-        # The first frame of a turn is written at once, because often it is the only one.
-        self._unwritten[connection] = None
-        self._schedule_end_of_turn()
-        try:
-            is_sent = connection.write(data)
-        except OSError:
-            self._lose(connection)
-            return
-        counts = self._counts
-        if is_sent:
-            counts.sent += 1
-            counts.bytes_sent += len(data)
-        else:
-            counts.queued += connection.queued
-            self._watch(connection)
-
-    def _put(self, connection: Outgoing, data: bytes) -> None:
-        connection.put(data)
-        self._counts.queued += len(data)
-        if not connection.watched:
-            self._unwritten[connection] = None
-            if connection.queued >= _WRITE_SIZE:
-                self._write_queue(connection)
-        if connection.queued > self._max_pending:
-            self._overflow(connection)
-
     def _send_otherwise(self, node: NodeId, frame: bytes) -> None:
         if not self._is_open or len(frame) > MAX_FRAME:
             self._drop(frame)
@@ -440,7 +410,7 @@ class LocalBackplane:
             self._unreachable[node] = None
             self._schedule_end_of_turn()
         elif (connection := self._outgoing.get(node)) is not None:
-            self._write(connection, framed(frame))
+            self._writer.write(connection, framed(frame))
         else:
             self._counts.dropped += 1
 
@@ -463,8 +433,8 @@ class LocalBackplane:
     def _end_turn(self) -> None:
         """Write the frames of this turn, then deliver the own ones, and handle the connections that ended."""
         self._turn_ends = False
-        self._flush()
-        self._is_delivering = True
+        self._writer.flush()
+        self._writer.is_batching = True
         try:
             own, self._own = self._own, []
             for frame in own:
@@ -477,39 +447,8 @@ class LocalBackplane:
             for node in unreachable:
                 self._sink.unreachable(node)
         finally:
-            self._is_delivering = False
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._unwritten:
-            return
-        unwritten, self._unwritten = self._unwritten, {}
-        for connection in unwritten:
-            # The poller reports when a connection that is watched can be written to.
-            if connection.queued and not connection.watched:
-                self._write_queue(connection)
-
-    def _write_queue(self, connection: Outgoing) -> None:
-        try:
-            frames, size = connection.flush()
-        except OSError:
-            self._lose(connection)
-            return
-        counts = self._counts
-        counts.sent += frames
-        counts.bytes_sent += size
-        counts.queued -= size
-        self._watch(connection)
-        self._notify_flush_waiters()
-
-    def _watch(self, connection: Outgoing) -> None:
-        """Let the poller wait until a connection is writable as long as its queue is not empty."""
-        if connection.queued and not connection.watched:
-            connection.watched = True
-            self._poller.add_writer(connection.fd, lambda: self._write_queue(connection))
-        elif connection.watched and not connection.queued:
-            connection.watched = False
-            self._poller.remove_writer(connection.fd)
+            self._writer.is_batching = False
+            self._writer.flush()
 
     def _overflow(self, connection: Outgoing) -> None:
         logger.warning("a worker does not read its frames: its connection is closed, and opened again later")
@@ -523,22 +462,8 @@ class LocalBackplane:
         if self._outgoing.get(connection.node) is not connection:
             return
         del self._outgoing[connection.node]
-        self._unwritten.pop(connection, None)
         self._poller.remove_reader(connection.fd)
-        if connection.watched:
-            self._poller.remove_writer(connection.fd)
-        connection.close()
-        if connection.queued:
-            self._counts.dropped += connection.frames_queued
-            self._counts.queued -= connection.queued
-            connection.queued = 0
-        self._notify_flush_waiters()
-
-    def _notify_flush_waiters(self) -> None:
-        if self._flush_waiters and not self._counts.queued:
-            waiters, self._flush_waiters = self._flush_waiters, []
-            for written in waiters:
-                written.set()
+        self._writer.close(connection)
 
     # Nodes that end
 

@@ -17,11 +17,9 @@ import socket
 import stat
 import struct
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -36,7 +34,8 @@ MAX_FRAME: Final = 4 * 1024 * 1024
 
 _MAGIC: Final = b"WAMPASG1"
 _HELLO: Final = struct.Struct(">8sQ")
-_LENGTH: Final = struct.Struct(">I")
+#: The length before each frame.
+LENGTH: Final = struct.Struct(">I")
 _CREDENTIALS: Final = struct.Struct("3i")
 
 # The size of `sun_path` without the zero byte at its end.
@@ -44,8 +43,6 @@ _MAX_PATH: Final = 107 if sys.platform == "linux" else 103
 _BACKLOG: Final = 1024
 # Less than the size from which malloc asks the kernel for memory, which costs more than a second read.
 _READ_SIZE: Final = 65536
-# Less than IOV_MAX, which is 1024.
-_MAX_BUFFERS: Final = 512
 _GROUP_OR_OTHERS_WRITE_OR_ENTER: Final = 0o033
 
 
@@ -314,100 +311,21 @@ class Incoming:
             if len(self._partial) < self._needed:
                 return
             data, self._partial = bytes(self._partial), bytearray()
-        start, size = _LENGTH.size, len(data)
+        start, size = LENGTH.size, len(data)
         while start <= size:
-            (length,) = _LENGTH.unpack_from(data, start - _LENGTH.size)
+            (length,) = LENGTH.unpack_from(data, start - LENGTH.size)
             if length > MAX_FRAME:
                 raise InvalidStreamError(f"a frame of {length} bytes is too long")
             end = start + length
             if end > size:
-                self._needed = _LENGTH.size + length
+                self._needed = LENGTH.size + length
                 break
             yield data[start:end]
-            start = end + _LENGTH.size
+            start = end + LENGTH.size
         else:
-            self._needed = _LENGTH.size
-        self._partial += data[start - _LENGTH.size :]
+            self._needed = LENGTH.size
+        self._partial += data[start - LENGTH.size :]
 
     def close(self) -> None:
         """Close the socket. The poller must not watch it any more."""
         self._socket.close()
-
-
-class Outgoing:
-    """A connection to another node, over which this one sends frames.
-
-    Frames that the kernel does not take at once wait in a queue.
-    """
-
-    __slots__ = ("_queue", "_socket", "fd", "node", "queued", "watched")
-
-    def __init__(self, node: NodeId, connection: socket.socket) -> None:
-        self._socket = connection
-        self._queue: deque[bytes | memoryview] = deque()
-        self.node = node
-        self.fd = connection.fileno()
-        #: The number of bytes in the queue.
-        self.queued = 0
-        #: Whether the poller waits until the connection is writable.
-        self.watched = False
-
-    @property
-    def frames_queued(self) -> int:
-        """The number of frames in the queue, including one of which a part was sent."""
-        return len(self._queue)
-
-    def write(self, data: bytes) -> bool:
-        """Write a frame with its length. Return False if a part of it is in the queue.
-
-        Call it only if the queue is empty. Raises OSError if the connection has ended.
-        """
-        try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        if sent == len(data):
-            return True
-        self._queue.append(memoryview(data)[sent:])
-        self.queued = len(data) - sent
-        return False
-
-    def put(self, data: bytes) -> None:
-        """Add a frame with its length to the queue."""
-        self._queue.append(data)
-        self.queued += len(data)
-
-    def flush(self) -> tuple[int, int]:
-        """Write the head of the queue, once, and return the number of frames and bytes that were sent.
-
-        Raises OSError if the connection has ended.
-        """
-        queue = self._queue
-        try:
-            if len(queue) == 1:
-                sent = self._socket.send(queue[0])
-            else:
-                sent = self._socket.sendmsg(islice(queue, _MAX_BUFFERS))
-        except BlockingIOError:
-            return 0, 0
-        self.queued -= sent
-        if not self.queued:
-            frames = len(queue)
-            queue.clear()
-            return frames, sent
-        frames, rest = 0, sent
-        while rest >= len(queue[0]):
-            rest -= len(queue.popleft())
-            frames += 1
-        if rest:
-            queue[0] = memoryview(queue[0])[rest:]
-        return frames, sent
-
-    def close(self) -> None:
-        """Close the socket. The poller must not watch it any more."""
-        self._socket.close()
-
-
-def framed(frame: bytes) -> bytes:
-    """Return a frame with its length before it."""
-    return _LENGTH.pack(len(frame)) + frame
