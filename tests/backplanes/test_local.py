@@ -3,106 +3,31 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import struct
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from shutil import rmtree
 
 import anyio
 import pytest
-from anyio.abc import Process
 from anyio.lowlevel import checkpoint
 
+from tests.backplanes.local_nodes import (
+    NAME,
+    PATIENCE,
+    Node,
+    Recorder,
+    open_files,
+    opened,
+    pair,
+    path_of,
+    process,
+    until,
+)
 from wampasgi.backplanes.local import LocalBackplane
-from wampasgi.backplanes.unix_sockets import MAX_FRAME, SocketDirectory
+from wampasgi.backplanes.unix_sockets import MAX_FRAME
 from wampasgi.errors import ConfigurationError
-
-PATIENCE = 20.0
-NAME = "chat"
-ANOTHER_USER = 54321
-
-# A node in a process of its own. It sends each frame that starts with "ping" back to node 1.
-PROGRAM = """
-import sys, anyio
-from wampasgi.backplanes.local import LocalBackplane
-
-class Sink:
-    def received(self, frame):
-        if frame.startswith(b"ping"):
-            backplane.send(1, frame)
-    def unreachable(self, node): pass
-    def disconnected(self): pass
-    def connected(self): pass
-
-async def main():
-    async with backplane.open(int(sys.argv[2]), Sink(), name="chat"):
-        print("open", flush=True)
-        await anyio.sleep_forever()
-
-backplane = LocalBackplane(sys.argv[1])
-anyio.run(main)
-"""
-
-
-class Recorder:
-    """A sink that records its calls, in order."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.gone: list[int] = []
-        self.calls: list[bytes | int] = []
-        self.react: Callable[[bytes], None] = lambda frame: None
-        self._changed = anyio.Event()
-
-    def received(self, frame: bytes) -> None:
-        self.frames.append(frame)
-        self.calls.append(frame)
-        self._changed.set()
-        self.react(frame)
-
-    def unreachable(self, node: int) -> None:
-        self.gone.append(node)
-        self.calls.append(node)
-        self._changed.set()
-
-    def disconnected(self) -> None:
-        raise AssertionError("there is no engine to lose")
-
-    def connected(self) -> None:
-        raise AssertionError("there is no engine to find")
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        with anyio.fail_after(PATIENCE):
-            while not condition():
-                self._changed = anyio.Event()
-                await self._changed.wait()
-
-    async def until_frames(self, count: int) -> None:
-        await self.until(lambda: len(self.frames) >= count)
-
-
-class Node:
-    """An open backplane and its sink."""
-
-    def __init__(self, id: int, backplane: LocalBackplane) -> None:
-        self.id = id
-        self.backplane = backplane
-        self.sink = Recorder()
-        self.send = backplane.send
-        self.broadcast = backplane.broadcast
-
-    async def exchange_with(self, other: Node) -> None:
-        """Return when each of two nodes has a connection to the other."""
-        other.sink.react = lambda frame: other.send(self.id, frame) if frame == b"exchange" else None
-        expected = len(self.sink.frames) + 1
-        self.send(other.id, b"exchange")
-        await self.sink.until_frames(expected)
-        other.sink.react = lambda frame: None
-        self.sink.frames.clear()
-        other.sink.frames.clear()
 
 
 @pytest.fixture
@@ -111,51 +36,6 @@ def directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="w"))
     yield path
     rmtree(path)
-
-
-@asynccontextmanager
-async def opened(
-    directory: Path, id: int, *, name: str = NAME, max_pending: int = 64 * 1024 * 1024
-) -> AsyncIterator[Node]:
-    node = Node(id, LocalBackplane(directory, max_pending=max_pending))
-    async with node.backplane.open(id, node.sink, name=name):
-        yield node
-
-
-@asynccontextmanager
-async def pair(directory: Path) -> AsyncIterator[tuple[Node, Node]]:
-    async with opened(directory, 1) as one, opened(directory, 2) as two:
-        await one.exchange_with(two)
-        yield one, two
-
-
-@asynccontextmanager
-async def process(directory: Path, id: int) -> AsyncIterator[Process]:
-    worker = await anyio.open_process([sys.executable, "-c", PROGRAM, str(directory), str(id)], stderr=None)
-    try:
-        assert worker.stdout is not None
-        with anyio.fail_after(PATIENCE):
-            assert (await worker.stdout.receive()).strip() == b"open"
-        yield worker
-    finally:
-        with anyio.CancelScope(shield=True):
-            with suppress(ProcessLookupError):
-                worker.kill()
-            await worker.aclose()
-
-
-def path_of(directory: Path, id: int) -> Path:
-    return SocketDirectory(directory, NAME).path_of(id)
-
-
-def open_files() -> list[str]:
-    return sorted(os.listdir("/dev/fd"))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(PATIENCE):
-        while not condition():
-            await anyio.sleep(0.005)
 
 
 def numbered(sender: int, number: int) -> bytes:
@@ -183,17 +63,22 @@ async def test_frames_reach_one_node_or_all(directory: Path) -> None:
         assert not one.sink.gone + two.sink.gone + three.sink.gone
 
 
+def counts_of(node: Node) -> tuple[int, int, int, int]:
+    counts = node.backplane.counts
+    return counts.sent, counts.bytes_sent, counts.received, counts.bytes_received
+
+
 @pytest.mark.anyio
 async def test_counts_are_those_of_frames_and_bytes(directory: Path) -> None:
     async with pair(directory) as (one, two):
-        before = two.backplane.counts.received, one.backplane.counts.sent, one.backplane.counts.bytes_sent
+        before_one, before_two = counts_of(one), counts_of(two)
         one.send(2, b"12345")
         one.broadcast(b"123")
         await two.sink.until_frames(2)
         await one.sink.until_frames(1)
-        assert two.backplane.counts.received == before[0] + 2
-        assert one.backplane.counts.sent == before[1] + 3
-        assert one.backplane.counts.bytes_sent >= before[2] + 5 + 3 + 3
+        assert counts_of(two)[2:] == (before_two[2] + 2, before_two[3] + 8)
+        assert counts_of(one)[:2] == (before_one[0] + 3, before_one[1] + 5 + 3 + 3)
+        assert counts_of(one)[2:] == (before_one[2] + 1, before_one[3] + 3)
         assert one.backplane.counts.queued == 0
         assert one.backplane.counts.dropped == 0
 
@@ -353,6 +238,10 @@ async def test_a_killed_process_is_unreachable_at_once(directory: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_stopped_process_is_cut_and_costs_nobody_else_a_frame(directory: Path) -> None:
+    def pinged(node: Node) -> bool:
+        node.send(7, b"ping again")
+        return b"ping again" in node.sink.frames
+
     async with (
         opened(directory, 1, max_pending=MAX_FRAME) as one,
         opened(directory, 2) as two,
@@ -374,7 +263,7 @@ async def test_a_stopped_process_is_cut_and_costs_nobody_else_a_frame(directory:
         assert one.backplane.counts.reconnects >= 1
         assert one.sink.gone == []
         worker.send_signal(signal.SIGCONT)
-        await until(lambda: one.send(7, b"ping again") or b"ping again" in one.sink.frames)
+        await until(lambda: pinged(one))
         assert await one.backplane.flushed()
 
 
@@ -424,3 +313,87 @@ async def test_flushed_returns_when_the_kernel_has_all_frames(directory: Path) -
         assert await one.backplane.flushed()
         assert one.backplane.counts.queued == 0
         await two.sink.until_frames(10)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("end", ["leave", "fail", "cancel"])
+async def test_leaving_leaves_no_file_and_no_socket(directory: Path, end: str) -> None:
+    before = open_files()
+    with anyio.CancelScope() as scope, pytest.raises(LookupError) if end == "fail" else nullcontext():
+        async with pair(directory) as (one, two):
+            one.broadcast(bytes(MAX_FRAME))
+            two.broadcast(bytes(MAX_FRAME))
+            assert len(open_files()) > len(before)
+            if end == "fail":
+                raise LookupError
+            if end == "cancel":
+                scope.cancel()
+                await checkpoint()
+    assert scope.cancelled_caught == (end == "cancel")
+    assert os.listdir(directory) == []
+    assert open_files() == before
+
+
+@pytest.mark.anyio
+async def test_leaving_waits_at_most_a_second_for_a_stopped_process(directory: Path) -> None:
+    async with process(directory, 7) as worker:
+        with anyio.fail_after(PATIENCE):
+            async with opened(directory, 1) as one:
+                one.send(7, b"ping")
+                await one.sink.until_frames(1)
+                worker.send_signal(signal.SIGSTOP)
+                one.send(7, bytes(MAX_FRAME))
+                start = anyio.current_time()
+            assert 0.9 < anyio.current_time() - start < 5
+        assert one.backplane.counts.dropped == 1
+        assert one.backplane.counts.queued == 0
+
+
+@pytest.mark.anyio
+async def test_sending_without_being_open_drops_the_frame(directory: Path) -> None:
+    backplane = LocalBackplane(directory)
+    backplane.send(1, b"early")
+    backplane.broadcast(b"early")
+    await backplane.reconnect()
+    assert await backplane.flushed()
+    for _ in range(2):
+        sink = Recorder()
+        async with backplane.open(1, sink, name=NAME):
+            backplane.broadcast(b"in time")
+            await sink.until_frames(1)
+        backplane.send(2, b"late")
+        assert sink.frames == [b"in time"]
+    assert backplane.counts.dropped == 4
+
+
+@pytest.mark.anyio
+async def test_a_backplane_can_be_opened_only_once_at_a_time(directory: Path) -> None:
+    async with opened(directory, 1) as one:
+        with pytest.raises(ConfigurationError, match="open already"):
+            async with one.backplane.open(2, one.sink, name=NAME):
+                pytest.fail("it was opened twice")
+        async with opened(directory, 2) as two:
+            await two.exchange_with(one)
+
+
+def test_uvloop_carries_frames_too(directory: Path) -> None:
+    async def main() -> None:
+        async with pair(directory) as (one, two):
+            one.broadcast(bytes(MAX_FRAME))
+            one.send(2, b"last")
+            await two.sink.until_frames(2)
+            assert await one.backplane.flushed()
+
+    anyio.run(main, backend="asyncio", backend_options={"use_uvloop": True})
+    assert os.listdir(directory) == []
+
+
+def test_the_queue_must_have_room_for_a_frame(directory: Path) -> None:
+    with pytest.raises(ConfigurationError, match="max_pending"):
+        LocalBackplane(directory, max_pending=MAX_FRAME - 1)
+
+
+def test_the_name_is_optional(directory: Path) -> None:
+    assert LocalBackplane(directory).name is None
+    assert LocalBackplane(directory, name="shop").name == "shop"
+    assert LocalBackplane(directory).library is None

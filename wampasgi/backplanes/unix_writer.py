@@ -103,14 +103,15 @@ class Outgoing:
 
 
 class FrameWriter:
-    """Writes frames to connections: to each connection once in a turn of the event loop, as far as possible.
+    """Writes frames to connections: if possible, to each connection once in a turn of the event loop.
 
-    The first frame of a turn is written at once, because often it is the only one. Further frames are put into
-    the queue of the connection, until ``flush`` is called at the end of the turn. While ``is_batching`` is set,
-    all frames wait for ``flush``.
+    The first frame of a turn is written at once, because often it is the only one. Further frames wait in the
+    queue of the connection until ``flush`` is called at the end of the turn. While ``is_batching`` is set, all
+    frames wait for ``flush``.
 
-    ``turn_begun`` is called with the first frame of a turn. ``failed`` is called for a connection that the peer
-    has closed, and ``overflowed`` for one whose queue is larger than ``max_pending`` bytes; both must close it.
+    ``turn_begun`` is called with the first frame of a turn. ``failed`` is called for a connection that the
+    peer has closed, and ``overflowed`` for one whose queue is larger than ``max_pending`` bytes. Both must
+    close it.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class FrameWriter:
         counts = self._counts
         if is_sent:
             counts.sent += 1
-            counts.bytes_sent += len(data)
+            counts.bytes_sent += len(data) - LENGTH.size
         else:
             counts.bytes_sent += len(data) - connection.queued
             counts.queued += connection.queued
@@ -205,7 +206,7 @@ class FrameWriter:
             return
         counts = self._counts
         counts.sent += frames
-        counts.bytes_sent += size
+        counts.bytes_sent += size - frames * LENGTH.size
         counts.queued -= size
         self._watch(connection)
         self._notify_waiters()
