@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, get_args
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
 from starlette.middleware import Middleware
@@ -16,7 +17,7 @@ from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
 from wampasgi.configuration.middleware import checked_middleware, wrapped
 from wampasgi.configuration.response_types import FROM_ANNOTATION
-from wampasgi.configuration.routes import RouteMatch
+from wampasgi.configuration.routes import H, RouteMatch
 from wampasgi.configuration.settings import (
     ApplicationContext,
     ConfiguresRealm,
@@ -24,7 +25,10 @@ from wampasgi.configuration.settings import (
     checked_limits,
 )
 from wampasgi.errors import CLOSE_REALM, ConfigurationError
+from wampasgi.injection.callables import require_function
+from wampasgi.injection.plan import Injection
 from wampasgi.limits import Limits
+from wampasgi.logs import fields, logger_named
 from wampasgi.metrics import Metrics
 from wampasgi.peers.session import Session, check_reason
 from wampasgi.realm import Realm
@@ -37,10 +41,28 @@ from wampasgi.transports.uvicorn_settings import UvicornSettings
 from wampasgi.transports.websocket import WebSocketEndpoint
 from wampasgi.types import Handler, Match, Receive, Scope, Send, URICheck
 
+if TYPE_CHECKING:
+    # Not imported at run time: an application without a backplane does not need it.
+    from wampasgi.backplanes.base import Backplane
+    from wampasgi.backplanes.cluster_service import ClusterService
+
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+logger = logger_named("wampasgi.server")
 
 #: Longest delay, in seconds, before the server handles the shutdown signal, while clients get their messages.
 _FLUSH_TIME: Final = 1.0
+# The default realm on all workers. Other realms have their URIs.
+_DEFAULT_REALM: Final = "default"
+
+
+def _cluster_over(
+    backplane: Backplane | str, module: str, on_gap: Callable[[int, int], Awaitable[None]]
+) -> ClusterService:
+    from wampasgi.backplanes.cluster_service import ClusterService
+    from wampasgi.backplanes.urls import backplane_of
+
+    return ClusterService(backplane_of(backplane), name=module, on_gap=on_gap)
 
 
 def _require_choice(option: str, value: object, choices: Sequence[str]) -> None:
@@ -77,6 +99,9 @@ class Application(ConfiguresRealm):
     ``unpack_results`` makes a list that a handler returns as many positional arguments as it has items, and a
     mapping keyword arguments, as in serverwamp. ``debug`` sends the text of unexpected exceptions to clients.
 
+    ``backplane`` connects the workers of the application, so that they serve each realm together: a Backplane
+    or its URL, such as ``"unix:/run/myapp"`` or ``"nats://127.0.0.1:4222"``.
+
     Raises ConfigurationError for invalid arguments.
     """
 
@@ -98,6 +123,7 @@ class Application(ConfiguresRealm):
         check_request_ids: bool = False,
         unpack_results: bool = False,
         debug: bool = False,
+        backplane: Backplane | str | None = None,
     ) -> None:
         _require_choice("uri_check", uri_check, get_args(URICheck))
         _require_choice("on_shutdown", on_shutdown, get_args(OnShutdown))
@@ -107,6 +133,13 @@ class Application(ConfiguresRealm):
         self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
         self._event_loop = EventLoopBinding()
+        self._gap_handler: Callable[..., Any] | None = None
+        self._cluster: ClusterService | None = None
+        if backplane is not None:
+            frame = inspect.currentframe()
+            caller = None if frame is None else frame.f_back
+            module = "wampasgi" if caller is None else caller.f_globals["__name__"]
+            self._cluster = _cluster_over(backplane, module, self._on_gap)
         self._context = ApplicationContext(
             app=self,
             event_loop=self._event_loop,
@@ -115,13 +148,14 @@ class Application(ConfiguresRealm):
             synchronize_requests=synchronize_requests,
             unpack_results=unpack_results,
             debug=debug,
+            make_router=None if self._cluster is None else self._cluster.make_router,
         )
         self._realms: dict[str, Realm] = {}
         self._default_realm = (
             Realm("default", allow_anonymous=allow_anonymous) if allow_default_realm else None
         )
         if self._default_realm is not None:
-            self._default_realm.attach(self._context)
+            self._default_realm.attach(self._context, key=_DEFAULT_REALM)
         opener = SessionOpener(
             self._find_realm,
             event_loop=self._event_loop,
@@ -181,7 +215,7 @@ class Application(ConfiguresRealm):
                 f"the application already has a realm {realm.uri!r}: "
                 f"give one of them another URI, or use one for both"
             )
-        realm.attach(self._context)
+        realm.attach(self._context, key=f"realm {realm.uri}")
         self._realms[realm.uri] = realm
 
     def metrics(self) -> dict[str, Metrics]:
@@ -193,7 +227,30 @@ class Application(ConfiguresRealm):
         if self._default_realm is not None:
             uri = self._default_realm.uri
             metrics["*" if uri in metrics else uri] = self._default_realm.metrics()
+        if self._cluster is not None:
+            for found in metrics.values():
+                found["cluster"] = self._cluster.metrics()
         return metrics
+
+    def on_gap(self, handler: H) -> H:
+        """Set the handler for lost frames of other workers; use it as a decorator.
+
+        It can have the parameters ``lost``, the number of frames, and ``app``. The calls between the two
+        workers have failed by then, and the rows of the other worker are being exchanged again.
+        """
+        require_function("on_gap", handler)
+        self._gap_handler = handler
+        return handler
+
+    async def _on_gap(self, node: int, lost: int) -> None:
+        if self._gap_handler is None:
+            return
+        injection = Injection({"app": type(self)}, {})
+        plan = injection.read(self._gap_handler, {"lost": None})
+        try:
+            await plan.call({"app": self, "lost": lost})
+        except Exception:
+            logger.exception("%s failed", plan.name, extra=fields(None, None))
 
     def _find_realm(self, uri: str) -> Realm | None:
         return self._realms.get(uri, self._default_realm)
@@ -302,6 +359,8 @@ class Application(ConfiguresRealm):
             self._uvicorn_settings.check(receive, self._largest_message)
             support_for_running_loop(self._async_support)
             self._event_loop.require()
+            if self._cluster is not None:
+                self._cluster.require_running()
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":
@@ -335,7 +394,7 @@ class Application(ConfiguresRealm):
         support_for_running_loop(self._async_support)
         self._event_loop.enter()
         try:
-            async with self._user_lifespan() as state:
+            async with self._joined_workers(), self._user_lifespan() as state:
                 # After the user's lifespan, which may set default args.
                 self.check()
                 async with anyio.create_task_group() as tasks:
@@ -346,6 +405,9 @@ class Application(ConfiguresRealm):
                 await self._end_sessions()
         finally:
             self._event_loop.leave()
+
+    def _joined_workers(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._cluster is None else self._cluster.open()
 
     @asynccontextmanager
     async def _user_lifespan(self) -> AsyncIterator[Mapping[str, Any] | None]:

@@ -98,18 +98,14 @@ class Realm(ConfiguresRealm):
         self._unpack_results = unpack_results
         self._context: ApplicationContext | None = None
         self._plan: RealmPlan | None = None
-        self._router: Router[Session] = Router(
-            now=utc_now, private_registrations=client_procedures == "session"
-        )
-        own_session = Session(
-            session_id=random_id(), realm=self, realm_uri=uri, details={}, connection=None, peer=None
-        )
-        self._server = ServerSession(own_session, self._router)
+        self._private_registrations = client_procedures == "session"
+        self._histories: list[tuple[str, Match, int]] = []
+        self._use(Router(now=utc_now, private_registrations=self._private_registrations))
         self._settings = RealmSettings(
             middleware=middleware,
             limits=limits,
             changed=self._forget_plan,
-            keep_history=self._router.keep_history,
+            keep_history=self._keep_history,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
         self._failed_logins = FailedLogins()
@@ -404,13 +400,42 @@ class Realm(ConfiguresRealm):
 
     # Compiling
 
-    def attach(self, context: ApplicationContext) -> None:
-        """Make the realm part of an application. The application calls this."""
+    def _use(self, router: Router[Session]) -> None:
+        self._router = router
+        own_session = Session(
+            session_id=random_id(), realm=self, realm_uri=self.uri, details={}, connection=None, peer=None
+        )
+        self._server = ServerSession(own_session, router)
+
+    def _keep_history(self, topic: str, match: Match, limit: int) -> None:
+        self._router.keep_history(topic, match, limit)
+        self._histories.append((topic, match, limit))
+
+    def attach(self, context: ApplicationContext, *, key: str) -> None:
+        """Make the realm part of an application. The application calls this.
+
+        ``key`` names the realm on all workers of the application.
+        """
         if self._context is not None:
             raise ConfigurationError(
                 f"realm {self.uri!r} already belongs to an application: create a Realm for each application"
             )
         self._context = context
+        if context.make_router is not None:
+            self._use(
+                context.make_router(
+                    key,
+                    now=utc_now,
+                    private_registrations=self._private_registrations,
+                    testaments_published=self._handle_events,
+                )
+            )
+            for topic, match, limit in self._histories:
+                self._router.keep_history(topic, match, limit)
+
+    async def _handle_events(self) -> None:
+        """Run the handlers for testaments of another worker's sessions."""
+        await self._server.handle_events(self.plan())
 
     def plan(self) -> RealmPlan:
         """Return the compiled configuration. Compile it again if the settings have changed.

@@ -40,8 +40,8 @@ FLUSH_TIMEOUT: Final = 1.0
 # The maximum number of reads from one connection before others get their turn. An ended connection has less.
 _MAX_READS: Final = 64
 # The maximum number of new connections to a node between two searches. One is not enough, because the
-# connections of a killed process may end before its listening socket does. With no maximum, a peer that closes
-# each connection at once would keep this process busy.
+# connections of a killed process may end before its listening socket does. With no maximum, a peer that
+# closes each connection at once would keep this process busy.
 _MAX_RECONNECTS: Final = 3
 
 

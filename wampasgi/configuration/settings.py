@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from starlette.middleware import Middleware
 
@@ -32,6 +32,7 @@ from wampasgi.injection.plan import describe
 from wampasgi.limits import Limits
 from wampasgi.protocol.uris import require_pattern
 from wampasgi.router.permissions import Permissions, roles_of
+from wampasgi.router.router import Router
 from wampasgi.types import Action, Handler, Match
 
 #: Arguments that the framework provides. A default arg with such a name would never be used.
@@ -48,6 +49,24 @@ def checked_limits(limits: L) -> L:
     return limits
 
 
+class RouterMaker(Protocol):
+    """Makes the routers of realms that several workers serve."""
+
+    def __call__(
+        self,
+        key: str,
+        *,
+        now: Callable[[], str],
+        private_registrations: bool,
+        testaments_published: Callable[[], Awaitable[None]],
+    ) -> Router[Any]:
+        """Return the router of the realm that ``key`` names on all workers.
+
+        ``testaments_published`` is run when the realm's handlers have to handle events that no session of
+        this worker published.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationContext:
     """The settings that a realm takes from its application."""
@@ -59,6 +78,8 @@ class ApplicationContext:
     synchronize_requests: bool
     unpack_results: bool
     debug: bool
+    #: Makes the routers of realms that several workers serve.
+    make_router: RouterMaker | None = None
 
 
 class RealmSettings(AuthenticationSettings):

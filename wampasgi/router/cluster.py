@@ -129,6 +129,10 @@ class Cluster:
         """The number of questions that wait for answers."""
         return len(self._questions)
 
+    def set_max_frame(self, max_frame: int) -> None:
+        """Set the maximum size of a frame in bytes, once the engine is known."""
+        self._outbox.set_max_frame(max_frame)
+
     def add_realm(self, key: str, replica: Replica) -> None:
         """Share a realm. Nodes should have all their realms before they start.
 

@@ -222,6 +222,10 @@ class Outbox:
         self._awake = False
         self.everybody = Outgoing(None)
 
+    def set_max_frame(self, max_frame: int) -> None:
+        """Set the maximum size of a frame in bytes."""
+        self._room = max_frame - _OVERHEAD
+
     @property
     def queued(self) -> int:
         """The number of bytes in finished frames that ``flush`` has not handed over."""

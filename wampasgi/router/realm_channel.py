@@ -5,49 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from wampasgi.router.cluster import Cluster, Question
+from wampasgi.router.cluster import Cluster
 from wampasgi.router.replicas import Item
 from wampasgi.router.stamps import Stamp
 
 
 class RealmChannel:
-    """The cluster, as one realm uses it. ``key`` names the realm on all nodes."""
+    """The cluster, as one realm uses it. ``key`` names the realm on all nodes.
 
-    __slots__ = ("_cluster", "key", "node")
+    The cluster exists while the application runs. Before and after, there are no other nodes.
+    """
 
-    def __init__(self, cluster: Cluster, key: str) -> None:
-        self._cluster = cluster
+    __slots__ = ("_cluster", "key")
+
+    def __init__(self, key: str) -> None:
+        self._cluster: Cluster | None = None
         self.key = key
-        #: The ID of this node.
-        self.node = cluster.node
+
+    def bind(self, cluster: Cluster | None) -> None:
+        """Use a cluster from now on, or none."""
+        self._cluster = cluster
+
+    @property
+    def node(self) -> int:
+        """The ID of this node; 0 without a cluster."""
+        return 0 if self._cluster is None else self._cluster.node
 
     @property
     def nodes(self) -> Collection[int]:
         """The IDs of the other live nodes."""
-        return self._cluster.nodes
+        return () if self._cluster is None else self._cluster.nodes
 
     @property
     def reachable(self) -> bool:
         """Return whether other nodes can be reached, as far as this node knows."""
-        return self._cluster.reachable
+        return self._cluster is not None and self._cluster.reachable
 
     @property
     def now(self) -> float:
         """The time of the frame that is being handled, on the clock of the deadlines, in seconds."""
-        return self._cluster.now
+        return 0 if self._cluster is None else self._cluster.now
 
     def congested(self, node: int) -> bool:
         """Return whether so much waits for a node that it should get no further invocations for now."""
-        return self._cluster.congested(node)
+        return self._cluster is not None and self._cluster.congested(node)
 
     def stamp(self) -> Stamp:
-        """Return the stamp of a change that this node makes now."""
+        """Return the stamp of a change that this node makes now. Raises RuntimeError without a cluster."""
+        if self._cluster is None:
+            raise RuntimeError("the application has a backplane, and its lifespan is not running")
         return self._cluster.stamps.next()
 
     def observe(self, time: int, node: int) -> Stamp:
         """Return the stamp of another node's change, which later stamps of this node will follow."""
         stamp = (time, node)
-        self._cluster.stamps.observe(stamp)
+        if self._cluster is not None:
+            self._cluster.stamps.observe(stamp)
         return stamp
 
     def put(self, node: int, item: Item) -> None:
@@ -55,16 +68,22 @@ class RealmChannel:
 
         Raises UnserializableValue, and ItemTooLarge if it does not fit into a frame.
         """
-        self._cluster.put(node, self.key, item)
+        if self._cluster is not None:
+            self._cluster.put(node, self.key, item)
 
     def put_all(self, item: Item) -> None:
         """Send an item to all nodes; raises the errors of ``put``."""
-        self._cluster.put_all(self.key, item)
+        if self._cluster is not None:
+            self._cluster.put_all(self.key, item)
 
     def put_each(self, nodes: Iterable[int], item: Item) -> None:
         """Send an item to several nodes; raises the errors of ``put``."""
-        self._cluster.put_each(nodes, self.key, item)
+        if self._cluster is not None:
+            self._cluster.put_each(nodes, self.key, item)
 
-    def ask(self, question: Any, done: Callable[[dict[int, Any], bool], None]) -> Question:
+    def ask(self, question: Any, done: Callable[[dict[int, Any], bool], None]) -> None:
         """Ask all other nodes; see :meth:`Cluster.ask`."""
-        return self._cluster.ask(self.key, question, done)
+        if self._cluster is None:
+            done({}, True)
+        else:
+            self._cluster.ask(self.key, question, done)

@@ -6,7 +6,16 @@ distinguish between clients' connections and the server itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    ItemsView,
+    Iterable,
+    Iterator,
+    Mapping,
+    ValuesView,
+)
 from random import randrange
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -75,6 +84,9 @@ class Router(Generic[S]):
         # Sessions whose end publishes no meta event and no testaments.
         self._silenced: set[int] = set()
         self._publishing_meta_events = False
+        #: Waits until other workers have all publications, and returns False if some may be lost. None if no
+        #: other worker serves the realm.
+        self.flushed: Callable[[], Awaitable[bool]] | None = None
         #: The counters of the realm's metrics.
         self.counts = Counts()
         #: Counts the sessions that have joined or are being opened.

@@ -150,6 +150,10 @@ class Streams:
                     raise MalformedItem("an item must follow the key of its realm")
         except MalformedItem as error:
             self._reject(link, str(error), now)
+        except Exception:
+            # A fault of this node. The stream begins anew, so that the rows agree again.
+            self._reject(link, "an item could not be handled", now)
+            raise
 
     def _take_own(self, link: Link, key: str, item: Item, now: float) -> None:
         """Handle an item of the cluster itself."""
