@@ -389,6 +389,16 @@ class Link:
         self.sequence = 1
         self.synced = True
 
+    def is_outdated(self, cause: int) -> bool:
+        """Return True if a new epoch with this cause began before its sender knew that it was buried.
+
+        The sender may have calls in flight, which this node has removed already.
+        """
+        return self.reinstated and cause != REINSTATED and not self._was_requested(cause)
+
+    def _was_requested(self, cause: int) -> bool:
+        return cause > 0 and cause == self.expected_token
+
     def needs_reset(self, cause: int) -> bool:
         """Return True if a new epoch with this cause must reset the calls with the node.
 
@@ -396,4 +406,4 @@ class Link:
         that and the last reset here would stay open only there. There are none if it began because of the
         request that followed the reset directly.
         """
-        return not (self.fresh or self.renewed or (cause > 0 and cause == self.expected_token))
+        return not (self.fresh or self.renewed or self._was_requested(cause))

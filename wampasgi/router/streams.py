@@ -167,9 +167,8 @@ class Streams:
 
     def _begin_snapshot(self, link: Link, broadcast: int, cause: int, now: float) -> None:
         link.broadcast = broadcast
-        was_reinstated, link.reinstated = link.reinstated, False
-        if was_reinstated and cause != links.REINSTATED:
-            # The node began this epoch before it learned that this one had removed its rows and calls.
+        outdated, link.reinstated = link.is_outdated(cause), False
+        if outdated:
             self.reset(link)
             self.request(link, now, first=True)
             return
