@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
+
 from tests.router.simulated_bus import REALMS, SimulatedBus, SimulatedNode
 
 
@@ -37,6 +38,11 @@ def work(bus: SimulatedBus) -> None:
         node.ask()
 
 
+def each(action: Callable[[SimulatedNode], None], nodes: Iterable[SimulatedNode]) -> None:
+    for node in nodes:
+        action(node)
+
+
 def fail(bus: SimulatedBus) -> None:
     """Cause or end a random fault."""
     nodes = list(bus.nodes.values())
@@ -44,14 +50,16 @@ def fail(bus: SimulatedBus) -> None:
     faults: list[Callable[[], object]] = [
         lambda: bus.cut.add((one.node, other.node)),
         lambda: bus.cut.update({(one.node, other.node), (other.node, one.node)}),
-        lambda: bus.cut.update({pair for node in nodes for pair in [(one.node, node.node), (node.node, one.node)]}),
+        lambda: bus.cut.update(
+            {pair for node in nodes for pair in [(one.node, node.node), (node.node, one.node)]}
+        ),
         bus.cut.clear,
         lambda: setattr(bus, "loss", bus.random.choice([0.0, 0.01, 0.2])),
         lambda: setattr(bus, "max_delay", bus.random.choice([0.001, 0.02, 0.4])),
         lambda: bus.pause(one),
-        lambda: [bus.resume(node) for node in nodes],
+        lambda: each(bus.resume, nodes),
         lambda: bus.disconnect(one),
-        lambda: [bus.connect(node) for node in nodes],
+        lambda: each(bus.connect, nodes),
         bus.stop_engine,
         bus.start_engine,
         bus.heal,
