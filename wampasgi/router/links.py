@@ -86,13 +86,13 @@ def frame_problem(frame: Any) -> str | None:
     """Return the reason why a decoded frame of our version is malformed, or None. Does not look at items."""
     if len(frame) < 4:
         return "a frame must have at least 4 elements"
-    if _SIZES.get(frame[2]) != len(frame):
-        return f"a frame of kind {frame[2]!r} must not have {len(frame)} elements"
     for number in frame[1:-1]:
         if type(number) is not int or number < 0:
             return "the header of a frame must consist of non-negative integers"
     if type(frame[-1]) is not list:
         return "the items of a frame must be a list"
+    if _SIZES.get(frame[2]) != len(frame):
+        return f"a frame of kind {frame[2]} must not have {len(frame)} elements"
     return None
 
 
