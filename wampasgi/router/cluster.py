@@ -128,11 +128,9 @@ class Cluster:
         Rows of a realm that is added later are exchanged with a reset of all links.
         """
         self._streams.realms[key] = replica
-        if self._links:
-            for item in replica.snapshot():
-                self.put_all(key, item)
-            for link in self._links.values():
-                self._streams.reset(link)
+        for link in self._links.values():
+            self._streams.reset(link)
+            self._streams.begin(link)
 
     def put(self, node: NodeId, realm: str, item: Item) -> None:
         """Queue an item for one node. Raises ItemTooLarge.

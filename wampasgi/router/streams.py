@@ -127,7 +127,8 @@ class Streams:
                 self._apply(link, items, now, current=True)
                 return
             self.break_off(link, sequence - link.broadcast - 1, now)
-        self._counts.items_dropped += len(items)
+        if link.broken:  # a newcomer misses nothing before its first snapshot
+            self._counts.items_dropped += len(items)
 
     def compare(self, link: Link, epoch: int, sequence: int, broadcast: int, now: float) -> None:
         """Compare the position of an incoming stream with the position that its sender states."""
@@ -181,6 +182,8 @@ class Streams:
             replica.begin_snapshot(link.node)
 
     def _end_snapshot(self, link: Link) -> None:
+        if not link.in_snapshot:
+            raise MalformedItem("a snapshot must begin before it ends")
         link.in_snapshot = False
         for replica in self.realms.values():
             replica.end_snapshot(link.node)
