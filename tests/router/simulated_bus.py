@@ -32,6 +32,7 @@ class ToyReplica:
         self.invocations: dict[tuple[NodeId, int], None] = {}
         self.outcomes: Counter[int] = Counter()
         self.results = 0
+        self.removals: list[tuple[NodeId, bool]] = []
 
     def set_row(self, name: str, value: int) -> None:
         self.own[name] = value
@@ -94,11 +95,14 @@ class ToyReplica:
 
     def remove(self, node: NodeId, *, orderly: bool) -> None:
         self.reset(node)
+        self.removals.append((node, orderly))
         self.rows.pop(node, None)
         self.new_rows.pop(node, None)
 
     def answer(self, node: NodeId, question: Any) -> Any:
-        return [question, len(self.own)]
+        if question == "malformed":
+            raise MalformedItem("not a question")
+        return [question, len(self.own)] if question != "large" else "x" * 1000
 
 
 class SimulatedNode:
@@ -114,6 +118,10 @@ class SimulatedNode:
         self.impaired_at = float("-inf")
         self.heard: dict[NodeId, float] = {}
         self.waiting: list[bytes] = []
+        self.reconnects = True
+        self.tolerant = False
+        self.reasons: list[str] = []
+        self.encodings = 0
         self.number = 0
         self.events: Counter[str] = Counter()
         self.asked: Counter[int] = Counter()
@@ -122,7 +130,7 @@ class SimulatedNode:
         self.flush_scheduled = False
         self.cluster = Cluster(
             node,
-            encode=ormsgpack.packb,
+            encode=self.encode,
             decode=ormsgpack.unpackb,
             send=lambda to, frame: bus.send(self, to, frame),
             broadcast=lambda frame: bus.broadcast(self, frame),
@@ -135,6 +143,10 @@ class SimulatedNode:
         self.replicas = {key: ToyReplica(self, key) for key in REALMS}
         for key, replica in self.replicas.items():
             self.cluster.add_realm(key, replica)
+
+    def encode(self, value: Any) -> bytes:
+        self.encodings += isinstance(value, list)
+        return ormsgpack.packb(value)
 
     def next_number(self) -> int:
         self.number += 1
@@ -158,6 +170,10 @@ class SimulatedNode:
         elif self.alive:
             self.heard[ormsgpack.unpackb(frame)[1]] = self.bus.now
             self.cluster.received(frame, self.bus.now)
+
+    def told(self, node: NodeId) -> None:
+        if self.alive and not self.paused:
+            self.cluster.unreachable(node, self.bus.now)
 
     def tick(self) -> None:
         if self.alive:
@@ -188,6 +204,8 @@ class SimulatedNode:
 
     def buried(self, node: NodeId, silent_for: float) -> None:
         self.events["buried"] += 1
+        if node not in self.bus.nodes:
+            return
         now = self.bus.now
         assert now - self.heard.get(node, float("-inf")) >= DEAD_AFTER, "a node that was heard is alive"
         assert now - self.impaired_at >= DEAD_AFTER, "this node could not hear anybody"
@@ -203,6 +221,8 @@ class SimulatedNode:
 
     def deaf(self) -> None:
         self.events["deaf"] += 1
+        if not self.reconnects:
+            return
         self.bus.later(0, lambda: self.bus.disconnect(self))
         self.bus.later(0.1, lambda: self.bus.connect(self))
 
@@ -213,7 +233,8 @@ class SimulatedNode:
         self.events["refused"] += 1
 
     def malformed(self, node: NodeId | None, reason: str) -> None:
-        raise AssertionError(reason)
+        assert self.tolerant, reason
+        self.reasons.append(reason)
 
 
 class SimulatedBus:
@@ -228,6 +249,7 @@ class SimulatedBus:
         self.loss = 0.0
         self.max_delay = 0.02
         self.up = True
+        self.tells_of_dead = False
         self.invoked: Counter[int] = Counter()
         self._arrivals: dict[tuple[NodeId, NodeId], float] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -262,6 +284,8 @@ class SimulatedBus:
         receiver = self.nodes.get(to)
         if receiver is not None and sender.alive and sender.connected:
             self._carry(sender, receiver, frame)
+        elif receiver is None and self.tells_of_dead and sender.alive and sender.connected:
+            self.later(self.max_delay, lambda: sender.told(to))
 
     def broadcast(self, sender: SimulatedNode, frame: bytes) -> None:
         assert len(frame) <= self.max_frame

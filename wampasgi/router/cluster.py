@@ -139,11 +139,9 @@ class Cluster:
         Rows of a realm that is added later are exchanged with a reset of all links.
         """
         self._streams.realms[key] = replica
-        if self._links:
-            for item in replica.snapshot():
-                self.put_all(key, item)
-            for link in self._links.values():
-                self._streams.reset(link)
+        for link in self._links.values():
+            self._streams.reset(link)
+            self._streams.begin(link)
 
     def put(self, node: NodeId, realm: str, item: Item) -> None:
         """Queue an item for one node. Raises ItemTooLarge.
@@ -250,7 +248,9 @@ class Cluster:
 
     def _beat(self, number: int) -> Item:
         self._outbox.finish()
-        positions = [[node, link.out.epoch, link.out.sequence] for node, link in self._links.items()]
+        positions = [
+            [node, link.out.epoch, link.out.sequence, link.generation] for node, link in self._links.items()
+        ]
         return [links.BEAT, number, self._outbox.everybody.sequence, positions]
 
     def _send_beat(self, now: float) -> None:
@@ -354,14 +354,15 @@ class Cluster:
         for link in self._links.values():
             if link.broken:
                 link.asked_at = float("-inf")
-                self._streams.request(link, now, first=True)
+                self._streams.request(link, now)
 
     def _take_control(self, link: Link, item: Item, now: float) -> None:
         code = item[0]
         if code == links.BEAT:
             self._take_beat(link, item, now)
         elif code == links.RESYNC:
-            self._streams.renew(link, item[1], item[2])
+            self._streams.learn_generation(link, item[2])
+            self._streams.renew(link, item[1])
         elif code == links.BURIED and item[1] == link.out.epoch:
             # An older epoch means that the new one is on its way already.
             self._return(link)
@@ -374,7 +375,9 @@ class Cluster:
         position = _position(beat, self.node)
         if position is not None:
             link.listed, link.listed_at = True, now
-            self._streams.compare(link, *position, beat[2], now)
+            epoch, sequence, generation = position
+            self._streams.learn_generation(link, generation)
+            self._streams.compare(link, epoch, sequence, beat[2], now)
         elif link.listed:
             # The node has buried this one, but may not receive the frames that it would answer with BURIED.
             self._return(link)
@@ -388,7 +391,7 @@ class Cluster:
     def _repair(self, link: Link, now: float) -> None:
         """Repeat requests, and end calls with and questions to a node that cannot receive them."""
         if now - link.listed_at > self._dead_after:
-            self._streams.reset(link)
+            self._streams.reset_calls(link)
             self._questions.skip(link.node, complete=False)
         if link.broken:
             self._streams.request(link, now)
@@ -410,12 +413,12 @@ class Cluster:
         link = self._links[node] = Link(node, now)
         if epoch is not None:
             self._buried.discard(node)
-            link.epoch, link.reinstated = epoch, True
+            link.epoch = epoch
             self.counts.reinstatements += 1
             self._observer.reinstated(node)
         if was_buried:
             self._observer.was_buried(node)
-        self._streams.begin(link, links.REINSTATED if was_buried else links.UNASKED)
+        self._streams.open(link)
         return link
 
     def _stated_epoch(self, frame: list[Any]) -> int:
@@ -442,6 +445,6 @@ class Cluster:
         self._questions.skip(link.node, complete=orderly)
 
 
-def _position(beat: Item, node: NodeId) -> tuple[int, int] | None:
-    """Return the epoch and sequence number of the stream to ``node`` that a heartbeat states, or None."""
-    return next(((epoch, sequence) for to, epoch, sequence in beat[3] if to == node), None)
+def _position(beat: Item, node: NodeId) -> tuple[int, int, int] | None:
+    """Return the epoch, sequence number and generation of the stream to ``node`` in a heartbeat, or None."""
+    return next((tuple(position) for to, *position in beat[3] if to == node), None)

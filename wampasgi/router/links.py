@@ -3,12 +3,17 @@
 A frame is a MessagePack list ``[version, sender, kind, ..., items]`` of one of three kinds:
 
 - broadcast, for all nodes: ``[version, sender, 0, sequence, items]``
-- direct, for one node: ``[version, sender, 1, epoch, sequence, last broadcast sequence, items]``
+- direct, for one node: ``[version, sender, 1, epoch, sequence, last broadcast sequence, generation, known
+  generation of the receiver, items]``
 - control, for one node or all: ``[version, sender, 2, items]``
 
 The direct frames of one epoch and the broadcast frames together are a stream, which arrives completely or is
 found to be broken. Control frames are outside of streams, because they repair them: they have no sequence
 number, and may be lost or repeated.
+
+The generation of a link changes at one of its ends when that end resets the calls with the other: the other
+resets its calls, too, when it learns the new generation. Until then it sends items with the old one, and
+those are dropped, except for rows: they may belong to calls that the receiver does not know any more.
 
 A string among the items is the key of the realm of all items after it in the frame. An item is a list that
 begins with its code. Codes below zero belong to the cluster, all others to the realms.
@@ -30,12 +35,12 @@ CONTROL: Final = 2
 
 # Items of control frames.
 HELLO: Final = -1  # [HELLO]
-BEAT: Final = -2  # [BEAT, number, broadcast sequence, [[node, epoch, sequence], ...]]
+BEAT: Final = -2  # [BEAT, number, broadcast sequence, [[node, epoch, sequence, generation], ...]]
 BYE: Final = -3  # [BYE]
-RESYNC: Final = -4  # [RESYNC, epoch, token]
+RESYNC: Final = -4  # [RESYNC, epoch, generation]
 BURIED: Final = -5  # [BURIED, epoch]
 # Items of direct and broadcast frames.
-SNAPSHOT_BEGIN: Final = -6  # [SNAPSHOT_BEGIN, broadcast sequence so far, cause]
+SNAPSHOT_BEGIN: Final = -6  # [SNAPSHOT_BEGIN, broadcast sequence so far]
 SNAPSHOT_END: Final = -7  # [SNAPSHOT_END]
 ASK: Final = -8  # [ASK, question ID, question], after the key of its realm
 ANSWER: Final = -9  # [ANSWER, question ID, status, answer]
@@ -44,10 +49,6 @@ ANSWER: Final = -9  # [ANSWER, question ID, status, answer]
 ANSWERED: Final = 0
 NO_SUCH_REALM: Final = 1
 FAILED: Final = 2
-
-# The cause of a snapshot: one of these, or the token of the RESYNC that requested it.
-UNASKED: Final = 0
-REINSTATED: Final = -1
 
 #: The types of what follows the code of an item. None stands for any value.
 _CONTROL_SHAPES: Final[dict[int, tuple[type | None, ...]]] = {
@@ -58,17 +59,17 @@ _CONTROL_SHAPES: Final[dict[int, tuple[type | None, ...]]] = {
     BURIED: (int,),
 }
 _STREAM_SHAPES: Final[dict[int, tuple[type | None, ...]]] = {
-    SNAPSHOT_BEGIN: (int, int),
+    SNAPSHOT_BEGIN: (int,),
     SNAPSHOT_END: (),
     ASK: (int, None),
     ANSWER: (int, int, None),
 }
 
 #: The number of elements of a frame, by its kind.
-_SIZES: Final = {BROADCAST: 5, DIRECT: 7, CONTROL: 4}
+_SIZES: Final = {BROADCAST: 5, DIRECT: 9, CONTROL: 4}
 
-# The largest size of everything but items: four numbers of 9 bytes, three small ones, two array headers.
-_OVERHEAD: Final = 48
+# The largest size of everything but items: six numbers of 9 bytes, two small ones, two array headers.
+_OVERHEAD: Final = 64
 _STRING_HEADER: Final = 5
 
 
@@ -85,13 +86,13 @@ def frame_problem(frame: Any) -> str | None:
     """Return the reason why a decoded frame of our version is malformed, or None. Does not look at items."""
     if len(frame) < 4:
         return "a frame must have at least 4 elements"
-    if _SIZES.get(frame[2]) != len(frame):
-        return f"a frame of kind {frame[2]!r} must not have {len(frame)} elements"
     for number in frame[1:-1]:
         if type(number) is not int or number < 0:
             return "the header of a frame must consist of non-negative integers"
     if type(frame[-1]) is not list:
         return "the items of a frame must be a list"
+    if _SIZES.get(frame[2]) != len(frame):
+        return f"a frame of kind {frame[2]} must not have {len(frame)} elements"
     return None
 
 
@@ -101,7 +102,7 @@ def control_problem(items: list[Any]) -> str | None:
         if (problem := _shape_problem(item, _CONTROL_SHAPES)) is not None:
             return problem
         if item[0] == BEAT and not all(_is_position(position) for position in item[3]):
-            return "a heartbeat must name a node, an epoch and a sequence number for each stream"
+            return "a heartbeat must name a node and three numbers for each stream"
     return None
 
 
@@ -130,7 +131,7 @@ def _shape_problem(item: Any, shapes: dict[int, tuple[type | None, ...]]) -> str
 
 
 def _is_position(value: Any) -> bool:
-    return type(value) is list and len(value) == 3 and all(type(number) is int for number in value)
+    return type(value) is list and len(value) == 4 and all(type(number) is int for number in value)
 
 
 def _array_header(length: int) -> bytes:
@@ -147,12 +148,15 @@ class Outgoing:
     ``node`` is None for the broadcasts to all nodes.
     """
 
-    __slots__ = ("_elements", "_realm", "_size", "epoch", "node", "sequence")
+    __slots__ = ("_elements", "_realm", "_size", "clean_at", "epoch", "generations", "node", "sequence")
 
     def __init__(self, node: NodeId | None) -> None:
         self.node = node
         self.epoch = 0
         self.sequence = 0  # of the last finished frame
+        self.generations = b""  # encoded: of this node, then of the other one
+        #: The last frame that can contain no item of a call, since calls were reset.
+        self.clean_at = 0
         self._elements: list[bytes] = []
         self._size = 0
         self._realm = ""
@@ -267,6 +271,22 @@ class Outbox:
             self._awake = True
             self._wake()
 
+    def set_generations(self, stream: Outgoing, own: int, other: int) -> None:
+        """Set the generations for all items of a direct stream that are queued from now on."""
+        self.mark_clean(stream)
+        stream.generations = self.encode(own) + self.encode(other)
+
+    def mark_clean(self, stream: Outgoing) -> None:
+        """Note that all items queued so far for a direct stream are rows, or belong to reset calls."""
+        self._open.pop(stream, None)
+        if stream:
+            self._finish(stream)
+        stream.clean_at = stream.sequence
+
+    def is_clean(self, stream: Outgoing) -> bool:
+        """Return True if no item was queued for a direct stream since it was marked clean."""
+        return not stream and stream.sequence == stream.clean_at
+
     def restart(self, stream: Outgoing, epoch: int) -> None:
         """Begin a new epoch of a direct stream, and drop its items that are in no frame yet."""
         self.finish_broadcast()
@@ -307,7 +327,7 @@ class Outbox:
             header = self._prefixes[BROADCAST] + encode(stream.sequence)
         else:
             position = encode(stream.epoch) + encode(stream.sequence) + encode(self.everybody.sequence)
-            header = self._prefixes[DIRECT] + position
+            header = self._prefixes[DIRECT] + position + stream.generations
         self._append(stream.node, header, stream.take())
 
     def _append(self, node: NodeId | None, header: bytes, elements: list[bytes]) -> None:
@@ -334,7 +354,7 @@ class Outbox:
 class Link:
     """A node that is known: the outgoing stream to it, and the position of its stream to this node.
 
-    The incoming stream is new, synced or broken. Its items are applied only while it is synced.
+    The items of the incoming stream are applied only while it is synced, which begins with a new epoch.
     """
 
     __slots__ = (
@@ -342,15 +362,14 @@ class Link:
         "broadcast",
         "broken",
         "epoch",
-        "expected_token",
-        "fresh",
+        "generation",
         "heard_at",
+        "in_snapshot",
         "listed",
         "listed_at",
         "node",
+        "other_generation",
         "out",
-        "reinstated",
-        "renewed",
         "sequence",
         "synced",
     )
@@ -359,7 +378,7 @@ class Link:
         self.node = node
         self.out = Outgoing(node)
         self.heard_at = now
-        #: True while the heartbeats of the node list this node: it receives our frames.
+        #: True while the heartbeats of the node list this node, which means that it receives our frames.
         self.listed = False
         self.listed_at = now
         #: The newest epoch of the incoming stream that is known, and the last frames of it.
@@ -367,37 +386,22 @@ class Link:
         self.sequence = 0
         self.broadcast = 0
         self.synced = False
+        self.in_snapshot = False
         #: True from the loss of a frame until a new epoch begins.
         self.broken = False
-        #: True until the first epoch begins: no call with this node is in flight.
-        self.fresh = True
-        #: True if this node was considered dead before.
-        self.reinstated = False
-        #: True if the other node begins a new epoch without a request, because it considered this node dead.
-        self.renewed = False
-        #: The token of the request that followed the last reset of calls directly; 0 if there is none.
-        self.expected_token = 0
         self.asked_at = float("-inf")
+        #: The generations of the calls at this node and at the other one; 0 if it is not known.
+        self.generation = 0
+        self.other_generation = 0
 
     def break_off(self) -> None:
-        """Mark the incoming stream as broken, after which the calls with the node must be reset."""
-        self.synced = False
+        """Mark the incoming stream as broken."""
+        self.synced = self.in_snapshot = False
         self.broken = True
-        self.fresh = False
-        self.renewed = False
-        self.expected_token = 0
 
     def begin(self, epoch: int) -> None:
         """Begin a new epoch of the incoming stream, with its first frame."""
         self.epoch = epoch
         self.sequence = 1
         self.synced = True
-
-    def needs_reset(self, cause: int) -> bool:
-        """Return True if a new epoch with this cause must reset the calls with the node.
-
-        The node has reset its own calls before it began the epoch. Calls from here that it received between
-        that and the last reset here would stay open only there. There are none if it began because of the
-        request that followed the reset directly.
-        """
-        return not (self.fresh or self.renewed or (cause > 0 and cause == self.expected_token))
+        self.broken = False

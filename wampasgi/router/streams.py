@@ -45,17 +45,22 @@ class Streams:
         self._observer = observer
         self._reachable = reachable
         self._epoch = 0  # of the newest outgoing stream
-        self._token = 0  # of the last request for a new epoch
+        self._generation = 0  # the newest of any link
 
     # Outgoing
 
-    def begin(self, link: Link, cause: int) -> None:
+    def open(self, link: Link) -> None:
+        """Begin the streams of a new link."""
+        self._advance(link)
+        self.begin(link)
+
+    def begin(self, link: Link) -> None:
         """Begin a new epoch of the outgoing stream: all rows, then the questions without an answer."""
         self._epoch += 1
         self._counts.snapshots += 1
         outbox, out = self._outbox, link.out
         outbox.restart(out, self._epoch)
-        outbox.put(out, "", self._encode([links.SNAPSHOT_BEGIN, outbox.everybody.sequence, cause]))
+        outbox.put(out, "", self._encode([links.SNAPSHOT_BEGIN, outbox.everybody.sequence]))
         for key, replica in self.realms.items():
             for item in replica.snapshot():
                 try:
@@ -63,19 +68,21 @@ class Streams:
                 except ItemTooLarge as error:
                     self.report(self._node, f"a row of the realm {key} cannot be sent: {error}")
         outbox.put(out, "", self._encode([links.SNAPSHOT_END]))
+        outbox.mark_clean(out)
         self._repeat_questions(link)
 
-    def renew(self, link: Link, epoch: int, token: int) -> None:
+    def renew(self, link: Link, epoch: int) -> None:
         """Begin a new epoch because the node requested it, unless the request is for an older one."""
         if epoch == link.out.epoch:
-            self.reset_calls(link)
-            self.begin(link, token)
+            # The node may not have known that these items were lost, if it did not receive the stream anyway.
+            if not self._outbox.is_clean(link.out):
+                self.reset_calls(link)
+            self.begin(link)
 
     def reinstate(self, link: Link) -> None:
         """Begin anew with a node that has removed all rows and calls of this one."""
         self.reset(link)
-        link.renewed = True
-        self.begin(link, links.REINSTATED)
+        self.begin(link)
 
     def _repeat_questions(self, link: Link) -> None:
         for question in self._questions.waiting_for(link.node):
@@ -85,20 +92,22 @@ class Streams:
 
     def take_direct(self, link: Link, frame: list[Any], now: float) -> None:
         """Handle a direct frame."""
-        epoch, sequence, broadcast, items = frame[3:]
+        epoch, sequence, broadcast, generation, own_generation, items = frame[3:]
+        if generation != link.other_generation:
+            self.learn_generation(link, generation)
         if link.synced and epoch == link.epoch:
             if sequence <= link.sequence:
                 return
             lost = sequence - link.sequence - 1 + max(0, broadcast - link.broadcast)
             if not lost:
                 link.sequence = sequence
-                self._apply(link, items, now)
+                self._apply(link, items, now, current=own_generation == link.generation)
                 return
             self.break_off(link, lost, now)
         elif epoch > link.epoch and sequence == 1:
             if begins_snapshot(items):
                 link.begin(epoch)
-                self._apply(link, items, now)
+                self._apply(link, items, now, current=own_generation == link.generation)
                 return
             link.epoch = epoch
             self._reject(link, "a stream must begin with a snapshot", now)
@@ -115,10 +124,11 @@ class Streams:
                 return
             if sequence == link.broadcast + 1:
                 link.broadcast = sequence
-                self._apply(link, items, now)
+                self._apply(link, items, now, current=True)
                 return
             self.break_off(link, sequence - link.broadcast - 1, now)
-        self._counts.items_dropped += len(items)
+        if link.broken:  # a newcomer misses nothing before its first snapshot
+            self._counts.items_dropped += len(items)
 
     def compare(self, link: Link, epoch: int, sequence: int, broadcast: int, now: float) -> None:
         """Compare the position of an incoming stream with the position that its sender states."""
@@ -130,8 +140,8 @@ class Streams:
         if lost or not link.synced:
             self.break_off(link, lost, now)
 
-    def _apply(self, link: Link, items: list[Any], now: float) -> None:
-        """Handle the items of a frame, until one of them breaks the stream."""
+    def _apply(self, link: Link, items: list[Any], now: float, *, current: bool) -> None:
+        """Handle the items of a frame. If it is not current, only those of a snapshot are applied."""
         node, key, replica = link.node, "", None
         self._counts.items_received += len(items)
         try:
@@ -141,9 +151,9 @@ class Streams:
                 elif type(item) is not list or not item or type(item[0]) is not int:
                     raise MalformedItem("an item must be a list that begins with an integer")
                 elif item[0] < 0:
-                    self._take_own(link, key, item, now)
-                    if not link.synced:
-                        return
+                    self._take_own(link, key, item)
+                elif not (current or link.in_snapshot):
+                    self._counts.items_dropped += 1
                 elif replica is not None:
                     replica.apply(node, item)
                 elif not key:
@@ -155,13 +165,13 @@ class Streams:
             self._reject(link, "an item could not be handled", now)
             raise
 
-    def _take_own(self, link: Link, key: str, item: Item, now: float) -> None:
+    def _take_own(self, link: Link, key: str, item: Item) -> None:
         """Handle an item of the cluster itself."""
         problem = stream_problem(item)
         if problem is not None:
             raise MalformedItem(problem)
         if item[0] == links.SNAPSHOT_BEGIN:
-            self._begin_snapshot(link, item[1], item[2], now)
+            self._begin_snapshot(link, item[1])
         elif item[0] == links.SNAPSHOT_END:
             self._end_snapshot(link)
         elif item[0] == links.ASK:
@@ -169,22 +179,16 @@ class Streams:
         else:
             self._take_answer(link, item)
 
-    def _begin_snapshot(self, link: Link, broadcast: int, cause: int, now: float) -> None:
+    def _begin_snapshot(self, link: Link, broadcast: int) -> None:
         link.broadcast = broadcast
-        was_reinstated, link.reinstated = link.reinstated, False
-        if was_reinstated and cause != links.REINSTATED:
-            # The node began this epoch before it learned that this one had removed its rows and calls.
-            self.reset(link)
-            self.request(link, now, first=True)
-            return
-        if link.needs_reset(cause):
-            self.reset_calls(link)
-        link.broken = link.fresh = link.renewed = False
-        link.expected_token = 0
+        link.in_snapshot = True
         for replica in self.realms.values():
             replica.begin_snapshot(link.node)
 
     def _end_snapshot(self, link: Link) -> None:
+        if not link.in_snapshot:
+            raise MalformedItem("a snapshot must begin before it ends")
+        link.in_snapshot = False
         for replica in self.realms.values():
             replica.end_snapshot(link.node)
         if link.node not in self.held:
@@ -197,14 +201,12 @@ class Streams:
 
     def break_off(self, link: Link, lost: int, now: float) -> None:
         """Handle the loss of frames: reset the calls with the node once, and request a new epoch."""
-        if link.broken:
-            self.request(link, now)
-            return
-        self._counts.gaps += 1
-        self._counts.frames_lost += lost
-        self.reset(link)
-        self._observer.gap(link.node, lost)
-        self.request(link, now, first=True)
+        if not link.broken:
+            self._counts.gaps += 1
+            self._counts.frames_lost += lost
+            self.reset(link)
+            self._observer.gap(link.node, lost)
+        self.request(link, now)
 
     def reset(self, link: Link) -> None:
         """Break the incoming stream, so that a new epoch is requested, and reset the calls with the node."""
@@ -212,22 +214,34 @@ class Streams:
         self.reset_calls(link)
 
     def reset_calls(self, link: Link) -> None:
-        """Reset the calls with the node in all realms."""
+        """Reset the calls with the node at this end, and make the other end do the same."""
+        self._advance(link)
+        self._reset_replicas(link)
+
+    def learn_generation(self, link: Link, generation: int) -> None:
+        """Reset the calls with the node if it has done that, too."""
+        known = link.other_generation
+        if generation > known:
+            link.other_generation = generation
+            self._outbox.set_generations(link.out, link.generation, generation)
+            if known:
+                self._reset_replicas(link)
+
+    def _advance(self, link: Link) -> None:
+        self._generation += 1
+        link.generation = self._generation
+        self._outbox.set_generations(link.out, link.generation, link.other_generation)
+
+    def _reset_replicas(self, link: Link) -> None:
         self._counts.resets += 1
         for replica in self.realms.values():
             replica.reset(link.node)
 
-    def request(self, link: Link, now: float, *, first: bool = False) -> None:
-        """Request a new epoch, at most every 0.4 seconds.
-
-        ``first`` says that no item was queued for the node since the reset of its calls.
-        """
+    def request(self, link: Link, now: float) -> None:
+        """Request a new epoch of the incoming stream, at most every 0.4 seconds."""
         if self._reachable() and link.epoch and now - link.asked_at >= _RESYNC_INTERVAL:
             link.asked_at = now
-            self._token += 1
-            if first:
-                link.expected_token = self._token
-            self._outbox.control(link.node, [links.RESYNC, link.epoch, self._token])
+            self._outbox.control(link.node, [links.RESYNC, link.epoch, link.generation])
 
     def report(self, node: NodeId | None, reason: str) -> None:
         """Count and report something malformed."""
@@ -237,7 +251,7 @@ class Streams:
     def _reject(self, link: Link, reason: str, now: float) -> None:
         self.reset(link)
         self.report(link.node, reason)
-        self.request(link, now, first=True)
+        self.request(link, now)
 
     # Questions
 
