@@ -106,8 +106,8 @@ class FrameWriter:
     """Writes frames to connections: if possible, to each connection once in a turn of the event loop.
 
     The first frame of a turn is written at once, because often it is the only one. Further frames wait in the
-    queue of the connection until ``flush`` is called at the end of the turn. While ``is_batching`` is set, all
-    frames wait for ``flush``.
+    queue of the connection until ``flush`` is called at the end of the turn. While ``is_batching`` is set,
+    all frames wait for ``flush``.
 
     ``turn_begun`` is called with the first frame of a turn. ``failed`` is called for a connection that the
     peer has closed, and ``overflowed`` for one whose queue is larger than ``max_pending`` bytes. Both must
@@ -146,6 +146,7 @@ class FrameWriter:
         try:
             is_sent = connection.write(data)
         except OSError:
+            self._counts.dropped += 1
             self._failed(connection)
             return
         counts = self._counts
