@@ -14,7 +14,7 @@ from anyio.abc import Process
 from wampasgi.backplanes.local import LocalBackplane
 from wampasgi.backplanes.unix_sockets import SocketDirectory
 
-PATIENCE = 20.0
+PATIENCE = 10.0
 NAME = "chat"
 
 # A node in a process of its own. It sends each frame that starts with "ping" back to node 1.

@@ -141,15 +141,26 @@ async def test_order_of_sends_and_broadcasts_under_load(directory: Path, nodes: 
 @pytest.mark.anyio
 async def test_nodes_that_open_at_the_same_moment_find_each_other(directory: Path) -> None:
     ids = range(1, 6)
-    members: list[Node] = []
+
+    def greeted_by(node: Node) -> set[int]:
+        words = [frame.split() for frame in node.sink.frames]
+        return {int(sender) for word, sender in words if word in (b"hi", b"back")}
 
     async def serve(id: int) -> None:
         async with opened(directory, id) as node:
-            members.append(node)
-            await until(lambda: len(members) == len(ids))
+
+            def answer(frame: bytes) -> None:
+                word, _, sender = frame.partition(b" ")
+                if word == b"hi":
+                    node.send(int(sender), b"back %d" % id)
+
+            node.sink.react = answer
+            node.broadcast(b"hi %d" % id)
+            # Frames travel in both directions between two nodes when one has got a frame of the other.
+            await node.sink.until(lambda: greeted_by(node) == set(ids))
             for number in range(100):
                 node.broadcast(numbered(id, number))
-            await node.sink.until_frames(100 * len(ids))
+            await node.sink.until(lambda: all(len(from_sender(node, sender)) >= 100 for sender in ids))
             for sender in ids:
                 assert from_sender(node, sender) == [numbered(sender, number) for number in range(100)]
             done.add(id)

@@ -80,15 +80,15 @@ class LocalBackplane:
         self._turn_ends = False
         # Frames from this node to itself.
         self._own: list[bytes] = []
-        # Nodes whose connection has just ended, each with whether frames were discarded with it.
-        self._lost: dict[NodeId, bool] = {}
+        # Nodes whose connection has just ended.
+        self._lost: dict[NodeId, None] = {}
         # Nodes that the sink does not know yet to have ended.
         self._unreachable: dict[NodeId, None] = {}
         # Living nodes that are not connected to before the next search.
         self._held: set[NodeId] = set()
         # How often nodes were connected to again since the last search.
         self._reconnected: Counter[NodeId] = Counter()
-        # The number of times that frames for a living node were discarded.
+        # The number of times that frames for a living node may have been lost.
         self._losses = 0
 
     _poller: Poller
@@ -382,7 +382,7 @@ class LocalBackplane:
         if node is None or node in self._outgoing or node in self._lost:
             return
         if not self._connect(node):
-            self._lost[node] = False
+            self._lost[node] = None
             self._schedule_end_of_turn()
 
     def _drain(self, incoming: Incoming) -> None:
@@ -391,7 +391,9 @@ class LocalBackplane:
                 return
 
     def _close_incoming(self, incoming: Incoming) -> None:
-        if self._incoming.pop(incoming.fd, None) is not None:
+        # The number of a closed file descriptor may already belong to another connection.
+        if self._incoming.get(incoming.fd) is incoming:
+            del self._incoming[incoming.fd]
             incoming.ended = True
             self._poller.remove_reader(incoming.fd)
             incoming.close()
@@ -472,7 +474,7 @@ class LocalBackplane:
         # A connection may be reported by several functions of one turn.
         if self._outgoing.get(connection.node) is not connection:
             return
-        self._lost[connection.node] = bool(connection.queued)
+        self._lost[connection.node] = None
         self._close_outgoing(connection)
         self._schedule_end_of_turn()
 
@@ -484,7 +486,7 @@ class LocalBackplane:
         for incoming in list(self._incoming.values()):
             if incoming.node in lost:
                 self._drain(incoming)
-        for node, was_queued in lost.items():
+        for node in lost:
             if node in self._outgoing:
                 continue
             if self._reconnected[node] >= _MAX_RECONNECTS:
@@ -492,6 +494,6 @@ class LocalBackplane:
             elif self._connect(node):
                 self._reconnected[node] += 1
                 self._counts.reconnects += 1
-                self._losses += was_queued
+                self._losses += 1
             else:
                 self._unreachable[node] = None

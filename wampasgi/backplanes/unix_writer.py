@@ -146,6 +146,7 @@ class FrameWriter:
         try:
             is_sent = connection.write(data)
         except OSError:
+            self._counts.dropped += 1
             self._failed(connection)
             return
         counts = self._counts
