@@ -128,8 +128,14 @@ class WAMPClient(WebSocket):
     async def expect_nothing(self) -> None:
         """Check that no message comes before the answer to one more request.
 
-        The router has then handled all that the client has sent.
+        The router has then handled all that the client has sent, on all workers.
         """
+        await self._probe()
+        if self.has_other_workers:
+            await self.settled()
+            await self._probe()
+
+    async def _probe(self) -> None:
         answer = await self.ask(UNSUBSCRIBE, _PROBE, MAX_ID)
         assert answer[:5] == [ERROR, UNSUBSCRIBE, _PROBE, {}, NO_SUCH_SUBSCRIPTION], answer
 

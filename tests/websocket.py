@@ -87,7 +87,7 @@ class Line(Protocol):
         """Return the number of events that have arrived and were not received yet."""
 
     async def settle(self) -> None:
-        """Wait until everything that the app has sent has arrived."""
+        """Wait until everything that the app has sent has arrived, and all workers have handled it."""
 
 
 class WebSocket:
@@ -95,6 +95,8 @@ class WebSocket:
 
     #: Makes the line to the app; tests may replace it.
     line_type: ClassVar[Callable[..., Line]] = MemoryLine
+    #: True while other clients of the app are connected to other workers.
+    has_other_workers: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,5 +1,43 @@
 from __future__ import annotations
 
-from tests.uvicorn_line import anyio_backend
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
-__all__ = ["anyio_backend"]
+import pytest
+
+from tests.uvicorn_line import over_uvicorn
+from tests.websocket import WebSocket
+from tests.worker_lines import WorkerLine, over_unix_workers
+
+
+@pytest.fixture(params=["asyncio", "trio", "picows", "workers-unix", "workers-unix-trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Run each test with one worker, in memory or over a uvicorn, and with clients of different workers.
+
+    The uvicorn is the one of `tests.uvicorn_line`. The workers share their realms over a backplane.
+    """
+    if request.param == "picows":
+        with over_uvicorn():
+            yield "asyncio", {"use_uvloop": True}
+    elif request.param.startswith("workers-unix"):
+        with over_unix_workers():
+            yield "trio" if request.param.endswith("trio") else "asyncio"
+    else:
+        yield request.param
+
+
+@pytest.fixture
+async def running_workers(anyio_backend: Any) -> AsyncIterator[None]:
+    """Own the lifespans of the workers."""
+    async with WorkerLine.pool.run():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def workers(request: pytest.FixtureRequest) -> None:
+    """Let workers run during the test if its clients are connected to several."""
+    if request.node.get_closest_marker("anyio") is None:
+        return
+    request.getfixturevalue("anyio_backend")
+    if WebSocket.line_type is WorkerLine:
+        request.getfixturevalue("running_workers")

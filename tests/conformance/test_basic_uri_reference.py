@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, TOPIC, asyncio_only
+from tests.conformance.vocabulary import PROCEDURE, TOPIC, asyncio_only, one_worker
 from tests.specification import (
     ABORT,
     CALL,
@@ -99,6 +99,8 @@ async def test_message_over_the_size_limit_is_aborted_with_payload_size_exceeded
         await client.expect_abort("wamp.error.payload_size_exceeded")
 
 
+# It runs the lifespan of its application itself.
+@one_worker
 async def test_router_that_shuts_down_closes_sessions_with_system_shutdown() -> None:
     app = open_app(on_shutdown="goodbye")
     stop = anyio.Event()

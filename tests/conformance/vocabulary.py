@@ -45,6 +45,14 @@ MESSAGES_OF_ROUTERS: list[list[Any]] = [
 #: For large tables of cases, which would show the same on trio. They run over uvicorn, too.
 asyncio_only = pytest.mark.parametrize("anyio_backend", ["asyncio", "picows"], indirect=True)
 
+#: For tables of cases between two clients, which also run with a client on each of two workers.
+between_workers = pytest.mark.parametrize(
+    "anyio_backend", ["asyncio", "picows", "workers-unix"], indirect=True
+)
+
+#: For tests that cannot mean the same with several workers; each says why.
+one_worker = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio", "picows"], indirect=True)
+
 
 @asynccontextmanager
 async def pending_call(

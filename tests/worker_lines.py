@@ -1,0 +1,217 @@
+"""Lines to the workers of an application: each client of a test is connected to another worker.
+
+The test makes one application. Its twin, with the same settings and handlers, is the other worker. Both run
+in the event loop of the test, over one backplane.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint
+
+from tests.websocket import MemoryLine, WebSocket
+from wampasgi import Application, Realm
+from wampasgi.backplanes import cluster_service
+from wampasgi.backplanes.base import Backplane
+from wampasgi.backplanes.local import LocalBackplane
+from wampasgi.router.cluster import Cluster
+from wampasgi.types import ASGIApp, Receive, Scope, Send
+
+_Init = Callable[..., None]
+
+
+class _Arguments:
+    """The arguments of the applications and realms of a test, and the histories of its realms."""
+
+    def __init__(self, make_backplane: Callable[[], Backplane]) -> None:
+        self._make_backplane = make_backplane
+        self._of: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._histories: dict[int, list[tuple[Any, ...]]] = {}
+        # Keeps the IDs of the objects unique.
+        self._objects: list[object] = []
+
+    def note_application(self, original: _Init, app: Application, *args: Any, **options: Any) -> None:
+        """Construct an application with a backplane."""
+        self._note(app, args, options)
+        original(app, *args, backplane=self._make_backplane(), **options)
+
+    def note_realm(self, original: _Init, realm: Realm, *args: Any, **options: Any) -> None:
+        """Construct a realm, and note the histories that it will keep."""
+        self._note(realm, args, options)
+        original(realm, *args, **options)
+        histories = self._histories[id(realm)] = []
+        keep_history = realm.settings.keep_history
+
+        def keep(*history: Any) -> None:
+            keep_history(*history)
+            histories.append(history)
+
+        realm.settings.keep_history = keep
+
+    def _note(self, created: object, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self._objects.append(created)
+        self._of[id(created)] = args, options
+
+    def twin_of(self, app: Application) -> Application:
+        """Return another worker of an application."""
+        _, options = self._of[id(app)]
+        realms = list(app.realms.values())
+        twins = [Realm(*self._of[id(realm)][0], **self._of[id(realm)][1]) for realm in realms]
+        twin = Application(twins, **{name: value for name, value in options.items() if name != "realms"})
+        if options.get("allow_default_realm", True):
+            realms.append(app.default_realm)
+            twins.append(twin.default_realm)
+        for realm, copy in zip(realms, twins, strict=True):
+            self._share_settings(realm, copy)
+        return twin
+
+    def _share_settings(self, realm: Realm, twin: Realm) -> None:
+        """Let a twin use the settings of a realm, including later changes."""
+        changed, twin_changed = realm.settings.changed, twin.settings.changed
+        own = {"changed", "keep_history"}
+        shared = {name: value for name, value in vars(realm.settings).items() if name not in own}
+        vars(twin.settings).update(shared)
+        for history in self._histories[id(realm)]:
+            twin.settings.keep_history(*history)
+
+        def both_changed() -> None:
+            changed()
+            twin_changed()
+
+        realm.settings.changed = twin.settings.changed = both_changed
+        both_changed()
+
+
+class _Workers:
+    """The running workers of one application."""
+
+    def __init__(self, app: Application) -> None:
+        self.apps = [app]
+        self.connections = 0
+        self.started = anyio.Event()
+
+
+class WorkerPool:
+    """The workers of all applications of a test. ``run`` owns their lifespans."""
+
+    def __init__(self, arguments: _Arguments) -> None:
+        self._arguments = arguments
+        self._workers: dict[int, _Workers] = {}
+        self._tasks: TaskGroup | None = None
+        self._ended = anyio.Event()
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Run the workers that are needed while the context is open."""
+        self._ended = anyio.Event()
+        async with anyio.create_task_group() as self._tasks:
+            yield
+            self._ended.set()
+
+    def assign(self, app: Application) -> int:
+        """Return the index of the worker for the next client of an application."""
+        workers = self._workers.setdefault(id(app), _Workers(app))
+        workers.connections += 1
+        return (workers.connections - 1) % 2
+
+    async def worker(self, app: Application, index: int) -> Application:
+        """Return a worker of an application. The first call starts all of them."""
+        workers = self._workers[id(app)]
+        if len(workers.apps) == 1:
+            assert self._tasks is not None, "the test has no worker pool"
+            workers.apps.append(self._arguments.twin_of(app))
+            for served in workers.apps:
+                await self._tasks.start(self._serve, served)
+            while any(nodes_of(served) < 2 for served in workers.apps):
+                await checkpoint()
+            workers.started.set()
+        await workers.started.wait()
+        return workers.apps[index]
+
+    async def _serve(self, app: Application, *, task_status: TaskStatus[None]) -> None:
+        async with app.lifespan():
+            task_status.started()
+            await self._ended.wait()
+
+    async def settle(self, app: Application) -> None:
+        """Wait until all workers of an application have handled everything that was in flight."""
+        apps = self._workers[id(app)].apps
+        # The second round is for the consequences of what arrives in the first.
+        for worker in [*apps, *apps]:
+            for realm in realms_of(worker):
+                # A read has the answers of the other workers, which follow all that they sent before.
+                await realm.call("wamp.session.count")
+
+
+def nodes_of(app: Application) -> int:
+    """Return the number of workers that an application knows, including itself."""
+    return max((metrics["cluster"].get("nodes", 0) for metrics in app.metrics().values()), default=2)
+
+
+def realms_of(app: Application) -> list[Realm]:
+    """Return all realms of an application."""
+    return list(app.realms.values()) + ([app.default_realm] if "default" in app.metrics() else [])
+
+
+class WorkerLine(MemoryLine):
+    """Connects a client in memory to the next worker of an application."""
+
+    pool: ClassVar[WorkerPool]
+
+    def __init__(
+        self, app: ASGIApp, *, subprotocols: Iterable[str], buffer_size: float = math.inf, **scope: Any
+    ) -> None:
+        assert isinstance(app, Application), f"{app!r} has no workers"
+        self._application = app
+        self._index = self.pool.assign(app)
+        super().__init__(self._serve, subprotocols=subprotocols, buffer_size=buffer_size, **scope)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        worker = await self.pool.worker(self._application, self._index)
+        await worker(scope, receive, send)
+
+    async def settle(self) -> None:
+        await self.pool.settle(self._application)
+
+
+@contextlib.contextmanager
+def over_workers(make_backplane: Callable[[], Backplane]) -> Iterator[WorkerPool]:
+    """Connect all clients to different workers while the context is open; its value has to run."""
+    arguments = _Arguments(make_backplane)
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, note in (Application, arguments.note_application), (Realm, arguments.note_realm):
+            patch.setattr(owner, "__init__", _noting(owner.__init__, note))
+        # Each test has two workers, which need not wait for others.
+        patch.setattr(cluster_service, "Cluster", partial(Cluster, join_time=0))
+        patch.setattr(WebSocket, "line_type", WorkerLine)
+        patch.setattr(WebSocket, "has_other_workers", True)
+        patch.setattr(WorkerLine, "pool", WorkerPool(arguments), raising=False)
+        yield WorkerLine.pool
+
+
+def _noting(original: _Init, note: Callable[..., None]) -> _Init:
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        note(original, self, *args, **options)
+
+    return init
+
+
+@contextlib.contextmanager
+def over_unix_workers() -> Iterator[WorkerPool]:
+    """Connect all clients to different workers over Unix sockets."""
+    with (
+        tempfile.TemporaryDirectory(prefix="w") as directory,
+        over_workers(lambda: LocalBackplane(Path(directory, "b"), name="test")) as pool,
+    ):
+        yield pool
