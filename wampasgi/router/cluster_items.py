@@ -38,6 +38,8 @@ class ItemCode(IntEnum):
     INTERRUPT = 16
     RESULT = 17
     ERROR = 18
+    # The key for mock challenges, of which the oldest holds for all nodes.
+    MOCK_SECRET = 19
 
 
 class PublicationFlags(IntFlag):
@@ -104,6 +106,8 @@ FIELDS: Final[dict[int, tuple[tuple[type, ...], ...]]] = {
     ItemCode.RESULT: (_ID, _DICT, _ARGS, _KWARGS),
     # Call ID, error URI, details, args, kwargs.
     ItemCode.ERROR: (_ID, _STR, _DICT, _ARGS, _KWARGS),
+    # Time and node of the stamp, key.
+    ItemCode.MOCK_SECRET: (_INT, _ID, (bytes,)),
 }
 
 
