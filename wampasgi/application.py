@@ -155,13 +155,8 @@ class Application(ConfiguresRealm):
         if allow_default_realm:
             self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
             self._default_realm.attach(self._context, key=_DEFAULT_REALM)
-        opener = SessionOpener(
-            self._find_realm,
-            event_loop=self._event_loop,
-            limits=limits,
-            uri_check=uri_check,
-            check_request_ids=check_request_ids,
-        )
+        checks: dict[str, Any] = {"uri_check": uri_check, "check_request_ids": check_request_ids}
+        opener = SessionOpener(self._find_realm, event_loop=self._event_loop, limits=limits, **checks)
         self._websockets = WebSocketEndpoint(
             opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
         )

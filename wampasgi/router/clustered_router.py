@@ -232,16 +232,11 @@ class ClusteredRouter(Router[S]):
             publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose, only=only
         )
         if not self._only_here:
+            where = {"disclose": disclose, "to_server": only is not None}
             contents = (args, kwargs, payload)
             try:
                 publication.forwarded = self.events.forward(
-                    publication,
-                    publisher_id,
-                    topic,
-                    options,
-                    contents,
-                    disclose=disclose,
-                    to_server=only is not None,
+                    publication, publisher_id, topic, options, contents, **where
                 )
             except (UnserializableValue, ItemTooLarge) as error:
                 self._report(topic, str(error))
@@ -398,7 +393,7 @@ class ClusteredRouter(Router[S]):
             raise MalformedItem(f"a question {question!r:.100}") from error
 
     def _answer_claim(self, node: int, fields: list[Any]) -> str | None:
-        remote = self._of(node, fields[0])
+        remote = self.calls.session_of(node, fields[0])
         if remote is None:
             # The session has left, so that its claim will be withdrawn.
             return None
@@ -434,20 +429,16 @@ class ClusteredRouter(Router[S]):
                 self._only_here = False
 
     def _on_leave(self, node: int, item: Item) -> None:
-        remote = self._of(node, item[1])
+        remote = self.calls.session_of(node, item[1])
         if remote is not None:
             self.testaments.take_remote(node, remote.id)
             self._remove_remote(remote, self.channel.observe(item[2], node), None)
-
-    def _of(self, node: int, session_id: int) -> RemoteSession | None:
-        remote = self._remote.get(session_id)
-        return remote if remote is not None and remote.node == node else None
 
     def _on_callee(self, node: int, item: Item) -> None:
         snapshot = self._snapshots.get(node)
         if snapshot is not None:
             snapshot.callees.discard((item[1], (item[2], item[3])))
-        remote = self._of(node, item[1])
+        remote = self.calls.session_of(node, item[1])
         if remote is None:
             raise MalformedItem("a registration of an unknown session")
         self.calls.routed(remote)

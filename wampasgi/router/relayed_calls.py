@@ -78,6 +78,11 @@ class RelayedCalls:
             self._recipients[session.id] = session
         return found
 
+    def session_of(self, node: int, session_id: int) -> RemoteSession | None:
+        """Return a session of a node, or None if it has no such session."""
+        remote = self._sessions.get(session_id)
+        return remote if remote is not None and remote.node == node else None
+
     # From the dealer to other workers
 
     def relay(self, session: RemoteSession, message: Message) -> None:
