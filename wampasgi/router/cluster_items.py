@@ -111,8 +111,22 @@ FIELDS: Final[dict[int, tuple[tuple[type, ...], ...]]] = {
 }
 
 
+# The types of items that were found to be right. Few combinations occur, and looking one up costs less than
+# checking each field.
+_accepted: set[tuple[int, tuple[type, ...]]] = set()
+_MAX_ACCEPTED: Final = 1000
+
+
 def check_item(item: Item) -> None:
     """Raise MalformedItem if the code of an item is unknown or its fields have other types."""
+    types = (item[0], (*map(type, item),))
+    if types not in _accepted:
+        _check_fields(item)
+        if len(_accepted) < _MAX_ACCEPTED:
+            _accepted.add(types)
+
+
+def _check_fields(item: Item) -> None:
     code, *values = item
     fields = FIELDS.get(code)
     if fields is None or len(fields) != len(values):

@@ -289,11 +289,14 @@ class ClusteredRouter(Router[S]):
     def apply(self, node: int, item: Item) -> None:
         """Apply an item of another node. Raises MalformedItem."""
         check_item(item)
+        code = item[0]
         try:
-            self._handlers[item[0]](node, item)
+            self._handlers[code](node, item)
         except (WAMPError, RemoteProtocolError) as error:
             raise MalformedItem(str(error)) from error
-        self.publish_meta_events()
+        # Calls cause no meta events.
+        if code < ItemCode.INVOKE:
+            self.publish_meta_events()
 
     def snapshot(self) -> Iterator[Item]:
         """Yield the rows of this node."""

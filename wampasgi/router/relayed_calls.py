@@ -224,10 +224,14 @@ class RelayedCalls:
         found = self._calls.get(call_id)
         if found is None:
             return
-        if not details.get("progress", False):
+        now = 0.0
+        if details and details.get("progress", False):
+            # The time is needed only for the deadline of the next result.
+            now = self._channel.now
+        else:
             del self._calls[call_id]
         answer = Yield(call_id, details, args, kwargs)
-        self._deliver(self._dealer.yield_result(found[0].id, answer, now=self._channel.now))
+        self._deliver(self._dealer.yield_result(found[0].id, answer, now=now))
 
     def error(self, node: int, item: Item) -> None:
         """Pass the error of another worker's callee on to the caller, or try the next callee."""

@@ -84,7 +84,7 @@ class RemoteSession:
     @property
     def overloaded(self) -> bool:
         """Return whether the worker of the session should get no further invocations for now."""
-        return self._channel.congested(self.node)
+        return self._channel.congested
 
     def send(self, message: Message) -> None:
         """Send a message of the dealer to the worker of the session."""
