@@ -215,7 +215,10 @@ class Application(ConfiguresRealm):
     def metrics(self) -> dict[str, Metrics]:
         """Return the metrics of each realm, by realm URI. See Realm.metrics.
 
-        The key of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added.
+        The key of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added. With a
+        backplane, the metrics of each realm are those of this worker, with two more groups: ``realm`` has the
+        numbers of all workers together, and ``cluster`` is about the connections between them, the same for
+        each realm. docs/scaling.md explains them.
         """
         metrics = {realm.uri: realm.metrics() for realm in self._realms.values()}
         if self._default_realm is not None:

@@ -120,16 +120,23 @@ class ClusterService:
         async with self._backplane.open(cluster.node, self, name=self._name):
             cluster.set_max_frame(self._backplane.max_frame)
             self._cluster = cluster
+            failure: Exception | None = None
             try:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     self._begin(cluster, tasks)
-                    await self._wait_ready(cluster)
-                    yield
+                    try:
+                        await self._wait_ready(cluster)
+                        yield
+                    except Exception as error:  # noqa: BLE001 - raised below
+                        # The task group would wrap it in an exception group.
+                        failure = error
                     await self._leave(cluster)
                     tasks.cancel_scope.cancel()
             finally:
                 self._end(cluster)
+        if failure is not None:
+            raise failure
 
     def _make_cluster(self) -> Cluster:
         return Cluster(
