@@ -420,7 +420,6 @@ class Cluster:
         link = self._links[node] = Link(node, now)
         if epoch is not None:
             self._buried.discard(node)
-            link.epoch = epoch
             self.counts.reinstatements += 1
             self._observer.reinstated(node)
         if was_buried:
