@@ -175,14 +175,15 @@ class RelayedCalls:
             continues,
             *payload,
         ) = item
-        caller = self._caller(node, caller_id)
-        routed = self.routed(caller)
+        routed = self._dealer.sessions.get(caller_id)
+        if type(routed) is not RemoteRoutedSession or routed.node != node:
+            routed = self.routed(self._caller(node, caller_id))
         message = Call(call_id, options, procedure, *payload)
         if continues:
             if call_id in routed.calls or call_id in routed.ended_early:
                 self._deliver(self._dealer.call(caller_id, message, now=0))
             return
-        registration = self._dealer.registrations.by_id.get(registration_id)
+        registration = self._dealer.registrations.find(registration_id)
         callee = None if registration is None else registration.callees.get(callee_id)
         if registration is None or callee is None or callee_id in self._sessions:
             # It has unregistered meanwhile, or its claim is not decided yet.
