@@ -57,11 +57,16 @@ _DEFAULT_REALM: Final = "default"
 
 
 def _cluster_over(
-    backplane: Backplane | str, module: str, on_gap: Callable[[int, int], Awaitable[None]]
+    backplane: Backplane | str, on_gap: Callable[[int, int], Awaitable[None]]
 ) -> ClusterService:
+    """Return the cluster of an application, which is named after the module that creates it."""
     from wampasgi.backplanes.cluster_service import ClusterService
     from wampasgi.backplanes.urls import backplane_of
 
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"] == __name__:
+        frame = frame.f_back
+    module = "wampasgi" if frame is None else frame.f_globals["__name__"]
     return ClusterService(backplane_of(backplane), name=module, on_gap=on_gap)
 
 
@@ -134,12 +139,7 @@ class Application(ConfiguresRealm):
         self._async_support = instance_of_support(async_support)
         self._event_loop = EventLoopBinding()
         self._gap_handler: Callable[..., Any] | None = None
-        self._cluster: ClusterService | None = None
-        if backplane is not None:
-            frame = inspect.currentframe()
-            caller = None if frame is None else frame.f_back
-            module = "wampasgi" if caller is None else caller.f_globals["__name__"]
-            self._cluster = _cluster_over(backplane, module, self._on_gap)
+        self._cluster = None if backplane is None else _cluster_over(backplane, self._on_gap)
         self._context = ApplicationContext(
             app=self,
             event_loop=self._event_loop,
@@ -151,18 +151,12 @@ class Application(ConfiguresRealm):
             make_router=None if self._cluster is None else self._cluster.make_router,
         )
         self._realms: dict[str, Realm] = {}
-        self._default_realm = (
-            Realm("default", allow_anonymous=allow_anonymous) if allow_default_realm else None
-        )
-        if self._default_realm is not None:
+        self._default_realm: Realm | None = None
+        if allow_default_realm:
+            self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
             self._default_realm.attach(self._context, key=_DEFAULT_REALM)
-        opener = SessionOpener(
-            self._find_realm,
-            event_loop=self._event_loop,
-            limits=limits,
-            uri_check=uri_check,
-            check_request_ids=check_request_ids,
-        )
+        checks: dict[str, Any] = {"uri_check": uri_check, "check_request_ids": check_request_ids}
+        opener = SessionOpener(self._find_realm, event_loop=self._event_loop, limits=limits, **checks)
         self._websockets = WebSocketEndpoint(
             opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
         )
@@ -221,7 +215,10 @@ class Application(ConfiguresRealm):
     def metrics(self) -> dict[str, Metrics]:
         """Return the metrics of each realm, by realm URI. See Realm.metrics.
 
-        The key of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added.
+        The key of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added. With a
+        backplane, the metrics of each realm are those of this worker, with two more groups: ``realm`` has the
+        numbers of all workers together, and ``cluster`` is about the connections between them, the same for
+        each realm. docs/scaling.md explains them.
         """
         metrics = {realm.uri: realm.metrics() for realm in self._realms.values()}
         if self._default_realm is not None:
@@ -367,6 +364,8 @@ class Application(ConfiguresRealm):
             return self._require_upgrade(scope, receive, send)
         if scope["type"] == "lifespan":
             self._uvicorn_settings.check(receive, self._largest_message)
+            if self._cluster is None:
+                self._uvicorn_settings.check_workers(receive)
             return self._lifespan_router.lifespan(scope, receive, send)
         raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
 

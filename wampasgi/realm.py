@@ -10,21 +10,9 @@ from starlette.middleware import Middleware
 
 from wampasgi.auth import GateMiddleware
 from wampasgi.auth.failed_logins import FailedLogins
-from wampasgi.configuration.authorization import Authorization
-from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
+from wampasgi.configuration.compilation import compile_realm
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
-from wampasgi.configuration.middleware import wrapped
-from wampasgi.configuration.plan import (
-    ProcedureOptions,
-    RealmPlan,
-    compile_authenticators,
-    compile_failure_reports,
-    compile_overflow_handler,
-    compile_procedure,
-    compile_procedures,
-    compile_rpc_handler,
-    compile_subscribers,
-)
+from wampasgi.configuration.plan import ProcedureOptions, RealmPlan, compile_procedure
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import ApplicationContext, ConfiguresRealm, RealmSettings
@@ -55,7 +43,7 @@ from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
 from wampasgi.sessions.shutdown import wait_ended
-from wampasgi.types import ASGIApp, Handler, Match, Receive, Scope, Send
+from wampasgi.types import Handler, Match, Receive, Scope, Send
 
 
 class Realm(ConfiguresRealm):
@@ -106,6 +94,7 @@ class Realm(ConfiguresRealm):
             limits=limits,
             changed=self._forget_plan,
             keep_history=self._keep_history,
+            mock_secret=lambda: self._router.mock_secret,
         )
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
         self._failed_logins = FailedLogins()
@@ -475,44 +464,20 @@ class Realm(ConfiguresRealm):
         return Injection(provided, self._settings.default_args)
 
     def _compile(self) -> RealmPlan:
-        context, settings, injection = self._require_context(), self._settings, self._injection()
-        limits = settings.limits or context.limits
-        options = self._procedure_options(limits)
-        authorizer = settings.authorizer and injection.read(
-            settings.authorizer, {"action": None, "uri": None, "options": None}
-        )
-        return RealmPlan(
-            app=self._middleware_stack(injection),
-            provided={"realm": self, "app": context.app},
-            limits=limits,
-            async_support=context.async_support,
-            synchronize_requests=context.synchronize_requests,
-            debug=context.debug,
-            authorization=Authorization(
-                settings.permissions.copy(), authorizer, cache=settings.cache_authorizer
-            ),
-            procedures=compile_procedures(settings, injection, options),
+        context = self._require_context()
+        limits = self._settings.limits or context.limits
+        return compile_realm(
+            context,
+            self._settings,
+            self._injection(),
+            self._procedure_options(limits),
+            realm=self,
+            endpoint=GateMiddleware(SessionEndpoint(self._server)),
+            allow_anonymous=self._allow_anonymous,
             procedures_at_run_time=self._procedures_at_run_time,
-            procedure_for_all=compile_rpc_handler(settings, injection, options),
-            topics=compile_topics(settings, injection),
-            topic_for_all=compile_subscription_handler(settings, injection),
-            subscribers=compile_subscribers(settings, injection),
-            lifespan_handlers=tuple(injection.read(handler) for handler in settings.lifespan_handlers),
-            early_lifespan_handlers=tuple(
-                injection.read(handler) for handler in settings.early_lifespan_handlers
-            ),
-            overflow_handler=compile_overflow_handler(settings, injection),
             router=self._router,
             failed_logins=self._failed_logins,
-            failure_reports=compile_failure_reports(settings, injection, limits, self._router.counts),
         )
-
-    def _middleware_stack(self, injection: Injection) -> ASGIApp:
-        app = GateMiddleware(SessionEndpoint(self._server))
-        authenticators = compile_authenticators(
-            self._settings, injection, allow_anonymous=self._allow_anonymous
-        )
-        return wrapped(app, (*self._settings.middleware, *authenticators))
 
 
 def utc_now() -> str:

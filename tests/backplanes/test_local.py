@@ -341,6 +341,7 @@ async def test_leaving_leaves_no_file_and_no_socket(directory: Path, end: str) -
                 scope.cancel()
                 await checkpoint()
     assert scope.cancelled_caught == (end == "cancel")
+    assert two.backplane.counts.dropped == 0, "the node that left first has not sent its queue"
     assert os.listdir(directory) == []
     assert open_files() == before
 

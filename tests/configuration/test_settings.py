@@ -100,6 +100,7 @@ class Configured(ConfiguresRealm):
         self.changes = 0
         self.histories: list[tuple[str, str, int]] = []
         self._settings = RealmSettings(
+            mock_secret=lambda: b"secret",
             middleware=[],
             limits=None,
             changed=self._count,

@@ -10,6 +10,7 @@ from typing import Any
 
 from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler
 from wampasgi.auth.method import Accepted, Unsuitable
+from wampasgi.auth.mock_secret import MockSecret, secret_source
 from wampasgi.auth.results import wrong_result
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
@@ -53,8 +54,8 @@ class CRAMethod:
     secret. If it returns None, the session is aborted with ``wamp.error.authorization_denied``.
 
     Unknown users are challenged as if they were known, with everything but the secret and salt of
-    ``unknown`` or, if that is None, of the first known user. Processes that serve the same realm must share
-    ``mock_secret``, so that they send the same salts for unknown users.
+    ``unknown`` or, if that is None, of the first known user. ``mock_secret`` is the key of their
+    salts, or a function that returns it; processes that serve the same realm must share it.
     Spec: Advanced Profile, "Challenge Response Authentication".
     """
 
@@ -66,14 +67,14 @@ class CRAMethod:
         identity: Handler | HandlerPlan,
         *,
         unknown: CRAAuthRequirement | None = None,
-        mock_secret: bytes | None = None,
+        mock_secret: MockSecret = None,
     ) -> None:
         self._requirement = AuthenticationHandler(
             requirement, expected="a CRAAuthRequirement, or None for an unknown user"
         )
         self._identity = IdentityHandler(identity)
         self._model = unknown
-        self._mock_secret = mock_secret or secrets.token_bytes(32)
+        self._mock_secret = secret_source(mock_secret)
 
     async def begin(self, session: Session) -> CRAExchange:
         """Create a challenge for a session, whether its user is known or not."""
@@ -93,7 +94,7 @@ class CRAMethod:
     def _mock(self, authid: str) -> CRAAuthRequirement:
         secret = secrets.token_hex(32)
         model = self._model or CRAAuthRequirement(secret, "user", "dynamic")
-        salt = model.salt and mock_salt(model.salt, self._mock_secret, authid)
+        salt = model.salt and mock_salt(model.salt, self._mock_secret(), authid)
         return replace(model, secret=secret, salt=salt)
 
 

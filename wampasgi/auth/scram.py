@@ -12,6 +12,7 @@ from typing import Any
 
 from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler, authid_of
 from wampasgi.auth.method import Accepted, Unsuitable
+from wampasgi.auth.mock_secret import MockSecret, secret_source
 from wampasgi.auth.results import wrong_result
 from wampasgi.errors import AUTHENTICATION_FAILED
 from wampasgi.injection.plan import HandlerPlan
@@ -145,8 +146,8 @@ class SCRAMMethod:
     ``wamp.error.authorization_denied``.
 
     Unknown users are challenged as if they were known, with the costs of ``unknown`` or, if that is None, of
-    the first known user. Processes that serve the same realm must share ``mock_secret``, so that they send
-    the same salts for unknown users. Channel binding is not supported.
+    the first known user. ``mock_secret`` is the key of their salts, or a function that returns it; processes
+    that serve the same realm must share it. Channel binding is not supported.
     Spec: Advanced Profile, "Salted Challenge Response Authentication".
     """
 
@@ -159,14 +160,14 @@ class SCRAMMethod:
         identity: Handler | HandlerPlan,
         *,
         unknown: SCRAMCredential | None = None,
-        mock_secret: bytes | None = None,
+        mock_secret: MockSecret = None,
     ) -> None:
         self._credential = AuthenticationHandler(
             credential, expected="a SCRAMCredential, or None for an unknown user"
         )
         self._identity = IdentityHandler(identity)
         self._model = unknown
-        self._mock_secret = mock_secret or secrets.token_bytes(32)
+        self._mock_secret = secret_source(mock_secret)
 
     async def begin(self, session: Session) -> SCRAMSessionExchange | None:
         """Create a challenge for a session, whether its user is known or not."""
@@ -188,7 +189,7 @@ class SCRAMMethod:
         if not isinstance(credential, SCRAMCredential):
             raise wrong_result(self._credential.description, credential, self._credential.expected)
         if self._model is None:
-            self._model = mock_scram_credential(credential, self._mock_secret, "")
+            self._model = mock_scram_credential(credential, self._mock_secret(), "")
         return self._exchange(session, client_nonce, credential, self._identity)
 
     def _mock(self, authid: str) -> SCRAMCredential:
@@ -200,7 +201,7 @@ class SCRAMMethod:
             stored_key="",
             server_key="",
         )
-        return mock_scram_credential(model, self._mock_secret, authid)
+        return mock_scram_credential(model, self._mock_secret(), authid)
 
 
 def _normalise(authid: str | None) -> str:

@@ -34,6 +34,8 @@ OnGap = Callable[[NodeId, int], Any]
 _TICK: Final = 0.25
 #: The maximum time until other workers have sent their rows, in seconds: a dead one is noticed before.
 _JOIN_TIMEOUT: Final = 15.0
+#: The bytes that wait for the engine from which on other workers get no further invocations.
+_CONGESTED: Final = 8 * 1024 * 1024
 #: The maximum time for the last frames of a worker that ends, in seconds.
 _LEAVE_TIMEOUT: Final = 1.0
 
@@ -55,6 +57,7 @@ class ClusterService:
         self._connected = True
         self._ready = anyio.Event()
         self._reconnecting = False
+        self._congested = False
         self._host: asyncio.Task[Any] | None = None
         self._flush_soon: Callable[[], None] = _nothing
         self._time: Callable[[], float] = anyio.current_time
@@ -117,16 +120,23 @@ class ClusterService:
         async with self._backplane.open(cluster.node, self, name=self._name):
             cluster.set_max_frame(self._backplane.max_frame)
             self._cluster = cluster
+            failure: Exception | None = None
             try:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     self._begin(cluster, tasks)
-                    await self._wait_ready(cluster)
-                    yield
+                    try:
+                        await self._wait_ready(cluster)
+                        yield
+                    except Exception as error:  # noqa: BLE001 - raised below
+                        # The task group would wrap it in an exception group.
+                        failure = error
                     await self._leave(cluster)
                     tasks.cancel_scope.cancel()
             finally:
                 self._end(cluster)
+        if failure is not None:
+            raise failure
 
     def _make_cluster(self) -> Cluster:
         return Cluster(
@@ -147,7 +157,7 @@ class ClusterService:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self._time = anyio.current_time
-            flusher = _Flusher(cluster.flush)
+            flusher = _Flusher(self._flush)
             self._flush_soon = flusher.wake
             tasks.start_soon(flusher.run)
         else:
@@ -197,6 +207,7 @@ class ClusterService:
     async def _tick(self, cluster: Cluster) -> None:
         while True:
             cluster.tick(self._time())
+            self._flush()
             await anyio.sleep(_TICK)
 
     def _wake(self) -> None:
@@ -205,6 +216,11 @@ class ClusterService:
     def _flush(self) -> None:
         if self._cluster is not None:
             self._cluster.flush()
+            congested = self._backplane.counts.queued > _CONGESTED
+            if congested is not self._congested:
+                self._congested = congested
+                for router in self._routers.values():
+                    router.channel.congested = congested
 
     async def _flushed(self) -> bool:
         """Wait until the engine has everything; return False if frames may be lost."""

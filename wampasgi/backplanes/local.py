@@ -130,9 +130,7 @@ class LocalBackplane:
     @asynccontextmanager
     async def _opened(self, node: NodeId, sink: FrameSink, name: str) -> AsyncIterator[None]:
         if self._is_open:
-            raise ConfigurationError(
-                "the backplane is open already: use one LocalBackplane for each application"
-            )
+            raise ConfigurationError("the backplane is open already: make one for each application")
         self._node, self._sink, self._sockets = node, sink, SocketDirectory(self._path, name)
         self._sockets.prepare()
         listener = self._listen()
@@ -147,8 +145,12 @@ class LocalBackplane:
                 with anyio.CancelScope(shield=True):
                     await self.flushed()
             finally:
-                self._close()
-                tasks.cancel_scope.cancel()
+                try:
+                    self._close()
+                finally:
+                    if isinstance(self._poller, TaskPoller):
+                        self._poller.close()
+                    tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
@@ -247,7 +249,6 @@ class LocalBackplane:
             self._poller.remove_reader(self._listener.fileno())
 
     def _close(self) -> None:
-        # The sink is not called any more, and nothing is sent.
         self._is_open = False
         self._sockets.remove(self._node, self._listener_identity)
         self._close_listener()

@@ -66,7 +66,11 @@ class Poller(Protocol):
 
 
 class TaskPoller:
-    """A poller for trio: one task waits for each file descriptor. The tasks end with the task group."""
+    """A poller for trio: one task waits for each file descriptor.
+
+    The tasks are shielded, so that queues can be written if a scope around the task group is cancelled. They
+    end with ``close``.
+    """
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
@@ -74,6 +78,7 @@ class TaskPoller:
         self._writers: dict[int, anyio.CancelScope] = {}
         self._due: list[Callable[[], object]] = []
         self._wake = anyio.Event()
+        self._scope = anyio.CancelScope(shield=True)
         tasks.start_soon(self._call_due_functions)
 
     def call_soon(self, callback: Callable[[], object], /) -> None:
@@ -83,7 +88,7 @@ class TaskPoller:
 
     def add_reader(self, fd: int, callback: Callable[[], object], /) -> None:
         """Call a function whenever a file descriptor is readable."""
-        scope = self._readers[fd] = anyio.CancelScope()
+        scope = self._readers[fd] = anyio.CancelScope(shield=True)
         self._tasks.start_soon(self._poll_reader, fd, callback, scope)
 
     def remove_reader(self, fd: int, /) -> None:
@@ -93,7 +98,7 @@ class TaskPoller:
 
     def add_writer(self, fd: int, callback: Callable[[], object], /) -> None:
         """Call a function whenever a file descriptor is writable."""
-        scope = self._writers[fd] = anyio.CancelScope()
+        scope = self._writers[fd] = anyio.CancelScope(shield=True)
         self._tasks.start_soon(self._poll_writer, fd, callback, scope)
 
     def remove_writer(self, fd: int, /) -> None:
@@ -101,13 +106,19 @@ class TaskPoller:
         if (scope := self._writers.pop(fd, None)) is not None:
             scope.cancel()
 
+    def close(self) -> None:
+        """End all tasks."""
+        for scope in (self._scope, *self._readers.values(), *self._writers.values()):
+            scope.cancel()
+
     async def _call_due_functions(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake = anyio.Event()
-            due, self._due = self._due, []
-            for function in due:
-                function()
+        with self._scope:
+            while not self._scope.cancel_called:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                due, self._due = self._due, []
+                for function in due:
+                    function()
 
     async def _poll_reader(self, fd: int, callback: Callable[[], object], scope: anyio.CancelScope) -> None:
         with scope:

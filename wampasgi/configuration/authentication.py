@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -28,10 +27,15 @@ def _require_functions(where: str, *functions: object) -> None:
 
 
 class AuthenticationSettings:
-    """The authentication settings of a realm. ``changed`` is called after each change."""
+    """The authentication settings of a realm.
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    ``changed`` is called after each change. ``mock_secret`` returns the realm's key for mock challenges,
+    which all its workers share.
+    """
+
+    def __init__(self, changed: Callable[[], None], mock_secret: Callable[[], bytes]) -> None:
         self.changed = changed
+        self.mock_secret = mock_secret
         self.transport_authenticators: list[Handler] = []
         #: A factory for each challenge method, by its name. Called when the settings are compiled.
         self.challenge_methods: dict[str, Callable[[Injection], ChallengeMethod]] = {}
@@ -83,7 +87,7 @@ class ConfiguresAuthentication(ABC):
         ``mock_secret``, see ``CRAMethod``.
         """
         _require_functions("set_cra_handlers", requirement, identity)
-        mocking = mock_secret or secrets.token_bytes(32)
+        mocking = mock_secret or self.settings.mock_secret
         self._set_challenge_method(
             "wampcra",
             lambda injection: CRAMethod(
@@ -110,7 +114,7 @@ class ConfiguresAuthentication(ABC):
         For ``unknown`` and ``mock_secret``, see ``SCRAMMethod``.
         """
         _require_functions("set_scram_handlers", credential, identity)
-        mocking = mock_secret or secrets.token_bytes(32)
+        mocking = mock_secret or self.settings.mock_secret
         self._set_challenge_method(
             "wamp-scram",
             lambda injection: SCRAMMethod(

@@ -86,7 +86,7 @@ class RealmSettings(AuthenticationSettings):
     """The settings of a realm. They are compiled into a RealmPlan when a plan is needed.
 
     ``changed`` is called after each change. ``keep_history`` takes a topic, its match policy and the number
-    of events to keep.
+    of events to keep. ``mock_secret`` returns the key for mock challenges.
     """
 
     def __init__(
@@ -96,8 +96,9 @@ class RealmSettings(AuthenticationSettings):
         limits: Limits | None,
         changed: Callable[[], None],
         keep_history: Callable[[str, Match, int], None],
+        mock_secret: Callable[[], bytes],
     ) -> None:
-        super().__init__(changed)
+        super().__init__(changed, mock_secret)
         self.middleware = checked_middleware(middleware)
         self.limits = checked_limits(limits)
         self.keep_history = keep_history

@@ -27,6 +27,11 @@ def random_id() -> int:
     return secrets.randbits(53) + 1
 
 
+def random_secret() -> bytes:
+    """Draw a secret key of 32 bytes."""
+    return secrets.token_bytes(32)
+
+
 def random_publication_id() -> int:
     """Draw a global scope ID for a publication, uniformly from [1, 2^53].
 

@@ -7,7 +7,7 @@ out as items, and the items of others change this worker's state.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from hashlib import blake2b
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from wampasgi.errors import (
@@ -18,7 +18,7 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.metrics import Metrics
-from wampasgi.protocol.ids import MAX_ID, random_publication_id
+from wampasgi.protocol.ids import random_publication_id
 from wampasgi.protocol.messages import Register
 from wampasgi.router.broker import Publication
 from wampasgi.router.claims import Claims
@@ -27,6 +27,7 @@ from wampasgi.router.completion import Completion
 from wampasgi.router.dealer import Outgoing
 from wampasgi.router.interests import Interests
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
+from wampasgi.router.keyed_ids import keyed_ids
 from wampasgi.router.links import ItemTooLarge
 from wampasgi.router.meta_procedures import SessionsToClose
 from wampasgi.router.meta_reads import ClusterRead
@@ -45,13 +46,13 @@ S = TypeVar("S", bound=JoinedSession)
 _DEAD: Final = "the callee's worker has ended"
 
 
+@dataclass(slots=True)
 class _Snapshot:
     """The rows of a node that its new snapshot has not confirmed yet."""
 
-    def __init__(self, sessions: set[int], callees: set[tuple[int, Any]], interests: set[Any]) -> None:
-        self.sessions = sessions
-        self.callees = callees
-        self.interests = interests
+    sessions: set[int]
+    callees: set[tuple[int, Any]]
+    interests: set[Any]
 
 
 class ClusteredRouter(Router[S]):
@@ -86,6 +87,7 @@ class ClusteredRouter(Router[S]):
         self._server_ids: set[int] = set()
         # True while events are published for this worker's subscribers alone.
         self._only_here = False
+        self._secret_stamp: Stamp | None = None
         super().__init__(now=now, private_registrations=private_registrations)
         self.calls = RelayedCalls(channel, self.dealer, self._remote, self._recipients, self.deliver)
         self.claims = Claims(
@@ -114,8 +116,10 @@ class ClusteredRouter(Router[S]):
             server_id=lambda: next(iter(self._server_ids)),
             distribute=self._distribute,
         )
+        self._handlers = self._item_handlers()
 
-        self._handlers: Mapping[int, Callable[[int, Item], None]] = {
+    def _item_handlers(self) -> Mapping[int, Callable[[int, Item], None]]:
+        return {
             ItemCode.JOIN: self._on_join,
             ItemCode.LEAVE: self._on_leave,
             ItemCode.CALLEE: self._on_callee,
@@ -134,6 +138,7 @@ class ClusteredRouter(Router[S]):
             ItemCode.INTERRUPT: self.calls.interrupt,
             ItemCode.RESULT: self.calls.result,
             ItemCode.ERROR: self.calls.error,
+            ItemCode.MOCK_SECRET: self._on_mock_secret,
         }
 
     def _make_testaments(self) -> Testaments:
@@ -159,15 +164,10 @@ class ClusteredRouter(Router[S]):
     # IDs that are equal on all workers
 
     def _subscription_ids(self) -> Callable[[Match, str], int]:
-        return lambda match, topic: self._id_of("subscription", match, topic)
+        return keyed_ids(self._id_key, self.channel.key, "subscription")
 
     def _registration_ids(self) -> Callable[[Match, str], int]:
-        return lambda match, procedure: self._id_of("registration", match, procedure)
-
-    def _id_of(self, kind: str, match: Match, uri: str) -> int:
-        named = f"{self.channel.key}\0{kind}\0{match}\0{uri}".encode()
-        digest = blake2b(named, digest_size=8, key=self._id_key).digest()
-        return int.from_bytes(digest) % MAX_ID + 1
+        return keyed_ids(self._id_key, self.channel.key, "registration")
 
     # Members
 
@@ -232,23 +232,18 @@ class ClusteredRouter(Router[S]):
             publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose, only=only
         )
         if not self._only_here:
+            where = {"disclose": disclose, "to_server": only is not None}
             contents = (args, kwargs, payload)
             try:
                 publication.forwarded = self.events.forward(
-                    publication,
-                    publisher_id,
-                    topic,
-                    options,
-                    contents,
-                    disclose=disclose,
-                    to_server=only is not None,
+                    publication, publisher_id, topic, options, contents, **where
                 )
             except (UnserializableValue, ItemTooLarge) as error:
                 self._report(topic, str(error))
         return publication
 
     def _distribute(self, publication: Publication, publisher_id: int | None, relayed: bool) -> None:
-        """Send a publication of another worker to the recipients on this one."""
+        """Send the events to the recipients on this worker."""
         for delivery in publication.deliveries:
             event = SharedEvent(delivery.event, publisher_id, relayed=relayed)
             self.counts.events += len(delivery.recipients)
@@ -283,25 +278,31 @@ class ClusteredRouter(Router[S]):
 
     def _close(self, sessions: SessionsToClose) -> None:
         for session_id in sessions.session_ids:
-            remote = self._remote.get(session_id)
-            if remote is not None:
-                remote.say_goodbye(sessions.reason, sessions.message, silent=sessions.silent)
+            if session_id in self._remote:
+                how = sessions.reason, sessions.message
+                self._remote[session_id].say_goodbye(*how, silent=sessions.silent)
         here = [session_id for session_id in sessions.session_ids if session_id in self._sessions]
-        super()._close(SessionsToClose(here, sessions.reason, sessions.message, sessions.silent))
+        super()._close(replace(sessions, session_ids=here))
 
     # The replica
 
     def apply(self, node: int, item: Item) -> None:
         """Apply an item of another node. Raises MalformedItem."""
         check_item(item)
+        code = item[0]
         try:
-            self._handlers[item[0]](node, item)
+            self._handlers[code](node, item)
         except (WAMPError, RemoteProtocolError) as error:
             raise MalformedItem(str(error)) from error
-        self.publish_meta_events()
+        # Calls cause no meta events.
+        if code < ItemCode.INVOKE:
+            self.publish_meta_events()
 
     def snapshot(self) -> Iterator[Item]:
         """Yield the rows of this node."""
+        if self._secret_stamp is None:
+            self._secret_stamp = self.channel.stamp()
+        yield [ItemCode.MOCK_SECRET, *self._secret_stamp, self.mock_secret]
         for session_id, session in self._attached.items():
             yield row_of(session_id, session, self.dealer.sessions[session_id])
         yield from self.claims.own_rows()
@@ -395,7 +396,7 @@ class ClusteredRouter(Router[S]):
             raise MalformedItem(f"a question {question!r:.100}") from error
 
     def _answer_claim(self, node: int, fields: list[Any]) -> str | None:
-        remote = self._of(node, fields[0])
+        remote = self.calls.session_of(node, fields[0])
         if remote is None:
             # The session has left, so that its claim will be withdrawn.
             return None
@@ -431,20 +432,16 @@ class ClusteredRouter(Router[S]):
                 self._only_here = False
 
     def _on_leave(self, node: int, item: Item) -> None:
-        remote = self._of(node, item[1])
+        remote = self.calls.session_of(node, item[1])
         if remote is not None:
             self.testaments.take_remote(node, remote.id)
             self._remove_remote(remote, self.channel.observe(item[2], node), None)
-
-    def _of(self, node: int, session_id: int) -> RemoteSession | None:
-        remote = self._remote.get(session_id)
-        return remote if remote is not None and remote.node == node else None
 
     def _on_callee(self, node: int, item: Item) -> None:
         snapshot = self._snapshots.get(node)
         if snapshot is not None:
             snapshot.callees.discard((item[1], (item[2], item[3])))
-        remote = self._of(node, item[1])
+        remote = self.calls.session_of(node, item[1])
         if remote is None:
             raise MalformedItem("a registration of an unknown session")
         self.calls.routed(remote)
@@ -460,6 +457,12 @@ class ClusteredRouter(Router[S]):
         _, session_id, reason, message, silent = item
         if session_id in self._attached:
             self._close(SessionsToClose([session_id], reason, message, silent))
+
+    def _on_mock_secret(self, node: int, item: Item) -> None:
+        _, time, author, secret = item
+        stamp = self.channel.observe(time, author)
+        if self._secret_stamp is None or stamp < self._secret_stamp:
+            self._secret_stamp, self.mock_secret = stamp, secret
 
     def _on_revoke_callee(self, node: int, item: Item) -> None:
         _, session_id, match, procedure, reason = item

@@ -16,15 +16,20 @@ class RealmChannel:
     The cluster exists while the application runs. Before and after, there are no other nodes.
     """
 
-    __slots__ = ("_cluster", "key")
+    __slots__ = ("_cluster", "congested", "key", "put")
 
     def __init__(self, key: str) -> None:
-        self._cluster: Cluster | None = None
         self.key = key
+        #: True if so much waits to be sent that other workers should get no further invocations for now.
+        self.congested = False
+        self.bind(None)
 
     def bind(self, cluster: Cluster | None) -> None:
         """Use a cluster from now on, or none."""
         self._cluster = cluster
+        #: Sends an item to one node. Raises UnserializableValue, and ItemTooLarge if it does not fit into a
+        #: frame.
+        self.put: Callable[[int, Item], None] = _drop if cluster is None else cluster.sender(self.key)
 
     @property
     def node(self) -> int:
@@ -46,10 +51,6 @@ class RealmChannel:
         """The time of the frame that is being handled, on the clock of the deadlines, in seconds."""
         return 0 if self._cluster is None else self._cluster.now
 
-    def congested(self, node: int) -> bool:
-        """Return whether so much waits for a node that it should get no further invocations for now."""
-        return self._cluster is not None and self._cluster.congested(node)
-
     def stamp(self) -> Stamp:
         """Return the stamp of a change that this node makes now. Raises RuntimeError without a cluster."""
         if self._cluster is None:
@@ -62,14 +63,6 @@ class RealmChannel:
         if self._cluster is not None:
             self._cluster.stamps.observe(stamp)
         return stamp
-
-    def put(self, node: int, item: Item) -> None:
-        """Send an item to one node.
-
-        Raises UnserializableValue, and ItemTooLarge if it does not fit into a frame.
-        """
-        if self._cluster is not None:
-            self._cluster.put(node, self.key, item)
 
     def put_all(self, item: Item) -> None:
         """Send an item to all nodes; raises the errors of ``put``."""
@@ -87,3 +80,7 @@ class RealmChannel:
             done({}, True)
         else:
             self._cluster.ask(self.key, question, done)
+
+
+def _drop(node: int, item: Item) -> None:
+    """Send nothing: there are no other nodes."""

@@ -127,6 +127,10 @@ class Registrations:
         """A live read-only view of all registrations by ID, oldest first."""
         return MappingProxyType(self._by_id)
 
+    def find(self, registration_id: int) -> Registration | None:
+        """Return the registration with an ID, or None."""
+        return self._by_id.get(registration_id)
+
     def of_session(self, session_id: int) -> Mapping[int, Registration]:
         """Return the registrations of one session by ID, oldest first."""
         return MappingProxyType(self._by_session.get(session_id, {}))

@@ -78,6 +78,11 @@ class RelayedCalls:
             self._recipients[session.id] = session
         return found
 
+    def session_of(self, node: int, session_id: int) -> RemoteSession | None:
+        """Return a session of a node, or None if it has no such session."""
+        remote = self._sessions.get(session_id)
+        return remote if remote is not None and remote.node == node else None
+
     # From the dealer to other workers
 
     def relay(self, session: RemoteSession, message: Message) -> None:
@@ -170,14 +175,15 @@ class RelayedCalls:
             continues,
             *payload,
         ) = item
-        caller = self._caller(node, caller_id)
-        routed = self.routed(caller)
+        routed = self._dealer.sessions.get(caller_id)
+        if type(routed) is not RemoteRoutedSession or routed.node != node:
+            routed = self.routed(self._caller(node, caller_id))
         message = Call(call_id, options, procedure, *payload)
         if continues:
             if call_id in routed.calls or call_id in routed.ended_early:
                 self._deliver(self._dealer.call(caller_id, message, now=0))
             return
-        registration = self._dealer.registrations.by_id.get(registration_id)
+        registration = self._dealer.registrations.find(registration_id)
         callee = None if registration is None else registration.callees.get(callee_id)
         if registration is None or callee is None or callee_id in self._sessions:
             # It has unregistered meanwhile, or its claim is not decided yet.
@@ -219,10 +225,14 @@ class RelayedCalls:
         found = self._calls.get(call_id)
         if found is None:
             return
-        if not details.get("progress", False):
+        now = 0.0
+        if details and details.get("progress", False):
+            # The time is needed only for the deadline of the next result.
+            now = self._channel.now
+        else:
             del self._calls[call_id]
         answer = Yield(call_id, details, args, kwargs)
-        self._deliver(self._dealer.yield_result(found[0].id, answer, now=self._channel.now))
+        self._deliver(self._dealer.yield_result(found[0].id, answer, now=now))
 
     def error(self, node: int, item: Item) -> None:
         """Pass the error of another worker's callee on to the caller, or try the next callee."""

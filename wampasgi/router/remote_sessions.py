@@ -84,7 +84,7 @@ class RemoteSession:
     @property
     def overloaded(self) -> bool:
         """Return whether the worker of the session should get no further invocations for now."""
-        return self._channel.congested(self.node)
+        return self._channel.congested
 
     def send(self, message: Message) -> None:
         """Send a message of the dealer to the worker of the session."""
@@ -107,11 +107,13 @@ class RemoteRoutedSession(RoutedSession):
     Its invocations have IDs that are unique among all workers' callees, so that they identify calls.
     """
 
-    __slots__ = ("_call_ids",)
+    __slots__ = ("_call_ids", "node")
 
     def __init__(self, session: RemoteSession, call_ids: SequentialIds) -> None:
         super().__init__(session.id, session)
         self._call_ids = call_ids
+        #: The node that serves the session.
+        self.node = session.node
 
     def open_invocation(self, pending: PendingCall, taken_by: Callee) -> None:
         """Assign a call to this callee, under the next call ID."""

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from wampasgi.errors import ConfigurationError
 from wampasgi.limits import Limits
 from wampasgi.metrics import Counts, Metrics
-from wampasgi.protocol.ids import SequentialIds, random_publication_id
+from wampasgi.protocol.ids import SequentialIds, random_publication_id, random_secret
 from wampasgi.protocol.messages import Call, Event, Invocation, Register
 from wampasgi.router.admission import Admission
 from wampasgi.router.broker import Broker, Publication
@@ -84,6 +84,8 @@ class Router(Generic[S]):
         # Sessions whose end publishes no meta event and no testaments.
         self._silenced: set[int] = set()
         self._publishing_meta_events = False
+        #: The key for mock challenges. Workers that serve the realm together share it.
+        self.mock_secret = random_secret()
         #: Waits until other workers have all publications, and returns False if some may be lost. None if no
         #: other worker serves the realm.
         self.flushed: Callable[[], Awaitable[bool]] | None = None

@@ -137,7 +137,7 @@ class Streams:
         else:
             # Nothing overtakes anything, so the beginning of this epoch would have arrived before.
             link.epoch, lost = epoch, sequence
-        if lost or not link.synced:
+        if lost:
             self.break_off(link, lost, now)
 
     def _apply(self, link: Link, items: list[Any], now: float, *, current: bool) -> None:

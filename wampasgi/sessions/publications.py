@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -13,14 +13,14 @@ from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
 from wampasgi.configuration.handlers import Event, Subscriber
 from wampasgi.configuration.plan import RealmPlan
-from wampasgi.errors import INVALID_URI, WAMPError
+from wampasgi.errors import INVALID_URI, NETWORK_FAILURE, WAMPError
 from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.peers.turn import BURST
 from wampasgi.protocol.messages import Publish, Published
 from wampasgi.protocol.uris import check_uri, is_reserved
-from wampasgi.router.broker import Subscription
+from wampasgi.router.broker import Publication, Subscription
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.publish_options import check_announced
 from wampasgi.router.testaments import Testament
@@ -123,10 +123,22 @@ class Publications:
         except WAMPError as error:
             self._refuse(message, error)
             return None
-        publication_id = self._carry(message, permission)
+        publication = self._carry(message, permission)
         if message.options.get("acknowledge", False):
-            self._peer.send(Published(message.request_id, publication_id))
+            if publication.forwarded and self._plan.router.flushed is not None:
+                return self._acknowledge(message, publication, self._plan.router.flushed)
+            self._peer.send(Published(message.request_id, publication.publication_id))
         return self._events.room() if self._events.full else None
+
+    async def _acknowledge(
+        self, message: Publish, publication: Publication, flushed: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Answer when the engine has the frames for other workers, or may have lost them."""
+        if await flushed():
+            self._peer.send(Published(message.request_id, publication.publication_id))
+        else:
+            self._refuse(message, WAMPError(NETWORK_FAILURE, "the event may not have reached all workers"))
+        await self._events.room()
 
     def _permit(self, message: Publish, verdict: Verdict | None) -> _Permission:
         """Return the permission to publish a message; raises WAMPError if it is not permitted."""
@@ -141,8 +153,8 @@ class Publications:
             raise refusal("publish", topic)
         return verdict, may_disclose(verdict, "publish", topic, message.options)
 
-    def _carry(self, message: Publish, permission: _Permission) -> int:
-        """Publish a message within its permission, and return the publication ID."""
+    def _carry(self, message: Publish, permission: _Permission) -> Publication:
+        """Publish a message within its permission."""
         verdict, disclose = permission
         self._size = self._peer.turn.size_of(message)
         publication = self._plan.router.publish(
@@ -163,7 +175,7 @@ class Publications:
             receives_own = not message.options.get("exclude_me", True)
             own = publication.events_for(self._session.id) if receives_own else 0
             self._peer.turn.uncharged_messages += own + (events - own) / _EVENTS_PER_MESSAGE
-        return publication.publication_id
+        return publication
 
     def _handle(self, subscription: Subscription, event: Event) -> None:
         """Queue an event of this session for the handlers of one of the realm's own subscriptions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,22 @@ class UvicornSettings:
                 "clients can make uvicorn take more memory than the limits of the application allow: "
                 "start it with %s (see docs/serving.md)",
                 " ".join(options),
+                extra=fields(None, None),
+            )
+
+    def check_workers(self, receive: Receive) -> None:
+        """Warn if several workers serve the application, which has no backplane."""
+        config = getattr(getattr(receive, "__self__", None), "config", None)
+        workers = getattr(config, "workers", None) or 1
+        if workers == 1:
+            named = os.environ.get("WEB_CONCURRENCY", "")
+            workers = int(named) if named.isdecimal() else 1
+        if workers > 1:
+            logger.warning(
+                "%s workers serve this application, and each has realms of its own: clients of one worker do "
+                "not reach those of another. To connect the workers, pass a backplane, such as "
+                'Application(backplane="unix:/run/myapp") (see docs/scaling.md)',
+                workers,
                 extra=fields(None, None),
             )
 
