@@ -169,6 +169,7 @@ class Claims:
     def _add_own(self, key: Key, row: CalleeRow, message: Register) -> None:
         rows = self._rows.setdefault(key, {})
         existed = self._registrations.get(*key) is not None
+        rows[row.session_id] = row
         try:
             registration = self._registrations.add(
                 row.session_id,
@@ -178,14 +179,14 @@ class Claims:
                 stamp=row.stamp,
             )
         except WAMPError:
+            del rows[row.session_id]
             if not rows:
                 del self._rows[key]
             raise
-        if existed and all(row.stamp < other.stamp for other in rows.values()):
+        if existed and all(row.stamp <= other.stamp for other in rows.values()):
             # Another worker has claimed the registration a little later.
             self._lifecycle.announce_creation(row.session_id, registration)
         row.created = self._lifecycle.time_of_creation(registration)
-        rows[row.session_id] = row
 
     def _answer(self, session_id: int, answer: Registered | Error) -> None:
         if self._serves(session_id):
@@ -335,7 +336,8 @@ class Claims:
 
     def created(self, session_id: int, entry: Registration) -> None:
         """Handle the creation of a registration by a session of this worker."""
-        self._lifecycle.created(session_id, entry)
+        row = self._rows.get((entry.match, entry.procedure), {}).get(session_id)
+        self._lifecycle.created(session_id, entry, None if row is None else row.created)
 
     def added(self, session_id: int, entry: Registration) -> None:
         """Handle the addition of a session of this worker."""

@@ -171,7 +171,8 @@ class Interests:
 
     def created(self, session_id: int, entry: Subscription) -> None:
         """Handle the creation of a subscription on this worker, which no other worker has."""
-        self._lifecycle.created(session_id, entry)
+        own = self._own.get((entry.match, entry.topic))
+        self._lifecycle.created(session_id, entry, None if own is None else own.created)
 
     def added(self, session_id: int, entry: Subscription) -> None:
         """Handle the addition of a subscriber of this worker."""

@@ -144,9 +144,12 @@ class Lifecycle(Generic[T]):
         """Return SubscriptionDetails or RegistrationDetails of an existing entry."""
         return self._describe(entry, self._created[self._id(entry)])
 
-    def created(self, session_id: int, entry: T) -> None:
-        """Queue the event for the creation of an entry by a session's request."""
-        self._created[self._id(entry)] = self._now()
+    def created(self, session_id: int, entry: T, created: str | None = None) -> None:
+        """Queue the event for the creation of an entry by a session's request.
+
+        ``created`` is the time of creation if other workers know it already. The default is the present.
+        """
+        self._created[self._id(entry)] = self._now() if created is None else created
         self._add_event(self._on_create, session_id, entry, self.details)
 
     def appeared(self, entry: T, created: str) -> None:
