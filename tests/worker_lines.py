@@ -119,6 +119,10 @@ class WorkerPool:
             yield
             self._ended.set()
 
+    def workers_of(self, app: Application) -> list[Application]:
+        """Return the workers of an application, which have started."""
+        return list(self._workers[id(app)].apps)
+
     def assign(self, app: Application) -> int:
         """Return the index of the worker for the next client of an application."""
         workers = self._workers.setdefault(id(app), _Workers(app))

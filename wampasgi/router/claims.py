@@ -32,7 +32,10 @@ _TAKEN: Final = "another worker has registered {!r} at the same time"
 
 @dataclass(slots=True, eq=False)
 class CalleeRow:
-    """A callee of any worker: a row of ``node``."""
+    """A callee of any worker: a row of ``node``.
+
+    A ``revoked`` one gets no calls any more, and is a row until its worker has removed it.
+    """
 
     node: int
     session_id: int
@@ -41,6 +44,7 @@ class CalleeRow:
     disclose_caller: bool
     stamp: Stamp
     created: str
+    revoked: bool = False
 
     def item(self, key: Key) -> Item:
         """Return the item that announces the row."""
@@ -85,8 +89,10 @@ class Claims:
         # The keys of the rows of each session of another worker.
         self._keys: dict[int, set[Key]] = {}
         self._claims: dict[Key, list[_Claim]] = {}
-        # Of the keys that lost their last callee here while other workers had some: when.
-        self._removed_here: dict[Key, Stamp] = {}
+        # Of the keys that lost their last callee here while other workers had some: when, and which.
+        self._removed_here: dict[Key, tuple[Stamp, int]] = {}
+        # The registrations whose remaining callees are all revoked.
+        self._revoked: dict[Key, Registration] = {}
         # The session that leaves. Its LEAVE says what a NO_CALLEE for each of its registrations would say.
         self._leaving: int | None = None
 
@@ -252,6 +258,15 @@ class Claims:
         if row is not None:
             self._remove(key, row, stamp)
 
+    def revoke(self, session_id: int, key: Key) -> None:
+        """Send no more calls to another worker's callee, which its worker is about to remove."""
+        row = self._rows.get(key, {}).get(session_id)
+        registration = self._registrations.get(*key)
+        if row is not None and registration is not None and session_id in registration.callees:
+            row.revoked = True
+            if self._registrations.displace(session_id, registration):
+                self._revoked[key] = registration
+
     def remove_session(self, session_id: int, stamp: Stamp | None) -> None:
         """Remove the rows of another worker's session. Without a stamp, its worker has died."""
         for key in self.keys_of(session_id):
@@ -262,7 +277,7 @@ class Claims:
     def _add(self, key: Key, row: CalleeRow) -> None:
         rows = self._rows.setdefault(key, {})
         known = rows.get(row.session_id)
-        if known is not None and known.stamp == row.stamp:
+        if known is not None and known.stamp == row.stamp and not known.revoked:
             return
         rows[row.session_id] = row
         self._keys.setdefault(row.session_id, set()).add(key)
@@ -283,14 +298,21 @@ class Claims:
                 self._lifecycle.announce_removal(row.session_id, registration)
             if self._registrations.displace(row.session_id, registration):
                 self._delete(key, row, registration, stamp)
+        elif row.revoked and not rows and key in self._revoked:
+            revoked = self._revoked.pop(key)
+            if stamp is None:
+                self._lifecycle.announce_removal(row.session_id, revoked)
+            self._delete(key, row, revoked, stamp)
         if key in self._rows:
             self._settle(key)
 
     def _delete(self, key: Key, row: CalleeRow, registration: Registration, stamp: Stamp | None) -> None:
         """Note the deletion of a registration by another worker; if it died, or was first, announce it."""
         here = self._removed_here.pop(key, None)
-        if stamp is None or (here is not None and here > stamp):
+        if stamp is None:
             self._lifecycle.announce_deletion(row.session_id, registration)
+        elif here is not None and here[0] > stamp:
+            self._lifecycle.announce_deletion(here[1], registration)
         self._lifecycle.disappeared(registration)
 
     def _settle(self, key: Key) -> None:
@@ -302,7 +324,10 @@ class Claims:
         registration = self._registrations.get(*key)
         if registration is not None and registration.of_realm:
             return
-        rows = sorted(self._rows[key].values(), key=lambda row: row.stamp)
+        rows = [row for row in self._rows[key].values() if not row.revoked]
+        if not rows:
+            return
+        rows.sort(key=lambda row: row.stamp)
         first = rows[0]
         valid = [row for row in rows if row is first or self._agree(row.invoke, first.invoke)]
         if len(valid) < len(rows):
@@ -330,13 +355,16 @@ class Claims:
         private = self._dealer.private_registrations
         registration, is_new = self._registrations.place(*key, row.invoke, callee, private=private)
         if is_new:
+            self._revoked.pop(key, None)
             self._lifecycle.appeared(registration, row.created)
 
     # As the observer of the registrations
 
     def created(self, session_id: int, entry: Registration) -> None:
         """Handle the creation of a registration by a session of this worker."""
-        row = self._rows.get((entry.match, entry.procedure), {}).get(session_id)
+        key: Key = entry.match, entry.procedure
+        self._revoked.pop(key, None)
+        row = self._rows.get(key, {}).get(session_id)
         self._lifecycle.created(session_id, entry, None if row is None else row.created)
 
     def added(self, session_id: int, entry: Registration) -> None:
@@ -353,7 +381,7 @@ class Claims:
             return
         stamp = self._channel.stamp()
         if self._rows[key]:
-            self._removed_here[key] = stamp
+            self._removed_here[key] = stamp, session_id
         else:
             del self._rows[key]
             self._removed_here.pop(key, None)
@@ -362,8 +390,12 @@ class Claims:
 
     def deleted(self, session_id: int, entry: Registration) -> None:
         """Handle the deletion of a registration by its last session, of this worker."""
-        self._lifecycle.deleted(session_id, entry)
         key: Key = entry.match, entry.procedure
+        if any(row.revoked for row in self._rows.get(key, {}).values()):
+            # The worker of the revoked callee removes it later, and announces the deletion.
+            self._revoked[key] = entry
+        else:
+            self._lifecycle.deleted(session_id, entry)
         if key in self._rows:
             # Rows that were excluded until now.
             self._settle(key)

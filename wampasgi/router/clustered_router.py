@@ -265,7 +265,7 @@ class ClusteredRouter(Router[S]):
         key = registration.match, registration.procedure
         self.channel.put(remote.node, [ItemCode.REVOKE_CALLEE, session_id, *key, reason])
         # The worker of the session confirms it, but until then no call goes there.
-        self.claims.remove_key(session_id, key, self.channel.stamp())
+        self.claims.revoke(session_id, key)
         return []
 
     def revoke_subscription(
