@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint
 
 from tests.websocket import MemoryLine, WebSocket
-from wampasgi import Application, Realm
+from wampasgi import Application, Events, Realm
 from wampasgi.backplanes import cluster_service
 from wampasgi.backplanes.base import Backplane
 from wampasgi.backplanes.local import LocalBackplane
@@ -38,6 +38,8 @@ class _Arguments:
         self._make_backplane = make_backplane
         self._of: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self._histories: dict[int, list[tuple[Any, ...]]] = {}
+        #: The realms of the other worker, by the IDs of the realms of the test.
+        self.twins: dict[int, Realm] = {}
         # Keeps the IDs of the objects unique.
         self._objects: list[object] = []
 
@@ -78,6 +80,7 @@ class _Arguments:
 
     def _share_settings(self, realm: Realm, twin: Realm) -> None:
         """Let a twin use the settings of a realm, including later changes."""
+        self.twins[id(realm)] = twin
         changed, twin_changed = realm.settings.changed, twin.settings.changed
         own = {"changed", "keep_history"}
         shared = {name: value for name, value in vars(realm.settings).items() if name not in own}
@@ -131,7 +134,7 @@ class WorkerPool:
 
     async def worker(self, app: Application, index: int) -> Application:
         """Return a worker of an application. The first call starts all of them."""
-        workers = self._workers[id(app)]
+        workers = self._workers.setdefault(id(app), _Workers(app))
         if len(workers.apps) == 1:
             assert self._tasks is not None, "the test has no worker pool"
             workers.apps.append(self._arguments.twin_of(app))
@@ -142,6 +145,11 @@ class WorkerPool:
             workers.started.set()
         await workers.started.wait()
         return workers.apps[index]
+
+    async def start(self, realm: Realm) -> None:
+        """Start the workers of the application of a realm, unless they run."""
+        if not any(realm is twin for twin in self._arguments.twins.values()):
+            await self.worker(realm.app, 0)
 
     async def _serve(self, app: Application, *, task_status: TaskStatus[None]) -> None:
         async with app.lifespan():
@@ -189,6 +197,47 @@ class WorkerLine(MemoryLine):
         await self.pool.settle(self._application)
 
 
+def _start_workers_early(patch: pytest.MonkeyPatch, pool: WorkerPool) -> None:
+    """Start the workers before a realm publishes or listens, as a server does."""
+    publish, events, enter = Realm.publish, Realm.events, Events.__aenter__
+    listening: dict[int, tuple[Realm, Events]] = {}
+
+    async def publish_on_workers(self: Realm, topic: str, /, *args: Any, **options: Any) -> int:
+        await pool.start(self)
+        return await publish(self, topic, *args, **options)
+
+    def events_of_workers(self: Realm, topic: str, **options: Any) -> Events:
+        found = events(self, topic, **options)
+        listening[id(found)] = self, found
+        return found
+
+    async def enter_on_workers(self: Events) -> Events:
+        if id(self) in listening:
+            await pool.start(listening[id(self)][0])
+        return await enter(self)
+
+    patch.setattr(Realm, "publish", publish_on_workers)
+    patch.setattr(Realm, "events", events_of_workers)
+    patch.setattr(Events, "__aenter__", enter_on_workers)
+
+
+def _register_on_both(patch: pytest.MonkeyPatch, twins: Mapping[int, Realm]) -> None:
+    """Add and remove procedures at run time on both workers, as the same code in each worker would do."""
+
+    def on_both(name: str) -> None:
+        original = getattr(Realm, name)
+
+        def call(self: Realm, *args: Any, **options: Any) -> None:
+            original(self, *args, **options)
+            if id(self) in twins:
+                original(twins[id(self)], *args, **options)
+
+        patch.setattr(Realm, name, call)
+
+    on_both("register")
+    on_both("unregister")
+
+
 @contextlib.contextmanager
 def over_workers(make_backplane: Callable[[], Backplane]) -> Iterator[WorkerPool]:
     """Connect all clients to different workers while the context is open; its value has to run."""
@@ -200,8 +249,11 @@ def over_workers(make_backplane: Callable[[], Backplane]) -> Iterator[WorkerPool
         patch.setattr(cluster_service, "Cluster", partial(Cluster, join_time=0))
         patch.setattr(WebSocket, "line_type", WorkerLine)
         patch.setattr(WebSocket, "has_other_workers", True)
-        patch.setattr(WorkerLine, "pool", WorkerPool(arguments), raising=False)
-        yield WorkerLine.pool
+        pool = WorkerPool(arguments)
+        patch.setattr(WorkerLine, "pool", pool, raising=False)
+        _start_workers_early(patch, pool)
+        _register_on_both(patch, arguments.twins)
+        yield pool
 
 
 def _noting(original: _Init, note: Callable[..., None]) -> _Init:
