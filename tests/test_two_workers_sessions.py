@@ -19,7 +19,6 @@ from tests.sessions import (
     test_retained_events,
     test_revocation,
     test_routed_calls,
-    test_server_session,
     test_subscription_permissions,
     test_testaments,
 )
@@ -39,11 +38,30 @@ _MODULES: Final = (
     test_retained_events,
     test_revocation,
     test_routed_calls,
-    test_server_session,
     test_subscription_permissions,
     test_testaments,
 )
-_ONE_WORKER: Final[frozenset[str]] = frozenset()
+#: Tests that cannot mean the same with two workers. `test_two_workers` has some of their own for that.
+_ONE_WORKER: Final = frozenset(
+    [
+        # They close or abort a client's session, or count sessions: a worker can do so only with its own.
+        "test_on_leave_comes_once_however_a_session_ends",
+        "test_testament_is_published_once_however_a_session_ends",
+        "test_callers_need_not_wait_until_a_callee_has_answered_goodbye",
+        "test_client_that_did_not_announce_revocation_must_not_be_notified",
+        # A handler runs on the publisher's worker, but this one revokes subscriptions on the other.
+        "test_subscribers_have_the_event_before_a_handler_of_it_takes_their_subscription_away",
+        # Nobody knows which of two revocations on different workers is the last.
+        "test_revoked_registration_causes_events",
+        # Each worker has the realm's own procedures, and announces those that are added at run time.
+        "test_procedures_that_the_server_adds_at_run_time_cause_events",
+        "test_slow_watcher_is_ended_and_causes_on_leave_itself",
+        # It runs the lifespan of its application itself.
+        "test_on_leave_is_sent_for_sessions_closed_at_shutdown",
+        # Its applications are made when the module is imported.
+        "test_unknown_meta_procedure_is_no_such_procedure",
+    ]
+)
 
 for _module in _MODULES:
     for _name, _test in vars(_module).items():

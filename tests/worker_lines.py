@@ -38,8 +38,10 @@ class _Arguments:
         self._make_backplane = make_backplane
         self._of: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self._histories: dict[int, list[tuple[Any, ...]]] = {}
-        #: The realms of the other worker, by the IDs of the realms of the test.
-        self.twins: dict[int, Realm] = {}
+        # The realms of the other worker, by the IDs of the realms of the test.
+        self._twins: dict[int, Realm] = {}
+        # The changes at run time that a twin has to repeat.
+        self._changes: dict[int, list[Callable[[Realm], None]]] = {}
         # Keeps the IDs of the objects unique.
         self._objects: list[object] = []
 
@@ -80,7 +82,7 @@ class _Arguments:
 
     def _share_settings(self, realm: Realm, twin: Realm) -> None:
         """Let a twin use the settings of a realm, including later changes."""
-        self.twins[id(realm)] = twin
+        self._twins[id(realm)] = twin
         changed, twin_changed = realm.settings.changed, twin.settings.changed
         own = {"changed", "keep_history"}
         shared = {name: value for name, value in vars(realm.settings).items() if name not in own}
@@ -94,6 +96,19 @@ class _Arguments:
 
         realm.settings.changed = twin.settings.changed = both_changed
         both_changed()
+        for change in self._changes.pop(id(realm), ()):
+            change(twin)
+
+    def change_twin(self, realm: Realm, change: Callable[[Realm], None]) -> None:
+        """Repeat a change of a realm of the test on the other worker, as soon as that exists."""
+        if id(realm) in self._twins:
+            change(self._twins[id(realm)])
+        elif not self.has_twin(realm):
+            self._changes.setdefault(id(realm), []).append(change)
+
+    def has_twin(self, realm: Realm) -> bool:
+        """Return whether another worker was made for the realm, or the realm for another worker."""
+        return id(realm) in self._twins or any(realm is twin for twin in self._twins.values())
 
 
 class _Workers:
@@ -148,7 +163,7 @@ class WorkerPool:
 
     async def start(self, realm: Realm) -> None:
         """Start the workers of the application of a realm, unless they run."""
-        if not any(realm is twin for twin in self._arguments.twins.values()):
+        if not self._arguments.has_twin(realm):
             await self.worker(realm.app, 0)
 
     async def _serve(self, app: Application, *, task_status: TaskStatus[None]) -> None:
@@ -221,7 +236,7 @@ def _start_workers_early(patch: pytest.MonkeyPatch, pool: WorkerPool) -> None:
     patch.setattr(Events, "__aenter__", enter_on_workers)
 
 
-def _register_on_both(patch: pytest.MonkeyPatch, twins: Mapping[int, Realm]) -> None:
+def _register_on_both(patch: pytest.MonkeyPatch, arguments: _Arguments) -> None:
     """Add and remove procedures at run time on both workers, as the same code in each worker would do."""
 
     def on_both(name: str) -> None:
@@ -229,8 +244,7 @@ def _register_on_both(patch: pytest.MonkeyPatch, twins: Mapping[int, Realm]) -> 
 
         def call(self: Realm, *args: Any, **options: Any) -> None:
             original(self, *args, **options)
-            if id(self) in twins:
-                original(twins[id(self)], *args, **options)
+            arguments.change_twin(self, lambda twin: original(twin, *args, **options))
 
         patch.setattr(Realm, name, call)
 
@@ -252,7 +266,7 @@ def over_workers(make_backplane: Callable[[], Backplane]) -> Iterator[WorkerPool
         pool = WorkerPool(arguments)
         patch.setattr(WorkerLine, "pool", pool, raising=False)
         _start_workers_early(patch, pool)
-        _register_on_both(patch, arguments.twins)
+        _register_on_both(patch, arguments)
         yield pool
 
 
