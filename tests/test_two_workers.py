@@ -1,21 +1,58 @@
-"""The behaviour of a realm on two workers, each with a client, that the conformance tests do not show."""
+"""The behaviour of a realm on two workers that no test for one worker shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
 
-from tests.wamp_client import WAMPClient, clients, trusting_app
-from tests.worker_lines import WorkerLine, over_unix_workers
-from wampasgi import Application
+from tests.specification import (
+    ABORT,
+    CALL,
+    ERROR,
+    EVENT,
+    GOODBYE,
+    INTERRUPT,
+    INVOCATION,
+    NO_SUCH_PROCEDURE,
+    UNSUBSCRIBED,
+    YIELD,
+)
+from tests.wamp_client import BASIC, WAMPClient, announcing, clients, open_app, trusting_app
+from tests.websocket import PATIENCE
+from tests.worker_lines import WorkerPool, over_unix_workers, running_workers
+from wampasgi import Application, Realm, Session, WAMPError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("running_workers")]
+__all__ = ["running_workers"]
+
+pytestmark = pytest.mark.anyio
 
 TOPIC = "com.myapp.topic"
 PROCEDURE = "com.myapp.procedure"
 REGISTRATIONS = [f"wamp.registration.on_{what}" for what in ("create", "register", "unregister", "delete")]
+
+Pool = WorkerPool
+Leave = Callable[[Session], Awaitable[None]]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Connect the clients of each test to different workers."""
+    with over_unix_workers():
+        yield request.param
+
+
+@pytest.fixture
+def pool(running_workers: WorkerPool) -> WorkerPool:
+    """Return the workers of the test."""
+    return running_workers
+
+
+@pytest.fixture(autouse=True)
+def run_workers(pool: WorkerPool) -> None:
+    """Run the workers of each test."""
 
 
 async def watch(client: WAMPClient, *topics: str) -> dict[int, str]:
@@ -30,33 +67,176 @@ async def meta_events(client: WAMPClient, watched: dict[int, str], count: int) -
     return [(watched[event[1]], *event[4]) for event in events]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Connect the clients of each test to different workers."""
-    with over_unix_workers():
-        yield request.param
-
-
-@pytest.fixture
-async def running_workers(anyio_backend: Any) -> Any:
-    """Own the lifespans of the workers."""
-    async with WorkerLine.pool.run():
-        yield
-
-
-def workers_of(app: Application) -> list[Application]:
-    """Return the running workers of an application."""
-    return WorkerLine.pool.workers_of(app)
-
-
-async def test_clients_are_connected_to_different_workers() -> None:
+async def test_clients_are_connected_to_different_workers(pool: Pool) -> None:
     app = trusting_app()
     async with clients(app, "ann", "bob") as [ann, bob]:
-        one, other = workers_of(app)
+        one, other = pool.workers_of(app)
         assert list(one.default_realm.sessions) == [ann.id]
         assert list(other.default_realm.sessions) == [bob.id]
-        assert one.metrics()["default"]["cluster"]["nodes"] == 2
         assert await ann.call("wamp.session.count") == 2
+        for worker in one, other:
+            metrics = worker.metrics()["default"]
+            assert metrics["cluster"]["nodes"] == 2
+            assert metrics["sessions"]["open"] == 1
+            assert metrics["realm"]["sessions"] == 2
+
+
+# Sessions
+
+
+async def closed_by_its_worker(session: Session) -> None:
+    await session.close()
+
+
+async def aborted_by_its_worker(session: Session) -> None:
+    await session.abort("com.myapp.error")
+
+
+@pytest.mark.parametrize(
+    ("leave", "message"), [(closed_by_its_worker, GOODBYE), (aborted_by_its_worker, ABORT)]
+)
+async def test_session_that_its_worker_ends_leaves_the_other_worker(
+    pool: Pool, leave: Leave, message: int
+) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob") as [ann, bob]:
+        watched = await watch(ann, "wamp.session.on_leave")
+        await ann.subscribe(TOPIC)
+        await bob.register(PROCEDURE)
+        await bob.call("wamp.session.add_testament", TOPIC, ["Seeya!"], {})
+        await ann.send(CALL, 1000, {}, PROCEDURE)
+        await bob.expect(INVOCATION)
+
+        await leave(pool.workers_of(app)[1].default_realm.sessions[bob.id])
+
+        assert (await bob.receive())[0] == message
+        canceled = await ann.expect(ERROR)
+        assert canceled[:3] == [ERROR, CALL, 1000]
+        assert canceled[4] == "wamp.error.canceled"
+        assert await ann.event() == ["Seeya!"]
+        assert await meta_events(ann, watched, 1) == [("on_leave", bob.id, "bob", "user")]
+        assert await ann.call_error(PROCEDURE) == NO_SUCH_PROCEDURE
+        assert await ann.call("wamp.session.list") == [ann.id]
+
+
+async def test_worker_that_shuts_down_takes_its_sessions_along_and_no_others(pool: Pool) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob") as [ann, bob]:
+        watched = await watch(ann, "wamp.session.on_leave")
+        await ann.subscribe(TOPIC)
+        await bob.register(PROCEDURE)
+        await bob.call("wamp.session.add_testament", TOPIC, ["Seeya!"], {})
+
+        await pool.stop(pool.workers_of(app)[1])
+
+        await bob.closed()
+        assert await ann.event() == ["Seeya!"]
+        assert await meta_events(ann, watched, 1) == [("on_leave", bob.id, "bob", "user")]
+        assert await ann.call_error(PROCEDURE) == NO_SUCH_PROCEDURE
+        assert await ann.call("wamp.session.list") == [ann.id]
+        assert app.metrics()["default"]["cluster"]["nodes"] == 1
+
+
+# Calls of the server
+
+
+async def test_server_calls_a_procedure_of_a_client_of_the_other_worker(pool: Pool) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob") as [_, bob], anyio.create_task_group() as tasks:
+        await bob.register(PROCEDURE)
+        tasks.start_soon(bob.answer_invocation, ["a result"])
+        assert await app.call(PROCEDURE, 1, timeout=PATIENCE) == "a result"
+
+        tasks.start_soon(bob.fail_invocation, "com.myapp.error")
+        with pytest.raises(WAMPError) as raised:
+            await app.call(PROCEDURE, timeout=PATIENCE)
+        assert raised.value.uri == "com.myapp.error"
+
+
+async def test_call_of_the_server_that_times_out_is_cancelled_on_the_other_worker() -> None:
+    app = trusting_app()
+    async with clients(app, BASIC, announcing("call_canceling")) as [_, bob]:
+        await bob.register(PROCEDURE)
+        with pytest.raises(WAMPError) as raised:
+            await app.call(PROCEDURE, timeout=0.05)
+        assert raised.value.uri == "wamp.error.timeout"
+        invocation = await bob.expect(INVOCATION)
+        assert await bob.receive() == [INTERRUPT, invocation[1], {"mode": "killnowait"}]
+        await bob.send(YIELD, invocation[1], {}, ["late"])
+        await bob.expect_nothing()
+
+
+async def test_session_of_each_worker_can_be_called_while_both_share_a_procedure(pool: Pool) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob") as both, anyio.create_task_group() as tasks:
+        for client in both:
+            await client.register(PROCEDURE, invoke="roundrobin")
+        for worker, client in zip(pool.workers_of(app), both, strict=True):
+            for number in range(3):
+                tasks.start_soon(client.answer_invocation, [number])
+                session = worker.default_realm.sessions[client.id]
+                assert await session.call(PROCEDURE, timeout=PATIENCE) == number
+
+
+async def test_private_procedures_of_two_workers_have_the_same_uri(pool: Pool) -> None:
+    realm = Realm("com.myapp", client_procedures="session")
+    realm.allow_all()
+    app = Application([realm])
+    async with clients(app, BASIC, BASIC, realm=realm.uri) as both, anyio.create_task_group() as tasks:
+        for client in both:
+            await client.register(PROCEDURE)
+        for client in both:
+            assert await client.call_error(PROCEDURE) == NO_SUCH_PROCEDURE
+        for worker, client in zip(pool.workers_of(app), both, strict=True):
+            session = worker.realms[realm.uri].sessions[client.id]
+            tasks.start_soon(client.answer_invocation, ["answer"])
+            assert await session.call(PROCEDURE, timeout=PATIENCE) == "answer"
+        for client in both:
+            await client.expect_nothing()
+
+
+# Events of the server
+
+
+async def test_listeners_of_both_workers_get_the_events_of_both(pool: Pool) -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC) as both:
+        one, other = pool.workers_of(app)
+        async with one.events(TOPIC) as of_one, other.events("com.myapp", match="prefix") as of_other:
+            for number, client in enumerate(both):
+                await client.publish(TOPIC, number)
+            await one.publish(TOPIC, 2)
+            await other.publish(TOPIC, 3)
+            for events in of_one, of_other:
+                with anyio.fail_after(PATIENCE):
+                    received = [(await anext(events)).args[0] for _ in range(4)]
+                assert sorted(received) == [0, 1, 2, 3]
+        await both[0].settled()
+        before = [worker.metrics()["default"]["cluster"]["items_sent"] for worker in (one, other)]
+        await both[0].publish(TOPIC, 4)
+        await both[1].publish(TOPIC, 5)
+        after = [worker.metrics()["default"]["cluster"]["items_sent"] for worker in (one, other)]
+        assert after == before, "nobody listens any more"
+
+
+async def test_subscriber_of_the_realm_handles_each_event_once_on_the_workers_of_the_publishers() -> None:
+    app = open_app()
+    handled: list[int] = []
+
+    @app.subscriber(TOPIC)
+    async def on_event(number: int) -> None:
+        handled.append(number)
+
+    async with clients(app, BASIC, BASIC) as [ann, bob]:
+        for client, other, number in (ann, bob, 1), (bob, ann, 2):
+            subscription_id = await client.subscribe(TOPIC)
+            publication_id = await other.publish(TOPIC, number)
+            assert await client.receive() == [EVENT, subscription_id, publication_id, {}, [number]]
+            await client.expect_nothing()
+    assert handled == [1, 2]
+
+
+# Revocation
 
 
 @pytest.mark.parametrize("first_callee", [0, 1])
@@ -72,9 +252,25 @@ async def test_revoking_callees_of_both_workers_deletes_their_registration_once(
 
         [registration_id] = ids
         events = await meta_events(watcher, watched, 3)
-        assert sorted(events[:2]) == [
-            ("on_unregister", session_id, registration_id)
-            for session_id in sorted(client.id for client in both)
-        ]
+        removed = sorted(client.id for client in both)
+        assert sorted(events[:2]) == [("on_unregister", callee, registration_id) for callee in removed]
         assert events[2] in [("on_delete", client.id, registration_id) for client in both]
         assert await watcher.call("wamp.registration.lookup", PROCEDURE) is None
+
+
+async def test_revoked_subscription_ends_on_both_workers() -> None:
+    app = trusting_app()
+    revocable = {"roles": {"subscriber": {"features": {"subscription_revocation": True}}}}
+    async with clients(app, revocable, revocable, BASIC, BASIC) as subscribers, clients(app, "ann") as [ann]:
+        [subscription_id] = {await client.subscribe(TOPIC) for client in subscribers}
+
+        # The number is the one of this worker's clients.
+        assert app.revoke_subscription(TOPIC, reason="com.myapp.moved") == 2
+
+        revoked = {"subscription": subscription_id, "reason": "com.myapp.moved"}
+        for client in subscribers[:2]:
+            assert await client.receive() == [UNSUBSCRIBED, 0, revoked]
+        await ann.publish(TOPIC)
+        for client in subscribers:
+            await client.expect_nothing()
+        assert await subscribers[1].subscribe(TOPIC) == subscription_id

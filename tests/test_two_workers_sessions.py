@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -22,7 +22,9 @@ from tests.sessions import (
     test_subscription_permissions,
     test_testaments,
 )
-from tests.worker_lines import WorkerLine, over_unix_workers
+from tests.worker_lines import over_unix_workers, running_workers
+
+__all__ = ["running_workers"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("running_workers")]
 
@@ -74,10 +76,3 @@ def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Connect the clients of each test to different workers."""
     with over_unix_workers():
         yield request.param
-
-
-@pytest.fixture
-async def running_workers(anyio_backend: Any) -> AsyncIterator[None]:
-    """Own the lifespans of the workers."""
-    async with WorkerLine.pool.run():
-        yield

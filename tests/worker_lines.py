@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint
 
-from tests.websocket import MemoryLine, WebSocket
+from tests.websocket import PATIENCE, MemoryLine, WebSocket
 from wampasgi import Application, Events, Realm
 from wampasgi.backplanes import cluster_service
 from wampasgi.backplanes.base import Backplane
@@ -127,15 +127,23 @@ class WorkerPool:
         self._arguments = arguments
         self._workers: dict[int, _Workers] = {}
         self._tasks: TaskGroup | None = None
-        self._ended = anyio.Event()
+        # To end each worker that runs, and its end.
+        self._running: dict[int, tuple[anyio.Event, anyio.Event]] = {}
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Run the workers that are needed while the context is open."""
-        self._ended = anyio.Event()
         async with anyio.create_task_group() as self._tasks:
             yield
-            self._ended.set()
+            for ending, _ in self._running.values():
+                ending.set()
+
+    async def stop(self, app: Application) -> None:
+        """End a worker in order, and wait for its end."""
+        ending, ended = self._running[id(app)]
+        ending.set()
+        with anyio.fail_after(PATIENCE):
+            await ended.wait()
 
     def workers_of(self, app: Application) -> list[Application]:
         """Return the workers of an application, which have started."""
@@ -167,13 +175,15 @@ class WorkerPool:
             await self.worker(realm.app, 0)
 
     async def _serve(self, app: Application, *, task_status: TaskStatus[None]) -> None:
+        ending, ended = self._running[id(app)] = anyio.Event(), anyio.Event()
         async with app.lifespan():
             task_status.started()
-            await self._ended.wait()
+            await ending.wait()
+        ended.set()
 
     async def settle(self, app: Application) -> None:
         """Wait until all workers of an application have handled everything that was in flight."""
-        apps = self._workers[id(app)].apps
+        apps = [worker for worker in self._workers[id(app)].apps if not self._running[id(worker)][1].is_set()]
         # The second round is for the consequences of what arrives in the first.
         for worker in [*apps, *apps]:
             for realm in realms_of(worker):
@@ -285,3 +295,10 @@ def over_unix_workers() -> Iterator[WorkerPool]:
         over_workers(lambda: LocalBackplane(Path(directory, "b"), name="test")) as pool,
     ):
         yield pool
+
+
+@pytest.fixture
+async def running_workers(anyio_backend: Any) -> AsyncIterator[WorkerPool]:
+    """Own the lifespans of the workers that the lines of a test need. Its module imports this fixture."""
+    async with WorkerLine.pool.run():
+        yield WorkerLine.pool

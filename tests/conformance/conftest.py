@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.uvicorn_line import over_uvicorn
 from tests.websocket import WebSocket
-from tests.worker_lines import WorkerLine, over_unix_workers
+from tests.worker_lines import WorkerLine, over_unix_workers, running_workers
+
+__all__ = ["anyio_backend", "running_workers", "workers"]
 
 
 @pytest.fixture(params=["asyncio", "trio", "picows", "workers-unix", "workers-unix-trio"])
@@ -24,13 +26,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
             yield "trio" if request.param.endswith("trio") else "asyncio"
     else:
         yield request.param
-
-
-@pytest.fixture
-async def running_workers(anyio_backend: Any) -> AsyncIterator[None]:
-    """Own the lifespans of the workers."""
-    async with WorkerLine.pool.run():
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only, pending_call
+from tests.conformance.vocabulary import PROCEDURE, between_workers, pending_call
 from tests.specification import CALL, CANCEL, CANCELED, ERROR, INTERRUPT, INVOCATION, RESULT, YIELD
 from tests.wamp_client import BASIC, announcing, clients, open_app
 from wampasgi import RPCProgressReport
@@ -94,7 +94,7 @@ async def test_responses_of_the_callee_are_discarded_after_skip_and_killnowait(
         assert (await callee.expect(INVOCATION))[1] == 2
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("options", [{}, *({"mode": mode} for mode in MODES)], ids=str)
 async def test_cancel_of_an_unknown_or_finished_call_is_not_answered(options: dict[str, Any]) -> None:
     async with clients(open_app(), CANCELING, CANCELING) as [caller, callee]:
@@ -126,7 +126,7 @@ async def test_cancel_without_a_mode_ends_the_call_too() -> None:
         await caller.expect_error(CALL, 1, CANCELED)
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("mode", ["KILL", "abort", "", 1, True, ["kill"]], ids=str)
 async def test_mode_must_be_one_of_the_three(mode: object) -> None:
     async with clients(open_app(), CANCELING) as [caller]:

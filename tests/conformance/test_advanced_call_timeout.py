@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only, pending_call
+from tests.conformance.vocabulary import PROCEDURE, between_workers, pending_call
 from tests.specification import (
     CALL,
     CANCELED,
@@ -79,7 +79,7 @@ async def test_call_with_timeout_0_or_without_a_timeout_never_times_out(options:
         assert await caller.receive() == [RESULT, 1, {}]
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("timeout", [-1, 0.5, "100", True, [1]], ids=str)
 async def test_timeout_must_be_a_non_negative_integer(timeout: object) -> None:
     async with clients(open_app(), BASIC) as [caller]:
@@ -116,7 +116,7 @@ async def test_dealer_enforces_a_timeout_that_it_does_not_forward(
         await caller.expect_error(CALL, 1, TIMEOUT)
 
 
-@asyncio_only
+@between_workers
 async def test_timeout_of_a_progressive_call_is_the_time_between_results() -> None:
     features = announcing("progressive_call_results", "call_canceling")
     async with pending_call(features, features, timeout=600, receive_progress=True) as [caller, callee]:
@@ -157,7 +157,7 @@ async def test_procedure_of_the_server_is_cancelled_when_it_times_out() -> None:
         await cancelled.wait()
 
 
-@asyncio_only
+@between_workers
 async def test_timeout_of_a_progressive_call_to_the_server_is_the_time_between_results() -> None:
     app = open_app()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only
+from tests.conformance.vocabulary import PROCEDURE, between_workers
 from tests.specification import (
     CALL,
     INVALID_ARGUMENT,
@@ -44,7 +44,7 @@ async def check_routing(registered: dict[str, str], calls: dict[str, str | None]
         await callee.expect_nothing()
 
 
-@asyncio_only
+@between_workers
 async def test_prefix_matches_every_uri_that_begins_with_it() -> None:
     prefix = "com.myapp.myobject1"
     calls = {
@@ -58,7 +58,7 @@ async def test_prefix_matches_every_uri_that_begins_with_it() -> None:
     await check_routing({prefix: "prefix"}, calls)
 
 
-@asyncio_only
+@between_workers
 async def test_wildcard_matches_exactly_one_component() -> None:
     wildcard = "com.myapp..myprocedure1"
     calls = {
@@ -72,7 +72,7 @@ async def test_wildcard_matches_exactly_one_component() -> None:
     await check_routing({wildcard: "wildcard"}, calls)
 
 
-@asyncio_only
+@between_workers
 async def test_exact_registration_matches_no_other_uri() -> None:
     calls = {"com.myapp": "com.myapp", "com.myapp.a": None, "com.myap": None, "com.Myapp": None}
     await check_routing({"com.myapp": "exact"}, calls)
@@ -105,13 +105,13 @@ async def test_longer_first_portion_of_a_wildcard_wins() -> None:
     await check_routing(registered, {"a1.b2.c33.d4.e5": "a1.b2.c33..e5"})
 
 
-@asyncio_only
+@between_workers
 async def test_wildcard_with_more_components_before_the_first_empty_one_wins() -> None:
     registered = {"a1...d4": "wildcard", "a1.b2..d4": "wildcard"}
     await check_routing(registered, {"a1.b2.c3.d4": "a1.b2..d4", "a1.x.c3.d4": "a1...d4"})
 
 
-@asyncio_only
+@between_workers
 async def test_any_prefix_wins_over_any_wildcard() -> None:
     await check_routing({"a1": "prefix", "a1.b2..d4": "wildcard"}, {"a1.b2.c3.d4": "a1"})
 
@@ -146,7 +146,7 @@ async def test_subset_of_a_pattern_cannot_be_unregistered() -> None:
         assert (await callee.expect(INVOCATION))[3] == {"procedure": "com.myapp.a"}
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize(
     ("match", "uri", "valid"),
     [
@@ -180,7 +180,7 @@ async def test_empty_components_are_allowed_if_they_denote_a_pattern(
                 await client.expect_error(code, 1, INVALID_URI)
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("match", ["", "Prefix", "regex"])
 async def test_unknown_policy_is_refused(match: str) -> None:
     async with clients(open_app(), PATTERNS) as [client]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.vocabulary import asyncio_only
+from tests.conformance.vocabulary import between_workers
 from tests.specification import EVENT, PUBLISH, UNSUBSCRIBE, UNSUBSCRIBED
 from tests.wamp_client import BASIC, announcing, clients, open_app
 
@@ -29,7 +29,7 @@ async def received_topics(match: str, pattern: str, topics: list[str]) -> list[s
     return received
 
 
-@asyncio_only
+@between_workers
 async def test_prefix_matches_every_uri_that_begins_with_it() -> None:
     matching = [
         "com.myapp.topic.emergency.11",
@@ -41,7 +41,7 @@ async def test_prefix_matches_every_uri_that_begins_with_it() -> None:
     assert await received_topics("prefix", matching[3], [*matching, "com.myapp.topic.emerge"]) == matching
 
 
-@asyncio_only
+@between_workers
 async def test_wildcard_matches_exactly_one_component() -> None:
     matching = ["com.myapp.foo.userevent", "com.myapp.bar.userevent", "com.myapp.a12.userevent"]
     others = ["com.myapp.foo.userevent.bar", "com.myapp.foo.user", "com.myapp2.foo.userevent"]
@@ -49,12 +49,12 @@ async def test_wildcard_matches_exactly_one_component() -> None:
     assert await received_topics("wildcard", "com.myapp..userevent", matching + others) == matching
 
 
-@asyncio_only
+@between_workers
 async def test_event_for_a_wildcard_without_empty_components_also_has_its_topic() -> None:
     assert await received_topics("wildcard", "com.myapp", ["com.myapp", "com.myapp.a"]) == ["com.myapp"]
 
 
-@asyncio_only
+@between_workers
 async def test_exact_subscription_matches_no_other_topic() -> None:
     assert await received_topics("exact", "com.myapp", ["com.myapp", "com.myapp.a", "com.myap"]) == [
         "com.myapp"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only, pending_call
+from tests.conformance.vocabulary import PROCEDURE, between_workers, pending_call
 from tests.specification import (
     CALL,
     CANCELED,
@@ -34,7 +34,7 @@ CUSTOM = {"ppt_scheme": "x_my_ppt"}
 PAYLOAD = ["\x00AP8="]
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("attributes", [ENCRYPTED, MQTT, CUSTOM], ids=lambda found: found["ppt_scheme"])
 async def test_attributes_and_payload_are_forwarded_untouched(attributes: dict[str, Any]) -> None:
     async with clients(open_app(), PASSTHRU, PASSTHRU) as [caller, callee]:
@@ -103,7 +103,7 @@ async def test_passthru_is_recognized_by_a_non_empty_scheme(options: dict[str, A
         pass
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("name", ENCRYPTED)
 @pytest.mark.parametrize("wrong", [5, ["text"], {}], ids=str)
 async def test_attributes_must_be_strings(name: str, wrong: object) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only, busy, pending_call
+from tests.conformance.vocabulary import PROCEDURE, between_workers, busy, pending_call
 from tests.specification import (
     CALL,
     CANCEL,
@@ -96,7 +96,7 @@ async def test_last_part_may_have_progress_false() -> None:
         assert [(await callee.expect(INVOCATION))[3] for _ in range(2)] == [MORE, {}]
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("policy", ["roundrobin", "random", "first", "last"])
 async def test_all_parts_go_to_the_callee_that_got_the_first(policy: str) -> None:
     async with clients(open_app(), PARTS, PARTS, PARTS) as [caller, *callees]:
@@ -182,7 +182,7 @@ async def test_further_parts_do_not_count_in_the_sequence_of_request_ids() -> No
         await caller.expect_abort()
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize(
     "calls",
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.vocabulary import TOPIC, asyncio_only
+from tests.conformance.vocabulary import TOPIC, between_workers
 from tests.specification import EVENT, MAX_ID, PUBLISH, PUBLISHED
 from tests.wamp_client import BASIC, WAMPClient, clients, open_app, trusting_app
 
@@ -95,7 +95,7 @@ CASES: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize(("options", "receivers"), CASES, ids=str)
 async def test_subscriber_receives_an_event_if_and_only_if_all_conditions_hold(
     options: dict[str, Any], receivers: list[int]
@@ -116,7 +116,7 @@ async def test_subscriber_receives_an_event_if_and_only_if_all_conditions_hold(
     assert received == receivers
 
 
-@asyncio_only
+@between_workers
 async def test_lists_may_contain_sessions_that_do_not_exist() -> None:
     async with subscribers() as people:
         options = {"eligible": [people[1].id, MAX_ID], "exclude": [MAX_ID - 1]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only, busy
+from tests.conformance.vocabulary import PROCEDURE, between_workers, busy
 from tests.specification import (
     CALL,
     INVALID_ARGUMENT,
@@ -36,7 +36,7 @@ async def answering_callee(caller: WAMPClient, callees: list[WAMPClient], reques
     return callees.index(callee)
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize(("first", "second"), list(itertools.product([None, *POLICIES], repeat=2)), ids=str)
 async def test_further_callees_must_register_with_the_policy_of_the_first(
     first: str | None, second: str | None
@@ -60,7 +60,7 @@ async def test_another_policy_may_be_used_when_the_last_callee_has_unregistered(
         await other.register(PROCEDURE, invoke="roundrobin")
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("policy", ["", "any", "Single", "round-robin"])
 async def test_unknown_policy_is_refused(policy: str) -> None:
     async with clients(open_app(), SHARED) as [client]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.vocabulary import PROCEDURE, asyncio_only, pending_call
+from tests.conformance.vocabulary import PROCEDURE, between_workers, pending_call
 from tests.specification import (
     ABORT,
     CALL,
@@ -129,7 +129,7 @@ async def test_invocation_error_becomes_a_call_error() -> None:
         assert await caller.receive() == [ERROR, CALL, 7814135, {}, *error]
 
 
-@asyncio_only
+@between_workers
 @pytest.mark.parametrize("error", [INVALID_ARGUMENT, NOT_AUTHORIZED, CANCELED, "a"])
 async def test_callee_may_answer_with_any_error_uri(error: str) -> None:
     async with pending_call() as [caller, callee]:
