@@ -224,8 +224,9 @@ class ClusterService:
 
     async def _flushed(self) -> bool:
         """Wait until the engine has everything; return False if frames may be lost."""
+        dropped = self._backplane.counts.dropped
         self._flush()
-        return await self._backplane.flushed()
+        return await self._backplane.flushed() and self._backplane.counts.dropped == dropped
 
     def _spawn(self, function: Callable[[], Any]) -> None:
         if self._tasks is not None:
