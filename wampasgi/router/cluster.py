@@ -372,7 +372,7 @@ class Cluster:
             self._streams.renew(link, item[1])
         elif code == links.BURIED and item[1] == link.out.epoch:
             # An older epoch means that the new one is on its way already.
-            self._return(link)
+            self._rejoin(link)
         elif code == links.BYE:
             self._gone.add(link.node)
             self._remove(link, orderly=True)
@@ -387,9 +387,9 @@ class Cluster:
             self._streams.compare(link, epoch, sequence, beat[2], now)
         elif link.listed:
             # The node has buried this one, but may not receive the frames that it would answer with BURIED.
-            self._return(link)
+            self._rejoin(link)
 
-    def _return(self, link: Link) -> None:
+    def _rejoin(self, link: Link) -> None:
         """Begin anew with a node that has buried this one."""
         link.listed = False
         self._observer.was_buried(link.node)
