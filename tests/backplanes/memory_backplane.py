@@ -44,7 +44,7 @@ class Bus:
         """Stop delivering frames to a node, and tell the others that it has ended."""
         del self.sinks[node]
         for sink in list(self.sinks.values()):
-            sink.unreachable(node)
+            sink.ended(node)
 
 
 class MemoryBackplane:

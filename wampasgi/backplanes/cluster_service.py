@@ -243,8 +243,13 @@ class ClusterService:
                 # The sender's rows follow again. Other connections must not end with the one of the engine.
                 logger.exception("a frame of another worker could not be handled", extra=_extra())
 
-    def unreachable(self, node: NodeId) -> None:
+    def ended(self, node: NodeId) -> None:
         """Take the news that a node has ended."""
+        if self._cluster is not None:
+            self._as_task(self._cluster.ended, node, self._time())
+
+    def unreachable(self, node: NodeId) -> None:
+        """Take the news that a node does not receive frames."""
         if self._cluster is not None:
             self._as_task(self._cluster.unreachable, node, self._time())
 

@@ -33,6 +33,8 @@ __all__ = [
 
 _BEAT_INTERVAL = 0.9  # less than a second, because ticks come a little early or late
 _LATE_TICK = 3.0
+# The time that a node has to reconnect after a frame for it was not received, in seconds.
+_RECONNECT_TIME = 2.0
 
 
 class Cluster:
@@ -247,11 +249,23 @@ class Cluster:
             self._connected = False
             self._isolate()
 
-    def unreachable(self, node: NodeId, now: float) -> None:
-        """Bury a node at once if it is known, because the engine says that nobody receives its frames."""
+    def ended(self, node: NodeId, now: float) -> None:
+        """Bury a node at once if it is known, because its process has ended."""
         link = self._links.get(node)
         if link is not None and self.reachable:
             self._bury(link, now)
+
+    def unreachable(self, node: NodeId, now: float) -> None:
+        """End the calls with a node, because the engine says that nobody receives its frames.
+
+        The node may have ended, or may be about to reconnect. So it is buried a little later, if it stays
+        silent.
+        """
+        link = self._links.get(node)
+        if link is not None and self.reachable:
+            self._streams.reset(link)
+            self._questions.skip(node, complete=False)
+            link.heard_at = min(link.heard_at, now - self._dead_after + _RECONNECT_TIME)
 
     def _beat(self, number: int) -> Item:
         self._outbox.finish()
