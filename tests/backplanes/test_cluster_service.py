@@ -116,7 +116,8 @@ async def test_exception_of_the_lifespan_is_not_wrapped() -> None:
 
     @asynccontextmanager
     async def failing(app: Application) -> AsyncIterator[None]:
-        raise LookupError
+        if not app.realms:
+            raise LookupError
         yield
 
     async with anyio.create_task_group() as tasks:
