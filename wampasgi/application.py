@@ -353,7 +353,7 @@ class Application(ConfiguresRealm):
 
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
-            self._uvicorn_settings.check(receive, self._largest_message)
+            self._check_server(receive)
             support_for_running_loop(self._async_support)
             self._event_loop.require()
             if self._cluster is not None:
@@ -363,11 +363,14 @@ class Application(ConfiguresRealm):
         if scope["type"] == "http":
             return self._require_upgrade(scope, receive, send)
         if scope["type"] == "lifespan":
-            self._uvicorn_settings.check(receive, self._largest_message)
-            if self._cluster is None:
-                self._uvicorn_settings.check_workers(receive)
+            self._check_server(receive)
             return self._lifespan_router.lifespan(scope, receive, send)
         raise ValueError(f"an Application cannot serve an ASGI scope of type {scope['type']!r}")
+
+    def _check_server(self, receive: Receive) -> None:
+        self._uvicorn_settings.check(receive, self._largest_message)
+        if self._cluster is None:
+            self._uvicorn_settings.check_workers(receive)
 
     def _largest_message(self) -> int:
         limits = [realm.settings.limits or self._context.limits for realm in self._all_realms()]

@@ -27,6 +27,7 @@ class Sink:
         if frame.startswith(b"ping"):
             backplane.send(1, frame)
     def unreachable(self, node): pass
+    def ended(self, node): pass
     def disconnected(self): pass
     def connected(self): pass
 
@@ -56,10 +57,13 @@ class Recorder:
         self._changed.set()
         self.react(frame)
 
-    def unreachable(self, node: int) -> None:
+    def ended(self, node: int) -> None:
         self.gone.append(node)
         self.calls.append(node)
         self._changed.set()
+
+    def unreachable(self, node: int) -> None:
+        raise AssertionError("the end of a process is certain")
 
     def disconnected(self) -> None:
         raise AssertionError("there is no engine to lose")

@@ -113,6 +113,7 @@ class SimulatedNode:
         self.node = node
         self.paused = False
         self.paused_at = 0.0
+        self.was_paused = False
         self.connected = True
         self.alive = True
         self.impaired_at = float("-inf")
@@ -249,6 +250,7 @@ class SimulatedBus:
         self.loss = 0.0
         self.max_delay = 0.02
         self.up = True
+        self.faulty_at = 0.0  # the end of the last fault
         self.tells_of_dead = False
         self.invoked: Counter[int] = Counter()
         self._arrivals: dict[tuple[NodeId, NodeId], float] = {}
@@ -316,6 +318,7 @@ class SimulatedBus:
         if node.alive and self.up and not node.connected and not node.paused:
             node.connected = True
             node.impaired_at = self.now
+            self.faulty_at = self.now
             node.cluster.connected(self.now)
 
     def stop_engine(self) -> None:
@@ -332,6 +335,7 @@ class SimulatedBus:
     def pause(self, node: SimulatedNode) -> None:
         if node.connected and not node.paused:
             node.paused, node.paused_at = True, self.now
+            node.was_paused = True
 
     def resume(self, node: SimulatedNode) -> None:
         if node.paused:
@@ -354,6 +358,7 @@ class SimulatedBus:
         self.kill(node)
 
     def heal(self) -> None:
+        self.faulty_at = self.now
         self.cut.clear()
         self.loss = 0.0
         for node in list(self.nodes.values()):

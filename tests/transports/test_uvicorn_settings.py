@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -64,6 +65,41 @@ def test_mounted_application_warns_at_the_first_connection(
         for _ in range(2):
             server.visit("/ws", subprotocols=["wamp.2.json"])
         assert len(warnings(caplog)) == 1
+
+
+def test_several_workers_without_a_backplane_cause_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with served("picows-asyncio", Application(), ws_max_size=65536) as server:
+        server.visit(subprotocols=["wamp.2.json"])
+    [warning] = warnings(caplog)
+    assert warning.startswith("4 workers serve this application")
+    assert "backplane=" in warning
+
+
+def test_several_workers_of_a_mounted_application_cause_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    parent = Starlette(routes=[WAMPRoute("/ws", Application())])
+    with served("picows-asyncio", parent, ws_max_size=65536) as server:
+        server.visit("/ws", subprotocols=["wamp.2.json"])
+        server.visit("/ws", subprotocols=["wamp.2.json"])
+    [warning] = warnings(caplog)
+    assert warning.startswith("2 workers serve this application")
+
+
+def test_workers_with_a_backplane_cause_no_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    # The path of a Unix socket must be short.
+    with TemporaryDirectory() as directory:
+        app = Application(backplane=f"unix:{directory}")
+        with served("picows-asyncio", app, ws_max_size=65536) as server:
+            server.visit(subprotocols=["wamp.2.json"])
+    assert warnings(caplog) == []
 
 
 class Wraps:

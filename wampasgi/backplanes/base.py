@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-#: The random 64-bit ID of a node, new for each start of its process.
-NodeId: TypeAlias = int
+from wampasgi.router.nodes import NodeId
+
+__all__ = ["Backplane", "BackplaneCounts", "FrameSink", "NodeId"]
 
 
 class FrameSink(Protocol):
@@ -24,7 +25,13 @@ class FrameSink(Protocol):
         """Take a frame that was sent to this node, or to all nodes."""
 
     def unreachable(self, node: NodeId) -> None:
-        """Take the engine's word that nobody received a frame for ``node``: its process has ended."""
+        """Take the engine's word that nobody received a frame for ``node``.
+
+        Its process has ended, or has lost its connection.
+        """
+
+    def ended(self, node: NodeId) -> None:
+        """Take the news that the process of ``node`` has ended."""
 
     def disconnected(self) -> None:
         """Take the news that the connection to the engine is lost. Frames may be lost from now on."""

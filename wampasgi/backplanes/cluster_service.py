@@ -224,8 +224,9 @@ class ClusterService:
 
     async def _flushed(self) -> bool:
         """Wait until the engine has everything; return False if frames may be lost."""
+        dropped = self._backplane.counts.dropped
         self._flush()
-        return await self._backplane.flushed()
+        return await self._backplane.flushed() and self._backplane.counts.dropped == dropped
 
     def _spawn(self, function: Callable[[], Any]) -> None:
         if self._tasks is not None:
@@ -242,8 +243,13 @@ class ClusterService:
                 # The sender's rows follow again. Other connections must not end with the one of the engine.
                 logger.exception("a frame of another worker could not be handled", extra=_extra())
 
-    def unreachable(self, node: NodeId) -> None:
+    def ended(self, node: NodeId) -> None:
         """Take the news that a node has ended."""
+        if self._cluster is not None:
+            self._as_task(self._cluster.ended, node, self._time())
+
+    def unreachable(self, node: NodeId) -> None:
+        """Take the news that a node does not receive frames."""
         if self._cluster is not None:
             self._as_task(self._cluster.unreachable, node, self._time())
 

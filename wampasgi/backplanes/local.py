@@ -448,7 +448,7 @@ class LocalBackplane:
                 self._handle_lost_connections()
             unreachable, self._unreachable = self._unreachable, {}
             for node in unreachable:
-                self._sink.unreachable(node)
+                self._sink.ended(node)
         finally:
             self._writer.is_batching = False
             self._writer.flush()

@@ -33,6 +33,8 @@ __all__ = [
 
 _BEAT_INTERVAL = 0.9  # less than a second, because ticks come a little early or late
 _LATE_TICK = 3.0
+# The time that a node has to reconnect after a frame for it was not received, in seconds.
+_RECONNECT_TIME = 2.0
 
 
 class Cluster:
@@ -247,11 +249,23 @@ class Cluster:
             self._connected = False
             self._isolate()
 
-    def unreachable(self, node: NodeId, now: float) -> None:
-        """Bury a node at once if it is known, because the engine says that nobody receives its frames."""
+    def ended(self, node: NodeId, now: float) -> None:
+        """Bury a node at once if it is known, because its process has ended."""
         link = self._links.get(node)
         if link is not None and self.reachable:
             self._bury(link, now)
+
+    def unreachable(self, node: NodeId, now: float) -> None:
+        """End the calls with a node, because the engine says that nobody receives its frames.
+
+        The node may have ended, or may be about to reconnect. So it is buried a little later, if it stays
+        silent.
+        """
+        link = self._links.get(node)
+        if link is not None and self.reachable:
+            self._streams.reset(link)
+            self._questions.skip(node, complete=False)
+            link.heard_at = min(link.heard_at, now - self._dead_after + _RECONNECT_TIME)
 
     def _beat(self, number: int) -> Item:
         self._outbox.finish()
@@ -372,7 +386,7 @@ class Cluster:
             self._streams.renew(link, item[1])
         elif code == links.BURIED and item[1] == link.out.epoch:
             # An older epoch means that the new one is on its way already.
-            self._return(link)
+            self._rejoin(link)
         elif code == links.BYE:
             self._gone.add(link.node)
             self._remove(link, orderly=True)
@@ -387,9 +401,9 @@ class Cluster:
             self._streams.compare(link, epoch, sequence, beat[2], now)
         elif link.listed:
             # The node has buried this one, but may not receive the frames that it would answer with BURIED.
-            self._return(link)
+            self._rejoin(link)
 
-    def _return(self, link: Link) -> None:
+    def _rejoin(self, link: Link) -> None:
         """Begin anew with a node that has buried this one."""
         link.listed = False
         self._observer.was_buried(link.node)

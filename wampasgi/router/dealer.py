@@ -204,10 +204,12 @@ class Dealer:
             return []
         if message.options:
             check_announced(caller, message)
-        if registration is None and only is None:
-            registration = self.registrations.best(message.procedure)
-        elif registration is None and only is not None:
-            registration = self.registrations.best_of(only, message.procedure)
+        if registration is None:
+            registrations = self.registrations
+            if only is None:
+                registration = registrations.best(message.procedure)
+            else:
+                registration = registrations.best_of(only, message.procedure)
         if registration is None:
             subject = "this realm has" if only is None else "that session has registered"
             unknown = WAMPError(NO_SUCH_PROCEDURE, f"{subject} no procedure {message.procedure!r}")

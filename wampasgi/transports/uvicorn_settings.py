@@ -1,4 +1,4 @@
-"""Settings of uvicorn that let clients take more than the limits of the application allow."""
+"""Settings of the server that do not suit the application: limits, and several workers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ logger = logger_named("wampasgi.server")
 
 
 class UvicornSettings:
-    """Checks the settings of uvicorn once, and logs a warning that says what to set.
+    """Checks the settings of uvicorn once, and logs warnings that say what to set.
 
     They can be seen only if no middleware has wrapped the ASGI callables of uvicorn.
     """
 
-    __slots__ = ("_checked",)
+    __slots__ = ("_checked", "_workers_checked")
 
     def __init__(self) -> None:
         self._checked = False
+        self._workers_checked = False
 
     def check(self, receive: Receive, message_size: Callable[[], int]) -> None:
         """Check the server that has passed ``receive``; ``message_size`` returns the application's limit."""
@@ -41,12 +42,15 @@ class UvicornSettings:
             )
 
     def check_workers(self, receive: Receive) -> None:
-        """Warn if several workers serve the application, which has no backplane."""
+        """Warn, once, if several workers serve an application that has no backplane."""
+        if self._workers_checked:
+            return
+        self._workers_checked = True
         config = getattr(getattr(receive, "__self__", None), "config", None)
         workers = getattr(config, "workers", None) or 1
-        if workers == 1:
-            named = os.environ.get("WEB_CONCURRENCY", "")
-            workers = int(named) if named.isdecimal() else 1
+        named = os.environ.get("WEB_CONCURRENCY", "")
+        if workers == 1 and named.isdecimal():
+            workers = int(named)
         if workers > 1:
             logger.warning(
                 "%s workers serve this application, and each has realms of its own: clients of one worker do "
