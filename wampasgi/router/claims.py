@@ -136,11 +136,21 @@ class Claims:
     def _check(self, session_id: int, key: Key, message: Register) -> None:
         """Raise WAMPError if the registration is refused without asking the others."""
         private = self._dealer.private_registrations
-        self._registrations.check(session_id, message.procedure, message.options, private=private)
+        try:
+            self._registrations.check(session_id, message.procedure, message.options, private=private)
+        except WAMPError:
+            # Callees of other workers may have left meanwhile, which these workers know.
+            if not self._is_elsewhere(key):
+                raise
         invoke = message.options.get("invoke", "single")
         for claim in self._claims.get(key, ()):
             if claim.row.session_id == session_id or not self._agree(claim.row.invoke, invoke):
                 raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {key[1]!r} is being registered")
+
+    def _is_elsewhere(self, key: Key) -> bool:
+        """Return whether a registration exists and has only callees of other workers."""
+        rows = [row for row in self._rows.get(key, {}).values() if not row.revoked]
+        return bool(rows) and all(row.node != self._channel.node for row in rows)
 
     def _agree(self, invoke: InvokePolicy, other: InvokePolicy) -> bool:
         """Return whether callees with these invocation policies may share a registration."""
