@@ -50,6 +50,7 @@ LAYERS = (
     Layer(names("adapters"), names("anyio trio")),
     Layer(names("injection"), names("anyio pydantic pydantic_core")),
     Layer(names("router"), NOTHING, synchronous=True),
+    Layer(names("backplanes"), names("anyio")),
     Layer(names("peers"), ASYNC_STACK),
     Layer(names("rpc"), NOTHING),
     Layer(names("auth"), ASYNC_STACK),
@@ -63,6 +64,9 @@ LAYERS = (
 
 # Third-party packages that only some modules of a layer may import.
 EXTRA_THIRD_PARTY = {
+    # Optional: each backplane needs the client library of its engine.
+    "backplanes.nats": names("nats nkeys"),
+    "backplanes.redis": names("redis"),
     # Optional: they are imported when an authentication method needs them.
     "protocol.challenges": names("argon2 nacl"),
     "testing": names("httpx2"),

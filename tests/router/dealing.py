@@ -8,7 +8,8 @@ from typing import Any
 
 from wampasgi.protocol.ids import SequentialIds
 from wampasgi.protocol.messages import Call, Cancel, Error, Message, Register, Registered, Yield
-from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.call_messages import Outgoing
+from wampasgi.router.dealer import Dealer
 
 PROCEDURE = "com.myapp.procedure"
 #: Session IDs.

@@ -24,7 +24,7 @@ from wampasgi.protocol.messages import (
     Unregistered,
     Yield,
 )
-from wampasgi.router.dealer import Outgoing
+from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.registrations import INVOKE_POLICIES
 
 URIS = ["com.a", "com.a.b", "com.b"]

@@ -23,7 +23,7 @@ from tests.router.dealing import (
 )
 from wampasgi.errors import RemoteProtocolError
 from wampasgi.protocol.ids import MAX_ID
-from wampasgi.router.dealer import Outgoing
+from wampasgi.router.call_messages import Outgoing
 
 
 def test_invocation_ids_are_sequential_for_each_callee() -> None:

@@ -17,7 +17,7 @@ from tests.router.test_dealer_states import PATTERNS, URIS, Model, Realm, someon
 from wampasgi.errors import WAMPError
 from wampasgi.peers.identity import AuthenticationDetails
 from wampasgi.protocol.messages import Call, Invocation, Message
-from wampasgi.router.dealer import Outgoing
+from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.interfaces import SharedEvent
 from wampasgi.router.router import Router
 from wampasgi.types import Match

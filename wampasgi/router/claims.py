@@ -14,9 +14,10 @@ from typing import Any, Final, TypeAlias
 from wampasgi.errors import PROCEDURE_ALREADY_EXISTS, WAMPError
 from wampasgi.protocol.messages import Error, Register, Registered
 from wampasgi.protocol.uris import MATCH_POLICIES
+from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.completion import Completion
-from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.dealer import Dealer
 from wampasgi.router.meta_events import Lifecycle
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.registrations import INVOKE_POLICIES, Callee, InvokePolicy, Registration

@@ -21,10 +21,10 @@ from wampasgi.metrics import Metrics
 from wampasgi.protocol.ids import random_publication_id
 from wampasgi.protocol.messages import Register
 from wampasgi.router.broker import Publication
+from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.claims import Claims
 from wampasgi.router.cluster_items import ItemCode, PublicationFlags, check_item
 from wampasgi.router.completion import Completion
-from wampasgi.router.dealer import Outgoing
 from wampasgi.router.interests import Interests
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.keyed_ids import keyed_ids

@@ -9,7 +9,7 @@ Spec: Basic Profile, "Remote Procedure Calls"; Advanced Profile, "Advanced RPC".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from wampasgi.errors import (
     CANCELED,
@@ -28,13 +28,21 @@ from wampasgi.protocol.messages import (
     Error,
     Interrupt,
     Invocation,
-    Message,
     Register,
     Registered,
     Result,
     Unregister,
     Unregistered,
     Yield,
+)
+from wampasgi.router.call_messages import (
+    Outgoing,
+    can_interrupt,
+    error_of,
+    give_up,
+    invocation_of,
+    refuse_call,
+    remember_if_ended_early,
 )
 from wampasgi.router.call_options import (
     check_announced,
@@ -46,9 +54,6 @@ from wampasgi.router.interfaces import SessionDetails
 from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.registrations import Callee, Registration, Registrations
 from wampasgi.types import Match
-
-#: A message and the session ID of its recipient.
-Outgoing: TypeAlias = tuple[int, Message]
 
 
 class Dealer:
@@ -111,12 +116,12 @@ class Dealer:
         for pending in leaving.invocations.values():
             del pending.caller.calls[pending.message.request_id]
             if pending.caller is not leaving:
-                _remember_if_ended_early(pending)
+                remember_if_ended_early(pending)
                 left = WAMPError(CANCELED, "the callee left before it completed the call")
-                outgoing.append(_error(pending, error or left))
+                outgoing.append(error_of(pending, error or left))
         for pending in leaving.calls.values():
             assert pending.callee is not None
-            outgoing += _give_up(pending, interrupt=True)
+            outgoing += give_up(pending, interrupt=True)
         return outgoing
 
     # Registering
@@ -218,6 +223,38 @@ class Dealer:
         pending.complete = not message.options.get("progress", False)
         return self._invoke(pending)
 
+    def invoke(
+        self,
+        caller: RoutedSession,
+        message: Call,
+        registration: Registration,
+        taken_by: Callee,
+        *,
+        disclose: bool,
+    ) -> Outgoing:
+        """Route a call without options, for which another worker has chosen the callee.
+
+        Returns INVOCATION, or ERROR ``wamp.error.unavailable`` if the callee can take no call now.
+        """
+        if taken_by.busy or self._overloaded(taken_by.session_id):
+            busy = WAMPError(UNAVAILABLE, f"the callee of {message.procedure!r} can take no call now")
+            return refuse_call(caller, message, busy)
+        pending = PendingCall(caller, message, registration, disclose, 0, taken_by.session_id, relayed=True)
+        callee = self._sessions[taken_by.session_id]
+        if disclose or taken_by.disclose_caller or registration.match != "exact":
+            pending.details = invocation_details(pending, callee, taken_by)
+        callee.open_invocation(pending, taken_by)
+        caller.calls[message.request_id] = pending
+        return invocation_of(pending, message)
+
+    def complete(
+        self, pending: PendingCall, args: list[Any] | None, kwargs: dict[str, Any] | None
+    ) -> Outgoing:
+        """End a call with a result that has no details, and return its RESULT."""
+        self._close(pending)
+        remember_if_ended_early(pending)
+        return pending.caller.session_id, Result(pending.message.request_id, {}, args, kwargs)
+
     def _invoke(self, pending: PendingCall) -> list[Outgoing]:
         """Send a call to the next callee. The call must not be among the caller's pending calls."""
         caller, message = pending.caller, pending.message
@@ -239,7 +276,7 @@ class Dealer:
         caller.calls[message.request_id] = pending
         if pending.deadline is not None and caller.on_deadline is not None:
             caller.on_deadline()
-        return [_invocation(pending, message)]
+        return [invocation_of(pending, message)]
 
     def _pick(self, pending: PendingCall) -> Callee | None:
         def skip(session_id: int) -> bool:
@@ -261,8 +298,8 @@ class Dealer:
         assert pending.callee is not None
         if self._overloaded(pending.callee.session_id):
             slow = WAMPError(NO_AVAILABLE_CALLEE, "the callee is too slow for the parts of this call")
-            return [_error(pending, slow), *self._end_early(pending, interrupt=True)]
-        return [_invocation(pending, message)]
+            return [error_of(pending, slow), *self._end_early(pending, interrupt=True)]
+        return [invocation_of(pending, message)]
 
     def undeliverable(self, session_id: int, invocation_id: int, text: str) -> list[Outgoing]:
         """Answer the caller with ERROR ``wamp.error.invalid_argument``: its INVOCATION could not be sent."""
@@ -270,12 +307,12 @@ class Dealer:
         pending = None if callee is None else callee.invocations.get(invocation_id)
         if callee is None or pending is None:
             return []
-        error = _error(pending, WAMPError(INVALID_ARGUMENT, text))
+        error = error_of(pending, WAMPError(INVALID_ARGUMENT, text))
         if pending.continued:
             return [error, *self._end_early(pending, interrupt=True)]
         del pending.caller.calls[pending.message.request_id]
         callee.withdraw_invocation(pending)
-        _remember_if_ended_early(pending)
+        remember_if_ended_early(pending)
         return [error]
 
     def break_off(self, session_id: int, message: Call, error: WAMPError) -> list[Outgoing]:
@@ -288,7 +325,7 @@ class Dealer:
             caller.discard_continuation(message)
             return []
         pending.complete = not message.options.get("progress", False)
-        return [_error(pending, error), *self._end_early(pending, interrupt=True)]
+        return [error_of(pending, error), *self._end_early(pending, interrupt=True)]
 
     # Canceling
 
@@ -304,12 +341,12 @@ class Dealer:
             return []
         assert pending.callee is not None
         mode = message.options.get("mode", "killnowait")
-        if mode == "kill" and _can_interrupt(pending):
+        if mode == "kill" and can_interrupt(pending):
             if pending.interrupted:
                 return []
             pending.interrupted = True
             return [(pending.callee.session_id, Interrupt(pending.invocation_id, {"mode": "kill"}))]
-        error = _error(pending, WAMPError(CANCELED))
+        error = error_of(pending, WAMPError(CANCELED))
         return [error, *self._end_early(pending, interrupt=mode == "killnowait")]
 
     def deadline(self, session_id: int) -> float | None:
@@ -331,15 +368,15 @@ class Dealer:
             if pending.deadline is not None and pending.deadline <= now:
                 seconds = pending.message.options["timeout"] / 1000
                 error = WAMPError(TIMEOUT, f"the call gave no result within {seconds} s")
-                outgoing.append(_error(pending, error))
+                outgoing.append(error_of(pending, error))
                 outgoing += self._end_early(pending, interrupt=True)
         return outgoing
 
     def _end_early(self, pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
         """Remove a call before its callee has answered it."""
         del pending.caller.calls[pending.message.request_id]
-        _remember_if_ended_early(pending)
-        return _give_up(pending, interrupt=interrupt)
+        remember_if_ended_early(pending)
+        return give_up(pending, interrupt=interrupt)
 
     # Answering
 
@@ -377,7 +414,7 @@ class Dealer:
             details["progress"] = True
         else:
             self._close(pending)
-            _remember_if_ended_early(pending)
+            remember_if_ended_early(pending)
         result = Result(pending.message.request_id, details, message.args, message.kwargs)
         return [(caller.session_id, result)]
 
@@ -407,11 +444,11 @@ class Dealer:
         return self._answer_instead(pending, error, progress=progress)
 
     def _answer_instead(self, pending: PendingCall, error: WAMPError, *, progress: bool) -> list[Outgoing]:
-        answer = _error(pending, error)
+        answer = error_of(pending, error)
         if progress:
             return [answer, *self._end_early(pending, interrupt=True)]
         self._close(pending)
-        _remember_if_ended_early(pending)
+        remember_if_ended_early(pending)
         return [answer]
 
     def error(self, session_id: int, message: Error) -> list[Outgoing]:
@@ -435,55 +472,16 @@ class Dealer:
         if message.error == UNAVAILABLE and not pending.interrupted:
             if not pending.continued:
                 return self._invoke(pending)
-            _remember_if_ended_early(pending)
+            remember_if_ended_early(pending)
             gone = WAMPError(NO_AVAILABLE_CALLEE, "the callee became unavailable during a progressive call")
-            return [_error(pending, gone)]
+            return [error_of(pending, gone)]
         details = payload_attributes(message.details)
         request_id = pending.message.request_id
         error = Error(Call.code, request_id, details, message.error, message.args, message.kwargs)
-        _remember_if_ended_early(pending)
+        remember_if_ended_early(pending)
         return [(pending.caller.session_id, error)]
 
     def _close(self, pending: PendingCall) -> None:
         assert pending.callee is not None
         pending.callee.close_invocation(pending)
         del pending.caller.calls[pending.message.request_id]
-
-
-def refuse_call(caller: RoutedSession, message: Call, error: WAMPError) -> Outgoing:
-    """Answer a call with ERROR before it is routed; further parts of it will be discarded."""
-    if message.options.get("progress", False):
-        caller.remember_ended_early(message)
-    return caller.session_id, Error.answering(Call.code, message.request_id, error)
-
-
-def _invocation(pending: PendingCall, message: Call) -> Outgoing:
-    assert pending.callee is not None
-    details = pending.details if pending.complete else {**pending.details, "progress": True}
-    return pending.callee.session_id, Invocation(
-        pending.invocation_id, pending.registration.registration_id, details, message.args, message.kwargs
-    )
-
-
-def _can_interrupt(pending: PendingCall) -> bool:
-    return pending.callee is not None and "call_canceling" in pending.callee.callee_features
-
-
-def _give_up(pending: PendingCall, *, interrupt: bool) -> list[Outgoing]:
-    """Discard the callee's future answer; with ``interrupt``, interrupt the callee if it supports that."""
-    assert pending.callee is not None
-    interrupt = interrupt and not pending.interrupted and _can_interrupt(pending)
-    pending.callee.give_up_invocation(pending, still_runs=not (interrupt or pending.interrupted))
-    if not interrupt:
-        return []
-    # By the specification, this mode also means that no answer is expected.
-    return [(pending.callee.session_id, Interrupt(pending.invocation_id, {"mode": "killnowait"}))]
-
-
-def _remember_if_ended_early(pending: PendingCall) -> None:
-    if not pending.complete:
-        pending.caller.remember_ended_early(pending.message)
-
-
-def _error(pending: PendingCall, error: WAMPError) -> Outgoing:
-    return pending.caller.session_id, Error.answering(Call.code, pending.message.request_id, error)

@@ -26,7 +26,8 @@ from wampasgi.protocol.options import PUBLISH_RULES, REGISTER_RULES, SUBSCRIBE_R
 from wampasgi.protocol.timestamps import nanoseconds
 from wampasgi.protocol.uris import MATCH_POLICIES, check_uri
 from wampasgi.router.broker import Broker, Subscription
-from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.call_messages import Outgoing
+from wampasgi.router.dealer import Dealer
 from wampasgi.router.event_history import Filters, Record
 from wampasgi.router.interfaces import MetaSession
 from wampasgi.router.meta_events import Lifecycle, session_details

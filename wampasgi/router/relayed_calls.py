@@ -29,8 +29,9 @@ from wampasgi.protocol.messages import (
     Result,
     Yield,
 )
+from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.cluster_items import ItemCode
-from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.dealer import Dealer
 from wampasgi.router.interfaces import Recipient
 from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.links import ItemTooLarge
@@ -193,6 +194,10 @@ class RelayedCalls:
                 routed.remember_ended_early(message)
             self._put(node, [ItemCode.ERROR, call_id, UNAVAILABLE, _NOT_INVOKED, None, None])
             return
+        if not options:
+            session_id, answer = self._dealer.invoke(routed, message, registration, callee, disclose=disclose)
+            self._recipients[session_id].send(answer)
+            return
         self._deliver(
             self._dealer.call(
                 caller_id,
@@ -227,14 +232,20 @@ class RelayedCalls:
         found = self._calls.get(call_id)
         if found is None:
             return
-        now = 0.0
-        if details and details.get("progress", False):
-            # The time is needed only for the deadline of the next result.
-            now = self._channel.now
-        else:
+        callee_id = found[0].id
+        if not details:
+            # Nearly all results are final, and have no details.
+            del self._calls[call_id]
+            routed = self._dealer.sessions.get(callee_id)
+            pending = None if routed is None else routed.invocations.get(call_id)
+            if pending is not None:
+                caller_id, message = self._dealer.complete(pending, args, kwargs)
+                self._recipients[caller_id].send(message)
+                return
+        elif not details.get("progress", False):
             del self._calls[call_id]
         answer = Yield(call_id, details, args, kwargs)
-        self._deliver(self._dealer.yield_result(found[0].id, answer, now=now))
+        self._deliver(self._dealer.yield_result(callee_id, answer, now=self._channel.now))
 
     def error(self, node: int, item: Item) -> None:
         """Pass the error of another worker's callee on to the caller, or try the next callee."""

@@ -27,8 +27,9 @@ from wampasgi.protocol.ids import SequentialIds, random_publication_id, random_s
 from wampasgi.protocol.messages import Call, Event, Invocation, Register
 from wampasgi.router.admission import Admission
 from wampasgi.router.broker import Broker, Publication
+from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.completion import Completion, PendingRead
-from wampasgi.router.dealer import Dealer, Outgoing
+from wampasgi.router.dealer import Dealer
 from wampasgi.router.event_history import EventHistory
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.meta_events import MetaEvents

@@ -14,7 +14,7 @@ from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Cancel, Message
-from wampasgi.router.dealer import refuse_call
+from wampasgi.router.call_messages import refuse_call
 from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.router import Router
 from wampasgi.sessions.changes import Changes

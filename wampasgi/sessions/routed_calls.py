@@ -25,8 +25,8 @@ from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Error, Register, Unregister, Yield
 from wampasgi.protocol.uri_limits import check_components
 from wampasgi.protocol.uris import is_reserved
+from wampasgi.router.call_messages import refuse_call
 from wampasgi.router.call_options import check_announced
-from wampasgi.router.dealer import refuse_call
 from wampasgi.router.invocations import RoutedSession
 from wampasgi.router.permissions import Verdict
 from wampasgi.router.registrations import Registration, check_policies
