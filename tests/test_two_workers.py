@@ -20,10 +20,14 @@ from tests.specification import (
     INTERRUPT,
     INVOCATION,
     MAX_ID,
+    NO_AVAILABLE_CALLEE,
     NO_SUCH_PROCEDURE,
     NO_SUCH_SUBSCRIPTION,
     REGISTER,
     REGISTERED,
+    RESULT,
+    SUBSCRIBE,
+    SUBSCRIBED,
     UNREGISTER,
     UNREGISTERED,
     UNSUBSCRIBE,
@@ -83,6 +87,13 @@ def items_sent(app: Application) -> int:
     """Return the number of items that a worker has sent to the other one."""
     sent: int = app.metrics()["default"]["cluster"]["items_sent"]
     return sent
+
+
+async def wait_for_items(app: Application, before: int) -> None:
+    """Wait until a worker has sent more items to the other one."""
+    with anyio.fail_after(PATIENCE):
+        while items_sent(app) == before:
+            await checkpoint()
 
 
 async def test_clients_are_connected_to_different_workers(pool: Pool) -> None:
@@ -312,16 +323,24 @@ class _HoldingSink:
         else:
             self._held.append(frame)
 
+    def hold(self) -> None:
+        """Hold all frames until ``release``."""
+        self._held = []
+
+    def release(self) -> None:
+        """Pass the held frames on, and then all others."""
+        held, self._held = self._held or [], None
+        for frame in held:
+            self._sink.received(frame)
+
     @contextmanager
     def holding(self) -> Iterator[None]:
         """Hold all frames until the end of the context."""
-        self._held = []
+        self.hold()
         try:
             yield
         finally:
-            held, self._held = self._held, None
-            for frame in held:
-                self._sink.received(frame)
+            self.release()
 
 
 class _SlowBackplane(LocalBackplane):
@@ -427,7 +446,53 @@ async def test_procedure_can_be_registered_as_soon_as_another_worker_has_answere
             await go(callee, registration_id)
             before = items_sent(app)
             await other.send(REGISTER, 1, {}, PROCEDURE)
-            with anyio.fail_after(PATIENCE):
-                while items_sent(app) == before:
-                    await checkpoint()
+            await wait_for_items(app, before)
         assert await other.receive() == [REGISTERED, 1, registration_id]
+
+
+async def test_subscribed_waits_until_the_other_worker_has_answered(backplanes: Backplanes) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob") as [ann, bob]:
+        before = items_sent(app)
+        with backplanes[0].sink.holding():
+            await ann.send(SUBSCRIBE, 1, {}, TOPIC)
+            await wait_for_items(app, before)
+            assert not ann.arrived()
+        assert (await ann.receive())[:2] == [SUBSCRIBED, 1]
+        await bob.publish(TOPIC, "event")
+        assert await ann.event() == ["event"]
+
+
+async def test_meta_read_counts_what_the_other_worker_has_sent_before(backplanes: Backplanes) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob", "cid") as [ann, *_]:
+        before = items_sent(app)
+        backplanes[0].sink.hold()
+        async with clients(app, "dan"):
+            await ann.send(CALL, 1, {}, "wamp.session.count")
+            await wait_for_items(app, before)
+            assert not ann.arrived()
+            backplanes[0].sink.release()
+            assert await ann.receive() == [RESULT, 1, {}, [4]]
+
+
+async def test_callee_of_the_other_worker_gets_no_more_calls_than_it_can_take() -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC, BASIC, BASIC) as [caller, callee, other_caller, standby]:
+        await callee.register(PROCEDURE, invoke="first", concurrency=1)
+        await standby.register(PROCEDURE, invoke="first", concurrency=1)
+        await caller.send(CALL, 1, {}, PROCEDURE)
+        first = await callee.expect(INVOCATION)
+        await other_caller.send(CALL, 1, {}, PROCEDURE)
+        second = await standby.expect(INVOCATION)
+        await caller.send(CALL, 2, {}, PROCEDURE)
+        await caller.expect_error(CALL, 2, NO_AVAILABLE_CALLEE)
+
+        await callee.send(YIELD, first[1], {}, ["first"])
+        assert await caller.receive() == [RESULT, 1, {}, ["first"]]
+        await standby.send(YIELD, second[1], {}, ["second"])
+        assert await other_caller.receive() == [RESULT, 1, {}, ["second"]]
+        await other_caller.send(CALL, 2, {}, PROCEDURE)
+        await callee.answer_invocation(["free again"])
+        assert await other_caller.receive() == [RESULT, 2, {}, ["free again"]]
+        await standby.expect_nothing()
