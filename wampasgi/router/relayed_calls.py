@@ -76,7 +76,7 @@ class RelayedCalls:
         """Return the dealer's record of another worker's session, made on first use."""
         found = self._dealer.sessions.get(session.id)
         if found is None:
-            found = RemoteRoutedSession(session, self._call_ids)
+            found = RemoteRoutedSession(session, self, self._call_ids)
             self._dealer.add(found)
             self._recipients[session.id] = session
         return found
@@ -156,6 +156,12 @@ class RelayedCalls:
             _, caller_id = self._calls[call_id]
             mode = message.options.get("mode", "killnowait")
             self._channel.put(session.node, [ItemCode.INTERRUPT, call_id, caller_id, mode])
+
+    def skip(self, session: RemoteSession, call_id: int) -> None:
+        """Let the worker of a callee send no answer, although the callee is not interrupted."""
+        if call_id in self._calls:
+            _, caller_id = self._calls[call_id]
+            self._channel.put(session.node, [ItemCode.INTERRUPT, call_id, caller_id, "skip"])
 
     def _fail(self, callee: RemoteSession, call_id: int, error: WAMPError) -> None:
         """End a call of this worker with an error."""
