@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
-from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
+from wampasgi.adapters import AsyncSupport, AsyncSupportName, instance_of_support, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
 from wampasgi.configuration.middleware import checked_middleware, wrapped
@@ -98,7 +98,8 @@ class Application(ConfiguresRealm):
     ``"goodbye"``, clients first get GOODBYE ``wamp.close.system_shutdown``, after which autobahn-js and wampy
     do not reconnect.
 
-    ``async_support`` pins the asynchronous library, which is the server's by default.
+    ``async_support`` pins the asynchronous library, which is the server's by default: ``"asyncio"``,
+    ``"anyio"``, ``"trio"``, or an AsyncSupport.
     ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
     ``"strict"``. ``check_request_ids`` enforces the sequence of request IDs that the specification demands.
     ``unpack_results`` makes a list that a handler returns as many positional arguments as it has items, and a
@@ -121,7 +122,7 @@ class Application(ConfiguresRealm):
         serializers: Iterable[Serializer | str] | None = None,
         allowed_origins: AllowedOrigins = "same-origin",
         on_shutdown: OnShutdown = "reconnect",
-        async_support: type[AsyncSupport] | AsyncSupport | None = None,
+        async_support: AsyncSupportName | type[AsyncSupport] | AsyncSupport | None = None,
         synchronize_requests: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         uri_check: URICheck = "loose",
