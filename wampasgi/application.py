@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
+from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Router
@@ -15,7 +16,7 @@ from starlette.routing import Router
 from wampasgi.adapters import AsyncSupport, AsyncSupportName, instance_of_support, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
-from wampasgi.configuration.middleware import checked_middleware, wrapped
+from wampasgi.configuration.middleware import MiddlewareFactory, MiddlewareStack, P
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import H, RouteMatch
 from wampasgi.configuration.settings import (
@@ -165,14 +166,23 @@ class Application(ConfiguresRealm):
         self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
-        self._stack = wrapped(self._dispatch, checked_middleware(middleware))
+        self._middleware = MiddlewareStack(self._dispatch, middleware)
+        #: The application's own state, for handlers and dependencies that have the parameter ``app``.
+        self.state = State()
         for realm in realms:
             self.add_realm(realm)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a websocket, http or lifespan scope."""
         scope.setdefault("app", self)
-        await self._stack(scope, receive, send)
+        await self._middleware.build()(scope, receive, send)
+
+    def add_middleware(self, cls: MiddlewareFactory[P], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Put an ASGI middleware around the whole application, as in Starlette: the last one is outermost.
+
+        Raises ConfigurationError if the application was started or checked already.
+        """
+        self._middleware.add(cls, *args, **kwargs)
 
     # Realms
 
@@ -347,8 +357,10 @@ class Application(ConfiguresRealm):
     def check(self) -> None:
         """Check the whole configuration. Raises ConfigurationError for a handler that cannot be called.
 
-        This runs at startup, or before the first session if the server does not run the lifespan.
+        This runs at startup, or before the first session if the server does not run the lifespan. It also
+        creates the middleware, so none can be added afterwards.
         """
+        self._middleware.build()
         for realm in self._all_realms():
             realm.plan()
 
