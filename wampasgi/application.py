@@ -16,6 +16,7 @@ from starlette.routing import Router
 from wampasgi.adapters import AsyncSupport, AsyncSupportName, instance_of_support, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
+from wampasgi.configuration.handler_settings import HandlerSettings
 from wampasgi.configuration.middleware import MiddlewareFactory, MiddlewareStack, P
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import H, RouteMatch
@@ -106,11 +107,17 @@ class Application(ConfiguresRealm):
     ``unpack_results`` makes a list that a handler returns as many positional arguments as it has items, and a
     mapping keyword arguments, as in serverwamp. ``debug`` sends the text of unexpected exceptions to clients.
 
+    ``exception_handlers`` are functions by the class of the exceptions that they answer, in all realms: see
+    ``exception_handler``.
+
     ``backplane`` connects the workers of the application, so that they serve each realm together: a Backplane
     or its URL, such as ``"unix:/run/myapp"`` or ``"nats://127.0.0.1:4222"``.
 
     Raises ConfigurationError for invalid arguments.
     """
+
+    #: Attributes of your own, for handlers and dependencies that have the parameter ``app``.
+    state: State
 
     def __init__(
         self,
@@ -130,6 +137,7 @@ class Application(ConfiguresRealm):
         check_request_ids: bool = False,
         unpack_results: bool = False,
         debug: bool = False,
+        exception_handlers: Mapping[type[Exception], Handler] | None = None,
         backplane: Backplane | str | None = None,
     ) -> None:
         _require_choice("uri_check", uri_check, get_args(URICheck))
@@ -142,6 +150,9 @@ class Application(ConfiguresRealm):
         self._event_loop = EventLoopBinding()
         self._gap_handler: Callable[..., Any] | None = None
         self._cluster = None if backplane is None else _cluster_over(backplane, self._on_gap)
+        self._realms: dict[str, Realm] = {}
+        self._default_realm: Realm | None = None
+        self.handler_settings = HandlerSettings(self._forget_plans, exception_handlers)
         self._context = ApplicationContext(
             app=self,
             event_loop=self._event_loop,
@@ -150,13 +161,11 @@ class Application(ConfiguresRealm):
             synchronize_requests=synchronize_requests,
             unpack_results=unpack_results,
             debug=debug,
+            handlers=self.handler_settings,
             make_router=None if self._cluster is None else self._cluster.make_router,
         )
-        self._realms: dict[str, Realm] = {}
-        self._default_realm: Realm | None = None
         if allow_default_realm:
-            self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
-            self._default_realm.attach(self._context, key=_DEFAULT_REALM)
+            self._add_default_realm(allow_anonymous)
         checks: dict[str, Any] = {"uri_check": uri_check, "check_request_ids": check_request_ids}
         opener = SessionOpener(self._find_realm, event_loop=self._event_loop, limits=limits, **checks)
         self._websockets = WebSocketEndpoint(
@@ -167,7 +176,6 @@ class Application(ConfiguresRealm):
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
         self._middleware = MiddlewareStack(self._dispatch, middleware)
-        #: The application's own state, for handlers and dependencies that have the parameter ``app``.
         self.state = State()
         for realm in realms:
             self.add_realm(realm)
@@ -262,6 +270,14 @@ class Application(ConfiguresRealm):
 
     def _find_realm(self, uri: str) -> Realm | None:
         return self._realms.get(uri, self._default_realm)
+
+    def _add_default_realm(self, allow_anonymous: bool | None) -> None:
+        self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
+        self._default_realm.attach(self._context, key=_DEFAULT_REALM)
+
+    def _forget_plans(self) -> None:
+        for realm in self._all_realms():
+            realm.settings.changed()
 
     def _all_realms(self) -> list[Realm]:
         default = [] if self._default_realm is None else [self._default_realm]

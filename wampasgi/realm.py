@@ -60,7 +60,8 @@ class Realm(ConfiguresRealm):
     clients that are allowed to can call them. With ``"session"``, every client can register the same
     procedures, and only the server can call them, with ``session.call`` on the client's session.
 
-    ``unpack_results`` replaces the application's setting.
+    ``unpack_results`` replaces the application's setting. ``exception_handlers`` are functions by the class
+    of the exceptions that they answer: see ``exception_handler``.
 
     Raises ConfigurationError for invalid arguments.
     """
@@ -74,6 +75,7 @@ class Realm(ConfiguresRealm):
         allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
         unpack_results: bool | None = None,
+        exception_handlers: Mapping[type[Exception], Handler] | None = None,
     ) -> None:
         require_pattern(f"realm {uri!r}", uri, "exact")
         if client_procedures not in ("realm", "session"):
@@ -95,7 +97,9 @@ class Realm(ConfiguresRealm):
             changed=self._forget_plan,
             keep_history=self._keep_history,
             mock_secret=lambda: self._router.mock_secret,
+            exception_handlers=exception_handlers,
         )
+        self.handler_settings = self._settings.handlers
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
         self._failed_logins = FailedLogins()
 
