@@ -387,6 +387,8 @@ class Application(ConfiguresRealm):
             self._event_loop.require()
             if self._cluster is not None:
                 self._cluster.require_running()
+            # Of a parent app, whose dependency overrides apply here, too.
+            self._context.parent.app = None if scope["app"] is self else scope["app"]
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":

@@ -6,7 +6,6 @@ import secrets
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler
@@ -15,6 +14,7 @@ from wampasgi.auth.mock_secret import MockSecret, secret_source
 from wampasgi.auth.results import wrong_result
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
+from wampasgi.peers.wall_clock import utc_now
 from wampasgi.protocol.challenges import cra_challenge, mock_salt, verify_cra
 from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
@@ -141,7 +141,7 @@ class CRAExchange:
             authrole=required.auth_role,
             authprovider=required.auth_provider,
             nonce=secrets.token_urlsafe(24),
-            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            timestamp=utc_now(),
         )
         #: CHALLENGE.Extra.
         self.extra: Mapping[str, Any] = {"challenge": self._challenge}

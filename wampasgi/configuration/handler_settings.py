@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from wampasgi.configuration.overrides import DependencyOverrides, Function, ParentApp
 from wampasgi.configuration.routes import H
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import require_function
@@ -13,7 +14,7 @@ from wampasgi.types import Handler
 
 
 class HandlerSettings:
-    """The exception handlers of a realm, or of all realms of an application.
+    """The exception handlers and dependency overrides of a realm, or of all realms of an application.
 
     ``changed`` is called after each change. Raises ConfigurationError for a handler that is not callable, and
     for a key that is no exception class.
@@ -27,6 +28,8 @@ class HandlerSettings:
         self.changed = changed
         #: The exception handlers, by the class of their exceptions.
         self.exception_handlers: dict[type[Exception], Handler] = {}
+        #: The replacements of dependencies.
+        self.dependency_overrides = DependencyOverrides(changed)
         for exception, handler in (exception_handlers or {}).items():
             self.add_exception_handler(exception, handler)
 
@@ -42,6 +45,40 @@ class HandlerSettings:
             )
         self.exception_handlers[exception] = handler
         self.changed()
+
+
+class RealmOverrides:
+    """The dependency overrides that apply in a realm: the parent app's, the application's and its own.
+
+    Those that are named last take precedence. ``own`` are the settings of the realm.
+    """
+
+    def __init__(self, own: HandlerSettings) -> None:
+        self._settings = [own]
+        self._of_parent: dict[Function, Function] = {}
+        #: The app that the application is mounted in.
+        self.parent = ParentApp()
+        #: All overrides, as of the last ``merge``.
+        self.merged: dict[Function, Function] = {}
+
+    def attach(self, for_all_realms: HandlerSettings, parent: ParentApp) -> None:
+        """Let the overrides of the application and its parent app apply, too."""
+        self._settings.insert(0, for_all_realms)
+        self.parent = parent
+
+    @property
+    def parent_changed(self) -> bool:
+        """Return whether the overrides of the parent app have changed since the last ``merge``."""
+        return self.parent.dependency_overrides != self._of_parent
+
+    def merge(self) -> bool:
+        """Merge the overrides, and return whether they have changed."""
+        before = self.merged
+        self._of_parent = dict(self.parent.dependency_overrides)
+        self.merged = dict(self._of_parent)
+        for settings in self._settings:
+            self.merged.update(settings.dependency_overrides)
+        return self.merged != before
 
 
 def _require_exception_class(exception: Any) -> None:
@@ -61,6 +98,22 @@ class ConfiguresHandlers:
 
     #: The settings that the methods below change.
     handler_settings: HandlerSettings
+
+    @property
+    def dependency_overrides(self) -> dict[Function, Function]:
+        """A dict from dependencies to their replacements, for tests, as in FastAPI.
+
+        A replacement applies wherever the dependency would be evaluated, also in other dependencies, and may
+        have other parameters. Changes apply to sessions that join later. In a mounted application, the
+        overrides of the FastAPI around it apply, too; those of the application take precedence.
+        """
+        return self.handler_settings.dependency_overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: dict[Function, Function]) -> None:
+        settings = self.handler_settings
+        settings.dependency_overrides = DependencyOverrides(settings.changed, overrides)
+        settings.changed()
 
     def exception_handler(self, exception: type[Exception]) -> Callable[[H], H]:
         """Decorate the function that answers the exceptions of a class, and of its subclasses.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, overload
 
 from starlette.middleware import Middleware
@@ -14,6 +14,7 @@ from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.authentication import AuthenticationSettings, ConfiguresAuthentication
 from wampasgi.configuration.handler_settings import ConfiguresHandlers, HandlerSettings
 from wampasgi.configuration.middleware import checked_middleware
+from wampasgi.configuration.overrides import ParentApp
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import (
     H,
@@ -81,6 +82,7 @@ class ApplicationContext:
     debug: bool
     #: The settings for the handlers of all realms.
     handlers: HandlerSettings
+    parent: ParentApp = field(default_factory=ParentApp)
     #: Makes the routers of realms that several workers serve.
     make_router: RouterMaker | None = None
 
