@@ -6,6 +6,7 @@ from typing import Any
 
 from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.exception_handlers import compile_exception_handlers
 from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.configuration.middleware import wrapped
@@ -69,6 +70,7 @@ def compile_realm(
             injection.read(handler) for handler in settings.early_lifespan_handlers
         ),
         overflow_handler=compile_overflow_handler(settings, injection),
+        exception_handlers=compile_exception_handlers(context.handlers, settings.handlers, injection),
         router=router,
         failed_logins=failed_logins,
         failure_reports=compile_failure_reports(settings, injection, limits, router.counts),

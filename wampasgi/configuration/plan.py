@@ -21,6 +21,7 @@ from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.auth.failure_reports import FailureReports
 from wampasgi.auth.failures import AuthenticationFailure
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.exception_handlers import ExceptionHandlers
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
 from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
@@ -69,6 +70,7 @@ class RealmPlan:
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     overflow_handler: HandlerPlan | None
+    exception_handlers: ExceptionHandlers | None
     router: Router[Session]
     failed_logins: FailedLogins
     failure_reports: FailureReports | None
@@ -226,6 +228,16 @@ def compile_procedure(route: Route, injection: Injection, options: ProcedureOpti
     plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
     response = compile_response(plan, route.response_type, unpack=options.unpack_results)
     return Procedure(plan, route.roles, response, route=route, timeout=options.timeout)
+
+
+def recompile_procedures(
+    table: RouteTable[Procedure], injection: Injection, options: ProcedureOptions
+) -> None:
+    """Compile the procedures of a table again, because the injection has changed."""
+    routes = [procedure.route for procedure in table if procedure.route is not None]
+    for route, procedure in [(route, compile_procedure(route, injection, options)) for route in routes]:
+        table.remove(route.match, route.uri)
+        table.add(route, procedure)
 
 
 def compile_rpc_handler(

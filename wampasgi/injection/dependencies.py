@@ -15,7 +15,15 @@ from contextlib import (
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType, TracebackType
+from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MappingProxyType,
+    MethodType,
+    TracebackType,
+)
 from typing import Any, Final
 
 from anyio import CancelScope, CapacityLimiter
@@ -45,6 +53,9 @@ __all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "cl
 _ITERABLES: Final = frozenset(
     {abc.AsyncGenerator, abc.AsyncIterable, abc.AsyncIterator, abc.Collection, abc.Iterator, abc.Reversible}
 )
+
+#: No replacements of dependencies.
+NO_OVERRIDES: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType({})
 
 
 class DefaultArg:
@@ -233,8 +244,9 @@ class Wiring:
     """Assigns a source of values to each parameter of a handler and of its dependencies.
 
     The values of a call are stored in a frame, a list in which each parameter has a slot. ``template`` is the
-    initial frame of a call. ``provided`` has the slots that the framework fills, by name, and ``shared`` the
-    parameters of dependencies that the payload fills. ``steps`` fill the other slots, in order.
+    initial frame of a call. ``overrides`` are the replacements of dependencies. ``provided`` has the slots
+    that the framework fills, by name, and ``shared`` the parameters of dependencies that the payload fills.
+    ``steps`` fill the other slots, in order.
     """
 
     def __init__(
@@ -244,6 +256,7 @@ class Wiring:
         *,
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
     ) -> None:
         self.template: list[Any] = []
         self.provided: list[tuple[int, str]] = []
@@ -254,6 +267,7 @@ class Wiring:
         self._provided_types = provided
         self._default_args = default_args
         self._takes_payload = takes_payload
+        self._overrides = overrides
         self._cached_slots: dict[Hashable, int] = {}
         self._in_progress: dict[Hashable, str] = {}
 
@@ -357,6 +371,10 @@ class Wiring:
                 raise function.cannot_fill(parameter, "Depends() needs a dependency or an annotated class")
             dependency = classes[0]
         require_function(f"{function.description}: Depends of the parameter {parameter.name!r}", dependency)
+        if self._overrides and is_hashable(dependency) and dependency in self._overrides:
+            replacement = self._overrides[dependency]
+            require_function(f"the override of the dependency {describe(dependency)}", replacement)
+            dependency = replacement
         key: Hashable = dependency if is_hashable(dependency) else id(dependency)
         if marker.use_cache and key in self._cached_slots:
             return self._cached_slots[key]

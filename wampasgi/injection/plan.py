@@ -16,7 +16,7 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, close_iterator, without_errors
-from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires
+from wampasgi.injection.dependencies import NO_OVERRIDES, DefaultArg, Wiring, close, make_wires
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
@@ -100,6 +100,7 @@ class HandlerPlan:
         default_args: Mapping[str, DefaultArg],
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
 
@@ -108,8 +109,8 @@ class HandlerPlan:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
         payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
         arguments that hold the whole payload. A handler that has one of them, and no parameter for the
-        payload, accepts any payload. Raises ConfigurationError for a parameter that nothing can fill and for
-        a sync generator function.
+        payload, accepts any payload. ``overrides`` are the replacements of dependencies. Raises
+        ConfigurationError for a parameter that nothing can fill and for a sync generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
@@ -118,7 +119,11 @@ class HandlerPlan:
                 " make it async with `async def`"
             )
         wiring = Wiring(
-            provided, default_args, takes_payload=takes_payload, whole_payload_in=whole_payload_in
+            provided,
+            default_args,
+            takes_payload=takes_payload,
+            whole_payload_in=whole_payload_in,
+            overrides=overrides,
         )
         return cls(read, wiring, read.kind, takes_payload=takes_payload)
 
@@ -385,12 +390,22 @@ class _HandlerSlots:
 
 
 class Injection:
-    """Compiles handlers into plans, with the framework's arguments and the default args of a realm."""
+    """Compiles handlers into plans, with the framework's arguments and the default args of a realm.
 
-    def __init__(self, provided: Mapping[str, type | None], default_args: Mapping[str, DefaultArg]) -> None:
+    ``overrides`` maps dependencies to the functions that replace them.
+    """
+
+    def __init__(
+        self,
+        provided: Mapping[str, type | None],
+        default_args: Mapping[str, DefaultArg],
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
+    ) -> None:
         #: The framework's arguments that every handler can get, with their classes.
         self.provided = dict(provided)
         self._default_args = dict(default_args)
+        #: The replacements of dependencies.
+        self.overrides = dict(overrides)
 
     def read(
         self, handler: Handler, extra: Mapping[str, type | None] | None = None, *, takes_payload: bool = False
@@ -407,4 +422,5 @@ class Injection:
             default_args=self._default_args,
             takes_payload=takes_payload,
             whole_payload_in=tuple(extra or ()) if takes_payload else (),
+            overrides=self.overrides,
         )
