@@ -12,6 +12,8 @@ SOAK ?=
 # The seconds per target of `make fuzz`. FUZZ=session selects one target.
 FUZZ_SECONDS ?= 60
 FUZZ ?=
+# `make scale SCALE="--backplane redis"` selects the engine between the workers: nats, redis or unix.
+SCALE ?=
 # `make test TESTS=tests/router` runs some of the tests, and does not check the coverage.
 TESTS ?=
 
@@ -25,11 +27,12 @@ TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat test check lint types format bench soak fuzz clean
+.PHONY: help run chat scale test check lint types format bench soak fuzz clean
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
 	@echo "make chat     serve a chat page at the same address"
+	@echo "make scale    show two workers that serve one realm, over NATS if nats-server is installed; about 15 seconds"
 	@echo "make test     run the linter, the type checker, and the tests with coverage"
 	@echo "make lint     run ruff"
 	@echo "make types    run mypy"
@@ -55,6 +58,10 @@ chat: $(RUNNABLE)
 	@echo "    Open it in two browser windows."
 	@echo
 	@exec $(SERVE) examples.chat.app:app --host $(HOST) --port $(PORT)
+
+scale: $(RUNNABLE)
+	@$(PIP_INSTALL) --editable '.[nats]' || echo "nats-py cannot be installed."
+	@$(BIN)/python -m examples.scaling $(SCALE)
 
 test: lint types check
 

@@ -14,7 +14,7 @@ import orjson
 import ormsgpack
 import picows
 
-HELLO, WELCOME = 1, 2
+HELLO, WELCOME, ERROR = 1, 2, 8
 EVENT, RESULT, INVOCATION = 36, 50, 68
 SUBSCRIBED, REGISTERED = 33, 65
 
@@ -128,25 +128,27 @@ class Clients:
         except TimeoutError as late:
             raise WrongAnswer(f"the server did not close its connections within {PATIENCE} seconds") from late
 
-    async def join(self, client: C) -> C:
-        """Open a connection and a session for ``client``."""
+    async def join(self, client: C, *, url: str | None = None) -> C:
+        """Open a connection and a session for ``client``; ``url`` is that of another worker."""
         await picows.ws_connect(
             lambda: client,
-            self.url,
+            url or self.url,
             extra_headers={"Sec-WebSocket-Protocol": self.codec.subprotocol},
         )
         self.sessions.append(client)
         await self.expect(client.joined)
         return client
 
-    async def join_many(self, make: Callable[[], C], number: int, *, at_a_time: int = 16) -> list[C]:
+    async def join_many(
+        self, make: Callable[[], C], number: int, *, at_a_time: int = 16, url: str | None = None
+    ) -> list[C]:
         """Open ``number`` sessions, ``at_a_time`` of them concurrently."""
         joined: list[C] = []
         left = iter(range(number))
 
         async def join_some() -> None:
             for _ in left:
-                client = await self.join(make())
+                client = await self.join(make(), url=url)
                 joined.append(client)
 
         await run_concurrently(*(join_some() for _ in range(min(at_a_time, number))))

@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.client import Clients
-from benchmarks.servers import Server, Work
+from benchmarks.servers import Work
 
 CALLS_PER_SECOND: Final = "calls/s"
 MESSAGES_PER_SECOND: Final = "messages/s"
 EVENTS_PER_SECOND: Final = "events/s"
 P50: Final = "p50 µs"
 KIB_A_SESSION: Final = "KiB a session"
+
+
+class Worked(Protocol):
+    """One or several processes whose CPU time is measured."""
+
+    def worked(self) -> Work | None:
+        """Return their CPU times so far, or None if the system does not report them."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Measurement:
 
 
 async def measure_rate(
-    unit: str, clients: Clients, server: Server, counted: Callable[[], int], seconds: float
+    unit: str, clients: Clients, server: Worked, counted: Callable[[], int], seconds: float
 ) -> Measurement:
     """Warm up, then measure the rate of ``counted`` for ``seconds``."""
     await clients.run_for(seconds / 4)

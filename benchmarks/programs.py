@@ -16,11 +16,13 @@ class Program:
     """A program that serves WebSocket connections at ``path``.
 
     Its first line of output is a port, and the ID of the process whose CPU time and memory are measured.
+    ``variables`` are added to its environment.
     """
 
     name: str
     command: tuple[str, ...]
     path: str = "/"
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 def on_uvicorn(name: str, app: str, transport: str = UVICORN) -> Program:

@@ -59,13 +59,13 @@ def markdown(
     return "\n".join(parts)
 
 
-def insert(page: str, figures: str) -> str:
-    """Replace the text between the marks of a page."""
-    before, _, rest = page.partition(BEGIN)
+def insert(page: str, figures: str, begin: str = BEGIN) -> str:
+    """Replace the text between the marks of a page; ``begin`` is the first of them."""
+    before, _, rest = page.partition(begin)
     _, found, after = rest.partition(END)
     if not found:
-        raise ValueError(f"the page has no lines {BEGIN!r} and {END!r}: add both lines to the page")
-    return f"{before}{BEGIN}\n\n{figures}\n{END}{after}"
+        raise ValueError(f"the page has no lines {begin!r} and {END!r}: add both lines to the page")
+    return f"{before}{begin}\n\n{figures}\n{END}{after}"
 
 
 def _rows(result: CaseResult) -> Iterator[str]:

@@ -15,7 +15,9 @@ import uvicorn
 def main() -> None:
     module, transport = sys.argv[1:]
     app = importlib.import_module(module).app
-    config = uvicorn.Config(app, port=0, ws=transport, log_level="critical", access_log=False)
+    config = uvicorn.Config(
+        app, port=0, ws=transport, ws_max_size=2**18, log_level="critical", access_log=False
+    )
     socket = config.bind_socket()
     # The socket queues connections that arrive before the server accepts them.
     socket.listen(config.backlog)

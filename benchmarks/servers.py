@@ -110,7 +110,13 @@ class Servers:
         # A new process and all its threads inherit the cores of this thread.
         self._run_on(self._cores[:1])
         try:
-            process = subprocess.Popen(program.command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                program.command,
+                cwd=ROOT,
+                env={**os.environ, **dict(program.variables)},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         finally:
             self._run_on(self._cores[1:])
         assert process.stdout is not None

@@ -5,11 +5,12 @@ main``; the applications that it creates are then checked. Other blocks of the p
 first line is the comment ``# name.py``. A block marked ``python pytest`` has tests that pytest runs, with the
 plugin of wampasgi. A block marked ``python client`` runs as a program while uvicorn serves the page's
 ``myapp.py``; it must print the text of the comments after its ``print`` calls. Node checks the syntax of
-blocks marked ``js``.
+blocks marked ``js``, and those marked ``yaml`` are parsed.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import re
@@ -26,6 +27,9 @@ import pytest
 
 from tests.clients.server_process import start_server
 from wampasgi import Application, Realm
+
+# PyYAML, a dependency of uvicorn, has no type annotations.
+yaml: Any = importlib.import_module("yaml")
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -150,8 +154,13 @@ def test_javascript_block_has_valid_syntax(block: Block, tmp_path: Path) -> None
     assert checked.returncode == 0, f"{block}: {checked.stderr}"
 
 
+@blocks_marked("yaml")
+def test_yaml_block_is_a_mapping(block: Block) -> None:
+    assert isinstance(yaml.safe_load(block.code), dict)
+
+
 def test_all_blocks_have_known_marks() -> None:
-    known = {"python", "python client", "python pytest", "js", "sh", "text", "ini"}
+    known = {"python", "python client", "python pytest", "js", "sh", "text", "ini", "yaml"}
     assert [str(block) for block in BLOCKS if block.marks not in known] == []
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
+from tests import worker_lines
 from tests.specification import (
     ABORT,
     CALL,
@@ -16,7 +19,18 @@ from tests.specification import (
     GOODBYE,
     INTERRUPT,
     INVOCATION,
+    MAX_ID,
+    NO_AVAILABLE_CALLEE,
     NO_SUCH_PROCEDURE,
+    NO_SUCH_SUBSCRIPTION,
+    REGISTER,
+    REGISTERED,
+    RESULT,
+    SUBSCRIBE,
+    SUBSCRIBED,
+    UNREGISTER,
+    UNREGISTERED,
+    UNSUBSCRIBE,
     UNSUBSCRIBED,
     YIELD,
 )
@@ -24,6 +38,8 @@ from tests.wamp_client import BASIC, WAMPClient, announcing, clients, open_app, 
 from tests.websocket import PATIENCE
 from tests.worker_lines import WorkerPool, over_unix_workers, running_workers
 from wampasgi import Application, Realm, Session, WAMPError
+from wampasgi.backplanes.base import FrameSink, NodeId
+from wampasgi.backplanes.local import LocalBackplane
 
 __all__ = ["running_workers"]
 
@@ -65,6 +81,19 @@ async def meta_events(client: WAMPClient, watched: dict[int, str], count: int) -
     events = [await client.receive() for _ in range(count)]
     await client.expect_nothing()
     return [(watched[event[1]], *event[4]) for event in events]
+
+
+def items_sent(app: Application) -> int:
+    """Return the number of items that a worker has sent to the other one."""
+    sent: int = app.metrics()["default"]["cluster"]["items_sent"]
+    return sent
+
+
+async def wait_for_items(app: Application, before: int) -> None:
+    """Wait until a worker has sent more items to the other one."""
+    with anyio.fail_after(PATIENCE):
+        while items_sent(app) == before:
+            await checkpoint()
 
 
 async def test_clients_are_connected_to_different_workers(pool: Pool) -> None:
@@ -212,11 +241,10 @@ async def test_listeners_of_both_workers_get_the_events_of_both(pool: Pool) -> N
                     received = [(await anext(events)).args[0] for _ in range(4)]
                 assert sorted(received) == [0, 1, 2, 3]
         await both[0].settled()
-        before = [worker.metrics()["default"]["cluster"]["items_sent"] for worker in (one, other)]
+        before = [items_sent(worker) for worker in (one, other)]
         await both[0].publish(TOPIC, 4)
         await both[1].publish(TOPIC, 5)
-        after = [worker.metrics()["default"]["cluster"]["items_sent"] for worker in (one, other)]
-        assert after == before, "nobody listens any more"
+        assert [items_sent(worker) for worker in (one, other)] == before, "nobody listens any more"
 
 
 async def test_subscriber_of_the_realm_handles_each_event_once_on_the_workers_of_the_publishers() -> None:
@@ -274,3 +302,197 @@ async def test_revoked_subscription_ends_on_both_workers() -> None:
         for client in subscribers:
             await client.expect_nothing()
         assert await subscribers[1].subscribe(TOPIC) == subscription_id
+
+
+# Items on their way
+
+
+class _HoldingSink:
+    """Passes frames on to a sink, except while it holds them."""
+
+    def __init__(self, sink: FrameSink) -> None:
+        self._sink = sink
+        self._held: list[bytes] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sink, name)
+
+    def received(self, frame: bytes) -> None:
+        if self._held is None:
+            self._sink.received(frame)
+        else:
+            self._held.append(frame)
+
+    def hold(self) -> None:
+        """Hold all frames until ``release``."""
+        self._held = []
+
+    def release(self) -> None:
+        """Pass the held frames on, and then all others."""
+        held, self._held = self._held or [], None
+        for frame in held:
+            self._sink.received(frame)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold all frames until the end of the context."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+
+class _SlowBackplane(LocalBackplane):
+    """A backplane whose incoming frames can be held."""
+
+    sink: _HoldingSink
+
+    def open(self, node: NodeId, sink: FrameSink, *, name: str) -> AbstractAsyncContextManager[None]:
+        self.sink = _HoldingSink(sink)
+        return super().open(node, self.sink, name=name)
+
+
+@pytest.fixture
+def backplanes(monkeypatch: pytest.MonkeyPatch) -> list[_SlowBackplane]:
+    """Return the list to which the backplane of each worker is added."""
+    made: list[_SlowBackplane] = []
+
+    def make(*args: Any, **options: Any) -> LocalBackplane:
+        made.append(_SlowBackplane(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(worker_lines, "LocalBackplane", make)
+    return made
+
+
+Backplanes = list[_SlowBackplane]
+
+
+async def unregister(callee: WAMPClient, registration_id: int) -> None:
+    assert (await callee.request(UNREGISTER, registration_id))[0] == UNREGISTERED
+
+
+async def disconnect(callee: WAMPClient, registration_id: int) -> None:
+    await callee.disconnect()
+    await callee.wait_served()
+
+
+async def handled(client: WAMPClient) -> None:
+    """Wait until the worker of a client has handled all its messages."""
+    assert await client.request_error(UNSUBSCRIBE, MAX_ID) == NO_SUCH_SUBSCRIPTION
+
+
+GOING = [unregister, disconnect]
+
+
+@pytest.mark.parametrize("go", GOING)
+async def test_call_on_its_way_to_a_callee_that_has_gone_is_answered_as_if_made_later(
+    backplanes: Backplanes, go: Callable[[WAMPClient, int], Awaitable[None]]
+) -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC) as [caller, callee]:
+        registration_id = await callee.register(PROCEDURE)
+        with backplanes[0].sink.holding():
+            await go(callee, registration_id)
+            await caller.send(CALL, 1, {}, PROCEDURE)
+            await handled(caller)
+        await caller.expect_error(CALL, 1, NO_SUCH_PROCEDURE)
+
+
+@pytest.mark.parametrize("go", GOING)
+async def test_call_on_its_way_to_a_callee_that_has_gone_is_routed_to_the_next_match(
+    backplanes: Backplanes, go: Callable[[WAMPClient, int], Awaitable[None]]
+) -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC, BASIC) as [caller, going, staying]:
+        registration_id = await going.register(PROCEDURE)
+        await staying.register("com.myapp", match="prefix")
+        with backplanes[0].sink.holding():
+            await go(going, registration_id)
+            await caller.send(CALL, 1, {}, PROCEDURE)
+            await handled(caller)
+        assert (await staying.answer_invocation(["found"]))[3] == {"procedure": PROCEDURE}
+        assert (await caller.receive())[3] == ["found"]
+        await caller.expect_nothing()
+
+
+@pytest.mark.parametrize("go", GOING)
+async def test_call_on_its_way_to_a_callee_that_has_gone_is_taken_by_the_next_callee(
+    backplanes: Backplanes, go: Callable[[WAMPClient, int], Awaitable[None]]
+) -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC, BASIC, BASIC) as [caller, first, standby, last]:
+        registration_id = await first.register(PROCEDURE, invoke="first")
+        await standby.register(PROCEDURE, invoke="first")
+        await last.register(PROCEDURE, invoke="first")
+        with backplanes[0].sink.holding():
+            await go(first, registration_id)
+            await caller.send(CALL, 1, {}, PROCEDURE)
+            await handled(caller)
+        await standby.answer_invocation(["taken over"])
+        assert (await caller.receive())[3] == ["taken over"]
+        await last.expect_nothing()
+
+
+@pytest.mark.parametrize("go", GOING)
+async def test_procedure_can_be_registered_as_soon_as_another_worker_has_answered_its_callee(
+    backplanes: Backplanes, go: Callable[[WAMPClient, int], Awaitable[None]]
+) -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC) as [other, callee]:
+        registration_id = await callee.register(PROCEDURE, invoke="first")
+        with backplanes[0].sink.holding():
+            await go(callee, registration_id)
+            before = items_sent(app)
+            await other.send(REGISTER, 1, {}, PROCEDURE)
+            await wait_for_items(app, before)
+        assert await other.receive() == [REGISTERED, 1, registration_id]
+
+
+async def test_subscribed_waits_until_the_other_worker_has_answered(backplanes: Backplanes) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob") as [ann, bob]:
+        before = items_sent(app)
+        with backplanes[0].sink.holding():
+            await ann.send(SUBSCRIBE, 1, {}, TOPIC)
+            await wait_for_items(app, before)
+            assert not ann.arrived()
+        assert (await ann.receive())[:2] == [SUBSCRIBED, 1]
+        await bob.publish(TOPIC, "event")
+        assert await ann.event() == ["event"]
+
+
+async def test_meta_read_counts_what_the_other_worker_has_sent_before(backplanes: Backplanes) -> None:
+    app = trusting_app()
+    async with clients(app, "ann", "bob", "cid") as [ann, *_]:
+        before = items_sent(app)
+        backplanes[0].sink.hold()
+        async with clients(app, "dan"):
+            await ann.send(CALL, 1, {}, "wamp.session.count")
+            await wait_for_items(app, before)
+            assert not ann.arrived()
+            backplanes[0].sink.release()
+            assert await ann.receive() == [RESULT, 1, {}, [4]]
+
+
+async def test_callee_of_the_other_worker_gets_no_more_calls_than_it_can_take() -> None:
+    app = open_app()
+    async with clients(app, BASIC, BASIC, BASIC, BASIC) as [caller, callee, other_caller, standby]:
+        await callee.register(PROCEDURE, invoke="first", concurrency=1)
+        await standby.register(PROCEDURE, invoke="first", concurrency=1)
+        await caller.send(CALL, 1, {}, PROCEDURE)
+        first = await callee.expect(INVOCATION)
+        await other_caller.send(CALL, 1, {}, PROCEDURE)
+        second = await standby.expect(INVOCATION)
+        await caller.send(CALL, 2, {}, PROCEDURE)
+        await caller.expect_error(CALL, 2, NO_AVAILABLE_CALLEE)
+
+        await callee.send(YIELD, first[1], {}, ["first"])
+        assert await caller.receive() == [RESULT, 1, {}, ["first"]]
+        await standby.send(YIELD, second[1], {}, ["second"])
+        assert await other_caller.receive() == [RESULT, 1, {}, ["second"]]
+        await other_caller.send(CALL, 2, {}, PROCEDURE)
+        await callee.answer_invocation(["free again"])
+        assert await other_caller.receive() == [RESULT, 2, {}, ["free again"]]
+        await standby.expect_nothing()

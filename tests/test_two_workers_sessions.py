@@ -71,7 +71,7 @@ for _module in _MODULES:
             globals()[_name] = _test
 
 
-@pytest.fixture(params=["asyncio"])
+@pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Connect the clients of each test to different workers."""
     with over_unix_workers():

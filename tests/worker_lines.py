@@ -7,6 +7,7 @@ in the event loop of the test, over one backplane.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -294,6 +295,32 @@ def over_unix_workers() -> Iterator[WorkerPool]:
         tempfile.TemporaryDirectory(prefix="w") as directory,
         over_workers(lambda: LocalBackplane(Path(directory, "b"), name="test")) as pool,
     ):
+        yield pool
+
+
+# Applications with the same name on one engine would be workers of each other.
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def over_nats_workers(port: int) -> Iterator[WorkerPool]:
+    """Connect all clients to different workers over the NATS server on a port of this host."""
+    pytest.importorskip("nats")
+    from wampasgi.backplanes.nats import NATSBackplane
+
+    name, url = f"test{next(_numbers)}", f"nats://127.0.0.1:{port}"
+    with over_workers(lambda: NATSBackplane(url, name=name)) as pool:
+        yield pool
+
+
+@contextlib.contextmanager
+def over_redis_workers(port: int) -> Iterator[WorkerPool]:
+    """Connect all clients to different workers over the Redis server on a port of this host."""
+    pytest.importorskip("redis")
+    from wampasgi.backplanes.redis import RedisBackplane
+
+    name, url = f"test{next(_numbers)}", f"redis://127.0.0.1:{port}"
+    with over_workers(lambda: RedisBackplane(url, name=name)) as pool:
         yield pool
 
 

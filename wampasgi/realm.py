@@ -114,7 +114,7 @@ class Realm(ConfiguresRealm):
 
     @property
     def sessions(self) -> Mapping[int, Session]:
-        """A live mapping of the open sessions, by session ID."""
+        """A live mapping of the open sessions of this worker, by session ID."""
         return self._router.sessions
 
     def metrics(self) -> Metrics:
@@ -346,7 +346,8 @@ class Realm(ConfiguresRealm):
     ) -> int:
         """Revoke a subscription of ``session``, or of all clients, and return the number of its subscribers.
 
-        ``topic`` and ``match`` must be the same as in SUBSCRIBE. Clients that announced
+        ``topic`` and ``match`` must be the same as in SUBSCRIBE. Without ``session``, the clients of other
+        workers lose it, too, but the number is that of this worker's clients. Clients that announced
         ``subscription_revocation`` are notified, with the reason. As after UNSUBSCRIBE, the rest of the
         gatekeeper runs, and clients can subscribe again.
         Spec: Advanced Profile, "Subscription Revocation".

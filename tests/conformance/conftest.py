@@ -5,14 +5,33 @@ from typing import Any
 
 import pytest
 
+from tests.backplanes.conftest import nats_server, redis_server, start_nats, start_redis
 from tests.uvicorn_line import over_uvicorn
 from tests.websocket import WebSocket
-from tests.worker_lines import WorkerLine, over_unix_workers, running_workers
+from tests.worker_lines import (
+    WorkerLine,
+    over_nats_workers,
+    over_redis_workers,
+    over_unix_workers,
+    running_workers,
+)
 
-__all__ = ["anyio_backend", "running_workers", "workers"]
+__all__ = [
+    "anyio_backend",
+    "nats_server",
+    "redis_server",
+    "running_workers",
+    "start_nats",
+    "start_redis",
+    "workers",
+]
+
+_ONE_WORKER = ["asyncio", "trio", "picows"]
+# NATS and Redis need asyncio.
+_SEVERAL_WORKERS = ["workers-unix", "workers-unix-trio", "workers-nats", "workers-redis"]
 
 
-@pytest.fixture(params=["asyncio", "trio", "picows", "workers-unix", "workers-unix-trio"])
+@pytest.fixture(params=_ONE_WORKER + _SEVERAL_WORKERS)
 def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Run each test with one worker, in memory or over a uvicorn, and with clients of different workers.
 
@@ -21,9 +40,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "picows":
         with over_uvicorn():
             yield "asyncio", {"use_uvloop": True}
-    elif request.param.startswith("workers-unix"):
+    elif request.param in ("workers-unix", "workers-unix-trio"):
         with over_unix_workers():
             yield "trio" if request.param.endswith("trio") else "asyncio"
+    elif request.param == "workers-nats":
+        with over_nats_workers(request.getfixturevalue("nats_server").port):
+            yield "asyncio"
+    elif request.param == "workers-redis":
+        with over_redis_workers(request.getfixturevalue("redis_server").port):
+            yield "asyncio"
     else:
         yield request.param
 

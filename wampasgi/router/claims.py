@@ -35,7 +35,7 @@ _TAKEN: Final = "another worker has registered {!r} at the same time"
 class CalleeRow:
     """A callee of any worker: a row of ``node``.
 
-    A ``revoked`` one gets no calls any more, and is a row until its worker has removed it.
+    Another worker is to publish the creation of the registration if an own row is ``late``.
     """
 
     node: int
@@ -45,7 +45,7 @@ class CalleeRow:
     disclose_caller: bool
     stamp: Stamp
     created: str
-    revoked: bool = False
+    late: bool = False
 
     def item(self, key: Key) -> Item:
         """Return the item that announces the row."""
@@ -56,10 +56,21 @@ class CalleeRow:
 
 @dataclass(slots=True, eq=False)
 class _Claim:
-    """A registration that the other workers have not all agreed to. A ``lost`` claim has an older rival."""
+    """A registration that the other workers have not all agreed to.
+
+    A ``lost`` claim has an older rival. A ``revoked`` one was revoked for ``reason`` before it was decided.
+    A ``forgotten`` one is unknown to the workers that have received a snapshot meanwhile.
+    """
 
     row: CalleeRow
     lost: bool = False
+    forgotten: bool = False
+    revoked: bool = False
+    reason: str | None = None
+
+
+def _revocation(key: Key, session_id: int, reason: str | None) -> Item:
+    return [ItemCode.REVOKE_CALLEE, session_id, *key, reason]
 
 
 class Claims:
@@ -92,8 +103,11 @@ class Claims:
         self._claims: dict[Key, list[_Claim]] = {}
         # Of the keys that lost their last callee here while other workers had some: when, and which.
         self._removed_here: dict[Key, tuple[Stamp, int]] = {}
-        # The registrations whose remaining callees are all revoked.
-        self._revoked: dict[Key, Registration] = {}
+        # Registrations of other workers' sessions that were revoked here, with the reasons, until the workers
+        # confirm it.
+        self._revoked: dict[Key, dict[int, str | None]] = {}
+        # Registrations that have lost their last callee here, while others are being revoked.
+        self._unannounced: dict[Key, tuple[int, Registration]] = {}
         # The session that leaves. Its LEAVE says what a NO_CALLEE for each of its registrations would say.
         self._leaving: int | None = None
 
@@ -128,6 +142,7 @@ class Claims:
 
         def done(answers: dict[int, Any], complete: bool) -> None:
             objection = next((answer for answer in answers.values() if isinstance(answer, str)), None)
+            claim.forgotten = claim.forgotten or not complete
             self._conclude(key, claim, message, objection)
             completion.finish(True)
 
@@ -137,11 +152,22 @@ class Claims:
     def _check(self, session_id: int, key: Key, message: Register) -> None:
         """Raise WAMPError if the registration is refused without asking the others."""
         private = self._dealer.private_registrations
-        self._registrations.check(session_id, message.procedure, message.options, private=private)
+        try:
+            self._registrations.check(session_id, message.procedure, message.options, private=private)
+        except WAMPError:
+            # Callees of other workers may have left meanwhile, which these workers know.
+            if not self._is_elsewhere(key):
+                raise
         invoke = message.options.get("invoke", "single")
         for claim in self._claims.get(key, ()):
             if claim.row.session_id == session_id or not self._agree(claim.row.invoke, invoke):
                 raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {key[1]!r} is being registered")
+
+    def _is_elsewhere(self, key: Key) -> bool:
+        """Return whether a registration exists and has only callees of other workers."""
+        revoked = self._revoked.get(key, ())
+        rows = [row for row in self._rows.get(key, {}).values() if row.session_id not in revoked]
+        return bool(rows) and all(row.node != self._channel.node for row in rows)
 
     def _agree(self, invoke: InvokePolicy, other: InvokePolicy) -> bool:
         """Return whether callees with these invocation policies may share a registration."""
@@ -165,8 +191,13 @@ class Claims:
             else:
                 registration = self._registrations.get(*key)
                 assert registration is not None
+                if claim.forgotten:
+                    self._channel.put_all(row.item(key))
                 answer = Registered(message.request_id, registration.registration_id)
                 self._answer(session_id, answer)
+                if claim.revoked:
+                    registration_id = registration.registration_id
+                    self._deliver(self._dealer.revoke(session_id, registration_id, claim.reason))
                 return
         # The session may have ended meanwhile.
         self._withdraw(key, session_id)
@@ -190,7 +221,8 @@ class Claims:
             if not rows:
                 del self._rows[key]
             raise
-        if existed and all(row.stamp <= other.stamp for other in rows.values()):
+        row.late = existed and any(other.stamp < row.stamp for other in rows.values())
+        if existed and not row.late:
             # Another worker has claimed the registration a little later.
             self._lifecycle.announce_creation(row.session_id, registration)
         row.created = self._lifecycle.time_of_creation(registration)
@@ -200,12 +232,15 @@ class Claims:
             self._deliver([(session_id, answer)])
 
     def _withdraw(self, key: Key, session_id: int) -> None:
-        self._channel.put_all([ItemCode.NO_CALLEE, session_id, *key, self._channel.stamp()[0]])
+        self._channel.put_all([ItemCode.NO_CALLEE, session_id, *key, self._channel.stamp()[0], False])
 
     # For other workers
 
     def own_rows(self) -> Iterator[Item]:
-        """Yield the items of this worker's registrations."""
+        """Yield the items of this worker's registrations, for the snapshot of another worker."""
+        for claims in self._claims.values():
+            for claim in claims:
+                claim.forgotten = True
         for key, rows in self._rows.items():
             for row in rows.values():
                 if row.node == self._channel.node:
@@ -242,12 +277,51 @@ class Claims:
 
     def no_callee(self, node: int, item: Item) -> None:
         """Remove a row of another worker."""
-        _, session_id, match, procedure, time = item
+        _, session_id, match, procedure, time, was_registered = item
         stamp = self._channel.observe(time, node)
         key: Key = (match, procedure)
         row = self._rows.get(key, {}).get(session_id)
         if row is not None and row.node == node:
             self._remove(key, row, stamp)
+        if was_registered:
+            for own in self._rows.get(key, {}).values():
+                own.late = False
+        else:
+            self._announce_late(key)
+
+    def _announce_late(self, key: Key) -> None:
+        """Publish a creation, because the claim that would have created the registration was withdrawn."""
+        registration = self._registrations.get(*key)
+        oldest = min(self._rows.get(key, {}).values(), key=lambda row: row.stamp, default=None)
+        if registration is not None and oldest is not None and oldest.late:
+            oldest.late = False
+            self._lifecycle.announce_creation(oldest.session_id, registration)
+
+    def revoke(self, session_id: int, key: Key, reason: str | None) -> None:
+        """Let the worker of a session revoke its registration.
+
+        From now on no call of this worker goes there.
+        """
+        row = self._rows.get(key, {}).get(session_id)
+        if row is not None:
+            self._revoked.setdefault(key, {})[session_id] = reason
+            self._channel.put(row.node, _revocation(key, session_id, reason))
+            self._displace(key, row, self._channel.stamp())
+
+    def revoke_own(self, session_id: int, key: Key, reason: str | None) -> None:
+        """Revoke a registration of this worker's session for another worker, or one that is being claimed."""
+        registration = self._registrations.get(*key)
+        if registration is not None and session_id in registration.callees:
+            self._deliver(self._dealer.revoke(session_id, registration.registration_id, reason))
+        for claim in self._claims.get(key, ()):
+            if claim.row.session_id == session_id:
+                claim.revoked, claim.reason = True, reason
+
+    def commands(self) -> Iterator[Item]:
+        """Yield the revocations that other workers have not confirmed, because they may be lost."""
+        for key, revoked in self._revoked.items():
+            for session_id, reason in revoked.items():
+                yield _revocation(key, session_id, reason)
 
     def keys_of(self, session_id: int) -> set[Key]:
         """Return the keys of the rows of another worker's session."""
@@ -259,15 +333,6 @@ class Claims:
         if row is not None:
             self._remove(key, row, stamp)
 
-    def revoke(self, session_id: int, key: Key) -> None:
-        """Send no more calls to another worker's callee, which its worker is about to remove."""
-        row = self._rows.get(key, {}).get(session_id)
-        registration = self._registrations.get(*key)
-        if row is not None and registration is not None and session_id in registration.callees:
-            row.revoked = True
-            if self._registrations.displace(session_id, registration):
-                self._revoked[key] = registration
-
     def remove_session(self, session_id: int, stamp: Stamp | None) -> None:
         """Remove the rows of another worker's session. Without a stamp, its worker has died."""
         for key in self.keys_of(session_id):
@@ -276,11 +341,13 @@ class Claims:
     # The table of registrations
 
     def _add(self, key: Key, row: CalleeRow) -> None:
-        rows = self._rows.setdefault(key, {})
-        known = rows.get(row.session_id)
-        if known is not None and known.stamp == row.stamp and not known.revoked:
-            return
-        rows[row.session_id] = row
+        known = self._rows.get(key, {}).get(row.session_id)
+        if known is not None:
+            if known.stamp == row.stamp:
+                return
+            # The end of the older registration was lost.
+            self._remove(key, known, row.stamp)
+        self._rows.setdefault(key, {})[row.session_id] = row
         self._keys.setdefault(row.session_id, set()).add(key)
         self._settle(key)
 
@@ -293,19 +360,32 @@ class Claims:
         keys.remove(key)
         if not keys:
             del self._keys[row.session_id]
+        revoked = self._revoked.get(key, {})
+        if row.session_id in revoked:
+            del revoked[row.session_id]
+            if not revoked:
+                del self._revoked[key]
+        self._displace(key, row, stamp)
+        if rows:
+            self._settle(key)
+        else:
+            self._end(key, stamp)
+
+    def _displace(self, key: Key, row: CalleeRow, stamp: Stamp | None) -> None:
+        """Remove the callee of a row from its registration, unless the row is excluded or revoked."""
         registration = self._registrations.get(*key)
         if registration is not None and row.session_id in registration.callees:
             if stamp is None:
                 self._lifecycle.announce_removal(row.session_id, registration)
             if self._registrations.displace(row.session_id, registration):
                 self._delete(key, row, registration, stamp)
-        elif row.revoked and not rows and key in self._revoked:
-            revoked = self._revoked.pop(key)
-            if stamp is None:
-                self._lifecycle.announce_removal(row.session_id, revoked)
-            self._delete(key, row, revoked, stamp)
-        if key in self._rows:
-            self._settle(key)
+
+    def _end(self, key: Key, stamp: Stamp | None) -> None:
+        """Note that no worker has a registration any more, of which this worker may have had the last."""
+        here = self._removed_here.pop(key, None)
+        unannounced = self._unannounced.pop(key, None)
+        if unannounced is not None and (stamp is None or (here is not None and here[0] > stamp)):
+            self._lifecycle.announce_deletion(*unannounced)
 
     def _delete(self, key: Key, row: CalleeRow, registration: Registration, stamp: Stamp | None) -> None:
         """Note the deletion of a registration by another worker; if it died, or was first, announce it."""
@@ -325,7 +405,8 @@ class Claims:
         registration = self._registrations.get(*key)
         if registration is not None and registration.of_realm:
             return
-        rows = [row for row in self._rows[key].values() if not row.revoked]
+        revoked = self._revoked.get(key, ())
+        rows = [row for row in self._rows[key].values() if row.session_id not in revoked]
         if not rows:
             return
         rows.sort(key=lambda row: row.stamp)
@@ -356,16 +437,13 @@ class Claims:
         private = self._dealer.private_registrations
         registration, is_new = self._registrations.place(*key, row.invoke, callee, private=private)
         if is_new:
-            self._revoked.pop(key, None)
             self._lifecycle.appeared(registration, row.created)
 
     # As the observer of the registrations
 
     def created(self, session_id: int, entry: Registration) -> None:
         """Handle the creation of a registration by a session of this worker."""
-        key: Key = entry.match, entry.procedure
-        self._revoked.pop(key, None)
-        row = self._rows.get(key, {}).get(session_id)
+        row = self._rows.get((entry.match, entry.procedure), {}).get(session_id)
         self._lifecycle.created(session_id, entry, None if row is None else row.created)
 
     def added(self, session_id: int, entry: Registration) -> None:
@@ -387,14 +465,15 @@ class Claims:
             del self._rows[key]
             self._removed_here.pop(key, None)
         if session_id != self._leaving:
-            self._channel.put_all([ItemCode.NO_CALLEE, session_id, *key, stamp[0]])
+            self._channel.put_all([ItemCode.NO_CALLEE, session_id, *key, stamp[0], True])
 
     def deleted(self, session_id: int, entry: Registration) -> None:
         """Handle the deletion of a registration by its last session, of this worker."""
         key: Key = entry.match, entry.procedure
-        if any(row.revoked for row in self._rows.get(key, {}).values()):
-            # The worker of the revoked callee removes it later, and announces the deletion.
-            self._revoked[key] = entry
+        if key in self._revoked:
+            # The worker whose callee leaves last announces it, when it carries out the revocation.
+            self._lifecycle.disappeared(entry)
+            self._unannounced[key] = session_id, entry
         else:
             self._lifecycle.deleted(session_id, entry)
         if key in self._rows:

@@ -26,6 +26,7 @@ class ItemCode(IntEnum):
     TESTAMENT = 7
     NO_TESTAMENTS = 8
     STORED = 9
+    KNOWN = 19
     # Publications.
     PUBLISH = 10
     CLEAR = 11
@@ -39,7 +40,7 @@ class ItemCode(IntEnum):
     RESULT = 17
     ERROR = 18
     # The key for mock challenges, of which the oldest holds for all nodes.
-    MOCK_SECRET = 19
+    MOCK_SECRET = 20
 
 
 class PublicationFlags(IntFlag):
@@ -71,26 +72,28 @@ _EVENT: Final = (_ID, _STR, _DICT, _DICT, _OPTIONAL_INT, _ARGS, _KWARGS, _PAYLOA
 FIELDS: Final[dict[int, tuple[tuple[type, ...], ...]]] = {
     # Session ID, authid, authrole, authmethod, authprovider, features as caller, features as callee.
     ItemCode.JOIN: (_ID, _OPTIONAL_STR, _OPTIONAL_STR, _OPTIONAL_STR, _OPTIONAL_STR, _LIST, _LIST),
-    # Session ID, time.
-    ItemCode.LEAVE: (_ID, _INT),
+    # Session ID, time, whether the end of the session is published.
+    ItemCode.LEAVE: (_ID, _INT, _BOOL),
     # Session ID, match policy, procedure, invocation policy, forward_timeout, disclose_caller, time, created.
     ItemCode.CALLEE: (_ID, _STR, _STR, _STR, _BOOL, _BOOL, _INT, _STR),
-    # Session ID, match policy, procedure, time.
-    ItemCode.NO_CALLEE: (_ID, _STR, _STR, _INT),
+    # Session ID, match policy, procedure, time, whether the session was registered.
+    ItemCode.NO_CALLEE: (_ID, _STR, _STR, _INT, _BOOL),
     # Match policy, topic, time, created.
     ItemCode.INTEREST: (_STR, _STR, _INT, _STR),
-    # Match policy, topic, time.
-    ItemCode.NO_INTEREST: (_STR, _STR, _INT),
+    # Match policy, topic, time, whether anybody was subscribed.
+    ItemCode.NO_INTEREST: (_STR, _STR, _INT, _BOOL),
     # Session ID, scope, time, and the event.
     ItemCode.TESTAMENT: (_ID, _STR, _INT, *_EVENT),
     # Session ID, scope.
     ItemCode.NO_TESTAMENTS: (_ID, _STR),
     # Time and node of the stamp, timestamp, and the event.
     ItemCode.STORED: (_INT, _ID, _OPTIONAL_STR, *_EVENT),
+    # A node that has ended, and the time of its newest stored event or deletion that the sender has.
+    ItemCode.KNOWN: (_ID, _INT),
     # Session ID of the publisher, time, timestamp, and the event.
     ItemCode.PUBLISH: (_OPTIONAL_INT, _OPTIONAL_INT, _OPTIONAL_STR, *_EVENT),
-    # Match policy, topic, time.
-    ItemCode.CLEAR: (_STR, _STR, _INT),
+    # Match policy, topic, time and node of the stamp.
+    ItemCode.CLEAR: (_STR, _STR, _INT, _ID),
     # Session ID, reason, message, silent.
     ItemCode.CLOSE: (_ID, _STR, _OPTIONAL_STR, _BOOL),
     # Session ID, match policy, procedure, reason.

@@ -7,7 +7,7 @@ out as items, and the items of others change this worker's state.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from wampasgi.errors import (
@@ -23,7 +23,7 @@ from wampasgi.protocol.messages import Register
 from wampasgi.router.broker import Publication
 from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.claims import Claims
-from wampasgi.router.cluster_items import ItemCode, PublicationFlags, check_item
+from wampasgi.router.cluster_items import ItemCode, check_item
 from wampasgi.router.completion import Completion
 from wampasgi.router.interests import Interests
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
@@ -33,26 +33,21 @@ from wampasgi.router.meta_procedures import SessionsToClose
 from wampasgi.router.meta_reads import ClusterRead
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.relayed_calls import RelayedCalls
-from wampasgi.router.remote_sessions import AllSessions, RemoteSession, row_of
+from wampasgi.router.remote_sessions import AllSessions, RemoteSession, Unconfirmed, row_of
 from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.replicated_events import ReplicatedEvents, ReplicatedTestaments
 from wampasgi.router.router import Router
 from wampasgi.router.stamps import Stamp
-from wampasgi.router.testaments import Testament, Testaments
+from wampasgi.router.testaments import Testaments
 from wampasgi.types import Match
 
 S = TypeVar("S", bound=JoinedSession)
 
 _DEAD: Final = "the callee's worker has ended"
 
-
-@dataclass(slots=True)
-class _Snapshot:
-    """The rows of a node that its new snapshot has not confirmed yet."""
-
-    sessions: set[int]
-    callees: set[tuple[int, Any]]
-    interests: set[Any]
+# Each worker publishes these for its own subscribers when the rows of the sessions come and go, so that every
+# subscriber gets both of a pair even if frames are lost.
+_SESSION_EVENTS: Final = frozenset(["wamp.session.on_join", "wamp.session.on_leave"])
 
 
 class ClusteredRouter(Router[S]):
@@ -81,9 +76,9 @@ class ClusteredRouter(Router[S]):
         self._remote: dict[int, RemoteSession] = {}
         # The IDs of other workers' clients. Other remote sessions are realms' own.
         self._remote_clients: set[int] = set()
-        self._snapshots: dict[int, _Snapshot] = {}
-        # Nodes that were declared dead, and whose sessions have left for this worker's subscribers.
-        self._declared_dead: set[int] = set()
+        self._snapshots: dict[int, Unconfirmed] = {}
+        # The commands to close sessions of other workers, until these have left.
+        self._closing: dict[int, Item] = {}
         self._server_ids: set[int] = set()
         # True while events are published for this worker's subscribers alone.
         self._only_here = False
@@ -129,6 +124,7 @@ class ClusteredRouter(Router[S]):
             ItemCode.TESTAMENT: self.testaments.testament,
             ItemCode.NO_TESTAMENTS: self.testaments.no_testaments,
             ItemCode.STORED: self.events.stored,
+            ItemCode.KNOWN: self.events.known,
             ItemCode.PUBLISH: self.events.publish,
             ItemCode.CLEAR: self.events.cleared,
             ItemCode.CLOSE: self._on_close,
@@ -143,18 +139,9 @@ class ClusteredRouter(Router[S]):
 
     def _make_testaments(self) -> Testaments:
         self.testaments = ReplicatedTestaments(
-            self.channel, self._sessions, random_publication_id, self._testament_flags
+            self.channel, self._sessions, self.history, random_publication_id
         )
         return self.testaments
-
-    def _testament_flags(self, testament: Testament) -> int:
-        message = testament.message
-        if testament.to_server:
-            return PublicationFlags.TO_SERVER
-        flags = PublicationFlags.RETAINED if message.options.get("retain", False) else 0
-        if self.broker.history is not None and self.history.wants(message.topic, message.options):
-            flags |= PublicationFlags.LOGGED
-        return flags
 
     def _all_sessions(self) -> Mapping[int, MetaSession]:
         return AllSessions(
@@ -186,14 +173,14 @@ class ClusteredRouter(Router[S]):
 
     def leaving(self, session_id: int) -> None:
         """Remove the subscriptions, registrations and calls of a session that begins to end."""
-        is_attached = session_id in self._attached
+        is_attached, is_silent = session_id in self._attached, session_id in self._silenced
         self.claims.begin_leaving(session_id)
         try:
             super().leaving(session_id)
         finally:
             self.claims.end_leaving()
         if is_attached:
-            self.channel.put_all([ItemCode.LEAVE, session_id, self.channel.stamp()[0]])
+            self.channel.put_all([ItemCode.LEAVE, session_id, self.channel.stamp()[0], not is_silent])
 
     # Waiting for other workers
 
@@ -231,7 +218,11 @@ class ClusteredRouter(Router[S]):
         publication = super().publish(
             publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose, only=only
         )
-        if not self._only_here:
+        if self._only_here or topic in _SESSION_EVENTS:
+            if publication.stored is not None:
+                # Every worker has stored its own copy, which newcomers must not get from all of them.
+                publication.stored.stamp = None
+        else:
             where = {"disclose": disclose, "to_server": only is not None}
             contents = (args, kwargs, payload)
             try:
@@ -262,10 +253,7 @@ class ClusteredRouter(Router[S]):
         if remote is None:
             return super().revoke_callee(session_id, registration_id, reason)
         registration = self.dealer.registrations.by_id[registration_id]
-        key = registration.match, registration.procedure
-        self.channel.put(remote.node, [ItemCode.REVOKE_CALLEE, session_id, *key, reason])
-        # The worker of the session confirms it, but until then no call goes there.
-        self.claims.revoke(session_id, key)
+        self.claims.revoke(session_id, (registration.match, registration.procedure), reason)
         return []
 
     def revoke_subscription(
@@ -278,9 +266,11 @@ class ClusteredRouter(Router[S]):
 
     def _close(self, sessions: SessionsToClose) -> None:
         for session_id in sessions.session_ids:
-            if session_id in self._remote:
-                how = sessions.reason, sessions.message
-                self._remote[session_id].say_goodbye(*how, silent=sessions.silent)
+            remote = self._remote.get(session_id)
+            if remote is not None:
+                command = [ItemCode.CLOSE, session_id, sessions.reason, sessions.message, sessions.silent]
+                self._closing[session_id] = command
+                self.channel.put(remote.node, command)
         here = [session_id for session_id in sessions.session_ids if session_id in self._sessions]
         super()._close(replace(sessions, session_ids=here))
 
@@ -299,7 +289,7 @@ class ClusteredRouter(Router[S]):
             self.publish_meta_events()
 
     def snapshot(self) -> Iterator[Item]:
-        """Yield the rows of this node."""
+        """Yield the rows of this node, and the commands that may be lost. Other nodes ignore the latter."""
         if self._secret_stamp is None:
             self._secret_stamp = self.channel.stamp()
         yield [ItemCode.MOCK_SECRET, *self._secret_stamp, self.mock_secret]
@@ -309,15 +299,17 @@ class ClusteredRouter(Router[S]):
         yield from self.interests.own_rows()
         yield from self.testaments.own_rows()
         yield from self.events.own_rows()
+        yield from self.claims.commands()
+        yield from self._closing.values()
 
     def begin_snapshot(self, node: int) -> None:
         """Take all rows of a node anew."""
         sessions = {session_id for session_id, remote in self._remote.items() if remote.node == node}
         callees = {(session_id, key) for session_id in sessions for key in self.claims.keys_of(session_id)}
         clients = sessions & self._remote_clients
-        self._snapshots[node] = _Snapshot(clients, callees, self.interests.keys_of(node))
+        self._snapshots[node] = Unconfirmed(clients, callees, self.interests.keys_of(node))
         self.testaments.forget(node)
-        self.events.begin_snapshot()
+        self.events.begin_snapshot(node)
 
     def end_snapshot(self, node: int) -> None:
         """Remove the rows of a node that its snapshot does not have."""
@@ -328,9 +320,8 @@ class ClusteredRouter(Router[S]):
         for key in stale.interests:
             self.interests.remove_key(node, key)
         for session_id in stale.sessions:
-            self._remove_remote(self._remote[session_id], stamp, None)
-        self._declared_dead.discard(node)
-        self.events.end_snapshot()
+            self._lose(self._remote[session_id], stamp, None)
+        self.events.end_snapshot(node)
         self.publish_meta_events()
 
     def reset(self, node: int) -> None:
@@ -346,14 +337,12 @@ class ClusteredRouter(Router[S]):
         self._snapshots.pop(node, None)
         stamp = self.channel.stamp() if orderly else None
         sessions = [remote for remote in self._remote.values() if remote.node == node]
-        if not orderly:
-            self._declared_dead.add(node)
         self._only_here = True
         try:
             for remote in sessions:
                 if not orderly and remote.id in self._remote_clients:
                     self._publish_last_will(remote)
-                self._remove_remote(remote, stamp, WAMPError(NETWORK_FAILURE, _DEAD))
+                self._lose(remote, stamp, WAMPError(NETWORK_FAILURE, _DEAD))
             dead = sessions[0].id if sessions and not orderly else None
             for key in self.interests.keys_of(node):
                 self.interests.remove_key(node, key, dead)
@@ -361,23 +350,31 @@ class ClusteredRouter(Router[S]):
         finally:
             self._only_here = False
         self.testaments.forget(node)
+        self.events.forget(node)
         self.calls.forget(node)
 
     def _publish_last_will(self, remote: RemoteSession) -> None:
         is_first = self.channel.node < min(self.channel.nodes, default=self.channel.node + 1)
-        for _, stamp, event in self.testaments.take_remote(remote.node, remote.id):
-            is_stored = event.flags & (PublicationFlags.RETAINED | PublicationFlags.LOGGED)
-            self.events.distribute(event, remote.id, stamp if is_stored else None, None, relayed=not is_first)
+        for event in self.testaments.take_remote(remote.node, remote.id):
+            if is_first:
+                self.events.adopt(event)
+            self.events.distribute(event, remote.id, None, None, relayed=not is_first)
         if is_first:
             # The handlers run once in the whole realm.
             self._testaments_published()
-        self._events.left(remote.id, remote)
+
+    def _lose(self, remote: RemoteSession, stamp: Stamp | None, error: WAMPError | None) -> None:
+        """Remove another worker's session, and publish its end."""
+        if remote.id in self._remote_clients:
+            self._events.left(remote.id, remote)
+        self._remove_remote(remote, stamp, error)
 
     def _remove_remote(self, remote: RemoteSession, stamp: Stamp | None, error: WAMPError | None) -> None:
         self.claims.remove_session(remote.id, stamp)
         self.calls.leave(remote, error)
         self._remote.pop(remote.id, None)
         self._remote_clients.discard(remote.id)
+        self._closing.pop(remote.id, None)
 
     def answer(self, node: int, question: Any) -> Any:
         """Answer the question of another node."""
@@ -418,24 +415,25 @@ class ClusteredRouter(Router[S]):
         if remote is None:
             remote = self._remote[session_id] = RemoteSession(node, session_id, self.channel, self.calls)
         remote.identify(*item[2:])
-        self._remote_clients.add(session_id)
         snapshot = self._snapshots.get(node)
         if snapshot is not None:
             snapshot.sessions.discard(session_id)
-        if node in self._declared_dead:
-            # For this worker's subscribers the session had left.
-            self._only_here = True
-            try:
+        if session_id not in self._remote_clients:
+            self._remote_clients.add(session_id)
+            if self.channel.ready:
+                # Otherwise the session has joined before this worker started.
                 self._events.joined(session_id, remote)
-                self.publish_meta_events()
-            finally:
-                self._only_here = False
 
     def _on_leave(self, node: int, item: Item) -> None:
         remote = self.calls.session_of(node, item[1])
         if remote is not None:
+            _, _, time, is_published = item
             self.testaments.take_remote(node, remote.id)
-            self._remove_remote(remote, self.channel.observe(item[2], node), None)
+            stamp = self.channel.observe(time, node)
+            if is_published:
+                self._lose(remote, stamp, None)
+            else:
+                self._remove_remote(remote, stamp, None)
 
     def _on_callee(self, node: int, item: Item) -> None:
         snapshot = self._snapshots.get(node)
@@ -466,9 +464,8 @@ class ClusteredRouter(Router[S]):
 
     def _on_revoke_callee(self, node: int, item: Item) -> None:
         _, session_id, match, procedure, reason = item
-        registration = self.dealer.registrations.get(match, procedure)
-        if registration is not None and session_id in registration.callees and session_id in self._attached:
-            self.deliver(self.dealer.revoke(session_id, registration.registration_id, reason))
+        if session_id in self._attached:
+            self.claims.revoke_own(session_id, (match, procedure), reason)
 
     def _on_revoke_subscribers(self, node: int, item: Item) -> None:
         _, match, topic, reason = item

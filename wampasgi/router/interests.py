@@ -30,13 +30,16 @@ class _OwnInterest:
     """This worker's interest in a topic.
 
     ``holders`` counts the requests and listeners that need it besides the subscribers. ``known`` completes
-    when all other workers know of it.
+    when all other workers know of it. ``used`` tells whether anybody was subscribed. ``creator`` is the first
+    subscriber if another worker is to publish the creation of the subscription.
     """
 
     stamp: Stamp
     created: str
     known: Completion[bool]
     holders: int = 0
+    used: bool = False
+    creator: int | None = None
 
 
 class Interests:
@@ -88,6 +91,9 @@ class Interests:
 
     def _announce(self, key: Key, own: _OwnInterest) -> None:
         def done(answers: dict[int, Any], complete: bool) -> None:
+            if not complete and self._own.get(key) is own:
+                # A worker that could not answer may not have the question, either.
+                self._channel.put_all(self._row(key, own))
             own.known.finish(True)
 
         self._channel.ask(["interest", *self._row(key, own)[1:]], done)
@@ -109,7 +115,7 @@ class Interests:
         stamp = self._channel.stamp()
         if self._others.get(key):
             self._removed_here[key] = stamp, self._last_removed
-        self._channel.put_all([ItemCode.NO_INTEREST, *key, stamp[0]])
+        self._channel.put_all([ItemCode.NO_INTEREST, *key, stamp[0], own.used])
 
     def _row(self, key: Key, own: _OwnInterest) -> Item:
         return [ItemCode.INTEREST, *key, own.stamp[0], own.created]
@@ -135,8 +141,20 @@ class Interests:
 
     def no_interest(self, node: int, item: Item) -> None:
         """Remove the interest of another worker."""
-        _, match, topic, time = item
+        _, match, topic, time, used = item
         self._remove(node, (match, topic), self._channel.observe(time, node))
+        own, subscription = self._own.get((match, topic)), self._broker.get(topic, match)
+        if own is None or own.creator is None or subscription is None:
+            return
+        if used:
+            own.creator = None
+        elif self._is_oldest((match, topic), own):
+            # The client that would have created the subscription left too early.
+            self._lifecycle.announce_creation(own.creator, subscription)
+            own.creator = None
+
+    def _is_oldest(self, key: Key, own: _OwnInterest) -> bool:
+        return all(own.stamp < other for other in self._others.get(key, {}).values())
 
     def keys_of(self, node: int) -> set[Key]:
         """Return the topics that another worker is interested in."""
@@ -177,11 +195,15 @@ class Interests:
     def added(self, session_id: int, entry: Subscription) -> None:
         """Handle the addition of a subscriber of this worker."""
         key: Key = entry.match, entry.topic
-        own, others = self._own.get(key), self._others.get(key)
+        own = self._own.get(key)
         is_first = len(entry.subscribers) == 1 and not entry.kept
-        if own is not None and others and is_first and own.stamp < min(others.values()):
-            # Another worker has subscribed a little later, and seen this worker's interest.
-            self._lifecycle.announce_creation(session_id, entry)
+        if own is not None:
+            own.used = True
+            if key in self._others and is_first and self._is_oldest(key, own):
+                # Another worker has subscribed a little later, and seen this worker's interest.
+                self._lifecycle.announce_creation(session_id, entry)
+            elif key in self._others and is_first:
+                own.creator = session_id
         self._lifecycle.added(session_id, entry)
 
     def removed(self, session_id: int, entry: Subscription) -> None:

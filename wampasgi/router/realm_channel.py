@@ -47,6 +47,11 @@ class RealmChannel:
         return self._cluster is not None and self._cluster.reachable
 
     @property
+    def ready(self) -> bool:
+        """Return whether this node holds the rows of all nodes that were there when it started."""
+        return self._cluster is None or self._cluster.ready
+
+    @property
     def now(self) -> float:
         """The time of the frame that is being handled, on the clock of the deadlines, in seconds."""
         return 0 if self._cluster is None else self._cluster.now

@@ -33,13 +33,15 @@ from wampasgi.router.call_messages import Outgoing
 from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.dealer import Dealer
 from wampasgi.router.interfaces import Recipient
-from wampasgi.router.invocations import RoutedSession
+from wampasgi.router.invocations import PendingCall, RoutedSession
 from wampasgi.router.links import ItemTooLarge
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.remote_sessions import RemoteRoutedSession, RemoteSession
 from wampasgi.router.replicas import Item, MalformedItem
 
 _UNREACHABLE: Final = "the callee's worker cannot be reached"
+#: The details of an ERROR for a call that did not reach its callee, which no client can send.
+_NOT_INVOKED: Final = {"not_invoked": True}
 
 
 class RelayedCalls:
@@ -74,7 +76,7 @@ class RelayedCalls:
         """Return the dealer's record of another worker's session, made on first use."""
         found = self._dealer.sessions.get(session.id)
         if found is None:
-            found = RemoteRoutedSession(session, self._call_ids)
+            found = RemoteRoutedSession(session, self, self._call_ids)
             self._dealer.add(found)
             self._recipients[session.id] = session
         return found
@@ -155,6 +157,12 @@ class RelayedCalls:
             mode = message.options.get("mode", "killnowait")
             self._channel.put(session.node, [ItemCode.INTERRUPT, call_id, caller_id, mode])
 
+    def skip(self, session: RemoteSession, call_id: int) -> None:
+        """Let the worker of a callee send no answer, although the callee is not interrupted."""
+        if call_id in self._calls:
+            _, caller_id = self._calls[call_id]
+            self._channel.put(session.node, [ItemCode.INTERRUPT, call_id, caller_id, "skip"])
+
     def _fail(self, callee: RemoteSession, call_id: int, error: WAMPError) -> None:
         """End a call of this worker with an error."""
         self._calls.pop(call_id, None)
@@ -190,7 +198,7 @@ class RelayedCalls:
             # It has unregistered meanwhile, or its claim is not decided yet.
             if options.get("progress", False):
                 routed.remember_ended_early(message)
-            self._put(node, [ItemCode.ERROR, call_id, UNAVAILABLE, {}, None, None])
+            self._put(node, [ItemCode.ERROR, call_id, UNAVAILABLE, _NOT_INVOKED, None, None])
             return
         if not options:
             session_id, answer = self._dealer.invoke(routed, message, registration, callee, disclose=disclose)
@@ -249,9 +257,40 @@ class RelayedCalls:
         """Pass the error of another worker's callee on to the caller, or try the next callee."""
         _, call_id, uri, details, args, kwargs = item
         found = self._calls.pop(call_id, None)
-        if found is not None:
+        if found is not None and details == _NOT_INVOKED:
+            self._reroute(found[0].id, call_id)
+        elif found is not None:
             answer = Error(Invocation.code, call_id, details, uri, args, kwargs)
             self._deliver(self._dealer.error(found[0].id, answer))
+
+    def _reroute(self, callee_id: int, call_id: int) -> None:
+        """Route a call anew whose callee was gone before the call reached it."""
+        routed = self._dealer.sessions[callee_id]
+        pending = routed.invocations.get(call_id)
+        if pending is None or not self._is_withdrawn(pending):
+            unavailable = Error(Invocation.code, call_id, {}, UNAVAILABLE)
+            self._deliver(self._dealer.error(callee_id, unavailable))
+            return
+        caller, message = pending.caller, pending.message
+        routed.close_invocation(pending)
+        del caller.calls[message.request_id]
+        self._deliver(
+            self._dealer.call(
+                caller.session_id,
+                message,
+                now=pending.started_at,
+                disclose=pending.disclose,
+                only=pending.only,
+            )
+        )
+
+    def _is_withdrawn(self, pending: PendingCall) -> bool:
+        """Return whether a call has no registration any more, and perhaps another one that matches."""
+        if pending.continued or pending.interrupted or pending.registration.callees:
+            return False
+        found = self._dealer.registrations.best(pending.message.procedure)
+        # Procedures of the realm itself are not called through the dealer.
+        return found is None or not found.of_realm
 
     # The end
 
@@ -268,10 +307,18 @@ class RelayedCalls:
                 self._deliver([(to, message) for to, message in outgoing if to != session.id])
 
     def leave(self, session: RemoteSession, error: WAMPError | None) -> None:
-        """Remove a session of another worker from the dealer; its callers get ``error``."""
+        """Remove a session of another worker from the dealer; its callers get ``error``.
+
+        Without an error, the calls that its worker had received before have been answered, and the others are
+        routed anew.
+        """
         routed = self._dealer.sessions.get(session.id)
         if routed is None:
             return
+        if error is None:
+            for call_id in [call_id for call_id in routed.invocations if call_id in self._calls]:
+                del self._calls[call_id]
+                self._reroute(session.id, call_id)
         outgoing = self._dealer.remove_session(session.id, error)
         # The session has left, so that it gets nothing any more.
         self._deliver([(to, message) for to, message in outgoing if to != session.id])

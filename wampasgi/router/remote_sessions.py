@@ -46,6 +46,9 @@ class Relay(Protocol):
     def relay(self, session: RemoteSession, message: Message) -> None:
         """Send a message of the dealer to the worker of a session."""
 
+    def skip(self, session: RemoteSession, call_id: int) -> None:
+        """Let the worker of a callee send no answer, although the callee is not interrupted."""
+
 
 class RemoteSession:
     """A session of another worker: a recipient, and an identity.
@@ -107,10 +110,12 @@ class RemoteRoutedSession(RoutedSession):
     Its invocations have IDs that are unique among all workers' callees, so that they identify calls.
     """
 
-    __slots__ = ("_call_ids", "node")
+    __slots__ = ("_call_ids", "_relay", "_session", "node")
 
-    def __init__(self, session: RemoteSession, call_ids: SequentialIds) -> None:
+    def __init__(self, session: RemoteSession, relay: Relay, call_ids: SequentialIds) -> None:
         super().__init__(session.id, session)
+        self._session = session
+        self._relay = relay
         self._call_ids = call_ids
         #: The node that serves the session.
         self.node = session.node
@@ -119,6 +124,25 @@ class RemoteRoutedSession(RoutedSession):
         """Assign a call to this callee, under the next call ID."""
         self.last_invocation_id = self._call_ids.next() - 1
         super().open_invocation(pending, taken_by)
+
+    def give_up_invocation(self, pending: PendingCall, *, still_runs: bool) -> None:
+        """Stop waiting for an answer; the worker of the callee learns it here if no INTERRUPT follows."""
+        super().give_up_invocation(pending, still_runs=still_runs)
+        if still_runs:
+            self._relay.skip(self._session, pending.invocation_id)
+
+
+@dataclass(slots=True)
+class Unconfirmed:
+    """The rows of another worker that its new snapshot has not confirmed yet.
+
+    ``sessions`` are session IDs, ``callees`` are session IDs with the keys of registrations, and
+    ``interests`` are keys of subscriptions.
+    """
+
+    sessions: set[int]
+    callees: set[tuple[int, Any]]
+    interests: set[Any]
 
 
 class AllSessions(Mapping[int, MetaSession]):

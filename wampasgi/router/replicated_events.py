@@ -50,6 +50,19 @@ class RemoteEvent:
     flags: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Deletion:
+    """A deletion of retained events, with the test for their topics."""
+
+    match: Match
+    topic: str
+    stamp: Stamp
+    applies: Callable[[str], bool]
+
+    def item(self) -> Item:
+        return [ItemCode.CLEAR, self.match, self.topic, *self.stamp]
+
+
 class ReplicatedEvents:
     """The publications and stored events of one realm, between this worker and others.
 
@@ -75,9 +88,10 @@ class ReplicatedEvents:
         self._sessions = sessions
         self._server_id = server_id
         self._distribute = distribute
-        self._deletions: deque[tuple[Callable[[str], bool], Stamp]] = deque(maxlen=_DELETIONS)
-        # The stamps of all stored events, while a snapshot is received.
-        self._known: set[Stamp] | None = None
+        self._deletions: deque[_Deletion] = deque(maxlen=_DELETIONS)
+        # The nodes whose snapshots are arriving, and meanwhile the stamps of all stored events.
+        self._arriving: set[int] = set()
+        self._known: set[Stamp] = set()
         broker.next_stamp = channel.stamp
 
     # Publications
@@ -163,72 +177,119 @@ class ReplicatedEvents:
 
     # Stored events
 
-    def _store(self, event: RemoteEvent, stamp: Stamp, timestamp: str | None) -> None:
+    def _store(self, event: RemoteEvent, stamp: Stamp, timestamp: str | None) -> StoredEvent:
         message = Event(0, event.publication_id, event.details, event.args, event.kwargs, event.payload)
         stored = store(message, event.topic, event.lists, excluded_id=event.excluded)
         stored.stamp, stored.timestamp = stamp, timestamp
         stored.logged = bool(event.flags & PublicationFlags.LOGGED)
-        is_deleted = any(stamp < deleted and matches(event.topic) for matches, deleted in self._deletions)
+        is_deleted = any(stamp < found.stamp and found.applies(event.topic) for found in self._deletions)
         stored.retained = bool(event.flags & PublicationFlags.RETAINED) and not is_deleted
         self._broker.store(stored)
+        return stored
 
-    def begin_snapshot(self) -> None:
+    def adopt(self, event: RemoteEvent) -> None:
+        """Store the testament of a dead worker's session on all workers, as an event of this one."""
+        if event.flags & (PublicationFlags.RETAINED | PublicationFlags.LOGGED):
+            self._channel.put_all(_item_of(self._store(event, self._channel.stamp(), None)))
+
+    def begin_snapshot(self, node: int) -> None:
         """Prepare for the stored events of a snapshot, most of which may be known."""
-        self._known = {event.stamp for event in self._all() if event.stamp is not None}
+        if not self._arriving:
+            self._known = {event.stamp for event in self._all() if event.stamp is not None}
+        self._arriving.add(node)
 
-    def end_snapshot(self) -> None:
-        """End the snapshot."""
-        self._known = None
+    def end_snapshot(self, node: int) -> None:
+        """End the snapshot of a node, if one is arriving."""
+        self._arriving.discard(node)
+        if not self._arriving:
+            self._known = set()
 
     def stored(self, node: int, item: Item) -> None:
-        """Store an event of a snapshot."""
+        """Store an event that may be known already."""
         _, time, author, timestamp, *fields = item
         event = RemoteEvent(*fields)
         stamp = self._channel.observe(time, author)
-        if self._known is None:
-            raise MalformedItem("a stored event outside of a snapshot")
-        if stamp not in self._known:
+        if self._arriving:
+            is_known = stamp in self._known
             self._known.add(stamp)
+        else:
+            is_known = any(event.stamp == stamp for event in self._all())
+        if not is_known:
             self._store(event, stamp, timestamp)
 
     def own_rows(self) -> Iterator[Item]:
-        """Yield the items of the stored events that no other live node announces."""
+        """Yield the items of the deletions and stored events that no other live node announces."""
+        others = self._channel.nodes
+        for deletion in self._deletions:
+            if deletion.stamp[1] not in others:
+                yield deletion.item()
         for event in self._all():
-            if event.stamp is not None and event.stamp[1] not in self._channel.nodes:
-                lists = {name: list(values) for name, values in event.lists.items()}
-                yield [
-                    ItemCode.STORED,
-                    *event.stamp,
-                    event.timestamp,
-                    event.publication_id,
-                    event.topic,
-                    dict(event.details),
-                    lists,
-                    event.excluded_id,
-                    event.args,
-                    event.kwargs,
-                    event.payload,
-                    _storage_flags(event),
-                ]
+            if event.stamp is not None and event.stamp[1] not in others:
+                yield _item_of(event)
 
     def _all(self) -> list[StoredEvent]:
         """Return all stored events, each once."""
         return list(dict.fromkeys([*self._retained, *self._history.events()]))
 
+    # The last events of a node that has ended, which may not have reached all others
+
+    def forget(self, node: int) -> None:
+        """Compare the events of a node that has ended with those that the other nodes have."""
+        self.end_snapshot(node)
+        self._channel.put_all([ItemCode.KNOWN, node, self._newest(node)])
+
+    def _newest(self, author: int) -> int:
+        stamps = [event.stamp for event in self._all()] + [deletion.stamp for deletion in self._deletions]
+        return max((stamp[0] for stamp in stamps if stamp is not None and stamp[1] == author), default=0)
+
+    def known(self, node: int, item: Item) -> None:
+        """Send a node the events and deletions of an ended one that it lacks, or request them."""
+        _, author, time = item
+        newest = self._newest(author)
+        if newest < time and author != self._channel.node:
+            self._channel.put(node, [ItemCode.KNOWN, author, newest])
+        for deletion in self._deletions:
+            if deletion.stamp[1] == author and deletion.stamp[0] > time:
+                self._channel.put(node, deletion.item())
+        for event in self._all():
+            if event.stamp is not None and event.stamp[1] == author and event.stamp[0] > time:
+                self._channel.put(node, _item_of(event))
+
     def clear(self, topic: str, match: Match) -> int:
         """Delete the retained events of a topic or pattern on all workers; return their number here."""
-        stamp = self._channel.stamp()
-        self._channel.put_all([ItemCode.CLEAR, match, topic, stamp[0]])
-        return self._clear(topic, match, stamp)
+        deletion = _Deletion(match, topic, self._channel.stamp(), matcher(match, topic))
+        self._channel.put_all(deletion.item())
+        return self._clear(deletion)
 
     def cleared(self, node: int, item: Item) -> None:
         """Delete retained events, as another worker did."""
-        _, match, topic, time = item
-        self._clear(topic, match, self._channel.observe(time, node))
+        _, match, topic, time, author = item
+        stamp = self._channel.observe(time, author)
+        if all(deletion.stamp != stamp for deletion in self._deletions):
+            self._clear(_Deletion(match, topic, stamp, matcher(match, topic)))
 
-    def _clear(self, topic: str, match: Match, stamp: Stamp) -> int:
-        self._deletions.append((matcher(match, topic), stamp))
-        return self._retained.clear(topic, match, before=stamp)
+    def _clear(self, deletion: _Deletion) -> int:
+        self._deletions.append(deletion)
+        return self._retained.clear(deletion.topic, deletion.match, before=deletion.stamp)
+
+
+def _item_of(event: StoredEvent) -> Item:
+    assert event.stamp is not None, "only events with stamps are sent"
+    lists = {name: list(values) for name, values in event.lists.items()}
+    return [
+        ItemCode.STORED,
+        *event.stamp,
+        event.timestamp,
+        event.publication_id,
+        event.topic,
+        dict(event.details),
+        lists,
+        event.excluded_id,
+        event.args,
+        event.kwargs,
+        event.payload,
+        _storage_flags(event),
+    ]
 
 
 def _storage_flags(event: StoredEvent) -> int:
@@ -243,17 +304,17 @@ class ReplicatedTestaments(Testaments):
         self,
         channel: RealmChannel,
         sessions: Mapping[int, SessionDetails],
+        history: EventHistory,
         next_publication_id: Callable[[], int],
-        flags: Callable[[Testament], int],
     ) -> None:
         super().__init__()
         self._channel = channel
         self._sessions = sessions
+        self._history = history
         self._next_publication_id = next_publication_id
-        self._flags = flags
         self._own: dict[int, list[Item]] = {}
-        # By node and session ID: the scope, the stamp and the event of each testament.
-        self._others: dict[int, dict[int, list[tuple[Scope, Stamp, RemoteEvent]]]] = {}
+        # By node and session ID: the scope and the event of each testament.
+        self._others: dict[int, dict[int, list[tuple[Scope, RemoteEvent]]]] = {}
 
     def add(
         self, session_id: int, scope: Scope, publish: Publish, size: int, *, limit: int, max_size: int
@@ -281,6 +342,15 @@ class ReplicatedTestaments(Testaments):
         self._channel.put_all(item)
         self._own.setdefault(session_id, []).append(item)
 
+    def _flags(self, testament: Testament) -> int:
+        message = testament.message
+        if testament.to_server:
+            return PublicationFlags.TO_SERVER
+        flags = PublicationFlags.RETAINED if message.options.get("retain", False) else 0
+        if self._history.wants(message.topic, message.options):
+            flags |= PublicationFlags.LOGGED
+        return flags
+
     def flush(self, session_id: int, scope: Scope) -> None:
         """Remove the testaments of a session in one scope, everywhere."""
         super().flush(session_id, scope)
@@ -306,24 +376,28 @@ class ReplicatedTestaments(Testaments):
         _, session_id, scope, time, *fields = item
         if scope not in SCOPES:
             raise MalformedItem(f"a testament with scope={scope!r}")
-        stamp = self._channel.observe(time, node)
+        self._channel.observe(time, node)
         testaments = self._others.setdefault(node, {}).setdefault(session_id, [])
-        testaments.append((scope, stamp, RemoteEvent(*fields)))
+        testaments.append((scope, RemoteEvent(*fields)))
 
     def no_testaments(self, node: int, item: Item) -> None:
         """Remove the testaments of another worker's session in one scope."""
         _, session_id, scope = item
-        remaining = [kept for kept in self.take_remote(node, session_id) if kept[0] != scope]
+        remaining = [found for found in self._take(node, session_id) if found[0] != scope]
         if remaining:
             self._others.setdefault(node, {})[session_id] = remaining
 
-    def take_remote(self, node: int, session_id: int) -> list[tuple[Scope, Stamp, RemoteEvent]]:
+    def take_remote(self, node: int, session_id: int) -> list[RemoteEvent]:
         """Remove and return the testaments of another worker's session, beginning with ``detached``."""
+        taken = sorted(self._take(node, session_id), key=lambda testament: SCOPES.index(testament[0]))
+        return [event for _, event in taken]
+
+    def _take(self, node: int, session_id: int) -> list[tuple[Scope, RemoteEvent]]:
         of_node = self._others.get(node, {})
         taken = of_node.pop(session_id, [])
         if not of_node:
             self._others.pop(node, None)
-        return sorted(taken, key=lambda testament: SCOPES.index(testament[0]))
+        return taken
 
     def forget(self, node: int) -> None:
         """Remove all testaments of another worker's sessions."""

@@ -1,0 +1,14 @@
+"""A realm on several workers recovers from faults of the engine, the network and the workers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.traces import run_all
+
+CHUNK = 250
+
+
+@pytest.mark.parametrize("first", range(0, 4000, CHUNK))
+def test_replicas_agree_and_calls_end_after_faults(first: int) -> None:
+    run_all("faulty", range(first, first + CHUNK))
