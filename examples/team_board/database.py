@@ -132,4 +132,4 @@ async def add_user_from_terminal(name: str, role: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(add_user_from_terminal, *sys.argv[1:])
+    anyio.run(add_user_from_terminal, sys.argv[1], sys.argv[2])

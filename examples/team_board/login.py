@@ -46,9 +46,10 @@ async def log_in(login: Login, response: Response, database: UsedDatabase) -> st
 
 async def user_of_token(token: str, database: Database) -> User | None:
     """Return the token's user. The database decides: the user may have been blocked meanwhile."""
-    options = {"require": ["exp", "aud", "sub"]}
     try:
-        claims = jwt.decode(token, KEY, algorithms=["HS256"], audience=AUDIENCE, options=options)
+        claims = jwt.decode(
+            token, KEY, algorithms=["HS256"], audience=AUDIENCE, options={"require": ["exp", "aud", "sub"]}
+        )
     except jwt.InvalidTokenError:
         return None
     return await database.find_user(claims["sub"])
