@@ -97,6 +97,12 @@ def test_expired_token_is_refused_by_http_and_wamp(
     client.cookies.set(login.COOKIE, token)
     assert client.get("/cards").status_code == 401
     with (
+        pytest.raises(SessionAborted, match=r"com\.example\.board\.login_expired \(log in again\)"),
+        client.wamp_session("board"),
+    ):
+        pass
+    client.cookies.clear()
+    with (
         pytest.raises(SessionAborted, match=r"wamp\.error\.authentication_failed"),
         client.wamp_session("board", ticket=token),
     ):
@@ -196,13 +202,13 @@ def test_admin_kicks_a_user_who_cannot_come_back(client: TestClient) -> None:
     with join(client, "ann") as ann, join(client, "bob") as bob:
         online = ann.subscribe("board.online")
         online.next()
-        token = log_in(client, "bob")
+        log_in(client, "bob")
         assert ann.call("board.kick", "bob") == 1
         bob.expect_goodbye("com.example.board.kicked")
         assert online.next().args == [["ann"]]
         with (
-            pytest.raises(SessionAborted, match=r"wamp\.error\.authentication_failed"),
-            client.wamp_session("board", ticket=token),
+            pytest.raises(SessionAborted, match=r"com\.example\.board\.login_expired"),
+            client.wamp_session("board"),
         ):
             pass
         assert client.get("/cards").status_code == 401

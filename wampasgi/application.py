@@ -417,14 +417,19 @@ class Application(ConfiguresRealm):
         await response(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(self, parent: object = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the application's lifespan. Enter this in the lifespan of an app that mounts the application.
+
+        ``parent`` is that app, if it is a FastAPI: its ``dependency_overrides`` then apply from the start,
+        and not only from the first WebSocket.
 
         If the application is served by itself, the server runs it. It checks the configuration, runs the
         ``lifespan`` given to the application, yields its state, and ends the sessions as ``on_shutdown`` says
         when the server shuts down. The application works without it, too.
         """
         support_for_running_loop(self._async_support)
+        if parent is not None:
+            self._context.parent.app = parent
         self._event_loop.enter()
         try:
             async with self._joined_workers(), self._user_lifespan() as state:

@@ -12,6 +12,7 @@ from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.configuration.compilation import compile_realm
 from wampasgi.configuration.handler_settings import RealmOverrides
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
+from wampasgi.configuration.http_arguments import HTTP_ARGUMENTS
 from wampasgi.configuration.plan import (
     ProcedureOptions,
     RealmPlan,
@@ -477,20 +478,18 @@ class Realm(ConfiguresRealm):
     def _injection(self) -> Injection:
         context = self._require_context()
         provided = {"session": Session, "realm": Realm, "app": type(context.app)}
-        return Injection(provided, self._settings.default_args, self._overrides.merged)
+        return Injection(provided, self._settings.default_args, self._overrides.merged, HTTP_ARGUMENTS)
 
     def _compile(self) -> RealmPlan:
         context = self._require_context()
         limits = self._settings.limits or context.limits
         options = self._procedure_options(limits)
-        changed = self._overrides.merge()
-        injection = self._injection()
-        if changed:
-            recompile_procedures(self._procedures_at_run_time, injection, options)
+        if self._overrides.merge():
+            recompile_procedures(self._procedures_at_run_time, self._injection(), options)
         return compile_realm(
             context,
             self._settings,
-            injection,
+            self._injection(),
             options,
             realm=self,
             endpoint=GateMiddleware(SessionEndpoint(self._server)),

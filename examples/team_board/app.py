@@ -26,7 +26,7 @@ wamp = Application([realm], allow_default_realm=False)
 
 @asynccontextmanager
 async def lifespan(api: FastAPI) -> AsyncIterator[None]:
-    async with wamp.lifespan():
+    async with wamp.lifespan(api):
         yield
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import wampasgi
 from examples.team_board.database import Database, UsedDatabase, User
-from wampasgi import Identity, Session
+from wampasgi import Identity, Session, WAMPError
 
 KEY = os.environ.get("BOARD_KEY") or secrets.token_urlsafe(32)
 AUDIENCE = "team-board"
@@ -59,7 +59,13 @@ async def user_of_token(token: str, database: Database) -> User | None:
 
 
 async def identify_by_cookie(session: Session, database: UsedDatabase) -> Identity | None:
-    return await identify_by_ticket(session.connection.cookies.get(COOKIE, ""), database)
+    token = session.connection.cookies.get(COOKIE)
+    if token is None:
+        return None  # the client may have a ticket
+    identity = await identify_by_ticket(token, database)
+    if identity is None:
+        raise WAMPError("com.example.board.login_expired", "log in again")
+    return identity
 
 
 async def identify_by_ticket(ticket: str, database: UsedDatabase) -> Identity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 from unittest import mock
 
@@ -18,6 +19,7 @@ from wampasgi import (
     InvalidArgument,
     Realm,
     Session,
+    WAMPError,
     WAMPRoute,
 )
 from wampasgi.testing import TestClient
@@ -374,6 +376,32 @@ def test_override_of_the_parent_applies_to_http_and_wamp(mount: Mount, backend: 
         assert client.get("/users").json() == "users of production"
 
 
+def test_overrides_of_the_parent_apply_from_its_startup(backend: Backend) -> None:
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(api: fastapi.FastAPI) -> AsyncIterator[None]:
+        async with wamp.lifespan(api):
+            yield
+
+    api, wamp = fastapi.FastAPI(lifespan=lifespan), Application()
+
+    @wamp.subscriber("saved")
+    async def on_saved(db: Database) -> None:
+        seen.append(db)
+
+    @api.post("/save")
+    async def save() -> None:
+        await wamp.publish("saved")
+
+    for overrides, expected in ({get_db: get_test_db}, "test"), ({}, "production"):
+        api.dependency_overrides = overrides
+        with TestClient(api, backend=backend) as client:
+            # No WebSocket was opened.
+            assert client.post("/save").status_code == 200
+        assert seen.pop() == expected
+
+
 def test_override_of_the_application_precedes_that_of_the_parent(backend: Backend) -> None:
     api, wamp = mounted(by_route)
     api.dependency_overrides[get_db] = get_test_db
@@ -411,3 +439,26 @@ def test_parent_without_overrides_is_no_problem(backend: Backend) -> None:
 
     with TestClient(api, backend=backend).wamp_session(path="/ws") as session:
         assert session.call("db") == "production"
+
+
+@pytest.mark.anyio
+async def test_application_without_a_default_realm_has_overrides_and_exception_handlers() -> None:
+    realm = Realm("office")
+    app = Application([realm], allow_default_realm=False)
+    serving(realm)
+
+    @realm.procedure("fail")
+    async def fail(db: Database) -> None:
+        raise LookupError(db)
+
+    @app.exception_handler(LookupError)
+    def handle(exc: LookupError, db: Database) -> WAMPError:
+        return WAMPError("com.example.not_found", str(exc), db)
+
+    app.dependency_overrides[get_db] = get_test_db
+
+    assert await call(app, "db", realm="office") == "test"
+    async with connect(app) as client:
+        await client.join("office")
+        answer = await client.ask(48, 7, {}, "fail")
+    assert answer[4:] == ["com.example.not_found", ["test", "test"]]

@@ -47,7 +47,7 @@ from wampasgi.injection.markers import (
 from wampasgi.injection.validation import LazyAnnotation, UnusableAnnotation, Validator
 from wampasgi.injection.worker_threads import call_in_thread, run_in_thread, run_sync
 
-__all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
+__all__ = ["ClassArgument", "DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
 
 # Types without a schema in pydantic. A list can replace them.
 _ITERABLES: Final = frozenset(
@@ -77,6 +77,21 @@ class DefaultArg:
             require_function("a default arg", value, "pass the function itself, as factory=")
         self.value = value
         self.factory = factory
+
+
+@dataclass(frozen=True, slots=True)
+class ClassArgument:
+    """The argument for all parameters that are annotated with a certain class.
+
+    ``function`` makes it. It must be sync and not block, because it runs in the event loop's thread.
+    """
+
+    function: Callable[..., Any]
+    only_in_dependencies: bool = False
+
+
+#: No arguments that are determined by a class.
+NO_CLASSES: Final[Mapping[type, ClassArgument]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +259,10 @@ class Wiring:
     """Assigns a source of values to each parameter of a handler and of its dependencies.
 
     The values of a call are stored in a frame, a list in which each parameter has a slot. ``template`` is the
-    initial frame of a call. ``overrides`` are the replacements of dependencies. ``provided`` has the slots
-    that the framework fills, by name, and ``shared`` the parameters of dependencies that the payload fills.
-    ``steps`` fill the other slots, in order.
+    initial frame of a call. ``overrides`` are the replacements of dependencies, and ``by_class`` the
+    arguments that a parameter's class determines. ``provided`` has the slots that the framework fills, by
+    name, and ``shared`` the parameters of dependencies that the payload fills. ``steps`` fill the other
+    slots, in order.
     """
 
     def __init__(
@@ -257,6 +273,7 @@ class Wiring:
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
         overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
+        by_class: Mapping[type, ClassArgument] = NO_CLASSES,
     ) -> None:
         self.template: list[Any] = []
         self.provided: list[tuple[int, str]] = []
@@ -268,6 +285,7 @@ class Wiring:
         self._default_args = default_args
         self._takes_payload = takes_payload
         self._overrides = overrides
+        self._by_class = by_class
         self._cached_slots: dict[Hashable, int] = {}
         self._in_progress: dict[Hashable, str] = {}
 
@@ -276,12 +294,18 @@ class Wiring:
         self.template.append(value)
         return len(self.template) - 1
 
-    def inject(self, function: UserFunction, parameter: Parameter) -> int | None:
+    def inject(
+        self, function: UserFunction, parameter: Parameter, *, of_dependency: bool = False
+    ) -> int | None:
         """Return the slot of a parameter that is injected, or None if the payload may fill it.
 
         The sources are, in this order: the framework's arguments, by name or class; a dependency; a default
-        arg. Raises ConfigurationError for a class of another framework, which a payload must not fill.
+        arg. The last two precede an argument of ``by_class``. Raises ConfigurationError for a class of
+        another framework, which a payload must not fill.
         """
+        slot = self._class_argument(parameter, of_dependency=of_dependency)
+        if slot is not None:
+            return slot
         name = self._provided_name(function, parameter)
         if name is not None:
             has_default = parameter.default is not EMPTY and not isinstance(parameter.default, Dependency)
@@ -346,6 +370,20 @@ class Wiring:
                     f" {describe(default)} as its default, which nothing calls: write"
                     f" Depends({default.__name__})"
                 ) from error
+
+    def _class_argument(self, parameter: Parameter, *, of_dependency: bool) -> int | None:
+        """Return the slot of an argument that only the class of the parameter determines."""
+        classes = classes_of(parameter.annotation) if self._by_class else []
+        argument = self._by_class.get(classes[0]) if len(classes) == 1 else None
+        if argument is None or (argument.only_in_dependencies and not of_dependency):
+            return None
+        if parameter.name in self._default_args or dependency_of(parameter) is not None:
+            return None
+        key = ("class", argument.function)
+        if key not in self._cached_slots:
+            maker = UserFunction.read(argument.function)
+            self._cached_slots[key] = self._read_step(key, maker, in_thread=False, payload=False)
+        return self._cached_slots[key]
 
     def _provided_name(self, function: UserFunction, parameter: Parameter) -> str | None:
         classes = classes_of(parameter.annotation)
@@ -425,7 +463,7 @@ class Wiring:
         for parameter in function.parameters:
             if parameter.is_variadic:
                 continue
-            slot = self.inject(function, parameter)
+            slot = self.inject(function, parameter, of_dependency=True)
             if slot is None:
                 slot = self._share(function, parameter, payload=payload)
             slots.append((parameter, slot))

@@ -16,7 +16,15 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, close_iterator, without_errors
-from wampasgi.injection.dependencies import NO_OVERRIDES, DefaultArg, Wiring, close, make_wires
+from wampasgi.injection.dependencies import (
+    NO_CLASSES,
+    NO_OVERRIDES,
+    ClassArgument,
+    DefaultArg,
+    Wiring,
+    close,
+    make_wires,
+)
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import Dependency, refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
@@ -102,6 +110,7 @@ class HandlerPlan:
         whole_payload_in: Collection[str] = (),
         overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
         dependencies: Sequence[Dependency] = (),
+        by_class: Mapping[type, ClassArgument] = NO_CLASSES,
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
 
@@ -110,9 +119,10 @@ class HandlerPlan:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
         payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
         arguments that hold the whole payload. A handler that has one of them, and no parameter for the
-        payload, accepts any payload. ``overrides`` are the replacements of dependencies. ``dependencies``
-        are evaluated before those of the parameters. Raises
-        ConfigurationError for a parameter that nothing can fill and for a sync generator function.
+        payload, accepts any payload. ``overrides`` are the replacements of dependencies, ``dependencies``
+        are evaluated before those of the parameters, and ``by_class`` are the arguments that a parameter's
+        class determines. Raises ConfigurationError for a parameter that nothing can fill and for a sync
+        generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
@@ -126,6 +136,7 @@ class HandlerPlan:
             takes_payload=takes_payload,
             whole_payload_in=whole_payload_in,
             overrides=overrides,
+            by_class=by_class,
         )
         for marker in dependencies:
             wiring.evaluate_first(read, marker)
@@ -396,7 +407,8 @@ class _HandlerSlots:
 class Injection:
     """Compiles handlers into plans, with the framework's arguments and the default args of a realm.
 
-    ``overrides`` maps dependencies to the functions that replace them.
+    ``overrides`` maps dependencies to the functions that replace them. ``by_class`` has the arguments for
+    parameters that are annotated with certain classes.
     """
 
     def __init__(
@@ -404,12 +416,14 @@ class Injection:
         provided: Mapping[str, type | None],
         default_args: Mapping[str, DefaultArg],
         overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
+        by_class: Mapping[type, ClassArgument] = NO_CLASSES,
     ) -> None:
         #: The framework's arguments that every handler can get, with their classes.
         self.provided = dict(provided)
         self._default_args = dict(default_args)
         #: The replacements of dependencies.
         self.overrides = dict(overrides)
+        self._by_class = by_class
 
     def read(
         self,
@@ -433,4 +447,5 @@ class Injection:
             whole_payload_in=tuple(extra or ()) if takes_payload else (),
             overrides=self.overrides,
             dependencies=dependencies,
+            by_class=self._by_class,
         )
