@@ -254,8 +254,15 @@ class Unmarked:
     async def get(self) -> None: ...
 
 
+class Lazy:
+    """An object like those of lazy loaders, which must not be evaluated."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise AssertionError(name)
+
+
 class Computed:
-    """A class whose properties must not run when its handlers are added."""
+    lazy = Lazy()
 
     @property
     def broken(self) -> int:
@@ -265,7 +272,7 @@ class Computed:
     async def handler(self) -> None: ...
 
 
-def test_properties_of_an_object_are_not_evaluated() -> None:
+def test_other_attributes_of_an_object_are_not_evaluated() -> None:
     router = WAMPRouter()
     router.add_handlers(Computed())
 

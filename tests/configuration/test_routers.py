@@ -506,3 +506,27 @@ def test_decorators_of_a_router_return_the_handler() -> None:
     assert router.topic("t")(accept) is accept
     assert router.subscriber("s")(two) is two
     assert repr(router) == "<WAMPRouter prefix='a.' count=3>"
+
+
+def test_calls_and_events_of_the_server_run_the_dependencies_with_the_session_of_the_realm(
+    backend: Backend,
+) -> None:
+    seen: list[object] = []
+
+    async def record(session: Session) -> None:
+        seen.append(session.authid)
+
+    router = WAMPRouter(dependencies=[Depends(record)])
+    router.procedure("p")(one)
+    router.subscriber("s")(two)
+    app = Application()
+    app.include_router(router)
+
+    @app.procedure("relay")
+    async def relay() -> None:
+        await app.call("p")
+        await app.publish("s")
+
+    with TestClient(app, backend=backend) as client, client.wamp_session() as session:
+        session.call("relay")
+    assert seen == [None, None]

@@ -112,9 +112,15 @@ def _marker(kind: HandlerKind, uri: str, options: Mapping[str, Any]) -> Callable
     return mark
 
 
-def _marks_of(attribute: object) -> tuple[Mark, ...]:
-    """Return the marks of an attribute of a class, without running any code of it."""
-    for holder in (attribute, getattr(attribute, "__func__", None)):
+def _marks_of(attribute: Any) -> tuple[Mark, ...]:
+    """Return the marks of an attribute of a class, without running any code of it.
+
+    The attribute can be a lazy object of another library, which would be evaluated.
+    """
+    holders: list[object] = [attribute]
+    if issubclass(type(attribute), staticmethod | classmethod):
+        holders.append(attribute.__func__)
+    for holder in holders:
         marks = inspect.getattr_static(holder, _ATTRIBUTE, None)
         if isinstance(marks, tuple):
             return marks
