@@ -23,6 +23,8 @@ from tests.simulation.leftovers import leftovers
 from tests.simulation.records import Records
 from tests.simulation.world import DEAD_AFTER, SETTLED, SingleProcess, Worker, World
 
+#: The time after which the replicas agree again. Mostly it is less than two seconds.
+HEALED = 3.5
 #: The usual number of steps of a trace.
 STEPS = 25
 
@@ -100,7 +102,7 @@ class Trace:
 
     def heal(self) -> None:
         self.world.engine.heal()
-        self.world.engine.run(2.2)
+        self.world.engine.run(HEALED)
 
     def check_replicas(self) -> None:
         assert not (found := differences(self.world)), found

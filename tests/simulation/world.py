@@ -288,6 +288,9 @@ class World:
 
     def kill(self, worker: Worker) -> None:
         worker.killed_at = self.engine.now
+        for call in self.records.calls.values():
+            if any(invocation.callee.host is worker for invocation in call.invocations):
+                call.touched = self.engine.now
         self.engine.kill(worker)
 
     def stop(self, worker: Worker) -> None:
