@@ -802,7 +802,8 @@ def test_deaf_node_leaves_nodes_out_of_its_heartbeats_that_it_does_not_hear() ->
     bus, (one, other) = quiet_bus()
     one.reconnects = False
     bus.cut |= {(one.node, one.node), (other.node, one.node)}
-    bus.run(4)
+    # Until the other node has learned that this one has ended its calls.
+    bus.run(6)
     assert not one.cluster.reachable
     other.replicas["first"].call(one.node)
     bus.run(12)
