@@ -2,9 +2,10 @@
 
 Each block marked ``python`` runs in a namespace of its own, including its test functions and an ``async def
 main``; the applications that it creates are then checked. Other blocks of the page can import a block whose
-first line is the comment ``# name.py``. A block marked ``python client`` runs as a program while uvicorn
-serves the page's ``myapp.py``; it must print the text of the comments after its ``print`` calls. Node checks
-the syntax of blocks marked ``js``, and those marked ``yaml`` are parsed.
+first line is the comment ``# name.py``. A block marked ``python pytest`` has tests that pytest runs, with the
+plugin of wampasgi. A block marked ``python client`` runs as a program while uvicorn serves the page's
+``myapp.py``; it must print the text of the comments after its ``print`` calls. Node checks the syntax of
+blocks marked ``js``, and those marked ``yaml`` are parsed.
 """
 
 from __future__ import annotations
@@ -133,6 +134,17 @@ def test_client_prints_the_text_of_its_comments(block: Block, files: Path) -> No
     assert printed == expected != [], finished.stdout + finished.stderr
 
 
+@blocks_marked("python pytest")
+def test_pytest_passes_the_tests_of_a_block(block: Block, files: Path) -> None:
+    file = files / "test_block.py"
+    file.write_text(block.code)
+    # The plugin is named here, because a checkout need not be installed.
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_wampasgi", "-p", "no:cacheprovider", str(file)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    finished = subprocess.run(command, cwd=files, env=environment, capture_output=True, text=True, timeout=50)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 @blocks_marked("js")
 def test_javascript_block_has_valid_syntax(block: Block, tmp_path: Path) -> None:
@@ -148,7 +160,7 @@ def test_yaml_block_is_a_mapping(block: Block) -> None:
 
 
 def test_all_blocks_have_known_marks() -> None:
-    known = {"python", "python client", "js", "sh", "text", "ini", "yaml"}
+    known = {"python", "python client", "python pytest", "js", "sh", "text", "ini", "yaml"}
     assert [str(block) for block in BLOCKS if block.marks not in known] == []
 
 

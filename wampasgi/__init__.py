@@ -13,6 +13,8 @@ from wampasgi.auth import (
     scram_credential,
 )
 from wampasgi.configuration.handlers import Event
+from wampasgi.configuration.method_marks import procedure, subscriber, topic
+from wampasgi.configuration.routers import WAMPRouter
 from wampasgi.configuration.routes import RPCRouteSet, TopicRouteSet
 from wampasgi.errors import ConfigurationError, ConnectionClosed, InvalidArgument, SubscribeError, WAMPError
 from wampasgi.injection.dependencies import Depends
@@ -55,7 +57,11 @@ __all__ = [
     "TrioAsyncSupport",
     "WAMPError",
     "WAMPRoute",
+    "WAMPRouter",
     "__version__",
     "derive_key",
+    "procedure",
     "scram_credential",
+    "subscriber",
+    "topic",
 ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wampasgi import Application, ConfigurationError, Depends, Realm, RPCRouteSet, TopicRouteSet
+from wampasgi import Application, ConfigurationError, Depends, Realm, RPCRouteSet, TopicRouteSet, WAMPRouter
 from wampasgi.configuration.routes import Route, RouteTable
 from wampasgi.router.matching import matcher, overlaps
 from wampasgi.types import Match
@@ -250,6 +250,9 @@ SETTERS: list[Callable[[Application, Any], object]] = [
     lambda app, handler: app.subscriber("t")(handler),
     lambda app, handler: RPCRouteSet().route("p")(handler),
     lambda app, handler: TopicRouteSet().prefix_route("t")(handler),
+    lambda app, handler: WAMPRouter().procedure("p")(handler),
+    lambda app, handler: WAMPRouter().topic("t")(handler),
+    lambda app, handler: WAMPRouter().subscriber("t")(handler),
     lambda app, handler: app.set_rpc_handler(handler),
     lambda app, handler: app.set_subscription_handler(handler),
     lambda app, handler: app.add_session_lifespan_handler(handler),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, closing
+from pathlib import Path
 from typing import Any, Literal
 
+import aiosqlite
+import anyio
+import anyio.lowlevel
 import pytest
 
-from wampasgi import RPCResult, WAMPError
-from wampasgi.testing import ExpectationFailed, WAMPSession
+from tests.testing.apps import SOON
+from wampasgi import Application, Depends, RPCProgressReport, RPCResult, WAMPError
+from wampasgi.testing import ExpectationFailed, SessionAborted, TestClient, Timeout, WAMPSession
 
 
 @pytest.mark.parametrize(
@@ -40,12 +49,20 @@ def test_progress_is_reported_before_the_result(session: WAMPSession) -> None:
     assert reports == [0, 1, 2]
 
 
-def test_call_without_on_progress_gets_no_progress(session: WAMPSession) -> None:
+def test_wait_for_progress_of_a_call_that_does_not_receive_it_fails_at_once(session: WAMPSession) -> None:
     pending = session.start_call("count", 3)
+
+    with pytest.raises(ExpectationFailed, match=r"Call\(.* pass on_progress=\.\.\. or options="):
+        pending.next_progress()
+    assert pending.result() == 3
+
+
+def test_final_answer_instead_of_progress_is_reported(session: WAMPSession) -> None:
+    pending = session.start_call("math.add", 1, options={"receive_progress": True})
 
     with pytest.raises(ExpectationFailed, match=r"progress of Call\(.*but got the final answer Result"):
         pending.next_progress()
-    assert pending.result() == 3
+    assert pending.result() == 1
 
 
 def test_results_of_started_calls_can_be_taken_in_any_order(session: WAMPSession) -> None:
@@ -67,6 +84,138 @@ def test_call_is_cancelled(session: WAMPSession, mode: Literal["skip", "kill", "
     for _ in range(2):
         with pytest.raises(WAMPError, match=r"wamp.error.canceled"):
             pending.result()
+
+
+class SlowDatabase:
+    """A database that needs a thread to connect, and the log of an export that reads it."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def connect(self) -> Iterator[str]:
+        time.sleep(0.05)  # not a wait of the test: it makes the database slow
+        try:
+            yield "connection"
+        finally:
+            self.log.append("disconnected")
+
+    async def export(self, connection: str, *, progress: bool = True) -> AsyncGenerator[Any, None]:
+        self.log.append("begun")
+        try:
+            if progress:
+                yield RPCProgressReport(1)
+            await anyio.sleep_forever()
+            yield None
+        finally:
+            self.log.append("interrupted")
+
+
+async def be_busy() -> None:
+    for _ in range(10_000):
+        await anyio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+def database(app: Application) -> SlowDatabase:
+    database = SlowDatabase()
+
+    @app.procedure("export")
+    async def export(connection: str = Depends(database.connect)) -> AsyncIterator[Any]:
+        async with aclosing(database.export(connection)) as values:
+            async for value in values:
+                yield value
+
+    @app.procedure("silent", dependencies=[Depends(be_busy)])
+    async def silent() -> None:
+        async for _ in database.export("none", progress=False):
+            raise AssertionError
+
+    return database
+
+
+def test_cancel_waits_for_the_first_progress(database: SlowDatabase, session: WAMPSession) -> None:
+    reports: list[int] = []
+    pending = session.start_call("export", on_progress=reports.append)
+    pending.cancel("kill")
+
+    with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
+        pending.result()
+    assert reports == [1]
+    assert database.log == ["begun", "interrupted", "disconnected"]
+
+
+def test_cancel_does_not_wait_for_further_progress(database: SlowDatabase, session: WAMPSession) -> None:
+    pending = session.start_call("export", options={"receive_progress": True})
+    assert pending.next_progress() == 1
+
+    pending.cancel("kill", timeout=0)
+
+    with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
+        pending.result()
+
+
+def test_cancel_of_a_call_without_progress_waits_until_its_handler_runs(
+    database: SlowDatabase, session: WAMPSession
+) -> None:
+    pending = session.start_call("silent")
+    pending.cancel("kill")
+
+    with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
+        pending.result()
+    assert database.log == ["begun", "interrupted"]
+
+
+def test_cancel_explains_that_progress_is_missing(database: SlowDatabase, session: WAMPSession) -> None:
+    pending = session.start_call("silent", on_progress=lambda report: None)
+
+    with pytest.raises(Timeout, match=r"for the first progress of Call\(.*cancel\(at_once=True\)"):
+        pending.cancel(timeout=SOON)
+    pending.cancel(at_once=True)
+    with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
+        pending.result()
+
+
+def test_cancel_of_a_finished_call_has_no_effect(session: WAMPSession) -> None:
+    pending = session.start_call("math.add", 1, 2, options={"receive_progress": True})
+    pending.cancel()
+    assert pending.result() == 3
+
+    pending.cancel()
+    assert pending.result() == 3
+
+
+def test_cancel_after_the_end_of_the_session_fails(session: WAMPSession) -> None:
+    pending = session.start_call("forever", options={"receive_progress": True})
+    session.send_raw([1])
+    pending.cancel(timeout=5)
+
+    with pytest.raises(SessionAborted, match=r"wamp\.error\.protocol_violation"):
+        pending.result()
+
+
+def test_call_that_uses_aiosqlite_can_be_cancelled(tmp_path: Path) -> None:
+    app = Application()
+
+    @app.procedure("export")
+    async def export() -> AsyncIterator[Any]:
+        async with aiosqlite.connect(tmp_path / "exports.db") as database:
+            await database.execute("CREATE TABLE IF NOT EXISTS exports (state TEXT)")
+            await database.commit()
+            yield RPCProgressReport("begun")
+            try:
+                await anyio.sleep_forever()
+            finally:
+                await database.execute("INSERT INTO exports VALUES ('interrupted')")
+                await database.commit()
+
+    with TestClient(app) as client, client.wamp_session() as session:
+        for _ in range(10):
+            pending = session.start_call("export", on_progress=lambda report: None)
+            pending.cancel("kill")
+            with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
+                pending.result()
+    with closing(sqlite3.connect(tmp_path / "exports.db")) as database:
+        assert database.execute("SELECT count(*) FROM exports").fetchone() == (10,)
 
 
 def test_call_options_are_sent(session: WAMPSession) -> None:

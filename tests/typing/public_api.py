@@ -33,6 +33,10 @@ from wampasgi import (
     TopicRouteSet,
     WAMPError,
     WAMPRoute,
+    WAMPRouter,
+    procedure,
+    subscriber,
+    topic,
 )
 from wampasgi.types import ASGIApp, Receive, Scope, Send
 
@@ -102,6 +106,35 @@ async def any_docs() -> None: ...
 
 app.set_subscription_handler(any_docs, patterns=True)
 api.route("docs.patterns", patterns=True)  # type: ignore[call-arg]
+
+
+router = WAMPRouter(prefix="docs.", roles="editor", tags=["docs"], dependencies=[Depends(add)])
+
+
+@router.procedure("double", response_type=int, tags="math", dependencies=[Depends(add)])
+async def double(number: int) -> int:
+    return 2 * number
+
+
+class Counter:
+    @procedure("count", roles={"admin"})
+    @topic("counted", patterns=False)
+    @subscriber("counts.", match="prefix", tags="math")
+    async def count(self, number: int) -> int:
+        return number
+
+
+assert_type(router.procedures[0].tags, tuple[str, ...])
+WAMPRouter().include_router(router, prefix="v2.", roles=["admin"], tags="v2", dependencies=())
+router.add_handlers(Counter(), prefix="counter.")
+app.include_router(router)
+realm.include_router(router)
+router.include_router(api)  # type: ignore[arg-type]
+router.subscriber("t", match="regex")  # type: ignore[arg-type]
+
+
+async def doubled_count() -> int:
+    return await double(await Counter().count(1))
 
 
 @app.subscriber("sensors.", match="prefix")

@@ -41,16 +41,17 @@ def compile_topics(settings: RealmSettings, injection: Injection) -> RouteTable[
 def compile_subscription_handler(settings: RealmSettings, injection: Injection) -> Topic | None:
     """Compile the gatekeeper of all topics, if there is one.
 
-    Raises ConfigurationError if it replaces a topic with roles, which would then admit all roles.
+    Raises ConfigurationError if it replaces a topic with roles or dependencies, which would not be checked.
     """
     route = settings.subscription_handler
     if route is None:
         return None
     for replaced in settings.topics:
-        if replaced.roles is not None:
+        if replaced.roles is not None or replaced.dependencies:
+            what = "dependencies would not run" if replaced.roles is None else "roles would not be checked"
             raise ConfigurationError(
                 f"the subscription handler {describe(route.handler)} replaces {replaced} of "
-                f"{describe(replaced.handler)}, whose roles would not be checked: remove one of them"
+                f"{describe(replaced.handler)}, whose {what}: remove one of them"
             )
     table: RouteTable[Route] = RouteTable()
     table.add(route, route)
@@ -59,7 +60,7 @@ def compile_subscription_handler(settings: RealmSettings, injection: Injection) 
 
 
 def _compile_topic(route: Route, injection: Injection) -> Topic:
-    plan = injection.read(route.handler, {"topic_uri": None})
+    plan = injection.read(route.handler, {"topic_uri": None}, dependencies=route.dependencies)
     _check_annotation(route.handler, plan)
     return Topic(plan, route.roles, patterns=bool(route.patterns))
 

@@ -223,7 +223,9 @@ def compile_procedures(
 
 def compile_procedure(route: Route, injection: Injection, options: ProcedureOptions) -> Procedure:
     """Compile one procedure."""
-    plan = injection.read(route.handler, {"request": RPCRequest}, takes_payload=True)
+    plan = injection.read(
+        route.handler, {"request": RPCRequest}, takes_payload=True, dependencies=route.dependencies
+    )
     response = compile_response(plan, route.response_type, unpack=options.unpack_results)
     return Procedure(plan, route.roles, response, route=route, timeout=options.timeout)
 
@@ -277,7 +279,9 @@ def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscr
     """Compile the ``@subscriber`` handlers."""
     found: dict[tuple[Match, str], tuple[Subscriber, ...]] = {}
     for match, route in settings.subscribers:
-        plan = injection.read(route.handler, {"event": Event}, takes_payload=True)
+        plan = injection.read(
+            route.handler, {"event": Event}, takes_payload=True, dependencies=route.dependencies
+        )
         key = match, route.uri
         found[key] = (*found.get(key, ()), Subscriber(plan, route.roles))
     return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import require_function
+from wampasgi.injection.markers import Dependency
 from wampasgi.injection.plan import describe
 from wampasgi.protocol.uris import is_reserved, require_pattern
 from wampasgi.router.matching import URIMap, covers, overlaps, specificity
@@ -28,6 +29,9 @@ _GLOB = re.compile(r"\*+|\+|#|>|\{.*\}|<.*>")
 # The end of a pattern that stands for any further components.
 _OPEN_END = re.compile(r"(?:\*+|#)$|^>$")
 
+# Flags for a whole regular expression.
+_INLINE_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
+
 _MATCHES = ("exact", "prefix", "wildcard", "regex")
 
 
@@ -38,7 +42,8 @@ class Route:
     ``uri`` is a URI, a prefix, a wildcard pattern or a regular expression, depending on ``match``. Only
     ``roles`` may use it; if they are None, the realm's permissions decide. ``flags`` are the flags of a
     compiled regular expression. ``patterns`` is the option of topics that ``TopicRouteSet`` describes, and
-    ``response_type`` the one of procedures that ``RPCRouteSet`` describes.
+    ``response_type`` the one of procedures that ``RPCRouteSet`` describes. ``tags`` group routes in
+    descriptions. ``dependencies`` are evaluated before the handler runs.
     """
 
     uri: str
@@ -48,6 +53,8 @@ class Route:
     flags: int = 0
     patterns: bool | None = None
     response_type: Any = FROM_ANNOTATION
+    tags: tuple[str, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
 
     def __post_init__(self) -> None:
         require_function(f"route {self.uri!r}", self.handler)
@@ -58,6 +65,11 @@ class Route:
             )
         if self.patterns is not None and not isinstance(self.patterns, bool):
             raise ConfigurationError(f"{where}: patterns is {self.patterns!r}, it must be True or False")
+        if self.patterns and self.dependencies:
+            raise ConfigurationError(
+                f"{where}: with patterns=True, subscriptions to patterns would bypass its dependencies: "
+                f"leave out patterns=True, or restrict the topic by roles instead"
+            )
         if self.match == "regex":
             try:
                 self.compile()
@@ -84,6 +96,44 @@ class Route:
     def compile(self) -> re.Pattern[str]:
         """Return the regular expression of a route with ``match="regex"``."""
         return re.compile(self.uri, self.flags)
+
+    def within(
+        self,
+        prefix: str,
+        roles: frozenset[str] | None,
+        tags: tuple[str, ...],
+        dependencies: tuple[Dependency, ...],
+    ) -> Route:
+        """Return this route as a part of a router with a prefix, roles, tags and dependencies.
+
+        A session needs one of ``roles`` in addition to the route's own. Raises ConfigurationError if that
+        leaves no role.
+        """
+        if roles is not None and self.roles is not None:
+            common = roles & self.roles
+            if not common:
+                raise ConfigurationError(
+                    f"{self} of {describe(self.handler)} has the roles {sorted(self.roles)} and is included "
+                    f"with the roles {sorted(roles)}: nobody could use it"
+                )
+            roles = common
+        return replace(
+            self,
+            uri=self._prefixed(prefix),
+            roles=self.roles if roles is None else roles,
+            tags=tuple(dict.fromkeys((*tags, *self.tags))),
+            dependencies=(*dependencies, *self.dependencies),
+        )
+
+    def _prefixed(self, prefix: str) -> str:
+        if self.match != "regex" or not prefix:
+            return prefix + self.uri
+        # Python allows flags for the whole expression only at its beginning.
+        flags = _INLINE_FLAGS.match(self.uri)
+        inline, pattern = ("", self.uri) if flags is None else (flags[0], self.uri[flags.end() :])
+        # The line break ends a comment.
+        end = "\n" if self.compile().flags & re.VERBOSE else ""
+        return f"{inline}(?-i:{re.escape(prefix)})(?:{pattern}{end})"
 
     def __str__(self) -> str:
         return f"{self.match} route {self.uri!r}"
@@ -176,7 +226,7 @@ class RouteSet(Sequence[Route]):
             route = Route(uri, match, handler, roles_of(roles), flags, patterns, response_type)
             for other in self._routes:
                 if (other.match, other.uri) == (match, uri):
-                    raise _route_conflict(route, other)
+                    raise route_conflict(route, other)
             self._routes.append(route)
             return handler
 
@@ -306,12 +356,12 @@ class RouteTable(Generic[T]):
         if route.match == "regex":
             for pattern, other, _ in self._by_regex:
                 if pattern.pattern == route.uri:
-                    raise _route_conflict(route, other)
+                    raise route_conflict(route, other)
             self._by_regex.append((route.compile(), route, value))
             return
         existing = self._by_uri.get(route.match, route.uri)
         if existing is not None:
-            raise _route_conflict(route, existing[0])
+            raise route_conflict(route, existing[0])
         self._by_uri.add(route.match, route.uri, (route, value))
 
     def find(self, uri: str) -> T | None:
@@ -366,7 +416,8 @@ class RouteTable(Generic[T]):
             yield value
 
 
-def _route_conflict(route: Route, other: Route) -> ConfigurationError:
+def route_conflict(route: Route, other: Route) -> ConfigurationError:
+    """Return the error for two routes with the same URI."""
     return ConfigurationError(
         f"{route} of {describe(route.handler)} is already used by {describe(other.handler)}: "
         f"give one of them another URI"

@@ -12,18 +12,17 @@ from starlette.middleware import Middleware
 from wampasgi.adapters import AsyncSupport
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.authentication import AuthenticationSettings, ConfiguresAuthentication
+from wampasgi.configuration.method_marks import HandlerKind
 from wampasgi.configuration.middleware import checked_middleware
-from wampasgi.configuration.response_types import FROM_ANNOTATION
+from wampasgi.configuration.routers import DeclaresHandlers, Inclusions
 from wampasgi.configuration.routes import (
     H,
     Route,
-    RouteMatch,
     RouteSet,
     RouteTable,
     RPCRouteSet,
     TopicRouteSet,
     refuse_glob,
-    require_uri,
 )
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import UserFunction, require_function
@@ -31,7 +30,7 @@ from wampasgi.injection.dependencies import DefaultArg
 from wampasgi.injection.plan import describe
 from wampasgi.limits import Limits
 from wampasgi.protocol.uris import require_pattern
-from wampasgi.router.permissions import Permissions, roles_of
+from wampasgi.router.permissions import Permissions
 from wampasgi.router.router import Router
 from wampasgi.types import Action, Handler, Match
 
@@ -106,6 +105,7 @@ class RealmSettings(AuthenticationSettings):
         self.topics: RouteTable[Route] = RouteTable()
         self.subscribers: list[tuple[Match, Route]] = []
         self.route_sets: list[RouteSet] = []
+        self.inclusions: Inclusions = []
         self.rpc_handler: Handler | None = None
         #: A route for all topics.
         self.subscription_handler: Route | None = None
@@ -118,7 +118,7 @@ class RealmSettings(AuthenticationSettings):
         self.cache_authorizer = False
 
 
-class ConfiguresRealm(ConfiguresAuthentication):
+class ConfiguresRealm(DeclaresHandlers, ConfiguresAuthentication):
     """The configuration methods of a realm. An application has them for its default realm.
 
     Changes apply to sessions that join later. Open sessions keep the configuration that they started with.
@@ -131,73 +131,17 @@ class ConfiguresRealm(ConfiguresAuthentication):
 
     # Procedures and topics
 
-    def procedure(
-        self,
-        uri: str,
-        *,
-        match: RouteMatch = "exact",
-        roles: str | Collection[str] | None = None,
-        response_type: Any = FROM_ANNOTATION,
-    ) -> Callable[[H], H]:
-        """Decorate the handler of a procedure.
+    @property
+    def _inclusions(self) -> Inclusions:
+        return self.settings.inclusions
 
-        ``match`` is exact, prefix, wildcard or regex. If ``roles`` are given, only they may call it.
-        ``response_type`` is the type of its results, in place of its return annotation: see RPCRouteSet.
-        """
-        require_uri("@procedure", uri)
-
-        def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles), response_type=response_type)
-            self.settings.procedures.add(route, route)
-            self.settings.changed()
-            return handler
-
-        return add
-
-    def topic(
-        self,
-        uri: str,
-        *,
-        match: RouteMatch = "exact",
-        roles: str | Collection[str] | None = None,
-        patterns: bool | None = None,
-    ) -> Callable[[H], H]:
-        """Decorate the gatekeeper of a topic. If ``roles`` are given, only they may subscribe.
-
-        With ``patterns=True``, clients may also subscribe to patterns that match the topic, if a rule or the
-        authorizer allows the pattern. The gatekeeper does not run for them. See TopicRouteSet.
-        """
-        require_uri("@topic", uri)
-
-        def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles), patterns=patterns)
-            self.settings.topics.add(route, route)
-            self.settings.changed()
-            return handler
-
-        return add
-
-    def subscriber(
-        self, topic: str, *, match: Match = "exact", roles: str | Collection[str] | None = None
-    ) -> Callable[[H], H]:
-        """Decorate a handler of the server for the events that clients publish.
-
-        It allows clients (if ``roles`` are given, only these roles) to publish to the topic. Unless a rule
-        allows more, their events reach only the server's own subscribers. The events of each session are
-        handled in order, one at a time. Exceptions of the handler are logged.
-        """
-        require_uri("@subscriber", topic)
-
-        def add(handler: H) -> H:
-            require_function(f"subscriber {topic!r}", handler)
-            refuse_glob(f"subscriber {describe(handler)}", topic)
-            require_pattern(f"subscriber {describe(handler)}", topic, match)
-            route = Route(topic, match, handler, roles_of(roles))
-            self.settings.subscribers.append((match, route))
-            self.settings.changed()
-            return handler
-
-        return add
+    def _declare(self, kind: HandlerKind, route: Route) -> None:
+        settings = self.settings
+        if kind == "subscriber":
+            settings.subscribers.append((route.entry[0], route))
+        else:
+            (settings.procedures if kind == "procedure" else settings.topics).add(route, route)
+        settings.changed()
 
     def add_routes(self, routes: RouteSet) -> None:
         """Add a set of procedures (RPCRouteSet) or topics (TopicRouteSet)."""

@@ -161,7 +161,8 @@ def _refuse_unbound_method(
         raise ConfigurationError(
             f"{description} is a method without its object, so that a caller would send"
             f" {parameters[0].name!r}: pass the method of an object, as in"
-            f" app.procedure(uri)({enclosing[-1].lower()}.{name}), instead of decorating it in the class"
+            f" app.procedure(uri)({enclosing[-1].lower()}.{name}), instead of decorating it in the class, or"
+            f" mark it with wampasgi.procedure(uri) and call app.add_handlers({enclosing[-1].lower()})"
         )
 
 

@@ -356,13 +356,27 @@ class Wiring:
             if len(classes) != 1:
                 raise function.cannot_fill(parameter, "Depends() needs a dependency or an annotated class")
             dependency = classes[0]
-        require_function(f"{function.description}: Depends of the parameter {parameter.name!r}", dependency)
+        where = f"{function.description}: Depends of the parameter {parameter.name!r}"
+        return self._evaluate(where, dependency, use_cache=marker.use_cache)
+
+    def evaluate_first(self, function: UserFunction, marker: Dependency) -> None:
+        """Evaluate a dependency of ``function`` whose value no parameter gets.
+
+        Call this before the parameters are read, because dependencies run in the order of their steps.
+        """
+        assert marker.dependency is not None  # checked_dependencies has refused it
+        where = f"{function.description}: Depends of its dependencies"
+        self._evaluate(where, marker.dependency, use_cache=marker.use_cache)
+
+    def _evaluate(self, where: str, dependency: Callable[..., Any], *, use_cache: bool) -> int:
+        """Return the slot of a dependency, and add its step unless it is cached."""
+        require_function(where, dependency)
         key: Hashable = dependency if is_hashable(dependency) else id(dependency)
-        if marker.use_cache and key in self._cached_slots:
+        if use_cache and key in self._cached_slots:
             return self._cached_slots[key]
         read = UserFunction.read(dependency)
         slot = self._read_step(key, read, in_thread=True, payload=self._takes_payload)
-        if marker.use_cache:
+        if use_cache:
             self._cached_slots[key] = slot
         return slot
 

@@ -12,14 +12,14 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Final
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.annotations import alias_value, is_union, nodes_of
-from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
+from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,24 @@ def dependency_of(parameter: Parameter) -> Dependency | None:
     if isinstance(parameter.default, Dependency):
         return parameter.default
     return next(_effective_markers(parameter.annotation), None)
+
+
+def checked_dependencies(where: str, given: object) -> tuple[Dependency, ...]:
+    """Return the dependencies of a router or route, given as a list of ``Depends``.
+
+    Raises ConfigurationError, prefixed with ``where``, for anything else.
+    """
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise ConfigurationError(f"{where}: dependencies is {given!r}: write dependencies=[Depends(...)]")
+    dependencies = tuple(given)
+    for marker in dependencies:
+        if not isinstance(marker, Dependency):
+            name = describe(marker) if callable(marker) else repr(marker)
+            raise ConfigurationError(f"{where}: dependencies has {name}: it takes wampasgi's Depends(...)")
+        if marker.dependency is None:
+            raise ConfigurationError(f"{where}: dependencies has Depends(), which needs a function here")
+        require_function(f"{where}: Depends in dependencies", marker.dependency)
+    return dependencies
 
 
 def refuse_foreign_markers(function: UserFunction) -> None:

@@ -18,7 +18,7 @@ from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describ
 from wampasgi.injection.cancellation import checked, close_iterator, without_errors
 from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires
 from wampasgi.injection.fields import read_field
-from wampasgi.injection.markers import refuse_foreign_markers
+from wampasgi.injection.markers import Dependency, refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
 from wampasgi.injection.worker_threads import run_in_thread
 from wampasgi.types import Handler
@@ -100,6 +100,7 @@ class HandlerPlan:
         default_args: Mapping[str, DefaultArg],
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
+        dependencies: Sequence[Dependency] = (),
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
 
@@ -108,8 +109,8 @@ class HandlerPlan:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
         payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
         arguments that hold the whole payload. A handler that has one of them, and no parameter for the
-        payload, accepts any payload. Raises ConfigurationError for a parameter that nothing can fill and for
-        a sync generator function.
+        payload, accepts any payload. ``dependencies`` are evaluated before those of the parameters. Raises
+        ConfigurationError for a parameter that nothing can fill and for a sync generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
@@ -120,6 +121,8 @@ class HandlerPlan:
         wiring = Wiring(
             provided, default_args, takes_payload=takes_payload, whole_payload_in=whole_payload_in
         )
+        for marker in dependencies:
+            wiring.evaluate_first(read, marker)
         return cls(read, wiring, read.kind, takes_payload=takes_payload)
 
     def bind(
@@ -393,13 +396,18 @@ class Injection:
         self._default_args = dict(default_args)
 
     def read(
-        self, handler: Handler, extra: Mapping[str, type | None] | None = None, *, takes_payload: bool = False
+        self,
+        handler: Handler,
+        extra: Mapping[str, type | None] | None = None,
+        *,
+        takes_payload: bool = False,
+        dependencies: Sequence[Dependency] = (),
     ) -> HandlerPlan:
         """Return the plan of a handler, which can get ``extra`` arguments besides those of every handler.
 
         With ``takes_payload``, the extra arguments are those that hold the message, such as the RPCRequest:
-        see ``whole_payload_in`` of ``HandlerPlan.read``. Raises ConfigurationError if the handler cannot be
-        called.
+        see ``whole_payload_in`` of ``HandlerPlan.read``. ``dependencies`` are evaluated before the handler
+        runs. Raises ConfigurationError if the handler cannot be called.
         """
         return HandlerPlan.read(
             handler,
@@ -407,4 +415,5 @@ class Injection:
             default_args=self._default_args,
             takes_payload=takes_payload,
             whole_payload_in=tuple(extra or ()) if takes_payload else (),
+            dependencies=dependencies,
         )

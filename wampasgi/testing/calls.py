@@ -21,6 +21,8 @@ class PendingCall:
         self._exchange = exchange
         self._call = call
         self._on_progress = on_progress
+        self._receives_progress = call.options.get("receive_progress", False) is True
+        self._has_progressed = False
         self._final: Result | Error | None = None
 
     @property
@@ -28,19 +30,41 @@ class PendingCall:
         """CALL.Request."""
         return self._call.request_id
 
-    def cancel(self, mode: CancelMode = "killnowait") -> None:
+    def cancel(
+        self, mode: CancelMode = "killnowait", *, at_once: bool = False, timeout: float | None = None
+    ) -> None:
         """Send CANCEL. Unless the call has finished before, ``result`` then raises ``wamp.error.canceled``.
 
+        CANCEL waits until the handler runs, because it would otherwise end a call that has done nothing yet.
+        If the call receives progress, this waits for its first progressive result, which ``next_progress``
+        still returns, or for its final answer; ``timeout`` limits this wait, in seconds. Otherwise this waits
+        until all tasks of the application are blocked, be it on a timer or a thread. ``at_once`` does not
+        wait.
         Spec: Advanced Profile, "Call Canceling".
         """
+        if not at_once and self._final is None:
+            if not self._receives_progress:
+                self._exchange.wait_blocked()
+            elif not self._has_progressed:
+                description = (
+                    f"the first progress of {self._call!r}, before CANCEL is sent"
+                    f" (cancel(at_once=True) sends it without progress)"
+                )
+                self._exchange.wait_for(answer_filter(self._call, Result), description, timeout)
         self._exchange.send(Cancel(self.request_id, {"mode": mode}))
 
     def next_progress(self, *, timeout: float | None = None) -> Any:
         """Wait for the next progressive result and return it, in the same form as ``result``.
 
-        The call needs ``on_progress``, which is called as well, or ``options={"receive_progress": True}``.
-        Raises ExpectationFailed if the final answer arrives instead; ``result`` still returns it.
+        The call needs ``on_progress``, which is called as well, or ``options={"receive_progress": True}``;
+        without them, ExpectationFailed is raised at once. It is also raised if the final answer arrives
+        instead; ``result`` still returns it.
         """
+        if not self._receives_progress:
+            raise ExpectationFailed(
+                f"{self._call!r} does not receive progress: pass on_progress=... or"
+                ' options={"receive_progress": True} to start_call'
+            )
         message = self._next(f"progress of {self._call!r}", timeout)
         if message is self._final:
             raise ExpectationFailed(
@@ -72,6 +96,7 @@ class PendingCall:
         return message
 
     def _report(self, message: Result | Error) -> Any:
+        self._has_progressed = True
         value = unwrap(message.args or (), message.kwargs or {})
         if self._on_progress is not None:
             self._on_progress(value)

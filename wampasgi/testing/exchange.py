@@ -78,6 +78,14 @@ class Exchange:
             raise SessionClosed(message.reason, text)
         return message
 
+    def wait_for(self, matches: MessageFilter, description: str, timeout: float | None) -> None:
+        """Wait for the first message that matches, or for the end of the session, without taking it."""
+        self._wire.peek(lambda raw: raw[0] in ENDING or matches(raw), description, timeout)
+
+    def wait_blocked(self) -> None:
+        """Wait until all tasks of the application are blocked."""
+        self._wire.settle()
+
     def take_arrived(self, matches: MessageFilter) -> Message | None:
         """Return the first message that matches, or None if no message does yet."""
         self._wire.read_arrived()
