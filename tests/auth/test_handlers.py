@@ -84,6 +84,15 @@ async def test_authenticator_may_refuse_with_a_reason_of_its_own(
     assert "method transport, reason denied" in record.getMessage()
 
 
+async def test_server_error_of_shared_code_is_no_failure_of_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await refused_by(HTTPException(503, "try again"))
+
+    assert answer == [ABORT, {"message": "try again"}, "http.error.503"]
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("shared", [401, 403])
 async def test_dependency_that_http_shares_may_refuse_the_client(shared: int) -> None:
     app = Application()
