@@ -159,9 +159,9 @@ async def refuse_failed(
             login.note_fault()
             await peer.refuse(refusal.uri, text)
             return
-        # A proof that was not accepted counts as a guess, whatever the client is told.
-        guessed = refusal.uri != AUTHORIZATION_DENIED and login.is_verifying
-        await login.refuse("wrong_proof" if guessed else "denied", refusal.uri, text)
+        # A proof that was not accepted counts as a guess, unless the authenticator says otherwise.
+        denied = not login.is_verifying or (error is refusal and refusal.uri == AUTHORIZATION_DENIED)
+        await login.refuse("denied" if denied else "wrong_proof", refusal.uri, text)
         return
     login_of(session).note_fault()
     if isinstance(error, WrongResult):
