@@ -22,12 +22,11 @@ from wampasgi.injection.dependencies import (
     ClassArgument,
     DefaultArg,
     Wiring,
-    close,
-    make_wires,
 )
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
+from wampasgi.injection.steps import close, make_wires
 from wampasgi.injection.worker_threads import run_in_thread
 from wampasgi.types import Handler
 
