@@ -365,6 +365,7 @@ class MessageLoop:
                 self._provided,
                 retained_limit=plan.limits.retained_per_subscribe,
                 teardown_timeout=plan.limits.teardown_timeout,
+                exceptions=plan.exception_handlers,
             )
         return self._subscriptions
 
