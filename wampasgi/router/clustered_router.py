@@ -186,7 +186,10 @@ class ClusteredRouter(Router[S]):
 
     def register(self, session_id: int, message: Register) -> Completion[bool]:
         """Register a session for a procedure, and answer; the result completes with the answer."""
-        return self.claims.register(session_id, message)
+        completion = self.claims.register(session_id, message)
+        if not completion.done:  # The events of what a takeover has revoked must not wait.
+            self.publish_meta_events()
+        return completion
 
     def hold_interest(self, topic: str, match: Match) -> Completion[bool]:
         """Let all workers know that this one will have subscribers, until ``release_interest``."""
