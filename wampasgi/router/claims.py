@@ -44,6 +44,7 @@ class Claims:
         serves: Callable[[int], bool],
         now: Callable[[], str],
         deliver: Callable[[Iterable[Outgoing]], None],
+        publish_meta_events: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._dealer = dealer
@@ -52,6 +53,7 @@ class Claims:
         self._serves = serves
         self._now = now
         self._deliver = deliver
+        self._publish_meta_events = publish_meta_events
         self._rows: dict[Key, dict[int, CalleeRow]] = {}
         # The keys of the rows of each session of another worker.
         self._keys: dict[int, set[Key]] = {}
@@ -97,13 +99,14 @@ class Claims:
         for claim in self._claims.get(key, ()):
             if claim.row.session_id != session_id:
                 claim.revoked, claim.reason = True, PROCEDURE_ALREADY_EXISTS
-        is_elsewhere = False
         for other_id, registration_id in others:
-            if other_id in self._keys:
-                is_elsewhere = True
-                self.revoke(other_id, key, PROCEDURE_ALREADY_EXISTS)
-            else:
+            if other_id not in self._keys:
                 self._deliver(self._dealer.revoke(other_id, registration_id, PROCEDURE_ALREADY_EXISTS))
+        # Another worker publishes its events, among them the deletion, as soon as it gets the revocation.
+        self._publish_meta_events()
+        elsewhere = [other_id for other_id, _ in others if other_id in self._keys]
+        for other_id in elsewhere:
+            self.revoke(other_id, key, PROCEDURE_ALREADY_EXISTS)
 
         def revoked(answers: dict[int, Any], complete: bool) -> None:
             if self._serves(session_id):
@@ -111,7 +114,7 @@ class Claims:
             else:
                 completion.finish(True)
 
-        if is_elsewhere:
+        if elsewhere:
             self._channel.ask(["synchronise"], revoked)
         else:
             self._claim(session_id, message, completion)

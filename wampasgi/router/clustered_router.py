@@ -92,6 +92,7 @@ class ClusteredRouter(Router[S]):
             serves=self._attached.__contains__,
             now=now,
             deliver=self.deliver,
+            publish_meta_events=self.publish_meta_events,
         )
         self.interests = Interests(
             channel,
@@ -186,10 +187,7 @@ class ClusteredRouter(Router[S]):
 
     def register(self, session_id: int, message: Register) -> Completion[bool]:
         """Register a session for a procedure, and answer; the result completes with the answer."""
-        completion = self.claims.register(session_id, message)
-        if not completion.done:  # The events of what a takeover has revoked must not wait.
-            self.publish_meta_events()
-        return completion
+        return self.claims.register(session_id, message)
 
     def hold_interest(self, topic: str, match: Match) -> Completion[bool]:
         """Let all workers know that this one will have subscribers, until ``release_interest``."""
