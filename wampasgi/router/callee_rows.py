@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from wampasgi.protocol.messages import Register
+from wampasgi.protocol.uris import MATCH_POLICIES
 from wampasgi.router.cluster_items import ItemCode
-from wampasgi.router.registrations import InvokePolicy
-from wampasgi.router.replicas import Item
+from wampasgi.router.realm_channel import RealmChannel
+from wampasgi.router.registrations import INVOKE_POLICIES, InvokePolicy
+from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.stamps import Stamp
 from wampasgi.types import Match
 
@@ -62,3 +64,13 @@ class Claim:
     forgotten: bool = False
     revoked: bool = False
     reason: str | None = None
+
+
+def read_row(channel: RealmChannel, node: int, fields: list[Any]) -> tuple[Key, CalleeRow]:
+    """Return the key and the row of a claim or CALLEE item of another worker; raises MalformedItem."""
+    session_id, match, procedure, invoke, forward_timeout, disclose_caller, time, created = fields
+    if match not in MATCH_POLICIES or invoke not in INVOKE_POLICIES:
+        raise MalformedItem(f"a registration with match={match!r} and invoke={invoke!r}")
+    stamp = channel.observe(time, node)
+    row = CalleeRow(node, session_id, invoke, forward_timeout, disclose_caller, stamp, created)
+    return (match, procedure), row

@@ -13,16 +13,15 @@ from typing import Any, Final
 
 from wampasgi.errors import PROCEDURE_ALREADY_EXISTS, WAMPError
 from wampasgi.protocol.messages import Error, Register, Registered
-from wampasgi.protocol.uris import MATCH_POLICIES
 from wampasgi.router.call_messages import Outgoing
-from wampasgi.router.callee_rows import CalleeRow, Claim, Key, key_of, revocation
+from wampasgi.router.callee_rows import CalleeRow, Claim, Key, key_of, read_row, revocation
 from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.completion import Completion
 from wampasgi.router.dealer import Dealer
 from wampasgi.router.meta_events import Lifecycle
 from wampasgi.router.realm_channel import RealmChannel
-from wampasgi.router.registrations import INVOKE_POLICIES, Callee, InvokePolicy, Registration
-from wampasgi.router.replicas import Item, MalformedItem
+from wampasgi.router.registrations import Callee, InvokePolicy, Registration
+from wampasgi.router.replicas import Item
 from wampasgi.router.stamps import Stamp
 
 _TAKEN: Final = "another worker has registered {!r} at the same time"
@@ -253,7 +252,7 @@ class Claims:
 
     def answer(self, node: int, fields: list[Any]) -> str | None:
         """Answer another worker's claim: None to agree, or the objection."""
-        key, row = self._read(node, fields)
+        key, row = read_row(self._channel, node, fields)
         registration = self._registrations.get(*key)
         if registration is not None and registration.of_realm:
             return f"{key[1]!r} is one of the realm's own procedures"
@@ -269,17 +268,9 @@ class Claims:
         self._add(key, row)
         return None
 
-    def _read(self, node: int, fields: list[Any]) -> tuple[Key, CalleeRow]:
-        session_id, match, procedure, invoke, forward_timeout, disclose_caller, time, created = fields
-        if match not in MATCH_POLICIES or invoke not in INVOKE_POLICIES:
-            raise MalformedItem(f"a registration with match={match!r} and invoke={invoke!r}")
-        stamp = self._channel.observe(time, node)
-        row = CalleeRow(node, session_id, invoke, forward_timeout, disclose_caller, stamp, created)
-        return (match, procedure), row
-
     def callee(self, node: int, item: Item) -> None:
         """Take a row of another worker."""
-        self._add(*self._read(node, item[1:]))
+        self._add(*read_row(self._channel, node, item[1:]))
 
     def no_callee(self, node: int, item: Item) -> None:
         """Remove a row of another worker."""
@@ -290,10 +281,13 @@ class Claims:
         if row is not None and row.node == node:
             self._remove(key, row, stamp)
         if was_registered:
-            for own in self._rows.get(key, {}).values():
-                own.late = False
+            self._not_late(key)
         else:
             self._announce_late(key)
+
+    def _not_late(self, key: Key) -> None:
+        for own in self._rows.get(key, {}).values():
+            own.late = False
 
     def _announce_late(self, key: Key) -> None:
         """Publish a creation, because the claim that would have created the registration was withdrawn."""
@@ -443,6 +437,7 @@ class Claims:
         private = self._dealer.private_registrations
         registration, is_new = self._registrations.place(*key, row.invoke, callee, private=private)
         if is_new:
+            self._unannounced.pop(key, None)
             self._lifecycle.appeared(registration, row.created)
 
     # As the observer of the registrations
@@ -450,6 +445,7 @@ class Claims:
     def created(self, session_id: int, entry: Registration) -> None:
         """Handle the creation of a registration by a session of this worker."""
         row = self._rows.get((entry.match, entry.procedure), {}).get(session_id)
+        self._unannounced.pop((entry.match, entry.procedure), None)
         self._lifecycle.created(session_id, entry, None if row is None else row.created)
 
     def added(self, session_id: int, entry: Registration) -> None:
@@ -467,6 +463,9 @@ class Claims:
         stamp = self._channel.stamp()
         if self._rows[key]:
             self._removed_here[key] = stamp, session_id
+            if not row.late:
+                # The creation was published, as for others after NO_CALLEE.
+                self._not_late(key)
         else:
             del self._rows[key]
             self._removed_here.pop(key, None)
