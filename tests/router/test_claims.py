@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.checks import differences
-from tests.simulation.world import World
+from tests.simulation.world import DEAD_AFTER, World
 
 
 def has_registered(client: object) -> list[object]:
@@ -324,6 +324,25 @@ def test_takeover_whose_revocation_is_lost_is_carried_out_when_the_workers_meet_
 
     assert not old.registrations
     assert list(new.registrations.values()) == [(("exact", "com.p.now"), "single")]
+    assert not differences(world)
+
+
+def test_takeover_from_a_worker_that_was_taken_for_dead_is_undone() -> None:
+    world = World(0, 2)
+    one, other = world.workers
+    old, new = world.client(one), world.client(other)
+    old.register("exact", "com.p.now", {})
+    world.settle()
+
+    world.engine.disconnect(one)
+    new.register("exact", "com.p.now", TAKEOVER)
+    world.engine.run(DEAD_AFTER + 1)
+    assert has_registered(new) == ["registered"]
+    world.engine.heal()
+    world.engine.run(3)
+
+    assert old.registrations
+    assert new.log[-1][0] == "revoked"
     assert not differences(world)
 
 
