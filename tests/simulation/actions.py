@@ -116,6 +116,8 @@ class Actions:
             options["forward_timeout"] = True
         if random.random() < 0.3 and not is_shared:
             options["disclose_caller"] = True
+        if random.random() < 0.2:
+            options["force_reregister"] = True
         client.register(match, procedure, options)
 
     def unregister(self, client: Client) -> None:

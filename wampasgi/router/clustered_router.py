@@ -93,6 +93,7 @@ class ClusteredRouter(Router[S]):
             serves=self._attached.__contains__,
             now=now,
             deliver=self.deliver,
+            publish_meta_events=self.publish_meta_events,
         )
         self.interests = Interests(
             channel,
