@@ -9,16 +9,11 @@ from starlette.middleware import Middleware
 
 from wampasgi.auth import GateMiddleware
 from wampasgi.auth.failed_logins import FailedLogins
-from wampasgi.configuration.compilation import compile_realm
+from wampasgi.configuration.compilation import compile_realm, recompile_procedures
 from wampasgi.configuration.handler_settings import RealmOverrides
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.http_arguments import HTTP_ARGUMENTS
-from wampasgi.configuration.plan import (
-    ProcedureOptions,
-    RealmPlan,
-    compile_procedure,
-    recompile_procedures,
-)
+from wampasgi.configuration.plan import ProcedureOptions, RealmPlan, compile_procedure
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import ApplicationContext, ConfiguresRealm, RealmSettings
@@ -441,10 +436,9 @@ class Realm(ConfiguresRealm):
         await self._server.handle_events(self.plan())
 
     def plan(self) -> RealmPlan:
-        """Return the compiled configuration. Compile it again if the settings have changed.
+        """Return the compiled configuration. Compile it again if the settings or overrides have changed.
 
-        It is also compiled again if the dependency overrides of the parent app have changed. Open sessions
-        keep their plan. Raises ConfigurationError if nothing can fill a parameter of a handler.
+        Open sessions keep their plan. Raises ConfigurationError if nothing can fill a parameter of a handler.
         """
         if self._overrides.parent.app is not None and self._overrides.parent_changed:
             self._plan = None

@@ -84,6 +84,39 @@ async def test_authenticator_may_refuse_with_a_reason_of_its_own(
     assert "method transport, reason denied" in record.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (HTTPException(401), "wrong_proof"),
+        (HTTPException(403), "wrong_proof"),
+        (WAMPError("com.myapp.error.wrong_ticket"), "wrong_proof"),
+        (WAMPError(AUTHORIZATION_DENIED), "denied"),
+    ],
+)
+async def test_refused_ticket_counts_as_a_guess_unless_it_is_denied(error: Exception, reason: str) -> None:
+    realm = Realm("office")
+
+    @realm.ticket_authenticator
+    def check(ticket: str) -> None:
+        raise error
+
+    async with wire(Application([realm])) as client:
+        assert (await authenticate(client, TicketClient("joe")))[0] == ABORT
+    failures = realm.metrics()["authentication_failures"]
+
+    assert failures == {f"ticket:{reason}": 1}
+    assert callable(check)
+
+
+async def test_server_error_of_shared_code_is_no_failure_of_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await refused_by(HTTPException(503, "try again"))
+
+    assert answer == [ABORT, {"message": "try again"}, "http.error.503"]
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("shared", [401, 403])
 async def test_dependency_that_http_shares_may_refuse_the_client(shared: int) -> None:
     app = Application()

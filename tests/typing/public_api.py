@@ -208,6 +208,7 @@ def realms_are_configured() -> None:
     realm.set_default_arg("db", factory=dict)
     realm.set_default_arg("limit", 10)
     realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
+    realm.allow("com.chat.", "register", "takeover", match="prefix")
     realm.allow_all()
     realm.keep_history("com.chat.", match="prefix", limit=500)
     realm.keep_history("com.chat.", match="regex")  # type: ignore[arg-type]

@@ -53,9 +53,9 @@ class CRAAuthRequirement:
                 raise ValueError(f"{name} must be a non-empty str, got {type(value).__name__}")
 
     def _text_of(self, secret: bytes) -> str:
-        """Return the text of a secret in bytes. Raises ValueError if it cannot be what the client signs with.
+        """Return the text of a secret in bytes. Raises ValueError if no client can sign with it.
 
-        The usual mistake is the derived key itself, instead of its base64 form.
+        The usual mistake is to pass the derived key itself instead of its base64 form.
         """
         try:
             text = secret.decode()

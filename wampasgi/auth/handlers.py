@@ -33,6 +33,9 @@ _HIDDEN = "[hidden]"
 #: The reasons with which authenticators may refuse a client, besides URIs of the application.
 REFUSALS: Final = (AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, NOT_AUTHORIZED)
 
+#: The lowest status of an HTTPException that is not the client's failure.
+_SERVER_ERROR: Final = 500
+
 _HTTP_REFUSALS: Final = {401: AUTHENTICATION_FAILED, 403: AUTHORIZATION_DENIED}
 
 
@@ -144,17 +147,21 @@ async def refuse_failed(
 
     A WAMPError with a URI of the application, or with one of REFUSALS, refuses the client: ABORT has its URI
     as the reason, and its first argument as the message. So does an HTTPException of code that HTTP and WAMP
-    share. Other errors are logged, with ``secrets`` hidden, and ABORT has the reason
-    ``wamp.error.authentication_failed``. A WrongResult is logged without a traceback, as it names the
-    function.
+    share; with a status of 500 or higher, it is not a failure of the client. Other errors are logged, with
+    ``secrets`` hidden, and ABORT has the reason ``wamp.error.authentication_failed``. A WrongResult is logged
+    without a traceback, as it names the function.
     """
     refusal = _refusal_of(error)
     if refusal is not None:
         text = refusal.args[0] if refusal.args and isinstance(refusal.args[0], str) else None
         login = login_of(session)
-        # A proof that was not accepted counts as a guess, whatever the client is told.
-        guessed = refusal.uri != AUTHORIZATION_DENIED and login.is_verifying
-        await login.refuse("wrong_proof" if guessed else "denied", refusal.uri, text)
+        if isinstance(error, HTTPException) and error.status_code >= _SERVER_ERROR:
+            login.note_fault()
+            await peer.refuse(refusal.uri, text)
+            return
+        # A proof that was not accepted counts as a guess, unless the authenticator says otherwise.
+        denied = not login.is_verifying or (error is refusal and refusal.uri == AUTHORIZATION_DENIED)
+        await login.refuse("denied" if denied else "wrong_proof", refusal.uri, text)
         return
     login_of(session).note_fault()
     if isinstance(error, WrongResult):

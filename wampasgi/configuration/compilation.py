@@ -16,6 +16,7 @@ from wampasgi.configuration.plan import (
     compile_authenticators,
     compile_failure_reports,
     compile_overflow_handler,
+    compile_procedure,
     compile_procedures,
     compile_rpc_handler,
     compile_subscribers,
@@ -75,3 +76,13 @@ def compile_realm(
         failed_logins=failed_logins,
         failure_reports=compile_failure_reports(settings, injection, limits, router.counts),
     )
+
+
+def recompile_procedures(
+    table: RouteTable[Procedure], injection: Injection, options: ProcedureOptions
+) -> None:
+    """Compile the procedures of a table again, because the injection has changed."""
+    routes = [procedure.route for procedure in table if procedure.route is not None]
+    for route, procedure in [(route, compile_procedure(route, injection, options)) for route in routes]:
+        table.remove(route.match, route.uri)
+        table.add(route, procedure)

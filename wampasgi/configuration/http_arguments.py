@@ -20,9 +20,8 @@ def http_connection(session: Session) -> HTTPConnection:
     return session.connection.http
 
 
-#: The arguments by the class that a parameter is annotated with. Dependencies may be shared with HTTP, and
-#: what they read of a request is in its HTTPConnection. A handler of WAMP alone that takes a Request would
-#: expect its body.
+#: The arguments, by the class that a parameter is annotated with. Dependencies can be shared with HTTP, and
+#: most of them read only headers and cookies. A handler is not shared: its author can take the connection.
 HTTP_ARGUMENTS: Final[Mapping[type[Any], ClassArgument]] = {
     HTTPConnection: ClassArgument(http_connection),
     Request: ClassArgument(http_connection, only_in_dependencies=True),

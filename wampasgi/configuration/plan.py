@@ -232,16 +232,6 @@ def compile_procedure(route: Route, injection: Injection, options: ProcedureOpti
     return Procedure(plan, route.roles, response, route=route, timeout=options.timeout)
 
 
-def recompile_procedures(
-    table: RouteTable[Procedure], injection: Injection, options: ProcedureOptions
-) -> None:
-    """Compile the procedures of a table again, because the injection has changed."""
-    routes = [procedure.route for procedure in table if procedure.route is not None]
-    for route, procedure in [(route, compile_procedure(route, injection, options)) for route in routes]:
-        table.remove(route.match, route.uri)
-        table.add(route, procedure)
-
-
 def compile_rpc_handler(
     settings: RealmSettings, injection: Injection, options: ProcedureOptions
 ) -> Procedure | None:

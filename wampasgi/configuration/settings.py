@@ -285,8 +285,9 @@ class ConfiguresRealm(DeclaresHandlers, ConfiguresAuthentication, ConfiguresHand
         role: str | Collection[str] | None = None,
         disclose: bool = False,
     ) -> None:
-        """Allow actions (call, register, publish, subscribe) on a URI or a pattern of URIs.
+        """Allow actions (call, register, publish, subscribe, takeover) on a URI or a pattern of URIs.
 
+        ``takeover`` allows clients that may register to replace the registrations of other sessions.
         ``role`` is one or several roles; None is everybody. A rule for a role refuses all other roles.
         ``disclose`` allows the identity of callers and publishers to be disclosed if they, or callees,
         request it. If several rules match, the most specific one decides.

@@ -22,12 +22,11 @@ from wampasgi.injection.dependencies import (
     ClassArgument,
     DefaultArg,
     Wiring,
-    close,
-    make_wires,
 )
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import Dependency, refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
+from wampasgi.injection.steps import close, make_wires
 from wampasgi.injection.worker_threads import run_in_thread
 from wampasgi.types import Handler
 
@@ -108,8 +107,8 @@ class HandlerPlan:
         default_args: Mapping[str, DefaultArg],
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
-        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
         dependencies: Sequence[Dependency] = (),
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
         by_class: Mapping[type, ClassArgument] = NO_CLASSES,
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
@@ -119,8 +118,8 @@ class HandlerPlan:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
         payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
         arguments that hold the whole payload. A handler that has one of them, and no parameter for the
-        payload, accepts any payload. ``overrides`` are the replacements of dependencies, ``dependencies``
-        are evaluated before those of the parameters, and ``by_class`` are the arguments that a parameter's
+        payload, accepts any payload. ``dependencies`` are evaluated before those of the parameters.
+        ``overrides`` are the replacements of dependencies, and ``by_class`` the arguments that a parameter's
         class determines. Raises ConfigurationError for a parameter that nothing can fill and for a sync
         generator function.
         """
@@ -445,7 +444,7 @@ class Injection:
             default_args=self._default_args,
             takes_payload=takes_payload,
             whole_payload_in=tuple(extra or ()) if takes_payload else (),
-            overrides=self.overrides,
             dependencies=dependencies,
+            overrides=self.overrides,
             by_class=self._by_class,
         )
