@@ -44,8 +44,6 @@ from wampasgi.types import Match
 
 S = TypeVar("S", bound=JoinedSession)
 
-_DEAD: Final = "the callee's worker has ended"
-
 # Each worker publishes these for its own subscribers when the rows of the sessions come and go, so that every
 # subscriber gets both of a pair even if frames are lost.
 _SESSION_EVENTS: Final = frozenset(["wamp.session.on_join", "wamp.session.on_leave"])
@@ -355,7 +353,7 @@ class ClusteredRouter(Router[S]):
             for remote in sessions:
                 if not orderly and remote.id in self._remote_clients:
                     self._publish_last_will(remote)
-                self._lose(remote, stamp, WAMPError(NETWORK_FAILURE, _DEAD))
+                self._lose(remote, stamp, WAMPError(NETWORK_FAILURE, "the callee's worker has ended"))
             dead = sessions[0].id if sessions and not orderly else None
             for key in self.interests.keys_of(node):
                 self.interests.remove_key(node, key, dead)
@@ -367,7 +365,7 @@ class ClusteredRouter(Router[S]):
         self.calls.forget(node)
 
     def _publish_last_will(self, remote: RemoteSession) -> None:
-        is_first = self.channel.node < min(self.channel.nodes, default=self.channel.node + 1)
+        is_first = self.channel.is_first
         for event in self.testaments.take_remote(remote.node, remote.id):
             if is_first:
                 self.events.adopt(event)
