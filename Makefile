@@ -9,6 +9,8 @@ TRY ?= default math.add 2 3
 BENCH ?=
 # `make soak SOAK="--seconds 600 --sessions 1000"` runs longer, with a higher load.
 SOAK ?=
+# `make chaos CHAOS="--backplane nats --fault stop_engine"` selects backplanes and faults.
+CHAOS ?=
 # The seconds per target of `make fuzz`. FUZZ=session selects one target.
 FUZZ_SECONDS ?= 60
 FUZZ ?=
@@ -27,7 +29,7 @@ TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat scale test check lint types format bench soak fuzz clean
+.PHONY: help run chat scale test check lint types format bench soak chaos fuzz clean
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
@@ -39,6 +41,7 @@ help:
 	@echo "make format   sort imports and format the code"
 	@echo "make bench    measure performance, compared with a bare ASGI app; BENCH=--help lists the options"
 	@echo "make soak     run 500 sessions, most of them misbehaving, for two minutes on each transport, and check for leaks"
+	@echo "make chaos    kill, pause and restart workers and engines under load, for two minutes on each backplane"
 	@echo "make fuzz     feed mutated frames and messages to the app; FUZZ_SECONDS=$(FUZZ_SECONDS) is the time per target"
 	@echo "make clean    remove $(VENV) and generated files"
 	@echo "PYTHON=python3.12 selects the interpreter for $(VENV), Python 3.11 or newer"
@@ -90,6 +93,9 @@ bench: $(RUNNABLE)
 
 soak: $(TESTABLE)
 	@$(BIN)/python -m tests.soak $(SOAK)
+
+chaos: $(TESTABLE)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 fuzz: $(TESTABLE)
 	@$(PIP_INSTALL) --editable '.[fuzz]' || { \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -271,14 +271,30 @@ async def test_application_pinned_to_another_library_fails_at_startup(anyio_back
         await app({"type": "websocket"}, never, never)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("as_instance", [False, True])
-async def test_calls_work_with_each_support_for_the_running_library(
-    as_instance: bool, anyio_backend: str
-) -> None:
+async def test_pinned_library_can_be_given_by_its_name(anyio_backend: str) -> None:
+    other: Literal["asyncio", "trio"] = "trio" if anyio_backend == "asyncio" else "asyncio"
+
+    async with lifespan_of(Application(async_support=other)) as (answer, _):
+        assert answer["type"] == "lifespan.startup.failed"
+        assert f"which needs {other}, but the server runs {anyio_backend}" in answer["message"]
+
+
+def test_unknown_name_of_an_async_support_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'curio': pass 'asyncio', 'anyio' or 'trio'"):
+        Application(async_support="curio")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", ["class", "instance", "name"])
+async def test_calls_work_with_each_support_for_the_running_library(form: str, anyio_backend: Any) -> None:
     native = AsyncioAsyncSupport if anyio_backend == "asyncio" else TrioAsyncSupport
+    names: dict[type, Literal["asyncio", "anyio", "trio"]] = {
+        native: anyio_backend,
+        AnyioAsyncSupport: "anyio",
+    }
 
     for support in native, AnyioAsyncSupport:
-        app = Application(async_support=support() if as_instance else support)
+        given = {"class": support, "instance": support(), "name": names[support]}[form]
+        app = Application(async_support=given)
         release = anyio.Event()
 
         @app.procedure("wait")

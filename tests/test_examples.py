@@ -8,7 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from starlette.middleware import Middleware
@@ -143,6 +143,20 @@ def test_fastapi_app_publishes_orders_that_arrive_over_http() -> None:
         assert session.call("orders.cancel", order["id"]) is True
         assert cancelled.next().args == [order["id"]]
         assert session.call("orders.cancel", order["id"]) is False
+
+
+def test_fastapi_app_uses_the_database_of_the_tests_for_http_and_wamp() -> None:
+    orders: dict[UUID, fastapi_app.Order] = {}
+    fastapi_app.api.dependency_overrides[fastapi_app.get_orders] = lambda: orders
+    try:
+        with TestClient(fastapi_app.api, path="/ws") as client, client.wamp_session() as session:
+            order = client.post("/orders", json={"item": "tea"}).json()
+            assert session.call("orders.get", order["id"]) == order
+    finally:
+        fastapi_app.api.dependency_overrides.clear()
+
+    assert [str(order_id) for order_id in orders] == [order["id"]]
+    assert not orders.keys() & fastapi_app.orders.keys()
 
 
 def test_fastapi_app_reports_its_own_errors_and_validation_errors() -> None:

@@ -386,7 +386,7 @@ def realm_of_two_applications() -> None:
         (lambda: Realm("r").clear_retained("a", match="glob"), "match is 'glob'"),  # type: ignore[arg-type]
         (lambda: Application(allow_default_realm=False).procedure("a")(handler), "no default realm"),
         (lambda: Application(uri_check="lax"), "uri_check is 'lax'"),  # type: ignore[arg-type]
-        (lambda: Application(async_support="trio"), "async_support is 'trio'"),  # type: ignore[arg-type]
+        (lambda: Application(async_support="curio"), "async_support is 'curio'"),  # type: ignore[arg-type]
         (lambda: Realm("r").app, "is not part of an application yet"),
     ],
 )

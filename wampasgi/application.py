@@ -8,14 +8,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
+from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 
-from wampasgi.adapters import AsyncSupport, instance_of_support, support_for_running_loop
+from wampasgi.adapters import AsyncSupport, AsyncSupportName, instance_of_support, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
-from wampasgi.configuration.middleware import checked_middleware, wrapped
+from wampasgi.configuration.handler_settings import HandlerSettings
+from wampasgi.configuration.middleware import MiddlewareFactory, MiddlewareStack, P
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import H, RouteMatch
 from wampasgi.configuration.settings import (
@@ -98,17 +100,24 @@ class Application(ConfiguresRealm):
     ``"goodbye"``, clients first get GOODBYE ``wamp.close.system_shutdown``, after which autobahn-js and wampy
     do not reconnect.
 
-    ``async_support`` pins the asynchronous library, which is the server's by default.
+    ``async_support`` pins the asynchronous library, which is the server's by default: ``"asyncio"``,
+    ``"anyio"``, ``"trio"``, or an AsyncSupport.
     ``synchronize_requests`` handles the requests of each session one by one. ``uri_check`` is ``"loose"`` or
     ``"strict"``. ``check_request_ids`` enforces the sequence of request IDs that the specification demands.
     ``unpack_results`` makes a list that a handler returns as many positional arguments as it has items, and a
     mapping keyword arguments, as in serverwamp. ``debug`` sends the text of unexpected exceptions to clients.
+
+    ``exception_handlers`` are functions by the class of the exceptions that they answer, in all realms: see
+    ``exception_handler``.
 
     ``backplane`` connects the workers of the application, so that they serve each realm together: a Backplane
     or its URL, such as ``"unix:/run/myapp"`` or ``"nats://127.0.0.1:4222"``.
 
     Raises ConfigurationError for invalid arguments.
     """
+
+    #: Attributes of your own, for handlers and dependencies that have the parameter ``app``.
+    state: State
 
     def __init__(
         self,
@@ -121,13 +130,14 @@ class Application(ConfiguresRealm):
         serializers: Iterable[Serializer | str] | None = None,
         allowed_origins: AllowedOrigins = "same-origin",
         on_shutdown: OnShutdown = "reconnect",
-        async_support: type[AsyncSupport] | AsyncSupport | None = None,
+        async_support: AsyncSupportName | type[AsyncSupport] | AsyncSupport | None = None,
         synchronize_requests: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         uri_check: URICheck = "loose",
         check_request_ids: bool = False,
         unpack_results: bool = False,
         debug: bool = False,
+        exception_handlers: Mapping[type[Exception], Handler] | None = None,
         backplane: Backplane | str | None = None,
     ) -> None:
         _require_choice("uri_check", uri_check, get_args(URICheck))
@@ -140,6 +150,9 @@ class Application(ConfiguresRealm):
         self._event_loop = EventLoopBinding()
         self._gap_handler: Callable[..., Any] | None = None
         self._cluster = None if backplane is None else _cluster_over(backplane, self._on_gap)
+        self._realms: dict[str, Realm] = {}
+        self._default_realm: Realm | None = None
+        self.handler_settings = HandlerSettings(self._forget_plans, exception_handlers)
         self._context = ApplicationContext(
             app=self,
             event_loop=self._event_loop,
@@ -148,13 +161,11 @@ class Application(ConfiguresRealm):
             synchronize_requests=synchronize_requests,
             unpack_results=unpack_results,
             debug=debug,
+            handlers=self.handler_settings,
             make_router=None if self._cluster is None else self._cluster.make_router,
         )
-        self._realms: dict[str, Realm] = {}
-        self._default_realm: Realm | None = None
         if allow_default_realm:
-            self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
-            self._default_realm.attach(self._context, key=_DEFAULT_REALM)
+            self._add_default_realm(allow_anonymous)
         checks: dict[str, Any] = {"uri_check": uri_check, "check_request_ids": check_request_ids}
         opener = SessionOpener(self._find_realm, event_loop=self._event_loop, limits=limits, **checks)
         self._websockets = WebSocketEndpoint(
@@ -164,14 +175,22 @@ class Application(ConfiguresRealm):
         self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
         self._lifespan_router = Router(lifespan=lambda _: self.lifespan())
-        self._stack = wrapped(self._dispatch, checked_middleware(middleware))
+        self._middleware = MiddlewareStack(self._dispatch, middleware)
+        self.state = State()
         for realm in realms:
             self.add_realm(realm)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a websocket, http or lifespan scope."""
         scope.setdefault("app", self)
-        await self._stack(scope, receive, send)
+        await self._middleware.build()(scope, receive, send)
+
+    def add_middleware(self, cls: MiddlewareFactory[P], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Put an ASGI middleware around the whole application, as in Starlette: the last one is outermost.
+
+        Raises ConfigurationError if the application was started or checked already.
+        """
+        self._middleware.add(cls, *args, **kwargs)
 
     # Realms
 
@@ -251,6 +270,14 @@ class Application(ConfiguresRealm):
 
     def _find_realm(self, uri: str) -> Realm | None:
         return self._realms.get(uri, self._default_realm)
+
+    def _add_default_realm(self, allow_anonymous: bool | None) -> None:
+        self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
+        self._default_realm.attach(self._context, key=_DEFAULT_REALM)
+
+    def _forget_plans(self) -> None:
+        for realm in self._all_realms():
+            realm.settings.changed()
 
     def _all_realms(self) -> list[Realm]:
         default = [] if self._default_realm is None else [self._default_realm]
@@ -346,8 +373,10 @@ class Application(ConfiguresRealm):
     def check(self) -> None:
         """Check the whole configuration. Raises ConfigurationError for a handler that cannot be called.
 
-        This runs at startup, or before the first session if the server does not run the lifespan.
+        This runs at startup, or before the first session if the server does not run the lifespan. It also
+        creates the middleware, so none can be added afterwards.
         """
+        self._middleware.build()
         for realm in self._all_realms():
             realm.plan()
 
@@ -358,6 +387,8 @@ class Application(ConfiguresRealm):
             self._event_loop.require()
             if self._cluster is not None:
                 self._cluster.require_running()
+            # Of a parent app, whose dependency overrides apply here, too.
+            self._context.parent.app = None if scope["app"] is self else scope["app"]
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":
@@ -386,14 +417,19 @@ class Application(ConfiguresRealm):
         await response(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(self, parent: object = None) -> AsyncIterator[Mapping[str, Any]]:
         """Run the application's lifespan. Enter this in the lifespan of an app that mounts the application.
+
+        ``parent`` is that app, if it is a FastAPI: its ``dependency_overrides`` then apply from the start,
+        and not only from the first WebSocket.
 
         If the application is served by itself, the server runs it. It checks the configuration, runs the
         ``lifespan`` given to the application, yields its state, and ends the sessions as ``on_shutdown`` says
         when the server shuts down. The application works without it, too.
         """
         support_for_running_loop(self._async_support)
+        if parent is not None:
+            self._context.parent.app = parent
         self._event_loop.enter()
         try:
             async with self._joined_workers(), self._user_lifespan() as state:

@@ -63,6 +63,9 @@ FEATURE_NOT_SUPPORTED: Final = "wamp.error.feature_not_supported"
 # Not in the specification, but common among implementations for an exception in a handler.
 RUNTIME_ERROR: Final = "wamp.error.runtime_error"
 
+# Our own. The status follows, as in "http.error.404".
+HTTP_ERROR: Final = "http.error"
+
 
 class WAMPError(Exception):
     """A WAMP error: an error URI with a payload.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from starlette.middleware import Middleware
 
 from wampasgi.auth import GateMiddleware
 from wampasgi.auth.failed_logins import FailedLogins
-from wampasgi.configuration.compilation import compile_realm
+from wampasgi.configuration.compilation import compile_realm, recompile_procedures
+from wampasgi.configuration.handler_settings import RealmOverrides
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber
+from wampasgi.configuration.http_arguments import HTTP_ARGUMENTS
 from wampasgi.configuration.plan import ProcedureOptions, RealmPlan, compile_procedure
 from wampasgi.configuration.response_types import FROM_ANNOTATION
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
@@ -31,6 +32,7 @@ from wampasgi.limits import Limits
 from wampasgi.metrics import Metrics
 from wampasgi.payload import split_payload
 from wampasgi.peers.session import Session
+from wampasgi.peers.wall_clock import utc_now
 from wampasgi.protocol.ids import random_id
 from wampasgi.protocol.uris import check_uri, is_reserved, require_pattern
 from wampasgi.router.permissions import roles_of
@@ -60,7 +62,8 @@ class Realm(ConfiguresRealm):
     clients that are allowed to can call them. With ``"session"``, every client can register the same
     procedures, and only the server can call them, with ``session.call`` on the client's session.
 
-    ``unpack_results`` replaces the application's setting.
+    ``unpack_results`` replaces the application's setting. ``exception_handlers`` are functions by the class
+    of the exceptions that they answer: see ``exception_handler``.
 
     Raises ConfigurationError for invalid arguments.
     """
@@ -74,6 +77,7 @@ class Realm(ConfiguresRealm):
         allow_anonymous: bool | None = None,
         client_procedures: Literal["realm", "session"] = "realm",
         unpack_results: bool | None = None,
+        exception_handlers: Mapping[type[Exception], Handler] | None = None,
     ) -> None:
         require_pattern(f"realm {uri!r}", uri, "exact")
         if client_procedures not in ("realm", "session"):
@@ -95,7 +99,10 @@ class Realm(ConfiguresRealm):
             changed=self._forget_plan,
             keep_history=self._keep_history,
             mock_secret=lambda: self._router.mock_secret,
+            exception_handlers=exception_handlers,
         )
+        self.handler_settings = self._settings.handlers
+        self._overrides = RealmOverrides(self.handler_settings)
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
         self._failed_logins = FailedLogins()
 
@@ -411,6 +418,7 @@ class Realm(ConfiguresRealm):
                 f"realm {self.uri!r} already belongs to an application: create a Realm for each application"
             )
         self._context = context
+        self._overrides.attach(context.handlers, context.parent)
         if context.make_router is not None:
             self._use(
                 context.make_router(
@@ -428,10 +436,12 @@ class Realm(ConfiguresRealm):
         await self._server.handle_events(self.plan())
 
     def plan(self) -> RealmPlan:
-        """Return the compiled configuration. Compile it again if the settings have changed.
+        """Return the compiled configuration. Compile it again if the settings or overrides have changed.
 
         Open sessions keep their plan. Raises ConfigurationError if nothing can fill a parameter of a handler.
         """
+        if self._overrides.parent.app is not None and self._overrides.parent_changed:
+            self._plan = None
         if self._plan is None:
             self._plan = plan = self._compile()
             self._router.set_limits(plan.limits)
@@ -462,16 +472,19 @@ class Realm(ConfiguresRealm):
     def _injection(self) -> Injection:
         context = self._require_context()
         provided = {"session": Session, "realm": Realm, "app": type(context.app)}
-        return Injection(provided, self._settings.default_args)
+        return Injection(provided, self._settings.default_args, self._overrides.merged, HTTP_ARGUMENTS)
 
     def _compile(self) -> RealmPlan:
         context = self._require_context()
         limits = self._settings.limits or context.limits
+        options = self._procedure_options(limits)
+        if self._overrides.merge():
+            recompile_procedures(self._procedures_at_run_time, self._injection(), options)
         return compile_realm(
             context,
             self._settings,
             self._injection(),
-            self._procedure_options(limits),
+            options,
             realm=self,
             endpoint=GateMiddleware(SessionEndpoint(self._server)),
             allow_anonymous=self._allow_anonymous,
@@ -479,8 +492,3 @@ class Realm(ConfiguresRealm):
             router=self._router,
             failed_logins=self._failed_logins,
         )
-
-
-def utc_now() -> str:
-    """Return the time as RFC 3339 text, with milliseconds, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -12,7 +12,7 @@ Send: TypeAlias = Callable[[ASGIEvent], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Match: TypeAlias = Literal["exact", "prefix", "wildcard"]
-Action: TypeAlias = Literal["call", "register", "publish", "subscribe"]
+Action: TypeAlias = Literal["call", "register", "publish", "subscribe", "takeover"]
 URICheck: TypeAlias = Literal["loose", "strict"]
 
 #: A WAMP message as the list that is serialized: ``[code, ...]``.

@@ -167,7 +167,11 @@ def test_repr_of_a_requirement_does_not_show_the_secret() -> None:
     ("fields", "problem"),
     [
         ({"secret": ""}, "CRAAuthRequirement.secret must be a non-empty str, got str"),
-        ({"secret": SECRET.encode()}, "CRAAuthRequirement.secret must be a non-empty str, got bytes"),
+        ({"secret": b""}, "CRAAuthRequirement.secret must be a non-empty str"),
+        ({"secret": SECRET.encode("utf-16")}, "secret is bytes, which must be text in UTF-8"),
+        ({"secret": SECRET.encode(), "salt": "salt"}, "must be the base64 form of 32 octets: derive_key"),
+        ({"secret": bytes(range(32)), "salt": "salt"}, "must be the base64 form of 32 octets: derive_key"),
+        ({"secret": bytearray(b"key")}, "secret must be a non-empty str, got bytearray"),
         ({"auth_role": None}, "CRAAuthRequirement.auth_role must be a non-empty str"),
         ({"auth_provider": ""}, "CRAAuthRequirement.auth_provider must be a non-empty str"),
         ({"salt": ""}, "CRAAuthRequirement.salt must be a non-empty str"),
@@ -181,6 +185,35 @@ def test_invalid_requirement_is_refused(fields: dict[str, Any], problem: str) ->
         CRAAuthRequirement(**{"secret": SECRET, "auth_role": "user", "auth_provider": "static", **fields})
 
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("salt", [None, "salt of joe"])
+@pytest.mark.anyio
+async def test_secret_can_be_bytes(salt: str | None) -> None:
+    key = SECRET if salt is None else derive_key(SECRET, salt)
+    required = CRAAuthRequirement(key.encode(), "user", "db", salt=salt)
+
+    async def requirement(session: Session) -> CRAAuthRequirement:
+        return required
+
+    async with wire(app_with(requirement)) as connection:
+        welcome = await authenticate(connection, CRAClient("joe"))
+
+    assert welcome[0] == WELCOME
+    assert required == CRAAuthRequirement(key, "user", "db", salt=salt)
+
+
+@pytest.mark.anyio
+async def test_key_that_autobahn_derives_is_accepted_as_it_is() -> None:
+    autobahn = pytest.importorskip("autobahn.wamp.auth")
+    key = autobahn.derive_key(SECRET, "salt of joe")
+    assert type(key) is bytes
+
+    async def requirement(session: Session) -> CRAAuthRequirement:
+        return CRAAuthRequirement(key, "user", "db", salt="salt of joe")
+
+    async with wire(app_with(requirement)) as connection:
+        assert (await authenticate(connection, CRAClient("joe")))[0] == WELCOME
 
 
 @pytest.mark.anyio

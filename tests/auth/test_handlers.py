@@ -6,12 +6,36 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import fastapi
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from tests.auth.peers import METHODS, SECRET, Method, authenticate, wire
-from tests.specification import ABORT, AUTHENTICATION_FAILED, AUTHORIZATION_DENIED
-from wampasgi import Application, ConfigurationError, Identity, Realm, Session, WAMPError
+from tests.auth.peers import (
+    METHODS,
+    SECRET,
+    CRAClient,
+    CryptosignClient,
+    Method,
+    SCRAMClient,
+    TicketClient,
+    authenticate,
+    find_keys,
+    find_pbkdf2_credential,
+    find_requirement,
+    wire,
+)
+from tests.specification import ABORT, AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, NOT_AUTHORIZED
+from wampasgi import (
+    Application,
+    AuthenticationFailure,
+    ConfigurationError,
+    Identity,
+    InvalidArgument,
+    Realm,
+    Session,
+    WAMPError,
+)
 from wampasgi.auth import TransportAuthenticationMiddleware
 from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler, authid_of
 from wampasgi.auth.results import WrongResult
@@ -20,6 +44,128 @@ from wampasgi.injection.dependencies import Depends
 pytestmark = pytest.mark.anyio
 
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+async def refused_by(error: Exception) -> list[Any]:
+    """Return the answer to HELLO if the transport authenticator raises an error."""
+    app = Application()
+
+    def refuse(session: Session) -> None:
+        raise error
+
+    app.add_transport_authenticator(refuse)
+    async with wire(app) as client:
+        answer: list[Any] = await client.hello()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (
+            WAMPError("com.myapp.error.expired_cookie", "log in again"),
+            [ABORT, {"message": "log in again"}, "com.myapp.error.expired_cookie"],
+        ),
+        (WAMPError("com.myapp.error.expired_cookie", 5), [ABORT, {}, "com.myapp.error.expired_cookie"]),
+        (WAMPError(AUTHENTICATION_FAILED, "expired"), [ABORT, {"message": "expired"}, AUTHENTICATION_FAILED]),
+        (WAMPError(NOT_AUTHORIZED), [ABORT, {}, NOT_AUTHORIZED]),
+        (HTTPException(401, "expired"), [ABORT, {"message": "expired"}, AUTHENTICATION_FAILED]),
+        (HTTPException(403), [ABORT, {"message": "Forbidden"}, AUTHORIZATION_DENIED]),
+        (fastapi.HTTPException(402, {"due": 5}), [ABORT, {}, "http.error.402"]),
+    ],
+)
+async def test_authenticator_may_refuse_with_a_reason_of_its_own(
+    error: Exception, answer: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await refused_by(error) == answer
+
+    (record,) = caplog.records
+    assert record.name == "wampasgi.auth.failures"
+    assert "method transport, reason denied" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (HTTPException(401), "wrong_proof"),
+        (HTTPException(403), "wrong_proof"),
+        (WAMPError("com.myapp.error.wrong_ticket"), "wrong_proof"),
+        (WAMPError(AUTHORIZATION_DENIED), "denied"),
+    ],
+)
+async def test_refused_ticket_counts_as_a_guess_unless_it_is_denied(error: Exception, reason: str) -> None:
+    realm = Realm("office")
+
+    @realm.ticket_authenticator
+    def check(ticket: str) -> None:
+        raise error
+
+    async with wire(Application([realm])) as client:
+        assert (await authenticate(client, TicketClient("joe")))[0] == ABORT
+    failures = realm.metrics()["authentication_failures"]
+
+    assert failures == {f"ticket:{reason}": 1}
+    assert callable(check)
+
+
+async def test_server_error_of_shared_code_is_no_failure_of_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await refused_by(HTTPException(503, "try again"))
+
+    assert answer == [ABORT, {"message": "try again"}, "http.error.503"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("shared", [401, 403])
+async def test_dependency_that_http_shares_may_refuse_the_client(shared: int) -> None:
+    app = Application()
+
+    def current_user(session: Session) -> str:
+        raise HTTPException(shared, "expired")
+
+    async def identify(user: str = Depends(current_user)) -> str:
+        return user
+
+    app.add_transport_authenticator(identify)
+    async with wire(app) as client:
+        answer = await client.hello()
+
+    assert answer[:2] == [ABORT, {"message": "expired"}]
+
+
+@pytest.mark.parametrize(
+    ("use", "client", "reason"),
+    [
+        # A ticket that is refused may be a guess. The other methods have verified the proof before.
+        (Realm.set_ticket_authenticator, TicketClient, "wrong_proof"),
+        (lambda realm, f: realm.set_cra_handlers(find_requirement, f), CRAClient, "denied"),
+        (lambda realm, f: realm.set_scram_handlers(find_pbkdf2_credential, f), SCRAMClient, "denied"),
+        (lambda realm, f: realm.set_cryptosign_handlers(find_keys, f), CryptosignClient, "denied"),
+        (Realm.set_authentication_handler, TicketClient, "wrong_proof"),
+    ],
+    ids=["ticket", "wampcra", "wamp-scram", "cryptosign", "custom"],
+)
+async def test_each_method_may_refuse_with_a_reason_of_its_own(
+    use: Callable[[Realm, Any], None], client: Any, reason: str
+) -> None:
+    realm = Realm("office")
+    failures: list[str] = []
+
+    async def suspended(session: Session) -> None:
+        raise WAMPError("com.myapp.error.suspended", "until May")
+
+    @realm.on_authentication_failed
+    async def note(failure: AuthenticationFailure) -> None:
+        failures.append(failure.reason)
+
+    use(realm, suspended)
+    async with wire(Application([realm])) as connection:
+        answer = await authenticate(connection, client("joe"))
+        await connection.closed()
+
+    assert answer == [ABORT, {"message": "until May"}, "com.myapp.error.suspended"]
+    assert failures == [reason]
 
 
 async def test_authenticator_may_deny_access() -> None:
@@ -35,17 +181,21 @@ async def test_authenticator_may_deny_access() -> None:
     assert answer == [ABORT, {"message": "pay your bills"}, AUTHORIZATION_DENIED]
 
 
-async def test_other_wamp_error_is_not_sent_to_the_client() -> None:
-    realm = Realm("office")
-
-    async def leaking(session: Session) -> None:
-        raise WAMPError("com.example.internal", SECRET)
-
-    realm.add_transport_authenticator(leaking)
-    async with wire(Application([realm])) as client:
-        answer = await client.hello()
+@pytest.mark.parametrize(
+    "error",
+    [
+        WAMPError("wamp.error.no_such_procedure", SECRET),
+        InvalidArgument(SECRET),
+        WAMPError("not a valid URI", SECRET),
+    ],
+)
+async def test_error_of_something_that_the_authenticator_uses_is_not_sent_to_the_client(
+    error: WAMPError, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await refused_by(error)
 
     assert answer == [ABORT, {"message": "authentication failed"}, AUTHENTICATION_FAILED]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
 @each_method

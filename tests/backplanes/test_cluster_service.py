@@ -11,7 +11,16 @@ import anyio
 import pytest
 
 from tests.backplanes.memory_backplane import MAX_FRAME, Bus, MemoryBackplane
-from tests.specification import CALL, ERROR, EVENT, PUBLISH, REGISTER, UNSUBSCRIBE
+from tests.specification import (
+    CALL,
+    ERROR,
+    EVENT,
+    PUBLISH,
+    REGISTER,
+    RESULT,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+)
 from tests.wamp_client import WAMPClient, clients
 from tests.websocket import PATIENCE
 from wampasgi import Application, ConfigurationError, Realm
@@ -331,3 +340,30 @@ async def test_registration_is_claimed_from_the_other_workers() -> None:
     async with two_workers() as (_, _, [one, other]):
         await one.register("com.taken")
         assert await other.request_error(REGISTER, {}, "com.taken") == ("wamp.error.procedure_already_exists")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        [CALL, 1, {}, "wamp.session.count"],
+        [CALL, 1, {}, "wamp.subscription.list_subscribers", [1]],
+        [SUBSCRIBE, 1, {}, "com.topic"],
+    ],
+    ids=str,
+)
+async def test_request_that_waits_for_another_worker_does_not_keep_its_session_busy(
+    request_: list[Any],
+) -> None:
+    bus = Bus()
+    apps = [new_app(bus), new_app(bus)]
+
+    @apps[0].procedure("com.quick")
+    async def quick() -> str:
+        return "done"
+
+    async with running(*apps, bus=bus), clients(apps[0], {}) as [client]:
+        _, silent = bus.sinks
+        bus.loses = lambda source, target, frame: silent in (source, target)
+        await client.send(*request_)
+        await client.send(CALL, 2, {}, "com.quick")
+        assert await client.receive() == [RESULT, 2, {}, ["done"]]

@@ -4,8 +4,12 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import txaio
 
 from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess, start_server
+
+# Autobahn's serializers bind a function of the framework when they are imported.
+txaio.use_asyncio()  # type: ignore[no-untyped-call]
 
 StartServer = Callable[..., ServerProcess]
 

@@ -136,6 +136,7 @@ async def on_reading(value: float, event: Event, unit: str = "C") -> None:
 
 
 app.allow("clients.", "register", "call", "publish", "subscribe", match="prefix", disclose=True)
+app.allow("clients.restarted", "takeover")
 
 
 @app.procedure("ask.caller")

@@ -152,6 +152,31 @@ async def test_callee_accepts_the_revocation_of_its_registration(caller: Client,
     assert await callee.call("math.add", 1) == 1
 
 
+async def test_restarted_callee_takes_over_the_registration(
+    server: ServerProcess, caller: Client, callee: Client
+) -> None:
+    options = RegisterOptions(force_reregister=True)
+    await callee.register(lambda: "old", "clients.restarted")
+    assert await caller.call("clients.restarted") == "old"
+    async with connected(server.url, JsonSerializer()) as restarted:
+        failed = await failure_of(restarted.register(lambda: "new", "clients.restarted"))
+        assert failed.error == "wamp.error.procedure_already_exists"
+        await restarted.register(lambda: "new", "clients.restarted", options=options)
+        assert await caller.call("clients.restarted") == "new"
+        # The old callee got UNREGISTERED, and its session goes on.
+        assert await callee.call("math.add", 1) == 1
+    failed = await failure_of(caller.call("clients.restarted"))
+    assert failed.error == "wamp.error.no_such_procedure"
+
+
+async def test_registration_is_not_taken_over_without_permission(caller: Client, callee: Client) -> None:
+    await callee.register(lambda: "old", "clients.held")
+    options = RegisterOptions(force_reregister=True)
+    failed = await failure_of(caller.register(lambda: "new", "clients.held", options=options))
+    assert failed.error == "wamp.error.option_not_allowed"
+    assert await caller.call("clients.held") == "old"
+
+
 async def test_server_calls_the_client_that_called_it(callee: Client) -> None:
     async def answer(question: str) -> str:
         return f"{question} Yes."

@@ -120,6 +120,7 @@ async def test_request_is_refused_if_its_payload_is_null(code: int, position: in
         [CALL, 1, {"disclose_me": "BOOL"}, PROCEDURE],
         [REGISTER, 1, {"disclose_caller": "BOOL"}, PROCEDURE],
         [REGISTER, 1, {"forward_timeout": "BOOL"}, PROCEDURE],
+        [REGISTER, 1, {"force_reregister": "BOOL"}, PROCEDURE],
         [YIELD, 1, {"progress": "BOOL"}],
     ],
     ids=str,

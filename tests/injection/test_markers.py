@@ -392,7 +392,6 @@ async def test_other_metadata_and_defaults_are_accepted() -> None:
 
 def takes_request(http: starlette.requests.Request) -> None: ...
 def takes_optional_request(http: starlette.requests.Request | None = None) -> None: ...
-def takes_connection(http: starlette.requests.HTTPConnection | None = None) -> None: ...
 def takes_websocket(http: fastapi.WebSocket | None = None) -> None: ...
 def takes_tasks(http: fastapi.BackgroundTasks) -> None: ...
 def takes_starlette_tasks(http: starlette.background.BackgroundTasks | None = None) -> None: ...
@@ -418,7 +417,6 @@ SESSION = r"take `session: Session` instead"
     [
         (takes_request, SESSION),
         (takes_optional_request, SESSION),
-        (takes_connection, SESSION),
         (takes_websocket, SESSION),
         (takes_subclass, SESSION),
         (takes_tasks, "task group"),
@@ -451,18 +449,6 @@ def test_request_of_http_by_the_name_of_the_frameworks_request_is_refused() -> N
     async def procedure(request: starlette.requests.Request) -> None: ...
 
     with pytest.raises(ConfigurationError, match=rf"reserved for the framework's RPCRequest.*{SESSION}"):
-        app.check()
-
-
-def test_security_scheme_of_fastapi_is_refused_as_a_dependency() -> None:
-    app = Application()
-
-    @app.topic("t")
-    async def topic(token: str = wampasgi.Depends(fastapi.security.HTTPBearer())) -> None: ...
-
-    with pytest.raises(
-        ConfigurationError, match=rf"'request' is annotated with starlette\.requests\..*{SESSION}"
-    ):
         app.check()
 
 

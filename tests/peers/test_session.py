@@ -29,6 +29,29 @@ async def test_identity_of_an_open_session_can_change_but_not_its_role() -> None
     assert seen == ["new user", "anonymous"]
 
 
+async def test_session_has_the_details_of_its_authentication() -> None:
+    app = Application()
+    seen: list[Any] = []
+
+    def note(session: Session) -> None:
+        seen.append((session.authmethod, session.authprovider, session.authextra))
+
+    async def authenticate(session: Session, ticket: str) -> Identity:
+        note(session)
+        return Identity("ann", authextra={"theme": "dark"})
+
+    app.set_ticket_authenticator(authenticate)
+    app.procedure("note")(note)
+
+    async with connect(app) as websocket:
+        hello = {"roles": ALL_ROLES, "authmethods": ["ticket"], "authextra": {"theme": "light"}}
+        await websocket.ask(1, "r", hello)
+        await websocket.ask(5, "sesame", {})
+        await websocket.ask(48, 1, {}, "note")
+
+    assert seen == [(None, None, None), ("ticket", "dynamic", {"theme": "dark"})]
+
+
 async def test_open_session_can_be_aborted() -> None:
     app = Application()
 

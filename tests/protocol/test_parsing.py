@@ -492,6 +492,7 @@ ATTRIBUTES: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     "REGISTER.Options.concurrency": ((0, 1, 10**9), NOT_TIMEOUTS),
     "REGISTER.Options.disclose_caller": (BOOLS, NOT_BOOLS),
     "REGISTER.Options.forward_timeout": (BOOLS, NOT_BOOLS),
+    "REGISTER.Options.force_reregister": (BOOLS, NOT_BOOLS),
     "INVOCATION.Details.procedure": (STRS, NOT_STRS),
     "INVOCATION.Details.timeout": (TIMEOUTS, NOT_TIMEOUTS),
     "INVOCATION.Details.receive_progress": (BOOLS, NOT_BOOLS),

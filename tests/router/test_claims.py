@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.checks import differences
-from tests.simulation.world import World
+from tests.simulation.world import DEAD_AFTER, World
 
 
 def has_registered(client: object) -> list[object]:
@@ -194,3 +194,168 @@ def test_a_registration_that_is_revoked_while_it_is_claimed_is_revoked_afterward
 
     assert [entry[0] for entry in callee.log] == ["registered", "revoked"]
     assert not differences(world)
+
+
+def test_creation_is_not_published_again_after_the_first_callee_left() -> None:
+    world = World(0, 2)
+    one, other = world.workers
+    watcher = world.client(one)
+    watcher.subscribe("exact", "wamp.registration.on_create")
+    first, second, rival = world.client(one), world.client(one), world.client(other)
+    world.settle()
+    for callee in first, second:
+        callee.register("exact", "com.p.now", {"invoke": "first"})
+        world.settle()
+
+    first.unregister(next(iter(first.registrations)))
+    world.settle()
+    rival.register("exact", "com.p.now", {"invoke": "last"})
+    world.settle()
+
+    assert has_registered(rival) == ["not registered"]
+    assert [entry[2] for entry in watcher.log if entry[0] == "event"] == ["wamp.registration.on_create"]
+
+
+# Takeovers
+
+TAKEOVER = {"force_reregister": True}
+
+
+def test_takeover_reaches_all_workers() -> None:
+    world = World(0, 3)
+    old, new, caller = (world.client(worker) for worker in world.workers)
+    old.register("exact", "com.p.now", {})
+    world.settle()
+
+    new.register("exact", "com.p.now", TAKEOVER)
+    world.settle()
+    caller.call("com.p.now", {})
+    world.settle()
+
+    assert [entry[0] for entry in old.log] == ["registered", "revoked"]
+    assert has_registered(new) == ["registered"]
+    [call] = world.records.calls.values()
+    assert call.invocations[0].callee is new
+    assert not differences(world)
+
+
+def test_one_of_two_takeovers_at_the_same_time_is_registered() -> None:
+    world = World(0, 3)
+    old, *rivals = (world.client(worker) for worker in world.workers)
+    old.register("exact", "com.p.now", {})
+    world.settle()
+
+    for rival in rivals:
+        rival.register("exact", "com.p.now", TAKEOVER)
+    world.settle()
+
+    assert not old.registrations
+    assert sorted(has_registered(rival) for rival in rivals) == [["not registered"], ["registered"]]
+    assert not differences(world)
+
+
+def test_takeover_that_has_seen_another_claim_wins() -> None:
+    """The claim waits for the third worker when it is taken over by a client of another one."""
+    world = World(0, 3)
+    one, other, third = world.workers
+    early, late = world.client(one), world.client(other)
+    world.settle()
+
+    world.engine.pause(third)
+    early.register("exact", "com.p.now", {})
+    world.settle()
+    late.register("exact", "com.p.now", TAKEOVER)
+    world.settle()
+    assert not has_registered(early)
+    assert not has_registered(late)
+    world.engine.resume(third)
+    world.settle()
+    world.settle()
+
+    assert not early.registrations
+    assert has_registered(late) == ["registered"]
+    assert not differences(world)
+
+
+def test_takeover_that_waits_for_claims_of_its_own_worker_wins() -> None:
+    world = World(0, 2)
+    one = world.workers[0]
+    early, late = world.client(one), world.client(one)
+    world.settle()
+
+    early.register("exact", "com.p.now", {})
+    late.register("exact", "com.p.now", TAKEOVER)
+    world.settle()
+
+    assert not early.registrations
+    assert list(late.registrations.values()) == [(("exact", "com.p.now"), "single")]
+    assert not differences(world)
+
+
+def test_client_that_leaves_during_its_takeover_registers_nothing() -> None:
+    world = World(0, 2)
+    one, other = world.workers
+    old, new = world.client(one), world.client(other)
+    old.register("exact", "com.p.now", {})
+    world.settle()
+
+    new.register("exact", "com.p.now", TAKEOVER)
+    new.leave()
+    world.settle()
+
+    assert not old.registrations
+    for worker in world.workers:
+        assert worker.router.dealer.registrations.get("exact", "com.p.now") is None
+
+
+def test_takeover_whose_revocation_is_lost_is_carried_out_when_the_workers_meet_again() -> None:
+    world = World(0, 2)
+    one, other = world.workers
+    old, new = world.client(one), world.client(other)
+    old.register("exact", "com.p.now", {})
+    world.settle()
+
+    world.engine.disconnect(one)
+    new.register("exact", "com.p.now", TAKEOVER)
+    world.engine.run(0.3)
+    assert old.registrations
+    world.engine.heal()
+    world.engine.run(3)
+
+    assert not old.registrations
+    assert list(new.registrations.values()) == [(("exact", "com.p.now"), "single")]
+    assert not differences(world)
+
+
+def test_takeover_from_a_worker_that_was_taken_for_dead_is_undone() -> None:
+    world = World(0, 2)
+    one, other = world.workers
+    old, new = world.client(one), world.client(other)
+    old.register("exact", "com.p.now", {})
+    world.settle()
+
+    world.engine.disconnect(one)
+    new.register("exact", "com.p.now", TAKEOVER)
+    world.engine.run(DEAD_AFTER + 1)
+    assert has_registered(new) == ["registered"]
+    world.engine.heal()
+    world.engine.run(3)
+
+    assert old.registrations
+    assert new.log[-1][0] == "revoked"
+    assert not differences(world)
+
+
+def test_own_procedures_of_the_realm_cannot_be_taken_over() -> None:
+    world = World(0, 2)
+    for worker in world.workers:
+        worker.router.dealer.registrations.add(worker.server_id, "com.p.now", {}, of_realm=True)
+    client = world.client(world.workers[0])
+    client.register("exact", "com.p.now", TAKEOVER)
+    world.settle()
+
+    assert client.log == [["not registered", 1, "wamp.error.procedure_already_exists"]]
+    for worker in world.workers:
+        registration = worker.router.dealer.registrations.get("exact", "com.p.now")
+        assert registration is not None
+        assert list(registration.callees) == [worker.server_id]

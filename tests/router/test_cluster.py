@@ -796,3 +796,18 @@ def test_without_faults_nothing_is_lost_or_reset(seed: int) -> None:
         for replica in node.replicas.values():
             assert all(call_id % 3 == 0 for call_id in replica.calls), "all calls that are answered are done"
     assert not rows_differ(bus)
+
+
+def test_deaf_node_leaves_nodes_out_of_its_heartbeats_that_it_does_not_hear() -> None:
+    bus, (one, other) = quiet_bus()
+    one.reconnects = False
+    bus.cut |= {(one.node, one.node), (other.node, one.node)}
+    # Until the other node has learned that this one has ended its calls.
+    bus.run(6)
+    assert not one.cluster.reachable
+    other.replicas["first"].call(one.node)
+    bus.run(12)
+
+    # It is not buried, because it is heard, but it does not answer.
+    assert set(other.cluster.nodes) == {one.node}
+    assert not other.replicas["first"].calls

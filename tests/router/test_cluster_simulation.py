@@ -13,12 +13,12 @@ from tests.simulation.traces import Trace, run_all
 CHUNK = 250
 
 
-@pytest.mark.parametrize("first", range(0, 3000, CHUNK))
+@pytest.mark.parametrize("first", range(0, 2500, CHUNK))
 def test_clients_get_the_same_as_from_a_single_process(first: int) -> None:
     run_all("settled", range(first, first + CHUNK))
 
 
-@pytest.mark.parametrize("first", range(0, 3000, CHUNK))
+@pytest.mark.parametrize("first", range(0, 2500, CHUNK))
 def test_nothing_is_lost_or_doubled_when_actions_overlap(first: int) -> None:
     run_all("busy", range(first, first + CHUNK))
 

@@ -221,3 +221,31 @@ def test_no_pattern_matches_the_procedures_of_the_router() -> None:
 
     assert registrations.best("wamp.session.count") is own
     assert registrations.best("wamp.session.unknown") is None
+
+
+# Takeovers
+
+
+def test_callees_that_a_takeover_revokes() -> None:
+    registrations, registration = shared_by(ALICE, BOB, invoke="first")
+    held = [(ALICE, registration.registration_id), (BOB, registration.registration_id)]
+    assert registrations.held_by_others(CAROL, URI, {"invoke": "last"}) == held
+    assert registrations.held_by_others(CAROL, URI, {"match": "prefix"}) == []
+    assert registrations.held_by_others(CAROL, "com.myapp.other", {}) == []
+
+
+def test_own_registrations_and_those_of_the_realm_cannot_be_taken_over() -> None:
+    registrations, _ = shared_by(ALICE, BOB, invoke="first")
+    registrations.add(CAROL, "com.myapp.own", {}, of_realm=True)
+    for session_id, uri in (ALICE, URI), (ALICE, "com.myapp.own"):
+        with pytest.raises(WAMPError) as raised:
+            registrations.held_by_others(session_id, uri, {})
+        assert raised.value.uri == PROCEDURE_ALREADY_EXISTS
+
+
+def test_takeover_under_an_unknown_policy_is_refused() -> None:
+    registrations, _ = shared_by(ALICE)
+    for options in {"match": "regex"}, {"invoke": "any"}:
+        with pytest.raises(WAMPError) as raised:
+            registrations.held_by_others(BOB, URI, options)
+        assert raised.value.uri == INVALID_ARGUMENT

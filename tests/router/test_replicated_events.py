@@ -142,3 +142,19 @@ def test_testaments_are_flushed_everywhere() -> None:
     world.engine.run(DEAD_AFTER + 2)
 
     assert numbers(subscriber) == [2]
+
+
+def test_an_event_that_comes_by_itself_and_in_a_snapshot_is_stored_once() -> None:
+    world = World(0, 3)
+    author, receiver, third = world.workers
+    publisher = world.client(author)
+    world.settle()
+
+    receiver.router.begin_snapshot(third.id)
+    publisher.publish("com.logged.a", {})
+    world.settle()
+    for item in author.router.events.own_rows():
+        receiver.router.apply(third.id, item)
+    receiver.router.end_snapshot(third.id)
+
+    assert [event.args for event in receiver.router.history.events()] == [[publisher.id, 1]]

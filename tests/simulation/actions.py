@@ -116,6 +116,8 @@ class Actions:
             options["forward_timeout"] = True
         if random.random() < 0.3 and not is_shared:
             options["disclose_caller"] = True
+        if random.random() < 0.2:
+            options["force_reregister"] = True
         client.register(match, procedure, options)
 
     def unregister(self, client: Client) -> None:
@@ -166,6 +168,7 @@ class Actions:
         client.add_testament(self.random.choice(PUBLISHED), self._options(), scope)  # type: ignore[arg-type]
 
     def flush_testaments(self, client: Client) -> None:
+        client.has_flushed = True
         client.call_meta("wamp.session.flush_testaments", self.random.choice(["detached", "destroyed"]))
 
     def leave(self, client: Client) -> None:
@@ -323,6 +326,6 @@ class _Faults:
 FAULTS = tuple(name for name in vars(_Faults) if not name.startswith("_"))
 
 
-def fault(world: World, random: Random, name: str | None = None) -> None:
-    """Cause or end a fault: the one of this name, or a random one."""
-    getattr(_Faults(world, random), name or random.choice(FAULTS))()
+def fault(world: World, random: Random, name: str) -> None:
+    """Cause or end the fault of this name, with random arguments."""
+    getattr(_Faults(world, random), name)()

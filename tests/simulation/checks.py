@@ -172,6 +172,33 @@ def silent_losses(world: World) -> list[tuple[Client, PublicationRecord]]:
     ]
 
 
+def lost_testaments(world: World, margin: float) -> list[tuple[Client, int, int]]:
+    """Return the testaments of sessions of killed workers that a subscriber has not got once.
+
+    The result has the subscriber, the number of the testament, and how often it arrived. Testaments and
+    subscriptions that began less than ``margin`` seconds before the kill do not count.
+    """
+    found = []
+    for testator in world.records.everybody:
+        killed_at = getattr(testator.host, "killed_at", None)
+        if killed_at is None or testator.ended or testator.has_flushed:
+            continue
+        for number in (number for number, time in testator.testaments.items() if time < killed_at - margin):
+            publication = world.records.publications[number]
+            found += [
+                (client, number, record.testaments.count(number))
+                for client in world.records.everybody
+                for record in client.past
+                if client.present
+                and record.since < killed_at - margin
+                and record.until == float("inf")
+                and matches(*record.key, publication.topic)
+                and publication.admits(client)
+                and record.testaments.count(number) != 1
+            ]
+    return found
+
+
 def unhandled(world: World) -> list[PublicationRecord]:
     """Return the publications that the handlers of the realm did not get."""
     return [

@@ -96,7 +96,9 @@ class Client:
         self.past: list[SubscriptionRecord] = []
         self._registering: dict[int, tuple[Key, str]] = {}
         self.registrations: dict[int, tuple[Key, str]] = {}
-        self.testaments: list[int] = []
+        #: The numbers of the testaments, with their times.
+        self.testaments: dict[int, float] = {}
+        self.has_flushed = False
         #: The messages that must be equal in the cluster and in a single process.
         self.log: list[Any] = []
 
@@ -117,6 +119,8 @@ class Client:
         self.ended = True
         for record in self.subscriptions.values():
             record.until = self.records.now
+        for call in self.invocations.values():
+            call.touched = self.records.now
         self.router.leaving(self.id)
         self.host.later(0.01, self._left)
 
@@ -253,7 +257,7 @@ class Client:
         number, args = self.publication(topic, options)
         args.append("testament")
         self.records.publications[number].time = float("inf")
-        self.testaments.append(number)
+        self.testaments[number] = self.records.now
         message = PublishMessage(0, options, topic, args)
 
         def publish() -> None:

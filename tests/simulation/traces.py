@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
-from tests.simulation.actions import NAMES, WEIGHTS, Actions, act, fault
+from tests.simulation.actions import FAULTS, NAMES, WEIGHTS, Actions, act, fault
 from tests.simulation.checks import (
     differences,
     endless_calls,
     lost_events,
+    lost_testaments,
     nodes_of_dead,
     one_callee_of_single,
     silent_losses,
@@ -22,6 +23,8 @@ from tests.simulation.leftovers import leftovers
 from tests.simulation.records import Records
 from tests.simulation.world import DEAD_AFTER, SETTLED, SingleProcess, Worker, World
 
+#: The time after which the replicas agree again. Mostly it is less than two seconds.
+HEALED = 3.5
 #: The usual number of steps of a trace.
 STEPS = 25
 
@@ -39,19 +42,19 @@ def _new_client(world: World, worker: Any, number: int, *, watch: bool = False) 
     return client
 
 
-def _weighted(random: Random) -> str:
-    return random.choices(NAMES, WEIGHTS.values())[0]  # type: ignore[arg-type]
-
-
 class Trace:
     """A world, the actions in it, and the checks at its end."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.world = World(seed, self.random.choice([2, 2, 3, 4]))
+        # Each trace prefers other actions, so that all combinations come up.
+        self.weights = [weight * self.random.choice([0, 1, 1, 6]) for weight in WEIGHTS.values()]
         self.clients = 0
         for worker in self.world.workers:
             self.join(worker, watch=True)
+        for _ in range(self.random.randrange(1, 5)):
+            self.join(self.random.choice(self.world.workers))
         self.world.engine.run(SETTLED)
         self.actions = Actions(self.world.records, self.random, settled=False)
 
@@ -59,16 +62,20 @@ class Trace:
         self.clients += 1
         return _new_client(self.world, worker, self.clients, watch=watch)
 
-    def step(self, *, faults: float = 0.0) -> None:
+    def draw(self) -> str:
+        """Return the name of a random action."""
+        return self.random.choices(NAMES, self.weights)[0]
+
+    def step(self, *, faults: float = 0.0, kinds: Sequence[str] = FAULTS) -> None:
         random, world = self.random, self.world
         if random.random() < faults:
-            fault(world, random)
+            fault(world, random, random.choice(kinds))
         elif random.random() < 0.1 or len(world.records.clients) < 4:
             usable = world.usable
             if usable:
                 self.join(random.choice(usable))
         else:
-            act(self.actions, _weighted(random))
+            act(self.actions, self.draw())
         self.run(random.choice([0, 0.01, 0.1, 0.5, 2.0] if faults else [0, 0, 0.001, 0.01, 0.05]))
 
     def run(self, seconds: float) -> None:
@@ -95,7 +102,7 @@ class Trace:
 
     def heal(self) -> None:
         self.world.engine.heal()
-        self.world.engine.run(2.2)
+        self.world.engine.run(HEALED)
 
     def check_replicas(self) -> None:
         assert not (found := differences(self.world)), found
@@ -138,6 +145,26 @@ def run_busy(seed: int, steps: int = STEPS) -> Trace:
     return trace
 
 
+def run_deadly(seed: int, steps: int = STEPS) -> Trace:
+    """Run a trace in which workers are killed, start and stop, and nothing else fails."""
+    trace = Trace(seed)
+    world = trace.world
+    for name in "subscribe", "testament":
+        trace.weights[NAMES.index(name)] = 15
+    for _ in range(steps):
+        trace.step(faults=0.15, kinds=("kill", "add", "stop"))
+    world.engine.run(DEAD_AFTER + 2)
+    lost = [
+        (client, publication)
+        for client, publication in lost_events(world, 0.05)
+        if publication.publisher is not None and publication.publisher.host.alive
+    ]
+    assert not lost, lost
+    assert not (testaments := lost_testaments(world, 0.05)), testaments
+    trace.check_end()
+    return trace
+
+
 def run_faulty(seed: int, steps: int = STEPS) -> Trace:
     """Run a trace with faults, and heal them."""
     trace = Trace(seed)
@@ -163,7 +190,7 @@ def run_settled(seed: int, steps: int = STEPS) -> Trace:
     for client in single.records.everybody:
         client.log.clear()
     for _ in range(steps):
-        name = _weighted(trace.random)
+        name = trace.draw()
         if trace.random.random() < 0.1 or len(world.records.clients) < 4:
             name = "join"
             _twin(single, trace.join(trace.random.choice(world.workers)))
@@ -203,6 +230,7 @@ def _compare(cluster: Records, single: Records, name: str) -> None:
 RUNS: dict[str, Callable[[int, int], Trace]] = {
     "settled": run_settled,
     "busy": run_busy,
+    "deadly": run_deadly,
     "faulty": run_faulty,
 }
 

@@ -147,7 +147,7 @@ class Worker:
         self.connected = engine.up
         self.paused = False
         self.waiting: list[Callable[[], None]] = []
-        self.started_at = engine.now
+        self.killed_at: float | None = None
         self.events: Counter[str] = Counter()
         #: The times at which this worker noticed that frames of or to another one may be lost.
         self.noticed: list[float] = []
@@ -287,6 +287,10 @@ class World:
         return [worker for worker in self.workers if worker.usable]
 
     def kill(self, worker: Worker) -> None:
+        worker.killed_at = self.engine.now
+        for call in self.records.calls.values():
+            if any(invocation.callee.host is worker for invocation in call.invocations):
+                call.touched = self.engine.now
         self.engine.kill(worker)
 
     def stop(self, worker: Worker) -> None:

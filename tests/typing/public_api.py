@@ -5,10 +5,11 @@ An invalid call has a ``type: ignore`` with the code of the expected error. Mypy
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, assert_type
 
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Router
 
 from wampasgi import (
@@ -58,12 +59,16 @@ app = Application(
     uri_check="strict",
     unpack_results=True,
     debug=True,
+    async_support="trio",
+    exception_handlers={LookupError: lambda: WAMPError("com.example.not_found")},
 )
 realm = Realm("admins", middleware=[Middleware(Watch, path="admins.log")], unpack_results=False)
 api = RPCRouteSet()
 topics = TopicRouteSet()
 
 Application(uri_check="lax")  # type: ignore[arg-type]
+Application(async_support="curio")  # type: ignore[arg-type]
+Application(exception_handlers={404: print})  # type: ignore[dict-item]
 Realm()  # type: ignore[call-arg]
 
 
@@ -182,6 +187,14 @@ async def lifespan(session: Session) -> AsyncIterator[None]:
     yield
 
 
+def key_of() -> CRAAuthRequirement:
+    return CRAAuthRequirement(b"secret", "admin", "local")
+
+
+def not_found(exc: LookupError) -> WAMPError:
+    return WAMPError("com.example.not_found", str(exc))
+
+
 def realms_are_configured() -> None:
     realm.set_ticket_authenticator(ticket_authenticator)
     realm.set_cra_handlers(cra_requirement, who)
@@ -195,12 +208,30 @@ def realms_are_configured() -> None:
     realm.set_default_arg("db", factory=dict)
     realm.set_default_arg("limit", 10)
     realm.allow("com.chat.", "publish", "subscribe", match="prefix", role="member")
+    realm.allow("com.chat.", "register", "takeover", match="prefix")
     realm.allow_all()
     realm.keep_history("com.chat.", match="prefix", limit=500)
     realm.keep_history("com.chat.", match="regex")  # type: ignore[arg-type]
     realm.allow("com.chat.", "shout")  # type: ignore[arg-type]
     app.add_realm(realm)
     app.add_realm("admins")  # type: ignore[arg-type]
+
+
+# These decorators do not change the type of a function, either.
+authenticate: Callable[[Session], str] = realm.transport_authenticator(current_user)
+find_key: Callable[[], CRAAuthRequirement] = realm.cra_requirement(key_of)
+handle: Callable[[LookupError], WAMPError] = realm.exception_handler(LookupError)(not_found)
+
+
+def applications_are_configured_as_in_starlette() -> None:
+    app.add_middleware(Watch, path="all.log")
+    app.add_middleware(Watch)  # type: ignore[call-arg]
+    app.add_middleware(Watch, path=5)  # type: ignore[arg-type]
+    app.state.database = object()
+    app.dependency_overrides[current_user] = key_of
+    app.dependency_overrides |= {current_user: key_of}
+    realm.dependency_overrides = {}
+    realm.dependency_overrides[current_user] = "ann"  # type: ignore[assignment]
 
 
 def applications_are_asgi_apps() -> None:
@@ -239,6 +270,9 @@ async def realms_are_peers(session: Session) -> None:
     assert_type(realm.metrics()["calls"]["results"], int)
     assert_type(session.dropped_messages, int)
     assert_type(session.client_address, str | None)
+    assert_type(session.authmethod, str | None)
+    assert_type(session.authextra, Mapping[str, Any] | None)
+    assert_type(session.connection.http, HTTPConnection)
     Limits(overflow="drop_oldest_events", sessions=None)
     Limits(overflow="wait")  # type: ignore[arg-type]
     Limits(authentication_failures=None, authentication_window=60)

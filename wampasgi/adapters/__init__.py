@@ -5,6 +5,7 @@ from __future__ import annotations
 # Not the module, because the submodule of that name takes its place in this namespace.
 from asyncio import Task as AsyncioTask
 from asyncio import current_task
+from typing import Literal, TypeAlias
 
 from wampasgi.adapters._cancellation import cancel_task, holding_cancellation
 from wampasgi.adapters.anyio import AnyioAsyncSupport
@@ -16,6 +17,7 @@ from wampasgi.errors import ConfigurationError
 __all__ = [
     "AnyioAsyncSupport",
     "AsyncSupport",
+    "AsyncSupportName",
     "AsyncioAsyncSupport",
     "Task",
     "TaskOwner",
@@ -28,6 +30,14 @@ __all__ = [
     "support_for_running_loop",
 ]
 
+#: The names of the framework's own supports, for ``async_support=``.
+AsyncSupportName: TypeAlias = Literal["asyncio", "anyio", "trio"]
+
+_BY_NAME: dict[str, type[AsyncSupport]] = {
+    "asyncio": AsyncioAsyncSupport,
+    "anyio": AnyioAsyncSupport,
+    "trio": TrioAsyncSupport,
+}
 _BY_LIBRARY: dict[str, AsyncSupport] = {"asyncio": AsyncioAsyncSupport(), "trio": TrioAsyncSupport()}
 
 
@@ -76,12 +86,21 @@ def support_for_running_loop(pinned: AsyncSupport | None) -> AsyncSupport:
     return pinned
 
 
-def instance_of_support(async_support: type[AsyncSupport] | AsyncSupport | None) -> AsyncSupport | None:
-    """Normalise ``async_support=``, which takes a class, an instance or None."""
-    instance = async_support() if isinstance(async_support, type) else async_support
-    if instance is not None and not isinstance(instance, AsyncSupport):
+def instance_of_support(
+    async_support: AsyncSupportName | type[AsyncSupport] | AsyncSupport | None,
+) -> AsyncSupport | None:
+    """Normalise ``async_support=``, which takes a name, a class, an instance or None.
+
+    Raises ConfigurationError for anything else.
+    """
+    given = _BY_NAME.get(async_support) if isinstance(async_support, str) else async_support
+    instance = given() if isinstance(given, type) else given
+    if instance is None and async_support is None:
+        return None
+    if not isinstance(instance, AsyncSupport):
         raise ConfigurationError(
-            f"async_support is {async_support!r}: pass AsyncioAsyncSupport, AnyioAsyncSupport or "
-            f"TrioAsyncSupport from wampasgi.adapters, as a class or an instance, or leave it out"
+            f"async_support is {async_support!r}: pass 'asyncio', 'anyio' or 'trio', or AsyncioAsyncSupport, "
+            f"AnyioAsyncSupport or TrioAsyncSupport from wampasgi.adapters, as a class or an instance, or "
+            f"leave it out"
         )
     return instance

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from wampasgi.auth.handlers import AuthenticationHandler, IdentityHandler
@@ -14,6 +14,7 @@ from wampasgi.auth.mock_secret import MockSecret, secret_source
 from wampasgi.auth.results import wrong_result
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.peers.session import Session
+from wampasgi.peers.wall_clock import utc_now
 from wampasgi.protocol.challenges import cra_challenge, mock_salt, verify_cra
 from wampasgi.protocol.messages import Authenticate
 from wampasgi.types import Handler
@@ -26,9 +27,13 @@ class CRAAuthRequirement:
     ``secret`` is the text that client and server share. With a ``salt`` it is the key that ``derive_key``
     derives from that text, in base64; ``iterations`` and ``keylen`` (octets) are the parameters of the
     derivation. WELCOME has ``auth_role`` and ``auth_provider``.
+
+    Both can be bytes, as the clients' libraries take and return them. Bytes are this text in UTF-8, so the
+    key is still in base64: the octets that PBKDF2 returns are not a valid secret. The attribute is always
+    a str. Raises ValueError for bytes that are not UTF-8.
     """
 
-    secret: str = field(repr=False)
+    secret: str | bytes = field(repr=False)
     auth_role: str
     auth_provider: str
     salt: str | None = None
@@ -36,6 +41,8 @@ class CRAAuthRequirement:
     keylen: int = 32
 
     def __post_init__(self) -> None:
+        if isinstance(self.secret, bytes):
+            object.__setattr__(self, "secret", self._text_of(self.secret))
         for found in fields(self):
             value, name = getattr(self, found.name), f"CRAAuthRequirement.{found.name}"
             if found.name in ("iterations", "keylen"):
@@ -44,6 +51,23 @@ class CRAAuthRequirement:
             elif not (isinstance(value, str) and value) and (found.name, value) != ("salt", None):
                 # The value is not shown, because it may be a secret.
                 raise ValueError(f"{name} must be a non-empty str, got {type(value).__name__}")
+
+    def _text_of(self, secret: bytes) -> str:
+        """Return the text of a secret in bytes. Raises ValueError if no client can sign with it.
+
+        The usual mistake is to pass the derived key itself instead of its base64 form.
+        """
+        try:
+            text = secret.decode()
+            if self.salt is not None and len(b64decode(secret, validate=True)) != self.keylen:
+                raise ValueError
+        except ValueError:
+            form = "text in UTF-8"
+            if self.salt is not None:
+                form = f"the base64 form of {self.keylen} octets: derive_key returns the key to store"
+            # Without the cause, which may show the secret.
+            raise ValueError(f"CRAAuthRequirement.secret is bytes, which must be {form}") from None
+        return text
 
 
 class CRAMethod:
@@ -117,7 +141,7 @@ class CRAExchange:
             authrole=required.auth_role,
             authprovider=required.auth_provider,
             nonce=secrets.token_urlsafe(24),
-            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            timestamp=utc_now(),
         )
         #: CHALLENGE.Extra.
         self.extra: Mapping[str, Any] = {"challenge": self._challenge}
@@ -127,7 +151,9 @@ class CRAExchange:
 
     async def verify(self, answer: Authenticate) -> Accepted | None:
         """Return the identity if the challenge was signed with the right secret."""
-        signed = verify_cra(self._challenge, answer.signature, self._required.secret)
+        key = self._required.secret
+        assert isinstance(key, str), "bytes were decoded"
+        signed = verify_cra(self._challenge, answer.signature, key)
         if not signed or self._identity is None:
             return None
         identity = await self._identity.require(self._session)

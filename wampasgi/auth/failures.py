@@ -11,7 +11,7 @@ from wampasgi.peers.connection import Connection
 #:
 #: - ``wrong_proof``: the ticket, the signature or the proof is wrong, or a custom handler refused the client.
 #: - ``unknown_authid``: the same, and the method knows that the authid does not exist.
-#: - ``denied``: the application refused a client that had proven its identity.
+#: - ``denied``: the application refused a client that had proven its identity, or that had nothing to prove.
 #: - ``invalid_answer``: the client answered CHALLENGE with a message that breaks the protocol.
 #: - ``timeout``: the client did not answer CHALLENGE within ``Limits.handshake_timeout``.
 #: - ``limited``: too many logins had failed, so the proof was not verified.

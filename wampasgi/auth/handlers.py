@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from wampasgi.auth.login import FAILED, login_of
+from starlette.exceptions import HTTPException
+
+from wampasgi.auth.login import FAILED, Login, login_of
 from wampasgi.auth.results import WrongResult, check_annotation
-from wampasgi.errors import AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, ConfigurationError, WAMPError
+from wampasgi.errors import (
+    AUTHENTICATION_FAILED,
+    AUTHORIZATION_DENIED,
+    NOT_AUTHORIZED,
+    ConfigurationError,
+    WAMPError,
+)
 from wampasgi.injection.plan import HandlerPlan, Injection
 from wampasgi.logs import about, logger_named
+from wampasgi.peers.http_errors import wamp_error_of
 from wampasgi.peers.identity import NOT_IDENTITIES, Identity, identity_mistake
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
+from wampasgi.protocol.uris import check_uri, is_reserved
 from wampasgi.types import Handler
 
 logger = logger_named("wampasgi.auth")
 
 _HIDDEN = "[hidden]"
+
+#: The reasons with which authenticators may refuse a client, besides URIs of the application.
+REFUSALS: Final = (AUTHENTICATION_FAILED, AUTHORIZATION_DENIED, NOT_AUTHORIZED)
+
+#: The lowest status of an HTTPException that is not the client's failure.
+_SERVER_ERROR: Final = 500
+
+_HTTP_REFUSALS: Final = {401: AUTHENTICATION_FAILED, 403: AUTHORIZATION_DENIED}
 
 
 class AuthenticationHandler:
@@ -93,6 +111,8 @@ class IdentityHandler(AuthenticationHandler):
 
         Raises WAMPError ``wamp.error.authorization_denied`` if the function returns None.
         """
+        if isinstance(session.login, Login):
+            session.login.proven = True
         identity = await self.find(session)
         if identity is None:
             text = f"{session.authid!r} may not join realm {session.realm_uri!r}"
@@ -106,19 +126,42 @@ def authid_of(identity: object, proven: str | None) -> str | None:
     return named or proven
 
 
+def _refusal_of(error: Exception) -> WAMPError | None:
+    """Return the refusal that an authenticator meant by an exception, or None for a fault.
+
+    The errors of the specification, other than REFUSALS, come from something that the authenticator has
+    used, such as a call of a procedure.
+    """
+    if isinstance(error, HTTPException) and error.status_code in _HTTP_REFUSALS:
+        return WAMPError(_HTTP_REFUSALS[error.status_code], error.detail)
+    refusal = wamp_error_of(error)
+    if refusal is None or not check_uri(refusal.uri):
+        return None
+    return refusal if refusal.uri in REFUSALS or not is_reserved(refusal.uri) else None
+
+
 async def refuse_failed(
     error: Exception, *, by: str, session: Session, peer: Peer, secrets: Collection[str] = ()
 ) -> None:
     """Abort a session because its authenticator, named ``by``, has raised an error.
 
-    For WAMPError ``wamp.error.authorization_denied``, ABORT has this reason and the error's first argument
-    as its message. Other errors are logged, with ``secrets`` hidden, and ABORT has the reason
-    ``wamp.error.authentication_failed``. A WrongResult is logged without a traceback, as it names the
-    function.
+    A WAMPError with a URI of the application, or with one of REFUSALS, refuses the client: ABORT has its URI
+    as the reason, and its first argument as the message. So does an HTTPException of code that HTTP and WAMP
+    share; with a status of 500 or higher, it is not a failure of the client. Other errors are logged, with
+    ``secrets`` hidden, and ABORT has the reason ``wamp.error.authentication_failed``. A WrongResult is logged
+    without a traceback, as it names the function.
     """
-    if isinstance(error, WAMPError) and error.uri == AUTHORIZATION_DENIED:
-        text = error.args[0] if error.args and isinstance(error.args[0], str) else None
-        await login_of(session).refuse("denied", AUTHORIZATION_DENIED, text)
+    refusal = _refusal_of(error)
+    if refusal is not None:
+        text = refusal.args[0] if refusal.args and isinstance(refusal.args[0], str) else None
+        login = login_of(session)
+        if isinstance(error, HTTPException) and error.status_code >= _SERVER_ERROR:
+            login.note_fault()
+            await peer.refuse(refusal.uri, text)
+            return
+        # A proof that was not accepted counts as a guess, unless the authenticator says otherwise.
+        denied = not login.is_verifying or (error is refusal and refusal.uri == AUTHORIZATION_DENIED)
+        await login.refuse("denied" if denied else "wrong_proof", refusal.uri, text)
         return
     login_of(session).note_fault()
     if isinstance(error, WrongResult):

@@ -49,6 +49,7 @@ class Login:
         "challenged",
         "failure",
         "method",
+        "proven",
     )
 
     def __init__(self, session: Session, peer: Peer, failed_logins: FailedLogins) -> None:
@@ -64,6 +65,8 @@ class Login:
         self.method = "none"
         #: True while the client has to answer CHALLENGE.
         self.challenged = False
+        #: True if the client's proof is valid, so that it can only be denied.
+        self.proven = False
         #: The failure to tell the application about.
         self.failure: AuthenticationFailure | None = None
 
@@ -125,6 +128,11 @@ class Login:
             raise
         finally:
             self._failed_logins.waiting -= 1
+
+    @property
+    def is_verifying(self) -> bool:
+        """Return whether the client has sent a proof that is not known to be valid."""
+        return self._attempt is not None and not self.proven
 
     def end(self) -> None:
         """End the attempt to log in: the proof was verified, or is not going to be."""

@@ -54,7 +54,8 @@ class ClusterService:
         self._cluster: Cluster | None = None
         self._routers: dict[str, ClusteredRouter[Any]] = {}
         self._tasks: TaskGroup | None = None
-        self._connected = True
+        # None until the backplane has said whether the engine can be reached.
+        self._connected: bool | None = None
         self._ready = anyio.Event()
         self._reconnecting = False
         self._congested = False
@@ -117,8 +118,10 @@ class ClusterService:
         if self.running:
             raise ConfigurationError(f"{self!r} is open already: one process runs an application once")
         cluster = self._make_cluster()
+        self._connected = None
         async with self._backplane.open(cluster.node, self, name=self._name):
             cluster.set_max_frame(self._backplane.max_frame)
+            await self._find_engine()
             self._cluster = cluster
             failure: Exception | None = None
             try:
@@ -173,6 +176,12 @@ class ClusterService:
         cluster.start(self._time())
         cluster.flush()
         tasks.start_soon(self._tick, cluster)
+
+    async def _find_engine(self) -> None:
+        """Find out whether the engine can be reached, because a backplane may open without it."""
+        reached = await self._backplane.flushed()
+        if self._connected is None:
+            self._connected = reached
 
     async def _wait_ready(self, cluster: Cluster) -> None:
         if not self._connected:

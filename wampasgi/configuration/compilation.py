@@ -6,6 +6,7 @@ from typing import Any
 
 from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.exception_handlers import compile_exception_handlers
 from wampasgi.configuration.gatekeepers import compile_subscription_handler, compile_topics
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.configuration.middleware import wrapped
@@ -15,6 +16,7 @@ from wampasgi.configuration.plan import (
     compile_authenticators,
     compile_failure_reports,
     compile_overflow_handler,
+    compile_procedure,
     compile_procedures,
     compile_rpc_handler,
     compile_subscribers,
@@ -69,7 +71,18 @@ def compile_realm(
             injection.read(handler) for handler in settings.early_lifespan_handlers
         ),
         overflow_handler=compile_overflow_handler(settings, injection),
+        exception_handlers=compile_exception_handlers(context.handlers, settings.handlers, injection),
         router=router,
         failed_logins=failed_logins,
         failure_reports=compile_failure_reports(settings, injection, limits, router.counts),
     )
+
+
+def recompile_procedures(
+    table: RouteTable[Procedure], injection: Injection, options: ProcedureOptions
+) -> None:
+    """Compile the procedures of a table again, because the injection has changed."""
+    routes = [procedure.route for procedure in table if procedure.route is not None]
+    for route, procedure in [(route, compile_procedure(route, injection, options)) for route in routes]:
+        table.remove(route.match, route.uri)
+        table.add(route, procedure)

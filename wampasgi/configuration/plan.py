@@ -21,6 +21,7 @@ from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.auth.failure_reports import FailureReports
 from wampasgi.auth.failures import AuthenticationFailure
 from wampasgi.configuration.authorization import Authorization
+from wampasgi.configuration.exception_handlers import ExceptionHandlers
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
 from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
@@ -69,6 +70,7 @@ class RealmPlan:
     lifespan_handlers: tuple[HandlerPlan, ...]
     early_lifespan_handlers: tuple[HandlerPlan, ...]
     overflow_handler: HandlerPlan | None
+    exception_handlers: ExceptionHandlers | None
     router: Router[Session]
     failed_logins: FailedLogins
     failure_reports: FailureReports | None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, overload
 
 from starlette.middleware import Middleware
@@ -12,8 +12,10 @@ from starlette.middleware import Middleware
 from wampasgi.adapters import AsyncSupport
 from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.configuration.authentication import AuthenticationSettings, ConfiguresAuthentication
+from wampasgi.configuration.handler_settings import ConfiguresHandlers, HandlerSettings
 from wampasgi.configuration.method_marks import HandlerKind
 from wampasgi.configuration.middleware import checked_middleware
+from wampasgi.configuration.overrides import ParentApp
 from wampasgi.configuration.routers import DeclaresHandlers, Inclusions
 from wampasgi.configuration.routes import (
     H,
@@ -77,6 +79,9 @@ class ApplicationContext:
     synchronize_requests: bool
     unpack_results: bool
     debug: bool
+    #: The settings for the handlers of all realms.
+    handlers: HandlerSettings
+    parent: ParentApp = field(default_factory=ParentApp)
     #: Makes the routers of realms that several workers serve.
     make_router: RouterMaker | None = None
 
@@ -96,8 +101,10 @@ class RealmSettings(AuthenticationSettings):
         changed: Callable[[], None],
         keep_history: Callable[[str, Match, int], None],
         mock_secret: Callable[[], bytes],
+        exception_handlers: Mapping[type[Exception], Handler] | None = None,
     ) -> None:
         super().__init__(changed, mock_secret)
+        self.handlers = HandlerSettings(changed, exception_handlers)
         self.middleware = checked_middleware(middleware)
         self.limits = checked_limits(limits)
         self.keep_history = keep_history
@@ -118,8 +125,10 @@ class RealmSettings(AuthenticationSettings):
         self.cache_authorizer = False
 
 
-class ConfiguresRealm(DeclaresHandlers, ConfiguresAuthentication):
+class ConfiguresRealm(DeclaresHandlers, ConfiguresAuthentication, ConfiguresHandlers):
     """The configuration methods of a realm. An application has them for its default realm.
+
+    Those for all handlers, which come from ConfiguresHandlers, are the application's own.
 
     Changes apply to sessions that join later. Open sessions keep the configuration that they started with.
     """
@@ -276,8 +285,9 @@ class ConfiguresRealm(DeclaresHandlers, ConfiguresAuthentication):
         role: str | Collection[str] | None = None,
         disclose: bool = False,
     ) -> None:
-        """Allow actions (call, register, publish, subscribe) on a URI or a pattern of URIs.
+        """Allow actions (call, register, publish, subscribe, takeover) on a URI or a pattern of URIs.
 
+        ``takeover`` allows clients that may register to replace the registrations of other sessions.
         ``role`` is one or several roles; None is everybody. A rule for a role refuses all other roles.
         ``disclose`` allows the identity of callers and publishers to be disclosed if they, or callees,
         request it. If several rules match, the most specific one decides.

@@ -1,31 +1,26 @@
-"""Dependencies and default args: wired to parameters at registration, and evaluated once per call."""
+"""Dependencies and default args, wired to the parameters of functions at registration."""
 
 from __future__ import annotations
 
-import inspect
-from asyncio import CancelledError
 from collections import abc
-from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-)
-from contextvars import Context, copy_context
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType, TracebackType
+from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MappingProxyType,
+    MethodType,
+)
 from typing import Any, Final
 
-from anyio import CancelScope, CapacityLimiter
 from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.annotations import classes_of, generic_classes_of
 from wampasgi.injection.arguments import MISSING, PayloadParameter
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe, require_function
-from wampasgi.injection.cancellation import shielded
 from wampasgi.injection.fields import ParameterField, is_hashable, read_field
 from wampasgi.injection.markers import (
     Dependency,
@@ -36,15 +31,18 @@ from wampasgi.injection.markers import (
     refuse_foreign_class,
     refuse_foreign_markers,
 )
+from wampasgi.injection.steps import Step, Wires, make_wires
 from wampasgi.injection.validation import LazyAnnotation, UnusableAnnotation, Validator
-from wampasgi.injection.worker_threads import call_in_thread, run_in_thread, run_sync
 
-__all__ = ["DefaultArg", "Dependency", "Depends", "Step", "Wires", "Wiring", "close"]
+__all__ = ["ClassArgument", "DefaultArg", "Dependency", "Depends", "Wiring"]
 
 # Types without a schema in pydantic. A list can replace them.
 _ITERABLES: Final = frozenset(
     {abc.AsyncGenerator, abc.AsyncIterable, abc.AsyncIterator, abc.Collection, abc.Iterator, abc.Reversible}
 )
+
+#: No replacements of dependencies.
+NO_OVERRIDES: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType({})
 
 
 class DefaultArg:
@@ -69,172 +67,28 @@ class DefaultArg:
 
 
 @dataclass(frozen=True, slots=True)
-class Wires:
-    """The slots of a frame that hold the arguments of a function."""
+class ClassArgument:
+    """The argument for all parameters that are annotated with a certain class.
 
-    positional: tuple[int, ...]
-    by_name: tuple[tuple[str, int], ...]
-
-    def arguments(self, frame: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return a function's arguments from the frame of a call; empty slots are left out."""
-        if not self.by_name:
-            return [frame[slot] for slot in self.positional], {}
-        by_name = {name: frame[slot] for name, slot in self.by_name if frame[slot] is not MISSING}
-        return [frame[slot] for slot in self.positional], by_name
-
-
-class Step:
-    """One dependency or factory to evaluate; its value goes into ``slot`` of the frame."""
-
-    __slots__ = ("_call", "_function", "_wires", "closes", "is_coroutine", "is_inline", "slot")
-
-    def __init__(self, function: UserFunction, wires: Wires, slot: int, *, in_thread: bool) -> None:
-        self._function = function
-        self._wires = wires
-        self.slot = slot
-        #: True if it must be closed when the call ends.
-        self.closes = function.kind in ("async_generator", "generator")
-        #: True if it can run without an event loop.
-        self.is_inline = function.kind == "sync" and not in_thread
-        #: True if it is a coroutine function; ``start`` requires that.
-        self.is_coroutine = function.kind == "coroutine"
-        self._call: Callable[..., Any] = function.function
-        if self.closes:
-            self._call = _as_context_manager(function, in_thread=in_thread)
-
-    def run_inline(self, frame: list[Any]) -> None:
-        """Evaluate a step without an event loop; requires ``is_inline``."""
-        positional, by_name = self._wires.arguments(frame)
-        value = self._call(*positional, **by_name)
-        if isinstance(value, CoroutineType):
-            value.close()
-            raise TypeError(
-                f"{self._function.description} returned a coroutine:"
-                " pass the async function itself as the factory"
-            )
-        frame[self.slot] = value
-
-    def start(self, frame: list[Any]) -> Coroutine[Any, Any, Any]:
-        """Return the coroutine of a step; the caller awaits it and puts the result into ``slot``."""
-        positional, by_name = self._wires.arguments(frame)
-        return self._call(*positional, **by_name)  # type: ignore[no-any-return]
-
-    async def run(self, frame: list[Any], opened: list[AbstractAsyncContextManager[Any]]) -> None:
-        """Evaluate the step, and add to ``opened`` what must be closed."""
-        if self.is_inline:
-            self.run_inline(frame)
-            return
-        if self.is_coroutine:
-            frame[self.slot] = await self.start(frame)
-            return
-        positional, by_name = self._wires.arguments(frame)
-        if self.closes:
-            manager = self._call(*positional, **by_name)
-            frame[self.slot] = await manager.__aenter__()
-            opened.append(manager)
-        else:
-            frame[self.slot] = await run_in_thread(self._call, positional, by_name)
-
-
-def _as_context_manager(
-    function: UserFunction, *, in_thread: bool
-) -> Callable[..., AbstractAsyncContextManager[Any]]:
-    if function.kind == "async_generator":
-        return asynccontextmanager(function.function)
-    manager = contextmanager(function.function)
-    kind = _ThreadManager if in_thread else _InlineManager
-    return lambda *args, **kwargs: kind(manager(*args, **kwargs))
-
-
-class _InlineManager(AbstractAsyncContextManager[Any]):
-    """An async wrapper of a sync context manager that runs in the event loop's thread."""
-
-    def __init__(self, manager: AbstractContextManager[Any]) -> None:
-        self._manager = manager
-
-    async def __aenter__(self) -> Any:
-        return self._manager.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._manager.__exit__(kind, error, traceback)
-
-
-class _ThreadManager(AbstractAsyncContextManager[Any]):
-    """An async wrapper of a sync context manager that runs in worker threads, in a single context.
-
-    A context variable that is set on entry therefore still has its value on exit, and a token can reset it.
+    ``function`` makes it. It must be sync and not block, because it runs in the event loop's thread.
     """
 
-    def __init__(self, manager: AbstractContextManager[Any]) -> None:
-        self._manager = manager
-        self._context = Context()
-        self._entered = False
-
-    async def __aenter__(self) -> Any:
-        try:
-            return await call_in_thread(self._enter)
-        except CancelledError as error:
-            # On asyncio, the thread may have entered nevertheless.
-            if self._entered:
-                await self.__aexit__(type(error), error, error.__traceback__)
-            raise
-
-    def _enter(self) -> Any:
-        # Copied in the worker thread, because its context does not claim to run in an event loop.
-        self._context = copy_context()
-        value = self._context.run(self._manager.__enter__)
-        self._entered = True
-        return value
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        leave = partial(self._context.run, self._manager.__exit__, kind, error, traceback)
-        # A cancelled call must close, too. It has a limiter of its own, because the calls that occupy all
-        # threads may be waiting for the resource that this one holds.
-        with CancelScope() as closing, shielded(closing):
-            await run_sync(leave, CapacityLimiter(1))
+    function: Callable[..., Any]
+    only_in_dependencies: bool = False
 
 
-async def close(
-    opened: Sequence[AbstractAsyncContextManager[Any]], failure: BaseException | None, closing: CancelScope
-) -> None:
-    """Close the context managers of a call in reverse order; ``failure`` is raised at the ``yield`` of each.
-
-    ``closing`` is the cancel scope that encloses all of them. Nothing cancels the code that closes them: it
-    may have to roll back a transaction.
-
-    If one raises another error, that replaces the failure for the remaining ones and is raised in the end. A
-    context manager cannot suppress the failure: the call remains failed, and a transaction that was opened
-    earlier must not be committed.
-    """
-    if not opened:
-        return
-    last = failure
-    with shielded(closing):
-        for manager in reversed(opened):
-            try:
-                if last is None:
-                    await manager.__aexit__(None, None, None)
-                else:
-                    await manager.__aexit__(type(last), last, last.__traceback__)
-            except BaseException as error:  # noqa: BLE001 - raised below, after the others are closed, too
-                last = error
-    if last is not None and last is not failure:
-        try:
-            raise last
-        finally:
-            del last, failure  # otherwise the traceback refers to itself
+#: No arguments that are determined by a class.
+NO_CLASSES: Final[Mapping[type, ClassArgument]] = MappingProxyType({})
 
 
 class Wiring:
     """Assigns a source of values to each parameter of a handler and of its dependencies.
 
     The values of a call are stored in a frame, a list in which each parameter has a slot. ``template`` is the
-    initial frame of a call. ``provided`` has the slots that the framework fills, by name, and ``shared`` the
-    parameters of dependencies that the payload fills. ``steps`` fill the other slots, in order.
+    initial frame of a call. ``overrides`` are the replacements of dependencies, and ``by_class`` the
+    arguments that a parameter's class determines. ``provided`` has the slots that the framework fills, by
+    name, and ``shared`` the parameters of dependencies that the payload fills. ``steps`` fill the other
+    slots, in order.
     """
 
     def __init__(
@@ -244,6 +98,8 @@ class Wiring:
         *,
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
+        by_class: Mapping[type, ClassArgument] = NO_CLASSES,
     ) -> None:
         self.template: list[Any] = []
         self.provided: list[tuple[int, str]] = []
@@ -254,6 +110,8 @@ class Wiring:
         self._provided_types = provided
         self._default_args = default_args
         self._takes_payload = takes_payload
+        self._overrides = overrides
+        self._by_class = by_class
         self._cached_slots: dict[Hashable, int] = {}
         self._in_progress: dict[Hashable, str] = {}
 
@@ -262,12 +120,18 @@ class Wiring:
         self.template.append(value)
         return len(self.template) - 1
 
-    def inject(self, function: UserFunction, parameter: Parameter) -> int | None:
+    def inject(
+        self, function: UserFunction, parameter: Parameter, *, of_dependency: bool = False
+    ) -> int | None:
         """Return the slot of a parameter that is injected, or None if the payload may fill it.
 
         The sources are, in this order: the framework's arguments, by name or class; a dependency; a default
-        arg. Raises ConfigurationError for a class of another framework, which a payload must not fill.
+        arg. The last two precede an argument of ``by_class``. Raises ConfigurationError for a class of
+        another framework, which a payload must not fill.
         """
+        slot = self._class_argument(parameter, of_dependency=of_dependency)
+        if slot is not None:
+            return slot
         name = self._provided_name(function, parameter)
         if name is not None:
             has_default = parameter.default is not EMPTY and not isinstance(parameter.default, Dependency)
@@ -333,6 +197,20 @@ class Wiring:
                     f" Depends({default.__name__})"
                 ) from error
 
+    def _class_argument(self, parameter: Parameter, *, of_dependency: bool) -> int | None:
+        """Return the slot of an argument that only the class of the parameter determines."""
+        classes = classes_of(parameter.annotation) if self._by_class else []
+        argument = self._by_class.get(classes[0]) if len(classes) == 1 else None
+        if argument is None or (argument.only_in_dependencies and not of_dependency):
+            return None
+        if parameter.name in self._default_args or dependency_of(parameter) is not None:
+            return None
+        key = ("class", argument.function)
+        if key not in self._cached_slots:
+            maker = UserFunction.read(argument.function)
+            self._cached_slots[key] = self._read_step(key, maker, in_thread=False, payload=False)
+        return self._cached_slots[key]
+
     def _provided_name(self, function: UserFunction, parameter: Parameter) -> str | None:
         classes = classes_of(parameter.annotation)
         if parameter.name not in self._provided_types:
@@ -371,6 +249,7 @@ class Wiring:
     def _evaluate(self, where: str, dependency: Callable[..., Any], *, use_cache: bool) -> int:
         """Return the slot of a dependency, and add its step unless it is cached."""
         require_function(where, dependency)
+        dependency = self._replaced(dependency)
         key: Hashable = dependency if is_hashable(dependency) else id(dependency)
         if use_cache and key in self._cached_slots:
             return self._cached_slots[key]
@@ -379,6 +258,14 @@ class Wiring:
         if use_cache:
             self._cached_slots[key] = slot
         return slot
+
+    def _replaced(self, dependency: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the override of a dependency, or the dependency itself if it has none."""
+        if not self._overrides or not is_hashable(dependency) or dependency not in self._overrides:
+            return dependency
+        replacement = self._overrides[dependency]
+        require_function(f"the override of the dependency {describe(dependency)}", replacement)
+        return replacement
 
     def _default(self, name: str, default_arg: DefaultArg) -> int:
         if default_arg.factory is None:
@@ -407,7 +294,7 @@ class Wiring:
         for parameter in function.parameters:
             if parameter.is_variadic:
                 continue
-            slot = self.inject(function, parameter)
+            slot = self.inject(function, parameter, of_dependency=True)
             if slot is None:
                 slot = self._share(function, parameter, payload=payload)
             slots.append((parameter, slot))
@@ -438,17 +325,6 @@ class Wiring:
         """Add a slot that may stay empty, so that the function's own default, or default factory, applies."""
         own_default = parameter.default is not EMPTY and not parameter.is_positional_only
         return self.slot(MISSING if own_default or field.default is EMPTY else field.default)
-
-
-def make_wires(slots: Sequence[tuple[Parameter, int]], *, by_keyword: bool) -> Wires:
-    """Split the parameters into those passed by position and those passed by name, in order."""
-    by_position: list[inspect._ParameterKind] = [inspect.Parameter.POSITIONAL_ONLY]
-    if not by_keyword:
-        by_position.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return Wires(
-        tuple(slot for parameter, slot in slots if parameter.kind in by_position),
-        tuple((parameter.name, slot) for parameter, slot in slots if parameter.kind not in by_position),
-    )
 
 
 def _is_compatible(annotated: type, own: type) -> bool:

@@ -83,7 +83,7 @@ _USE_DEPENDS: Final = "use wampasgi's Depends(...), alone or beside it in the sa
 _NO_MARKER: Final = "leave it out, because a caller's arguments need no marker, or use pydantic's Field"
 _FROM_CONNECTION: Final = (
     "take `session: Session` instead, here or in a dependency: session.connection has the headers, cookies,"
-    " query_params, url, client, user, auth and state of the connection"
+    " query_params, url, client, user, auth and state of the connection. Or take Starlette's HTTPConnection"
 )
 
 #: The advice in the error, by the name of a marker's class or of a class that another framework fills.

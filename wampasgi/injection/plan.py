@@ -16,10 +16,17 @@ from wampasgi.errors import ConfigurationError
 from wampasgi.injection.arguments import MISSING, Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY, Parameter, UserFunction, describe
 from wampasgi.injection.cancellation import checked, close_iterator, without_errors
-from wampasgi.injection.dependencies import DefaultArg, Wiring, close, make_wires
+from wampasgi.injection.dependencies import (
+    NO_CLASSES,
+    NO_OVERRIDES,
+    ClassArgument,
+    DefaultArg,
+    Wiring,
+)
 from wampasgi.injection.fields import read_field
 from wampasgi.injection.markers import Dependency, refuse_foreign_markers
 from wampasgi.injection.results import RPCProgressReport
+from wampasgi.injection.steps import close, make_wires
 from wampasgi.injection.worker_threads import run_in_thread
 from wampasgi.types import Handler
 
@@ -101,6 +108,8 @@ class HandlerPlan:
         takes_payload: bool,
         whole_payload_in: Collection[str] = (),
         dependencies: Sequence[Dependency] = (),
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
+        by_class: Mapping[type, ClassArgument] = NO_CLASSES,
     ) -> HandlerPlan:
         """Compile a handler: a coroutine function, an async generator function or a plain function.
 
@@ -109,8 +118,10 @@ class HandlerPlan:
         the framework's argument of this name or class, its ``Depends``, the default arg of its name, the
         payload (if ``takes_payload``), and its own default. ``whole_payload_in`` names the framework's
         arguments that hold the whole payload. A handler that has one of them, and no parameter for the
-        payload, accepts any payload. ``dependencies`` are evaluated before those of the parameters. Raises
-        ConfigurationError for a parameter that nothing can fill and for a sync generator function.
+        payload, accepts any payload. ``dependencies`` are evaluated before those of the parameters.
+        ``overrides`` are the replacements of dependencies, and ``by_class`` the arguments that a parameter's
+        class determines. Raises ConfigurationError for a parameter that nothing can fill and for a sync
+        generator function.
         """
         read = UserFunction.read(function)
         if read.kind == "generator":
@@ -119,7 +130,12 @@ class HandlerPlan:
                 " make it async with `async def`"
             )
         wiring = Wiring(
-            provided, default_args, takes_payload=takes_payload, whole_payload_in=whole_payload_in
+            provided,
+            default_args,
+            takes_payload=takes_payload,
+            whole_payload_in=whole_payload_in,
+            overrides=overrides,
+            by_class=by_class,
         )
         for marker in dependencies:
             wiring.evaluate_first(read, marker)
@@ -388,12 +404,25 @@ class _HandlerSlots:
 
 
 class Injection:
-    """Compiles handlers into plans, with the framework's arguments and the default args of a realm."""
+    """Compiles handlers into plans, with the framework's arguments and the default args of a realm.
 
-    def __init__(self, provided: Mapping[str, type | None], default_args: Mapping[str, DefaultArg]) -> None:
+    ``overrides`` maps dependencies to the functions that replace them. ``by_class`` has the arguments for
+    parameters that are annotated with certain classes.
+    """
+
+    def __init__(
+        self,
+        provided: Mapping[str, type | None],
+        default_args: Mapping[str, DefaultArg],
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NO_OVERRIDES,
+        by_class: Mapping[type, ClassArgument] = NO_CLASSES,
+    ) -> None:
         #: The framework's arguments that every handler can get, with their classes.
         self.provided = dict(provided)
         self._default_args = dict(default_args)
+        #: The replacements of dependencies.
+        self.overrides = dict(overrides)
+        self._by_class = by_class
 
     def read(
         self,
@@ -416,4 +445,6 @@ class Injection:
             takes_payload=takes_payload,
             whole_payload_in=tuple(extra or ()) if takes_payload else (),
             dependencies=dependencies,
+            overrides=self.overrides,
+            by_class=self._by_class,
         )

@@ -23,7 +23,8 @@ class Connection:
         self._request: HTTPConnection | None = None
 
     @property
-    def _http(self) -> HTTPConnection:
+    def http(self) -> HTTPConnection:
+        """The request as Starlette's HTTPConnection, for functions that take one."""
         if self._request is None:
             # Starlette refuses the type "wamp"; apart from it, this is the scope of a WebSocket.
             self._request = HTTPConnection({**self.scope, "type": "websocket"})
@@ -32,52 +33,52 @@ class Connection:
     @property
     def headers(self) -> Headers:
         """The request's headers, case-insensitive."""
-        return self._http.headers
+        return self.http.headers
 
     @property
     def cookies(self) -> dict[str, str]:
         """The request's cookies."""
-        return self._http.cookies
+        return self.http.cookies
 
     @property
     def query_params(self) -> QueryParams:
         """The parsed query string."""
-        return self._http.query_params
+        return self.http.query_params
 
     @property
     def path_params(self) -> dict[str, Any]:
         """The values of the parameters in the path of the route, such as ``{team}``, converted."""
-        return self._http.path_params
+        return self.http.path_params
 
     @property
     def url(self) -> URL:
         """The URL that the client opened."""
-        return self._http.url
+        return self.http.url
 
     @property
     def client(self) -> Address | None:
         """The host and port of the client; None if the server does not provide them."""
-        return self._http.client
+        return self.http.client
 
     @property
     def user(self) -> Any:
         """The user that Starlette's AuthenticationMiddleware set. Raises AssertionError without it."""
-        return self._http.user
+        return self.http.user
 
     @property
     def auth(self) -> Any:
         """The credentials that AuthenticationMiddleware set. Raises AssertionError without it."""
-        return self._http.auth
+        return self.http.auth
 
     @property
     def session(self) -> dict[str, Any]:
         """The data of Starlette's SessionMiddleware. Raises AssertionError without it."""
-        return self._http.session
+        return self.http.session
 
     @property
     def state(self) -> State:
         """The state that the lifespan and outer middleware put into the scope."""
-        return self._http.state
+        return self.http.state
 
     @property
     def subprotocol(self) -> str:

@@ -149,6 +149,24 @@ class Session:
         """The role that permissions are checked against."""
         return self._authentication.authrole if self._authentication is not None else None
 
+    @property
+    def authmethod(self) -> str | None:
+        """The method that authenticated the session, such as ``ticket``; None before authentication."""
+        return self._authentication.authmethod if self._authentication is not None else None
+
+    @property
+    def authprovider(self) -> str | None:
+        """The source of the user's identity, such as ``userdb``; None before authentication."""
+        return self._authentication.authprovider if self._authentication is not None else None
+
+    @property
+    def authextra(self) -> Mapping[str, Any] | None:
+        """The details that WELCOME has as ``authextra``; None if there are none, and before authentication.
+
+        Those that the client sent are ``session.details.get("authextra")``.
+        """
+        return self._authentication.authextra if self._authentication is not None else None
+
     def claim_authid(self, authid: str) -> None:
         """Replace the authid that the client claims by its normalized form.
 

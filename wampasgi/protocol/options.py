@@ -90,6 +90,8 @@ REGISTER_RULES: Final[Rules] = {
     "concurrency": _CONCURRENCY,
     "disclose_caller": _BOOL,
     "forward_timeout": _BOOL,
+    # Of Autobahn and Crossbar.io; the specification does not have it.
+    "force_reregister": _BOOL,
 }
 INVOCATION_RULES: Final[Rules] = {
     "procedure": _STR,

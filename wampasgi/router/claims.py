@@ -2,75 +2,29 @@
 
 A worker claims a registration from all others before it answers REGISTERED. The claim is a row at once, so
 that every worker routes calls to it when REGISTERED is sent. Of two claims that exclude each other, the one
-with the smaller stamp wins.
+with the smaller stamp wins. A takeover (``force_reregister``) is a revocation of all other callees, followed
+by a claim like any other. So the replicas need no rule of their own for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from wampasgi.errors import PROCEDURE_ALREADY_EXISTS, WAMPError
 from wampasgi.protocol.messages import Error, Register, Registered
-from wampasgi.protocol.uris import MATCH_POLICIES
 from wampasgi.router.call_messages import Outgoing
+from wampasgi.router.callee_rows import CalleeRow, Claim, Key, key_of, read_row, revocation
 from wampasgi.router.cluster_items import ItemCode
 from wampasgi.router.completion import Completion
 from wampasgi.router.dealer import Dealer
 from wampasgi.router.meta_events import Lifecycle
 from wampasgi.router.realm_channel import RealmChannel
-from wampasgi.router.registrations import INVOKE_POLICIES, Callee, InvokePolicy, Registration
-from wampasgi.router.replicas import Item, MalformedItem
+from wampasgi.router.registrations import Callee, InvokePolicy, Registration
+from wampasgi.router.replicas import Item
 from wampasgi.router.stamps import Stamp
-from wampasgi.types import Match
-
-#: A match policy and a procedure or pattern.
-Key: TypeAlias = tuple[Match, str]
 
 _TAKEN: Final = "another worker has registered {!r} at the same time"
-
-
-@dataclass(slots=True, eq=False)
-class CalleeRow:
-    """A callee of any worker: a row of ``node``.
-
-    Another worker is to publish the creation of the registration if an own row is ``late``.
-    """
-
-    node: int
-    session_id: int
-    invoke: InvokePolicy
-    forward_timeout: bool
-    disclose_caller: bool
-    stamp: Stamp
-    created: str
-    late: bool = False
-
-    def item(self, key: Key) -> Item:
-        """Return the item that announces the row."""
-        match, procedure = key
-        rule = [self.invoke, self.forward_timeout, self.disclose_caller]
-        return [ItemCode.CALLEE, self.session_id, match, procedure, *rule, self.stamp[0], self.created]
-
-
-@dataclass(slots=True, eq=False)
-class _Claim:
-    """A registration that the other workers have not all agreed to.
-
-    A ``lost`` claim has an older rival. A ``revoked`` one was revoked for ``reason`` before it was decided.
-    A ``forgotten`` one is unknown to the workers that have received a snapshot meanwhile.
-    """
-
-    row: CalleeRow
-    lost: bool = False
-    forgotten: bool = False
-    revoked: bool = False
-    reason: str | None = None
-
-
-def _revocation(key: Key, session_id: int, reason: str | None) -> Item:
-    return [ItemCode.REVOKE_CALLEE, session_id, *key, reason]
 
 
 class Claims:
@@ -89,6 +43,7 @@ class Claims:
         serves: Callable[[int], bool],
         now: Callable[[], str],
         deliver: Callable[[Iterable[Outgoing]], None],
+        publish_meta_events: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._dealer = dealer
@@ -97,10 +52,11 @@ class Claims:
         self._serves = serves
         self._now = now
         self._deliver = deliver
+        self._publish_meta_events = publish_meta_events
         self._rows: dict[Key, dict[int, CalleeRow]] = {}
         # The keys of the rows of each session of another worker.
         self._keys: dict[int, set[Key]] = {}
-        self._claims: dict[Key, list[_Claim]] = {}
+        self._claims: dict[Key, list[Claim]] = {}
         # Of the keys that lost their last callee here while other workers had some: when, and which.
         self._removed_here: dict[Key, tuple[Stamp, int]] = {}
         # Registrations of other workers' sessions that were revoked here, with the reasons, until the workers
@@ -118,16 +74,58 @@ class Claims:
 
         A registration that cannot be claimed, because the others cannot be reached, holds on this worker. If
         it turns out later that another worker has registered the same, the younger registration is revoked.
+        With ``force_reregister``, the registrations of other sessions are revoked first.
         """
         completion: Completion[bool] = Completion()
-        options = message.options
-        key: Key = options.get("match", "exact"), message.procedure
+        if message.options.get("force_reregister", False) and not self._dealer.private_registrations:
+            self._take_over(session_id, message, completion)
+        else:
+            self._claim(session_id, message, completion)
+        return completion
+
+    def _take_over(self, session_id: int, message: Register, completion: Completion[bool]) -> None:
+        """Revoke the registrations of other sessions, and claim the URI when their workers have done so.
+
+        The claim waits for the workers of the revoked callees. Otherwise it could reach a third worker before
+        the end of their registrations does, and that worker would take them for rivals.
+        """
+        key = key_of(message)
+        try:
+            others = self._registrations.held_by_others(session_id, message.procedure, message.options)
+        except WAMPError as error:
+            self._refuse(session_id, message, error, completion)
+            return
+        for claim in self._claims.get(key, ()):
+            if claim.row.session_id != session_id:
+                claim.revoked, claim.reason = True, PROCEDURE_ALREADY_EXISTS
+        for other_id, registration_id in others:
+            if other_id not in self._keys:
+                self._deliver(self._dealer.revoke(other_id, registration_id, PROCEDURE_ALREADY_EXISTS))
+        # Another worker publishes its events, among them the deletion, as soon as it gets the revocation.
+        self._publish_meta_events()
+        elsewhere = [other_id for other_id, _ in others if other_id in self._keys]
+        for other_id in elsewhere:
+            self.revoke(other_id, key, PROCEDURE_ALREADY_EXISTS)
+
+        def revoked(answers: dict[int, Any], complete: bool) -> None:
+            if self._serves(session_id):
+                self._claim(session_id, message, completion)
+            else:
+                completion.finish(True)
+
+        if elsewhere:
+            self._channel.ask(["synchronise"], revoked)
+        else:
+            self._claim(session_id, message, completion)
+
+    def _claim(self, session_id: int, message: Register, completion: Completion[bool]) -> None:
+        """Claim a registration; ``completion`` is finished with the answer to REGISTER."""
+        options, key = message.options, key_of(message)
         try:
             self._check(session_id, key, message)
         except WAMPError as error:
-            self._answer(session_id, Error.answering(Register.code, message.request_id, error))
-            completion.finish(True)
-            return completion
+            self._refuse(session_id, message, error, completion)
+            return
         row = CalleeRow(
             self._channel.node,
             session_id,
@@ -137,7 +135,7 @@ class Claims:
             self._channel.stamp(),
             self._now(),
         )
-        claim = _Claim(row)
+        claim = Claim(row)
         self._claims.setdefault(key, []).append(claim)
 
         def done(answers: dict[int, Any], complete: bool) -> None:
@@ -147,7 +145,12 @@ class Claims:
             completion.finish(True)
 
         self._channel.ask(["claim", *row.item(key)[1:]], done)
-        return completion
+
+    def _refuse(
+        self, session_id: int, message: Register, error: WAMPError, completion: Completion[bool]
+    ) -> None:
+        self._answer(session_id, Error.answering(Register.code, message.request_id, error))
+        completion.finish(True)
 
     def _check(self, session_id: int, key: Key, message: Register) -> None:
         """Raise WAMPError if the registration is refused without asking the others."""
@@ -160,7 +163,8 @@ class Claims:
                 raise
         invoke = message.options.get("invoke", "single")
         for claim in self._claims.get(key, ()):
-            if claim.row.session_id == session_id or not self._agree(claim.row.invoke, invoke):
+            is_rival = not claim.revoked and not self._agree(claim.row.invoke, invoke)
+            if claim.row.session_id == session_id or is_rival:
                 raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"procedure {key[1]!r} is being registered")
 
     def _is_elsewhere(self, key: Key) -> bool:
@@ -173,7 +177,7 @@ class Claims:
         """Return whether callees with these invocation policies may share a registration."""
         return self._dealer.private_registrations or invoke == other != "single"
 
-    def _conclude(self, key: Key, claim: _Claim, message: Register, objection: str | None) -> None:
+    def _conclude(self, key: Key, claim: Claim, message: Register, objection: str | None) -> None:
         """Answer REGISTER when all other workers have answered."""
         claims = self._claims[key]
         claims.remove(claim)
@@ -248,7 +252,7 @@ class Claims:
 
     def answer(self, node: int, fields: list[Any]) -> str | None:
         """Answer another worker's claim: None to agree, or the objection."""
-        key, row = self._read(node, fields)
+        key, row = read_row(self._channel, node, fields)
         registration = self._registrations.get(*key)
         if registration is not None and registration.of_realm:
             return f"{key[1]!r} is one of the realm's own procedures"
@@ -256,24 +260,17 @@ class Claims:
         if not all(self._agree(other.invoke, row.invoke) for other in own):
             return f"procedure {key[1]!r} is already registered"
         for claim in self._claims.get(key, ()):
-            if not self._agree(claim.row.invoke, row.invoke):
+            # A revoked claim does not hold, even if it wins.
+            if not claim.revoked and not self._agree(claim.row.invoke, row.invoke):
                 if claim.row.stamp < row.stamp:
                     return _TAKEN.format(key[1])
                 claim.lost = True
         self._add(key, row)
         return None
 
-    def _read(self, node: int, fields: list[Any]) -> tuple[Key, CalleeRow]:
-        session_id, match, procedure, invoke, forward_timeout, disclose_caller, time, created = fields
-        if match not in MATCH_POLICIES or invoke not in INVOKE_POLICIES:
-            raise MalformedItem(f"a registration with match={match!r} and invoke={invoke!r}")
-        stamp = self._channel.observe(time, node)
-        row = CalleeRow(node, session_id, invoke, forward_timeout, disclose_caller, stamp, created)
-        return (match, procedure), row
-
     def callee(self, node: int, item: Item) -> None:
         """Take a row of another worker."""
-        self._add(*self._read(node, item[1:]))
+        self._add(*read_row(self._channel, node, item[1:]))
 
     def no_callee(self, node: int, item: Item) -> None:
         """Remove a row of another worker."""
@@ -284,10 +281,13 @@ class Claims:
         if row is not None and row.node == node:
             self._remove(key, row, stamp)
         if was_registered:
-            for own in self._rows.get(key, {}).values():
-                own.late = False
+            self._not_late(key)
         else:
             self._announce_late(key)
+
+    def _not_late(self, key: Key) -> None:
+        for own in self._rows.get(key, {}).values():
+            own.late = False
 
     def _announce_late(self, key: Key) -> None:
         """Publish a creation, because the claim that would have created the registration was withdrawn."""
@@ -305,7 +305,7 @@ class Claims:
         row = self._rows.get(key, {}).get(session_id)
         if row is not None:
             self._revoked.setdefault(key, {})[session_id] = reason
-            self._channel.put(row.node, _revocation(key, session_id, reason))
+            self._channel.put(row.node, revocation(key, session_id, reason))
             self._displace(key, row, self._channel.stamp())
 
     def revoke_own(self, session_id: int, key: Key, reason: str | None) -> None:
@@ -321,7 +321,7 @@ class Claims:
         """Yield the revocations that other workers have not confirmed, because they may be lost."""
         for key, revoked in self._revoked.items():
             for session_id, reason in revoked.items():
-                yield _revocation(key, session_id, reason)
+                yield revocation(key, session_id, reason)
 
     def keys_of(self, session_id: int) -> set[Key]:
         """Return the keys of the rows of another worker's session."""
@@ -437,6 +437,7 @@ class Claims:
         private = self._dealer.private_registrations
         registration, is_new = self._registrations.place(*key, row.invoke, callee, private=private)
         if is_new:
+            self._unannounced.pop(key, None)
             self._lifecycle.appeared(registration, row.created)
 
     # As the observer of the registrations
@@ -444,6 +445,7 @@ class Claims:
     def created(self, session_id: int, entry: Registration) -> None:
         """Handle the creation of a registration by a session of this worker."""
         row = self._rows.get((entry.match, entry.procedure), {}).get(session_id)
+        self._unannounced.pop((entry.match, entry.procedure), None)
         self._lifecycle.created(session_id, entry, None if row is None else row.created)
 
     def added(self, session_id: int, entry: Registration) -> None:
@@ -461,6 +463,9 @@ class Claims:
         stamp = self._channel.stamp()
         if self._rows[key]:
             self._removed_here[key] = stamp, session_id
+            if not row.late:
+                # The creation was published, as for others after NO_CALLEE.
+                self._not_late(key)
         else:
             del self._rows[key]
             self._removed_here.pop(key, None)

@@ -208,7 +208,7 @@ class Cluster:
     def leave(self) -> None:
         """Queue a goodbye, which ``flush`` sends, and finish all questions. Later frames are ignored."""
         if self._running:
-            self._outbox.control(None, self._beat(0), [links.BYE])
+            self._outbox.control(None, self._beat(0, self.now), [links.BYE])
             self._running, self._has_left = False, True
             self._questions.give_up()
 
@@ -267,15 +267,18 @@ class Cluster:
             self._questions.skip(node, complete=False)
             link.heard_at = min(link.heard_at, now - self._dead_after + _RECONNECT_TIME)
 
-    def _beat(self, number: int) -> Item:
+    def _beat(self, number: int, now: float) -> Item:
         self._outbox.finish()
+        # A deaf node buries nobody. But a node that is not listed knows that its frames do not arrive.
         positions = [
-            [node, link.out.epoch, link.out.sequence, link.generation] for node, link in self._links.items()
+            [node, link.out.epoch, link.out.sequence, link.generation]
+            for node, link in self._links.items()
+            if not self._beats.deaf or now - link.heard_at <= self._dead_after
         ]
         return [links.BEAT, number, self._outbox.everybody.sequence, positions]
 
     def _send_beat(self, now: float) -> None:
-        beat = self._beat(self._beats.sent(now))
+        beat = self._beat(self._beats.sent(now), now)
         if self._introduced_at is None:
             self._outbox.control(None, beat, [links.HELLO])
         else:

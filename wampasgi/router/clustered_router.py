@@ -6,7 +6,7 @@ out as items, and the items of others change this worker's state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from wampasgi.errors import (
     WAMPError,
 )
 from wampasgi.metrics import Metrics
-from wampasgi.protocol.ids import random_publication_id
+from wampasgi.protocol.ids import random_publication_id, random_secret
 from wampasgi.protocol.messages import Register
 from wampasgi.router.broker import Publication
 from wampasgi.router.call_messages import Outgoing
@@ -30,20 +30,19 @@ from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, Se
 from wampasgi.router.keyed_ids import keyed_ids
 from wampasgi.router.links import ItemTooLarge
 from wampasgi.router.meta_procedures import SessionsToClose
-from wampasgi.router.meta_reads import ClusterRead
+from wampasgi.router.meta_reads import ClusterRead, changes_nothing
 from wampasgi.router.realm_channel import RealmChannel
 from wampasgi.router.relayed_calls import RelayedCalls
 from wampasgi.router.remote_sessions import AllSessions, RemoteSession, Unconfirmed, row_of
 from wampasgi.router.replicas import Item, MalformedItem
 from wampasgi.router.replicated_events import ReplicatedEvents, ReplicatedTestaments
 from wampasgi.router.router import Router
+from wampasgi.router.shared_secret import SharedSecret
 from wampasgi.router.stamps import Stamp
 from wampasgi.router.testaments import Testaments
 from wampasgi.types import Match
 
 S = TypeVar("S", bound=JoinedSession)
-
-_DEAD: Final = "the callee's worker has ended"
 
 # Each worker publishes these for its own subscribers when the rows of the sessions come and go, so that every
 # subscriber gets both of a pair even if frames are lost.
@@ -82,8 +81,8 @@ class ClusteredRouter(Router[S]):
         self._server_ids: set[int] = set()
         # True while events are published for this worker's subscribers alone.
         self._only_here = False
-        self._secret_stamp: Stamp | None = None
         super().__init__(now=now, private_registrations=private_registrations)
+        self._secret = SharedSecret(channel, random_secret())
         self.calls = RelayedCalls(channel, self.dealer, self._remote, self._recipients, self.deliver)
         self.claims = Claims(
             channel,
@@ -92,6 +91,7 @@ class ClusteredRouter(Router[S]):
             serves=self._attached.__contains__,
             now=now,
             deliver=self.deliver,
+            publish_meta_events=self.publish_meta_events,
         )
         self.interests = Interests(
             channel,
@@ -134,7 +134,7 @@ class ClusteredRouter(Router[S]):
             ItemCode.INTERRUPT: self.calls.interrupt,
             ItemCode.RESULT: self.calls.result,
             ItemCode.ERROR: self.calls.error,
-            ItemCode.MOCK_SECRET: self._on_mock_secret,
+            ItemCode.MOCK_SECRET: self._secret.take,
         }
 
     def _make_testaments(self) -> Testaments:
@@ -155,6 +155,11 @@ class ClusteredRouter(Router[S]):
 
     def _registration_ids(self) -> Callable[[Match, str], int]:
         return keyed_ids(self._id_key, self.channel.key, "registration")
+
+    @property
+    def mock_secret(self) -> bytes:
+        """The key for mock challenges, which all workers share."""
+        return self._secret.value
 
     # Members
 
@@ -200,6 +205,14 @@ class ClusteredRouter(Router[S]):
         """Synchronise with all workers before a meta procedure is computed; None if there is no need."""
         return ClusterRead.of(self.channel, procedure, values)
 
+    def subscribes_elsewhere(self, topic: str, match: Match) -> bool:
+        """Return whether the first subscriber of a topic or pattern waits for other workers."""
+        return not self.interests.is_known(match, topic)
+
+    def reads_elsewhere(self, procedure: str) -> bool:
+        """Return whether a meta procedure changes nothing and waits for other workers."""
+        return changes_nothing(procedure)
+
     # Publications
 
     def publish(
@@ -223,11 +236,11 @@ class ClusteredRouter(Router[S]):
                 # Every worker has stored its own copy, which newcomers must not get from all of them.
                 publication.stored.stamp = None
         else:
-            where = {"disclose": disclose, "to_server": only is not None}
-            contents = (args, kwargs, payload)
+            event = publisher_id, topic, options, (args, kwargs, payload)
+            to_server = only is not None
             try:
                 publication.forwarded = self.events.forward(
-                    publication, publisher_id, topic, options, contents, **where
+                    publication, *event, disclose=disclose, to_server=to_server
                 )
             except (UnserializableValue, ItemTooLarge) as error:
                 self._report(topic, str(error))
@@ -290,9 +303,7 @@ class ClusteredRouter(Router[S]):
 
     def snapshot(self) -> Iterator[Item]:
         """Yield the rows of this node, and the commands that may be lost. Other nodes ignore the latter."""
-        if self._secret_stamp is None:
-            self._secret_stamp = self.channel.stamp()
-        yield [ItemCode.MOCK_SECRET, *self._secret_stamp, self.mock_secret]
+        yield self._secret.row()
         for session_id, session in self._attached.items():
             yield row_of(session_id, session, self.dealer.sessions[session_id])
         yield from self.claims.own_rows()
@@ -342,7 +353,7 @@ class ClusteredRouter(Router[S]):
             for remote in sessions:
                 if not orderly and remote.id in self._remote_clients:
                     self._publish_last_will(remote)
-                self._lose(remote, stamp, WAMPError(NETWORK_FAILURE, _DEAD))
+                self._lose(remote, stamp, WAMPError(NETWORK_FAILURE, "the callee's worker has ended"))
             dead = sessions[0].id if sessions and not orderly else None
             for key in self.interests.keys_of(node):
                 self.interests.remove_key(node, key, dead)
@@ -354,7 +365,7 @@ class ClusteredRouter(Router[S]):
         self.calls.forget(node)
 
     def _publish_last_will(self, remote: RemoteSession) -> None:
-        is_first = self.channel.node < min(self.channel.nodes, default=self.channel.node + 1)
+        is_first = self.channel.is_first
         for event in self.testaments.take_remote(remote.node, remote.id):
             if is_first:
                 self.events.adopt(event)
@@ -456,12 +467,6 @@ class ClusteredRouter(Router[S]):
         if session_id in self._attached:
             self._close(SessionsToClose([session_id], reason, message, silent))
 
-    def _on_mock_secret(self, node: int, item: Item) -> None:
-        _, time, author, secret = item
-        stamp = self.channel.observe(time, author)
-        if self._secret_stamp is None or stamp < self._secret_stamp:
-            self._secret_stamp, self.mock_secret = stamp, secret
-
     def _on_revoke_callee(self, node: int, item: Item) -> None:
         _, session_id, match, procedure, reason = item
         if session_id in self._attached:
@@ -485,13 +490,10 @@ class ClusteredRouter(Router[S]):
         return found
 
     def _client_subscriptions(self) -> int:
-        return sum(
-            not self._sessions.keys().isdisjoint(subscription.subscribers)
-            for subscription in self.broker.subscriptions.values()
-        )
+        return self._with_clients(found.subscribers for found in self.broker.subscriptions.values())
 
     def _client_registrations(self) -> int:
-        return sum(
-            not self._sessions.keys().isdisjoint(registration.callees)
-            for registration in self.dealer.registrations.by_id.values()
-        )
+        return self._with_clients(found.callees for found in self.dealer.registrations.by_id.values())
+
+    def _with_clients(self, entries: Iterable[Collection[int]]) -> int:
+        return sum(not self._sessions.keys().isdisjoint(session_ids) for session_ids in entries)

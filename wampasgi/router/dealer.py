@@ -17,6 +17,7 @@ from wampasgi.errors import (
     INVALID_ARGUMENT,
     NO_AVAILABLE_CALLEE,
     NO_SUCH_PROCEDURE,
+    PROCEDURE_ALREADY_EXISTS,
     TIMEOUT,
     UNAVAILABLE,
     RemoteProtocolError,
@@ -129,18 +130,24 @@ class Dealer:
     def register(self, session_id: int, message: Register) -> list[Outgoing]:
         """Register a session for a procedure.
 
-        Returns REGISTERED, or ERROR for the errors of :meth:`Registrations.add`.
+        Returns REGISTERED, or ERROR for the errors of :meth:`Registrations.add`. With ``force_reregister``,
+        the registrations of other sessions are revoked first.
         Spec: Basic Profile, "Registering and Unregistering".
         """
         if session_id not in self._sessions:
             return []
+        outgoing: list[Outgoing] = []
         try:
+            if message.options.get("force_reregister", False) and not self._private_registrations:
+                others = self.registrations.held_by_others(session_id, message.procedure, message.options)
+                for other_id, registration_id in others:
+                    outgoing += self.revoke(other_id, registration_id, PROCEDURE_ALREADY_EXISTS)
             registration = self.registrations.add(
                 session_id, message.procedure, message.options, private=self._private_registrations
             )
         except WAMPError as error:
-            return [(session_id, Error.answering(Register.code, message.request_id, error))]
-        return [(session_id, Registered(message.request_id, registration.registration_id))]
+            return [*outgoing, (session_id, Error.answering(Register.code, message.request_id, error))]
+        return [*outgoing, (session_id, Registered(message.request_id, registration.registration_id))]
 
     def unregister(self, session_id: int, message: Unregister) -> list[Outgoing]:
         """Remove a session from a registration; it still has to answer its open invocations.

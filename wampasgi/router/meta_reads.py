@@ -18,8 +18,14 @@ from wampasgi.router.realm_channel import RealmChannel
 
 # These change only the caller's own session.
 _LOCAL: Final = frozenset(["wamp.session.add_testament", "wamp.session.flush_testaments"])
+_CHANGES: Final = ("wamp.session.kill", "wamp.registration.remove_callee")
 _LIST: Final = "wamp.subscription.list_subscribers"
 _COUNT: Final = "wamp.subscription.count_subscribers"
+
+
+def changes_nothing(procedure: str) -> bool:
+    """Return whether a meta procedure only reads."""
+    return procedure not in _LOCAL and not procedure.startswith(_CHANGES)
 
 
 class ClusterRead:

@@ -86,8 +86,9 @@ class Permissions:
         role: str | Collection[str] | None = None,
         disclose: bool = False,
     ) -> None:
-        """Allow actions (``call``, ``register``, ``publish``, ``subscribe``) on a URI or URI pattern.
+        """Allow actions on a URI or URI pattern: call, register, publish, subscribe, takeover.
 
+        ``takeover`` allows the option ``force_reregister`` of REGISTER, which itself needs ``register``.
         ``role`` is the authrole that the rule is for, or several; None is for everybody. ``disclose`` also
         allows callers and publishers to be disclosed if they ask for it.
 

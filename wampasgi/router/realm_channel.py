@@ -42,6 +42,11 @@ class RealmChannel:
         return () if self._cluster is None else self._cluster.nodes
 
     @property
+    def is_first(self) -> bool:
+        """Return whether no live node has a smaller ID, for what one node must do for all."""
+        return all(self.node < node for node in self.nodes)
+
+    @property
     def reachable(self) -> bool:
         """Return whether other nodes can be reached, as far as this node knows."""
         return self._cluster is not None and self._cluster.reachable

@@ -215,6 +215,24 @@ class Registrations:
             self._check_shared(registration, session_id, options.get("invoke", "single"), private=private)
         return registration
 
+    def held_by_others(
+        self, session_id: int, procedure: str, options: Mapping[str, Any]
+    ) -> list[tuple[int, int]]:
+        """Return session ID and registration ID of each callee that a takeover by a session revokes.
+
+        Raises WAMPError: ``wamp.error.procedure_already_exists`` if the session itself has registered the
+        URI, or if it belongs to the realm; ``wamp.error.invalid_argument`` for an unknown policy.
+        """
+        check_policies(options)
+        registration = self._by_procedure.get(options.get("match", "exact"), procedure)
+        if registration is None:
+            return []
+        if session_id in registration.callees:
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"this session has already registered {procedure!r}")
+        if registration.of_realm:
+            raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is one of the realm's own procedures")
+        return [(callee_id, registration.registration_id) for callee_id in registration.callees]
+
     def _create(
         self, match: Match, procedure: str, invoke: InvokePolicy, *, private: bool, of_realm: bool
     ) -> Registration:

@@ -162,7 +162,7 @@ class ReplicatedEvents:
 
         If it is not ``relayed``, the realm's handlers get it, too.
         """
-        if stamp is not None:
+        if stamp is not None and not (self._arriving and self._is_known(stamp)):
             self._store(event, stamp, timestamp)
         publication = self._broker.distribute(
             event.publication_id,
@@ -209,13 +209,16 @@ class ReplicatedEvents:
         _, time, author, timestamp, *fields = item
         event = RemoteEvent(*fields)
         stamp = self._channel.observe(time, author)
-        if self._arriving:
-            is_known = stamp in self._known
-            self._known.add(stamp)
-        else:
-            is_known = any(event.stamp == stamp for event in self._all())
-        if not is_known:
+        if not self._is_known(stamp):
             self._store(event, stamp, timestamp)
+
+    def _is_known(self, stamp: Stamp) -> bool:
+        """Return whether an event is stored already. While a snapshot arrives, it is from now on."""
+        if not self._arriving:
+            return any(event.stamp == stamp for event in self._all())
+        is_known = stamp in self._known
+        self._known.add(stamp)
+        return is_known
 
     def own_rows(self) -> Iterator[Item]:
         """Yield the items of the deletions and stored events that no other live node announces."""

@@ -85,8 +85,7 @@ class Router(Generic[S]):
         # Sessions whose end publishes no meta event and no testaments.
         self._silenced: set[int] = set()
         self._publishing_meta_events = False
-        #: The key for mock challenges. Workers that serve the realm together share it.
-        self.mock_secret = random_secret()
+        self._mock_secret = random_secret()
         #: Waits until other workers have all publications, and returns False if some may be lost. None if no
         #: other worker serves the realm.
         self.flushed: Callable[[], Awaitable[bool]] | None = None
@@ -138,6 +137,11 @@ class Router(Generic[S]):
     def _all_sessions(self) -> Mapping[int, MetaSession]:
         """Return the sessions that the meta API shows."""
         return self._attached
+
+    @property
+    def mock_secret(self) -> bytes:
+        """The key for mock challenges. Workers that serve the realm together share it."""
+        return self._mock_secret
 
     @property
     def sessions(self) -> Mapping[int, S]:
@@ -231,6 +235,14 @@ class Router(Generic[S]):
     def read(self, procedure: str, values: list[Any]) -> PendingRead | None:
         """Prepare the computation of a meta procedure; None if other workers need not be asked."""
         return None
+
+    def subscribes_elsewhere(self, topic: str, match: Match) -> bool:
+        """Return whether the first subscriber of a topic or pattern waits for other workers."""
+        return False
+
+    def reads_elsewhere(self, procedure: str) -> bool:
+        """Return whether a meta procedure changes nothing and waits for other workers."""
+        return False
 
     # Calls
 

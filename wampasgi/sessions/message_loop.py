@@ -83,8 +83,8 @@ class MessageLoop:
         "_routed_session",
         "_server",
         "_session",
-        "_subscribing",
         "_subscriptions",
+        "_waiting",
         "_writers",
     )
 
@@ -104,7 +104,8 @@ class MessageLoop:
         self._provided = plan.provided_for(session)
         self._open_procedures = plan.open_procedures
         self._subscriptions: Subscriptions | None = None
-        self._subscribing = NO_REQUESTS
+        # Requests that wait in tasks of their own, for gatekeepers or for other workers.
+        self._waiting = NO_REQUESTS
         self._meta_calls: MetaCalls | None = None
         self._publications: Publications | None = None
         self._overflows: OverflowReports | None = None
@@ -226,7 +227,7 @@ class MessageLoop:
             or self._in_flight.at_limit
             or routed.calls
             or routed.ended_early
-            or self._subscribing
+            or self._waiting
         ):
             return self._call(message)
         # Nothing is left to check: nearly all calls of the realm's own procedures go this way.
@@ -288,7 +289,7 @@ class MessageLoop:
             disclose = may_disclose(verdict, "call", message.procedure, options)
             if not isinstance(answering, Procedure):
                 if is_reserved(message.procedure):
-                    return self._call_meta(message, verdict)
+                    return self._start_meta(message, verdict)
                 self._routed.call(message, answering, verdict, disclose=disclose)
                 return None
             if options.get("progress", False):
@@ -302,6 +303,26 @@ class MessageLoop:
             return self._calls.start_later(message, answering)
         self._calls.start(message, answering)
         return None
+
+    def _start_meta(self, message: Call, verdict: Verdict | None) -> Awaitable[None] | None:
+        """Call a meta procedure; in a task if it waits for other workers, so that the session goes on."""
+        waits = self._plan.router.reads_elsewhere(message.procedure)
+        if not waits or self._plan.synchronize_requests or self._has_many_waiting:
+            return self._call_meta(message, verdict)
+        self._waiting |= {message.request_id}
+        self._requests.spawn(self._wait_for_meta, message, verdict)
+        return None
+
+    async def _wait_for_meta(self, message: Call, verdict: Verdict | None) -> None:
+        try:
+            await self._call_meta(message, verdict)
+        finally:
+            self._waiting -= {message.request_id}
+
+    @property
+    def _has_many_waiting(self) -> bool:
+        """Return whether so many requests wait in tasks that a further one must keep the session busy."""
+        return len(self._waiting) >= self._plan.limits.requests_in_flight
 
     async def _call_meta(self, message: Call, verdict: Verdict | None) -> None:
         if self._meta_calls is None:
@@ -344,6 +365,7 @@ class MessageLoop:
                 self._provided,
                 retained_limit=plan.limits.retained_per_subscribe,
                 teardown_timeout=plan.limits.teardown_timeout,
+                exceptions=plan.exception_handlers,
             )
         return self._subscriptions
 
@@ -365,20 +387,24 @@ class MessageLoop:
         except WAMPError as error:
             self._peer.send_error(Subscribe.code, message.request_id, error)
             return
-        at_limit = len(self._subscribing) >= self._plan.limits.requests_in_flight
-        if self._plan.synchronize_requests or topic is None or at_limit:
+        # Retained events must be read before the next request is, so that request keeps the session busy.
+        waits = topic is not None or (
+            not message.options.get("get_retained", False)
+            and self._plan.router.subscribes_elsewhere(message.topic, match)
+        )
+        if self._plan.synchronize_requests or not waits or self._has_many_waiting:
             await self._own_subscriptions().subscribe(message, match, topic)
             self._plan.router.publish_meta_events()
         else:
-            self._subscribing |= {message.request_id}
+            self._waiting |= {message.request_id}
             self._requests.spawn(self._subscribe, message, match, topic)
 
-    async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
+    async def _subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
         try:
             await self._own_subscriptions().subscribe(message, match, topic)
             self._plan.router.publish_meta_events()
         finally:
-            self._subscribing -= {message.request_id}
+            self._waiting -= {message.request_id}
 
     def _on_unsubscribe(self, message: Unsubscribe) -> None:
         try:
@@ -417,7 +443,7 @@ class MessageLoop:
     def _is_in_flight(self, message: Message) -> bool:
         """Refuse a request that reuses the ID of a request in flight; return whether it was refused."""
         request_id: int = getattr(message, "request_id", 0)
-        if not self._in_flight.includes(request_id) and request_id not in self._subscribing:
+        if not self._in_flight.includes(request_id) and request_id not in self._waiting:
             return False
         error = WAMPError(INVALID_ARGUMENT, f"request id {request_id} is still in flight")
         self._peer.send_error(message.code, request_id, error)

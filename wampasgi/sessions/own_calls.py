@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Awaitable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
+from wampasgi.configuration.exception_handlers import ExceptionHandlers
 from wampasgi.configuration.handlers import Procedure
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import RUNTIME_ERROR, ConnectionClosed, InvalidArgument, WAMPError
@@ -23,6 +25,7 @@ from wampasgi.injection.results import (
 )
 from wampasgi.injection.validation import has_many_values
 from wampasgi.logs import about, logger_named, shown
+from wampasgi.peers.http_errors import wamp_error_of
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Error, Result
@@ -42,7 +45,16 @@ class OwnCalls:
     Every call gets exactly one final answer, unless the session ends first; then the handler is cancelled.
     """
 
-    __slots__ = ("_debug", "_in_flight", "_owner", "_peer", "_provided", "_session", "_starting")
+    __slots__ = (
+        "_debug",
+        "_exceptions",
+        "_in_flight",
+        "_owner",
+        "_peer",
+        "_provided",
+        "_session",
+        "_starting",
+    )
 
     def __init__(
         self,
@@ -58,6 +70,7 @@ class OwnCalls:
         self._in_flight = in_flight
         self._owner = owner
         self._debug = plan.debug
+        self._exceptions = plan.exception_handlers
         self._provided = provided
         # True if a task starts the calls that have to wait.
         self._starting = False
@@ -111,12 +124,18 @@ class OwnCalls:
                         convert = procedure.response.to_client
                         answer = self._answer(message, await final_result(value, None, convert))
                 except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
-                    answer = self._failure(message, error)
+                    # A coroutine would be a part of the cost of each ERROR.
+                    exceptions = self._exceptions
+                    answer = (
+                        self._failure(message, error)
+                        if exceptions is None
+                        else await self._handled(message, error, exceptions)
+                    )
                 except CancelledError as error:
                     failure = checked(error, procedure.plan.name)
                     if not isinstance(failure, Exception):
                         raise
-                    answer = self._failure(message, failure)
+                    answer = await self._failed(message, failure)
         except BaseExceptionGroup as group:
             raise without_errors(group, procedure.plan.name, self._session) from None
         finally:
@@ -131,17 +150,7 @@ class OwnCalls:
         timeout = min(filter(None, (asked, procedure.timeout)), default=0)
         request = None
         if procedure.wants_request:
-            request = RPCRequest(
-                id=message.request_id,
-                session=self._session,
-                uri=message.procedure,
-                args=args,
-                kwargs=kwargs,
-                timeout=asked,
-                disclose_caller=options.get("disclose_me", False),
-                receive_progress=options.get("receive_progress", False),
-                options=options,
-            )
+            request = self._request(message)
         if timeout:
             text = f"the call gave no result within {timeout} s"
             if timeout != asked:
@@ -155,20 +164,50 @@ class OwnCalls:
                 request, args, kwargs, self._provided, on_progress, procedure.response.to_client
             )
         except Exception as error:  # noqa: BLE001 - logged, or answered as ERROR
-            return self._failure(message, error)
+            return await self._failed(message, error)
         return self._answer(message, result)
+
+    def _request(self, message: Call) -> RPCRequest:
+        options = message.options
+        return RPCRequest(
+            id=message.request_id,
+            session=self._session,
+            uri=message.procedure,
+            args=message.args or (),
+            kwargs=message.kwargs or {},
+            timeout=options.get("timeout", 0) / 1000,
+            disclose_caller=options.get("disclose_me", False),
+            receive_progress=options.get("receive_progress", False),
+            options=options,
+        )
 
     def _answer(self, message: Call, result: RPCResult | RPCErrorResult) -> RawMessage:
         if isinstance(result, RPCErrorResult):
             return self._error(message, result.error_uri, result.args, result.kwargs)
         return Result(message.request_id, {}, list(result.args), dict(result.kwargs)).to_list()
 
+    async def _failed(self, message: Call, error: Exception) -> RawMessage:
+        if self._exceptions is None:
+            return self._failure(message, error)
+        return await self._handled(message, error, self._exceptions)
+
+    async def _handled(self, message: Call, error: Exception, exceptions: ExceptionHandlers) -> RawMessage:
+        """Return the ERROR for an exception, after running its exception handler."""
+        if isinstance(error, InvalidArgument):
+            self._peer.turn.end()
+        request = self._request(message) if exceptions.wants_request else None
+        log = partial(self._log_failure, message)
+        return self._failure(
+            message, await exceptions.handle(error, self._provided, log=log, request=request)
+        )
+
     def _failure(self, message: Call, error: Exception) -> RawMessage:
         if isinstance(error, InvalidArgument):
             # Collecting the errors takes a hundred times as long as an ordinary call.
             self._peer.turn.end()
-        if isinstance(error, WAMPError):
-            return self._error(message, error.uri, error.args, error.kwargs)
+        answer = error if isinstance(error, WAMPError) else wamp_error_of(error)
+        if answer is not None:
+            return self._error(message, answer.uri, answer.args, answer.kwargs)
         if isinstance(error, ConnectionClosed) and not self._session.is_open:
             # The handler has not failed: it has used its session just after the end.
             logger.info(
@@ -179,6 +218,11 @@ class OwnCalls:
                 extra=about(self._session, message.procedure),
             )
             return self._error(message, RUNTIME_ERROR, (), {})
+        self._log_failure(message, error)
+        text = (f"{type(error).__name__}: {error}",) if self._debug else ()
+        return self._error(message, RUNTIME_ERROR, text, {})
+
+    def _log_failure(self, message: Call, error: Exception) -> None:
         logger.error(
             "procedure %s failed, called by %r",
             shown(message.procedure),
@@ -186,8 +230,6 @@ class OwnCalls:
             exc_info=error,
             extra=about(self._session, message.procedure),
         )
-        text = (f"{type(error).__name__}: {error}",) if self._debug else ()
-        return self._error(message, RUNTIME_ERROR, text, {})
 
     def _error(self, message: Call, uri: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> RawMessage:
         if not check_uri(uri):

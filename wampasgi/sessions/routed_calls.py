@@ -80,6 +80,8 @@ class RoutedCalls:
             raise refusal("register", procedure)
         if options.get("disclose_caller", False) and not (verdict is not None and verdict.disclose):
             raise WAMPError(OPTION_NOT_ALLOWED, f"this session may not learn the callers of {procedure!r}")
+        if options.get("force_reregister", False) and not private:
+            await self._check_takeover(message, match)
         if self._plan.own_procedure(match, procedure) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"{procedure!r} is one of the realm's own procedures")
         if not private and self._plan.takes_restricted_calls(match, procedure):
@@ -97,6 +99,17 @@ class RoutedCalls:
         if completion is not None:
             await completed(completion)
         self._plan.router.publish_meta_events()
+
+    async def _check_takeover(self, message: Register, match: Match) -> None:
+        """Raise WAMPError if this session may not take over the registrations of other sessions."""
+        procedure = message.procedure
+        verdict = await self._plan.authorization.decide(
+            self._session, "takeover", procedure, message.options, self._provided, match=match
+        )
+        if verdict is None or not verdict.allowed:
+            raise WAMPError(
+                OPTION_NOT_ALLOWED, f"this session may not take over the registration of {procedure!r}"
+            )
 
     def unregister(self, message: Unregister) -> None:
         """Remove a registration of this client, and answer."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 
+from wampasgi.configuration.exception_handlers import ExceptionHandlers
 from wampasgi.configuration.handlers import Topic
 from wampasgi.errors import CANCELED, INVALID_ARGUMENT, RUNTIME_ERROR, ConnectionClosed, WAMPError
 from wampasgi.logs import about, escaped, logger_named, shown
+from wampasgi.peers.http_errors import wamp_error_of
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.ids import random_publication_id
@@ -55,13 +58,15 @@ class Subscriptions:
     """The subscriptions of one session.
 
     ``tasks`` owns the gatekeepers that have a yield; they end with the subscription or the session.
-    ``retained_limit`` is the maximum number of retained events for one SUBSCRIBE.
+    ``retained_limit`` is the maximum number of retained events for one SUBSCRIBE. ``exceptions`` handles the
+    exceptions of gatekeepers.
     """
 
     __slots__ = (
         "_broker",
         "_by_id",
         "_by_topic",
+        "_exceptions",
         "_peer",
         "_provided",
         "_retained_limit",
@@ -81,7 +86,9 @@ class Subscriptions:
         *,
         retained_limit: int,
         teardown_timeout: float,
+        exceptions: ExceptionHandlers | None,
     ) -> None:
+        self._exceptions = exceptions
         self._retained_limit = retained_limit
         self._session = session
         self._peer = peer
@@ -225,6 +232,25 @@ class Subscriptions:
         if topic is None:
             return
         provided = {**self._provided, "topic_uri": topic_uri}
+        log = partial(self._log_failure, topic, topic_uri)
+        failure = await self._failure_of(subscription, topic, provided)
+        if failure is not None and self._exceptions is not None:
+            failure = await self._exceptions.handle(failure, self._provided, log=log, topic_uri=topic_uri)
+        if failure is None:
+            return
+        refusal = wamp_error_of(failure)
+        if refusal is not None and check_uri(refusal.uri):
+            raise refusal
+        if isinstance(failure, ConnectionClosed) and not self._session.is_open:
+            # The gatekeeper has not failed: it has used its session just after the end.
+            raise WAMPError(RUNTIME_ERROR) from failure
+        log(failure)
+        raise WAMPError(RUNTIME_ERROR) from failure
+
+    async def _failure_of(
+        self, subscription: _Subscription, topic: Topic, provided: Mapping[str, Any]
+    ) -> Exception | None:
+        """Run the gatekeeper's first part, and return its exception."""
         failure: Exception | None = None
         if topic.plan.kind == "async_generator":
             gatekeeper = TwoPartHandler(topic.plan, provided, teardown_timeout=self._teardown_timeout)
@@ -243,13 +269,9 @@ class Subscriptions:
                 failure = error
             else:
                 failure = None if value is None else _unexpected_value(topic, "returned", value)
-        if isinstance(failure, WAMPError) and check_uri(failure.uri):
-            raise failure
-        if failure is None:
-            return
-        if isinstance(failure, ConnectionClosed) and not self._session.is_open:
-            # The gatekeeper has not failed: it has used its session just after the end.
-            raise WAMPError(RUNTIME_ERROR) from failure
+        return failure
+
+    def _log_failure(self, topic: Topic, topic_uri: str, failure: Exception) -> None:
         logger.error(
             "gatekeeper %s failed for topic %s and %r",
             topic.plan.name,
@@ -258,7 +280,6 @@ class Subscriptions:
             exc_info=failure,
             extra=about(self._session, topic_uri),
         )
-        raise WAMPError(RUNTIME_ERROR) from failure
 
 
 def _unexpected_value(topic: Topic, verb: str, value: object) -> TypeError:
