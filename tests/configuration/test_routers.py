@@ -530,3 +530,16 @@ def test_calls_and_events_of_the_server_run_the_dependencies_with_the_session_of
     with TestClient(app, backend=backend) as client, client.wamp_session() as session:
         session.call("relay")
     assert seen == [None, None]
+
+
+def test_override_replaces_a_dependency_of_a_router(backend: Backend) -> None:
+    router = WAMPRouter(dependencies=[Depends(dependency)])
+    router.procedure("p")(one)
+    app = Application()
+    app.include_router(router)
+    replaced: list[int] = []
+    app.dependency_overrides[dependency] = lambda: replaced.append(1)
+
+    with TestClient(app, backend=backend) as client, client.wamp_session() as session:
+        session.call("p")
+    assert replaced == [1]
