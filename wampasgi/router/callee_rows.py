@@ -32,7 +32,8 @@ def revocation(key: Key, session_id: int, reason: str | None) -> Item:
 class CalleeRow:
     """A callee of any worker: a row of ``node``.
 
-    Another worker is to publish the creation of the registration if an own row is ``late``.
+    ``elder`` is the session of another worker that is to publish the creation of the registration, because
+    it has claimed it before. It is None if the creation was published, and for rows of other workers.
     """
 
     node: int
@@ -42,7 +43,7 @@ class CalleeRow:
     disclose_caller: bool
     stamp: Stamp
     created: str
-    late: bool = False
+    elder: int | None = None
 
     def item(self, key: Key) -> Item:
         """Return the item that announces the row."""

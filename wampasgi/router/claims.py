@@ -225,8 +225,10 @@ class Claims:
             if not rows:
                 del self._rows[key]
             raise
-        row.late = existed and any(other.stamp < row.stamp for other in rows.values())
-        if existed and not row.late:
+        oldest = min(rows.values(), key=lambda row: row.stamp)
+        if existed and oldest is not row:
+            row.elder = oldest.session_id
+        elif existed:
             # Another worker has claimed the registration a little later.
             self._lifecycle.announce_creation(row.session_id, registration)
         row.created = self._lifecycle.time_of_creation(registration)
@@ -280,22 +282,21 @@ class Claims:
         row = self._rows.get(key, {}).get(session_id)
         if row is not None and row.node == node:
             self._remove(key, row, stamp)
-        if was_registered:
-            self._not_late(key)
-        else:
-            self._announce_late(key)
+        self._lose_elder(key, session_id, was_registered=was_registered)
 
-    def _not_late(self, key: Key) -> None:
-        for own in self._rows.get(key, {}).values():
-            own.late = False
-
-    def _announce_late(self, key: Key) -> None:
-        """Publish a creation, because the claim that would have created the registration was withdrawn."""
-        registration = self._registrations.get(*key)
-        oldest = min(self._rows.get(key, {}).values(), key=lambda row: row.stamp, default=None)
-        if registration is not None and oldest is not None and oldest.late:
-            oldest.late = False
-            self._lifecycle.announce_creation(oldest.session_id, registration)
+    def _lose_elder(self, key: Key, session_id: int, *, was_registered: bool) -> None:
+        """Publish a creation here if the claim that was to publish it was withdrawn."""
+        rows = self._rows.get(key, {}).values()
+        oldest = min(rows, key=lambda row: row.stamp, default=None)
+        for row in [row for row in rows if row.elder == session_id]:
+            row.elder = None
+            registration = self._registrations.get(*key)
+            if was_registered or registration is None or oldest is None:
+                continue
+            if oldest is row:
+                self._lifecycle.announce_creation(row.session_id, registration)
+            elif oldest.node != self._channel.node:
+                row.elder = oldest.session_id
 
     def revoke(self, session_id: int, key: Key, reason: str | None) -> None:
         """Let the worker of a session revoke its registration.
@@ -463,9 +464,10 @@ class Claims:
         stamp = self._channel.stamp()
         if self._rows[key]:
             self._removed_here[key] = stamp, session_id
-            if not row.late:
-                # The creation was published, as for others after NO_CALLEE.
-                self._not_late(key)
+            if row.elder is None:
+                # The creation was published.
+                for other in self._rows[key].values():
+                    other.elder = None
         else:
             del self._rows[key]
             self._removed_here.pop(key, None)
