@@ -18,7 +18,6 @@ from tests.specification import (
     PUBLISH,
     REGISTER,
     RESULT,
-    SUBSCRIBE,
     UNSUBSCRIBE,
 )
 from tests.wamp_client import WAMPClient, clients
@@ -347,11 +346,10 @@ async def test_registration_is_claimed_from_the_other_workers() -> None:
     [
         [CALL, 1, {}, "wamp.session.count"],
         [CALL, 1, {}, "wamp.subscription.list_subscribers", [1]],
-        [SUBSCRIBE, 1, {}, "com.topic"],
     ],
     ids=str,
 )
-async def test_request_that_waits_for_another_worker_does_not_keep_its_session_busy(
+async def test_read_that_waits_for_another_worker_does_not_keep_its_session_busy(
     request_: list[Any],
 ) -> None:
     bus = Bus()

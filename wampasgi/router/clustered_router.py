@@ -205,10 +205,6 @@ class ClusteredRouter(Router[S]):
         """Synchronise with all workers before a meta procedure is computed; None if there is no need."""
         return ClusterRead.of(self.channel, procedure, values)
 
-    def subscribes_elsewhere(self, topic: str, match: Match) -> bool:
-        """Return whether the first subscriber of a topic or pattern waits for other workers."""
-        return not self.interests.is_known(match, topic)
-
     def reads_elsewhere(self, procedure: str) -> bool:
         """Return whether a meta procedure changes nothing and waits for other workers."""
         return changes_nothing(procedure)

@@ -89,11 +89,6 @@ class Interests:
         own.holders += 1
         return own.known
 
-    def is_known(self, match: Match, topic: str) -> bool:
-        """Return whether all other workers know of this worker's interest."""
-        own = self._own.get((match, topic))
-        return own is not None and own.known.done
-
     def _announce(self, key: Key, own: _OwnInterest) -> None:
         def done(answers: dict[int, Any], complete: bool) -> None:
             if not complete and self._own.get(key) is own:

@@ -236,10 +236,6 @@ class Router(Generic[S]):
         """Prepare the computation of a meta procedure; None if other workers need not be asked."""
         return None
 
-    def subscribes_elsewhere(self, topic: str, match: Match) -> bool:
-        """Return whether the first subscriber of a topic or pattern waits for other workers."""
-        return False
-
     def reads_elsewhere(self, procedure: str) -> bool:
         """Return whether a meta procedure changes nothing and waits for other workers."""
         return False

@@ -387,19 +387,14 @@ class MessageLoop:
         except WAMPError as error:
             self._peer.send_error(Subscribe.code, message.request_id, error)
             return
-        # Retained events must be read before the next request is, so that request keeps the session busy.
-        waits = topic is not None or (
-            not message.options.get("get_retained", False)
-            and self._plan.router.subscribes_elsewhere(message.topic, match)
-        )
-        if self._plan.synchronize_requests or not waits or self._has_many_waiting:
+        if self._plan.synchronize_requests or topic is None or self._has_many_waiting:
             await self._own_subscriptions().subscribe(message, match, topic)
             self._plan.router.publish_meta_events()
         else:
             self._waiting |= {message.request_id}
             self._requests.spawn(self._subscribe, message, match, topic)
 
-    async def _subscribe(self, message: Subscribe, match: Match, topic: Topic | None) -> None:
+    async def _subscribe(self, message: Subscribe, match: Match, topic: Topic) -> None:
         try:
             await self._own_subscriptions().subscribe(message, match, topic)
             self._plan.router.publish_meta_events()
