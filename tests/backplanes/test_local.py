@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
@@ -409,3 +410,18 @@ def test_the_name_is_optional(directory: Path) -> None:
     assert LocalBackplane(directory).name is None
     assert LocalBackplane(directory, name="shop").name == "shop"
     assert LocalBackplane(directory).library is None
+
+
+@pytest.mark.anyio
+async def test_search_that_is_due_when_a_node_closes_leaves_nothing(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wampasgi.backplanes.local.SEARCH_INTERVAL", 0.001)
+    async with opened(directory, 1):
+        await checkpoint()
+        # The interval ends while the event loop is busy, and the node closes before the search runs.
+        time.sleep(0.01)  # noqa: ASYNC251
+        await checkpoint()
+        await checkpoint()
+    await checkpoint()
+    assert os.listdir(directory) == []

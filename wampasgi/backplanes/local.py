@@ -133,7 +133,7 @@ class LocalBackplane:
             raise ConfigurationError("the backplane is open already: make one for each application")
         self._node, self._sink, self._sockets = node, sink, SocketDirectory(self._path, name)
         self._sockets.prepare()
-        listener = self._listen()
+        listener, self._listener_identity = self._sockets.listen(self._node)
         failure: BaseException | None = None
         async with anyio.create_task_group() as tasks:
             try:
@@ -201,11 +201,6 @@ class LocalBackplane:
 
     # Opening and closing
 
-    def _listen(self) -> socket.socket:
-        listener = self._sockets.listen(self._node)
-        self._listener_identity = self._sockets.identity_of(self._node)
-        return listener
-
     def _start(self, listener: socket.socket, tasks: TaskGroup) -> None:
         self._listener = listener
         self._poller = asyncio.get_running_loop() if running_library() == "asyncio" else TaskPoller(tasks)
@@ -225,7 +220,7 @@ class LocalBackplane:
 
     def _replace_listener(self) -> None:
         try:
-            listener = self._listen()
+            listener, self._listener_identity = self._sockets.listen(self._node)
         except OSError as error:
             logger.warning("the socket of this worker could not be replaced: %s", error)
             return
@@ -267,7 +262,9 @@ class LocalBackplane:
     async def _search_regularly(self) -> None:
         while True:
             await anyio.sleep(SEARCH_INTERVAL)
-            self._search()
+            # A sleep that ends in the turn of the closing is not cancelled.
+            if self._is_open:
+                self._search()
 
     def _search(self) -> None:
         """Connect to nodes without a connection, and restore the own socket file if somebody removed it."""

@@ -188,8 +188,11 @@ class SocketDirectory:
         matches = (self._pattern.fullmatch(name) for name in os.listdir(self._directory))
         return [int(match[1], 16) for match in matches if match is not None]
 
-    def listen(self, node: NodeId) -> socket.socket:
-        """Return a socket that accepts connections for a node. It replaces an earlier one of the node."""
+    def listen(self, node: NodeId) -> tuple[socket.socket, tuple[int, int] | None]:
+        """Return a socket that accepts connections for a node, and the identity of its file.
+
+        It replaces an earlier one of the node.
+        """
         path = self.path_of(node)
         # Another node removes a socket that refuses connections, which this one does until it listens.
         # So it gets its name afterwards.
@@ -203,12 +206,13 @@ class SocketDirectory:
             unnamed.chmod(0o600)
             listener.listen(_BACKLOG)
             unnamed.rename(path)
+            identity = self.identity_of(node)
         except BaseException:
             listener.close()
             with suppress(FileNotFoundError):
                 unnamed.unlink()
             raise
-        return listener
+        return listener, identity
 
     def identity_of(self, node: NodeId) -> tuple[int, int] | None:
         """Return a value that changes if the socket file of a node is replaced; None if there is no file."""
