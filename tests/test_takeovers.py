@@ -257,6 +257,19 @@ async def test_authorizer_decides_if_no_rule_does(cache: bool) -> None:
     assert asked[2:] == ["register", "takeover"] * 2
 
 
+async def test_authorizer_that_does_not_know_the_action_permits_no_takeover() -> None:
+    app = Application()
+
+    @app.authorizer
+    async def may(session: Session, uri: str) -> bool:
+        return True
+
+    async with clients(app, REVOCABLE, BASIC) as [old, new]:
+        await old.register(PROCEDURE)
+        assert await new.request_error(REGISTER, FORCE, PROCEDURE) == OPTION_NOT_ALLOWED
+        await old.expect_nothing()
+
+
 @pytest.mark.parametrize("match", ["exact", "prefix"])
 async def test_procedures_of_the_realm_cannot_be_taken_over(match: Any) -> None:
     app = open_app()

@@ -95,6 +95,9 @@ class Authorization:
         verdict = self.by_rules(session, action, uri, roles=roles, match=match)
         if verdict is not None or self.authorizer is None:
             return verdict
+        if action == "takeover" and "action" not in self.authorizer.uses:
+            # It cannot have meant this action, which allows more than registering does.
+            return DENIED
         key = (action, uri, match)
         answer = None if self._answers is None else self._answers.get(session, key)
         if answer is None:
