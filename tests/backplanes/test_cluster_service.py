@@ -13,16 +13,18 @@ import pytest
 from tests.backplanes.memory_backplane import MAX_FRAME, Bus, MemoryBackplane
 from tests.specification import (
     CALL,
+    CHALLENGE,
     ERROR,
     EVENT,
+    HELLO,
     PUBLISH,
     REGISTER,
     RESULT,
     UNSUBSCRIBE,
 )
-from tests.wamp_client import WAMPClient, clients
+from tests.wamp_client import BASIC, WAMPClient, clients, connect
 from tests.websocket import PATIENCE
-from wampasgi import Application, ConfigurationError, Realm
+from wampasgi import Application, ConfigurationError, CRAAuthRequirement, Realm, Session
 from wampasgi.router.interests import Interests
 
 pytestmark = pytest.mark.anyio
@@ -365,3 +367,26 @@ async def test_read_that_waits_for_another_worker_does_not_keep_its_session_busy
         await client.send(*request_)
         await client.send(CALL, 2, {}, "com.quick")
         assert await client.receive() == [RESULT, 2, {}, ["done"]]
+
+
+async def test_workers_send_the_same_salt_for_an_unknown_user() -> None:
+    bus = Bus()
+    unknown = CRAAuthRequirement("unused", "member", "db", salt="abcdef")
+
+    async def find_requirement(session: Session) -> None:
+        return None
+
+    apps = []
+    for _ in range(3):
+        app = Application(backplane=MemoryBackplane(bus))
+        app.set_cra_handlers(find_requirement, find_requirement, unknown=unknown)
+        apps.append(app)
+    salts = set()
+    async with running(*apps, bus=bus):
+        for app in apps:
+            async with connect(app) as client:
+                details = {**BASIC, "authid": "nobody", "authmethods": ["wampcra"]}
+                challenge = await client.ask(HELLO, "default", details)
+                assert challenge[:2] == [CHALLENGE, "wampcra"]
+                salts.add(challenge[2]["salt"])
+    assert len(salts) == 1
