@@ -57,7 +57,7 @@ class MemoryBackplane:
         self.name = name
         self.counts = BackplaneCounts()
         self.reconnects = 0
-        #: Whether ``flushed`` reports that all frames have arrived.
+        #: True if ``flushed`` reports that all frames have arrived.
         self.is_safe = True
         self._bus = bus
         self._fails = fails

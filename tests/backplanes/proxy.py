@@ -68,7 +68,7 @@ class Proxy:
         self.sides: set[_Side] = set()
         #: The number of connections so far.
         self.accepted = 0
-        #: Whether data is swallowed while the connections stay open.
+        #: True if data is swallowed while the connections stay open.
         self.stalled = False
         self.port = 0
 

@@ -37,7 +37,7 @@ _ERRORS_OF_FAULTS: Final = frozenset(
     ]
 )
 
-#: Whether a fault may fail a request between a session of one worker and one of another.
+#: True if a fault may fail a request between a session of one worker and one of another.
 Concerns = Callable[[Worker, Worker], bool]
 
 

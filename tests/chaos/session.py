@@ -70,7 +70,7 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether its connection is closed."""
+        """True if its connection is closed."""
         return self.client.ended.is_set()
 
     async def open(self, url: str) -> None:

@@ -21,7 +21,7 @@ SETTLE_TIME: Final = 20.0
 
 
 class Stage:
-    """What a fault acts on.
+    """The processes and connections that a fault acts on.
 
     ``report`` gets lines about what happens. ``engine`` is None for Unix sockets.
     """
@@ -40,7 +40,7 @@ class Stage:
         self.load = Load(workers)
         self.probes = [Probe(worker) for worker in workers]
         self.report = report
-        #: Whether workers took living ones for dead, so that sessions left and came back for others.
+        #: True if workers took living ones for dead, so that sessions left and came back for others.
         self.partitioned = False
         self._engine = engine
         self._workers_made = len(workers)

@@ -62,7 +62,7 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether the process runs. It may be paused."""
+        """True if the process runs, also while it is paused."""
         return bool(self._processes) and self.process.running
 
     @property

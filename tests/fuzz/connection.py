@@ -258,7 +258,7 @@ class Conversation:
 
 
 class _Left:
-    """What the taker of a DirectConversation leaves to its task."""
+    """The work that the taker of a DirectConversation leaves to its task."""
 
 
 class _Taker:

@@ -17,7 +17,7 @@ _CODES: Final = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 101
 
 @dataclass
 class Parsed:
-    """What a server has to understand of a stream."""
+    """The parts of a stream that a server has to understand."""
 
     #: The messages and control frames before a violation, up to a close frame, or all.
     events: list[Event] = field(default_factory=list)

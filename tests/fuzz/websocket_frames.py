@@ -24,7 +24,7 @@ from wampasgi.transports.frame_parser import FrameParser
 
 #: In bytes, a limit for messages that many of the generated messages exceed.
 MAX_SIZE = 300
-#: What the parser may read at once, in bytes.
+#: The size of the largest read of the parser, in bytes.
 MAX_BUFFER = 64 * 1024
 
 _OPCODES = st.sampled_from([TEXT, TEXT, BINARY, CONTINUATION, CONTINUATION, CLOSE, PING, PONG])

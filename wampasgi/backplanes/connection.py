@@ -46,7 +46,7 @@ class EngineConnection(ABC):
         self._queue: deque[Item] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
-        # Whether a frame was dropped since the queue was empty.
+        # True if a frame was dropped since the queue was empty.
         self._lossy = False
         # The flushes that the engine did not confirm yet.
         self._flushes: set[Flush] = set()

@@ -76,7 +76,7 @@ class LocalBackplane:
         self._outgoing: dict[NodeId, Outgoing] = {}
         # In the order in which they were accepted.
         self._incoming: dict[int, Incoming] = {}
-        # Whether a call of `_end_turn` is scheduled.
+        # True if a call of `_end_turn` is scheduled.
         self._turn_ends = False
         # Frames from this node to itself.
         self._own: list[bytes] = []
@@ -478,7 +478,7 @@ class LocalBackplane:
 
     def _handle_lost_connections(self) -> None:
         """Connect again to nodes whose connection has ended; the others have ended themselves."""
-        # What they sent before they ended comes first. Their last connections may not even be accepted yet.
+        # Their last frames come first. Their last connections may not even be accepted yet.
         self._accept()
         lost, self._lost = self._lost, {}
         for incoming in list(self._incoming.values()):

@@ -35,7 +35,7 @@ except ImportError as error:
 
 logger = logger_named("wampasgi.backplane")
 
-# Whether a connection must be encrypted, by the scheme of the URL.
+# True if a connection must be encrypted, by the scheme of the URL.
 _SCHEMES: Final = {"nats": False, "tls": True, "tls+nats": True}
 _DEFAULT_PORT: Final = 4222
 _DEFAULT_MAX_PAYLOAD: Final = 1024 * 1024
@@ -156,7 +156,7 @@ def _subject_token(name: str) -> str:
 class _Client(Client):
     """A client of nats-py that knows whether its connection is encrypted, and that can drop it."""
 
-    #: Whether TLS was started.
+    #: True if TLS was started.
     encrypted = False
 
     @property
@@ -193,7 +193,7 @@ class _Connection(EngineConnection):
         self._subjects: dict[NodeId | None, tuple[str, str]] = {None: (f"{prefix}.all", "")}
         self._numbers = itertools.count()
         self._unconfirmed: dict[bytes, Flush] = {}
-        # Whether the server refused a frame since it confirmed the last flush.
+        # True if the server refused a frame since it confirmed the last flush.
         self._refused = False
         self._client = _Client()
         # The client calls this for each message, in order, and goes on if there is no object. With one queue

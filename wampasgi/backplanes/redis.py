@@ -71,7 +71,7 @@ class _URL:
 
     @property
     def tls(self) -> bool:
-        """Whether connections are encrypted."""
+        """True if connections are encrypted."""
         return self.scheme.startswith("rediss")
 
     def __str__(self) -> str:
@@ -185,7 +185,7 @@ class _Connection(EngineConnection):
         self._transports: list[asyncio.WriteTransport] = []
         # In a Redis Cluster, the number of receivers includes only those at the same server.
         self._counts_all_receivers = True
-        # Whether the server refused a frame since the last flush.
+        # True if the server refused a frame since the last flush.
         self._refused = False
 
     async def handshake(self, pool: ConnectionPool, address: _Address, *, needs_primary: bool) -> None:

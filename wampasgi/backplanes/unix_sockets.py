@@ -285,7 +285,7 @@ class Incoming:
         self.fd = connection.fileno()
         #: The node that sends; None before its hello has arrived.
         self.node: NodeId | None = None
-        #: Whether the other node has closed the connection, or an error has ended it.
+        #: True if the other node has closed the connection, or an error has ended it.
         self.ended = False
 
     def read(self) -> bytes:

@@ -36,9 +36,9 @@ class Outgoing:
         self.queued = 0
         #: The number of bytes that the kernel has taken.
         self.position = 0
-        #: Whether the connection is closed, and its queue discarded.
+        #: True if the connection is closed, and its queue discarded.
         self.is_closed = False
-        #: Whether the poller waits until the connection is writable.
+        #: True if the poller waits until the connection is writable.
         self.watched = False
 
     @property

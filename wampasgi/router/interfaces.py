@@ -67,7 +67,7 @@ class SharedEvent:
     """One EVENT for any number of recipients.
 
     ``publisher_id`` is the session ID of the publisher, None for publications by the server or the router.
-    ``relayed`` says that another worker published the event, where the realm's handlers get it.
+    ``relayed`` is true if another worker published the event: the realm's handlers get it there.
     A recipient that encodes the event caches the result in ``encodings`` under the name of its encoding, so
     that an event is encoded once for each of them.
     """
