@@ -34,6 +34,12 @@ class Client(ApplicationSession):
         self.disconnected.set_result(None)
 
 
+async def result_of(call: Any) -> Any:
+    """Wait for the result of a call or another request, at most TIMEOUT seconds."""
+    async with asyncio.timeout(TIMEOUT):
+        return await call
+
+
 @asynccontextmanager
 async def connected(url: str, serializer: Any) -> AsyncIterator[Client]:
     """Join the default realm; on exit, disconnect and wait until that is done."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from autobahn.wamp.types import (
     SubscribeOptions,
 )
 
-from tests.clients.autobahn_client import TIMEOUT, Client, connected, failure_of
+from tests.clients.autobahn_client import TIMEOUT, Client, connected, failure_of, result_of
+from tests.clients.javascript_session import javascript_session
 from tests.clients.server_process import ServerProcess
-from tests.clients.test_node_clients import SCRIPTS, installed
+from tests.clients.test_node_clients import installed
 
 __all__ = ["installed"]
 
@@ -53,19 +53,10 @@ def anyio_backend() -> str:
 def peer(
     request: pytest.FixtureRequest, installed: Path, server: ServerProcess
 ) -> Iterator[tuple[str, type[Any]]]:
-    """The library of a running session in JavaScript, and the serializer for the session in Python."""
+    """The prefix of the procedures of a running session in JavaScript, and the serializer for Python."""
     library, serializer, of_python = request.param
-    command = ["node", str(SCRIPTS / "peer_client.mjs"), str(installed), server.url, library, serializer]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            assert "ready" in process.stdout.readline()
-            yield library, of_python
-            process.stdin.close()
-            assert process.wait(TIMEOUT) == 0
-        finally:
-            process.kill()
+    with javascript_session(installed, server.url, library, serializer) as prefix:
+        yield prefix, of_python
 
 
 @pytest.fixture
@@ -78,12 +69,7 @@ async def client(peer: tuple[str, type[Any]], server: ServerProcess) -> AsyncIte
 @pytest.fixture
 def prefix(peer: tuple[str, type[Any]]) -> str:
     """The prefix of the procedures of the JavaScript session."""
-    return f"clients.{peer[0]}"
-
-
-async def result_of(call: Any) -> Any:
-    async with asyncio.timeout(TIMEOUT):
-        return await call
+    return peer[0]
 
 
 async def test_python_calls_javascript(client: Client, prefix: str) -> None:

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import autobahn.asyncio  # noqa: F401 - selects the framework for the imports below
 import pytest
@@ -27,8 +25,9 @@ from autobahn.wamp.types import (
 
 from tests.chaos.engines import KINDS, make_engine, missing_program, url_of
 from tests.chaos.workers import Worker
-from tests.clients.autobahn_client import TIMEOUT, Client, connected
-from tests.clients.test_node_clients import SCRIPTS, installed
+from tests.clients.autobahn_client import TIMEOUT, Client, connected, result_of
+from tests.clients.javascript_session import javascript_session
+from tests.clients.test_node_clients import installed
 
 __all__ = ["installed"]
 
@@ -76,18 +75,8 @@ def workers(request: pytest.FixtureRequest) -> Iterator[tuple[Worker, Worker]]:
 def prefix(request: pytest.FixtureRequest, installed: Path, workers: tuple[Worker, Worker]) -> Iterator[str]:
     """The prefix of the procedures of a session in JavaScript on the second worker."""
     library, serializer = request.param
-    script = SCRIPTS / "peer_client.mjs"
-    command = ["node", str(script), str(installed), workers[1].url, library, serializer]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            assert "ready" in process.stdout.readline()
-            yield f"clients.{library}"
-            process.stdin.close()
-            assert process.wait(TIMEOUT) == 0
-        finally:
-            process.kill()
+    with javascript_session(installed, workers[1].url, library, serializer) as prefix:
+        yield prefix
 
 
 @pytest.fixture
@@ -95,11 +84,6 @@ async def client(workers: tuple[Worker, Worker]) -> AsyncIterator[Client]:
     """The session in Python on the first worker."""
     async with connected(workers[0].url, MsgPackSerializer()) as client:
         yield client
-
-
-async def result_of(call: Any) -> Any:
-    async with asyncio.timeout(TIMEOUT):
-        return await call
 
 
 async def test_sessions_are_on_different_workers(client: Client, prefix: str) -> None:
