@@ -26,7 +26,7 @@ from wampasgi.router.claims import Claims
 from wampasgi.router.cluster_items import ItemCode, check_item
 from wampasgi.router.completion import Completion
 from wampasgi.router.interests import Interests
-from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
+from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails
 from wampasgi.router.keyed_ids import keyed_ids
 from wampasgi.router.links import ItemTooLarge
 from wampasgi.router.meta_procedures import SessionsToClose
@@ -109,7 +109,7 @@ class ClusteredRouter(Router[S]):
             self.history,
             self._sessions,
             server_id=lambda: next(iter(self._server_ids)),
-            distribute=self._distribute,
+            distribute=self._send_events,
         )
         self._handlers = self._item_handlers()
 
@@ -241,14 +241,6 @@ class ClusteredRouter(Router[S]):
             except (UnserializableValue, ItemTooLarge) as error:
                 self._report(topic, str(error))
         return publication
-
-    def _distribute(self, publication: Publication, publisher_id: int | None, relayed: bool) -> None:
-        """Send the events to the recipients on this worker."""
-        for delivery in publication.deliveries:
-            event = SharedEvent(delivery.event, publisher_id, relayed=relayed)
-            self.counts.events += len(delivery.recipients)
-            for session_id in delivery.recipients:
-                self._recipients[session_id].send_event(event)
 
     def clear_retained(self, topic: str, match: Match) -> int:
         """Delete retained events on all workers, and return their number on this one."""

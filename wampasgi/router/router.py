@@ -287,13 +287,17 @@ class Router(Generic[S]):
             publisher_id, topic, options, args, kwargs, payload=payload, disclose=disclose, only=only
         )
         self.counts.publications += 1
+        self._send_events(publication, publisher_id)
+        return publication
+
+    def _send_events(self, publication: Publication, publisher_id: int | None, relayed: bool = False) -> None:
+        """Send the events of a publication to their recipients, which are sessions of this worker."""
         recipients = self._recipients
         for delivery in publication.deliveries:
-            event = SharedEvent(delivery.event, publisher_id)
+            event = SharedEvent(delivery.event, publisher_id, relayed=relayed)
             self.counts.events += len(delivery.recipients)
             for session_id in delivery.recipients:
                 recipients[session_id].send_event(event)
-        return publication
 
     # The meta API
 
