@@ -239,51 +239,47 @@ async def test_message_may_be_nested_exactly_as_deeply_as_the_limit(subprotocol:
         await stream.receive()
 
 
+async def assert_only_first_is_read(
+    subprotocol: Subprotocol, limits: Limits, full: list[Any], fuller: list[Any], refusal: str
+) -> None:
+    transport, stream = new_stream(subprotocol)
+    stream.set_limits(limits)
+    for message in full, fuller:
+        transport.send_data(encoded(subprotocol, message))
+
+    assert await read(stream) == full
+    with pytest.raises(RemoteProtocolError, match=refusal) as e:
+        await stream.receive()
+    assert e.value.uri == "wamp.error.payload_size_exceeded"
+
+
 @every_subprotocol
 async def test_message_may_have_exactly_as_many_lists_and_dicts_as_the_limit(
     subprotocol: Subprotocol,
 ) -> None:
     full = [1, ["[{", "\u0090"], {"3": [4, {}]}]
     fuller = [*full, []]
-    transport, stream = new_stream(subprotocol)
-    stream.set_limits(Limits(containers=5))
-    for message in full, fuller:
-        transport.send_data(encoded(subprotocol, message))
-
-    assert await read(stream) == full
-    with pytest.raises(RemoteProtocolError, match="more lists and dicts than the limit containers of 5") as e:
-        await stream.receive()
-    assert e.value.uri == "wamp.error.payload_size_exceeded"
+    await assert_only_first_is_read(
+        subprotocol, Limits(containers=5), full, fuller, "more lists and dicts than the limit containers of 5"
+    )
 
 
 @every_subprotocol
 async def test_message_may_have_exactly_as_many_arguments_as_the_limit(subprotocol: Subprotocol) -> None:
     full = [48, 1, {}, "x", [1, [2, 3], 4], {"five": 5}]
     fuller = [48, 1, {"x": 1}, "x", [1, [2, 3], 4], {"five": 5}]
-    transport, stream = new_stream(subprotocol)
-    stream.set_limits(Limits(arguments=4))
-    for message in full, fuller:
-        transport.send_data(encoded(subprotocol, message))
-
-    assert await read(stream) == full
-    with pytest.raises(RemoteProtocolError, match="more arguments than the limit arguments of 4") as e:
-        await stream.receive()
-    assert e.value.uri == "wamp.error.payload_size_exceeded"
+    await assert_only_first_is_read(
+        subprotocol, Limits(arguments=4), full, fuller, "more arguments than the limit arguments of 4"
+    )
 
 
 @every_subprotocol
 async def test_message_may_have_exactly_as_many_values_as_the_limit(subprotocol: Subprotocol) -> None:
     full = [48, 1, {}, "x", [1, [2, {"three": 3}]], {"four": [4]}]
     fuller = [48, 1, {}, "x", [1, [2, {"three": 3}]], {"four": [4, 5]}]
-    transport, stream = new_stream(subprotocol)
-    stream.set_limits(Limits(values=13))
-    for message in full, fuller:
-        transport.send_data(encoded(subprotocol, message))
-
-    assert await read(stream) == full
-    with pytest.raises(RemoteProtocolError, match="more values than the limit values of 13") as e:
-        await stream.receive()
-    assert e.value.uri == "wamp.error.payload_size_exceeded"
+    await assert_only_first_is_read(
+        subprotocol, Limits(values=13), full, fuller, "more values than the limit values of 13"
+    )
 
 
 async def test_containers_are_counted_before_they_are_decoded() -> None:
