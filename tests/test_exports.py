@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -8,22 +10,24 @@ import pytest
 import wampasgi
 
 
-def is_accident_of_import(name: str, value: object) -> bool:
-    """Return whether a name is a submodule or comes from ``from __future__ import annotations``."""
-    if isinstance(value, ModuleType):
-        return value.__name__ == f"wampasgi.{name}"
-    return type(value).__module__ == "__future__"
-
-
 def test_all_lists_exactly_the_public_names() -> None:
-    public = {
-        name
-        for name, value in vars(wampasgi).items()
-        if not name.startswith("_") and not is_accident_of_import(name, value)
-    }
-    listed = {name for name in wampasgi.__all__ if name != "__version__"}
+    public = {name for name in dir(wampasgi) if not isinstance(getattr(wampasgi, name), ModuleType)}
 
-    assert listed == public
+    assert set(wampasgi.__all__) == public
+
+
+@pytest.mark.parametrize("name", [name for name in dir(wampasgi) if not name.startswith("_")])
+def test_public_name_is_imported_on_first_use(name: str) -> None:
+    program = f"import sys, wampasgi; assert 'starlette' not in sys.modules; print(wampasgi.{name})"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert name in result.stdout
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'wampasgi' has no attribute 'Aplication'"):
+        _ = wampasgi.Aplication  # type: ignore[attr-defined]
 
 
 def test_all_is_sorted_and_lists_each_name_once() -> None:
