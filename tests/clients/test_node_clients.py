@@ -1,24 +1,21 @@
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
 from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess
+from tests.npm_packages import install_packages
 
 # The first run installs the clients.
 pytestmark = pytest.mark.timeout(240)
 
-INSTALL_TIMEOUT = 180.0
 RUN_TIMEOUT = 20.0
 
 SCRIPTS = Path(__file__).with_name("node")
@@ -26,69 +23,10 @@ SCRIPTS = Path(__file__).with_name("node")
 Steps = dict[str, Any]
 
 
-def not_installed(reason: str) -> NoReturn:
-    pytest.skip(f"clients for Node: {reason}")
-
-
-def cache_folder(config: pytest.Config, temporary: pytest.TempPathFactory) -> Path:
-    """Return a folder that outlives the test run, unless pytest's cache is disabled."""
-    cache = getattr(config, "cache", None)
-    return temporary.mktemp("node-clients") if cache is None else Path(cache.mkdir("node-clients"))
-
-
-def install(npm: str, folder: Path) -> None:
-    """Install the clients into ``folder``, which is created only after they are complete.
-
-    If two processes do this at the same time, the first one wins.
-    """
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
-    try:
-        shutil.copy(SCRIPTS / "package.json", unfinished)
-        command = [
-            npm,
-            "install",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--no-package-lock",
-            "--no-progress",
-        ]
-        installed = subprocess.run(
-            command,
-            cwd=unfinished,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=INSTALL_TIMEOUT,
-            check=False,
-        )
-        if installed.returncode:
-            not_installed(f"npm install ended with {installed.returncode}:\n{installed.stdout}")
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            # Another process was faster.
-            if not folder.is_dir():
-                raise
-    except subprocess.TimeoutExpired:
-        not_installed(f"npm install took longer than {INSTALL_TIMEOUT} s")
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
-def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(request: pytest.FixtureRequest) -> Path:
     """The folder whose node_modules contains the clients."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None:
-        pytest.skip("clients for Node: node is not on the PATH")
-    if npm is None:
-        not_installed("npm is not on the PATH")
-    version = hashlib.sha256((SCRIPTS / "package.json").read_bytes()).hexdigest()[:16]
-    folder = cache_folder(request.config, tmp_path_factory) / version
-    if not folder.is_dir():
-        install(npm, folder)
-    return folder
+    return install_packages(request, SCRIPTS / "package.json", purpose="clients for Node")
 
 
 def run_client(installed: Path, client: str, *arguments: str) -> Steps:
