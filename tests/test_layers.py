@@ -49,6 +49,7 @@ LAYERS = (
     Layer(names("serializers"), names("cbor2 orjson ormsgpack pydantic pydantic_core"), synchronous=True),
     Layer(names("adapters"), names("anyio trio")),
     Layer(names("injection"), names("anyio pydantic pydantic_core")),
+    Layer(names("client"), names("anyio pydantic websockets")),
     Layer(names("router"), NOTHING, synchronous=True),
     Layer(names("backplanes"), names("anyio")),
     Layer(names("peers"), ASYNC_STACK),
@@ -57,18 +58,25 @@ LAYERS = (
     Layer(names("configuration"), ASYNC_STACK),
     Layer(names("sessions"), ASYNC_STACK),
     Layer(names("realm transports"), ASYNC_STACK),
+    Layer(names("explorer"), ASYNC_STACK),
+    Layer(names("asyncapi typescript"), NOTHING, synchronous=True),
     Layer(names("application"), ASYNC_STACK),
     Layer(names("mounting testing"), ASYNC_STACK),
+    Layer(names("cli"), names("rich starlette typer")),
     Layer(names("__init__"), NOTHING),
+    Layer(names("__main__"), NOTHING),
 )
 
 # Third-party packages that only some modules of a layer may import.
 EXTRA_THIRD_PARTY = {
+    # Optional: a document in JSON does not need it.
+    "asyncapi.yaml_form": names("yaml"),
     # Optional: each backplane needs the client library of its engine.
     "backplanes.nats": names("nats nkeys"),
     "backplanes.redis": names("redis"),
     # Optional: they are imported when an authentication method needs them.
     "protocol.challenges": names("argon2 nacl"),
+    "client.credentials": names("nacl"),
     "testing": names("httpx2"),
     # A protocol class of uvicorn, which only uvicorn imports.
     "transports.picows": names("uvicorn"),
