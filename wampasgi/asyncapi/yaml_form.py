@@ -13,6 +13,9 @@ _YAML_1_2: Final = re.compile(
     r"|true|True|TRUE|false|False|FALSE|null|Null|NULL|~"
 )
 
+# PyYAML would write these without escapes, and read spaces.
+_OTHER_LINE_BREAKS: Final = frozenset("\x85\u2028\u2029")
+
 
 def to_yaml(document: Any) -> str:
     """Return a JSON value as YAML, in the order of the document.
@@ -44,7 +47,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in text:
+    if not _OTHER_LINE_BREAKS.isdisjoint(text):
+        style = '"'
+    elif "\n" in text:
         style = "|"
     elif _YAML_1_2.fullmatch(text):
         style = "'"
