@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from wampasgi.configuration.method_marks import procedure, subscriber, topic
     from wampasgi.configuration.routers import WAMPRouter
     from wampasgi.configuration.routes import RPCRouteSet, TopicRouteSet
+    from wampasgi.configuration.topics import Topic
+    from wampasgi.description import Interface
     from wampasgi.errors import (
         ConfigurationError,
         ConnectionClosed,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
         WAMPError,
     )
     from wampasgi.injection.dependencies import Depends
-    from wampasgi.injection.results import RPCErrorResult, RPCProgressReport, RPCResult
+    from wampasgi.injection.results import Progress, RPCErrorResult, RPCProgressReport, RPCResult
     from wampasgi.limits import Limits
     from wampasgi.mounting import WAMPRoute
     from wampasgi.payload import Payload
@@ -51,10 +53,12 @@ __all__ = [
     "Event",
     "Events",
     "Identity",
+    "Interface",
     "InvalidArgument",
     "Limits",
     "LocalSubscription",
     "Payload",
+    "Progress",
     "RPCErrorResult",
     "RPCProgressReport",
     "RPCRequest",
@@ -64,6 +68,7 @@ __all__ = [
     "SCRAMCredential",
     "Session",
     "SubscribeError",
+    "Topic",
     "TopicRouteSet",
     "TrioAsyncSupport",
     "WAMPError",
@@ -91,10 +96,12 @@ _MODULES = {
     "Event": "wampasgi.configuration.handlers",
     "Events": "wampasgi.sessions.listening",
     "Identity": "wampasgi.peers.identity",
+    "Interface": "wampasgi.description",
     "InvalidArgument": "wampasgi.errors",
     "Limits": "wampasgi.limits",
     "LocalSubscription": "wampasgi.sessions.listening",
     "Payload": "wampasgi.payload",
+    "Progress": "wampasgi.injection.results",
     "RPCErrorResult": "wampasgi.injection.results",
     "RPCProgressReport": "wampasgi.injection.results",
     "RPCRequest": "wampasgi.rpc",
@@ -104,6 +111,7 @@ _MODULES = {
     "SCRAMCredential": "wampasgi.auth",
     "Session": "wampasgi.peers.session",
     "SubscribeError": "wampasgi.errors",
+    "Topic": "wampasgi.configuration.topics",
     "TopicRouteSet": "wampasgi.configuration.routes",
     "TrioAsyncSupport": "wampasgi.adapters",
     "WAMPError": "wampasgi.errors",

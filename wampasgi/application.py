@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, Unpack, get_args
 
 import anyio
 from starlette.datastructures import State
@@ -19,6 +19,7 @@ from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
 from wampasgi.configuration.handler_settings import HandlerSettings
 from wampasgi.configuration.middleware import MiddlewareFactory, MiddlewareStack, P
 from wampasgi.configuration.response_types import FROM_ANNOTATION
+from wampasgi.configuration.route_details import ProcedureDetails
 from wampasgi.configuration.routes import H, RouteMatch
 from wampasgi.configuration.settings import (
     ApplicationContext,
@@ -332,9 +333,12 @@ class Application(ConfiguresRealm):
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
         response_type: Any = FROM_ANNOTATION,
+        **details: Unpack[ProcedureDetails],
     ) -> None:
         """Add a procedure to the default realm at run time. See Realm.register."""
-        self.default_realm.register(uri, handler, match=match, roles=roles, response_type=response_type)
+        self.default_realm.register(
+            uri, handler, match=match, roles=roles, response_type=response_type, **details
+        )
 
     def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
         """Remove a procedure that was added with ``register``. See Realm.unregister."""

@@ -20,7 +20,8 @@ The exception tree::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from inspect import get_annotations
+from typing import Any, ClassVar, Final, Literal
 
 # Basic Profile, "Basic Profile URIs": interaction
 INVALID_URI: Final = "wamp.error.invalid_uri"
@@ -74,12 +75,71 @@ class WAMPError(Exception):
     when they receive an ERROR.
 
     ``uri`` is the error URI, ``args`` the positional payload and ``kwargs`` the keyword payload.
+
+    A subclass can declare its URI, and the keyword payload as annotated fields, which descriptions of the
+    realm show::
+
+        class LimitExceeded(WAMPError, uri="com.bank.limit"):
+            limit: int
+            currency: str = "EUR"
+
+        raise LimitExceeded("not today", limit=500)
+
+    Its constructor takes no URI. It raises TypeError for a missing field, and for a keyword that is no field
+    unless the class has none.
     """
 
-    def __init__(self, uri: str, /, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args)
-        self.uri = uri
+    uri: str
+    kwargs: dict[str, Any]
+
+    #: The fields of a subclass with their defaults, and those without a default. None if it declares no URI.
+    _fields: ClassVar[tuple[Mapping[str, Any], frozenset[str]] | None] = None
+
+    def __init_subclass__(cls, *, uri: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if uri is not None:
+            if not uri or any(character in uri for character in " #"):
+                raise TypeError(f"{cls.__qualname__}: {uri!r} is not a valid error URI")
+            cls.uri = uri
+        inherited = cls._fields
+        if uri is None and inherited is None:
+            return
+        defaults, required = inherited or ({}, frozenset())
+        own = _field_names(cls)
+        declared = {name: vars(cls)[name] for name in own if name in vars(cls)}
+        cls._fields = {**defaults, **declared}, (required | set(own)) - set(declared)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self._fields is None:
+            if not args or not isinstance(args[0], str):
+                raise TypeError(f"{type(self).__name__} needs the error URI as its first argument")
+            self.uri, *payload = args
+        else:
+            payload = [*args]
+            kwargs = self._with_defaults(kwargs)
+            self.__dict__.update((name, kwargs[name]) for name in self.fields())
+        super().__init__(*payload)
         self.kwargs = kwargs
+
+    @classmethod
+    def fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields that a subclass with a URI declares."""
+        defaults, required = cls._fields or ({}, frozenset())
+        return tuple(
+            name
+            for base in reversed(cls.__mro__)
+            for name in _field_names(base)
+            if name in defaults or name in required
+        )
+
+    def _with_defaults(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        defaults, required = self._fields or ({}, frozenset())
+        missing = sorted(required - kwargs.keys())
+        unknown = sorted(kwargs.keys() - required - defaults.keys()) if required or defaults else []
+        if missing or unknown:
+            problem = f"misses the fields {missing}" if missing else f"has no fields {unknown}"
+            raise TypeError(f"{type(self).__name__} {problem}")
+        return {**defaults, **kwargs}
 
     def __str__(self) -> str:
         payload = [repr(value) for value in self.args]
@@ -89,6 +149,21 @@ class WAMPError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException would call the class with only ``args``, without the URI.
         return (_rebuild_error, (type(self), self.args, self.__dict__.copy()))
+
+
+def _field_names(cls: type) -> list[str]:
+    """Return the annotated names of a class itself that are fields of its errors."""
+    if cls in (WAMPError, Exception, BaseException, object):
+        return []
+    names = [
+        name
+        for name, annotation in get_annotations(cls).items()
+        if not name.startswith("_") and "ClassVar" not in str(annotation)
+    ]
+    for name in names:
+        if name in ("uri", "kwargs") or hasattr(WAMPError, name):
+            raise TypeError(f"{cls.__qualname__}: a field of an error must not be named {name!r}")
+    return names
 
 
 def _rebuild_error(cls: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:

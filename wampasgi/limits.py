@@ -139,6 +139,9 @@ class Limits:
     testaments: int = 100
     #: Approximate memory of one session's testaments.
     testament_bytes: int = 256 * 1024
+    #: Approximate memory of the descriptions that one session gives to its procedures, with
+    #: ``wamp.reflection.define``. Further ones are refused.
+    definition_bytes: int = 256 * 1024
     #: Publications of one session that wait for the server's own subscribers. At the limit, further requests
     #: wait, up to ``requests_in_flight`` of them.
     events_waiting: int = 1000

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from starlette.middleware import Middleware
 
+from wampasgi.administration import AdministersRealm
 from wampasgi.auth import GateMiddleware
 from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.configuration.compilation import compile_realm, recompile_procedures
@@ -15,10 +16,11 @@ from wampasgi.configuration.handlers import Event, Procedure, Subscriber
 from wampasgi.configuration.http_arguments import HTTP_ARGUMENTS
 from wampasgi.configuration.plan import ProcedureOptions, RealmPlan, compile_procedure
 from wampasgi.configuration.response_types import FROM_ANNOTATION
+from wampasgi.configuration.route_details import ProcedureDetails, read_details
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import ApplicationContext, ConfiguresRealm, RealmSettings
+from wampasgi.description import Describer, Interface
 from wampasgi.errors import (
-    CLOSE_REALM,
     NO_SUCH_REGISTRATION,
     PROCEDURE_ALREADY_EXISTS,
     ConfigurationError,
@@ -29,7 +31,6 @@ from wampasgi.injection.plan import Injection, describe
 from wampasgi.injection.results import RPCErrorResult, unwrap
 from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.limits import Limits
-from wampasgi.metrics import Metrics
 from wampasgi.payload import split_payload
 from wampasgi.peers.session import Session
 from wampasgi.peers.wall_clock import utc_now
@@ -44,11 +45,10 @@ from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handler
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
-from wampasgi.sessions.shutdown import wait_ended
 from wampasgi.types import Handler, Match, Receive, Scope, Send
 
 
-class Realm(ConfiguresRealm):
+class Realm(ConfiguresRealm, AdministersRealm):
     """A realm of an application: its procedures, topics, authenticators, permissions and sessions.
 
     ``uri`` is the realm's name in HELLO. ``middleware`` are Starlette Middleware objects around the sessions
@@ -98,13 +98,15 @@ class Realm(ConfiguresRealm):
             limits=limits,
             changed=self._forget_plan,
             keep_history=self._keep_history,
-            mock_secret=lambda: self._router.mock_secret,
+            mock_secret=lambda: self.router.mock_secret,
+            realm=self,
             exception_handlers=exception_handlers,
         )
         self.handler_settings = self._settings.handlers
         self._overrides = RealmOverrides(self.handler_settings)
         self._procedures_at_run_time: RouteTable[Procedure] = RouteTable()
         self._failed_logins = FailedLogins()
+        self._describer = Describer(uri)
 
     def __repr__(self) -> str:
         return f"<Realm {self.uri!r}>"
@@ -118,25 +120,6 @@ class Realm(ConfiguresRealm):
     def app(self) -> Any:
         """The application that the realm was added to."""
         return self._require_context().app
-
-    @property
-    def sessions(self) -> Mapping[int, Session]:
-        """A live mapping of the open sessions of this worker, by session ID."""
-        return self._router.sessions
-
-    def metrics(self) -> Metrics:
-        """Return the realm's counters and gauges, such as ``metrics["calls"]["results"]``.
-
-        ``authentication``: logins that were ``delayed``, and failures that are ``unreported`` because too
-        many waited for the handler. ``authentication_failures`` by method and reason, such as
-        ``"ticket:wrong_proof"``. ``sessions``: gauges of ``open`` and ``opening`` sessions; counters of
-        sessions that have ``joined``, were ``refused`` because of a limit, or ``aborted``. ``calls`` by
-        clients: ``results``, ``errors``, ``canceled``. ``errors``: ERRORs ``sent``. ``events``: publications
-        ``published`` and EVENTs ``sent``. ``overflows``: ``stretches``, the periods in which a client read
-        too slowly, and the messages ``dropped`` in them. ``bytes`` of serialized messages: ``received`` and
-        ``sent``. ``router``: gauges of the clients' ``subscriptions`` and ``registrations``.
-        """
-        return self._router.metrics()
 
     # Serving
 
@@ -175,7 +158,7 @@ class Realm(ConfiguresRealm):
         options = check_server_options(options) if options else {}
         positional, keywords = split_payload(args, kwargs)
         payload = list(positional), dict(keywords)
-        if self._router.broker.stores(topic, options):
+        if self.router.broker.stores(topic, options):
             # A copy, because the objects may change later. Encoding it also detects values that no client
             # can receive: one such event would make the whole history unreadable.
             args_copy, kwargs_copy = plain_copy([*payload], "MessagePack")
@@ -201,7 +184,7 @@ class Realm(ConfiguresRealm):
         if is_reserved(procedure):
             caller = MetaCaller(self._server.session, plan)
             outcome = await within(timeout, caller.call(procedure, positional, keywords))
-            self._router.carry_out(outcome)
+            self.router.carry_out(outcome)
             return unwrap(outcome.args, outcome.kwargs)
         if not isinstance(found, Procedure):
             return await self._server.call(procedure, positional, keywords, timeout=timeout)
@@ -288,6 +271,26 @@ class Realm(ConfiguresRealm):
             event_loop=self._require_context().event_loop,
         )
 
+    # Descriptions
+
+    def describe(self, *, strict: bool = False) -> Interface:
+        """Describe the realm's own procedures, topics and errors, with JSON Schemas of their payloads.
+
+        A type without a JSON Schema is logged and accepts any value. With ``strict``, it raises
+        ConfigurationError.
+        """
+        return self._describer.describe(self.plan(), strict=strict)
+
+    async def describe_for(self, session: Session) -> Interface:
+        """Describe the part of the realm that a session may use, and procedures of clients that it may call.
+
+        Calls and subscriptions are authorized in the same way, but gatekeepers do not run.
+        """
+        self.check_event_loop("describe_for()")
+        return await MetaCaller(self._server.session, self.plan()).describe_for(session)
+
+    # Procedures at run time
+
     def register(
         self,
         uri: str,
@@ -296,6 +299,7 @@ class Realm(ConfiguresRealm):
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
         response_type: Any = FROM_ANNOTATION,
+        **details: Unpack[ProcedureDetails],
     ) -> None:
         """Add a procedure of the server at run time. Open sessions can call it, too.
 
@@ -303,14 +307,21 @@ class Realm(ConfiguresRealm):
         procedure at the URI, and WAMPError ``wamp.error.procedure_already_exists`` if a client has.
         """
         self.check_event_loop("register()")
-        route = Route(uri, match, handler, roles_of(roles), response_type=response_type)
+        route = Route(
+            uri,
+            match,
+            handler,
+            roles_of(roles),
+            response_type=response_type,
+            details=read_details(f"register({uri!r})", details),
+        )
         plan = self.plan()
         existing = plan.own_procedure(match, uri)
         if existing is not None:
             raise ConfigurationError(
                 f"{route} of {describe(handler)} is already used by {existing.plan.description}"
             )
-        if match != "regex" and self._router.dealer.registrations.get(match, uri) is not None:
+        if match != "regex" and self.router.dealer.registrations.get(match, uri) is not None:
             raise WAMPError(PROCEDURE_ALREADY_EXISTS, f"a client has registered {uri!r}")
         procedure = compile_procedure(route, self._injection(), self._procedure_options(plan.limits))
         self._procedures_at_run_time.add(route, procedure)
@@ -330,82 +341,17 @@ class Realm(ConfiguresRealm):
         if match != "regex" and (match, uri) not in self.plan().offered():
             self._server.withdraw(match, uri)
 
-    def revoke_registration(
-        self, procedure: str, *, match: Match = "exact", reason: str | None = None
-    ) -> int:
-        """Revoke the registrations of a procedure by clients, and return their number.
-
-        Clients that announced ``registration_revocation`` are notified, with the reason. They can still
-        answer earlier calls, and can register the procedure again.
-        Spec: Advanced Profile, "Registration Revocation".
-        """
-        self.check_event_loop("revoke_registration()")
-        require_pattern(f"revoke_registration({procedure!r})", procedure, match)
-        return self._router.revoke_registration(procedure, match, reason)
-
-    def revoke_subscription(
-        self,
-        topic: str,
-        *,
-        match: Match = "exact",
-        session: Session | None = None,
-        reason: str | None = None,
-    ) -> int:
-        """Revoke a subscription of ``session``, or of all clients, and return the number of its subscribers.
-
-        ``topic`` and ``match`` must be the same as in SUBSCRIBE. Without ``session``, the clients of other
-        workers lose it, too, but the number is that of this worker's clients. Clients that announced
-        ``subscription_revocation`` are notified, with the reason. As after UNSUBSCRIBE, the rest of the
-        gatekeeper runs, and clients can subscribe again.
-        Spec: Advanced Profile, "Subscription Revocation".
-        """
-        self.check_event_loop("revoke_subscription()")
-        require_pattern(f"revoke_subscription({topic!r})", topic, match)
-        if session is not None and not isinstance(session, Session):
-            raise TypeError(
-                f"revoke_subscription({topic!r}): session is {session!r}, it must be a Session: "
-                "realm.sessions maps session IDs to sessions"
-            )
-        return self._router.revoke_subscription(topic, match, None if session is None else session.id, reason)
-
-    def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
-        """Delete the retained events of a topic or a pattern of topics, and return their number.
-
-        The topic ``""`` with ``match="prefix"`` deletes all retained events.
-        Spec: Advanced Profile, "Event Retention".
-        """
-        self.check_event_loop("clear_retained()")
-        require_pattern(f"clear_retained({topic!r})", topic, match)
-        return self._router.clear_retained(topic, match)
-
-    async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
-        """Close all sessions with GOODBYE and wait until they have ended.
-
-        The wait is limited to ``Limits.close_timeout`` for the answers of the clients, plus
-        ``Limits.teardown_timeout`` for the teardown of the handlers.
-        """
-        self.check_event_loop("close_sessions()")
-        limits = self.plan().limits
-        closing = self.served_sessions()
-        for session in closing:
-            await session.close(uri, message)
-        await wait_ended(closing, limits)
-
-    def served_sessions(self) -> list[Session]:
-        """Return all sessions that are being served: the open ones, and those that are ending."""
-        return list(self._router.served.values())
-
     # Compiling
 
     def _use(self, router: Router[Session]) -> None:
-        self._router = router
+        self.router = router
         own_session = Session(
             session_id=random_id(), realm=self, realm_uri=self.uri, details={}, connection=None, peer=None
         )
         self._server = ServerSession(own_session, router)
 
     def _keep_history(self, topic: str, match: Match, limit: int) -> None:
-        self._router.keep_history(topic, match, limit)
+        self.router.keep_history(topic, match, limit)
         self._histories.append((topic, match, limit))
 
     def attach(self, context: ApplicationContext, *, key: str) -> None:
@@ -429,7 +375,7 @@ class Realm(ConfiguresRealm):
                 )
             )
             for topic, match, limit in self._histories:
-                self._router.keep_history(topic, match, limit)
+                self.router.keep_history(topic, match, limit)
 
     async def _handle_events(self) -> None:
         """Run the handlers for testaments of another worker's sessions."""
@@ -444,7 +390,7 @@ class Realm(ConfiguresRealm):
             self._plan = None
         if self._plan is None:
             self._plan = plan = self._compile()
-            self._router.set_limits(plan.limits)
+            self.router.set_limits(plan.limits)
             self._server.offer(plan.offered(), plan)
             self._server.subscribe_handlers(plan.subscribers)
         return self._plan
@@ -489,6 +435,6 @@ class Realm(ConfiguresRealm):
             endpoint=GateMiddleware(SessionEndpoint(self._server)),
             allow_anonymous=self._allow_anonymous,
             procedures_at_run_time=self._procedures_at_run_time,
-            router=self._router,
+            router=self.router,
             failed_logins=self._failed_logins,
         )

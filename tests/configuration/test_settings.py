@@ -101,6 +101,7 @@ class Configured(ConfiguresRealm):
         self.histories: list[tuple[str, str, int]] = []
         self._settings = RealmSettings(
             mock_secret=lambda: b"secret",
+            realm=Realm("r"),
             middleware=[],
             limits=None,
             changed=self._count,

@@ -59,6 +59,7 @@ def compile_realm(
         async_support=context.async_support,
         synchronize_requests=context.synchronize_requests,
         debug=context.debug,
+        description_access=context.description_access,
         authorization=Authorization(settings.permissions.copy(), authorizer, cache=settings.cache_authorizer),
         procedures=compile_procedures(settings, injection, options),
         procedures_at_run_time=procedures_at_run_time,

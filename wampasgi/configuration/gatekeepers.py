@@ -62,7 +62,7 @@ def compile_subscription_handler(settings: RealmSettings, injection: Injection) 
 def _compile_topic(route: Route, injection: Injection) -> Topic:
     plan = injection.read(route.handler, {"topic_uri": None}, dependencies=route.dependencies)
     _check_annotation(route.handler, plan)
-    return Topic(plan, route.roles, patterns=bool(route.patterns))
+    return Topic(plan, route.roles, patterns=bool(route.patterns), route=route)
 
 
 def _check_annotation(handler: Handler, plan: HandlerPlan) -> None:

@@ -10,7 +10,16 @@ from wampasgi.configuration.response_types import Response
 from wampasgi.configuration.routes import Route
 from wampasgi.errors import ConfigurationError, InvalidArgument
 from wampasgi.injection.plan import HandlerPlan
-from wampasgi.injection.results import Convert, OnProgress, RPCErrorResult, RPCResult, final_result, last_of
+from wampasgi.injection.results import (
+    Convert,
+    ConvertProgress,
+    OnProgress,
+    RPCErrorResult,
+    RPCProgressReport,
+    RPCResult,
+    final_result,
+    last_of,
+)
 from wampasgi.logs import about, escaped, logger_named, shown
 from wampasgi.rpc import RPCRequest
 
@@ -34,12 +43,14 @@ class Event:
 class Subscriber:
     """A handler for the events of a topic or a pattern of topics.
 
-    ``roles`` are the roles of the publishers that it accepts events from. None accepts all. Raises
-    ConfigurationError if the handler is an async generator function.
+    ``roles`` are the roles of the publishers that it accepts events from. None accepts all. ``route`` is the
+    one that declared it, None for a handler that was added at run time. Raises ConfigurationError if the
+    handler is an async generator function.
     """
 
     plan: HandlerPlan
     roles: frozenset[str] | None
+    route: Route | None = None
 
     def __post_init__(self) -> None:
         if self.plan.kind == "async_generator":
@@ -140,6 +151,8 @@ class Procedure:
         unchanged.
         """
         plan = self.plan
+        if on_progress is not None and self.response.progress is not None:
+            on_progress = _filtering(self.response.progress, on_progress)
         if request is not None:
             provided = {**provided, "request": request, self.request_name: request}
         if plan.kind == "async_generator":
@@ -150,16 +163,32 @@ class Procedure:
         return await final_result(value, on_progress, convert)
 
 
+def _filtering(convert: ConvertProgress, on_progress: OnProgress) -> OnProgress:
+    async def report_filtered(report: RPCProgressReport) -> None:
+        await on_progress(convert(report))
+
+    return report_filtered
+
+
 class Topic:
     """A topic of the realm itself: its gatekeeper, and the roles that may subscribe.
 
     ``patterns`` tells whether clients may subscribe to patterns that match the topic, without its gatekeeper.
+    ``route`` holds the URIs; a subscription handler answers for all.
     """
 
-    __slots__ = ("patterns", "plan", "roles")
+    __slots__ = ("patterns", "plan", "roles", "route")
 
-    def __init__(self, plan: HandlerPlan, roles: frozenset[str] | None, *, patterns: bool = False) -> None:
+    def __init__(
+        self,
+        plan: HandlerPlan,
+        roles: frozenset[str] | None,
+        *,
+        patterns: bool = False,
+        route: Route | None = None,
+    ) -> None:
         self.plan = plan
+        self.route = route
         self.roles = roles
         self.patterns = patterns
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, Unpack
 
 from wampasgi.configuration.response_types import FROM_ANNOTATION
+from wampasgi.configuration.route_details import ProcedureDetails, RouteDetails, TopicDetails
 from wampasgi.configuration.routes import H, RouteMatch, require_uri
+from wampasgi.configuration.topics import Topic
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import require_function
 from wampasgi.injection.plan import describe
@@ -25,7 +27,7 @@ class Mark:
     """The arguments of the decorator that registers a marked method."""
 
     kind: HandlerKind
-    uri: str
+    uri: str | Topic[Any]
     options: Mapping[str, Any]
 
 
@@ -35,8 +37,8 @@ def procedure(
     match: RouteMatch = "exact",
     roles: str | Collection[str] | None = None,
     response_type: Any = FROM_ANNOTATION,
-    tags: str | Collection[str] = (),
     dependencies: Iterable[Any] = (),
+    **details: Unpack[ProcedureDetails],
 ) -> Callable[[H], H]:
     """Mark a method in a class body as the handler of a procedure.
 
@@ -47,20 +49,20 @@ def procedure(
         "match": match,
         "roles": roles,
         "response_type": response_type,
-        "tags": tags,
         "dependencies": dependencies,
+        **details,
     }
     return _marker("procedure", uri, options)
 
 
 def topic(
-    uri: str,
+    topic: str | Topic[Any],
     *,
     match: RouteMatch = "exact",
     roles: str | Collection[str] | None = None,
     patterns: bool | None = None,
-    tags: str | Collection[str] = (),
     dependencies: Iterable[Any] = (),
+    **details: Unpack[TopicDetails],
 ) -> Callable[[H], H]:
     """Mark a method in a class body as the gatekeeper of a topic.
 
@@ -71,31 +73,32 @@ def topic(
         "match": match,
         "roles": roles,
         "patterns": patterns,
-        "tags": tags,
         "dependencies": dependencies,
+        **details,
     }
-    return _marker("topic", uri, options)
+    return _marker("topic", topic, options)
 
 
 def subscriber(
-    topic: str,
+    topic: str | Topic[Any],
     *,
     match: Match = "exact",
     roles: str | Collection[str] | None = None,
-    tags: str | Collection[str] = (),
     dependencies: Iterable[Any] = (),
+    **details: Unpack[RouteDetails],
 ) -> Callable[[H], H]:
     """Mark a method in a class body as a handler of the events that clients publish.
 
     ``add_handlers(object)`` of an application, a realm or a WAMPRouter registers it. The arguments are the
     same as for ``Realm.subscriber``.
     """
-    options = {"match": match, "roles": roles, "tags": tags, "dependencies": dependencies}
+    options = {"match": match, "roles": roles, "dependencies": dependencies, **details}
     return _marker("subscriber", topic, options)
 
 
-def _marker(kind: HandlerKind, uri: str, options: Mapping[str, Any]) -> Callable[[H], H]:
-    require_uri(f"@{kind}", uri)
+def _marker(kind: HandlerKind, uri: str | Topic[Any], options: Mapping[str, Any]) -> Callable[[H], H]:
+    if not isinstance(uri, Topic):
+        require_uri(f"@{kind}", uri)
 
     def mark(method: H) -> H:
         if not isinstance(method, classmethod):

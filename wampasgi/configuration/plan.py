@@ -25,7 +25,7 @@ from wampasgi.configuration.exception_handlers import ExceptionHandlers
 from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
 from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
-from wampasgi.configuration.settings import RealmSettings
+from wampasgi.configuration.settings import DescriptionAccess, RealmSettings
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import UserFunction
 from wampasgi.injection.plan import HandlerPlan, Injection, describe
@@ -60,6 +60,7 @@ class RealmPlan:
     async_support: AsyncSupport | None
     synchronize_requests: bool
     debug: bool
+    description_access: DescriptionAccess
     authorization: Authorization
     procedures: RouteTable[Procedure]
     procedures_at_run_time: RouteTable[Procedure]
@@ -285,7 +286,7 @@ def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscr
             route.handler, {"event": Event}, takes_payload=True, dependencies=route.dependencies
         )
         key = match, route.uri
-        found[key] = (*found.get(key, ()), Subscriber(plan, route.roles))
+        found[key] = (*found.get(key, ()), Subscriber(plan, route.roles, route))
     return found
 
 

@@ -13,13 +13,16 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.annotations import ASYNC_ITERATORS, AWAITABLES, alias_value, is_union
+from wampasgi.injection.annotations import ASYNC_ITERATORS, AWAITABLES, alias_value, is_union, nodes_of
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.injection.results import (
     SCALARS,
     Convert,
+    ConvertProgress,
+    Progress,
     RPCErrorResult,
+    RPCProgressReport,
     RPCResult,
     to_result,
     to_unpacked_result,
@@ -51,15 +54,27 @@ class Response:
     """The conversion of a handler's values into results.
 
     ``to_client`` and ``to_server`` convert a value for a caller that is a client, or the server's own code.
-    Values of the types ``scalars`` become the only argument of a result without any conversion.
+    Values of the types ``scalars`` become the only argument of a result without any conversion. ``progress``
+    filters progress reports for a client; None leaves them unchanged. ``unpacks`` is set if lists and
+    mappings are spread over the payload.
     """
 
-    __slots__ = ("scalars", "to_client", "to_server")
+    __slots__ = ("progress", "scalars", "to_client", "to_server", "unpacks")
 
-    def __init__(self, scalars: frozenset[type], to_client: Convert, to_server: Convert) -> None:
+    def __init__(
+        self,
+        scalars: frozenset[type],
+        to_client: Convert,
+        to_server: Convert,
+        progress: ConvertProgress | None,
+        *,
+        unpacks: bool,
+    ) -> None:
+        self.unpacks = unpacks
         self.scalars = scalars
         self.to_client = to_client
         self.to_server = to_server
+        self.progress = progress
 
 
 def compile_response(plan: HandlerPlan, response_type: Any, *, unpack: bool) -> Response:
@@ -71,15 +86,22 @@ def compile_response(plan: HandlerPlan, response_type: Any, *, unpack: bool) -> 
     from_annotation = response_type is FROM_ANNOTATION
     declared = plan.returns.annotation if from_annotation else response_type
     filtered = filtered_type(declared)
+    progress = _progress_filter(plan, declared)
     convert = to_unpacked_result if unpack else to_result
     problem = plan.returns.problem if from_annotation else None
     if problem is None and filtered is not Any:
         try:
-            response_filter = ResponseFilter(filtered, plan.description, convert)
+            response_filter = ResponseFilter(filtered, f"{plan.description} returned a value", convert)
         except UnusableAnnotation as error:
             problem = f"pydantic cannot filter its results as {_shown(filtered)}: {error}"
         else:
-            return Response(_scalars_of(filtered), response_filter.to_client, response_filter.to_server)
+            return Response(
+                _scalars_of(filtered),
+                response_filter.to_client,
+                response_filter.to_server,
+                progress,
+                unpacks=unpack,
+            )
     if problem is not None:
         advice = "; declare the type with response_type=..., or set response_type=None"
         if not from_annotation:
@@ -91,27 +113,53 @@ def compile_response(plan: HandlerPlan, response_type: Any, *, unpack: bool) -> 
             advice,
             extra=fields(None, None),
         )
-    return Response(SCALARS, convert, convert)
+    return Response(SCALARS, convert, convert, progress, unpacks=unpack)
+
+
+def _progress_filter(plan: HandlerPlan, declared: Any) -> ConvertProgress | None:
+    """Return the filter of a handler's progress reports, or None if it declares no type for them.
+
+    Raises ConfigurationError if pydantic cannot validate the type.
+    """
+    progress = progress_type(declared)
+    if progress is EMPTY or filtered_type(progress) is Any:
+        return None
+    try:
+        to_client = ResponseFilter(progress, f"{plan.description} yielded progress", to_result).to_client
+    except UnusableAnnotation as error:
+        raise ConfigurationError(
+            f"{plan.description}: pydantic cannot filter its progress as {_shown(progress)}: {error}; yield "
+            f"RPCProgressReport instead of Progress"
+        ) from error
+
+    def convert(report: RPCProgressReport) -> RPCProgressReport:
+        if not isinstance(report, Progress):
+            return report
+        payload = to_client(report.value)
+        return RPCProgressReport(payload.args, payload.kwargs)
+
+    return convert
 
 
 class ResponseFilter:
     """Validates a handler's values against a declared type, and reduces them to the parts that it declares.
 
     A value can also be an object with attributes of the same names as the fields, such as a row of an ORM.
+    ``source`` begins the messages about values that are not valid: "... returned a value".
     """
 
     __slots__ = (
         "_convert",
         "_form",
-        "_handler",
         "_is_any_list",
         "_items",
         "_shown",
+        "_source",
         "_validate",
         "_validate_all",
     )
 
-    def __init__(self, response_type: Any, handler: str, convert: Convert) -> None:
+    def __init__(self, response_type: Any, source: str, convert: Convert) -> None:
         adapter = adapter_for(response_type)
         self._validate = quick_validator(adapter).validate_python
         self._validate_all = adapter.validate_python
@@ -119,7 +167,7 @@ class ResponseFilter:
         self._form = None if _is_plain(response_type) else JSONForm(adapter)
         self._items = _items_of(response_type)
         self._is_any_list = response_type is list or response_type == list[Any]
-        self._handler = handler
+        self._source = source
         self._shown = _shown(response_type)
         self._convert = convert
 
@@ -147,9 +195,7 @@ class ResponseFilter:
         try:
             form = self._form.convert(validated, strict=True)
         except ValueError as error:  # PydanticSerializationError, or a ValidationError of a lazy iterator
-            raise TypeError(
-                f"{self._handler} returned a value that cannot be serialized as {self._shown}"
-            ) from error
+            raise TypeError(f"{self._source} that cannot be serialized as {self._shown}") from error
         # The type of the value decides, not that of its form: a model is one argument, its form a dict.
         if type(form) is list and isinstance(validated, tuple | list):
             return self._convert(tuple(form) if isinstance(validated, tuple) else form)
@@ -175,7 +221,7 @@ class ResponseFilter:
         if len(errors) > len(reasons):
             reasons.append(f"and {len(errors) - len(reasons)} more")
         return (
-            f"{self._handler} returned a value that is not valid as {self._shown}: "
+            f"{self._source} that is not valid as {self._shown}: "
             f"{'; '.join(reason.strip() for reason in reasons)}"
         )
 
@@ -201,13 +247,36 @@ def filtered_type(annotation: Any) -> Any:
     return kept[0] if len(kept) == 1 else Union[tuple(kept)]  # noqa: UP007 - made at run time
 
 
+def is_empty_result(annotation: Any) -> bool:
+    """Return whether a return annotation says that results are empty, as ``-> None`` does."""
+    plain = alias_value(annotation)
+    origin, arguments = get_origin(plain), get_args(plain)
+    if origin in ASYNC_ITERATORS or origin in AWAITABLES:
+        return is_empty_result(arguments[0 if origin in ASYNC_ITERATORS else -1])
+    members = arguments if is_union(plain) else (plain,)
+    # The values of an iterator that are no progress are its result.
+    return all(member in (None, types.NoneType) or get_origin(member) is Progress for member in members)
+
+
+def progress_type(annotation: Any) -> Any:
+    """Return the type of the progress that an annotation declares with ``Progress[T]``, or EMPTY."""
+    found = [
+        get_args(node)[0] if get_args(node) else Any
+        for node in nodes_of(annotation)
+        if (get_origin(node) or node) is Progress
+    ]
+    if not found:
+        return EMPTY
+    return found[0] if len(found) == 1 else Union[tuple(found)]  # noqa: UP007 - made at run time
+
+
 def _members(annotation: Any) -> Iterator[Any]:
     """Yield the members of a union, without those that are not filtered."""
     annotation = alias_value(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is EMPTY:
         yield Any
-    elif annotation in (typing.NoReturn, typing.Never) or _is_class(annotation, _OWN):
+    elif annotation in (typing.NoReturn, typing.Never) or _is_class(annotation, _OWN) or origin is Progress:
         return
     elif _is_class(annotation, (*ASYNC_ITERATORS, *AWAITABLES)):
         yield Any

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, Unpack
 
 from wampasgi.configuration.method_marks import HandlerKind, marked_methods
 from wampasgi.configuration.response_types import FROM_ANNOTATION
+from wampasgi.configuration.route_details import (
+    Details,
+    ProcedureDetails,
+    RouteDetails,
+    TopicDetails,
+    read_details,
+    tags_of,
+)
 from wampasgi.configuration.routes import (
     H,
     Route,
@@ -17,6 +26,7 @@ from wampasgi.configuration.routes import (
     require_uri,
     route_conflict,
 )
+from wampasgi.configuration.topics import Topic
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import require_function
 from wampasgi.injection.markers import checked_dependencies
@@ -51,16 +61,20 @@ class DeclaresHandlers(ABC):
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
         response_type: Any = FROM_ANNOTATION,
-        tags: str | Collection[str] = (),
         dependencies: Iterable[Any] = (),
+        **details: Unpack[ProcedureDetails],
     ) -> Callable[[H], H]:
         """Decorate the handler of a procedure.
 
         ``match`` is exact, prefix, wildcard or regex. If ``roles`` are given, only they may call it.
         ``response_type`` is the type of its results, in place of its return annotation: see RPCRouteSet.
-        ``tags`` group it in descriptions. ``dependencies``, a list of ``Depends``, are evaluated before it.
+        ``dependencies``, a list of ``Depends``, are evaluated before it. The other arguments describe it:
+        ``summary``, ``description``, ``tags``, ``deprecated``, ``include_in_schema``, ``examples`` and
+        ``errors``; see docs/descriptions.md.
         """
         require_uri("@procedure", uri)
+        where = f"@procedure({uri!r})"
+        checked = read_details(where, details, ProcedureDetails)
 
         def add(handler: H) -> H:
             route = Route(
@@ -69,8 +83,8 @@ class DeclaresHandlers(ABC):
                 handler,
                 roles_of(roles),
                 response_type=response_type,
-                tags=_tags_of(f"@procedure({uri!r})", tags),
-                dependencies=checked_dependencies(f"@procedure({uri!r})", dependencies),
+                dependencies=checked_dependencies(where, dependencies),
+                details=checked,
             )
             self._declare("procedure", route)
             return handler
@@ -79,22 +93,23 @@ class DeclaresHandlers(ABC):
 
     def topic(
         self,
-        uri: str,
+        topic: str | Topic[Any],
         *,
         match: RouteMatch = "exact",
         roles: str | Collection[str] | None = None,
         patterns: bool | None = None,
-        tags: str | Collection[str] = (),
         dependencies: Iterable[Any] = (),
+        **details: Unpack[TopicDetails],
     ) -> Callable[[H], H]:
-        """Decorate the gatekeeper of a topic. If ``roles`` are given, only they may subscribe.
+        """Decorate the gatekeeper of a topic, given by its URI or as a Topic.
 
-        With ``patterns=True``, clients may also subscribe to patterns that match the topic, if a rule or the
-        authorizer allows the pattern. The gatekeeper does not run for them. See TopicRouteSet. ``tags`` group
-        the topic in descriptions. ``dependencies``, a list of ``Depends``, are evaluated before the
-        gatekeeper; they exclude ``patterns=True``.
+        If ``roles`` are given, only they may subscribe. With ``patterns=True``, clients may also subscribe to
+        patterns that match the topic, if a rule or the authorizer allows the pattern. The gatekeeper does not
+        run for them. See TopicRouteSet. ``dependencies``, a list of ``Depends``, are evaluated before the
+        gatekeeper; they exclude ``patterns=True``. The other arguments describe the topic: ``event``, the
+        type of its events, and those of ``procedure`` except ``errors``.
         """
-        require_uri("@topic", uri)
+        uri, published, checked = _topic_details("@topic", topic, details, TopicDetails)
 
         def add(handler: H) -> H:
             route = Route(
@@ -103,43 +118,61 @@ class DeclaresHandlers(ABC):
                 handler,
                 roles_of(roles),
                 patterns=patterns,
-                tags=_tags_of(f"@topic({uri!r})", tags),
                 dependencies=checked_dependencies(f"@topic({uri!r})", dependencies),
+                details=checked,
+                published=published,
             )
             self._declare("topic", route)
             return handler
 
         return add
 
+    def add_topic(
+        self,
+        topic: Topic[Any],
+        *,
+        roles: str | Collection[str] | None = None,
+        **details: Unpack[RouteDetails],
+    ) -> None:
+        """Add a topic that needs no gatekeeper: everybody, or only ``roles``, may subscribe to it.
+
+        Rules decide if clients may subscribe to patterns that match it. The other arguments describe it: see
+        ``topic``. Raises ConfigurationError if there is a topic with the same URI.
+        """
+        if not isinstance(topic, Topic):
+            raise ConfigurationError(f"add_topic got {topic!r}: it takes a Topic, Topic(uri, event_type)")
+        self.topic(topic, roles=roles, patterns=True, **details)(_accept)
+
     def subscriber(
         self,
-        topic: str,
+        topic: str | Topic[Any],
         *,
         match: Match = "exact",
         roles: str | Collection[str] | None = None,
-        tags: str | Collection[str] = (),
         dependencies: Iterable[Any] = (),
+        **details: Unpack[RouteDetails],
     ) -> Callable[[H], H]:
-        """Decorate a handler of the server for the events that clients publish.
+        """Decorate a handler of the server for the events that clients publish to a topic or a Topic.
 
         It allows clients (if ``roles`` are given, only these roles) to publish to the topic. Unless a rule
         allows more, their events reach only the server's own subscribers. The events of each session are
-        handled in order, one at a time. Exceptions of the handler are logged. ``tags`` group the handler in
-        descriptions. ``dependencies``, a list of ``Depends``, are evaluated before it.
+        handled in order, one at a time. Exceptions of the handler are logged. ``dependencies``, a list of
+        ``Depends``, are evaluated before it. The other arguments describe it: see ``topic``.
         """
-        require_uri("@subscriber", topic)
+        uri, published, checked = _topic_details("@subscriber", topic, details, RouteDetails)
 
         def add(handler: H) -> H:
-            require_function(f"subscriber {topic!r}", handler)
-            refuse_glob(f"subscriber {describe(handler)}", topic)
-            require_pattern(f"subscriber {describe(handler)}", topic, match)
+            require_function(f"subscriber {uri!r}", handler)
+            refuse_glob(f"subscriber {describe(handler)}", uri)
+            require_pattern(f"subscriber {describe(handler)}", uri, match)
             route = Route(
-                topic,
+                uri,
                 match,
                 handler,
                 roles_of(roles),
-                tags=_tags_of(f"@subscriber({topic!r})", tags),
-                dependencies=checked_dependencies(f"@subscriber({topic!r})", dependencies),
+                dependencies=checked_dependencies(f"@subscriber({uri!r})", dependencies),
+                details=checked,
+                published=published,
             )
             self._declare("subscriber", route)
             return handler
@@ -208,7 +241,7 @@ class DeclaresHandlers(ABC):
             )
         more = (
             roles_of(roles, f"{where}: roles"),
-            _tags_of(where, tags),
+            tags_of(where, tags),
             checked_dependencies(where, dependencies),
         )
         routes = [(kind, route.within(prefix, *more)) for kind, route in router.declared()]
@@ -240,7 +273,7 @@ class WAMPRouter(DeclaresHandlers):
         _require_prefix("WAMPRouter", prefix)
         self.prefix = prefix
         self._roles = roles_of(roles, "WAMPRouter: roles")
-        self._tags = _tags_of("WAMPRouter", tags)
+        self._tags = tags_of("WAMPRouter", tags)
         self._dependencies = checked_dependencies("WAMPRouter", dependencies)
         self._declared: list[tuple[HandlerKind, Route]] = []
         self._included: Inclusions = []
@@ -300,10 +333,19 @@ def _require_prefix(where: str, prefix: object) -> None:
         )
 
 
-def _tags_of(where: str, tags: object) -> tuple[str, ...]:
-    """Return one tag or several as a tuple. Raises ConfigurationError for anything but non-empty strings."""
-    given = (tags,) if isinstance(tags, str) else tags
-    named = tuple(given) if isinstance(given, Collection) else (None,)
-    if not all(isinstance(tag, str) and tag for tag in named):
-        raise ConfigurationError(f"{where}: tags is {tags!r}: give a non-empty str or several")
-    return named
+async def _accept() -> None:
+    # The gatekeeper of topics that need none. A docstring would become the topic's description.
+    return
+
+
+def _topic_details(
+    decorator: str, topic: str | Topic[Any], details: Mapping[str, Any], allowed: type
+) -> tuple[str, Topic[Any] | None, Details]:
+    """Return the URI and the details of a topic, and the Topic that it was given as, if it was."""
+    if not isinstance(topic, Topic):
+        require_uri(decorator, topic)
+        return topic, None, read_details(f"{decorator}({topic!r})", details, allowed)
+    where = f"{decorator}({topic!r})"
+    if "event" in details:
+        raise ConfigurationError(f"{where}: leave out event=..., because the Topic has the type of events")
+    return topic.uri, topic, replace(read_details(where, details, allowed), event=topic.event)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, Unpack, overload
 
 from wampasgi.configuration.response_types import FROM_ANNOTATION
+from wampasgi.configuration.route_details import (
+    NO_DETAILS,
+    Details,
+    ProcedureDetails,
+    RouteDetails,
+    TopicDetails,
+    read_details,
+)
+from wampasgi.configuration.topics import Topic
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import require_function
 from wampasgi.injection.markers import Dependency
@@ -42,8 +51,9 @@ class Route:
     ``uri`` is a URI, a prefix, a wildcard pattern or a regular expression, depending on ``match``. Only
     ``roles`` may use it; if they are None, the realm's permissions decide. ``flags`` are the flags of a
     compiled regular expression. ``patterns`` is the option of topics that ``TopicRouteSet`` describes, and
-    ``response_type`` the one of procedures that ``RPCRouteSet`` describes. ``tags`` group routes in
-    descriptions. ``dependencies`` are evaluated before the handler runs.
+    ``response_type`` the one of procedures that ``RPCRouteSet`` describes. ``dependencies`` are evaluated
+    before the handler runs. ``details`` are for descriptions of the realm. ``published`` is the Topic that
+    the route was declared with.
     """
 
     uri: str
@@ -53,8 +63,9 @@ class Route:
     flags: int = 0
     patterns: bool | None = None
     response_type: Any = FROM_ANNOTATION
-    tags: tuple[str, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
+    details: Details = NO_DETAILS
+    published: Topic[Any] | None = None
 
     def __post_init__(self) -> None:
         require_function(f"route {self.uri!r}", self.handler)
@@ -70,6 +81,11 @@ class Route:
                 f"{where}: with patterns=True, subscriptions to patterns would bypass its dependencies: "
                 f"leave out patterns=True, or restrict the topic by roles instead"
             )
+        if self.published is not None and self.match != "exact":
+            raise ConfigurationError(
+                f"{where}: match is {self.match!r}, but a Topic has one URI, to publish to: pass the pattern "
+                f"as a str, with event=..."
+            )
         if self.match == "regex":
             try:
                 self.compile()
@@ -82,6 +98,11 @@ class Route:
             raise ConfigurationError(
                 f"{where}: URIs that begin with 'wamp.' are reserved for the router, choose another one"
             )
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the route, those of its routers first."""
+        return self.details.tags
 
     @property
     def entry(self) -> tuple[Match, str]:
@@ -121,7 +142,7 @@ class Route:
             self,
             uri=self._prefixed(prefix),
             roles=self.roles if roles is None else roles,
-            tags=tuple(dict.fromkeys((*tags, *self.tags))),
+            details=self.details.within(tags),
             dependencies=(*dependencies, *self.dependencies),
         )
 
@@ -170,36 +191,48 @@ def refuse_glob(where: str, uri: object) -> None:
 
 
 class RouteSet(Sequence[Route]):
-    """A sequence of routes that can be added to one or more realms."""
+    """A sequence of routes that can be added to one or more realms.
+
+    The methods take the keyword arguments of RouteDetails, ProcedureDetails or TopicDetails, too.
+    """
+
+    _details: type = RouteDetails
 
     def __init__(self) -> None:
         self._routes: list[Route] = []
 
-    def route(self, uri: str, *, roles: str | Collection[str] | None = None) -> Callable[[H], H]:
+    def route(
+        self, uri: str, *, roles: str | Collection[str] | None = None, **details: Unpack[RouteDetails]
+    ) -> Callable[[H], H]:
         """Decorate the handler for exactly this URI."""
         require_uri("@route", uri)
-        return self._adder(uri, "exact", roles)
+        return self._adder(uri, "exact", roles, details)
 
     def prefix_route(
-        self, uri_prefix: str, *, roles: str | Collection[str] | None = None
+        self, uri_prefix: str, *, roles: str | Collection[str] | None = None, **details: Unpack[RouteDetails]
     ) -> Callable[[H], H]:
         """Decorate the handler for URIs that begin with ``uri_prefix``. The longest prefix wins."""
         require_uri("@prefix_route", uri_prefix)
-        return self._adder(uri_prefix, "prefix", roles)
+        return self._adder(uri_prefix, "prefix", roles, details)
 
     def regex_route(
-        self, uri_pattern: str | re.Pattern[str], *, roles: str | Collection[str] | None = None
+        self,
+        uri_pattern: str | re.Pattern[str],
+        *,
+        roles: str | Collection[str] | None = None,
+        **details: Unpack[RouteDetails],
     ) -> Callable[[H], H]:
         """Decorate the handler for URIs that fully match a regular expression.
 
         Regular expressions are tried after all other routes, in the order in which they were added.
         """
-        return self._regex_adder(uri_pattern, roles)
+        return self._regex_adder(uri_pattern, roles, details)
 
     def _regex_adder(
         self,
         uri_pattern: str | re.Pattern[str],
         roles: str | Collection[str] | None,
+        details: Mapping[str, Any],
         *,
         patterns: bool | None = None,
         response_type: Any = FROM_ANNOTATION,
@@ -209,7 +242,7 @@ class RouteSet(Sequence[Route]):
             flags, uri_pattern = uri_pattern.flags, uri_pattern.pattern
         require_uri("@regex_route", uri_pattern)
         return self._adder(
-            uri_pattern, "regex", roles, flags=flags, patterns=patterns, response_type=response_type
+            uri_pattern, "regex", roles, details, flags=flags, patterns=patterns, response_type=response_type
         )
 
     def _adder(
@@ -217,13 +250,18 @@ class RouteSet(Sequence[Route]):
         uri: str,
         match: RouteMatch,
         roles: str | Collection[str] | None,
+        details: Mapping[str, Any],
         *,
         flags: int = 0,
         patterns: bool | None = None,
         response_type: Any = FROM_ANNOTATION,
     ) -> Callable[[H], H]:
+        checked = read_details(f"route {uri!r}", details, self._details)
+
         def add(handler: H) -> H:
-            route = Route(uri, match, handler, roles_of(roles), flags, patterns, response_type)
+            route = Route(
+                uri, match, handler, roles_of(roles), flags, patterns, response_type, details=checked
+            )
             for other in self._routes:
                 if (other.match, other.uri) == (match, uri):
                     raise route_conflict(route, other)
@@ -256,16 +294,19 @@ class RPCRouteSet(RouteSet):
     them: only the parts that it declares are sent. None turns this off.
     """
 
+    _details = ProcedureDetails
+
     def route(
         self,
         uri: str,
         *,
         roles: str | Collection[str] | None = None,
         response_type: Any = FROM_ANNOTATION,
+        **details: Unpack[ProcedureDetails],
     ) -> Callable[[H], H]:
         """Decorate the handler for exactly this URI."""
         require_uri("@route", uri)
-        return self._adder(uri, "exact", roles, response_type=response_type)
+        return self._adder(uri, "exact", roles, details, response_type=response_type)
 
     def prefix_route(
         self,
@@ -273,10 +314,11 @@ class RPCRouteSet(RouteSet):
         *,
         roles: str | Collection[str] | None = None,
         response_type: Any = FROM_ANNOTATION,
+        **details: Unpack[ProcedureDetails],
     ) -> Callable[[H], H]:
         """Decorate the handler for URIs that begin with ``uri_prefix``. The longest prefix wins."""
         require_uri("@prefix_route", uri_prefix)
-        return self._adder(uri_prefix, "prefix", roles, response_type=response_type)
+        return self._adder(uri_prefix, "prefix", roles, details, response_type=response_type)
 
     def regex_route(
         self,
@@ -284,12 +326,13 @@ class RPCRouteSet(RouteSet):
         *,
         roles: str | Collection[str] | None = None,
         response_type: Any = FROM_ANNOTATION,
+        **details: Unpack[ProcedureDetails],
     ) -> Callable[[H], H]:
         """Decorate the handler for URIs that fully match a regular expression.
 
         Regular expressions are tried after all other routes, in the order in which they were added.
         """
-        return self._regex_adder(uri_pattern, roles, response_type=response_type)
+        return self._regex_adder(uri_pattern, roles, details, response_type=response_type)
 
 
 class TopicRouteSet(RouteSet):
@@ -305,16 +348,19 @@ class TopicRouteSet(RouteSet):
     warning at startup that a rule allows them. A regular expression could match a topic of any pattern.
     """
 
+    _details = TopicDetails
+
     def route(
         self,
         uri: str,
         *,
         roles: str | Collection[str] | None = None,
         patterns: bool | None = None,
+        **details: Unpack[TopicDetails],
     ) -> Callable[[H], H]:
         """Decorate the gatekeeper of exactly this topic."""
         require_uri("@route", uri)
-        return self._adder(uri, "exact", roles, patterns=patterns)
+        return self._adder(uri, "exact", roles, details, patterns=patterns)
 
     def prefix_route(
         self,
@@ -322,10 +368,11 @@ class TopicRouteSet(RouteSet):
         *,
         roles: str | Collection[str] | None = None,
         patterns: bool | None = None,
+        **details: Unpack[TopicDetails],
     ) -> Callable[[H], H]:
         """Decorate the gatekeeper of topics that begin with ``uri_prefix``. The longest prefix wins."""
         require_uri("@prefix_route", uri_prefix)
-        return self._adder(uri_prefix, "prefix", roles, patterns=patterns)
+        return self._adder(uri_prefix, "prefix", roles, details, patterns=patterns)
 
     def regex_route(
         self,
@@ -333,12 +380,13 @@ class TopicRouteSet(RouteSet):
         *,
         roles: str | Collection[str] | None = None,
         patterns: bool | None = None,
+        **details: Unpack[TopicDetails],
     ) -> Callable[[H], H]:
         """Decorate the gatekeeper of topics that fully match a regular expression.
 
         Regular expressions are tried after all other routes, in the order in which they were added.
         """
-        return self._regex_adder(uri_pattern, roles, patterns=patterns)
+        return self._regex_adder(uri_pattern, roles, details, patterns=patterns)
 
 
 class RouteTable(Generic[T]):

@@ -26,6 +26,7 @@ from wampasgi.configuration.routes import (
     TopicRouteSet,
     refuse_glob,
 )
+from wampasgi.configuration.topics import Publishes
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import UserFunction, require_function
 from wampasgi.injection.dependencies import DefaultArg
@@ -68,6 +69,17 @@ class RouterMaker(Protocol):
         """
 
 
+@dataclass(slots=True)
+class DescriptionAccess:
+    """The access of clients to the descriptions of an application's realms.
+
+    If it is ``open``, each session may read the description of the part that it may use, unless a rule or the
+    authorizer refuses.
+    """
+
+    open: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationContext:
     """The settings that a realm takes from its application."""
@@ -82,6 +94,7 @@ class ApplicationContext:
     #: The settings for the handlers of all realms.
     handlers: HandlerSettings
     parent: ParentApp = field(default_factory=ParentApp)
+    description_access: DescriptionAccess = field(default_factory=DescriptionAccess)
     #: Makes the routers of realms that several workers serve.
     make_router: RouterMaker | None = None
 
@@ -90,7 +103,8 @@ class RealmSettings(AuthenticationSettings):
     """The settings of a realm. They are compiled into a RealmPlan when a plan is needed.
 
     ``changed`` is called after each change. ``keep_history`` takes a topic, its match policy and the number
-    of events to keep. ``mock_secret`` returns the key for mock challenges.
+    of events to keep. ``mock_secret`` returns the key for mock challenges. ``realm`` publishes the events of
+    its topics.
     """
 
     def __init__(
@@ -101,9 +115,11 @@ class RealmSettings(AuthenticationSettings):
         changed: Callable[[], None],
         keep_history: Callable[[str, Match, int], None],
         mock_secret: Callable[[], bytes],
+        realm: Publishes,
         exception_handlers: Mapping[type[Exception], Handler] | None = None,
     ) -> None:
         super().__init__(changed, mock_secret)
+        self.realm = realm
         self.handlers = HandlerSettings(changed, exception_handlers)
         self.middleware = checked_middleware(middleware)
         self.limits = checked_limits(limits)
@@ -150,6 +166,8 @@ class ConfiguresRealm(DeclaresHandlers, ConfiguresAuthentication, ConfiguresHand
             settings.subscribers.append((route.entry[0], route))
         else:
             (settings.procedures if kind == "procedure" else settings.topics).add(route, route)
+        if route.published is not None:
+            route.published.declare(settings.realm, route.uri)
         settings.changed()
 
     def add_routes(self, routes: RouteSet) -> None:

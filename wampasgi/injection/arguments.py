@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from wampasgi.errors import InvalidArgument
+from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.validation import Validator, pass_unchanged
 
 #: Marks a slot of a frame that has no value yet.
@@ -37,7 +38,7 @@ class PayloadParameter:
     """A parameter that is filled from the call's payload; ``slot`` is its index in the frame.
 
     ``name`` is its name in the payload, and ``more_names`` are alternatives. If no argument fills it,
-    ``make_default`` does.
+    ``make_default`` or ``default`` does. ``annotation`` is its type, for descriptions.
     """
 
     name: str
@@ -46,6 +47,8 @@ class PayloadParameter:
     required: bool
     more_names: tuple[str, ...] = ()
     make_default: Callable[[], Any] | None = None
+    annotation: Any = EMPTY
+    default: Any = EMPTY
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,11 +58,15 @@ class PayloadParameter:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """``*args`` or ``**kwargs``: ``slot`` gets the remaining arguments as a tuple or dict."""
+    """``*args`` or ``**kwargs``: ``slot`` gets the remaining arguments as a tuple or dict.
+
+    ``annotation`` is the type of each of them, for descriptions.
+    """
 
     name: str
     slot: int
     validator: Validator
+    annotation: Any = EMPTY
 
     def convert(self, values: Collection[Any]) -> tuple[Any, ...]:
         """Return the converted values; raises ValidationError, also if a value is valid only in JSON."""
@@ -88,7 +95,6 @@ class Payload:
     """
 
     __slots__ = (
-        "_accepts_more",
         "_by_name",
         "_enough",
         "_injected",
@@ -98,10 +104,14 @@ class Payload:
         "_positional",
         "_positional_only",
         "_required",
-        "_rest",
-        "_rest_by_name",
-        "_shared",
         "_steps",
+        "accepts_more",
+        "by_either",
+        "keyword_only",
+        "positional_only",
+        "rest",
+        "rest_by_name",
+        "shared",
     )
 
     def __init__(
@@ -116,17 +126,20 @@ class Payload:
         injected: Iterable[str] = (),
         accepts_more: bool = False,
     ) -> None:
-        self._accepts_more = accepts_more
+        self.accepts_more = accepts_more
+        self.positional_only = tuple(positional_only)
+        self.by_either = tuple(by_either)
+        self.keyword_only = tuple(keyword_only)
         self._positional = (*positional_only, *by_either)
         self._positional_only = frozenset(parameter.name for parameter in positional_only)
         self._parameters = (*self._positional, *keyword_only)
-        self._rest = rest
-        self._rest_by_name = rest_by_name
-        self._shared = tuple(shared)
+        self.rest = rest
+        self.rest_by_name = rest_by_name
+        self.shared = tuple(shared)
         self._injected = frozenset(injected)
         self._made_defaults = tuple(
             (parameter.slot, parameter.make_default)
-            for parameter in (*self._parameters, *self._shared)
+            for parameter in (*self._parameters, *self.shared)
             if parameter.make_default is not None
         )
         self._plain = not (shared or rest or rest_by_name or self._made_defaults) and not any(
@@ -204,9 +217,9 @@ class Payload:
         for parameter, value in zip(self._positional, args, strict=False):
             yield from _fill_slot(frame, parameter, value)
         extra = args[len(self._positional) :]
-        if self._rest is not None:
-            yield from self._fill_rest(frame, self._rest, extra)
-        elif extra and not self._accepts_more:
+        if self.rest is not None:
+            yield from self._fill_rest(frame, self.rest, extra)
+        elif extra and not self.accepts_more:
             expected = len(self._positional)
             reason = (
                 f"takes {expected or 'no'} positional argument{'' if expected == 1 else 's'}, got {len(args)}"
@@ -226,7 +239,7 @@ class Payload:
         self, frame: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
         count = min(len(args), len(self._positional))
-        shared = {name for parameter in self._shared for name in parameter.names}
+        shared = {name for parameter in self.shared for name in parameter.names}
         rest: dict[str, Any] = {}
         filled: set[int] = set()
         for name, value in kwargs.items():
@@ -240,17 +253,17 @@ class Payload:
             elif found is not None:
                 filled.add(found.index)
                 yield from _fill_slot(frame, found.parameter, value)
-            elif name in shared or self._accepts_more:
+            elif name in shared or self.accepts_more:
                 continue
-            elif self._rest_by_name is not None and name not in self._injected:
+            elif self.rest_by_name is not None and name not in self._injected:
                 rest[name] = value
             elif name in self._positional_only:
                 reason = "takes a positional argument only"
                 yield _argument_error(name, reason, "unexpected_keyword_argument")
             else:
                 yield _argument_error(name, "unexpected keyword argument", "unexpected_keyword_argument")
-        if self._rest_by_name is not None:
-            yield from self._fill_rest_by_name(frame, self._rest_by_name, rest)
+        if self.rest_by_name is not None:
+            yield from self._fill_rest_by_name(frame, self.rest_by_name, rest)
 
     def _fill_rest_by_name(
         self, frame: list[Any], rest: Rest, named: dict[str, Any]
@@ -280,7 +293,7 @@ class Payload:
             for name in parameter.names
         }
         given.update(kwargs)
-        for parameter in self._shared:
+        for parameter in self.shared:
             name = next((name for name in parameter.names if name in given), None)
             if name is not None:
                 yield from _fill_slot(frame, parameter, given[name])

@@ -158,7 +158,14 @@ class Wiring:
             return None
         name, *more_names = field.names
         return PayloadParameter(
-            name, slot, validator, field.is_required, tuple(more_names), field.make_default
+            name,
+            slot,
+            validator,
+            field.is_required,
+            tuple(more_names),
+            field.make_default,
+            parameter.annotation,
+            field.default,
         )
 
     def validator(

@@ -42,15 +42,15 @@ class HandlerPlan:
 
     ``kind`` is the type of object that ``function`` returns when called with bound arguments: a coroutine, an
     async generator or, for a function that blocks, the value itself. ``returns`` is its return annotation.
-    ``name`` is the handler's dotted name. If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill
-    the arguments; otherwise ``bind`` can, too.
+    ``name`` is the handler's dotted name. ``payload`` has the parameters that the payload fills; it is None
+    if any payload is accepted. If ``needs_solving`` is set, only ``call`` and ``iterate`` can fill the
+    arguments; otherwise ``bind`` can, too.
     """
 
     __slots__ = (
         "_closes",
         "_count",
         "_direct",
-        "_payload",
         "_provided",
         "_rest_slot",
         "_rest_slot_by_name",
@@ -63,6 +63,7 @@ class HandlerPlan:
         "kind",
         "name",
         "needs_solving",
+        "payload",
         "returns",
         "starts_at_once",
         "uses",
@@ -77,7 +78,7 @@ class HandlerPlan:
         self.returns = function.returns
         self.description = function.description
         slots = _HandlerSlots(function, wiring, takes_payload=takes_payload)
-        self._payload = slots.payload() if takes_payload else None
+        self.payload = slots.payload() if takes_payload else None
         self._rest_slot = slots.rest.slot if slots.rest is not None else None
         self._rest_slot_by_name = slots.rest_by_name.slot if slots.rest_by_name is not None else None
         # The arguments for *args must follow arguments that are passed by position.
@@ -95,8 +96,8 @@ class HandlerPlan:
         self.starts_at_once = kind == "coroutine" and not self.needs_solving
         # The number of arguments and their validators, if all of them come from the payload.
         self._count, self._validate = -1, None
-        if self._direct and self._payload is not None and len(self._payload) == len(self._template):
-            self._count, self._validate = len(self._payload), self._payload.converters
+        if self._direct and self.payload is not None and len(self.payload) == len(self._template):
+            self._count, self._validate = len(self.payload), self.payload.converters
 
     @classmethod
     def read(
@@ -301,8 +302,8 @@ class HandlerPlan:
                     raise LookupError(
                         f"{self.description} requires {name!r}, which this call does not have"
                     ) from None
-        if self._payload is not None:
-            self._payload.fill(frame, args, kwargs)
+        if self.payload is not None:
+            self.payload.fill(frame, args, kwargs)
         return frame
 
     def _arguments(self, frame: list[Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -396,7 +397,7 @@ class _HandlerSlots:
         slot = self._wiring.slot()
         validator = self._wiring.validator(self._function, parameter)
         assert validator is not None
-        rest = Rest(parameter.name, slot, validator)
+        rest = Rest(parameter.name, slot, validator, parameter.annotation)
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             self.rest = rest
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from anyio import CancelScope
 
@@ -13,6 +13,7 @@ from wampasgi.injection.cancellation import close_iterator
 
 __all__ = [
     "SCALARS",
+    "Progress",
     "RPCErrorResult",
     "RPCProgressReport",
     "RPCResult",
@@ -20,6 +21,8 @@ __all__ = [
     "to_unpacked_result",
     "unwrap",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, init=False)
@@ -45,6 +48,23 @@ class RPCProgressReport(RPCResult):
     Only a caller that set ``receive_progress`` receives it.
     Spec: Advanced Profile, "Progressive Call Results".
     """
+
+
+class Progress(RPCProgressReport, Generic[T]):
+    """One progressive result with a value of a declared type, as in ``AsyncIterator[Progress[float] | str]``.
+
+    The value becomes the payload by the same rule as a result: None is no argument, a tuple as many
+    positional arguments as it has items, and any other value one argument. The declared type filters what is
+    sent, as the type of a result does.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        #: The value, before it is filtered.
+        self.value = value
+        self.args = to_result(value).args
+        self.kwargs = {}
 
 
 @dataclass(slots=True, init=False)
@@ -131,6 +151,8 @@ def _keywords(kwargs: Mapping[Any, Any]) -> dict[str, Any]:
 OnProgress = Callable[[RPCProgressReport], Awaitable[None]]
 #: Converts a handler's value into the payload that answers the call.
 Convert: TypeAlias = Callable[[Any], RPCResult | RPCErrorResult]
+#: Converts a handler's progress report into the one that is sent.
+ConvertProgress: TypeAlias = Callable[[RPCProgressReport], RPCProgressReport]
 
 
 async def final_result(

@@ -49,6 +49,9 @@ class SessionRealm(Protocol):
     async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a procedure of the realm; see Realm.call."""
 
+    def describe(self) -> Any:
+        """Return the description of the realm, an Interface; see Realm.describe."""
+
     def check_event_loop(self, what: str) -> None:
         """Raise RuntimeError if ``what`` is used outside the event loop that serves the realm."""
 

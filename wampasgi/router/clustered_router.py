@@ -387,7 +387,7 @@ class ClusteredRouter(Router[S]):
                 check_item(item)
                 self.interests.interest(node, item)
                 return None
-            return ClusterRead.answer(self.broker, self._sessions, kind, fields)
+            return ClusterRead.answer(self.broker, self.reflection, self._sessions, kind, fields)
         except (TypeError, ValueError) as error:
             raise MalformedItem(f"a question {question!r:.100}") from error
 
@@ -470,6 +470,7 @@ class ClusteredRouter(Router[S]):
         """Return the counters of this worker, and gauges of the whole realm."""
         found = super().metrics()
         found["realm"] = {
+            "workers": len(self.channel.nodes) + 1,
             "sessions": len(self._attached) + len(self._remote_clients),
             "subscriptions": len(self.broker.subscriptions),
             "registrations": len(self.dealer.registrations.by_id),

@@ -85,6 +85,7 @@ class MetaAPI:
 
     ``sessions`` holds the clients' sessions that have not begun to end. ``subscriptions`` and
     ``registrations`` know the time of creation of each entry. ``revoke`` replaces :meth:`Dealer.revoke`.
+    ``further`` are the procedures that are no part of the meta API.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class MetaAPI:
         subscriptions: Lifecycle[Subscription],
         registrations: Lifecycle[Registration],
         revoke: Revoke | None = None,
+        further: Mapping[str, MetaProcedure] | None = None,
     ) -> None:
         self.procedures: dict[str, MetaProcedure] = {
             **_SessionProcedures(sessions).procedures,
@@ -105,6 +107,7 @@ class MetaAPI:
                 sessions, dealer, registrations, dealer.revoke if revoke is None else revoke
             ).procedures,
             **_SubscriptionProcedures(broker, subscriptions).procedures,
+            **(further or {}),
         }
 
     def find(self, procedure: str) -> MetaProcedure:

@@ -15,9 +15,10 @@ from wampasgi.router.broker import Broker
 from wampasgi.router.completion import Completion
 from wampasgi.router.meta_procedures import MetaResult
 from wampasgi.router.realm_channel import RealmChannel
+from wampasgi.router.reflection import DEFINE, DESCRIPTIONS, METRICS, Reflection
 
 # These change only the caller's own session.
-_LOCAL: Final = frozenset(["wamp.session.add_testament", "wamp.session.flush_testaments"])
+_LOCAL: Final = frozenset(["wamp.session.add_testament", "wamp.session.flush_testaments", DEFINE])
 _CHANGES: Final = ("wamp.session.kill", "wamp.registration.remove_callee")
 _LIST: Final = "wamp.subscription.list_subscribers"
 _COUNT: Final = "wamp.subscription.count_subscribers"
@@ -49,7 +50,13 @@ class ClusterRead:
         if procedure in _LOCAL:
             return None
         read = cls(procedure)
-        question = ["subscribers", values[0]] if procedure in (_LIST, _COUNT) else ["synchronise"]
+        question = ["synchronise"]
+        if procedure in (_LIST, _COUNT):
+            question = ["subscribers", values[0]]
+        elif procedure in DESCRIPTIONS:
+            question = ["definitions"]
+        elif procedure == METRICS:
+            question = ["metrics"]
 
         def done(answers: dict[int, Any], complete: bool) -> None:
             read._answers = answers
@@ -59,10 +66,16 @@ class ClusterRead:
         return read
 
     @staticmethod
-    def answer(broker: Broker, clients: Container[int], kind: str, fields: list[Any]) -> list[int] | None:
+    def answer(
+        broker: Broker, reflection: Reflection, clients: Container[int], kind: str, fields: list[Any]
+    ) -> Any:
         """Answer the question of another worker's read. Raises ValueError for an unknown question."""
         if kind == "synchronise" and not fields:
             return None
+        if kind == "definitions" and not fields:
+            return reflection.definitions()
+        if kind == "metrics" and not fields:
+            return reflection.metrics()
         if kind != "subscribers":
             raise ValueError(kind)
         [subscription_id] = fields
@@ -78,7 +91,10 @@ class ClusterRead:
     def merged(self, result: MetaResult) -> MetaResult:
         """Add the answers of the other workers to the result of this one."""
         others = [found for answer in self._answers.values() if isinstance(answer, list) for found in answer]
-        if self._procedure == _LIST:
+        if self._procedure == METRICS:
+            workers = {str(node): answer for node, answer in self._answers.items()}
+            return replace(result, args=[{**result.args[0], "workers": workers}])
+        if self._procedure == _LIST or self._procedure in DESCRIPTIONS:
             return replace(result, args=[[*result.args[0], *others]])
         if self._procedure == _COUNT:
             return replace(result, args=[result.args[0] + len(others)])

@@ -37,7 +37,8 @@ class Callee:
     ``concurrency`` is the maximum number of simultaneous invocations, 0 for no limit, and ``running`` is the
     current number. With ``forward_timeout``, the callee handles call timeouts itself. With
     ``disclose_caller``, callers are disclosed to it. ``stamp`` is the time of registration, if other workers
-    have callees, too.
+    have callees, too. ``definition`` is the description that the client has given to the procedure, with its
+    size in bytes.
     """
 
     session_id: int
@@ -46,6 +47,7 @@ class Callee:
     disclose_caller: bool = False
     running: int = 0
     stamp: Stamp | None = None
+    definition: tuple[Mapping[str, Any], int] | None = None
 
     @property
     def busy(self) -> bool:

@@ -34,6 +34,7 @@ from wampasgi.router.event_history import EventHistory
 from wampasgi.router.interfaces import JoinedSession, MetaSession, Recipient, SessionDetails, SharedEvent
 from wampasgi.router.meta_events import MetaEvents
 from wampasgi.router.meta_procedures import MetaAPI, MetaResult, SessionsToClose
+from wampasgi.router.reflection import Reflection
 from wampasgi.router.retained_events import RetainedEvents
 from wampasgi.router.testaments import Testaments
 from wampasgi.types import Match, RawMessage
@@ -112,6 +113,8 @@ class Router(Generic[S]):
         self._events = MetaEvents(has_subscribers=lambda topic: bool(self.broker.matches(topic)), now=now)
         self.broker.observer = self._events.subscriptions
         self.dealer.registrations.observer = self._events.registrations
+        #: The descriptions that clients give to their procedures.
+        self.reflection = Reflection(self.dealer, self.metrics)
         #: The router's own procedures.
         self.meta = MetaAPI(
             sessions=self._all_sessions(),
@@ -121,6 +124,7 @@ class Router(Generic[S]):
             subscriptions=self._events.subscriptions,
             registrations=self._events.registrations,
             revoke=self.revoke_callee,
+            further=self.reflection.procedures,
         )
 
     # The parts that differ if several workers serve the realm

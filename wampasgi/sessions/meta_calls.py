@@ -8,15 +8,18 @@ from typing import Any, Final, TypeAlias
 
 from wampasgi.configuration.authorization import refusal
 from wampasgi.configuration.plan import RealmPlan
+from wampasgi.description import Interface, check_definition
 from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
 from wampasgi.injection.cancellation import within
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Publish, Result
 from wampasgi.router.broker import Subscription
-from wampasgi.router.meta_procedures import MetaResult
+from wampasgi.router.meta_procedures import MetaProcedure, MetaResult
 from wampasgi.router.permissions import Verdict
+from wampasgi.router.reflection import DEFINE, DESCRIBE, DESCRIPTIONS
 from wampasgi.router.stored_events import copied
+from wampasgi.sessions.visibility import part_of, visible_interface
 from wampasgi.sessions.waiting import completed
 
 #: Checks whether a session may publish a message later, and returns the function that publishes it. Raises
@@ -46,12 +49,29 @@ class MetaCaller:
         check = _CHECKS.get(procedure)
         if check is not None:
             values = await check(self, values)
+        result = await self._compute(found, procedure, values)
+        if procedure in DESCRIPTIONS:
+            visible = await self._visible(self.session if self.permit is not None else None, result)
+            return MetaResult([part_of(visible, procedure, values)])
+        return result
+
+    async def describe_for(self, session: Session) -> Interface:
+        """Return the part of the realm's description that a session may use."""
+        found = self.plan.router.meta.find(DESCRIBE)
+        return await self._visible(session, await self._compute(found, DESCRIBE, []))
+
+    async def _compute(self, found: MetaProcedure, procedure: str, values: list[Any]) -> MetaResult:
+        """Compute a procedure, together with the other workers if it reads what they know."""
         read = self.plan.router.read(procedure, values)
         if read is None:
             return found.compute(self.session.id, *values)
         await completed(read.synchronised)
         read.require_complete()
         return read.merged(found.compute(self.session.id, *values))
+
+    async def _visible(self, session: Session | None, definitions: MetaResult) -> Interface:
+        described = self.session.realm.describe()
+        return await visible_interface(self.plan, described, session, definitions.args[0])
 
 
 #: Does the asynchronous part of a procedure, such as asking an authorizer. Returns the values to compute the
@@ -78,9 +98,20 @@ async def _check_history(caller: MetaCaller, values: list[Any]) -> list[Any]:
     return [*values, caller.permit_listening is None]
 
 
+async def _check_definition(caller: MetaCaller, values: list[Any]) -> list[Any]:
+    procedure, definition, match = values
+    most = caller.plan.limits.definition_bytes
+    size = 0
+    if definition is not None:
+        check_definition(definition)
+        definition, size = copied(definition, most=most)
+    return [procedure, definition, match, size, most]
+
+
 _CHECKS: Final[Mapping[str, Check]] = {
     "wamp.session.add_testament": _check_testament,
     "wamp.subscription.get_events": _check_history,
+    DEFINE: _check_definition,
 }
 
 
@@ -101,7 +132,8 @@ class MetaCalls:
         it: the router's procedures are no secret.
         """
         self._router.meta.find(message.procedure)
-        if verdict is None or not verdict.allowed:
+        allowed = verdict.allowed if verdict is not None else self._is_open(message.procedure)
+        if not allowed:
             raise refusal("call", message.procedure)
         options = message.options
         if options.get("progress", False):
@@ -115,3 +147,7 @@ class MetaCalls:
         # For one short message, some procedures look at all sessions or at all stored events.
         self._peer.turn.end()
         await self._peer.uncongested()
+
+    def _is_open(self, procedure: str) -> bool:
+        """Return whether sessions may call a procedure without a rule."""
+        return procedure in DESCRIPTIONS and self._caller.plan.description_access.open

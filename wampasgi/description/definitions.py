@@ -1,0 +1,201 @@
+"""Descriptions of procedures that clients have registered and described themselves.
+
+A definition is the argument of ``wamp.reflection.define``: the JSON form of a ProcedureDescription without
+its URI, with the ``$defs`` of its schemas, and with descriptions of its errors instead of their URIs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from wampasgi.configuration.routes import RouteMatch
+from wampasgi.description.interface import (
+    ErrorDescription,
+    ExampleDescription,
+    Interface,
+    ParameterDescription,
+    ParameterKind,
+    PayloadDescription,
+    ProcedureDescription,
+    Schema,
+    references,
+)
+from wampasgi.errors import InvalidArgument
+
+_MAX_ERRORS: Final = 10
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Part(BaseModel):
+    # Strict, because a definition is passed on as it is.
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
+
+
+class _Parameter(_Part):
+    name: _Name
+    kind: ParameterKind = "positional_or_keyword"
+    required: bool = True
+    value: Schema = Field(default_factory=dict, alias="schema")
+    aliases: list[_Name] = []
+
+    def described(self) -> ParameterDescription:
+        return ParameterDescription(self.name, self.kind, self.required, self.value, tuple(self.aliases))
+
+
+class _Payload(_Part):
+    args: Schema
+    kwargs: Schema | None = None
+
+    def described(self) -> PayloadDescription:
+        return PayloadDescription(self.args, self.kwargs)
+
+
+class _Error(_Part):
+    uri: _Name
+    description: str | None = None
+    payload: _Payload | None = None
+
+    def described(self) -> ErrorDescription:
+        payload = None if self.payload is None else self.payload.described()
+        return ErrorDescription(uri=self.uri, description=self.description, payload=payload)
+
+
+class _Example(_Part):
+    summary: str | None = None
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+    def described(self) -> ExampleDescription:
+        return ExampleDescription(self.summary, self.args, self.kwargs)
+
+
+class _Definition(_Part):
+    summary: str | None = None
+    description: str | None = None
+    tags: list[_Name] = []
+    deprecated: bool = False
+    parameters: list[_Parameter] | None = None
+    result: _Payload | None = None
+    progressive: bool = False
+    progress: _Payload | None = None
+    errors: list[_Error] = []
+    examples: list[_Example] = []
+    definitions: dict[str, Schema] = Field(default_factory=dict, alias="$defs")
+
+
+def check_definition(definition: Mapping[str, Any]) -> None:
+    """Raise InvalidArgument, ``wamp.error.invalid_argument``, for a definition that is not valid."""
+    try:
+        read = _Definition.model_validate(definition)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_ERRORS]
+        errors = [
+            {"argument": "definition", "path": list(detail["loc"]), "reason": detail["msg"]}
+            for detail in details
+        ]
+        first = errors[0]
+        place = "".join(f"[{key!r}]" for key in first["path"])
+        raise InvalidArgument(f"argument 'definition'{place}: {first['reason']}", errors=errors) from None
+    missing = sorted(set(references(definition)) - set(read.definitions))
+    if missing:
+        reason = f"a schema refers to {missing[0]!r}, which is not in $defs"
+        errors = [{"argument": "definition", "path": ["$defs"], "reason": reason}]
+        raise InvalidArgument(f"argument 'definition': {reason}", errors=errors)
+
+
+class Definition:
+    """A valid definition of a procedure, with its place in the description of a realm."""
+
+    def __init__(self, match: RouteMatch, uri: str, definition: Mapping[str, Any]) -> None:
+        read = _Definition.model_validate(definition)
+        self.schemas = read.definitions
+        self.errors = tuple(error.described() for error in read.errors)
+        parameters = None
+        if read.parameters is not None:
+            parameters = tuple(parameter.described() for parameter in read.parameters)
+        self.procedure = ProcedureDescription(
+            uri=uri,
+            match=match,
+            provider="client",
+            summary=read.summary,
+            description=read.description,
+            tags=tuple(read.tags),
+            deprecated=read.deprecated,
+            parameters=parameters,
+            result=None if read.result is None else read.result.described(),
+            progressive=read.progressive,
+            progress=None if read.progress is None else read.progress.described(),
+            errors=tuple(error.uri for error in read.errors),
+            examples=tuple(example.described() for example in read.examples),
+        )
+
+
+class _Renaming:
+    """Renames the definitions that the schemas of a client refer to."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = {f"#/$defs/{old}": f"#/$defs/{new}" for old, new in names.items()}
+
+    def schema(self, schema: Any) -> Any:
+        if not self._names:
+            return schema
+        if isinstance(schema, list):
+            return [self.schema(part) for part in schema]
+        if not isinstance(schema, dict):
+            return schema
+        return {
+            key: self._names.get(part, part) if key == "$ref" and isinstance(part, str) else self.schema(part)
+            for key, part in schema.items()
+        }
+
+    def payload(self, payload: PayloadDescription | None) -> PayloadDescription | None:
+        if payload is None:
+            return None
+        return PayloadDescription(self.schema(payload.args), self.schema(payload.kwargs))
+
+    def error(self, error: ErrorDescription) -> ErrorDescription:
+        return replace(error, payload=self.payload(error.payload))
+
+    def procedure(self, procedure: ProcedureDescription) -> ProcedureDescription:
+        parameters = procedure.parameters
+        if parameters is not None:
+            parameters = tuple(replace(each, schema=self.schema(each.schema)) for each in parameters)
+        return replace(
+            procedure,
+            parameters=parameters,
+            result=self.payload(procedure.result),
+            progress=self.payload(procedure.progress),
+        )
+
+
+def with_definitions(interface: Interface, procedures: Sequence[Definition]) -> Interface:
+    """Return a description with the procedures of clients added to those of the realm.
+
+    The realm's own errors and schemas take precedence. A client's schema of the same name as another one gets
+    the URI of its procedure as a prefix.
+    """
+    schemas = dict(interface.definitions)
+    errors = {error.uri: error for error in interface.errors}
+    described = list(interface.procedures)
+    for definition in procedures:
+        names = {
+            name: name if schemas.get(name, schema) == schema else f"{definition.procedure.uri}.{name}"
+            for name, schema in definition.schemas.items()
+        }
+        renamed = _Renaming({name: new for name, new in names.items() if new != name})
+        schemas.update((names[name], renamed.schema(schema)) for name, schema in definition.schemas.items())
+        for error in definition.errors:
+            errors.setdefault(error.uri, renamed.error(error))
+        described.append(renamed.procedure(definition.procedure))
+    return Interface(
+        realm=interface.realm,
+        procedures=tuple(described),
+        topics=interface.topics,
+        errors=tuple(errors.values()),
+        definitions=schemas,
+    )

@@ -1,0 +1,155 @@
+"""The part of a realm's description that one session may see: the procedures and topics that it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from wampasgi.configuration.plan import RealmPlan
+from wampasgi.configuration.routes import RouteMatch
+from wampasgi.description import (
+    Definition,
+    Interface,
+    ProcedureDescription,
+    TopicDescription,
+    with_definitions,
+)
+from wampasgi.errors import WAMPError
+from wampasgi.peers.session import Session
+from wampasgi.router.permissions import DENIED, Verdict
+from wampasgi.router.registrations import Registration
+from wampasgi.types import Action
+
+# Entries between two checkpoints, so that long descriptions do not delay other sessions.
+_ENTRIES_AT_ONCE = 100
+
+
+async def visible_interface(
+    plan: RealmPlan,
+    interface: Interface,
+    session: Session | None,
+    definitions: Iterable[Sequence[Any]],
+) -> Interface:
+    """Return the part of a realm's description that a session may use, with the procedures of clients.
+
+    Each entry is authorized like a request. An entry is left out if the authorizer fails for it, and if the
+    rules cannot decide for all of its URIs. Without a session, all entries are returned. ``definitions`` are
+    those of clients, each ``[match, procedure, definition]``.
+    """
+    registrations = [
+        registration
+        for registration in plan.router.dealer.registrations.by_id.values()
+        if not (registration.of_realm or registration.private)
+    ]
+    if session is not None:
+        visibility = _Visibility(plan, session)
+        procedures = [entry for entry in interface.procedures if await visibility.may_call(entry)]
+        topics = [
+            seen for entry in interface.topics if (seen := await visibility.seen_topic(entry)) is not None
+        ]
+        registrations = [
+            registration for registration in registrations if await visibility.may_call_client(registration)
+        ]
+        interface = interface.restricted_to(procedures, topics)
+    defined = {(match, procedure): definition for match, procedure, definition in definitions}
+    return with_definitions(
+        interface,
+        [
+            Definition(entry.match, entry.procedure, defined.get((entry.match, entry.procedure), {}))
+            for entry in registrations
+        ],
+    )
+
+
+def part_of(interface: Interface, procedure: str, values: Sequence[Any]) -> Any:
+    """Return the part of a description that a procedure of the router answers with.
+
+    ``values`` are the arguments of ``wamp.reflection.describe`` and the other procedures that describe.
+    """
+    _, _, kind, *what = procedure.split(".")
+    if kind == "describe":
+        return interface.to_dict()
+    if what == ["list"]:
+        entries: Mapping[str, Sequence[Any]] = {
+            "procedure": interface.procedures,
+            "topic": interface.topics,
+            "error": interface.errors,
+        }
+        return [entry.uri for entry in entries[kind]]
+    if kind == "error":
+        return interface.describe_error(*values)
+    uri, match = values
+    describe = interface.describe_procedure if kind == "procedure" else interface.describe_topic
+    return describe(uri, match or "exact")
+
+
+class _Visibility:
+    """Authorizes the entries of a description for one session."""
+
+    def __init__(self, plan: RealmPlan, session: Session) -> None:
+        self._plan = plan
+        self._session = session
+        self._provided = plan.provided_for(session)
+        self._count = 0
+
+    async def may_call(self, entry: ProcedureDescription) -> bool:
+        procedure = self._plan.own_procedure(entry.match, entry.uri)
+        if procedure is None:
+            # The realm got it after the session had joined.
+            return False
+        verdict = await self._verdict("call", entry.uri, entry.match, procedure.roles)
+        return verdict is None or verdict.allowed
+
+    async def may_call_client(self, registration: Registration) -> bool:
+        verdict = await self._verdict("call", registration.procedure, registration.match, None)
+        return verdict is not None and verdict.allowed
+
+    async def seen_topic(self, entry: TopicDescription) -> TopicDescription | None:
+        """Return the topic with the actions that the session may take, or None if it may take none."""
+        subscribe = entry.subscribe and await self._may_subscribe(entry)
+        publish = await self._may_publish(entry)
+        if not (subscribe or publish):
+            return None
+        return replace(entry, subscribe=subscribe, publish=publish)
+
+    async def _may_subscribe(self, entry: TopicDescription) -> bool:
+        topics = self._plan.topics
+        topic = self._plan.topic_for_all or topics.get(entry.match, entry.uri)
+        if topic is None:
+            # The realm got it after the session had joined.
+            return False
+        verdict = await self._verdict("subscribe", entry.uri, entry.match, topic.roles)
+        return verdict is None or verdict.allowed
+
+    async def _may_publish(self, entry: TopicDescription) -> bool:
+        verdict = await self._verdict("publish", entry.uri, entry.match, None)
+        if verdict is not None:
+            return verdict.allowed
+        if entry.match == "regex":
+            return False
+        handlers = self._plan.subscribers.get((entry.match, entry.uri), ())
+        return any(handler.takes_from(self._session.authrole) for handler in handlers)
+
+    async def _verdict(
+        self, action: Action, uri: str, match: RouteMatch, roles: frozenset[str] | None
+    ) -> Verdict | None:
+        """Return the verdict on all URIs of an entry, None if neither a rule nor an authorizer decides."""
+        self._count += 1
+        if self._count % _ENTRIES_AT_ONCE == 0:
+            await checkpoint()
+        authorization = self._plan.authorization
+        if match != "regex":
+            try:
+                return await authorization.decide(
+                    self._session, action, uri, {}, self._provided, roles=roles, match=match
+                )
+            except WAMPError:
+                return DENIED
+        if roles is not None:
+            return authorization.by_rules(self._session, action, "", roles=roles)
+        # No rule names a regular expression, so those that match any URI must agree.
+        verdict = authorization.by_rules(self._session, action, "", match="prefix")
+        return DENIED if verdict is None and authorization.authorizer is not None else verdict
