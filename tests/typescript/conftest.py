@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,6 @@ NODE = FOLDER / "node"
 
 COMPILE_TIMEOUT = 60.0
 
-#: Compiles the files of a folder with further options, and returns what the compiler prints.
-Compile = Callable[..., str]
-
 
 @pytest.fixture(scope="session")
 def packages(request: pytest.FixtureRequest) -> Path:
@@ -24,29 +20,31 @@ def packages(request: pytest.FixtureRequest) -> Path:
     return install_packages(request, NODE / "package.json", purpose="generated TypeScript")
 
 
+def prepare_project(folder: Path, packages: Path) -> None:
+    """Put the settings and packages of a project into an empty folder."""
+    shutil.copy(NODE / "tsconfig.json", folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "node_modules").symlink_to(packages / "node_modules")
+
+
+def compile_folder(folder: Path, *options: str) -> str:
+    """Compile the files of a project with further options, and return what the compiler prints."""
+    compiler = folder / "node_modules" / "typescript" / "bin" / "tsc"
+    finished = subprocess.run(
+        ["node", str(compiler), "--pretty", "false", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=COMPILE_TIMEOUT,
+        check=False,
+    )
+    # It ends with 0 if and only if it reports nothing.
+    assert bool(finished.returncode) == bool(finished.stdout), finished
+    return finished.stdout
+
+
 @pytest.fixture
 def project(packages: Path, tmp_path: Path) -> Path:
-    """An empty folder with the settings and packages of a project."""
-    shutil.copy(NODE / "tsconfig.json", tmp_path)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    (tmp_path / "node_modules").symlink_to(packages / "node_modules")
+    """The folder of a project without files."""
+    prepare_project(tmp_path, packages)
     return tmp_path
-
-
-@pytest.fixture
-def compile_project(project: Path) -> Compile:
-    def run(*options: str) -> str:
-        compiler = project / "node_modules" / "typescript" / "bin" / "tsc"
-        finished = subprocess.run(
-            ["node", str(compiler), "--pretty", "false", *options],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            timeout=COMPILE_TIMEOUT,
-            check=False,
-        )
-        # It ends with 0 if and only if it reports nothing.
-        assert bool(finished.returncode) == bool(finished.stdout), finished
-        return finished.stdout
-
-    return run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.typescript.conftest import NODE, Compile
+from tests.typescript.conftest import NODE, compile_folder
 from tests.typescript.golden import NAMES, generated
 from tests.typescript.test_generator import EMPTY
 from wampasgi.typescript import generate
@@ -17,33 +17,33 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_file_needs_no_packages_and_no_browser(name: str, project: Path, compile_project: Compile) -> None:
+def test_file_needs_no_packages_and_no_browser(name: str, project: Path) -> None:
     (project / f"{name}.ts").write_text(generated(name))
 
-    assert compile_project() == ""
+    assert compile_folder(project) == ""
 
 
-def test_file_of_an_empty_realm_compiles(project: Path, compile_project: Compile) -> None:
+def test_file_of_an_empty_realm_compiles(project: Path) -> None:
     (project / "empty.ts").write_text(generate(EMPTY))
 
-    assert compile_project() == ""
+    assert compile_folder(project) == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_right_uses_compile_and_wrong_uses_do_not(name: str, project: Path, compile_project: Compile) -> None:
+def test_right_uses_compile_and_wrong_uses_do_not(name: str, project: Path) -> None:
     (project / f"{name}.ts").write_text(generated(name))
     shutil.copy(NODE / f"uses_of_{name}.ts", project)
 
     # The types of the libraries refer to those of browsers.
-    assert compile_project("--lib", "ES2022,DOM") == ""
+    assert compile_folder(project, "--lib", "ES2022,DOM") == ""
 
 
-def test_compiler_checks_the_marks_of_wrong_uses(project: Path, compile_project: Compile) -> None:
+def test_compiler_checks_the_marks_of_wrong_uses(project: Path) -> None:
     (project / "shop.ts").write_text(generated("shop"))
     text = (NODE / "uses_of_shop.ts").read_text()
     marked = text.count("// @ts-expect-error")
     (project / "uses.ts").write_text(text.replace("// @ts-expect-error", "//"))
 
-    errors = compile_project("--lib", "ES2022,DOM").splitlines()
+    errors = compile_folder(project, "--lib", "ES2022,DOM").splitlines()
 
     assert len({line.partition("): ")[0] for line in errors if line.startswith("uses.ts(")}) >= marked > 20

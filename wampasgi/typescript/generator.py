@@ -221,10 +221,12 @@ def _map(noun: str, things: str, items: Sequence[_Item]) -> list[str]:
     types = ["(string & {})" if pattern.type == "string" else pattern.type for _, pattern in patterns]
     start = f"export type {noun}Uri ="
     uris = render(union(map(Name, [f"keyof {noun}s", *types])), column=len(start) + 1)
+    lookup = f"U extends keyof {noun}s ? {noun}s[U] : never"
+    if choices:
+        lookup = f"U extends keyof {noun}s\n  ? {noun}s[U]\n{choices}  : never"
     sections.append(
         f"{start}{'' if uris.startswith(chr(10)) else ' '}{uris};\n"
-        f"export type {noun}<U extends string> = U extends keyof {noun}s\n"
-        f"  ? {noun}s[U]\n{choices}  : never;\n"
+        f"export type {noun}<U extends string> = {lookup};\n"
     )
     return sections
 

@@ -67,7 +67,7 @@ def payload(description: Mapping[str, Any] | None, converter: SchemaConverter, p
     """Return the types of a payload; ``place`` names it in warnings."""
     if description is None:
         return UNDESCRIBED
-    args = converter.array({"prefixItems": [], **description["args"]}, place)
+    args = converter.array(_without_any_items(description["args"]), place)
     schema = description["kwargs"]
     kwargs = EMPTY if schema is None else converter.object(schema, place)
     if kwargs != EMPTY:
@@ -83,6 +83,15 @@ def payload(description: Mapping[str, Any] | None, converter: SchemaConverter, p
             return Payload(args, EMPTY, only)
     several = isinstance(args, Tuple) and sum(not e.optional and not e.rest for e in args.elements) > 1
     return Payload(args, EMPTY, args, AUTO if several else ARGS)
+
+
+def _without_any_items(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of positional values without that of further ones if these may be anything.
+
+    Nobody has forgotten their type, so that they need no warning.
+    """
+    prefixed = {"prefixItems": [], **schema}
+    return {key: value for key, value in prefixed.items() if (key, value) != ("items", {})}
 
 
 def arguments(

@@ -553,11 +553,22 @@ function wampy(session: WampySession): Library {
       };
     },
     async subscribe(uri, handler, options) {
-      const onEvent = (event: any) =>
-        handler({ topic: uri, ...event.details, ...received(event) });
+      let active = true;
+      const onEvent = (event: any) => {
+        if (active) handler({ topic: uri, ...event.details, ...received(event) });
+      };
+      const hasOptions = Object.keys(options).length > 0;
       // The key stays the same when wampy has reconnected, and the ID does not.
-      const { subscriptionKey } = await session.subscribe(uri, onEvent, options);
-      return () => session.unsubscribe(subscriptionKey, onEvent);
+      const { subscriptionKey } = await session.subscribe(
+        uri,
+        onEvent,
+        hasOptions ? options : undefined,
+      );
+      return async () => {
+        active = false;
+        // When a subscription with options ends, wampy 7 and 8 throw an error outside of promises.
+        if (!hasOptions) await session.unsubscribe(subscriptionKey, onEvent);
+      };
     },
     publish: (uri, sent, options) => session.publish(uri, payload(sent), options),
   };
