@@ -3,53 +3,40 @@ import { fill, h } from "./dom.js";
 
 const POINTS = 300;
 const HEIGHT = 60;
-const SVG = "http://www.w3.org/2000/svg";
 
-/** Return `{element, add(value, other)}`: a point of the line, and one of a second, dashed line. */
-export function createChart(title, unit = "") {
+/** Return `{element, add(value, other)}`: `other` is the next point of a second, dashed line. */
+export function createChart(title, unit) {
   const values = [];
   const others = [];
-  const current = h("output", { class: "current" }, "–");
-  const limits = h("p", { class: "muted limits" });
-  const lines = { area: shape("polygon", "area"), other: shape("polyline", "other"), value: shape("polyline", "value") };
-  const drawing = document.createElementNS(SVG, "svg");
-  for (const [name, value] of [["viewBox", `0 0 ${POINTS - 1} ${HEIGHT}`], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) {
-    drawing.setAttribute(name, value);
-  }
+  const current = h("output", {}, "–");
+  const highest = h("p", { class: "muted" });
+  const lines = { area: svg("polygon"), other: svg("polyline"), value: svg("polyline") };
+  for (const [name, line] of Object.entries(lines)) line.setAttribute("class", name);
+  const drawing = svg("svg", { viewBox: `0 0 ${POINTS} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   drawing.append(...Object.values(lines));
-  const element = h("figure", { class: "chart" }, h("figcaption", {}, title), current, drawing, limits);
+  const element = h("figure", { class: "chart" }, h("figcaption", {}, title), current, drawing, highest);
 
-  function draw() {
-    const known = [...values, ...others].filter((value) => value !== null);
-    const top = Math.max(1, ...known);
-    const points = (list) => list.map((value, index) => (value === null ? null
-      : `${POINTS - list.length + index},${(HEIGHT - 1 - ((HEIGHT - 2) * value) / top).toFixed(1)}`)).filter(Boolean);
-    const line = points(values);
-    lines.value.setAttribute("points", line.join(" "));
-    lines.other.setAttribute("points", points(others).join(" "));
-    lines.area.setAttribute("points", [`${POINTS - values.length},${HEIGHT}`, ...line, `${POINTS - 1},${HEIGHT}`].join(" "));
-    const last = values.at(-1);
-    const other = others.at(-1);
-    fill(current, last === null ? "–" : text(last) + unit, other != null && h("small", {}, ` of ${text(other)}${unit}`));
-    limits.textContent = known.length > 1 ? `highest ${text(Math.max(...known))}${unit}` : "";
+  function add(value, other) {
+    values.push(value);
+    if (other !== undefined) others.push(other);
+    for (const list of [values, others]) if (list.length > POINTS) list.shift();
+    const top = Math.max(...values, ...others);
+    const points = (list) => list.map((point, index) =>
+      `${POINTS - list.length + index},${(HEIGHT - 1 - ((HEIGHT - 2) * point) / Math.max(1, top)).toFixed(1)}`).join(" ");
+    lines.value.setAttribute("points", points(values));
+    lines.other.setAttribute("points", points(others));
+    lines.area.setAttribute("points", `${POINTS - values.length},${HEIGHT} ${points(values)} ${POINTS - 1},${HEIGHT}`);
+    fill(current, text(value) + unit, other !== undefined && h("small", {}, ` of ${text(other)}${unit}`));
+    highest.textContent = `highest ${text(top)}${unit}`;
   }
 
-  return {
-    element,
-    add(value, other) {
-      values.push(value ?? null);
-      others.push(other ?? null);
-      if (values.length > POINTS) values.shift();
-      if (others.length > POINTS) others.shift();
-      draw();
-    },
-  };
+  return { element, add };
 }
 
-function shape(tag, name) {
-  const element = document.createElementNS(SVG, tag);
-  element.setAttribute("class", name);
+function svg(tag, attributes = {}) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
 }
 
-const text = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 && !Number.isInteger(value) ? 1 : 0 });
+const text = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });

@@ -1,135 +1,119 @@
 /** The events of all subscriptions: one list, newest first, with a filter, a pause and rates. */
-import { button, fill, h } from "./dom.js";
+import { badge, button, fill, h } from "./dom.js";
 import { textOf } from "./progress.js";
 import { payloadView } from "./result.js";
 
 const MAX_SHOWN = 500;
-const PREVIEW = 300;
+const MAX_TEXT = 300;
 
-/** Return `{element, find, subscribe, unsubscribe, restore, forget, onchange}`. */
+/** Return `{element, has, subscribe, unsubscribe, onchange, restore, forget}`. */
 export function createEvents(page) {
   const subscriptions = new Map();
   const records = new WeakMap();
+  const listeners = new Set();
   const list = h("div", { class: "events" });
   const chips = h("ul", { class: "chips" });
-  const numbers = h("span", { class: "muted numbers" });
-  const filter = h("input", { type: "search", "aria-label": "Filter events", placeholder: "Filter events", oninput: () => redraw() });
-  const pause = button("Pause", () => setPaused(!paused), { "aria-pressed": "false" });
-  const empty = h("p", { class: "muted none" }, "No events yet.");
+  const numbers = h("span", { class: "muted" });
+  const filter = h("input", { type: "search", "aria-label": "Filter events", placeholder: "Filter events", oninput: redraw });
+  const pause = button("Pause", () => setPaused(!paused));
+  const none = h("p", { class: "muted none" }, "No events yet.");
   const element = h("section", { class: "dock", "aria-label": "Events", hidden: true },
-    h("header", {}, h("h2", {}, "Events"), numbers, filter, pause, button("Clear", clear)), chips, empty, list);
-  const listeners = new Set();
-  let kept = [];
+    h("header", {}, h("h2", {}, "Events"), numbers, filter, pause, button("Clear", clear)), chips, none, list);
+  let shown = [];
   let fresh = [];
   let frame = 0;
-  let paused = false;
-  let total = 0;
-  let lastTotal = 0;
   let clock = 0;
+  let paused = false;
+  const all = { total: 0, last: 0 };
 
-  // The toggle event does not bubble.
+  // The event does not bubble.
   list.addEventListener("toggle", ({ target }) => {
     if (target.open && target.childElementCount === 1) target.append(bodyOf(records.get(target)));
   }, true);
 
   function add(subscription, event) {
-    total += 1;
+    all.total += 1;
     subscription.total += 1;
-    const record = { ...event, time: new Date(), subscription };
-    fresh.push(record);
+    fresh.push({ ...event, time: new Date(), subscription });
     if (fresh.length > 2 * MAX_SHOWN) fresh = fresh.slice(-MAX_SHOWN);
     if (!paused) frame ||= requestAnimationFrame(draw);
   }
 
-  /** Add the new rows. At most as many as are shown, however many events have come. */
+  /** Add rows for new events, but no more than are shown at all. */
   function draw() {
     frame = 0;
     const rows = fresh.slice(-MAX_SHOWN);
     fresh = [];
-    kept = kept.concat(rows).slice(-MAX_SHOWN);
+    shown = [...shown, ...rows].slice(-MAX_SHOWN);
+    addRows(rows);
+  }
+
+  function addRows(rows) {
     list.prepend(...rows.filter(fits).reverse().map(createRow));
     while (list.childElementCount > MAX_SHOWN) list.lastElementChild.remove();
-    empty.hidden = list.childElementCount > 0;
+    none.hidden = list.childElementCount > 0;
     showNumbers();
   }
 
   function redraw() {
     list.replaceChildren();
-    fresh = paused ? fresh : kept.concat(fresh);
-    if (paused) list.append(...kept.filter(fits).reverse().map(createRow));
-    else {
-      kept = [];
-      draw();
-    }
+    addRows(shown);
   }
 
   function fits(record) {
-    const wanted = filter.value.trim().toLowerCase();
-    return !wanted || `${record.topic} ${preview(record)}`.toLowerCase().includes(wanted);
+    record.text ??= textOf(record, MAX_TEXT);
+    return `${record.topic} ${record.text}`.toLowerCase().includes(filter.value.trim().toLowerCase());
   }
 
-  const preview = (record) => (record.preview ??= textOf(record, PREVIEW));
-
   function createRow(record) {
+    const { time, topic, text } = record;
+    const shownTime = `${time.toLocaleTimeString("en-GB")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
     const row = h("details", { class: "event" }, h("summary", {},
-      h("time", { datetime: record.time.toISOString() }, clockTime(record.time)),
-      h("span", { class: "topic" }, record.topic), h("code", {}, preview(record))));
+      h("time", { datetime: time.toISOString() }, shownTime), h("span", { class: "topic" }, topic), h("code", {}, text)));
     records.set(row, record);
     return row;
   }
 
   function bodyOf({ topic, args, kwargs, details, subscription }) {
-    const topics = page.description?.topics ?? [];
-    const entry = topics.find((found) => found.match === "exact" && found.uri === topic)
-      ?? topics.find((found) => found.match === subscription.match && found.uri === subscription.topic);
-    const known = Object.entries(details).filter(([name]) => name !== "topic");
-    return h("div", {}, payloadView("Payload", { args, kwargs }, entry?.event, page.description?.$defs ?? {}),
-      known.length > 0 && h("p", { class: "muted" }, known.map(([name, value]) => `${name}: ${value}`).join(", ")));
+    const { topics = [], $defs = {} } = page.description ?? {};
+    const entry = topics.find(({ uri }) => uri === topic) ?? topics.find(({ uri }) => uri === subscription.topic);
+    const facts = Object.entries(details).filter(([name]) => name !== "topic").map(([name, value]) => `${name}: ${value}`);
+    return h("div", {}, payloadView("Payload", { args, kwargs }, entry?.event, $defs), h("p", { class: "muted" }, facts.join(", ")));
   }
 
   function setPaused(value) {
     paused = value;
     pause.textContent = paused ? "Resume" : "Pause";
-    pause.setAttribute("aria-pressed", paused);
     if (!paused) draw();
-    showNumbers();
   }
 
   function clear() {
-    kept = [];
+    shown = [];
     fresh = [];
-    total = lastTotal = 0;
-    for (const subscription of subscriptions.values()) subscription.total = subscription.last = 0;
-    list.replaceChildren();
-    empty.hidden = false;
-    showNumbers();
+    for (const counter of [all, ...subscriptions.values()]) counter.total = counter.last = 0;
+    redraw();
   }
 
-  function showNumbers() {
-    const waiting = paused && fresh.length ? `, ${fresh.length > MAX_SHOWN ? `${MAX_SHOWN}+` : fresh.length} not shown` : "";
-    numbers.textContent = `${total.toLocaleString("en")} received${waiting}`;
+  function showNumbers(rate = null) {
+    const waiting = fresh.length > MAX_SHOWN ? `more than ${MAX_SHOWN}` : fresh.length;
+    numbers.textContent = [`${all.total} received`, rate !== null && `${rate}/s`, paused && fresh.length > 0 && `${waiting} not shown`]
+      .filter(Boolean).join(", ");
   }
 
-  /** Once a second: the rates. */
+  function rateOf(counter) {
+    const rate = counter.total - counter.last;
+    counter.last = counter.total;
+    return rate;
+  }
+
   function tick() {
-    showNumbers();
-    numbers.textContent += `, ${total - lastTotal}/s`;
-    lastTotal = total;
+    showNumbers(rateOf(all));
     for (const subscription of subscriptions.values()) {
-      subscription.rate.textContent = `${subscription.total.toLocaleString("en")} · ${subscription.total - subscription.last}/s`;
-      subscription.last = subscription.total;
+      subscription.rate.textContent = `${subscription.total} · ${rateOf(subscription)}/s`;
     }
   }
 
   const keyOf = (topic, match) => `${match} ${topic}`;
-
-  async function subscribe(topic, match) {
-    const subscription = { topic, match, total: 0, last: 0, rate: h("span", { class: "muted" }), active: null };
-    await start(subscription);
-    if (subscriptions.has(keyOf(topic, match))) await unsubscribe(topic, match);
-    subscriptions.set(keyOf(topic, match), subscription);
-    changed();
-  }
 
   async function start(subscription) {
     const { topic, match } = subscription;
@@ -138,59 +122,54 @@ export function createEvents(page) {
       page.notify(`The server has ended the subscription to ${topic} (${reason}).`);
       changed();
     };
-    subscription.active = await page.session.subscribe(topic, match, (event) => add(subscription, event), revoked);
+    subscription.stop = await page.session.subscribe(topic, match, (event) => add(subscription, event), revoked);
+  }
+
+  async function subscribe(topic, match) {
+    const subscription = { topic, match, total: 0, last: 0, rate: h("span", { class: "muted" }) };
+    await start(subscription);
+    subscriptions.set(keyOf(topic, match), subscription);
+    changed();
   }
 
   async function unsubscribe(topic, match) {
-    const subscription = subscriptions.get(keyOf(topic, match));
+    const { stop } = subscriptions.get(keyOf(topic, match));
     subscriptions.delete(keyOf(topic, match));
     changed();
-    if (page.session?.open) await subscription?.active?.unsubscribe();
+    if (page.session.open) await stop();
   }
 
   function changed() {
     fill(chips, [...subscriptions.values()].map(({ topic, match, rate }) => h("li", {},
-      h("span", { class: "topic" }, topic || "(all)"), match !== "exact" && h("span", { class: "badge" }, match), rate,
+      h("span", { class: "topic" }, topic || "everything"), match !== "exact" && badge(match), rate,
       button("✕", () => unsubscribe(topic, match), { "aria-label": `Unsubscribe from ${topic}`, class: "bare" }))));
-    element.hidden = subscriptions.size === 0 && total === 0;
-    if (subscriptions.size) clock ||= setInterval(tick, 1000);
-    else {
-      clearInterval(clock);
-      clock = 0;
-    }
+    element.hidden = !subscriptions.size && !all.total;
+    clearInterval(clock);
+    clock = subscriptions.size && setInterval(tick, 1000);
     listeners.forEach((listener) => listener());
   }
 
   return {
-    element,
-    find: (topic, match) => subscriptions.get(keyOf(topic, match)),
-    subscribe,
-    unsubscribe,
+    element, subscribe, unsubscribe,
+    has: (topic, match) => subscriptions.has(keyOf(topic, match)),
     onchange: (listener) => listeners.add(listener),
-    /** Subscribe again, with a new session. */
+    /** Subscribe to the same topics with a new session. */
     async restore() {
       for (const subscription of [...subscriptions.values()]) {
-        try {
-          await start(subscription);
-        } catch (error) {
+        await start(subscription).catch((error) => {
           subscriptions.delete(keyOf(subscription.topic, subscription.match));
           page.notify(`No subscription to ${subscription.topic}: ${error.message}`);
-        }
+        });
       }
       changed();
     },
-    /** Forget all subscriptions and events, because another user may join. */
+    /** Forget everything, because another user may join. */
     forget() {
       subscriptions.clear();
       listeners.clear();
-      clear();
       setPaused(false);
+      clear();
       changed();
     },
   };
-}
-
-function clockTime(date) {
-  const pad = (number, length = 2) => String(number).padStart(length, "0");
-  return `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
 }

@@ -1,8 +1,8 @@
-/** The page: joins a realm, asks for its description, and shows the entry that the address names. */
-import { createDirectory, keyOf } from "./directory.js";
+/** The page: joins a realm, reads its description, and shows the entry that the address names. */
+import { createDirectory } from "./directory.js";
 import { button, fill, h } from "./dom.js";
 import { createEvents } from "./events.js";
-import { parseLink, payloadOf } from "./links.js";
+import { linkTo, parseLink, payloadOf } from "./links.js";
 import { createLogin, explanation } from "./login.js";
 import { createMeta } from "./meta.js";
 import { createOverview } from "./overview.js";
@@ -13,34 +13,27 @@ import { setUpTheme } from "./theme.js";
 import { createTopicPanel } from "./topic.js";
 import { join } from "./wamp.js";
 
-const DESCRIBE = "wamp.reflection.describe";
 const MAX_PANELS = 30;
+/** In milliseconds. Clients often register several procedures at once. */
 const REFRESH_DELAY = 500;
 
 const byId = (id) => document.getElementById(id);
 const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
 
-/** The state that the panels share. */
-const page = { session: null, description: null, method: null, events: null, notify };
-
-const url = address(meta("wamp-url"));
+/** The state that the parts of the page share. */
+const page = { session: null, method: null, description: null, notify };
+const url = Object.assign(new URL(meta("wamp-url"), location.href.split("#")[0]), { username: "" });
+url.protocol = url.protocol.replace("http", "ws");
+const realms = meta("wamp-realms").split(" ").filter(Boolean);
+const login = createLogin(realms, logIn);
 const directory = createDirectory(refresh);
-const login = createLogin(meta("wamp-realms").split(" ").filter(Boolean), logIn);
-const content = h("div", { class: "content" });
 const tabs = createTabs(byId("tabs"), byId("views"));
-const panels = new Map();
-let overview = null;
-let lastLogin = null;
-
+const content = h("div", { class: "content" });
 page.events = createEvents(page);
-const explore = h("div", { class: "explore" }, directory.element, h("div", { class: "work" }, content, page.events.element));
-
-function address(reference) {
-  const found = new URL(reference, location.href);
-  found.protocol = found.protocol.replace("http", "ws");
-  found.hash = "";
-  return found.href;
-}
+const explore = ["explore", "Explore", h("div", { class: "explore" }, directory.element, h("div", { class: "work" }, content, page.events.element))];
+const panels = new Map();
+let lastLogin = null;
+let refused = null;
 
 function notify(text, ...actions) {
   fill(byId("notices"), h("p", { class: "notice warn" }, h("span", {}, text), actions,
@@ -49,12 +42,30 @@ function notify(text, ...actions) {
 
 // Joining and leaving
 
+async function enter(values) {
+  const { realm, method, authid, secret } = values;
+  const session = await join(url.href, realm, await credentials(method, authid, secret));
+  // Kept in memory only, for another connection.
+  lastLogin = values;
+  Object.assign(page, { session, method });
+  session.onclose = lost;
+  const facts = { user: session.authid, role: session.authrole, realm: session.realm, session: session.id };
+  fill(byId("session"), h("dl", {}, Object.entries(facts).map(([name, value]) =>
+    h("div", { class: name }, h("dt", {}, name), h("dd", {}, String(value))))), button("Leave", leave, { class: "small" }));
+  byId("session").className = "session";
+  await describe();
+  await followRegistrations(session);
+}
+
 async function logIn(values) {
   login.busy(true);
-  login.show(null);
   try {
     await enter(values);
     login.clear();
+    fill(byId("notices"));
+    tabs.show([explore]);
+    showEntry();
+    await addViews();
   } catch (error) {
     showLogin(explanation(error, values.realm));
   } finally {
@@ -62,169 +73,105 @@ async function logIn(values) {
   }
 }
 
-async function enter(values) {
-  const { realm, method, authid, secret } = values;
-  const session = await join(url, realm, await credentials(method, authid, secret));
-  // In memory only, for a new connection.
-  lastLogin = values;
-  page.session = session;
-  page.method = method;
-  session.onclose = lost;
-  showSession();
-  await openRealm();
-}
-
-async function openRealm() {
+/** Add the views that the session may see. */
+async function addViews() {
   const { session } = page;
-  await describe();
-  tabs.show([["explore", "Explore", explore]]);
-  tabs.select("explore");
-  showEntry();
-  const [views, charts] = await Promise.all([createMeta(page), createOverview(page)]);
-  if (page.session !== session) return;
-  overview?.stop();
-  overview = charts;
-  const found = [["explore", "Explore", explore]];
-  if (views) found.push(["meta", "Meta", views.element, (is) => is && views.refresh()]);
-  if (charts) found.push(["overview", "Overview", charts.element, (is) => charts.show(is)]);
-  tabs.show(found);
-  await followRegistrations(session);
+  const views = await Promise.all([createMeta(page), createOverview(page)]);
+  if (page.session === session) tabs.show([explore, ...views.filter(Boolean)]);
 }
 
 function showLogin(reason) {
   if (page.session) page.session.onclose = null;
   page.session = null;
-  fill(byId("notices"));
   fill(byId("session"));
+  fill(byId("notices"));
   tabs.show([["login", "Login", login.element]]);
-  tabs.select("login");
   login.show(reason);
-  login.focus();
-}
-
-function showSession() {
-  const { authid, authrole, realm, id } = page.session;
-  const facts = [["user", authid], ["role", authrole], ["realm", realm], ["session", id]];
-  fill(byId("session"), h("dl", {}, facts.map(([name, value]) =>
-    h("div", { class: name }, h("dt", {}, name), h("dd", {}, String(value ?? "–"))))), button("Leave", leave, { class: "small" }));
 }
 
 async function leave() {
-  overview?.stop();
-  overview = null;
-  lastLogin = null;
   await page.session.leave();
-  forget();
+  page.description = lastLogin = null;
+  page.events.forget();
+  panels.clear();
   showLogin(null);
 }
 
-/** Forget what belongs to the user that has left. */
-function forget() {
-  page.description = null;
-  page.events.forget();
-  panels.clear();
-  directory.show(null);
-  fill(content);
-  fill(byId("notices"));
-}
-
 function lost(message) {
-  overview?.show(false);
   byId("session").classList.add("lost");
-  notify(`${message} Nothing can be called until the page is connected again.`, button("Reconnect", reconnect, { class: "small" }));
+  notify(`${message} Nothing can be called before the page is connected again.`, button("Reconnect", reconnect, { class: "small" }));
 }
 
-async function reconnect(event) {
-  const reconnectButton = event.target;
-  const { realm, method, authid, secret } = lastLogin;
-  reconnectButton.disabled = true;
+async function reconnect({ target }) {
+  target.disabled = true;
   try {
-    const session = await join(url, realm, await credentials(method, authid, secret));
-    page.session = session;
-    session.onclose = lost;
-    byId("session").classList.remove("lost");
-    showSession();
+    await enter(lastLogin);
     fill(byId("notices"));
     await page.events.restore();
-    await describe();
-    tabs.refresh();
-    await followRegistrations(session);
   } catch (error) {
-    lost(explanation(error, realm));
+    lost(explanation(error, lastLogin.realm));
   }
 }
 
 // The description
 
 async function describe() {
-  const previous = page.description;
+  refused = null;
   try {
-    const { args } = await page.session.call(DESCRIBE).result;
-    page.description = args[0];
-    page.refused = null;
+    [page.description] = (await page.session.call("wamp.reflection.describe").result).args;
   } catch (error) {
     if (!error.uri) throw error;
     page.description = null;
-    page.refused = error;
+    refused = error;
   }
   directory.show(page.description);
-  if (previous) dropChangedPanels(previous);
-}
-
-function refresh() {
-  describe().then(showEntry, (error) => notify(error.message));
-}
-
-/** Panels of entries that are still the same keep what was typed into them. */
-function dropChangedPanels(previous) {
-  const same = JSON.stringify(previous.$defs) === JSON.stringify(page.description?.$defs);
-  for (const [key, panel] of panels) {
-    const now = find(panel.link);
-    if (!same || JSON.stringify(now) !== JSON.stringify(panel.entry)) panels.delete(key);
-  }
+  // Panels of entries that have not changed keep what was typed into them.
+  for (const [key, { state, link }] of panels) if (stateOf(link) !== state) panels.delete(key);
   showEntry();
 }
 
-/** Refresh the description when clients register procedures, if this session may know. */
+function refresh() {
+  describe().catch((error) => notify(error.message));
+}
+
+/** Refresh the description when clients register procedures, if this session may know about it. */
 async function followRegistrations(session) {
   let timer = 0;
   const soon = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => session.open && page.session === session && describe().catch(() => {}), REFRESH_DELAY);
+    timer = setTimeout(() => page.session === session && session.open && refresh(), REFRESH_DELAY);
   };
   for (const topic of ["wamp.registration.on_create", "wamp.registration.on_delete"]) {
-    // A refusal is no problem: there is a button.
+    // If this is refused, people can refresh it themselves.
     await session.subscribe(topic, "exact", soon).catch(() => {});
   }
 }
 
-// The entry in the address
-
 function find({ kind, match, uri }) {
-  const entries = page.description?.[kind === "topic" ? "topics" : "procedures"] ?? [];
-  return entries.find((entry) => entry.match === match && entry.uri === uri) ?? undescribed(kind, match, uri);
+  const { topics = [], procedures = [] } = page.description ?? {};
+  const found = (kind === "topic" ? topics : procedures).find((entry) => entry.match === match && entry.uri === uri);
+  // Everything else can be tried, too.
+  return found ?? { uri, match, provider: "realm", summary: null, description: null, tags: [], deprecated: false, examples: [], parameters: null,
+    result: null, progressive: false, progress: null, errors: [], event: null, subscribe: true, publish: true };
 }
 
-/** An entry for a URI that is not in the description, so that everything can be tried. */
-function undescribed(kind, match, uri) {
-  const common = { uri, match, provider: "realm", summary: null, description: null, tags: [], deprecated: false, examples: [], parameters: null };
-  if (kind === "topic") return { ...common, event: null, subscribe: true, publish: true };
-  return { ...common, result: null, progressive: false, progress: null, errors: [] };
-}
+const stateOf = (link) => JSON.stringify([find(link), page.description?.$defs]);
+
+// The entry in the address
 
 function showEntry() {
   if (!page.session) return;
   const link = parseLink(location.hash);
-  explore.classList.toggle("chosen", Boolean(link));
-  directory.select(link && keyOf(link.kind, link));
+  explore[2].classList.toggle("chosen", Boolean(link) || !page.description);
+  directory.select(link && linkTo(link.kind, link));
   if (!link) {
-    fill(content, welcome());
+    fill(content, h("article", { class: "panel" }, page.description ? welcome() : undescribed()));
     return;
   }
   const panel = panelOf(link);
   if (link.query.size) {
-    panel.fill(payloadOf(link, panel.entry.parameters));
-    // The form has the arguments now, and the user may change them.
+    panel.fill(payloadOf(link, find(link).parameters));
+    // The form has the arguments now, and people may change them.
     history.replaceState(null, "", location.hash.split("?")[0]);
   }
   if (content.lastElementChild === panel.element) return;
@@ -234,31 +181,27 @@ function showEntry() {
 }
 
 function panelOf(link) {
-  const key = keyOf(link.kind, link);
+  const key = linkTo(link.kind, link);
   if (!panels.has(key)) {
-    const entry = find(link);
     const create = link.kind === "topic" ? createTopicPanel : createProcedurePanel;
-    panels.set(key, { ...create(entry, page), entry, link });
+    panels.set(key, { ...create(find(link), page), link, state: stateOf(link) });
     if (panels.size > MAX_PANELS) panels.delete(panels.keys().next().value);
   }
   return panels.get(key);
 }
 
 function welcome() {
-  const { description } = page;
-  if (!description) return h("article", { class: "panel" }, h("h1", {}, "No description"), refusedView());
-  return h("article", { class: "panel empty" }, h("h1", {}, description.realm),
-    h("p", { class: "muted" }, "Choose a procedure or a topic."),
-    h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url), "."));
+  return [h("h1", {}, page.description.realm), h("p", { class: "muted" }, "Choose a procedure or a topic."),
+    h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url.href), ".")];
 }
 
-function refusedView() {
-  const { authrole } = page.session;
+function undescribed() {
   return [
-    h("p", {}, "The server does not describe this realm to this session: ", h("code", {}, page.refused.uri), "."),
+    h("h1", {}, "No description"),
+    h("p", {}, "The server does not describe this realm to this session: ", h("code", {}, refused.uri), "."),
     h("p", {}, "To change that, serve the page with ", h("code", {}, 'Application(docs_url="/docs")'), ", or allow the description:"),
-    h("pre", {}, h("code", {}, `realm.allow("wamp.reflection.", "call", match="prefix", role="${authrole}")`)),
-    h("p", {}, "You can still call procedures and use topics whose URIs you know."),
+    h("pre", {}, h("code", {}, `realm.allow("wamp.reflection.", "call", match="prefix", role="${page.session.authrole}")`)),
+    h("p", {}, "You can still use procedures and topics whose URIs you know."),
     button("Try again", refresh, { class: "small" }),
   ];
 }
@@ -270,8 +213,8 @@ addEventListener("hashchange", () => {
   showEntry();
 });
 addEventListener("keydown", (event) => {
-  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey || !page.session) return;
+  const { key, target, ctrlKey, metaKey, altKey } = event;
+  if (key !== "/" || ctrlKey || metaKey || altKey || !page.session || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
   event.preventDefault();
   tabs.select("explore");
   directory.focus();
@@ -281,11 +224,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   byId("views").focus();
 });
 setUpTheme(byId("theme"));
-byId("brand").textContent = document.title;
-const first = { realm: meta("wamp-realms").split(" ")[0] || "default", method: "anonymous", authid: "", secret: "" };
-tabs.show([["login", "Login", h("p", { class: "view muted", role: "status" }, `Connecting to ${url} …`)]]);
-tabs.select("login");
-enter(first).catch((error) => {
-  showLogin(explanation(error, first.realm));
-  if (error.uri) login.suggest("ticket");
-});
+tabs.show([["login", "Login", h("p", { class: "view muted", role: "status" }, `Connecting to ${url.href} …`)]]);
+logIn({ realm: realms[0] ?? "default", method: "anonymous", authid: "", secret: "" });

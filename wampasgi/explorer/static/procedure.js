@@ -1,59 +1,18 @@
 /** The panel of one procedure: its description, the form, the call and its result. */
 import { FORMS } from "./copy_as.js";
-import { announce, badge, button, checkbox, copy, field, fill, h } from "./dom.js";
+import { announce, button, checkbox, copy, field, fill, h } from "./dom.js";
+import { exampleButtons, failure, heading, section, uriField } from "./entry.js";
 import { createForm } from "./forms.js";
 import { linkWith } from "./links.js";
 import { markdown } from "./markdown.js";
 import { createProgress } from "./progress.js";
-import { errorView, payloadView } from "./result.js";
+import { payloadView } from "./result.js";
 import { payloadShape } from "./shape.js";
 
-/** The title, the badges and the description of an entry. */
-export function heading(entry, kind) {
-  return [
-    h("header", {},
-      h("p", { class: "kind" }, kind,
-        entry.match !== "exact" && badge(entry.match), entry.provider === "client" && badge("registered by a client", "note"),
-        entry.deprecated && badge("deprecated", "warn"), entry.tags.map((tag) => badge(tag, "tag"))),
-      h("h1", { tabindex: "-1" }, entry.uri || `Any ${kind}`),
-      entry.summary && h("p", { class: "lead" }, entry.summary)),
-    entry.description && markdown(entry.description),
-  ];
-}
-
-/** A field for the URI of a pattern: `{element, value()}`, or null if the entry has only one URI. */
-export function uriField(entry, label) {
-  if (entry.match === "exact") return null;
-  const hint = entry.uri ? `A URI that fits the ${entry.match} pattern ${entry.uri}` : "";
-  const { element, input } = field(label, { class: "mono", required: true }, hint);
-  if (entry.match !== "regex") input.value = entry.uri;
-  return {
-    element,
-    input,
-    value() {
-      const uri = input.value.trim();
-      if (uri) return uri;
-      input.focus();
-      throw new Error("Enter a URI first.");
-    },
-  };
-}
-
-/** A section that can be closed. */
-export function section(title, open, ...content) {
-  return h("details", { class: "part", open }, h("summary", {}, title), content);
-}
-
-/** Buttons that fill a form with the examples of an entry. */
-export function exampleButtons(examples, form) {
-  return examples.length > 0 && h("p", { class: "examples" }, "Examples: ", examples.map((example, index) =>
-    button(example.summary ?? `Example ${index + 1}`, () => form.set(example), { class: "small" })));
-}
-
-/** Return `{element, fill(payload), focus()}`. `page` is the shared state: see main.js. */
+/** Return `{element, fill(payload)}`. `page` is the state that main.js shares. */
 export function createProcedurePanel(entry, page) {
   const defs = page.description?.$defs ?? {};
-  const form = createForm({ parameters: entry.parameters, defs, onChange: () => refreshCopy() });
+  const form = createForm({ parameters: entry.parameters, defs, onChange: showCode });
   const uri = uriField(entry, "Procedure");
   const timeout = field("Timeout in seconds", { type: "number", min: "0", step: "any", placeholder: "none" });
   const progress = checkbox("Receive progress", entry.progressive, "Ask for progressive results");
@@ -62,124 +21,97 @@ export function createProcedurePanel(entry, page) {
   const cancelButton = button("Cancel", () => running?.cancel(), { hidden: true });
   const elapsed = h("span", { class: "muted elapsed" });
   const outcome = h("div", { class: "outcome" });
-  const copyPart = createCopyPart();
+  const code = h("code", {});
+  const language = h("select", { "aria-label": "Language", onchange: showCode }, Object.keys(FORMS).map((name) => h("option", {}, name)));
+  const copyPart = h("details", { class: "part copy", ontoggle: showCode }, h("summary", {}, "Copy as"),
+    h("div", { class: "row" }, language, button("Copy", ({ target }) => copy(code.textContent, target)), button("Copy link", copyLink)),
+    h("pre", {}, code));
   let running = null;
 
   async function call(event) {
-    event?.preventDefault();
+    event.preventDefault();
     if (running) return;
     form.clearErrors();
-    let request;
-    try {
-      request = current();
-    } catch (error) {
-      fill(outcome, h("p", { class: "notice danger", role: "alert" }, error.message));
-      return;
-    }
     const reports = createProgress(entry.progress, defs);
     const started = performance.now();
-    const show = () => (elapsed.textContent = duration(performance.now() - started));
-    const clock = setInterval(show, 100);
-    fill(outcome, reports.element);
-    busy(true);
-    const scroll = () => outcome.scrollIntoView({ block: "nearest" });
+    const showTime = () => (elapsed.textContent = duration(performance.now() - started));
+    const clock = setInterval(showTime, 100);
+    const show = (...views) => {
+      reports.end();
+      fill(outcome, reports.element, views);
+      outcome.scrollIntoView({ block: "nearest" });
+    };
     try {
-      running = page.session.call(request.uri, request.args, request.kwargs, {
-        timeout: request.timeout, discloseMe: disclose.input.checked,
-        onProgress: progress.input.checked ? reports.add : null,
-      });
-      const result = await running.result;
+      const request = current();
       show();
-      fill(outcome, reports.element, payloadView("Result", result, entry.result, defs));
+      running = page.session.call(request.uri, request.args, request.kwargs, {
+        timeout: request.timeout, discloseMe: disclose.input.checked, onProgress: progress.input.checked ? reports.add : null,
+      });
+      setBusy(true);
+      const result = await running.result;
+      showTime();
+      show(payloadView("Result", result, entry.result, defs));
       announce(`Result after ${elapsed.textContent}`);
     } catch (error) {
-      show();
-      const unmatched = fieldErrors(error);
-      fill(outcome, reports.element, errorView(error, page.description, unmatched));
+      showTime();
+      show(failure(error, form, page.description));
       announce(`Error ${error.uri ?? error.message}`);
     } finally {
       clearInterval(clock);
-      reports.end();
       running = null;
-      busy(false);
+      setBusy(false);
     }
   }
 
-  /** Mark the fields that the server complains about, and return the errors that have no field. */
-  function fieldErrors(error) {
-    const errors = error.uri === "wamp.error.invalid_argument" ? error.kwargs.errors : null;
-    return Array.isArray(errors) ? form.showErrors(errors) : null;
-  }
-
-  function busy(is) {
-    callButton.disabled = is;
-    cancelButton.hidden = !is;
-    outcome.setAttribute("aria-busy", is);
-    if (!is && document.activeElement === document.body) callButton.focus();
+  function setBusy(busy) {
+    const focused = document.activeElement === (busy ? callButton : cancelButton);
+    callButton.disabled = busy;
+    cancelButton.hidden = !busy;
+    outcome.setAttribute("aria-busy", busy);
+    if (focused) (busy ? cancelButton : callButton).focus();
   }
 
   function current() {
     const seconds = Number(timeout.input.value);
-    return { uri: uri ? uri.value() : entry.uri, ...form.value(), timeout: seconds > 0 ? seconds : null };
+    return { uri: uri.value(), ...form.value(), timeout: seconds > 0 ? seconds : null };
   }
 
-  function createCopyPart() {
-    const code = h("code", {});
-    const picker = h("select", { "aria-label": "Language", onchange: () => refreshCopy() },
-      Object.keys(FORMS).map((name) => h("option", {}, name)));
-    const element = h("details", { class: "part copy", ontoggle: () => refreshCopy() }, h("summary", {}, "Copy as"),
-      h("div", { class: "row" }, picker, button("Copy", (event) => copy(code.textContent, event.target)),
-        button("Copy link", (event) => copyLink(event.target))),
-      h("pre", {}, code));
-    return { element, code, picker };
-  }
-
-  function refreshCopy() {
-    if (!copyPart.element.open || !page.session) return;
+  function showCode() {
+    if (!copyPart.open || !page.session) return;
     try {
-      const request = current();
-      const target = { session: page.session, method: page.method, parameters: entry.parameters };
-      copyPart.code.textContent = FORMS[copyPart.picker.value]({ ...target, ...request });
+      code.textContent = FORMS[language.value]({ session: page.session, method: page.method, parameters: entry.parameters, ...current() });
     } catch (error) {
-      copyPart.code.textContent = error.message;
+      code.textContent = error.message;
     }
   }
 
-  function copyLink(target) {
+  function copyLink({ target }) {
     try {
-      const request = current();
-      const address = new URL(linkWith("procedure", entry, request), location.href);
-      copy(address.href, target);
+      copy(new URL(linkWith("procedure", entry, form.value()), location.href).href, target);
     } catch (error) {
-      copyPart.code.textContent = error.message;
+      code.textContent = error.message;
     }
   }
 
-  timeout.input.addEventListener("input", () => refreshCopy());
-  uri?.input.addEventListener("input", () => refreshCopy());
+  function declaredErrors() {
+    return entry.errors.map((name) => {
+      const error = page.description.errors.find((found) => found.uri === name);
+      return [h("h3", {}, h("code", {}, name)), error?.description && markdown(error.description), error?.payload && payloadShape(error.payload, defs)];
+    }).flat();
+  }
+
+  for (const input of [timeout.input, uri.input]) input?.addEventListener("input", showCode);
   const element = h("article", { class: "panel" },
     heading(entry, "procedure"),
-    h("form", { class: "call", novalidate: true, onsubmit: call },
-      uri?.element, exampleButtons(entry.examples, form), form.element,
+    h("form", { novalidate: true, onsubmit: call },
+      uri.element, exampleButtons(entry.examples, form), form.element,
       h("fieldset", { class: "options" }, h("legend", {}, "Options"), timeout.element, progress.element, disclose.element),
-      h("div", { class: "row actions" }, callButton, cancelButton, elapsed)),
-    outcome, copyPart.element,
+      h("div", { class: "row" }, callButton, cancelButton, elapsed)),
+    outcome, copyPart,
     entry.result && section("Result type", false, payloadShape(entry.result, defs)),
     entry.progress && section("Progress type", false, payloadShape(entry.progress, defs)),
-    entry.errors.length > 0 && section("Errors", false, errorList()));
-
-  function errorList() {
-    const described = new Map(page.description?.errors.map((error) => [error.uri, error]));
-    return entry.errors.map((name) => {
-      const error = described.get(name);
-      return h("div", { class: "declared" }, h("code", {}, name), error?.description && markdown(error.description),
-        error?.payload && payloadShape(error.payload, defs));
-    });
-  }
-
-  return { element, fill: (payload) => form.set(payload), focus: () => form.focus() };
+    entry.errors.length > 0 && section("Errors", false, declaredErrors()));
+  return { element, fill: (payload) => form.set(payload) };
 }
 
-function duration(milliseconds) {
-  return milliseconds < 1000 ? `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
-}
+const duration = (time) => (time < 1000 ? `${time.toFixed(time < 10 ? 1 : 0)} ms` : `${(time / 1000).toFixed(1)} s`);

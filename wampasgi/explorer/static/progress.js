@@ -3,7 +3,7 @@
  * and a list otherwise.
  */
 import { fill, h } from "./dom.js";
-import { resolve } from "./shape.js";
+import { resolve } from "./schema.js";
 import { encode } from "./wamp.js";
 
 const MAX_REPORTS = 200;
@@ -11,7 +11,7 @@ const MAX_TEXT = 500;
 
 /** Return `{element, add(payload), end()}`. `shape` is the described payload of the reports, or null. */
 export function createProgress(shape, defs) {
-  const maximum = resolve(shape?.args.prefixItems?.[0], defs).maximum;
+  const { maximum } = resolve(shape?.args.prefixItems?.[0], defs);
   const element = h("div", { class: "progress" });
   const reports = [];
   let numbers = true;
