@@ -63,6 +63,7 @@ LAYERS = (
     Layer(names("explorer"), ASYNC_STACK),
     # Not synchronous, because a synchronous layer must not import urllib.
     Layer(names("asyncapi typescript"), NOTHING),
+    Layer(names("default_realm documentation"), ASYNC_STACK),
     Layer(names("application"), ASYNC_STACK),
     Layer(names("mounting testing"), ASYNC_STACK),
     Layer(names("cli"), names("rich starlette typer")),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
 from starlette.datastructures import State
@@ -18,31 +18,30 @@ from wampasgi.adapters.event_loop import EventLoopBinding
 from wampasgi.adapters.shutdown_signals import Shutdown, shutdown_signalled
 from wampasgi.configuration.handler_settings import HandlerSettings
 from wampasgi.configuration.middleware import MiddlewareFactory, MiddlewareStack, P
-from wampasgi.configuration.response_types import FROM_ANNOTATION
-from wampasgi.configuration.route_details import ProcedureDetails
-from wampasgi.configuration.routes import H, RouteMatch
+from wampasgi.configuration.routes import H
 from wampasgi.configuration.settings import (
     ApplicationContext,
     ConfiguresRealm,
     RealmSettings,
     checked_limits,
 )
+from wampasgi.default_realm import UsesDefaultRealm
+from wampasgi.documentation import Documentation, Info
 from wampasgi.errors import CLOSE_REALM, ConfigurationError
 from wampasgi.injection.callables import require_function
 from wampasgi.injection.plan import Injection
 from wampasgi.limits import Limits
 from wampasgi.logs import fields, logger_named
 from wampasgi.metrics import Metrics
-from wampasgi.peers.session import Session, check_reason
+from wampasgi.peers.session import check_reason
 from wampasgi.realm import Realm
 from wampasgi.serializers import Serializer, Subprotocol, subprotocols
-from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.opening import SessionOpener
 from wampasgi.sessions.shutdown import OnShutdown, begin_shutdown, wait_ended, wait_flushed
 from wampasgi.transports.origins import AllowedOrigins, OriginPolicy
 from wampasgi.transports.uvicorn_settings import UvicornSettings
 from wampasgi.transports.websocket import WebSocketEndpoint
-from wampasgi.types import Handler, Match, Receive, Scope, Send, URICheck
+from wampasgi.types import Handler, Receive, Scope, Send, URICheck
 
 if TYPE_CHECKING:
     # Not imported at run time: an application without a backplane does not need it.
@@ -78,7 +77,14 @@ def _require_choice(option: str, value: object, choices: Sequence[str]) -> None:
         raise ConfigurationError(f"{option} is {value!r}: it must be {' or '.join(map(repr, choices))}")
 
 
-class Application(ConfiguresRealm):
+def _check_options(realms: object, uri_check: object, on_shutdown: object) -> None:
+    _require_choice("uri_check", uri_check, get_args(URICheck))
+    _require_choice("on_shutdown", on_shutdown, get_args(OnShutdown))
+    if isinstance(realms, Realm):
+        raise ConfigurationError(f"Application got {realms!r}: it takes a list of realms, [realm]")
+
+
+class Application(ConfiguresRealm, UsesDefaultRealm):
     """Serves WAMP over WebSockets, at any path.
 
     ``realms`` are added to the application. Its default realm accepts clients whose realm was not added; the
@@ -114,6 +120,12 @@ class Application(ConfiguresRealm):
     ``backplane`` connects the workers of the application, so that they serve each realm together: a Backplane
     or its URL, such as ``"unix:/run/myapp"`` or ``"nats://127.0.0.1:4222"``.
 
+    ``docs_url``, such as ``"/docs"``, is the path of a page that describes the realms and calls their
+    procedures. It also lets each session read the description of what it may use, unless a rule or the
+    authorizer refuses. ``asyncapi_url``, such as ``"/asyncapi.json"``, is the path of an AsyncAPI document of
+    what anonymous sessions may use, in YAML at ``"/asyncapi.yaml"``. ``title``, ``version`` and
+    ``description``, in Markdown, are those of the API in both.
+
     Raises ConfigurationError for invalid arguments.
     """
 
@@ -140,11 +152,14 @@ class Application(ConfiguresRealm):
         debug: bool = False,
         exception_handlers: Mapping[type[Exception], Handler] | None = None,
         backplane: Backplane | str | None = None,
+        title: str = "wampasgi",
+        version: str = "0.1.0",
+        description: str | None = None,
+        docs_url: str | None = None,
+        asyncapi_url: str | None = None,
     ) -> None:
-        _require_choice("uri_check", uri_check, get_args(URICheck))
-        _require_choice("on_shutdown", on_shutdown, get_args(OnShutdown))
-        if isinstance(realms, Realm):
-            raise ConfigurationError(f"Application got {realms!r}: it takes a list of realms, [realm]")
+        info = Info(title, version, description)
+        _check_options(realms, uri_check, on_shutdown)
         checked_limits(limits)
         self._subprotocols = subprotocols(serializers)
         self._async_support = instance_of_support(async_support)
@@ -167,11 +182,8 @@ class Application(ConfiguresRealm):
         )
         if allow_default_realm:
             self._add_default_realm(allow_anonymous)
-        checks: dict[str, Any] = {"uri_check": uri_check, "check_request_ids": check_request_ids}
-        opener = SessionOpener(self._find_realm, event_loop=self._event_loop, limits=limits, **checks)
-        self._websockets = WebSocketEndpoint(
-            opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
-        )
+        self._websockets = self._websocket_endpoint(allowed_origins, uri_check, check_request_ids)
+        self._documentation = Documentation(self, self._all_realms, info, docs_url, asyncapi_url)
         self._uvicorn_settings = UvicornSettings()
         self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
@@ -249,6 +261,23 @@ class Application(ConfiguresRealm):
                 found["cluster"] = self._cluster.metrics()
         return metrics
 
+    def allow_descriptions(self) -> None:
+        """Let each session read the description of the part of its realm that it may use.
+
+        Sessions read it with the procedures ``wamp.reflection.*``, except ``wamp.reflection.define``. Rules
+        for these, and the authorizer, take precedence. ``docs_url`` and Explorer call this.
+        """
+        self._context.description_access.open = True
+
+    def asyncapi(self, realm: str | None = None, asyncapi_version: str = "3.1.0") -> dict[str, Any]:
+        """Return the AsyncAPI document of the realm with this URI, or of all realms, as JSON values.
+
+        It describes all procedures and topics of the realms, whoever may use them, except those with
+        ``include_in_schema=False``. Raises ConfigurationError if there is no such realm, and for a version of
+        AsyncAPI that is not supported.
+        """
+        return self._documentation.asyncapi(realm, asyncapi_version)
+
     def on_gap(self, handler: H) -> H:
         """Set the handler for lost frames of other workers; use it as a decorator.
 
@@ -272,6 +301,20 @@ class Application(ConfiguresRealm):
     def _find_realm(self, uri: str) -> Realm | None:
         return self._realms.get(uri, self._default_realm)
 
+    def _websocket_endpoint(
+        self, allowed_origins: AllowedOrigins, uri_check: URICheck, check_request_ids: bool
+    ) -> WebSocketEndpoint:
+        opener = SessionOpener(
+            self._find_realm,
+            event_loop=self._event_loop,
+            limits=self._context.limits,
+            uri_check=uri_check,
+            check_request_ids=check_request_ids,
+        )
+        return WebSocketEndpoint(
+            opener, subprotocols=self._subprotocols, origins=OriginPolicy(allowed_origins)
+        )
+
     def _add_default_realm(self, allow_anonymous: bool | None) -> None:
         self._default_realm = Realm("default", allow_anonymous=allow_anonymous)
         self._default_realm.attach(self._context, key=_DEFAULT_REALM)
@@ -284,86 +327,7 @@ class Application(ConfiguresRealm):
         default = [] if self._default_realm is None else [self._default_realm]
         return default + list(self._realms.values())
 
-    # Calls, publications and subscriptions of the server, in the default realm
-
-    async def publish(
-        self, topic: str, /, *args: Any, options: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> int:
-        """Publish an event in the default realm. See Realm.publish."""
-        return await self.default_realm.publish(topic, *args, options=options, **kwargs)
-
-    async def call(self, procedure: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a procedure of the default realm. See Realm.call."""
-        return await self.default_realm.call(procedure, *args, timeout=timeout, **kwargs)
-
-    def subscribe(
-        self,
-        topic: str,
-        handler: Handler,
-        *,
-        match: Match = "exact",
-        buffer: int = 1000,
-        when_full: WhenFull = "drop_oldest",
-        get_retained: bool = False,
-    ) -> LocalSubscription:
-        """Return a context manager that handles events of the default realm. See Realm.subscribe."""
-        return self.default_realm.subscribe(
-            topic, handler, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
-        )
-
-    def events(
-        self,
-        topic: str,
-        *,
-        match: Match = "exact",
-        buffer: int = 1000,
-        when_full: WhenFull = "drop_oldest",
-        get_retained: bool = False,
-    ) -> Events:
-        """Return events of the default realm, to iterate over inside ``async with``. See Realm.events."""
-        return self.default_realm.events(
-            topic, match=match, buffer=buffer, when_full=when_full, get_retained=get_retained
-        )
-
-    def register(
-        self,
-        uri: str,
-        handler: Handler,
-        *,
-        match: RouteMatch = "exact",
-        roles: str | Collection[str] | None = None,
-        response_type: Any = FROM_ANNOTATION,
-        **details: Unpack[ProcedureDetails],
-    ) -> None:
-        """Add a procedure to the default realm at run time. See Realm.register."""
-        self.default_realm.register(
-            uri, handler, match=match, roles=roles, response_type=response_type, **details
-        )
-
-    def unregister(self, uri: str, *, match: RouteMatch = "exact") -> None:
-        """Remove a procedure that was added with ``register``. See Realm.unregister."""
-        self.default_realm.unregister(uri, match=match)
-
-    def revoke_registration(
-        self, procedure: str, *, match: Match = "exact", reason: str | None = None
-    ) -> int:
-        """Revoke registrations by clients of the default realm. See Realm.revoke_registration."""
-        return self.default_realm.revoke_registration(procedure, match=match, reason=reason)
-
-    def revoke_subscription(
-        self,
-        topic: str,
-        *,
-        match: Match = "exact",
-        session: Session | None = None,
-        reason: str | None = None,
-    ) -> int:
-        """Revoke a subscription of clients of the default realm. See Realm.revoke_subscription."""
-        return self.default_realm.revoke_subscription(topic, match=match, session=session, reason=reason)
-
-    def clear_retained(self, topic: str, *, match: Match = "exact") -> int:
-        """Delete retained events of the default realm. See Realm.clear_retained."""
-        return self.default_realm.clear_retained(topic, match=match)
+    # Sessions
 
     async def close_sessions(self, uri: str = CLOSE_REALM, message: str | None = None) -> None:
         """Close the sessions of all realms with GOODBYE and wait until they end. See Realm.close_sessions."""
@@ -396,7 +360,9 @@ class Application(ConfiguresRealm):
             self.check()
             return self._websockets(scope, receive, send)
         if scope["type"] == "http":
-            return self._require_upgrade(scope, receive, send)
+            return self._documentation.respond(scope, receive, send) or self._require_upgrade(
+                scope, receive, send
+            )
         if scope["type"] == "lifespan":
             self._check_server(receive)
             return self._lifespan_router.lifespan(scope, receive, send)

@@ -45,6 +45,7 @@ from wampasgi.sessions.endpoint import SessionEndpoint, serve_with_early_handler
 from wampasgi.sessions.listening import Events, LocalSubscription, WhenFull
 from wampasgi.sessions.meta_calls import MetaCaller
 from wampasgi.sessions.server_session import ServerSession
+from wampasgi.sessions.visibility import public_interface
 from wampasgi.types import Handler, Match, Receive, Scope, Send
 
 
@@ -288,6 +289,13 @@ class Realm(ConfiguresRealm, AdministersRealm):
         """
         self.check_event_loop("describe_for()")
         return await MetaCaller(self._server.session, self.plan()).describe_for(session)
+
+    async def describe_for_anybody(self) -> Interface:
+        """Describe the part of the realm that anonymous sessions may use, without asking the authorizer.
+
+        It is empty if the realm does not accept anonymous sessions.
+        """
+        return await public_interface(self.plan(), self.describe())
 
     # Procedures at run time
 

@@ -17,6 +17,7 @@ from wampasgi.errors import (
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.logs import about, logger_named, shown
 from wampasgi.peers.session import Session
+from wampasgi.router.interfaces import Authenticated
 from wampasgi.router.permissions import DENIED, Permissions, Verdict
 from wampasgi.types import Action, Match
 
@@ -59,7 +60,7 @@ class Authorization:
 
     def by_rules(
         self,
-        session: Session,
+        session: Authenticated,
         action: Action,
         uri: str,
         *,

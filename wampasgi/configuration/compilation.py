@@ -13,6 +13,7 @@ from wampasgi.configuration.middleware import wrapped
 from wampasgi.configuration.plan import (
     ProcedureOptions,
     RealmPlan,
+    authmethods_of,
     compile_authenticators,
     compile_failure_reports,
     compile_overflow_handler,
@@ -59,6 +60,7 @@ def compile_realm(
         async_support=context.async_support,
         synchronize_requests=context.synchronize_requests,
         debug=context.debug,
+        authmethods=authmethods_of(settings, allow_anonymous=allow_anonymous),
         description_access=context.description_access,
         authorization=Authorization(settings.permissions.copy(), authorizer, cache=settings.cache_authorizer),
         procedures=compile_procedures(settings, injection, options),

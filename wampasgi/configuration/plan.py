@@ -60,6 +60,8 @@ class RealmPlan:
     async_support: AsyncSupport | None
     synchronize_requests: bool
     debug: bool
+    #: The authentication methods that the realm accepts, as far as they are known.
+    authmethods: tuple[str, ...]
     description_access: DescriptionAccess
     authorization: Authorization
     procedures: RouteTable[Procedure]
@@ -290,6 +292,24 @@ def compile_subscribers(settings: RealmSettings, injection: Injection) -> Subscr
     return found
 
 
+def authmethods_of(settings: RealmSettings, *, allow_anonymous: bool | None) -> tuple[str, ...]:
+    """Return the names of the authentication methods that a realm accepts.
+
+    Those of an authentication handler, and of middleware of the user's own, are not known.
+    """
+    if settings.authentication_handler is not None:
+        return ()
+    names = [*(["transport"] if settings.transport_authenticators else []), *settings.challenge_methods]
+    by_default = not names and not _has_authenticating_middleware(settings)
+    if by_default if allow_anonymous is None else allow_anonymous:
+        names.append(AnonymousMethod.name)
+    return tuple(names)
+
+
+def _has_authenticating_middleware(settings: RealmSettings) -> bool:
+    return any(getattr(middleware.cls, "authenticates", False) for middleware in settings.middleware)
+
+
 def compile_authenticators(
     settings: RealmSettings, injection: Injection, *, allow_anonymous: bool | None
 ) -> list[Middleware]:
@@ -310,8 +330,7 @@ def compile_authenticators(
         plans = [injection.read(handler) for handler in settings.transport_authenticators]
         stack.append(Middleware(TransportAuthenticationMiddleware, authenticators=plans))
     methods: list[ChallengeMethod] = [make(injection) for make in settings.challenge_methods.values()]
-    authenticates = any(getattr(middleware.cls, "authenticates", False) for middleware in settings.middleware)
-    if not (stack or methods or authenticates):
+    if not (stack or methods or _has_authenticating_middleware(settings)):
         return [] if allow_anonymous is False else [Middleware(AnonymousMiddleware)]
     if allow_anonymous:
         methods.append(AnonymousMethod())

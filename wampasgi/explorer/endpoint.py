@@ -51,6 +51,9 @@ class ExploredApplication(Protocol):
     def default_realm(self) -> ExploredRealm:
         """The default realm. Raises ConfigurationError if there is none."""
 
+    def allow_descriptions(self) -> None:
+        """Let each session read the description of the part of its realm that it may use."""
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -82,12 +85,14 @@ class Explorer:
     ``title`` is the title of the page.
 
     The page itself is public: everybody who can open it can read the title and the URIs of the realms.
-    Anything else comes over a WAMP session, after the login, and is limited to what that session may use.
+    Anything else comes over a WAMP session, after the login, and is limited to what that session may use:
+    see ``Application.allow_descriptions``, which this calls.
 
     Raises ConfigurationError if ``ws_url`` is not one of these.
     """
 
     def __init__(self, app: ExploredApplication, *, ws_url: str = "/", title: str = "WAMP explorer") -> None:
+        app.allow_descriptions()
         self._app = app
         self._ws_url = ws_url
         self._title = title

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anyio.lowlevel import checkpoint
 
+from wampasgi.auth import AnonymousMethod
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.configuration.routes import RouteMatch
 from wampasgi.description import (
@@ -19,6 +20,7 @@ from wampasgi.description import (
 )
 from wampasgi.errors import WAMPError
 from wampasgi.peers.session import Session
+from wampasgi.router.interfaces import Authenticated
 from wampasgi.router.permissions import DENIED, Verdict
 from wampasgi.router.registrations import Registration
 from wampasgi.types import Action
@@ -46,14 +48,10 @@ async def visible_interface(
     ]
     if session is not None:
         visibility = _Visibility(plan, session)
-        procedures = [entry for entry in interface.procedures if await visibility.may_call(entry)]
-        topics = [
-            seen for entry in interface.topics if (seen := await visibility.seen_topic(entry)) is not None
-        ]
+        interface = await visibility.own_part(interface)
         registrations = [
             registration for registration in registrations if await visibility.may_call_client(registration)
         ]
-        interface = interface.restricted_to(procedures, topics)
     defined = {(match, procedure): definition for match, procedure, definition in definitions}
     return with_definitions(
         interface,
@@ -62,6 +60,17 @@ async def visible_interface(
             for entry in registrations
         ],
     )
+
+
+async def public_interface(plan: RealmPlan, interface: Interface) -> Interface:
+    """Return the part of a realm's description that anonymous sessions may use, by its rules.
+
+    An entry is left out if the authorizer would have to be asked, and all are if the realm does not accept
+    anonymous sessions.
+    """
+    if AnonymousMethod.name not in plan.authmethods:
+        return interface.restricted_to((), ())
+    return await _Visibility(plan, None).own_part(interface)
 
 
 def part_of(interface: Interface, procedure: str, values: Sequence[Any]) -> Any:
@@ -86,14 +95,29 @@ def part_of(interface: Interface, procedure: str, values: Sequence[Any]) -> Any:
     return describe(uri, match or "exact")
 
 
-class _Visibility:
-    """Authorizes the entries of a description for one session."""
+@dataclass(frozen=True, slots=True)
+class _Anonymous:
+    """The identity of anonymous sessions, for the rules."""
 
-    def __init__(self, plan: RealmPlan, session: Session) -> None:
+    authid: str | None = None
+    authrole: str | None = AnonymousMethod.name
+
+
+class _Visibility:
+    """Authorizes the entries of a description for one session, or for anonymous sessions in general."""
+
+    def __init__(self, plan: RealmPlan, session: Session | None) -> None:
         self._plan = plan
         self._session = session
-        self._provided = plan.provided_for(session)
+        self._identity: Authenticated = _Anonymous() if session is None else session
+        self._provided = {} if session is None else plan.provided_for(session)
         self._count = 0
+
+    async def own_part(self, interface: Interface) -> Interface:
+        """Return the part of the realm's own procedures and topics."""
+        procedures = [entry for entry in interface.procedures if await self.may_call(entry)]
+        topics = [await self.seen_topic(entry) for entry in interface.topics]
+        return interface.restricted_to(procedures, [entry for entry in topics if entry is not None])
 
     async def may_call(self, entry: ProcedureDescription) -> bool:
         procedure = self._plan.own_procedure(entry.match, entry.uri)
@@ -131,7 +155,7 @@ class _Visibility:
         if entry.match == "regex":
             return False
         handlers = self._plan.subscribers.get((entry.match, entry.uri), ())
-        return any(handler.takes_from(self._session.authrole) for handler in handlers)
+        return any(handler.takes_from(self._identity.authrole) for handler in handlers)
 
     async def _verdict(
         self, action: Action, uri: str, match: RouteMatch, roles: frozenset[str] | None
@@ -141,15 +165,15 @@ class _Visibility:
         if self._count % _ENTRIES_AT_ONCE == 0:
             await checkpoint()
         authorization = self._plan.authorization
-        if match != "regex":
+        if match == "regex":
+            # No rule names a regular expression, so those that match any URI must agree.
+            match, uri = "prefix", ""
+        elif self._session is not None:
             try:
                 return await authorization.decide(
                     self._session, action, uri, {}, self._provided, roles=roles, match=match
                 )
             except WAMPError:
                 return DENIED
-        if roles is not None:
-            return authorization.by_rules(self._session, action, "", roles=roles)
-        # No rule names a regular expression, so those that match any URI must agree.
-        verdict = authorization.by_rules(self._session, action, "", match="prefix")
+        verdict = authorization.by_rules(self._identity, action, uri, roles=roles, match=match)
         return DENIED if verdict is None and authorization.authorizer is not None else verdict
