@@ -49,18 +49,19 @@ class _Endpoint:
     """The ASGI app of a WAMPRoute.
 
     It is an object, because Starlette and FastAPI would call a function with a WebSocket instead of a scope.
-    It is also the only part of the route that ``include_router`` keeps.
+    It is also the only part of the route that ``include_router`` keeps. ``app`` is public, as in Starlette's
+    routes and middleware, so that the command line finds it.
     """
 
     def __init__(self, path: str, app: ASGIApp, *, ignore_dependencies: bool) -> None:
         self._path = path
-        self._app = app
+        self.app = app
         self._ignore_dependencies = ignore_dependencies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         guarded = not self._ignore_dependencies and any(_dependencies(scope))
         if scope["type"] != "websocket" or not guarded:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         address = client_address(scope.get("client"))
         logger.error(

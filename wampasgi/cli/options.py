@@ -1,0 +1,36 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+AppArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="APP",
+        help="The app, as in 'myapp:app'. The default is the entrypoint in pyproject.toml, "
+        "or the app in main.py or app.py.",
+        show_default=False,
+    ),
+]
+RealmOption: TypeAlias = Annotated[
+    str | None, typer.Option("--realm", metavar="URI", help="The realm.", show_default=False)
+]
+OutputOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The file to write. The default is standard output.",
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+CheckOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--check", help="Write nothing. Exit with 1 if the file given with -o is out of date."),
+]

@@ -1,0 +1,77 @@
+"""The commands of the program and how they are run.
+
+The module of a command imports the framework only inside its functions, because ``wampasgi --help`` imports
+all commands and must be fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from wampasgi.cli import generate, schema
+from wampasgi.cli.errors import CommandError, UsageError
+from wampasgi.errors import ConfigurationError
+
+
+class Command(TyperCommand):
+    """A command that shows a CommandError as a message, and then ends the program with the status 2."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise _ShownUsageError(str(error), ctx=ctx) from error
+        except CommandError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
+        except ConfigurationError as error:
+            # A mistake in the application, whose message names the place.
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(2) from error
+
+
+class _ShownUsageError(typer.BadParameter):
+    """A usage error that is not about a single parameter."""
+
+    def format_message(self) -> str:
+        return self.message
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from wampasgi._version import __version__
+
+        typer.echo(f"wampasgi {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Work with WAMP applications that are written with wampasgi."""
+
+
+def run() -> None:
+    """Run the command that the arguments of the process name, and exit with its status."""
+    # Frames and colours only help people: logs and pipes get plain text.
+    mode = "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
+    options: dict[str, Any] = {
+        "no_args_is_help": True,
+        "rich_markup_mode": mode,
+        # An exception of wampasgi itself has the traceback that all Python programs have.
+        "pretty_exceptions_enable": False,
+    }
+    program = typer.Typer(**options)
+    program.callback()(_program)
+    program.command("schema", cls=Command)(schema.schema)
+    generators = typer.Typer(**options, help="Generate code for clients.")
+    generators.command("typescript", cls=Command)(generate.typescript)
+    program.add_typer(generators, name="generate")
+    program(prog_name="wampasgi")
