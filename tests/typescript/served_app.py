@@ -99,6 +99,16 @@ async def label(copies: int, size: Size = Size.SMALL) -> dict[str, int]:
     return {size.value: copies}
 
 
+@shop.topic("shop.notices")
+async def notices() -> None:
+    """Announce changes of the opening hours."""
+
+
+@shop.procedure("shop.announce")
+async def announce(text: str) -> None:
+    await shop.publish("shop.notices", text, until="noon")
+
+
 @shop.procedure("shop.echo")
 async def echo(*args: object, **kwargs: object) -> RPCResult:
     return RPCResult(args, kwargs)

@@ -142,6 +142,7 @@ def test_event_reaches_the_handler(steps: Steps) -> None:
         "args": ["shop.sensors.kitchen", 21.5],
         "of": "shop.readings",
     }
+    assert steps["notice"] == {"args": ["closed"], "kwargs": {"until": "noon"}}
 
 
 def test_handler_gets_no_events_after_the_end_of_the_subscription(steps: Steps) -> None:

@@ -101,6 +101,10 @@ async function events(shop: TypedSession, report: Report): Promise<void> {
   await shop.publish("shop.sensors.kitchen", [21.5]);
   report("reading", await reading.value);
   report("events after the end", ended);
+  const notice = next<unknown>();
+  await shop.subscribe("shop.notices", notice.handler);
+  await shop.call("shop.announce", ["closed"]);
+  report("notice", await notice.value);
   const refused = await failure(shop.publish("shop.readings" as "shop.sensors.x", [1]));
   report("publication refused", isWampError(refused) && refused.uri);
 }
