@@ -37,6 +37,8 @@ def document_differences(before: Any, after: Any) -> list[str]:
 
 
 def _verb(path: Path, old: Mapping[Path, Any], new: Mapping[Path, Any]) -> str | None:
+    if path[-1] == _ORDER and (path not in old or path not in new):
+        return None
     if path not in old:
         return "added"
     if path not in new:
@@ -117,8 +119,8 @@ def _field(value: Any, name: str) -> Any:
 def _parameter_facts(label: str, message: Any) -> Iterator[tuple[Path, Any]]:
     parameters = _field(_object(message, EXTENSION), "parameters")
     if not isinstance(parameters, list):
-        yield (label, "arguments"), _field(message, "payload")
         return
+    yield (label, "description of the arguments"), None
     properties = _object(_object(message, "payload"), "properties")
     positional = _object(properties, "args").get("items")
     by_name = _object(_object(properties, "kwargs"), "properties")
