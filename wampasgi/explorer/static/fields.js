@@ -3,53 +3,52 @@
  *
  * A Slot is the place of one value: its name, the switch of an optional value, hints, errors, and a field that edits
  * the value. A field is `{element, control, read(report), find(path)}`. `read` returns the value or throws
- * Unreadable. A field that contains slots passes `report` on, and returns the values that it could read.
+ * Unreadable. A field with slots passes `report` on to them, and returns the values that they could read.
  */
 import { button, h } from "./dom.js";
-import { parse, parseNumber, Unreadable } from "./json_text.js";
-import { bestBranch, branchesOf, extraOf, fits, hintsOf, isBase64, isObject, itemOf, kindOf, listOf, own, resolve, textOf,
-  typeName, warningOf } from "./schema.js";
+import { parse, Unreadable } from "./json_text.js";
+import { bestBranch, branchesOf, breaksRule, extraOf, fits, hintsOf, isBase64, isObject, itemOf, kindOf, listOf, mapOf,
+  own, resolve, textOf, typeName } from "./schema.js";
 import { encode } from "./wamp.js";
 
 const MAX_DEPTH = 10;
 const MAX_SLOTS = 1500;
-const MAX_FILE = 8 * 2 ** 20;
-const GROUPS = ["array", "object"];
+const MAX_FILE = 4 * 2 ** 20;
+const NESTED = ["array", "object", "union"];
+const PLAIN = { spellcheck: "false", autocomplete: "off" };
 let ids = 0;
+
+const changed = (element) => element.dispatchEvent(new Event("input", { bubbles: true }));
 
 export class Slot {
   #field = null;
   #body = h("div", { class: "body", oninput: () => this.#edited() });
-  #error;
-  #label;
-  #send;
+  #send = null;
 
   /**
-   * `value` is the value to show; undefined leaves the initial state. `required` is false if the value can be left
-   * out. `fresh` says that nothing around it has a value. `json` is the type of a value that is edited as JSON.
+   * Create the place of `value`; undefined leaves it in its initial state. `required` is false if the value can be
+   * left out. `fresh` is false if the values around it are known. `json` is the type of a value edited as JSON.
    */
-  constructor(form, { name, schema, value, required = true, fresh = true, parent = null, actions = [], json = null }) {
-    Object.assign(this, { form, name, parent, required, json, depth: parent ? parent.depth + 1 : 0 });
-    form.slots += 1;
+  constructor(form, { name, schema, value, required = true, fresh = true, parent, actions, json }) {
     this.schema = resolve(schema, form.defs);
-    const kinds = kindOf(this.schema) === "union" ? branchesOf(this.schema, form.defs).map(kindOf) : [kindOf(this.schema)];
-    this.group = !json && kinds.some((kind) => GROUPS.includes(kind));
-    this.sent = required || value !== undefined || (fresh && "const" in this.schema);
-    this.value = value;
-    const id = `field-${ids += 1}`;
-    this.#label = h(this.group ? "legend" : "label", { id: `${id}-label`, class: "name" }, name);
-    this.#error = h("p", { id: `${id}-error`, class: "error", hidden: true });
+    const kind = kindOf(this.schema);
+    const kinds = kind === "union" ? branchesOf(this.schema, form.defs).map(kindOf) : [kind];
+    const group = !json && kinds.some((found) => NESTED.includes(found));
+    Object.assign(this, { form, name, parent, value, required, json, group, depth: parent ? parent.depth + 1 : 0 });
+    form.slots += 1;
+    const id = `slot-${ids += 1}`;
     const hints = hintsOf(this.schema);
-    this.described = hints.length > 0 && `${id}-hint`;
-    const send = !required && h("label", { class: "send" }, (this.#send = h("input", {
-      type: "checkbox", role: "switch", checked: this.sent, "aria-label": `Send ${name}`,
-      oninput: () => this.#switch(this.#send.checked) })), "send");
-    this.element = h(this.group ? "fieldset" : "div", { class: "field" },
-      this.#label, h("span", { class: "type" }, typeName(this.schema, form.defs)),
-      ["deprecated", "readOnly"].filter((key) => this.schema[key] === true).map((key) => h("span", { class: "type" }, key)),
-      send, actions, hints.length > 0 && h("div", { id: this.described, class: "hint" }, hints.map((hint) => h("p", {}, hint))),
-      this.#body, this.#error);
-    this.#switch(this.sent);
+    this.label = h(group ? "legend" : "label", { id, class: "name", for: !group && `${id}-control` }, name);
+    this.hint = h("div", { id: `${id}-hint`, class: "hint", hidden: !hints.length }, hints.map((hint) => h("p", {}, hint)));
+    this.error = h("p", { id: `${id}-error`, class: "error", hidden: true });
+    if (!required) {
+      this.#send = h("input", { type: "checkbox", role: "switch", "aria-label": `Send ${name}`,
+        oninput: () => this.#switch(this.#send.checked) });
+    }
+    const notes = [typeName(this.schema, form.defs), ...["deprecated", "readOnly"].filter((key) => this.schema[key] === true)];
+    this.element = h(group ? "fieldset" : "div", { class: "field" }, this.label, h("span", { class: "type" }, notes.join(", ")),
+      this.#send && h("label", { class: "send" }, this.#send, "send"), actions, this.hint, this.#body, this.error);
+    this.#switch(required || value !== undefined || (fresh && "const" in this.schema));
   }
 
   get where() {
@@ -57,8 +56,7 @@ export class Slot {
   }
 
   rename(name) {
-    this.name = name;
-    this.#label.textContent = name;
+    this.name = this.label.textContent = name;
     this.#field?.renamed?.();
   }
 
@@ -79,34 +77,28 @@ export class Slot {
     return (path.length && this.#field?.find?.(path)) || this;
   }
 
-  /** Show an error, or a warning. */
+  /** Show an error or a warning. */
   mark(message, invalid = true) {
-    this.#error.textContent = message;
-    this.#error.hidden = !message;
-    this.element.classList.toggle("invalid", Boolean(message) && invalid);
-    if (message) this.form.marked.add(this);
-    else this.form.marked.delete(this);
-    this.attach();
+    this.error.textContent = message;
+    this.error.hidden = !message;
+    this.form.marked[message ? "add" : "delete"](this);
+    this.attach(Boolean(message) && invalid);
   }
 
   focus() {
-    const control = this.#field?.control ?? this.#send ?? this.element;
-    if (control === this.element) control.tabIndex = -1;
-    control.focus();
+    (this.#field?.control ?? this.#send ?? this.element).focus();
   }
 
-  /** Connect the label, the hints and the error with the control that is shown now. */
-  attach() {
-    const control = this.group ? this.element : this.#field?.control;
-    if (!control) return;
-    const set = (name, value) => (value ? control.setAttribute(name, value) : control.removeAttribute(name));
-    if (!this.group) {
-      control.id ||= `field-${ids += 1}`;
-      this.#label.htmlFor = control.id;
-    }
-    set("aria-describedby", [this.described, !this.#error.hidden && this.#error.id].filter(Boolean).join(" "));
-    set("aria-invalid", this.element.classList.contains("invalid") && "true");
-    if (this.group && this.#field?.control) this.#field.control.setAttribute("aria-labelledby", this.#label.id);
+  /** Connect the control that is shown now with the label, the hints and the error. */
+  attach(invalid = false) {
+    const control = this.#field?.control;
+    if (this.group && control && !control.ariaLabel) control.setAttribute("aria-labelledby", this.label.id);
+    const target = this.group ? this.element : control;
+    if (!target) return;
+    if (this.group) target.tabIndex = -1;
+    else target.id = this.label.htmlFor;
+    target.setAttribute("aria-describedby", [this.hint, this.error].filter(({ hidden }) => !hidden).map(({ id }) => id).join(" "));
+    target.ariaInvalid = invalid ? "true" : null;
   }
 
   #switch(sent) {
@@ -114,309 +106,252 @@ export class Slot {
     if (this.#send) this.#send.checked = sent;
     this.element.classList.toggle("absent", !sent);
     this.#body.hidden = this.group && !sent;
-    if (!this.#field && (sent || !this.group)) {
+    if (!this.#field && !this.#body.hidden) {
       this.#field = createField(this, this.schema, this.value);
-      this.#body.replaceChildren(this.#field.element);
+      this.#body.append(this.#field.element);
     }
     this.mark("");
   }
 
   #edited() {
-    if (!this.sent) this.#switch(true);
-    this.mark("");
+    this.#switch(true);
     if (this.group) return;
     try {
-      this.mark(warningOf(this.schema, this.#field.read()), false);
+      if (breaksRule(this.schema, this.#field.read())) this.mark("This breaks a rule. The server may refuse it.", false);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      if (this.#field.control.value) this.mark(error.message);
+      if (!error.missing) this.mark(error.message);
     }
   }
 }
 
-function createField(slot, schema, value) {
+function createField(slot, schema, given) {
   const { defs, slots } = slot.form;
   const kind = slot.json ? "any" : kindOf(schema);
-  if (value === undefined && kind !== "union" && fits(schema, schema.default, defs)) value = schema.default;
-  const large = [...GROUPS, "union"].includes(kind) && (slot.depth > MAX_DEPTH || slots > MAX_SLOTS);
-  if (kind === "any" || large || (value !== undefined && !fits(schema, value, defs))) {
-    return jsonField(slot, value, kind === "any" ? "" : large ? "This is too large for a form." : "This value does not fit the form.");
+  const value = given === undefined && fits(schema, schema.default, defs) ? schema.default : given;
+  if (kind === "any") return jsonField(slot, value);
+  if (NESTED.includes(kind) && (slot.depth > MAX_DEPTH || slots > MAX_SLOTS)) {
+    return jsonField(slot, value, "This is too large for a form, so it is edited as JSON.");
   }
-  return FIELDS[kind](slot, schema, value);
+  if (value !== undefined && !fits(schema, value, defs)) {
+    return jsonField(slot, value, "This value does not fit the form, so it is edited as JSON.");
+  }
+  // People who send an optional value rarely want the null that is its default.
+  return FIELDS[kind](slot, schema, given === undefined && value === null ? undefined : value);
 }
 
-function jsonField(slot, value, note) {
-  const control = h("textarea", { rows: slot.json ? 4 : 2, spellcheck: "false", autocomplete: "off", class: "code" });
-  control.value = value === undefined ? "" : encode(value, 2);
-  return {
-    element: h("div", {}, control, note && h("p", { class: "hint" }, `${note} It is edited as JSON.`)),
-    control,
-    read() {
-      if (!control.value.trim()) throw new Unreadable("Enter JSON, such as \"text\", 1 or {}.");
-      const read = parse(control.value);
-      if (slot.json && !fits({ type: slot.json }, read)) throw new Unreadable(`This must be a JSON ${slot.json}.`);
-      return read;
-    },
-  };
+function jsonField({ json }, value, note) {
+  const control = h("textarea", { rows: json ? 4 : 2, class: "code", ...PLAIN });
+  if (value !== undefined) control.value = encode(value, 2);
+  return { element: h("div", {}, control, note && h("p", { class: "hint" }, note)), control, read() {
+    if (!control.value.trim()) throw new Unreadable("Enter JSON, such as \"text\", 1 or {}.", true);
+    const read = parse(control.value);
+    if (json && !fits({ type: json }, read)) throw new Unreadable(`This must be a JSON ${json}.`);
+    return read;
+  } };
 }
 
-function stringField(slot, schema, value) {
-  const field = { element: h("div", { class: "row" }), read };
-  const { format, maxLength, contentMediaType } = schema;
-  const emptyIsValue = !slot.required || value === "";
-  const attributes = { spellcheck: "false", autocomplete: "off", placeholder: emptyIsValue && "empty text" };
-  const use = (control, ...others) => {
-    control.value = field.control?.value ?? value ?? "";
-    field.control = control;
-    field.element.replaceChildren(control, ...others);
-  };
-  const widen = () => use(h("textarea", { rows: 3, ...attributes }));
-  if (/\n|.{100}/.test(value) || maxLength > 200 || contentMediaType) widen();
-  else {
-    const types = { date: "date", password: "password" };
-    use(h("input", { type: own(types, format) ?? "text", ...attributes }), types[format] ? "" : button("¶", () => {
-      widen();
-      slot.attach();
-      field.control.focus();
-    }, { "aria-label": `Several lines for ${slot.name}`, title: "Several lines" }));
+function stringField({ required }, { format, pattern, maxLength }, value) {
+  const short = (format || pattern || maxLength <= 80) && !value?.includes("\n");
+  const emptyIsValue = !required || value === "";
+  const control = h(short ? "input" : "textarea", { rows: 1, placeholder: emptyIsValue && "empty text", ...PLAIN });
+  if (["date", "password"].includes(format)) control.type = format;
+  control.value = value ?? "";
+  if (control.value !== (value ?? "")) {
     // A date field drops what is no date.
-    if (field.control.value !== (value ?? "")) use(h("input", { type: "text", ...attributes }));
+    control.type = "text";
+    control.value = value;
   }
-  function read() {
-    const text = field.control.value;
-    if (!text && !emptyIsValue) throw new Unreadable("Enter a text. An empty one can be sent from the JSON tab.");
-    return text;
-  }
-  return field;
+  return { element: control, control, read() {
+    if (!control.value && !emptyIsValue) throw new Unreadable("Enter a text. The JSON tab can send an empty one.", true);
+    return control.value;
+  } };
 }
 
 function numberField(slot, schema, value) {
-  const whole = schema.type === "integer";
-  const control = h("input", { type: "text", inputmode: whole ? "numeric" : "decimal", autocomplete: "off" });
-  control.value = value === undefined ? "" : encode(value);
-  return {
-    element: control,
-    control,
-    read() {
-      const number = parseNumber(control.value.trim());
-      if (whole && !fits(schema, number)) throw new Unreadable("Enter an integer.");
-      return number;
-    },
-  };
+  const control = h("input", { inputmode: schema.type === "integer" ? "numeric" : "decimal", ...PLAIN });
+  if (value !== undefined) control.value = encode(value);
+  return { element: control, control, read() {
+    const text = control.value.trim();
+    const number = /^-?\d/.test(text) ? parse(text) : null;
+    if (!fits(schema, number)) throw new Unreadable(`Enter ${schema.type === "integer" ? "an integer" : "a number"}.`, !text);
+    return number;
+  } };
 }
 
 function choiceField(slot, { enum: choices = [true, false] }, value) {
   const texts = choices.every((choice) => typeof choice === "string");
-  const shown = (choice) => textOf(texts ? choice : encode(choice), 100);
   const found = choices.findIndex((choice) => value !== undefined && encode(choice) === encode(value));
-  const control = h("select", {}, found < 0 && h("option", { value: "" }, "Choose…"),
-    choices.map((choice, index) => h("option", { value: index, selected: index === found }, shown(choice))));
-  return {
-    element: control,
-    control,
-    read() {
-      if (!control.value) throw new Unreadable("Choose a value.");
-      return choices[control.value];
-    },
-  };
+  const control = h("select", {}, found < 0 && h("option", { value: "" }, "Choose…"), choices.map((choice, index) =>
+    h("option", { value: index, selected: index === found }, textOf(texts ? choice : encode(choice)))));
+  return { element: control, control, read() {
+    if (!control.value) throw new Unreadable("Choose a value.", true);
+    return choices[control.value];
+  } };
 }
 
-function fixedField(value) {
-  const control = h("output", { class: "code", tabindex: -1 }, textOf(encode(value)));
+function constantField(slot, schema) {
+  const value = schema.const ?? null;
+  const control = h("output", { class: "code", tabindex: -1 }, textOf(encode(value), 1000));
   return { element: control, control, read: () => value };
 }
 
 function bytesField(slot, schema, value) {
-  let file = null;
-  const control = h("textarea", { rows: 2, spellcheck: "false", class: "code" });
-  const status = h("output", { class: "hint" });
-  const mode = h("select", { "aria-label": `Form of ${slot.name}` },
-    ["text", "base64"].map((name) => h("option", {}, name)));
-  const base64 = (text) => btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
-  const show = (encoded) => {
-    const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
+  let waiting = "";
+  const control = h("textarea", { rows: 1, class: "code", ...PLAIN });
+  const mode = h("select", { "aria-label": `Form of ${slot.name}` }, h("option", {}, "text"), h("option", {}, "base64"));
+  const encodeText = (text) => btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+  if (value !== undefined) {
+    const base64 = value.slice(1);
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-    const plain = base64(text) === encoded && !/[\0-\x08\x0b-\x1f]/.test(text);
-    mode.value = plain ? "text" : "base64";
-    control.value = plain ? text : encoded;
-  };
-  if (value !== undefined) show(value.slice(1));
-  const read = () => {
-    if (file) {
-      if (typeof file !== "string") throw new Unreadable(status.value);
-      return `\0${file}`;
-    }
-    const encoded = mode.value === "text" ? base64(control.value) : control.value.replace(/\s/g, "");
-    if (!isBase64(encoded)) throw new Unreadable("This is not valid Base64.");
-    return `\0${encoded}`;
-  };
-  const changed = () => control.dispatchEvent(new Event("input", { bubbles: true }));
-  const picker = h("input", { type: "file", "aria-label": `File for ${slot.name}`, onchange: () => {
-    const [picked] = picker.files;
-    file = picked ?? null;
-    control.hidden = mode.hidden = Boolean(picked);
-    status.value = !picked ? "" : picked.size > MAX_FILE ? "The file is larger than 8 MiB." : "The file is being read.";
-    if (picked && picked.size <= MAX_FILE) {
-      const reader = new FileReader();
-      reader.onloadend = () => {
-        if (file !== picked) return;
-        if (reader.result === null) status.value = "The file cannot be read.";
-        else {
-          file = reader.result.split(",")[1] ?? "";
-          status.value = `${picked.size.toLocaleString("en")} bytes`;
-        }
-        changed();
-      };
-      reader.readAsDataURL(picked);
-    }
-    changed();
+    const readable = encodeText(text) === base64 && !/[\0-\x08\x0b-\x1f]/.test(text);
+    mode.value = readable ? "text" : "base64";
+    control.value = readable ? text : base64;
+  }
+  const file = h("input", { type: "file", "aria-label": `File for ${slot.name}`, oninput: async () => {
+    const [picked] = file.files;
+    if (!picked) return;
+    waiting = picked.size > MAX_FILE ? "The file is larger than 4 MiB." : "The file is being read.";
+    if (picked.size > MAX_FILE) return;
+    const reader = new FileReader();
+    reader.onloadend = () => {
+      waiting = reader.result === null ? "The file cannot be read." : "";
+      mode.value = "base64";
+      control.value = reader.result?.split(",")[1] ?? "";
+      changed(control);
+    };
+    reader.readAsDataURL(picked);
   } });
-  return { element: h("div", { class: "row wrap" }, mode, control, picker, status), control, read };
+  control.addEventListener("input", () => { waiting &&= ""; });
+  return { element: h("div", { class: "row wrap" }, mode, control, file), control, read() {
+    const base64 = mode.value === "text" ? encodeText(control.value) : control.value.replace(/\s/g, "");
+    if (waiting || !isBase64(base64)) throw new Unreadable(waiting || "This is not valid Base64.");
+    return `\0${base64}`;
+  } };
 }
 
 function unionField(slot, schema, value) {
   const { defs } = slot.form;
   const branches = branchesOf(schema, defs);
-  const initial = value === undefined && fits(schema, schema.default, defs) ? schema.default : value;
-  // A person who sends an optional value rarely wants the null that is its default.
-  let index = initial === undefined || (value === undefined && initial === null)
-    ? Math.max(0, branches.findIndex((branch) => branch.type !== "null")) : bestBranch(schema, branches, initial, defs);
-  const fields = new Map();
+  if (!branches.length) return jsonField(slot, value);
+  let index = value === undefined ? Math.max(0, branches.findIndex(({ type }) => type !== "null"))
+    : bestBranch(schema, branches, value, defs);
+  const fields = [];
   const body = h("div", { class: "branch" });
-  const choose = (first) => {
-    if (!fields.has(index)) fields.set(index, createField(slot, branches[index], first));
-    body.replaceChildren(fields.get(index).element);
+  const names = branches.map((branch) => textOf(branch.title) || typeName(branch, defs));
+  const select = h("select", { "aria-label": `Type of ${slot.name}`, oninput: () => choose(Number(select.value)) },
+    names.map((name, at) => h("option", { value: at, selected: at === index },
+      names.indexOf(name) === at ? name : `${name} (${at + 1})`)));
+  const choose = (chosen, first) => {
+    index = chosen;
+    fields[index] ??= createField(slot, branches[index], first);
+    body.replaceChildren(fields[index].element);
     slot.attach();
   };
-  const labels = branches.map((branch) => textOf(branch.title, 60) || typeName(branch, defs));
-  const select = h("select", { "aria-label": `Type of ${slot.name}`, oninput: () => {
-    index = Number(select.value);
-    choose();
-  } }, labels.map((label, position) => h("option", { value: position, selected: position === index },
-    labels.indexOf(label) === position ? label : `${label} (${position + 1})`)));
-  choose(initial === null && branches[index].type !== "null" ? undefined : initial);
+  choose(index, value);
   return {
-    element: h("div", { class: slot.group ? "union" : "union row" }, branches.length > 1 && select, body),
-    get control() { return fields.get(index).control ?? select; },
-    read: (report) => fields.get(index).read(report),
+    element: h("div", { class: slot.group ? "" : "row" }, branches.length > 1 && select, body),
+    get control() { return fields[index].control ?? select; },
+    read: (report) => fields[index].read(report),
     // The path of an error may name the branch.
-    find: (path) => fields.get(index).find?.(path) ?? fields.get(index).find?.(path.slice(1)),
-    renamed: () => fields.get(index).renamed?.(),
+    find: (path) => fields[index].find?.(path) ?? fields[index].find?.(path.slice(1)),
+    renamed: () => fields[index].renamed?.(),
   };
 }
 
 function arrayField(slot, schema, value) {
-  const { form } = slot;
   const items = [];
   const list = h("div", { class: "items" });
   const fixed = listOf(schema.prefixItems).length;
-  const changed = () => {
-    items.forEach(({ item, buttons }, index) => {
-      item.rename(`item ${index + 1}`);
-      buttons.forEach(([action, control]) => control.setAttribute("aria-label", `${action} item ${index + 1} of ${slot.name}`));
-    });
+  const number = () => items.forEach(({ item, buttons }, index) => {
+    item.rename(`item ${index + 1}`);
+    buttons.forEach((control) => { control.ariaLabel = `${control.title} item ${index + 1} of ${slot.name}`; });
+  });
+  const edited = (focused) => {
+    number();
+    focused.focus();
+    changed(list);
   };
-  const edited = () => {
-    changed();
-    list.dispatchEvent(new Event("input", { bubbles: true }));
+  const move = (entry, by) => (event) => {
+    const from = items.indexOf(entry);
+    const other = items[from + by];
+    if (!other?.buttons.length) return;
+    other.item.element[by < 0 ? "before" : "after"](entry.item.element);
+    items.splice(from + by, 0, ...items.splice(from, 1));
+    edited(event.target);
   };
   const create = (itemValue) => {
-    const entry = {};
-    const at = () => items.indexOf(entry);
-    const move = (by, control) => {
-      const other = items[at() + by];
-      if (!other || at() + by < fixed) return;
-      other.item.element[by < 0 ? "before" : "after"](entry.item.element);
-      items.splice(at() + by, 0, ...items.splice(at(), 1));
-      control.focus();
-      edited();
-    };
-    const remove = () => {
-      const index = at();
-      items.splice(index, 1);
-      entry.item.element.remove();
-      (items[index]?.buttons.at(-1)?.[1] ?? add).focus();
-      edited();
-    };
-    entry.buttons = items.length < fixed ? [] : [
-      ["Move up", button("↑", (event) => move(-1, event.currentTarget))],
-      ["Move down", button("↓", (event) => move(1, event.currentTarget))],
-      ["Remove", button("✕", remove)]];
-    entry.item = new Slot(form, { name: `item ${items.length + 1}`, schema: itemOf(schema, items.length), value: itemValue,
-      parent: slot, actions: entry.buttons.map(([, control]) => control) });
+    const entry = { buttons: [] };
+    if (items.length >= fixed) {
+      entry.buttons = [
+        button("↑", move(entry, -1), { title: "Move up" }), button("↓", move(entry, 1), { title: "Move down" }),
+        button("✕", () => {
+          const [{ item }] = items.splice(items.indexOf(entry), 1);
+          const next = item.element.nextElementSibling?.querySelector("[title=Remove]");
+          item.element.remove();
+          edited(next ?? add);
+        }, { title: "Remove" })];
+    }
+    entry.item = new Slot(slot.form, { name: "", schema: itemOf(schema, items.length), value: itemValue, parent: slot, actions: entry.buttons });
     items.push(entry);
     list.append(entry.item.element);
     return entry.item;
   };
-  const add = button("+ Add item", () => {
-    const item = create();
-    edited();
-    item.focus();
-  }, { "aria-label": `Add item to ${slot.name}` });
-  const minimum = Math.min(10, schema.minItems > 0 ? schema.minItems : 0);
-  listOf(value ?? Array(Math.max(fixed, minimum)).fill(undefined)).forEach((itemValue) => create(itemValue));
-  changed();
   const closed = fixed > 0 && !isObject(schema.items);
+  const add = button("+ Add item", () => edited(create()), { "aria-label": `Add item to ${slot.name}`, hidden: closed });
+  const length = Math.max(fixed, Math.min(10, Number(schema.minItems) || 0));
+  for (const item of value ?? Array(length).fill()) create(item);
+  number();
   return {
-    element: h("div", {}, list, !closed && add),
-    get control() { return closed ? undefined : add; },
+    element: h("div", {}, list, add),
+    control: closed ? undefined : add,
     read: (report) => items.map(({ item }) => item.read(report) ?? null),
     find: ([index, ...path]) => items[index]?.item.find(path),
-    renamed: changed,
+    renamed: number,
   };
 }
 
 function objectField(slot, schema, value) {
-  const { form } = slot;
-  const properties = Object.entries(isObject(schema.properties) ? schema.properties : {});
   const required = listOf(schema.required);
-  const named = new Map(properties.map(([name, property]) => [name, new Slot(form, { name, schema: property,
-    required: required.includes(name), fresh: value === undefined, value: own(value, name), parent: slot })]));
-  const rows = [];
+  const named = new Map(Object.entries(mapOf(schema.properties)).map(([name, property]) => [name, new Slot(slot.form, { name,
+    schema: property, required: required.includes(name), fresh: value === undefined, value: own(value, name), parent: slot })]));
+  const rows = new Set();
   const list = h("div", { class: "items" });
-  const edited = () => list.dispatchEvent(new Event("input", { bubbles: true }));
-  const create = (key, item) => {
-    const row = { key: h("input", { type: "text", class: "code", spellcheck: "false", autocomplete: "off", "aria-label": `Key in ${slot.name}` }), first: key };
-    row.key.value = key ?? "";
-    row.key.addEventListener("input", () => row.slot.rename(row.key.value));
-    row.slot = new Slot(form, { name: key ?? "", schema: extraOf(schema), value: item, parent: slot,
-      actions: [row.key, button("✕", () => {
-        rows.splice(rows.indexOf(row), 1);
-        row.slot.element.remove();
-        add.focus();
-        edited();
-      }, { "aria-label": `Remove this key of ${slot.name}` })] });
-    row.slot.element.classList.add("keyed");
-    rows.push(row);
+  const create = (name, item) => {
+    const key = h("input", { class: "code key", "aria-label": `Key in ${slot.name}`, ...PLAIN, oninput: () => row.slot.rename(key.value) });
+    key.value = name ?? "";
+    const remove = button("✕", () => {
+      rows.delete(row);
+      row.slot.element.remove();
+      add.focus();
+      changed(list);
+    }, { "aria-label": `Remove this key of ${slot.name}` });
+    const row = { key, name, slot: new Slot(slot.form, { name: key.value, schema: extraOf(schema), value: item, parent: slot, actions: [key, remove] }) };
+    rows.add(row);
     list.append(row.slot.element);
-    return row;
+    return key;
   };
-  for (const [key, item] of Object.entries(value ?? {})) if (!named.has(key)) create(key, item);
+  for (const [name, item] of Object.entries(value ?? {})) if (!named.has(name)) create(name, item);
   const open = extraOf(schema) || schema.additionalProperties === true || !named.size;
   const add = button("+ Add key", () => {
-    const row = create();
-    edited();
-    row.key.focus();
-  }, { "aria-label": `Add key to ${slot.name}` });
+    create().focus();
+    changed(list);
+  }, { "aria-label": `Add key to ${slot.name}`, hidden: !open });
   return {
-    element: h("div", {}, [...named.values()].map(({ element }) => element), list, open && add),
-    get control() { return named.size || !open ? undefined : add; },
+    element: h("div", {}, [...named.values()].map(({ element }) => element), list, add),
+    control: named.size || !open ? undefined : add,
     read(report) {
-      const entries = new Map([...named].map(([name, child]) => [name, child.read(report)]));
-      for (const { key, first, slot: child } of rows) {
-        if (!key.value && first !== "") report?.(child, "Enter a key.");
-        else if (entries.has(key.value)) report?.(child, "This key is there already.");
-        else entries.set(key.value, child.read(report));
+      const values = new Map([...named].map(([name, child]) => [name, child.read(report)]));
+      for (const { key, name, slot: child } of rows) {
+        if (values.has(key.value) || (!key.value && name !== "")) report?.(child, "This needs a key of its own.");
+        else values.set(key.value, child.read(report));
       }
-      return Object.fromEntries([...entries].filter(([, item]) => item !== undefined));
+      return Object.fromEntries([...values].filter(([, item]) => item !== undefined));
     },
-    find: ([name, ...path]) => (named.get(name) ?? rows.find(({ key }) => key.value === name)?.slot)?.find(path),
-    renamed: () => {},
+    find: ([name, ...path]) => (named.get(name) ?? [...rows].find(({ key }) => key.value === name)?.slot)?.find(path),
   };
 }
 
-const FIELDS = {
-  string: stringField, bytes: bytesField, integer: numberField, number: numberField, boolean: choiceField, enum: choiceField,
-  const: (slot, schema) => fixedField(schema.const), null: () => fixedField(null),
-  union: unionField, array: arrayField, object: objectField,
-};
+const FIELDS = { string: stringField, bytes: bytesField, integer: numberField, number: numberField, boolean: choiceField,
+  enum: choiceField, const: constantField, null: constantField, union: unionField, array: arrayField, object: objectField };

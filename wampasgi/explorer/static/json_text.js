@@ -1,13 +1,16 @@
-/** JSON that people type: exact numbers, and errors that name their place. */
+/** JSON that people type: exact integers, and errors that say where they are. */
 import { decode } from "./wamp.js";
 
-/** A text that has no value. The message is for the user; `position`, if known, is an index in the text. */
+/** A field without a value. The message is for the user. */
 export class Unreadable extends Error {
-  constructor(message, position) {
+  constructor(message, missing = false) {
     super(message);
-    this.position = position;
+    this.missing = missing;
   }
 }
+
+// Without rawJSON, a browser cannot send larger integers exactly. An infinite number would be sent as null.
+const LARGEST = JSON.rawJSON ? Number.MAX_VALUE : 2 ** 53;
 
 /** Return the value of a JSON text, with a BigInt for an integer beyond 2^53. Throws Unreadable. */
 export function parse(text) {
@@ -15,78 +18,41 @@ export function parse(text) {
   try {
     value = decode(text);
   } catch (error) {
-    if (error instanceof RangeError) throw new Unreadable("This is nested too deeply.");
-    throw diagnose(text);
+    throw new Unreadable(error instanceof RangeError ? "This is nested too deeply." : describeError(text));
   }
-  if (/\d{16}|\d[eE]/.test(text)) findRounded(value);
+  if (/\d{16}|\d[eE]/.test(text)) {
+    JSON.stringify(value, (_, item) => {
+      if (typeof item === "number" && Math.abs(item) > LARGEST) throw new Unreadable("A number is too large.");
+      return typeof item === "bigint" ? 0 : item;
+    });
+  }
   return value;
 }
 
-/** Return the number in a text: exact if it is an integer. Throws Unreadable if there is none. */
-export function parseNumber(text) {
-  const number = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(text) ? Number(text) : NaN;
-  if (!Number.isFinite(number)) throw new Unreadable("Enter a number.");
-  if (Number.isSafeInteger(number) || !Number.isInteger(number) || !/^[-+]?\d+$/.test(text)) return number;
-  if (!JSON.rawJSON) throw new Unreadable("This browser cannot send an integer of this size exactly.");
-  return BigInt(text);
-}
-
-function findRounded(value) {
-  const waiting = [value];
-  while (waiting.length) {
-    const item = waiting.pop();
-    if (typeof item === "object" && item) waiting.push(...Object.values(item));
-    if (item === Infinity || item === -Infinity) throw new Unreadable("This has a number that is too large.");
-    if ((typeof item === "number" && Math.abs(item) > 2 ** 53 && !JSON.rawJSON)) {
-      throw new Unreadable("This has an integer that this browser cannot send exactly.");
-    }
-  }
-}
-
-const TOKEN = /([[{])|([\]}])|(,)|(:)|("(?:[^"\\\0-\x1f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null)(?![\w.])/y;
-const SPACE = /[ \t\n\r]*/y;
-const CLOSING = { "[": "]", "{": "}" };
+const TOKEN = new RegExp(`([ \\t\\n\\r]*)(${[/[[\]{},:]/, /"(?:[^"\\\0-\x1f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/,
+  /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null)(?![\w.])/].map(({ source }) => source).join("|")}|)`, "y");
+// What may come next: brackets, comma and colon as they are, k for a key, v for another value.
+const EXPECTED = { "[{v": "a value", "[{v]": "a value or ]", k: "a key in double quotes", "k}": "a key in double quotes or }",
+  ":": "a colon", ",]": "a comma or ]", ",}": "a comma or }", "": "the end" };
+const AFTER = { "[": "[{v]", "{": "k}", ":": "[{v" };
 
 // The errors of JSON.parse differ from browser to browser, and not all of them have a position.
-function diagnose(text) {
+function describeError(text) {
   const open = [];
-  let expected = "value";
-  let position = 0;
-  for (;;) {
-    SPACE.lastIndex = position;
-    position += SPACE.exec(text)[0].length;
-    TOKEN.lastIndex = position;
-    const [token, opening, closing, comma, colon, string] = TOKEN.exec(text) ?? [];
-    const end = CLOSING[open.at(-1)];
-    const mayClose = expected === "more" || expected.startsWith("first");
-    if (opening && /value$/.test(expected)) {
-      open.push(opening);
-      expected = opening === "[" ? "first value" : "first key";
-    } else if (closing && closing === end && mayClose) {
-      open.pop();
-      expected = "more";
-    } else if (comma && expected === "more" && end) {
-      expected = end === "]" ? "value" : "key";
-    } else if (colon && expected === "colon") {
-      expected = "value";
-    } else if (string && /key$/.test(expected)) {
-      expected = "colon";
-    } else if (token && !opening && !closing && !comma && !colon && /value$/.test(expected)) {
-      expected = "more";
-    } else {
-      return describe(text, position, expected, end);
+  let expected = "[{v";
+  for (TOKEN.lastIndex = 0; ;) {
+    const start = TOKEN.lastIndex;
+    const [, space, token] = TOKEN.exec(text);
+    const kind = "[]{},:".includes(token) ? token : token[0] === "\"" && expected[0] === "k" ? "k" : "v";
+    if (!token || !expected.includes(kind)) {
+      const lines = text.slice(0, start + space.length).split("\n");
+      return `Line ${lines.length}, column ${lines.at(-1).length + 1}: expected ${EXPECTED[expected]}.`;
     }
-    position += token.length;
+    if (kind === "[" || kind === "{") open.push(kind);
+    if (kind === "]" || kind === "}") open.pop();
+    const inside = open.at(-1);
+    if (kind === ",") expected = inside === "{" ? "k" : "[{v";
+    else if (kind === "k") expected = ":";
+    else expected = AFTER[kind] ?? { "[": ",]", "{": ",}" }[inside] ?? "";
   }
-}
-
-function describe(text, position, expected, end) {
-  const lines = text.slice(0, position).split("\n");
-  const wanted = {
-    value: "a value", key: "a key in double quotes", colon: "a colon", "first value": "a value or ]",
-    "first key": "a key in double quotes or }", more: end ? `a comma or ${end}` : "the end of the text",
-  }[expected];
-  const found = position < text.length ? "" : ", but the text ends here";
-  return new Unreadable(
-    `Line ${lines.length}, column ${lines.at(-1).length + 1}: expected ${wanted}${found}.`, position);
 }

@@ -1,115 +1,94 @@
 /** A JSON value as a tree of native `details`. Parts are made when they are opened. */
 import { button, copy, count, h } from "./dom.js";
-import { bestBranch, branchesOf, extraOf, isObject, itemOf, kindOf, own, resolve, textOf } from "./schema.js";
+import { bestBranch, branchesOf, extraOf, itemOf, kindOf, mapOf, own, resolve, textOf } from "./schema.js";
 import { encode } from "./wamp.js";
 
 const PAGE = 100;
-const SHORT = 200;
-const MORE = 5000;
-/** Small containers this deep are open at first. */
+const SHORT_TEXT = 200;
+const MORE_TEXT = 5000;
+/** Containers in this many levels with this many parts are open at first. */
 const OPEN_LEVELS = 3;
 const SMALL = 10;
 
 /**
- * Return an element that shows a value. `open` is the number of levels that are open at first, or false for none;
- * by default these are the outermost and small ones inside. A schema adds names of models and descriptions.
+ * Return an element that shows a value. `open` is the number of levels that are open at first; by default, the
+ * outermost one and small containers inside are. A schema adds the names of models, and descriptions.
  */
-export function createTree(value, { schema, defs, open } = {}) {
-  const context = { defs: isObject(defs) ? defs : {}, levels: open === true ? undefined : open };
+export function createTree(value, { schema, defs, open = true } = {}) {
   const copyButton = button("Copy", () => {
-    let text;
+    let text = "The value is nested too deeply to copy.";
     try {
       text = encode(value, 2);
-    } catch {
-      text = "The value is nested too deeply to copy.";
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
     }
     copy(text, copyButton);
   }, { class: "tree-copy", "aria-label": "Copy as JSON" });
-  return h("div", { class: "tree" }, value !== undefined && copyButton, h("ul", {}, createNode(context, null, value, schema, 0)));
+  const node = createNode({ defs: mapOf(defs), open }, null, value, schema, 0);
+  return h("div", { class: "tree" }, value !== undefined && copyButton, h("ul", {}, node));
 }
 
 function createNode(context, key, value, schema, depth) {
   const found = schemaOf(schema, value, context.defs);
   const name = key !== null && [h("span", { class: "tree-key" }, String(key)), ": "];
-  const parts = typeof value === "object" && value ? Object.keys(value) : [];
-  const description = depth > 0 && textOf(found.description, 80);
-  const note = description && h("span", { class: "tree-note" }, description);
-  if (!parts.length) return h("li", {}, name, createLeaf(value), note);
+  const description = depth > 0 && textOf(found.description);
+  const note = description && [" ", h("span", { class: "tree-note" }, description)];
+  const keys = typeof value === "object" && value ? Object.keys(value) : [];
+  if (!keys.length) return h("li", {}, name, createLeaf(value), note);
 
   const array = Array.isArray(value);
-  const title = !array && textOf(found.title, 40);
-  const size = count(parts.length, array ? "item" : "key");
-  const summary = h("summary", {}, name, title && h("span", { class: "tree-type" }, `${title} `),
-    h("span", { class: "tree-type" }, `${array ? "[…]" : "{…}"} ${size}`), note);
-  const properties = isObject(found.properties) ? found.properties : {};
-  const create = (part) => createNode(context, array ? Number(part) : part, value[part],
-    array ? itemOf(found, part) : own(properties, part) ?? extraOf(found), depth + 1);
-  const details = h("details", {}, summary);
-  const fill = () => {
-    if (!details.querySelector(":scope > ul")) details.append(createPages(parts, create));
+  const kind = [!array && textOf(found.title), array ? "[…]" : "{…}", count(keys.length, array ? "item" : "key")];
+  const details = h("details", { ontoggle: () => show() },
+    h("summary", {}, name, h("span", { class: "tree-type" }, kind.filter(Boolean).join(" ")), note));
+  const show = () => {
+    if (details.open && details.childElementCount < 2) details.append(createPages(keys, (part) => createNode(context,
+      array ? Number(part) : part, value[part], array ? itemOf(found, part) : own(found.properties, part) ?? extraOf(found), depth + 1)));
   };
-  details.addEventListener("toggle", () => details.open && fill());
-  const opened = context.levels === undefined
-    ? depth === 0 || (depth < OPEN_LEVELS && parts.length <= SMALL) : depth < context.levels;
-  if (opened) {
-    details.open = true;
-    fill();
-  }
+  details.open = context.open === true ? !depth || (depth < OPEN_LEVELS && keys.length <= SMALL) : depth < context.open;
+  show();
   return h("li", {}, details);
 }
 
-function createPages(parts, create) {
+function createPages(keys, create) {
   const list = h("ul", {});
-  let shown = 0;
-  const more = button("", () => {
-    const first = list.children[shown];
-    show();
-    const next = list.children[list.children.length > shown ? shown : 0];
-    void first;
-    (more.isConnected ? more : next?.querySelector("summary, button"))?.focus();
-  }, { class: "tree-more" });
-  const show = () => {
-    more.parentNode?.remove();
-    list.append(...parts.slice(shown, shown + PAGE).map(create));
-    shown += PAGE;
-    const left = parts.length - shown;
+  const show = (start) => {
+    list.append(...keys.slice(start, start + PAGE).map(create));
+    const left = keys.length - start - PAGE;
     if (left <= 0) return;
-    more.textContent = `Show ${Math.min(PAGE, left)} more of ${left.toLocaleString("en")}`;
+    const more = button(`Show ${Math.min(PAGE, left)} more of ${left.toLocaleString("en")}`, () => {
+      more.parentNode.remove();
+      show(start + PAGE);
+      list.querySelector(":scope > li > .tree-more")?.focus();
+    }, { class: "tree-more" });
     list.append(h("li", {}, more));
   };
-  show();
+  show(0);
   return list;
 }
 
 function createLeaf(value) {
   if (typeof value === "string") return value[0] === "\0" ? createText(value.slice(1), "bytes ", "") : createText(value, "", "\"");
   const kind = value === null ? "null" : typeof value;
-  const text = kind === "object" ? (Array.isArray(value) ? "[]" : "{}") : kind === "undefined" ? "no value" : String(value);
+  const text = kind === "object" ? encode(value) : kind === "undefined" ? "no value" : String(value);
   const rounded = Number.isInteger(value) && !Number.isSafeInteger(value);
-  return h("span", { class: `tree-value tree-${kind}` }, text, rounded && h("span", { class: "tree-note" }, "may be rounded"));
+  return h("span", { class: `tree-${kind}` }, text, rounded && h("span", { class: "tree-note" }, " may be rounded"));
 }
 
-function createText(text, before, quote) {
-  let shown = SHORT;
-  const content = document.createTextNode(text.slice(0, shown));
-  const more = button("more", () => {
-    shown += MORE;
-    content.data = text.slice(0, shown);
-    update();
-  }, { class: "tree-more" });
-  const update = () => {
-    const left = text.length - shown;
-    more.hidden = left <= 0;
-    more.setAttribute("aria-label", `Show more of ${left.toLocaleString("en")} further characters`);
+function createText(text, type, quote) {
+  const content = document.createTextNode("");
+  const more = button("more", () => show(content.length + MORE_TEXT), { class: "tree-more" });
+  const show = (length) => {
+    content.data = text.slice(0, length);
+    more.hidden = content.length >= text.length;
+    more.ariaLabel = `Show more of ${(text.length - content.length).toLocaleString("en")} further characters`;
   };
-  update();
-  return h("span", { class: `tree-value tree-${before ? "bytes" : "string"}` }, before && h("span", { class: "tree-type" }, before),
-    quote, content, quote, more);
+  show(SHORT_TEXT);
+  return h("span", { class: type ? "tree-bytes" : "tree-string" }, type, quote, content, quote, more);
 }
 
 function schemaOf(schema, value, defs) {
   const found = resolve(schema, defs);
   if (kindOf(found) !== "union") return found;
   const branches = branchesOf(found, defs);
-  return { description: found.description, ...branches[bestBranch(found, branches, value, defs)] };
+  return { ...branches[bestBranch(found, branches, value, defs)], ...(found.description && { description: found.description }) };
 }
