@@ -138,6 +138,14 @@ def test_result_of_any_length_has_the_schema_of_its_items() -> None:
     assert not is_valid(schema, 1, "x")
 
 
+@pytest.mark.parametrize("items", [{}, True])
+def test_items_that_may_be_anything_are_not_described(items: Any) -> None:
+    args = {"type": "array", "prefixItems": [], "minItems": 0, "items": items}
+    schema = described_payload({"args": args, "kwargs": None}, convert)
+
+    assert schema["properties"]["args"] == {"type": "array"}
+
+
 def test_keyword_values_of_an_error_are_required() -> None:
     kwargs = {"type": "object", "properties": {"sku": TEXT}, "required": ["sku"]}
     schema = described_payload(payload(kwargs=kwargs), convert)
