@@ -29,10 +29,11 @@ TESTABLE := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat scale test check lint types format bench soak chaos fuzz clean
+.PHONY: help run explore chat scale test check lint types format bench soak chaos fuzz clean
 
 help:
 	@echo "make run      serve $(APP) on http://$(HOST):$(PORT)"
+	@echo "make explore  serve a fleet of devices, with the page that describes and calls it"
 	@echo "make chat     serve a chat page at the same address"
 	@echo "make scale    show two workers that serve one realm, over NATS if nats-server is installed; about 15 seconds"
 	@echo "make test     run the linter, the type checker, and the tests with coverage"
@@ -54,6 +55,13 @@ run: $(RUNNABLE)
 	@echo "    $(BIN)/python examples/call.py ws://$(HOST):$(PORT)/ $(TRY)"
 	@echo
 	@exec $(SERVE) $(APP) --host $(HOST) --port $(PORT)
+
+explore: $(RUNNABLE)
+	@echo
+	@echo "    Open http://$(HOST):$(PORT)/docs , press Ctrl-C to stop."
+	@echo "    To change the fleet, log in with the method ticket as \"operator\"; the ticket is \"demo\"."
+	@echo
+	@OPERATOR_TICKET=demo exec $(SERVE) examples.fleet.app:app --host $(HOST) --port $(PORT)
 
 chat: $(RUNNABLE)
 	@echo
