@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
 
 from tests.typescript.conftest import NODE, compile_folder
 from tests.typescript.golden import NAMES, generated
+from tests.typescript.random_descriptions import Descriptions
 from tests.typescript.test_generator import EMPTY
-from wampasgi.typescript import generate
+from wampasgi.typescript import UntypedValueWarning, generate
 
 # The first run installs the compiler.
 pytestmark = pytest.mark.timeout(240)
@@ -25,6 +27,17 @@ def test_file_needs_no_packages_and_no_browser(name: str, project: Path) -> None
 
 def test_file_of_an_empty_realm_compiles(project: Path) -> None:
     (project / "empty.ts").write_text(generate(EMPTY))
+
+    assert compile_folder(project) == ""
+
+
+def test_files_of_random_descriptions_compile(project: Path) -> None:
+    for seed in range(8):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UntypedValueWarning)
+            text = generate(Descriptions(seed).description())
+        assert not any(line.endswith(" ") for line in text.splitlines())
+        (project / f"seed_{seed}.ts").write_text(text)
 
     assert compile_folder(project) == ""
 

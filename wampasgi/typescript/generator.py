@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,17 @@ from wampasgi.typescript.api_tree import api_interface
 from wampasgi.typescript.names import identifiers_in, model_names
 from wampasgi.typescript.payloads import AUTO, Arguments, Payload, arguments, payload
 from wampasgi.typescript.schemas import SchemaConverter, comment_of
-from wampasgi.typescript.types import NEVER, Name, Object, Property, Type, jsdoc, members_of, render, union
+from wampasgi.typescript.types import (
+    NEVER,
+    Name,
+    Object,
+    Property,
+    Type,
+    jsdoc,
+    members_of,
+    render_after,
+    union,
+)
 from wampasgi.typescript.uri_patterns import URIPattern, precedence, uri_pattern
 
 _HEADER: Final = """\
@@ -55,7 +66,7 @@ def generate(interface: Mapping[str, Any]) -> str:
     for problem in dict.fromkeys(problems):
         warnings.warn(problem, UntypedValueWarning, stacklevel=2)
     header = _HEADER.format(realm=json.dumps(interface["realm"], ensure_ascii=False))
-    return "\n".join([header, *sections, runtime])
+    return re.sub(" +$", "", "\n".join([header, *sections, runtime]), flags=re.MULTILINE)
 
 
 def _sections(
@@ -145,9 +156,7 @@ def _model(name: str, schema: Any, converter: SchemaConverter) -> str:
     comment = jsdoc(comment_of({"description": description}))
     if isinstance(type, Object):
         return f"{comment}export interface {name} {{\n{members_of(type, '  ')}}}\n"
-    start = f"export type {name} ="
-    text = render(type, column=len(start) + 1)
-    return f"{comment}{start}{text if text.startswith(chr(10)) else ' ' + text};\n"
+    return f"{comment}{render_after(f'export type {name} = ', type)};\n"
 
 
 def _procedure(entry: Entry, throws: Mapping[str, str], converter: SchemaConverter) -> _Item:
@@ -219,15 +228,11 @@ def _map(noun: str, things: str, items: Sequence[_Item]) -> list[str]:
     )
     # This spelling of `string` keeps the completion of the other URIs in editors.
     types = ["(string & {})" if pattern.type == "string" else pattern.type for _, pattern in patterns]
-    start = f"export type {noun}Uri ="
-    uris = render(union(map(Name, [f"keyof {noun}s", *types])), column=len(start) + 1)
+    uris = render_after(f"export type {noun}Uri = ", union(map(Name, [f"keyof {noun}s", *types])))
     lookup = f"U extends keyof {noun}s ? {noun}s[U] : never"
     if choices:
         lookup = f"U extends keyof {noun}s\n  ? {noun}s[U]\n{choices}  : never"
-    sections.append(
-        f"{start}{'' if uris.startswith(chr(10)) else ' '}{uris};\n"
-        f"export type {noun}<U extends string> = {lookup};\n"
-    )
+    sections.append(f"{uris};\nexport type {noun}<U extends string> = {lookup};\n")
     return sections
 
 

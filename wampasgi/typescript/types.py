@@ -137,7 +137,7 @@ def render(node: Type, indent: str = "", column: int = 0) -> str:
     """Return the text of a type, with line breaks if it does not fit in the line.
 
     ``indent`` is the indentation of the line that the type begins in, and ``column`` the number of characters
-    before it.
+    before it. A line before a line break may end with spaces.
     """
     line = _one_line(node)
     if line is not None and column + len(line) < WIDTH:
@@ -164,6 +164,11 @@ def render(node: Type, indent: str = "", column: int = 0) -> str:
             return f"{start}{render(value, indent, column + len(start))} }}"
 
 
+def render_after(start: str, node: Type, indent: str = "") -> str:
+    """Return the beginning of a line and a type after it."""
+    return start + render(node, indent, len(start))
+
+
 def members_of(node: Object, indent: str, *, quote: bool = False) -> str:
     """Return the lines of an object type between its braces.
 
@@ -173,10 +178,9 @@ def members_of(node: Object, indent: str, *, quote: bool = False) -> str:
     for prop in node.properties:
         key = json.dumps(prop.key, ensure_ascii=False) if quote else property_key(prop.key)
         start = f"{indent}{key}{'?' if prop.optional else ''}: "
-        lines.append(f"{jsdoc(prop.comment, indent)}{start}{render(prop.type, indent, len(start))};\n")
+        lines.append(f"{jsdoc(prop.comment, indent)}{render_after(start, prop.type, indent)};\n")
     if node.index is not None:
-        start = f"{indent}[key: string]: "
-        lines.append(f"{start}{render(node.index, indent, len(start))};\n")
+        lines.append(f"{render_after(f'{indent}[key: string]: ', node.index, indent)};\n")
     return "".join(lines)
 
 
@@ -190,8 +194,7 @@ def _operand(node: Type, indent: str, column: int) -> str:
 
 def _element(element: Element, indent: str) -> str:
     start = _element_start(element)
-    text = render(element.type, indent, len(indent) + len(start))
-    return start + _element_type(element, text)
+    return start + _element_type(element, render(element.type, indent, len(indent) + len(start)))
 
 
 def _element_start(element: Element) -> str:

@@ -320,7 +320,7 @@ export function typed(session: AutobahnSession | WampySession): TypedSession {
     options: AnyCallOptions = {},
   ) {
     const { signal, onProgress, ...others } = options;
-    if (signal?.aborted) throw new WampError("wamp.error.canceled", [], {});
+    if (signal?.aborted) throw new WampError<string>("wamp.error.canceled", [], {});
     const report =
       onProgress && ((progress: Sent) => onProgress(valueOf(progress, "progress", uri)));
     let cancel: (() => void) | undefined;
