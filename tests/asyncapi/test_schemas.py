@@ -116,6 +116,18 @@ def test_recursive_models_of_equal_content_are_one_component() -> None:
     }
 
 
+def test_chains_of_models_that_differ_at_their_end_are_different_components() -> None:
+    def chain(end: str) -> Any:
+        links = {f"M{n}": {"properties": {"next": {"$ref": f"#/$defs/M{n + 1}"}}} for n in range(4)}
+        return {**links, "M4": {"type": end}, "Other": {}}
+
+    components = SchemaComponents({"a": chain("string"), "b": chain("integer"), "c": chain("string")})
+
+    names = [f"{realm}.M{n}" for realm in "ab" for n in range(5)]
+    assert list(components.to_dict()) == ["Other", *names]
+    assert components.convert("c", {"$ref": "#/$defs/M0"}) == {"$ref": "#/components/schemas/a.M0"}
+
+
 def test_component_with_the_key_that_another_one_gets_by_its_prefix_has_the_prefix_too() -> None:
     components = SchemaComponents({"a": {"M": True, "a.M": True}, "b": {"M": False}})
 

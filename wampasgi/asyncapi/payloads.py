@@ -84,7 +84,7 @@ def _positional_arguments(parameters: Sequence[Mapping[str, Any]], convert: Conv
 
 def _tidied(schema: JSONObject) -> JSONObject:
     """Return the schema of an array without a minimum of 0, and without items that may be anything."""
-    meaningless = ({"minItems": 0}, {"items": {}}, {"items": True})
+    meaningless: tuple[JSONObject, ...] = ({"minItems": 0}, {"items": {}}, {"items": True})
     return {keyword: value for keyword, value in schema.items() if {keyword: value} not in meaningless}
 
 

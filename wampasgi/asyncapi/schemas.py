@@ -37,12 +37,7 @@ class SchemaComponents:
 
     def __init__(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
         self._definitions = definitions
-        closures = {
-            (realm, name): _closure(name, schemas)
-            for realm, schemas in definitions.items()
-            for name in schemas
-        }
-        self._keys = component_keys(closures)
+        self._keys = component_keys(_contents(definitions))
 
     def to_dict(self) -> JSONObject:
         """Return the converted definitions, sorted by key."""
@@ -70,21 +65,52 @@ def _unescaped(part: str) -> str:
     return unquote(part).replace("~1", "/").replace("~0", "~")
 
 
-def _closure(name: str, schemas: Mapping[str, Any]) -> str:
-    """Return a text that two definitions share if they, and all definitions that they refer to, are equal."""
-    reached = {name}
-    waiting = [name]
+def _contents(definitions: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """Return a text for each definition of each realm, by realm and name.
 
-    def follow(reference: str) -> str:
-        target = _unescaped(reference.removeprefix(_DEFINITIONS).partition("/")[0])
-        if target in schemas and target not in reached:
-            reached.add(target)
-            waiting.append(target)
+    Two definitions have the same text if they, and all definitions that they refer to, are equal.
+    """
+    schemas = {
+        (realm, name): schema for realm, named in definitions.items() for name, schema in named.items()
+    }
+    targets = {
+        (realm, name): sorted(target for target in _targets(schema) if target in definitions[realm])
+        for (realm, name), schema in schemas.items()
+    }
+    contents = _numbered({item: json.dumps(schema, sort_keys=True) for item, schema in schemas.items()})
+    # Definitions that are equal so far are told apart by the definitions that they refer to, until nothing
+    # changes. Definitions may refer to each other in circles.
+    while True:
+        refined = _numbered(
+            {
+                (
+                    realm,
+                    name,
+                ): f"{content} {[(target, contents[realm, target]) for target in targets[realm, name]]}"
+                for (realm, name), content in contents.items()
+            }
+        )
+        if len(set(refined.values())) == len(set(contents.values())):
+            return refined
+        contents = refined
+
+
+def _numbered(texts: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """Return short texts that are equal if the given ones are."""
+    numbers: dict[str, str] = {}
+    return {item: numbers.setdefault(text, str(len(numbers))) for item, text in texts.items()}
+
+
+def _targets(schema: Any) -> set[str]:
+    """Return the names of the definitions that a schema refers to."""
+    found: set[str] = set()
+
+    def note(reference: str) -> str:
+        found.add(_unescaped(reference.removeprefix(_DEFINITIONS).partition("/")[0]))
         return reference
 
-    while waiting:
-        _converted(schemas[waiting.pop()], follow)
-    return json.dumps({target: schemas[target] for target in reached}, sort_keys=True)
+    _converted(schema, note)
+    return found
 
 
 def _converted(schema: Any, reference: Callable[[str], str | None]) -> Any:
