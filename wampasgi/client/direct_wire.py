@@ -1,0 +1,133 @@
+"""A WebSocket on asyncio whose messages are handled as they arrive, without a task in between.
+
+A task that reads would be woken for each message, and then wake the task that waits for the answer. Each of
+them takes a turn of the event loop, which costs more than handling the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+
+from wampasgi.client.waiting import Sendable
+from wampasgi.client.websocket_errors import closed
+from wampasgi.serializers.base import Encoded
+from wampasgi.serializers.subprotocols import Subprotocol
+
+_WHOLE: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
+_DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+
+
+class DispatchingConnection(ClientConnection):
+    """A connection that can pass messages to a function instead of queueing them for ``recv``.
+
+    If websockets does not call ``process_event`` any more, all messages are queued, which is only slower.
+    """
+
+    _received: Callable[[Encoded], None] | None = None
+    _failed: asyncio.Future[None] | None = None
+    # The number of messages that are queued, or are being assembled from fragments. Later ones must not
+    # overtake them.
+    _queued = 0
+
+    def dispatch(self, received: Callable[[Encoded], None]) -> asyncio.Future[None]:
+        """Pass all further messages to ``received``, unless some are queued.
+
+        Returns a future that gets the exception of ``received``, after which messages are ignored.
+        """
+        self._received = received
+        self._failed = self.loop.create_future()
+        return self._failed
+
+    def process_event(self, event: Any) -> None:
+        """Handle a frame of the server."""
+        if isinstance(event, Frame) and event.opcode in _DATA:
+            if self._received is not None and not self._queued and event.fin and event.opcode in _WHOLE:
+                try:
+                    data = bytes(event.data)
+                    self._pass_on(data.decode() if event.opcode is Opcode.TEXT else data)
+                except UnicodeDecodeError:
+                    # ``recv`` fails the connection as the specification says.
+                    super().process_event(event)
+                return
+            if event.opcode is not Opcode.CONT:
+                self._queued += 1
+        super().process_event(event)
+
+    def taken(self) -> None:
+        """Note that a message was taken from the queue with ``recv``."""
+        self._queued -= 1
+
+    def _pass_on(self, message: Encoded) -> None:
+        assert self._received is not None
+        assert self._failed is not None
+        if self._failed.done():
+            return
+        try:
+            self._received(message)
+        except Exception as error:  # noqa: BLE001 - raised by the wire
+            self._failed.set_exception(error)
+            # asyncio logs exceptions that nobody retrieves, and the wire may be cancelled before.
+            self._failed.exception()
+
+
+class DirectWire:
+    """A WebSocket on asyncio, where sending writes to the transport's buffer before it waits for anything."""
+
+    def __init__(self, socket: DispatchingConnection, subprotocol: Subprotocol) -> None:
+        self._socket = socket
+        self.subprotocol = subprotocol
+
+    async def send(self, message: Encoded, answer: Sendable | None = None) -> None:
+        """Send a message, and wait if the transport's buffer is full."""
+        if answer is not None:
+            answer.sent = self._socket.state is State.OPEN
+        try:
+            await self._socket.send(message)
+        except ConnectionClosed as error:
+            raise closed(error) from error
+
+    def send_nowait(self, message: Encoded) -> None:
+        """Send a message without waiting."""
+        sending = self._socket.send(message)
+        try:
+            sending.send(None)
+        except (StopIteration, ConnectionClosed):
+            return
+        # It waits for room in the transport's buffer, which has the message already.
+        sending.close()
+
+    async def receive(self) -> Encoded:
+        """Return the next frame."""
+        try:
+            frame: Encoded = await self._socket.recv()
+        except ConnectionClosed as error:
+            raise closed(error) from error
+        self._socket.taken()
+        return frame
+
+    async def run(self, received: Callable[[Encoded], None]) -> None:
+        """Pass all frames to ``received``."""
+        failed = self._socket.dispatch(received)
+        while True:
+            # Only fragmented messages are received this way, and the end of the connection.
+            receiving = asyncio.ensure_future(self.receive())
+            try:
+                await asyncio.wait((receiving, failed), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not receiving.done():
+                    receiving.cancel()
+                    await asyncio.wait((receiving,))
+            if failed.done():
+                failed.result()
+            received(await receiving)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close with a closing handshake."""
+        await self._socket.close(code, reason)

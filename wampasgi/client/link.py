@@ -1,0 +1,218 @@
+"""One connection of a client, from HELLO to its end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+
+from wampasgi.adapters import TaskOwner
+from wampasgi.client.core import Recipient, SessionCore, client_roles, features_of
+from wampasgi.client.credentials import Credentials, Login, checked
+from wampasgi.client.errors import JoinRefused
+from wampasgi.client.waiting import Sendable
+from wampasgi.client.wire import Wire, WireClosed
+from wampasgi.errors import (
+    GOODBYE_AND_OUT,
+    PROTOCOL_VIOLATION,
+    ConnectionClosed,
+    RemoteProtocolError,
+    UnserializableValue,
+)
+from wampasgi.protocol.messages import Abort, Challenge, Goodbye, Interrupt, Message, Welcome
+from wampasgi.protocol.requests import Request
+from wampasgi.protocol.states import SessionState
+from wampasgi.serializers.base import Encoded
+from wampasgi.types import RawMessage
+
+#: The methods whose answer takes long enough to block the event loop: they derive a key from a password.
+_SLOW_METHODS: Final = frozenset({"wampcra", "wamp-scram"})
+
+
+class Link:
+    """One connection. ``owner`` runs its tasks, which end with it.
+
+    ``core`` makes the messages that ``send`` and ``send_nowait`` take.
+    """
+
+    def __init__(self, wire: Wire, owner: TaskOwner) -> None:
+        self.core = SessionCore()
+        self.owner = owner
+        #: The functions that cancel running invocations, by INVOCATION.Request.
+        self.running: dict[int, Callable[[], None]] = {}
+        self.welcome: Welcome
+        self.dealer_features: frozenset[str] = frozenset()
+        self._wire = wire
+        subprotocol = wire.subprotocol
+        self._encode = subprotocol.serializer.encode
+        self._decode = subprotocol.serializer.decode
+        self._split: Callable[[Encoded], Sequence[Encoded]] | None = (
+            subprotocol.split if subprotocol.batched else None
+        )
+        self._send = wire.send
+        self._failure: Exception | None = None
+        self._ended = anyio.Event()
+        #: The reason of the router's GOODBYE or ABORT, or of this side's GOODBYE.
+        self.reason: str | None = None
+        self.closed_by_client = False
+
+    # Sending
+
+    def send(self, raw: RawMessage, answer: Sendable | None = None) -> Awaitable[None]:
+        """Serialize a message at once and return an awaitable that sends it.
+
+        ``answer.sent`` is set when the message may have left. Raises UnserializableValue at once; a request
+        is then withdrawn. The awaitable raises WireClosed.
+        """
+        try:
+            encoded = self._encode(raw)
+        except UnserializableValue:
+            if answer is not None:
+                self.core.withdraw(raw[1])
+            raise
+        return self._send(encoded, answer)
+
+    def send_nowait(self, raw: RawMessage) -> None:
+        """Send a message without waiting. Raises UnserializableValue."""
+        self._wire.send_nowait(self._encode(raw))
+
+    # The opening handshake
+
+    async def join(
+        self, realm: str, credentials: Credentials, details: dict[str, Any], timeout: float | None
+    ) -> Welcome:
+        """Open the session and return WELCOME.
+
+        Raises JoinRefused, WireClosed, TimeoutError without text, RemoteProtocolError, and ConfigurationError
+        if the router demands other credentials.
+        """
+        login = Login(credentials)
+        hello = {"roles": client_roles(), **login.details(), **details}
+        try:
+            with anyio.fail_after(timeout):
+                await self.send(self.core.hello(realm, hello))
+                while True:
+                    message = await self._next()
+                    if isinstance(message, Welcome):
+                        login.check(message)
+                        self.welcome = message
+                        self.dealer_features = features_of(message, "dealer")
+                        return message
+                    if isinstance(message, Abort):
+                        text = message.details.get("message") or ""
+                        raise JoinRefused(message.reason, str(text), realm=realm, details=message.details)
+                    assert isinstance(message, Challenge)
+                    signature, extra = await _answer(login, message)
+                    await self.send(self.core.authenticate(signature, extra))
+        except RemoteProtocolError as error:
+            await self._abort(error)
+            raise
+
+    async def _next(self) -> Message:
+        """Return the next message of the opening handshake."""
+        frames = await self._wire.receive()
+        encoded, *more = self._split(frames) if self._split is not None else (frames,)
+        if more:
+            raise RemoteProtocolError("a router must wait for an answer to HELLO and CHALLENGE")
+        _, message = self.core.receive(self._decode(encoded))
+        return message
+
+    # The session
+
+    async def run(self) -> None:
+        """Handle the router's messages until the connection or the session ends.
+
+        Returns after GOODBYE or ABORT, with ``reason``. Raises WireClosed, RemoteProtocolError after this
+        side has aborted the session, and any exception of a recipient, which would be a bug.
+        """
+        try:
+            await self._wire.run(self._received if self._split is None else self._received_batch)
+        except _Over:
+            pass
+        except RemoteProtocolError as error:
+            await self._abort(error)
+            raise
+        with anyio.move_on_after(_CLOSE_TIMEOUT):
+            await self._wire.close()
+
+    def _received_batch(self, frame: Encoded) -> None:
+        assert self._split is not None
+        for encoded in self._split(frame):
+            self._received(encoded)
+
+    def _received(self, encoded: Encoded) -> None:
+        recipient, message = self.core.receive(self._decode(encoded))
+        if recipient is not None:
+            recipient.receive(message)
+        elif isinstance(message, Interrupt):
+            cancel = self.running.get(message.request_id)
+            if cancel is not None:
+                cancel()
+        elif isinstance(message, Goodbye):
+            self._take_goodbye(message)
+            raise _Over
+        elif isinstance(message, Abort):
+            self.reason = message.reason
+            raise _Over
+
+    def _take_goodbye(self, message: Goodbye) -> None:
+        if self.core.state is SessionState.SHUTTING_DOWN:
+            self.reason = message.reason
+            self.send_nowait(self.core.goodbye(GOODBYE_AND_OUT))
+
+    def say_goodbye(self, reason: str) -> None:
+        """Send GOODBYE. ``run`` returns when the router has answered it."""
+        if self.core.state is SessionState.ESTABLISHED:
+            self.closed_by_client = True
+            self.reason = reason
+            self.send_nowait(self.core.goodbye(reason))
+
+    async def _abort(self, error: RemoteProtocolError) -> None:
+        """Tell the router what it has done wrong, and close the connection."""
+        abort = self.core.abort(PROTOCOL_VIOLATION, error.message)
+        with anyio.move_on_after(_CLOSE_TIMEOUT):
+            try:
+                await self.send(abort)
+                await self._wire.close()
+            except WireClosed:
+                return
+
+    async def abandon(self) -> None:
+        """Close the connection without GOODBYE, because the router does not answer."""
+        with anyio.move_on_after(_CLOSE_TIMEOUT):
+            await self._wire.close(_ABANDONED)
+
+    def end(self) -> list[Request[Recipient]]:
+        """Let all further messages fail, and return the unanswered requests."""
+        self._send = _send_nothing
+        return self.core.end()
+
+    def closed(self) -> ConnectionClosed:
+        """Return the error for requests that the end of the session has left unanswered."""
+        return ConnectionClosed(self.reason or "", closed_by="client" if self.closed_by_client else "server")
+
+
+class _Over(Exception):
+    """Raised to stop reading after the last message of a session."""
+
+
+_CLOSE_TIMEOUT: Final = 2.0
+#: The WebSocket close code for an endpoint that cannot go on (RFC 6455, section 7.4.1).
+_ABANDONED: Final = 1011
+
+
+async def _send_nothing(message: Encoded, answer: Sendable | None = None) -> None:
+    raise WireClosed("the connection has ended")
+
+
+async def _answer(login: Login, challenge: Challenge) -> tuple[str, dict[str, Any]]:
+    answering = partial(login.answer, challenge)
+    answer = await to_thread.run_sync(answering) if challenge.method in _SLOW_METHODS else answering()
+    if isinstance(answer, tuple):
+        return answer
+    assert inspect.isawaitable(answer)
+    return checked(await answer)

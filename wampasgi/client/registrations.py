@@ -1,0 +1,327 @@
+"""The procedures that a client has registered, and the invocations of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from wampasgi.client.core import SessionCore
+from wampasgi.client.link import Link
+from wampasgi.client.requester import Requester
+from wampasgi.client.retry import Retry
+from wampasgi.client.waiting import Answer
+from wampasgi.client.wire import WireClosed
+from wampasgi.errors import (
+    CANCELED,
+    PROCEDURE_ALREADY_EXISTS,
+    RUNTIME_ERROR,
+    TIMEOUT,
+    UNAVAILABLE,
+    RemoteProtocolError,
+    UnserializableValue,
+    WAMPError,
+)
+from wampasgi.injection.results import (
+    RPCErrorResult,
+    RPCProgressReport,
+    RPCResult,
+    final_result,
+    last_of,
+    to_result,
+)
+from wampasgi.logs import logger_named
+from wampasgi.protocol import messages
+from wampasgi.protocol.uris import check_uri
+from wampasgi.types import RawMessage
+
+logger = logger_named("wampasgi.client")
+
+if TYPE_CHECKING:
+    from wampasgi.injection.plan import HandlerPlan
+
+#: The greatest number of invocations that run at the same time on one connection.
+MAX_RUNNING: Final = 1000
+
+#: The longest pause in seconds between attempts to register a procedure that the old session still has.
+_LONGEST_PAUSE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A call that the router has passed to a procedure of this client.
+
+    Handlers get it as their parameter ``invocation``, or by this class. ``procedure`` is the URI that was
+    called, even if the registration is for a pattern. ``details`` are INVOCATION.Details.
+    """
+
+    procedure: str
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> int | None:
+        """The session ID of the caller, if the router discloses it."""
+        return self.details.get("caller")
+
+    @property
+    def receives_progress(self) -> bool:
+        """Return whether the caller wants progressive results. They are dropped if not."""
+        return self.details.get("receive_progress") is True
+
+
+class Registration:
+    """A registered procedure, which is registered again after each reconnection."""
+
+    def __init__(
+        self,
+        requester: Requester,
+        procedure: str,
+        match: str,
+        options: dict[str, Any],
+        plan: HandlerPlan,
+        provided: Mapping[str, Any],
+        forget: Callable[[Registration], None],
+    ) -> None:
+        #: The procedure or pattern.
+        self.procedure = procedure
+        self.match = match
+        #: The registration ID on the current connection, 0 while there is none.
+        self.registration_id = 0
+        self._requester = requester
+        self._options = options
+        self._plan = plan
+        self._provided = provided
+        self._forget = forget
+        self._link: Link | None = None
+        self._wanted = True
+
+    async def open(self, timeout: float | None) -> None:
+        """Register the procedure. Raises WAMPError."""
+        try:
+            await self._requester.in_background(partial(self._open, timeout))
+        except BaseException:
+            self._wanted = False
+            raise
+
+    async def _open(self, timeout: float | None) -> None:
+        await self._register(timeout, await self._requester.open_link(timeout, self._describe))
+        if not self._wanted:
+            await self._unregister(timeout)
+
+    async def _register(self, timeout: float | None, link: Link) -> None:
+        # Invocations may follow the answer at once.
+        self._link = link
+
+        def make(core: SessionCore, answer: Answer) -> RawMessage:
+            return core.register(answer, self, self.procedure, self._options)
+
+        registered: messages.Registered = await self._requester.request(make, timeout, self._describe, link)
+        self.registration_id = registered.registration_id
+
+    async def renew(self, link: Link) -> None:
+        """Register on a new connection."""
+        self.registration_id = 0
+        try:
+            await self._register(self._requester.timeout, link)
+        except WAMPError as error:
+            if error.uri == PROCEDURE_ALREADY_EXISTS:
+                # The router may not have noticed yet that the old connection is lost.
+                link.owner.spawn(self._try_again, link)
+                return
+            self._give_up(error)
+
+    async def _try_again(self, link: Link) -> None:
+        """Register until the router has ended the old session."""
+        retry = Retry(maximum=_LONGEST_PAUSE)
+        for failures in count():
+            await anyio.sleep(retry.delay(failures))
+            if not self._wanted:
+                return
+            try:
+                await self._register(self._requester.timeout, link)
+            except WAMPError as error:
+                if error.uri != PROCEDURE_ALREADY_EXISTS:
+                    self._give_up(error)
+                    return
+            except (ConnectionError, TimeoutError):
+                return
+            else:
+                return
+
+    def _give_up(self, error: WAMPError) -> None:
+        logger.warning("the procedure %r could not be registered again: %s", self.procedure, error)
+        self._requester.report(error)
+        self._forget(self)
+
+    async def unregister(self) -> None:
+        """End the registration. Running invocations go on."""
+        self._wanted = False
+        self._forget(self)
+        await self._requester.in_background(partial(self._unregister, self._requester.timeout))
+
+    async def _unregister(self, timeout: float | None) -> None:
+        registration_id, self.registration_id = self.registration_id, 0
+        link = self._requester.link
+        if not registration_id or link is None or link is not self._link:
+            return
+        try:
+            await self._requester.request(
+                lambda core, answer: core.unregister(answer, registration_id),
+                timeout,
+                lambda: f"the end of the registration of {self.procedure!r}",
+                link,
+            )
+        except (ConnectionError, WAMPError):
+            # The router has ended it already, or has lost the session.
+            return
+
+    def _describe(self) -> str:
+        return f"the registration of {self.procedure!r}"
+
+    # Invocations
+
+    def receive(self, message: messages.Invocation | messages.Unregistered) -> None:
+        """Start the handler for an INVOCATION, or take the revocation of the registration."""
+        link = self._link
+        assert link is not None
+        if not isinstance(message, messages.Invocation):
+            self.registration_id = 0
+            self._forget(self)
+            reason = (message.details or {}).get("reason") or "without a reason"
+            error = WAMPError(UNAVAILABLE, f"the router has ended {self._describe()}: {reason}")
+            logger.warning("%s", error)
+            self._requester.report(error)
+            return
+        procedure = message.details.get("procedure")
+        if procedure is None and self.match != "exact":
+            raise RemoteProtocolError(
+                f"INVOCATION.Details.procedure is required for a registration of a {self.match} pattern"
+            )
+        if len(link.running) >= MAX_RUNNING:
+            text = f"the callee runs {MAX_RUNNING} invocations, its limit"
+            link.send_nowait(link.core.error(message.request_id, UNAVAILABLE, [text], {}))
+            return
+        args, kwargs = message.args or (), message.kwargs or {}
+        invocation = Invocation(procedure or self.procedure, args, kwargs, message.details)
+        # In this dict at once, so that INTERRUPT finds it.
+        run = _Run(link, message.request_id, invocation, self._plan, self._provided, self._requester)
+        link.running[message.request_id] = run.cancel
+        link.owner.spawn_in_owner_context(run.run)
+
+
+class _Run:
+    """One invocation."""
+
+    def __init__(
+        self,
+        link: Link,
+        request_id: int,
+        invocation: Invocation,
+        plan: HandlerPlan,
+        provided: Mapping[str, Any],
+        requester: Requester,
+    ) -> None:
+        self._link = link
+        self._request_id = request_id
+        self._invocation = invocation
+        self._plan = plan
+        self._provided = provided
+        self._requester = requester
+        self._scope = anyio.CancelScope()
+        self._interrupted = False
+
+    def cancel(self) -> None:
+        """Cancel the handler, because the router has sent INTERRUPT."""
+        self._interrupted = True
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Run the handler and send its result."""
+        link = self._link
+        answer: RPCResult | RPCErrorResult = RPCErrorResult(CANCELED)
+        try:
+            timeout = self._invocation.details.get("timeout") or 0
+            with self._scope:
+                if timeout:
+                    self._scope.deadline = anyio.current_time() + timeout / 1000
+                answer = await self._answer()
+            if self._scope.cancelled_caught and not self._interrupted:
+                answer = RPCErrorResult(TIMEOUT, [f"the handler gave no result within {timeout / 1000:g} s"])
+        finally:
+            link.running.pop(self._request_id, None)
+        await self._send(answer)
+
+    async def _answer(self) -> RPCResult | RPCErrorResult:
+        invocation, plan = self._invocation, self._plan
+        provided = {**self._provided, "invocation": invocation}
+        args, kwargs = invocation.args, invocation.kwargs
+        on_progress = self._send_progress if invocation.receives_progress else None
+        try:
+            if plan.kind == "async_generator":
+                return await last_of(
+                    lambda closing: plan.iterate(provided, args, kwargs, closing=closing),
+                    on_progress,
+                    to_result,
+                )
+            return await final_result(await plan.call(provided, args, kwargs), on_progress, to_result)
+        except WAMPError as error:
+            if check_uri(error.uri):
+                return RPCErrorResult(error.uri, error.args, error.kwargs)
+            return self._failed(error)
+        except WireClosed:
+            # The connection has ended, and nobody waits for the answer.
+            return RPCErrorResult(CANCELED)
+        except Exception as error:  # noqa: BLE001 - logged
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> RPCErrorResult:
+        logger.error("the procedure %r failed", self._invocation.procedure, exc_info=error)
+        self._requester.report(error)
+        # Its text may have secrets.
+        return RPCErrorResult(RUNTIME_ERROR)
+
+    async def _send_progress(self, report: RPCProgressReport) -> None:
+        link = self._link
+        await link.send(link.core.progress(self._request_id, report.args, report.kwargs))
+
+    async def _send(self, answer: RPCResult | RPCErrorResult) -> None:
+        try:
+            await self._sending(answer)
+        except UnserializableValue as error:
+            await self._sending(self._failed(error))
+        except WireClosed:
+            return
+
+    def _sending(self, answer: RPCResult | RPCErrorResult) -> Awaitable[None]:
+        core, request_id = self._link.core, self._request_id
+        if isinstance(answer, RPCErrorResult):
+            return self._link.send(core.error(request_id, answer.error_uri, answer.args, answer.kwargs))
+        return self._link.send(core.result(request_id, answer.args, answer.kwargs))
+
+
+class Registrations:
+    """All registrations of a session."""
+
+    def __init__(self) -> None:
+        self._registrations: list[Registration] = []
+
+    async def add(self, registration: Registration, timeout: float | None) -> None:
+        """Register a procedure. Raises WAMPError."""
+        await registration.open(timeout)
+        self._registrations.append(registration)
+
+    def forget(self, registration: Registration) -> None:
+        """Do not renew a registration any more."""
+        if registration in self._registrations:
+            self._registrations.remove(registration)
+
+    async def renew(self, link: Link) -> None:
+        """Register everything on a new connection."""
+        for registration in list(self._registrations):
+            await registration.renew(link)

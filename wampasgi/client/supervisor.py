@@ -1,0 +1,273 @@
+"""The connections of a session: opening, renewing after a loss, and closing for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+
+import anyio
+
+from wampasgi.adapters import Task, TaskOwner, support_for_running_loop
+from wampasgi.client.credentials import Credentials
+from wampasgi.client.errors import ConnectFailed, ConnectionLost, JoinRefused
+from wampasgi.client.link import Link
+from wampasgi.client.registrations import Registrations
+from wampasgi.client.requester import OnError, Requester, lost
+from wampasgi.client.retry import Retry
+from wampasgi.client.subscriptions import Subscriptions
+from wampasgi.client.wire import Transport, WireClosed
+from wampasgi.errors import (
+    NETWORK_FAILURE,
+    SYSTEM_SHUTDOWN,
+    UNAVAILABLE,
+    ConfigurationError,
+    ConnectionClosed,
+    RemoteProtocolError,
+)
+from wampasgi.logs import logger_named
+from wampasgi.protocol.messages import Welcome
+
+logger = logger_named("wampasgi.client")
+
+#: ``connecting`` until the first session is open, ``open``, ``reconnecting`` after a loss, ``closed``.
+State: TypeAlias = Literal["connecting", "open", "reconnecting", "closed"]
+
+#: Called with each new state.
+OnState: TypeAlias = Callable[[State], object]
+
+#: The reasons of an ABORT or GOODBYE after which another attempt may succeed.
+_TEMPORARY: Final = frozenset({SYSTEM_SHUTDOWN, UNAVAILABLE, NETWORK_FAILURE})
+
+#: The longest wait for the router's GOODBYE, in seconds.
+_GOODBYE_TIMEOUT: Final = 3.0
+#: The longest time to leave a session, in seconds.
+_LEAVE_TIMEOUT: Final = 6.0
+
+_FAILURES: Final = (
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionLost,
+    JoinRefused,
+    RemoteProtocolError,
+    ConfigurationError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What is needed to open the sessions of a client. See ``connect`` for the meaning of each."""
+
+    transport: Transport
+    realm: str
+    credentials: Credentials
+    hello: Mapping[str, Any] = field(default_factory=dict)
+    retry: Retry | None
+    timeout: float | None
+    connect_timeout: float | None
+    on_state: OnState | None = None
+    on_error: OnError | None = None
+
+
+class Supervisor:
+    """Keeps a session open until it is closed. ``owner`` runs its tasks."""
+
+    def __init__(self, owner: TaskOwner, settings: SessionSettings) -> None:
+        self.settings = settings
+        self.requester = Requester(owner, settings.timeout, settings.on_error)
+        self.subscriptions = Subscriptions(self.requester)
+        self.registrations = Registrations()
+        self.state: State = "connecting"
+        #: The latest WELCOME, None before the first.
+        self.welcome: Welcome | None = None
+        #: The reason why the session is over, None if this side has closed it.
+        self.failure: Exception | None = None
+        self._owner = owner
+        self._link: Link | None = None
+        self._task: Task | None = None
+        self._first = anyio.Event()
+        self._over = anyio.Event()
+        self._closed_by_us: str | None = None
+
+    async def start(self) -> None:
+        """Open the first session. Raises ConnectFailed, JoinRefused, RemoteProtocolError."""
+        self._task = self._owner.spawn(self._run)
+        await self._first.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def wait_closed(self) -> None:
+        """Wait until the session is over for good."""
+        await self._over.wait()
+
+    async def close(self, reason: str) -> None:
+        """Say GOODBYE, and wait until the connection is closed."""
+        if self._closed_by_us is None:
+            self._closed_by_us = reason
+            self._end(None)
+        link = self._link
+        if link is not None and not self._over.is_set():
+            link.say_goodbye(reason)
+            with anyio.move_on_after(_GOODBYE_TIMEOUT):
+                await self._over.wait()
+        if self._task is not None and not self._over.is_set():
+            self._task.cancel()
+            await self._over.wait()
+
+    async def leave(self, reason: str) -> None:
+        """Close, even if the caller is being cancelled; then the router has less time to answer."""
+        with anyio.move_on_after(_LEAVE_TIMEOUT, shield=True):
+            await self.close(reason)
+
+    # The task that owns the connections
+
+    async def _run(self) -> None:
+        failures = 0
+        try:
+            while True:
+                opened = self.welcome
+                failure = await self._attempt()
+                if self._closed_by_us is not None:
+                    return
+                failures = 1 if self.welcome is not opened else failures + 1
+                if not self._may_retry(failure, failures):
+                    self._end(failure)
+                    return
+                self._change("reconnecting" if self.welcome is not None else "connecting")
+                assert self.settings.retry is not None
+                delay = self.settings.retry.delay(failures - 1)
+                logger.info("connecting again in %.2f s: %s", delay, failure)
+                await anyio.sleep(delay)
+        except Exception as error:
+            logger.exception("the client failed; this is a bug in wampasgi")
+            self._end(error)
+        finally:
+            self._end(None)
+            self._first.set()
+            self._over.set()
+
+    async def _attempt(self) -> Exception:
+        """Open a session, serve it, and return the reason of its end."""
+        settings, where = self.settings, self.settings.transport.description
+        try:
+            async with (
+                settings.transport.open(settings.connect_timeout) as wire,
+                support_for_running_loop(None).task_owner() as owner,
+            ):
+                link = Link(wire, owner)
+                try:
+                    return await self._serve(link)
+                except WireClosed as error:
+                    if self._link is not link:
+                        return ConnectFailed(f"no WELCOME from {where}: {error}")
+                    return ConnectionLost(str(error), sent=False)
+                except TimeoutError:
+                    return ConnectFailed(
+                        f"waited {settings.connect_timeout or 0:g} s for WELCOME from {where}"
+                    )
+                finally:
+                    self._link = None
+        except _FAILURES as error:
+            return error
+
+    async def _serve(self, link: Link) -> Exception:
+        settings = self.settings
+        welcome = await link.join(
+            settings.realm, settings.credentials, dict(settings.hello), settings.connect_timeout
+        )
+        is_first = self.welcome is None
+        self.welcome = welcome
+        self._link = link
+        error: Exception | None = None
+        try:
+            if self._closed_by_us is not None:
+                link.say_goodbye(self._closed_by_us)
+            elif is_first:
+                self._open(link)
+            else:
+                link.owner.spawn(self._restore, link)
+            await link.run()
+        except (WireClosed, RemoteProtocolError) as raised:
+            error = raised
+            raise
+        finally:
+            if self.requester.link is link:
+                self.requester.set_link(None)
+            self._fail_pending(link, error)
+        return link.closed()
+
+    def _open(self, link: Link) -> None:
+        self.requester.set_link(link)
+        self._change("open")
+        self._first.set()
+
+    async def _restore(self, link: Link) -> None:
+        """Renew registrations and subscriptions on a new connection, and then let requests use it."""
+        try:
+            await self.registrations.renew(link)
+            await self.subscriptions.renew(link)
+        except ConnectionError:
+            # The task that reads has noticed it, too.
+            return
+        except Exception as error:
+            logger.warning("the session could not be restored: %s", error, exc_info=error)
+            self.requester.report(error)
+            await link.abandon()
+            return
+        if self._link is link and self._closed_by_us is None:
+            self._open(link)
+
+    def _fail_pending(self, link: Link, error: Exception | None) -> None:
+        for request in link.end():
+            target: Any = request.target
+            if target is None:
+                continue
+            if isinstance(error, WireClosed):
+                target.fail(lost("the answer", str(error), sent=target.sent))
+            else:
+                target.fail(copy(error) if error is not None else link.closed())
+
+    def _may_retry(self, failure: Exception, failures: int) -> bool:
+        retry = self.settings.retry
+        if retry is None or (self.welcome is None and not retry.first):
+            return False
+        if retry.attempts is not None and failures > retry.attempts:
+            return False
+        if isinstance(failure, JoinRefused):
+            return failure.uri in _TEMPORARY
+        if isinstance(failure, ConnectionClosed):
+            return failure.reason in _TEMPORARY
+        return (
+            failure.retryable if isinstance(failure, ConnectFailed) else isinstance(failure, ConnectionLost)
+        )
+
+    # States
+
+    def _end(self, failure: Exception | None) -> None:
+        """End the session for good."""
+        if self.state == "closed":
+            return
+        self.failure = failure
+        reason = self._closed_by_us or ""
+        error: Callable[[], Exception] = (
+            partial(ConnectionClosed, reason, closed_by="client")
+            if failure is None
+            else partial(copy, failure)
+        )
+        self.requester.end(error)
+        self.subscriptions.end(error)
+        self._change("closed")
+
+    def _change(self, state: State) -> None:
+        if state == self.state:
+            return
+        self.state = state
+        if self.settings.on_state is None:
+            return
+        try:
+            self.settings.on_state(state)
+        except Exception as error:
+            logger.exception("on_state failed for %r", state)
+            self.requester.report(error)

@@ -1,0 +1,277 @@
+"""A blocking session, for scripts, notebooks, Django views and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Generic, Self, TypeVar, Unpack
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from wampasgi.client.calls import CancelMode, ProgressCall
+from wampasgi.client.client import Client, Options
+from wampasgi.client.events import Event, Events
+from wampasgi.client.registrations import Registration
+from wampasgi.client.session import Invoke, Session
+from wampasgi.client.supervisor import State
+from wampasgi.client.waiting import DEFAULT
+from wampasgi.errors import CLOSE_REALM
+from wampasgi.types import Handler, Match
+
+T = TypeVar("T")
+
+
+@contextmanager
+def connect_sync(url: str | None = None, **options: Unpack[Options]) -> Iterator[SyncSession]:
+    """Open a session whose methods block, to be used with ``with``.
+
+    The arguments are those of Client. An event loop in a thread of its own serves the session, so that it
+    reconnects and runs handlers while the calling thread does something else. Several threads may use the
+    session.
+    """
+    client = Client(url, **options)
+    with (
+        start_blocking_portal("asyncio", name="wampasgi client") as portal,
+        portal.wrap_async_context_manager(client) as session,
+    ):
+        yield SyncSession(portal, session)
+
+
+class SyncSession:
+    """The blocking form of Session, which describes the methods. Plain functions can be handlers.
+
+    Plain functions run in worker threads, so they may use the session.
+    """
+
+    def __init__(self, portal: BlockingPortal, session: Session) -> None:
+        self._portal = portal
+        #: The asynchronous session, for code that runs in the session's event loop, such as async handlers.
+        self.session = session
+
+    def __repr__(self) -> str:
+        return f"<SyncSession {self.id} on realm {self.realm!r}, {self.state}>"
+
+    @property
+    def realm(self) -> str:
+        """The URI of the realm."""
+        return self.session.realm
+
+    @property
+    def id(self) -> int:
+        """The session ID. It is another one after each reconnection."""
+        return self.session.id
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """WELCOME.Details of the latest connection."""
+        return self.session.details
+
+    @property
+    def authid(self) -> str | None:
+        """The authid that the router has assigned."""
+        return self.session.authid
+
+    @property
+    def authrole(self) -> str | None:
+        """The role that the router has assigned."""
+        return self.session.authrole
+
+    @property
+    def state(self) -> State:
+        """The state of the connection."""
+        return self.session.state
+
+    def call(
+        self,
+        procedure: str,
+        /,
+        *args: Any,
+        timeout: float | None = DEFAULT,
+        result_type: Any = Any,
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Call a procedure and return its result. See ``Session.call``."""
+        call = partial(
+            self.session.call,
+            procedure,
+            *args,
+            timeout=timeout,
+            result_type=result_type,
+            options=options,
+            **kwargs,
+        )
+        return self._portal.call(call)
+
+    @contextmanager
+    def call_progress(self, procedure: str, /, *args: Any, **kwargs: Any) -> Iterator[SyncProgressCall]:
+        """Call a procedure with progressive results. See ``Session.call_progress``."""
+        call = self._portal.call(partial(self.session.call_progress, procedure, *args, **kwargs))
+        with self._portal.wrap_async_context_manager(call):
+            yield SyncProgressCall(self._portal, call)
+
+    def publish(
+        self,
+        topic: str,
+        /,
+        *args: Any,
+        acknowledge: bool = False,
+        timeout: float | None = DEFAULT,
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> int | None:
+        """Publish an event. See ``Session.publish``."""
+        publish = partial(
+            self.session.publish,
+            topic,
+            *args,
+            acknowledge=acknowledge,
+            timeout=timeout,
+            options=options,
+            **kwargs,
+        )
+        return self._portal.call(publish)
+
+    @contextmanager
+    def subscribe(self, topic: str, /, **options: Any) -> Iterator[SyncEvents[Any]]:
+        """Subscribe to a topic: ``with session.subscribe(topic) as events``. See ``Session.subscribe``."""
+        events: Events[Any] = self._portal.call(partial(self.session.subscribe, topic, **options))
+        with self._portal.wrap_async_context_manager(events):
+            yield SyncEvents(self._portal, events)
+
+    def on_event(self, topic: str, handler: Handler, /, **options: Any) -> Callable[[], None]:
+        """Let a handler have the events of a topic, and return a function that ends this.
+
+        See ``Session.subscribe``.
+        """
+        subscribe: Any = partial(self.session.subscribe, topic, handler, **options)
+        subscription = self._portal.call(subscribe)
+        return lambda: self._portal.call(subscription.unsubscribe)
+
+    def register(
+        self,
+        procedure: str,
+        handler: Handler,
+        /,
+        *,
+        match: Match = "exact",
+        invoke: Invoke = "single",
+        concurrency: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = DEFAULT,
+    ) -> SyncRegistration:
+        """Register a procedure. See ``Session.register``."""
+        register = partial(
+            self.session.register,
+            procedure,
+            handler,
+            match=match,
+            invoke=invoke,
+            concurrency=concurrency,
+            options=options,
+            timeout=timeout,
+        )
+        return SyncRegistration(self._portal, self._portal.call(register))
+
+    def close(self, reason: str = CLOSE_REALM) -> None:
+        """Say GOODBYE and close the connection."""
+        self._portal.call(self.session.close, reason)
+
+    def wait_closed(self) -> None:
+        """Wait until the session is over for good. See ``Session.wait_closed``."""
+        self._portal.call(self.session.wait_closed)
+
+
+class SyncProgressCall:
+    """The blocking form of ProgressCall."""
+
+    def __init__(self, portal: BlockingPortal, call: ProgressCall[Any, Any]) -> None:
+        self._portal = portal
+        self._call = call
+
+    @property
+    def dropped(self) -> int:
+        """The number of progressive results that were dropped because the buffer was full."""
+        return self._call.dropped
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next progressive result; stop at the final one."""
+        return _next(self._portal, self._call.__anext__)
+
+    def result(self) -> Any:
+        """Wait for the final result and return it."""
+        return self._portal.call(self._call.result)
+
+    def cancel(self, mode: CancelMode = "kill") -> None:
+        """Send CANCEL."""
+        self._portal.call(self._call.cancel, mode)
+
+
+class SyncEvents(Generic[T]):
+    """The blocking form of Events."""
+
+    def __init__(self, portal: BlockingPortal, events: Events[T]) -> None:
+        self._portal = portal
+        self._events = events
+
+    @property
+    def topic(self) -> str:
+        """The topic or pattern."""
+        return self._events.topic
+
+    @property
+    def dropped(self) -> int:
+        """The number of events that were dropped because the buffer was full."""
+        return self._events.dropped
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event[T]:
+        """Wait for the next event, without a timeout."""
+        event: Event[T] = _next(self._portal, self._events.__anext__)
+        return event
+
+    def next(self, *, timeout: float | None = None) -> Event[T]:
+        """Wait for the next event. Raises Timeout after ``timeout`` seconds, by default the session's."""
+        return self._portal.call(partial(self._events.next, timeout=timeout))
+
+
+class SyncRegistration:
+    """The blocking form of Registration."""
+
+    def __init__(self, portal: BlockingPortal, registration: Registration) -> None:
+        self._portal = portal
+        self._registration = registration
+
+    @property
+    def procedure(self) -> str:
+        """The procedure or pattern."""
+        return self._registration.procedure
+
+    def unregister(self) -> None:
+        """End the registration. Running invocations go on."""
+        self._portal.call(self._registration.unregister)
+
+
+_END = object()
+
+
+def _next(portal: BlockingPortal, advance: Callable[[], Any]) -> Any:
+    """Return the next item of an async iterator, or raise StopIteration."""
+
+    async def following() -> Any:
+        try:
+            return await advance()
+        except StopAsyncIteration:
+            # It cannot leave a coroutine.
+            return _END
+
+    item = portal.call(following)
+    if item is _END:
+        raise StopIteration
+    return item

@@ -1,0 +1,58 @@
+"""The interface between a session and what carries its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from wampasgi.client.waiting import Sendable
+from wampasgi.serializers.base import Encoded
+from wampasgi.serializers.subprotocols import Subprotocol
+
+
+class WireClosed(Exception):
+    """The connection has ended. ``written`` is False if a message was certainly not sent."""
+
+    def __init__(self, text: str, *, code: int | None = None, written: bool = False) -> None:
+        super().__init__(text)
+        self.code = code
+        self.written = written
+
+
+class Wire(Protocol):
+    """An open connection."""
+
+    @property
+    def subprotocol(self) -> Subprotocol:
+        """The negotiated subprotocol."""
+
+    async def send(self, message: Encoded, answer: Sendable | None = None) -> None:
+        """Send a serialized message after those that were sent before, and wait if too many are unsent.
+
+        Sets ``answer.sent`` when the message may have left. If the wait is cancelled, the message is still
+        sent. Raises WireClosed.
+        """
+
+    def send_nowait(self, message: Encoded) -> None:
+        """Send a serialized message without waiting. It is dropped if the connection has ended."""
+
+    async def receive(self) -> Encoded:
+        """Return the next frame, during the opening handshake. Raises WireClosed."""
+
+    async def run(self, received: Callable[[Encoded], None]) -> None:
+        """Pass all further frames to ``received`` until the connection ends. Raises WireClosed then."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection after everything was sent, and return soon if the peer does not answer."""
+
+
+class Transport(Protocol):
+    """Opens connections to one server."""
+
+    @property
+    def description(self) -> str:
+        """A name of the server for error messages, such as its URL."""
+
+    def open(self, timeout: float | None) -> AbstractAsyncContextManager[Wire]:
+        """Open a connection. Leaving the context ends it. Raises ConnectFailed."""
