@@ -70,26 +70,22 @@ def _contents(definitions: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, s
 
     Two definitions have the same text if they, and all definitions that they refer to, are equal.
     """
-    schemas = {
-        (realm, name): schema for realm, named in definitions.items() for name, schema in named.items()
-    }
+    items = [(realm, name) for realm, named in definitions.items() for name in named]
     targets = {
-        (realm, name): sorted(target for target in _targets(schema) if target in definitions[realm])
-        for (realm, name), schema in schemas.items()
+        (realm, name): sorted(_targets(definitions[realm][name]) & definitions[realm].keys())
+        for realm, name in items
     }
-    contents = _numbered({item: json.dumps(schema, sort_keys=True) for item, schema in schemas.items()})
+    contents = _numbered(
+        {(realm, name): json.dumps(definitions[realm][name], sort_keys=True) for realm, name in items}
+    )
+
+    def with_targets(realm: str, name: str) -> str:
+        return f"{contents[realm, name]} {[contents[realm, target] for target in targets[realm, name]]}"
+
     # Definitions that are equal so far are told apart by the definitions that they refer to, until nothing
     # changes. Definitions may refer to each other in circles.
     while True:
-        refined = _numbered(
-            {
-                (
-                    realm,
-                    name,
-                ): f"{content} {[(target, contents[realm, target]) for target in targets[realm, name]]}"
-                for (realm, name), content in contents.items()
-            }
-        )
+        refined = _numbered({(realm, name): with_targets(realm, name) for realm, name in items})
         if len(set(refined.values())) == len(set(contents.values())):
             return refined
         contents = refined
@@ -163,8 +159,9 @@ def _discriminator(value: Mapping[str, Any], reference: Callable[[str], str | No
 def _convert_reference(schema: JSONObject, reference: Callable[[str], str | None]) -> JSONObject:
     if "$ref" not in schema:
         return schema
-    target = reference(schema.pop("$ref"))
+    named = schema.pop("$ref")
     # A client may have defined a schema whose reference has no target: any value is allowed.
+    target = reference(named) if isinstance(named, str) else None
     if target is None:
         return schema
     if not schema:
