@@ -187,6 +187,26 @@ def test_topic_that_clients_may_not_publish_to_is_no_publication() -> None:
     assert "export type PublicationUri = keyof Publications;" in text
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("regex", r"a\..*b"), ("regex", r"a\..*c"), "unknown"),
+        (("wildcard", "a."), ("regex", r"a\..*c"), "unknown"),
+        (("prefix", "a."), ("regex", r"a\..*c"), "number"),
+    ],
+)
+def test_patterns_that_types_cannot_distinguish_are_unknown(
+    first: tuple[str, str], second: tuple[str, str], expected: str
+) -> None:
+    text = generate_procedures(
+        procedure(first[1], match=first[0], result=values({"type": "number"})),
+        procedure(second[1], match=second[0], result=values({"type": "string"})),
+    )
+
+    assert text.count('"a.${string}": {') == 1
+    assert f"result: {expected};" in text
+
+
 def test_comment_has_the_errors_and_the_deprecation() -> None:
     error = {"uri": "shop.error.sold_out", "description": "Sold out.\nReally.", "payload": None}
     sold = procedure("a.b", summary="Sell", deprecated=True, errors=["shop.error.sold_out"])

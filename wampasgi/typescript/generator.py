@@ -6,16 +6,17 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Final
 
 from wampasgi.typescript.api_tree import api_interface
 from wampasgi.typescript.names import identifiers_in, model_names
-from wampasgi.typescript.payloads import AUTO, Arguments, Payload, arguments, payload
+from wampasgi.typescript.payloads import AUTO, UNDESCRIBED, Arguments, Payload, arguments, payload
 from wampasgi.typescript.schemas import SchemaConverter, comment_of
 from wampasgi.typescript.types import (
     NEVER,
+    UNKNOWN,
     Name,
     Object,
     Property,
@@ -55,8 +56,8 @@ def generate(interface: Mapping[str, Any]) -> str:
     """Return the text of a TypeScript file for a realm.
 
     ``interface`` is the description of the realm in its JSON form, as ``realm.describe().to_dict()`` returns
-    it. The file depends on no package, and compiles with ``strict``. The same description always gives the
-    same text, regardless of the order of its entries. Emits an :class:`UntypedValueWarning` for each value
+    it. The file depends on no package, and compiles with ``strict``. The order of its entries does
+    not change the text, except that of regular expressions, which the router tries in turn. Emits an :class:`UntypedValueWarning` for each value
     without a schema.
     """
     runtime = resources.files(__package__).joinpath("runtime.ts").read_text(encoding="utf-8")
@@ -95,6 +96,7 @@ def _sections(
 class _Item:
     """A procedure or topic: an entry in an interface of TypeScript."""
 
+    match: str
     uri: str
     pattern: URIPattern | None
     comment: tuple[str, ...]
@@ -117,7 +119,7 @@ def _item(
 ) -> _Item:
     pattern = None if entry["match"] == "exact" else uri_pattern(entry["match"], entry["uri"])
     comment = _comment(entry["summary"], entry["description"], entry["deprecated"], tags)
-    return _Item(entry["uri"], pattern, comment, members, shapes, named)
+    return _Item(entry["match"], entry["uri"], pattern, comment, members, shapes, named)
 
 
 def _sorted(entries: Sequence[Entry]) -> list[Entry]:
@@ -128,11 +130,28 @@ def _sorted(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _distinct(items: Iterable[_Item]) -> list[_Item]:
-    """Return items in their order, of those that have the same type of URIs only the first."""
+    """Return items in their order, only one for each key.
+
+    Different wildcards and regular expressions may have the same type of URIs. If their own types differ, it
+    cannot be decided which of them a URI has, so they are unknown.
+    """
     distinct: dict[tuple[bool, str], _Item] = {}
     for item in items:
-        distinct.setdefault((item.pattern is None, item.key), item)
+        key = (item.pattern is None, item.key)
+        first = distinct.setdefault(key, item)
+        # A prefix matches all URIs of its type, so that a later pattern gets none of them.
+        if first.members != item.members and first.match != "prefix":
+            distinct[key] = _undescribed(first)
     return list(distinct.values())
+
+
+def _undescribed(item: _Item) -> _Item:
+    args_and_kwargs = {"args": UNDESCRIBED.args, "kwargs": UNDESCRIBED.kwargs}
+    return replace(
+        item,
+        members={**dict.fromkeys(item.members, UNKNOWN), **args_and_kwargs},
+        shapes=dict.fromkeys(item.shapes, AUTO),
+    )
 
 
 def _comment(
@@ -263,13 +282,13 @@ def _shapes(items: Sequence[_Item]) -> str:
     text = f"[\n{''.join(lines)}]" if lines else "[]"
     return (
         "type Shape = [kind: string, uris: RegExp, shape: string];\n"
-        "// The payloads that a typed session converts in the same way whatever is in them.\n"
+        "// The payloads whose conversion depends on their types, and not on the received values.\n"
         f"const shapes: Shape[] = {text};\n"
     )
 
 
 def _hides(item: _Item, other: _Item, kind: str) -> bool:
-    """Return whether an item without a special shape has URIs of a worse match with one."""
+    """Return whether an item without a special shape matches URIs of a later one that has one."""
     if other.pattern is None or other.shapes[kind] == AUTO:
         return False
     return item.pattern is not None or other.pattern.matches(item.uri)

@@ -26,7 +26,7 @@ _BY_POSITION: Final = ("positional_only", "positional_or_keyword")
 _ANY_KWARGS: Final = Name("Record<string, unknown>")
 _ANY_ARGS: Final = Array(UNKNOWN)
 
-#: How the typed session has to convert a payload, if the payload itself does not show it.
+#: The shapes of payloads: how a typed session converts them. ``AUTO`` depends on the received values.
 AUTO: Final = "auto"
 ARGS: Final = "args"
 ARGS_AND_KWARGS: Final = "args and kwargs"
@@ -86,9 +86,9 @@ def payload(description: Mapping[str, Any] | None, converter: SchemaConverter, p
 
 
 def _without_any_items(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of positional values without that of further ones if these may be anything.
+    """Return the schema of positional values, without ``items`` if further ones may have any type.
 
-    Nobody has forgotten their type, so that they need no warning.
+    Their type is not missing, so they need no warning.
     """
     prefixed = {"prefixItems": [], **schema}
     return {key: value for key, value in prefixed.items() if (key, value) != ("items", {})}

@@ -30,14 +30,14 @@ export class WampError<U extends string = string> extends Error {
   }
 }
 
-/** Tell whether a caught value is a WAMP error, with this URI if there is one. */
+/** Return whether a caught value is a WAMP error, and has this URI if one is given. */
 export function isWampError(error: unknown): error is WampError;
 export function isWampError<U extends ErrorUri>(error: unknown, uri: U): error is WampError<U>;
 export function isWampError(error: unknown, uri?: string): boolean {
   return error instanceof WampError && (uri === undefined || error.uri === uri);
 }
 
-/** What cancels a call; `new AbortController().signal` is one. */
+/** A signal that cancels a call, such as the `signal` of an `AbortController`. */
 export interface CancelSignal {
   readonly aborted: boolean;
   addEventListener(type: "abort", listener: () => void): void;
@@ -46,9 +46,9 @@ export interface CancelSignal {
 
 /** Options of a call. `P` is the type of its progressive results. */
 export type CallOptions<P = never> = {
-  /** The time after which the router cancels the call, in milliseconds. */
+  /** The router cancels the call after this time, in milliseconds. */
   timeout?: number;
-  /** Tell the callee who calls. */
+  /** Disclose the caller to the callee. */
   disclose_me?: boolean;
   /** Cancels the call when it is aborted. The call then fails with `wamp.error.canceled`. */
   signal?: CancelSignal;
@@ -74,7 +74,7 @@ export interface PublishOptions {
   retain?: boolean;
 }
 
-/** An event. Its value is the first argument of the handler. */
+/** The payload of an event and information about it: the second argument of a handler. */
 export interface EventInfo<A = unknown[], K = Record<string, unknown>> {
   topic: string;
   args: A;
@@ -107,7 +107,7 @@ export type Named<U extends ProcedureUri, N> = (
     : [named: N, options?: CallOptions<Progress<Procedure<U>>>]
 ) => Promise<Result<Procedure<U>>>;
 
-/** A procedure with arguments that have no name. */
+/** A procedure whose arguments do not all have names. */
 export type Positional<U extends ProcedureUri> = (
   ...rest: CallArguments<Procedure<U>>
 ) => Promise<Result<Procedure<U>>>;
@@ -312,13 +312,13 @@ function wampy(session: WampySession): Library {
   };
 }
 
-/** The payload of a result of autobahn-js, which returns a single value as it is. */
+/** Return the payload of a result of autobahn-js, which unwraps a single value. */
 function wrapped(value: unknown): Sent {
   if (isResult(value)) return value;
   return { args: value === null || value === undefined ? [] : [value], kwargs: {} };
 }
 
-/** An `autobahn.Result` has a class, unlike the objects that serializers make. */
+/** Return whether a value is an `autobahn.Result`, which has a class, unlike decoded objects. */
 function isResult(value: any): value is Sent {
   if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);
@@ -334,7 +334,7 @@ function valueOf(payload: Sent, kind: "result" | "progress" | "event", uri: stri
   return args.length === 1 ? args[0] : null;
 }
 
-/** Leave out what is undefined, because serializers would send null. */
+/** Remove undefined arguments, because serializers would send null. */
 function withoutUndefined({ args, kwargs }: Sent): Sent {
   const end = args.reduce<number>((last, arg, index) => (arg === undefined ? last : index + 1), 0);
   const defined = Object.entries(kwargs).filter(([, value]) => value !== undefined);
@@ -354,10 +354,10 @@ function wampError(error: any): unknown {
 
 type AnyCall = (uri: string, args?: any, kwargs?: any, options?: any) => Promise<unknown>;
 
-/** A function for each URI that begins with a prefix, with a property for each URI below it. */
+/** Return a function that calls a URI, with a property for each URI below it. */
 function procedures(uri: string, call: AnyCall): any {
   return new Proxy(() => undefined, {
-    // Promises have `then`, so that `await` would call it.
+    // `await` would call `then`, because promises have it.
     get: (_target, name) =>
       typeof name === "symbol" || name === "then"
         ? undefined
