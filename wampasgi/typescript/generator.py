@@ -56,9 +56,9 @@ def generate(interface: Mapping[str, Any]) -> str:
     """Return the text of a TypeScript file for a realm.
 
     ``interface`` is the description of the realm in its JSON form, as ``realm.describe().to_dict()`` returns
-    it. The file depends on no package, and compiles with ``strict``. The order of its entries does
-    not change the text, except that of regular expressions, which the router tries in turn. Emits an :class:`UntypedValueWarning` for each value
-    without a schema.
+    it. The order of its entries does not change the text, except that of regular expressions, which the
+    router tries in turn. The file depends on no package, and compiles with ``strict``. Emits an
+    :class:`UntypedValueWarning` for each value without a schema.
     """
     runtime = resources.files(__package__).joinpath("runtime.ts").read_text(encoding="utf-8")
     models = model_names(interface["$defs"], identifiers_in(runtime) | _SECTION_NAMES)
