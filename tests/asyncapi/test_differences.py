@@ -60,12 +60,24 @@ def test_pattern_is_named_with_its_policy() -> None:
     [
         ([], [parameter("a", INTEGER)], "parameter a added"),
         ([parameter("a", INTEGER), parameter("b", TEXT)], [parameter("b", TEXT)], "parameter a removed"),
-        ([parameter("a", INTEGER)], [parameter("a", TEXT)], "parameter a changed"),
-        ([parameter("a", INTEGER)], [parameter("a", INTEGER, required=False)], "parameter a changed"),
+        ([parameter("a", INTEGER)], [parameter("a", TEXT)], "parameter a: schema changed"),
+        ([parameter("a", INTEGER)], [parameter("a", INTEGER, required=False)], "parameter a is now optional"),
+        ([parameter("a", INTEGER, required=False)], [parameter("a", INTEGER)], "parameter a is now required"),
+        (
+            [parameter("a", INTEGER)],
+            [parameter("a", {**INTEGER, "default": 1})],
+            "parameter a: default added",
+        ),
+        ([parameter("a", INTEGER)], [parameter("a", INTEGER, aliases=["b"])], "parameter a: aliases changed"),
+        (
+            [parameter("a", INTEGER), parameter("b", TEXT)],
+            [parameter("a", INTEGER), parameter("b", TEXT, kind="keyword_only")],
+            "parameter b: kind changed",
+        ),
         (
             [parameter("a", INTEGER, kind="positional_only")],
             [parameter("a", TEXT, kind="positional_only")],
-            "parameter a changed",
+            "parameter a: schema changed",
         ),
         (
             [parameter("a", INTEGER), parameter("b", TEXT)],
@@ -98,7 +110,6 @@ def test_change_of_a_parameter_is_named(before: Any, after: Any, expected: str |
         ({}, {"summary": "Stop"}, ["summary added"]),
         ({"description": "a"}, {"description": "b"}, ["description changed"]),
         ({"tags": ["x"]}, {}, ["tags removed"]),
-        ({"parameters": []}, {"parameters": [], "deprecated": True}, ["deprecation added"]),
         ({}, {"provider": "client"}, ["provider changed"]),
         ({}, {"examples": [{"summary": None, "args": [1], "kwargs": {}}]}, ["examples changed"]),
         ({}, {"parameters": []}, ["description of the arguments added"]),
@@ -108,6 +119,13 @@ def test_change_of_a_procedure_is_named(before: Any, after: Any, expected: list[
     found = differences(with_procedure(**before), with_procedure(**after))
 
     assert found == [f"procedure p: {line}" for line in expected]
+
+
+def test_deprecation_is_named() -> None:
+    before, after = with_procedure(parameters=[]), with_procedure(parameters=[], deprecated=True)
+
+    assert differences(before, after) == ["procedure p is now deprecated"]
+    assert differences(after, before) == ["procedure p is now not deprecated"]
 
 
 def test_declared_error_that_is_new_is_named() -> None:
@@ -124,7 +142,7 @@ def test_change_of_the_publications_of_a_topic_is_named() -> None:
     before = with_topic(publish=True, parameters=[parameter("a", TEXT)])
     after = with_topic(publish=True, parameters=[parameter("a", INTEGER)])
 
-    assert differences(before, after) == ["topic t: parameter a changed"]
+    assert differences(before, after) == ["topic t: parameter a: schema changed"]
 
 
 def test_change_of_a_model_is_named() -> None:
@@ -137,7 +155,7 @@ def test_change_of_a_model_is_named() -> None:
 
     assert change_shop(change) == [
         "model Address: property zip added",
-        "model Order: property total changed",
+        "model Order: property total is now optional",
         "model OrderLine: schema changed",
         "model Voucher added",
     ]

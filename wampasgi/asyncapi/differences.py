@@ -17,6 +17,13 @@ _MESSAGES: Final = {
     "publication": "publications",
 }
 _ORDER: Final = "order of parameters"
+# Facts that are there or not, and the adjectives for both.
+_REQUIRED: Final = "required"
+_DEPRECATED: Final = "deprecated"
+_STATES: Final = {
+    _REQUIRED: {"added": "required", "removed": "optional"},
+    _DEPRECATED: {"added": "deprecated", "removed": "not deprecated"},
+}
 _DETAILS: Final = ("summary", "description", "tags")
 
 
@@ -29,11 +36,18 @@ def document_differences(before: Any, after: Any) -> list[str]:
         return []
     old, new = dict(_facts(before)), dict(_facts(after))
     lines = [
-        f"{': '.join(path)} {verb}"
+        _sentence(path, verb)
         for path in sorted(old.keys() | new.keys())
         if (verb := _verb(path, old, new)) is not None and not _is_explained(path, old, new)
     ]
     return lines or ["the document changed"]
+
+
+def _sentence(path: Path, verb: str) -> str:
+    states = _STATES.get(path[-1])
+    if states is None:
+        return f"{': '.join(path)} {verb}"
+    return f"{': '.join(path[:-1])} is now {states[verb]}"
 
 
 def _verb(path: Path, old: Mapping[Path, Any], new: Mapping[Path, Any]) -> str | None:
@@ -132,8 +146,23 @@ def _parameter_facts(label: str, message: Any) -> Iterator[tuple[Path, Any]]:
             order.append(name)
             if schema is None and isinstance(positional, list) and index < len(positional):
                 schema = positional[index]
-        yield (label, f"parameter {name}"), (parameter, schema)
+        required = _field(parameter, "required") is True
+        yield from _value_facts((label, f"parameter {name}"), schema, required=required)
+        yield (label, f"parameter {name}", "kind"), _field(parameter, "kind")
+        yield (label, f"parameter {name}", "aliases"), _field(parameter, "aliases")
     yield (label, _ORDER), order
+
+
+def _value_facts(path: Path, schema: Any, *, required: bool) -> Iterator[tuple[Path, Any]]:
+    """Yield the facts about a parameter, or about a property of a model."""
+    yield path, None
+    if required:
+        yield (*path, _REQUIRED), None
+    if isinstance(schema, Mapping):
+        if "default" in schema:
+            yield (*path, "default"), schema["default"]
+        schema = {keyword: value for keyword, value in schema.items() if keyword != "default"}
+    yield (*path, "schema"), schema
 
 
 def _operation_facts(label: str, operation: Any) -> Iterator[tuple[Path, Any]]:
@@ -142,7 +171,7 @@ def _operation_facts(label: str, operation: Any) -> Iterator[tuple[Path, Any]]:
         if value is not None:
             yield (label, name), value
     if _object(operation, EXTENSION).get("deprecated"):
-        yield (label, "deprecation"), None
+        yield (label, _DEPRECATED), None
 
 
 def _model_facts(label: str, schema: Any) -> Iterator[tuple[Path, Any]]:
@@ -151,5 +180,6 @@ def _model_facts(label: str, schema: Any) -> Iterator[tuple[Path, Any]]:
         return
     required = schema.get("required")
     for name, value in _object(schema, "properties").items():
-        yield (label, f"property {name}"), (value, isinstance(required, list) and name in required)
+        is_required = isinstance(required, list) and name in required
+        yield from _value_facts((label, f"property {name}"), value, required=is_required)
     yield (label, "schema"), {key: schema[key] for key in schema if key not in ("properties", "required")}

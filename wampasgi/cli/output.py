@@ -84,7 +84,8 @@ def report_outdated(file: Path, before: str, after: str, differences: Sequence[s
         before.splitlines(), after.splitlines(), fromfile=str(file), tofile="generated now", lineterm=""
     )
     for line in lines:
-        typer.secho(line, err=True, fg=_color(line))
+        color = _color(line)
+        say(line if color is None else typer.style(line, fg=color))
     say("")
     for difference in differences:
         say(difference)
