@@ -12,8 +12,8 @@ import { bestBranch, branchesOf, breaksRule, extraOf, fits, hintsOf, isBase64, i
 import { encode } from "./wamp.js";
 
 const MAX_DEPTH = 10;
-const MAX_SLOTS = 1500;
-const MAX_FILE = 4 * 2 ** 20;
+const MAX_SLOTS = 1000;
+const MAX_FILE = 2 ** 20;
 const NESTED = ["array", "object", "union"];
 const PLAIN = { spellcheck: "false", autocomplete: "off" };
 let ids = 0;
@@ -45,7 +45,7 @@ export class Slot {
       this.#send = h("input", { type: "checkbox", role: "switch", "aria-label": `Send ${name}`,
         oninput: () => this.#switch(this.#send.checked) });
     }
-    const notes = [typeName(this.schema, form.defs), ...["deprecated", "readOnly"].filter((key) => this.schema[key] === true)];
+    const notes = [json ? `JSON ${json}` : typeName(this.schema, form.defs), ...["deprecated", "readOnly"].filter((key) => this.schema[key] === true)];
     this.element = h(group ? "fieldset" : "div", { class: "field" }, this.label, h("span", { class: "type" }, notes.join(", ")),
       this.#send && h("label", { class: "send" }, this.#send, "send"), actions, this.hint, this.#body, this.error);
     this.#switch(required || value !== undefined || (fresh && "const" in this.schema));
@@ -200,7 +200,8 @@ function bytesField(slot, schema, value) {
   let waiting = "";
   const control = h("textarea", { rows: 1, class: "code", ...PLAIN });
   const mode = h("select", { "aria-label": `Form of ${slot.name}` }, h("option", {}, "text"), h("option", {}, "base64"));
-  const encodeText = (text) => btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+  const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  const encodeText = (text) => toBase64(new TextEncoder().encode(text));
   if (value !== undefined) {
     const base64 = value.slice(1);
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -212,18 +213,16 @@ function bytesField(slot, schema, value) {
   const file = h("input", { type: "file", "aria-label": `File for ${slot.name}`, oninput: async () => {
     const [picked] = file.files;
     if (!picked) return;
-    waiting = picked.size > MAX_FILE ? "The file is larger than 4 MiB." : "The file is being read.";
+    waiting = picked.size > MAX_FILE ? "The file is larger than 1 MiB." : "The file is being read.";
     if (picked.size > MAX_FILE) return;
-    const reader = new FileReader();
-    reader.onloadend = () => {
-      waiting = reader.result === null ? "The file cannot be read." : "";
-      mode.value = "base64";
-      control.value = reader.result?.split(",")[1] ?? "";
-      changed(control);
-    };
-    reader.readAsDataURL(picked);
+    const buffer = await picked.arrayBuffer().catch(() => null);
+    if (picked !== file.files[0]) return;
+    waiting = buffer ? "" : "The file cannot be read.";
+    mode.value = "base64";
+    control.value = buffer ? toBase64(new Uint8Array(buffer)) : "";
+    changed(mode);
   } });
-  control.addEventListener("input", () => { waiting &&= ""; });
+  control.addEventListener("input", () => { waiting = ""; });
   return { element: h("div", { class: "row wrap" }, mode, control, file), control, read() {
     const base64 = mode.value === "text" ? encodeText(control.value) : control.value.replace(/\s/g, "");
     if (waiting || !isBase64(base64)) throw new Unreadable(waiting || "This is not valid Base64.");
@@ -245,8 +244,11 @@ function unionField(slot, schema, value) {
       names.indexOf(name) === at ? name : `${name} (${at + 1})`)));
   const choose = (chosen, first) => {
     index = chosen;
-    fields[index] ??= createField(slot, branches[index], first);
+    fields[index] ??= kindOf(branches[index]) === "null" ? { element: "", control: select, read: () => null }
+      : createField(slot, branches[index], first);
     body.replaceChildren(fields[index].element);
+    // It has the ID that the label refers to only while it is the control.
+    select.removeAttribute("id");
     slot.attach();
   };
   choose(index, value);

@@ -8,7 +8,12 @@ let ids = 0;
 
 /**
  * Create a form. `parameters` and `defs` are those of a description; null parameters give two JSON fields.
- * `onChange` is called at each edit. Returns `{element, value, set, showErrors, clearErrors, focus}`.
+ * `onChange` is called at each edit. Returns `{element, value, set, showErrors, clearErrors, focus}`:
+ *
+ * - `value()` returns `{args, kwargs}` of the tab that is shown. If a field is unreadable, it marks such fields, unless
+ *   `mark` is false, and throws an Error for people.
+ * - `set({args, kwargs})` fills in a payload.
+ * - `showErrors(errors)` marks the fields that errors of the server name, and returns the other errors.
  */
 export function createForm({ parameters, defs, onChange }) {
   const context = { defs: mapOf(defs), slots: 0, marked: new Set() };
@@ -27,7 +32,7 @@ export function createForm({ parameters, defs, onChange }) {
   };
   const fillJSON = (payload) => {
     raw = Object.entries({ args: "array", kwargs: "object" }).map(([name, type]) =>
-      new Slot(context, { name, schema: { title: type }, value: payload[name], json: type }));
+      new Slot(context, { name, value: payload[name], json: type }));
     json.replaceChildren(...raw.map(({ element }) => element));
   };
   const readJSON = (report) => {
@@ -51,14 +56,14 @@ export function createForm({ parameters, defs, onChange }) {
     onChange?.();
   });
 
-  const form_ = {
+  const handle = {
     element,
-    value() {
+    value({ mark = true } = {}) {
       const problems = [];
       const report = (slot, message) => problems.push([slot, message]);
       const payload = shown() === form ? fields.read(report) : readJSON(report);
       if (!problems.length) return payload;
-      problems.forEach(([slot, message]) => slot.mark(message));
+      if (mark) problems.forEach(([slot, message]) => slot.mark(message));
       const more = problems.length > 1 ? ` ${problems.length} fields must be corrected.` : "";
       throw new Error(`${problems[0][0].where}: ${problems[0][1]}${more}`);
     },
@@ -72,7 +77,7 @@ export function createForm({ parameters, defs, onChange }) {
     },
     clearErrors: () => context.marked.forEach((slot) => slot.mark("")),
     showErrors(errors) {
-      form_.clearErrors();
+      handle.clearErrors();
       if (described) synchronize();
       const found = new Map();
       const unmatched = listOf(errors).filter(({ argument, path, reason }) => {
@@ -89,8 +94,8 @@ export function createForm({ parameters, defs, onChange }) {
     },
     focus: () => shown().querySelector("input, select, textarea, button")?.focus(),
   };
-  form_.set(null);
-  return form_;
+  handle.set(null);
+  return handle;
 }
 
 /** Create the slots of parameters, filled with a payload. */

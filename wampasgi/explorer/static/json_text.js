@@ -29,7 +29,7 @@ export function parse(text) {
   return value;
 }
 
-const TOKEN = new RegExp(`([ \\t\\n\\r]*)(${[/[[\]{},:]/, /"(?:[^"\\\0-\x1f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/,
+const TOKEN = new RegExp(`([ \\t\\n\\r]*)(${[/[[\]{},:]/, /"[^"\\\0-\x1f]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[^"\\\0-\x1f]*)*"/,
   /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null)(?![\w.])/].map(({ source }) => source).join("|")}|)`, "y");
 // What may come next: brackets, comma and colon as they are, k for a key, v for another value.
 const EXPECTED = { "[{v": "a value", "[{v]": "a value or ]", k: "a key in double quotes", "k}": "a key in double quotes or }",

@@ -11,7 +11,7 @@ const RULES = ["pattern", "minimum", "exclusiveMinimum", "maximum", "exclusiveMa
 const FORMATS = { "date-time": "2024-12-31T12:00:00Z", time: "12:00:00", duration: "P1DT2H30M" };
 
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-export const isBase64 = (text) => /^([A-Za-z\d+/]{4})*([A-Za-z\d+/]{2}==|[A-Za-z\d+/]{3}=)?$/.test(text);
+export const isBase64 = (text) => text.length % 4 === 0 && /^[A-Za-z\d+/]*={0,2}$/.test(text);
 export const listOf = (value) => (Array.isArray(value) ? value : []);
 export const mapOf = (value) => (isObject(value) ? value : {});
 /** Return the value of a key, unless it is inherited. */
@@ -101,6 +101,7 @@ export function typeName(schema, defs) {
   const kind = kindOf(schema);
   if (kind === "union") return [...new Set(branchesOf(schema, defs).map((branch) => typeName(branch, defs)))].slice(0, 5).join(" | ");
   if (kind === "array" && isObject(schema.items)) return `list of ${typeName(resolve(schema.items, defs), {})}`;
+  if (kind === "object" && extraOf(schema) && !schema.title) return `map of ${typeName(resolve(extraOf(schema), defs), {})}`;
   if (kind === "string") return textOf(schema.format) || "text";
   return (kind === "object" && textOf(schema.title)) || (kind === "any" && (textOf(schema["x-python-type"]) || "any JSON")) || kind;
 }

@@ -33,16 +33,18 @@ function createNode(context, key, value, schema, depth) {
   const name = key !== null && [h("span", { class: "tree-key" }, String(key)), ": "];
   const description = depth > 0 && textOf(found.description);
   const note = description && [" ", h("span", { class: "tree-note" }, description)];
-  const keys = typeof value === "object" && value ? Object.keys(value) : [];
+  const array = Array.isArray(value);
+  // An array stands for its own keys, because it may be long.
+  const keys = array ? value : Object.keys(mapOf(value));
   if (!keys.length) return h("li", {}, name, createLeaf(value), note);
 
-  const array = Array.isArray(value);
   const kind = [!array && textOf(found.title), array ? "[…]" : "{…}", count(keys.length, array ? "item" : "key")];
   const details = h("details", { ontoggle: () => show() },
     h("summary", {}, name, h("span", { class: "tree-type" }, kind.filter(Boolean).join(" ")), note));
   const show = () => {
-    if (details.open && details.childElementCount < 2) details.append(createPages(keys, (part) => createNode(context,
-      array ? Number(part) : part, value[part], array ? itemOf(found, part) : own(found.properties, part) ?? extraOf(found), depth + 1)));
+    if (!details.open || details.childElementCount > 1) return;
+    details.append(createPages(keys, (part, index) => (array ? createNode(context, index, part, itemOf(found, index), depth + 1)
+      : createNode(context, part, value[part], own(found.properties, part) ?? extraOf(found), depth + 1))));
   };
   details.open = context.open === true ? !depth || (depth < OPEN_LEVELS && keys.length <= SMALL) : depth < context.open;
   show();
@@ -52,7 +54,7 @@ function createNode(context, key, value, schema, depth) {
 function createPages(keys, create) {
   const list = h("ul", {});
   const show = (start) => {
-    list.append(...keys.slice(start, start + PAGE).map(create));
+    list.append(...keys.slice(start, start + PAGE).map((key, index) => create(key, start + index)));
     const left = keys.length - start - PAGE;
     if (left <= 0) return;
     const more = button(`Show ${Math.min(PAGE, left)} more of ${left.toLocaleString("en")}`, () => {
