@@ -37,9 +37,8 @@ export class Slot {
     Object.assign(this, { form, name, parent, value, required, json, group, depth: parent ? parent.depth + 1 : 0 });
     form.slots += 1;
     const id = `slot-${ids += 1}`;
-    const hints = hintsOf(this.schema);
     this.label = h(group ? "legend" : "label", { id, class: "name", for: !group && `${id}-control` }, name);
-    this.hint = h("div", { id: `${id}-hint`, class: "hint", hidden: !hints.length }, hints.map((hint) => h("p", {}, hint)));
+    this.hint = h("div", { id: `${id}-hint`, class: "hint" });
     this.error = h("p", { id: `${id}-error`, class: "error", hidden: true });
     if (!required) {
       this.#send = h("input", { type: "checkbox", role: "switch", "aria-label": `Send ${name}`,
@@ -48,6 +47,7 @@ export class Slot {
     const notes = [json ? `JSON ${json}` : typeName(this.schema, form.defs), ...["deprecated", "readOnly"].filter((key) => this.schema[key] === true)];
     this.element = h(group ? "fieldset" : "div", { class: "field" }, this.label, h("span", { class: "type" }, notes.join(", ")),
       this.#send && h("label", { class: "send" }, this.#send, "send"), actions, this.hint, this.#body, this.error);
+    this.describe();
     this.#switch(required || value !== undefined || (fresh && "const" in this.schema));
   }
 
@@ -74,7 +74,15 @@ export class Slot {
 
   /** Return the slot at a path inside of this one, or the nearest around it. */
   find(path) {
-    return (path.length && this.#field?.find?.(path)) || this;
+    return (this.sent && path.length && this.#field.find?.(path)) || this;
+  }
+
+  /** Show the hints of the schema, and of the chosen branch if it is a union. */
+  describe(branch) {
+    this.rules = branch ?? this.schema;
+    const hints = [...hintsOf(this.schema), ...(branch ? hintsOf(branch) : [])];
+    this.hint.replaceChildren(...hints.map((hint) => h("p", {}, hint)));
+    this.hint.hidden = !hints.length;
   }
 
   /** Show an error or a warning. */
@@ -117,7 +125,7 @@ export class Slot {
     this.#switch(true);
     if (this.group) return;
     try {
-      if (breaksRule(this.schema, this.#field.read())) this.mark("This breaks a rule. The server may refuse it.", false);
+      if (breaksRule(this.rules, this.#field.read())) this.mark("This breaks a rule. The server may refuse it.", false);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       if (!error.missing) this.mark(error.message);
@@ -146,14 +154,14 @@ function jsonField({ json }, value, note) {
   return { element: h("div", {}, control, note && h("p", { class: "hint" }, note)), control, read() {
     if (!control.value.trim()) throw new Unreadable("Enter JSON, such as \"text\", 1 or {}.", true);
     const read = parse(control.value);
-    if (json && !fits({ type: json }, read)) throw new Unreadable(`This must be a JSON ${json}.`);
+    if (json && !(json === "array" ? Array.isArray(read) : isObject(read))) throw new Unreadable(`This must be a JSON ${json}.`);
     return read;
   } };
 }
 
 function stringField({ required }, { format, pattern, maxLength }, value) {
   const short = (format || pattern || maxLength <= 80) && !value?.includes("\n");
-  const emptyIsValue = !required || value === "";
+  const emptyIsValue = value === "" || (!required && !format);
   const control = h(short ? "input" : "textarea", { rows: 1, placeholder: emptyIsValue && "empty text", ...PLAIN });
   if (["date", "password"].includes(format)) control.type = format;
   control.value = value ?? "";
@@ -163,7 +171,7 @@ function stringField({ required }, { format, pattern, maxLength }, value) {
     control.value = value;
   }
   return { element: control, control, read() {
-    if (!control.value && !emptyIsValue) throw new Unreadable("Enter a text. The JSON tab can send an empty one.", true);
+    if (!control.value && !emptyIsValue) throw new Unreadable("Enter a value. The JSON tab can send an empty text.", true);
     return control.value;
   } };
 }
@@ -247,6 +255,7 @@ function unionField(slot, schema, value) {
     fields[index] ??= kindOf(branches[index]) === "null" ? { element: "", control: select, read: () => null }
       : createField(slot, branches[index], first);
     body.replaceChildren(fields[index].element);
+    slot.describe(branches[index]);
     // It has the ID that the label refers to only while it is the control.
     select.removeAttribute("id");
     slot.attach();
@@ -309,7 +318,7 @@ function arrayField(slot, schema, value) {
     element: h("div", {}, list, add),
     control: closed ? undefined : add,
     read: (report) => items.map(({ item }) => item.read(report) ?? null),
-    find: ([index, ...path]) => items[index]?.item.find(path),
+    find: ([index, ...path]) => items[index]?.item?.find(path),
     renamed: number,
   };
 }

@@ -1,7 +1,7 @@
 /** The form for the arguments of a call or a publication, and the same arguments as JSON. */
 import { h } from "./dom.js";
 import { Slot } from "./fields.js";
-import { listOf, mapOf, own } from "./schema.js";
+import { listOf, mapOf, own, textOf } from "./schema.js";
 
 const MAX_PARAMETERS = 200;
 let ids = 0;
@@ -18,6 +18,7 @@ let ids = 0;
 export function createForm({ parameters, defs, onChange }) {
   const context = { defs: mapOf(defs), slots: 0, marked: new Set() };
   const described = Array.isArray(parameters) && parameters.length <= MAX_PARAMETERS;
+  const known = listOf(parameters).map((found) => ({ ...mapOf(found), name: String(found?.name), kind: String(found?.kind) }));
   const form = h("div", { class: "form" });
   const json = h("div", { class: "form" });
   let fields = null;
@@ -27,7 +28,7 @@ export function createForm({ parameters, defs, onChange }) {
 
   const fillForm = (payload) => {
     context.slots = 0;
-    fields = createArguments(context, parameters, payload);
+    fields = createArguments(context, known, payload);
     form.replaceChildren(...fields.elements);
   };
   const fillJSON = (payload) => {
@@ -80,9 +81,10 @@ export function createForm({ parameters, defs, onChange }) {
       handle.clearErrors();
       if (described) synchronize();
       const found = new Map();
-      const unmatched = listOf(errors).filter(({ argument, path, reason }) => {
-        const slot = described && argument !== null && fields.find(argument, listOf(path));
-        if (slot) found.set(slot, [...(found.get(slot) ?? []), reason]);
+      const unmatched = listOf(errors).filter((error) => {
+        const { argument, path, reason } = mapOf(error);
+        const slot = described && typeof argument === "string" && fields.find(argument, listOf(path));
+        if (slot) found.set(slot, [...(found.get(slot) ?? []), textOf(reason, 1000) || "This is invalid."]);
         return !slot;
       });
       found.forEach((reasons, slot) => slot.mark(reasons.join("\n")));
