@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from wampasgi.errors import PROTOCOL_VIOLATION, RemoteProtocolError
-from wampasgi.protocol.messages import MESSAGE_NAMES
-from wampasgi.protocol.requests import SEQUENTIAL, RequestSequence
+from wampasgi.protocol.messages import MESSAGE_NAMES, Call, Publish
+from wampasgi.protocol.requests import SEQUENTIAL, PendingRequests, Request, RequestSequence
 
 
 def test_requests_of_a_client_that_get_new_ids_share_the_sequence() -> None:
@@ -44,3 +44,60 @@ def test_sequences_of_two_clients_are_independent() -> None:
 
     other.check(1)
     one.check(2)
+
+
+def test_pending_request_is_taken_by_its_final_answer() -> None:
+    pending: PendingRequests[str] = PendingRequests()
+    first = pending.add(Request(Call.code, "first"))
+    second = pending.add(Request(Publish.code, "second"))
+
+    progressing = pending.take(Call.code, first, "RESULT", final=False)
+    final = pending.take(Call.code, first, "RESULT")
+
+    assert (first, second) == (1, 2)
+    assert progressing is final
+    assert final is not None
+    assert final.target == "first"
+    assert len(pending) == 1
+    assert [request.target for request in pending.clear()] == ["second"]
+    assert len(pending) == 0
+
+
+@pytest.mark.parametrize(("code", "request_id"), [(Call.code, 2), (Publish.code, 1), (Call.code, 3)])
+def test_answer_to_another_request_is_a_violation(code: int, request_id: int) -> None:
+    pending: PendingRequests[str] = PendingRequests()
+    pending.add(Request(Call.code, "call"))
+    pending.add(Request(Publish.code, "publication"))
+
+    with pytest.raises(RemoteProtocolError, match=rf"ANSWER\.Request must be .*, got {request_id}"):
+        pending.take(code, request_id, "ANSWER")
+
+
+def test_id_of_a_withdrawn_request_is_used_again() -> None:
+    pending: PendingRequests[str] = PendingRequests()
+    pending.add(Request(Call.code, "kept"))
+    pending.withdraw(pending.add(Request(Call.code, "withdrawn")))
+
+    assert pending.next_id() == 2
+    assert len(pending) == 1
+
+
+def test_second_answer_to_a_canceled_call_is_ignored() -> None:
+    pending: PendingRequests[str] = PendingRequests()
+    request_id = pending.add(Request(Call.code, "call"))
+    pending.cancel(request_id)
+
+    assert pending.take(Call.code, request_id, "ERROR") is not None
+    assert pending.take(Call.code, request_id, "RESULT") is None
+
+
+def test_only_the_latest_canceled_calls_are_remembered() -> None:
+    pending: PendingRequests[str] = PendingRequests()
+    for _ in range(1001):
+        request_id = pending.add(Request(Call.code, "call"))
+        pending.cancel(request_id)
+        pending.take(Call.code, request_id, "ERROR")
+
+    with pytest.raises(RemoteProtocolError):
+        pending.take(Call.code, 1, "RESULT")
+    assert pending.take(Call.code, 2, "RESULT") is None

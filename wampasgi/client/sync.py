@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -23,18 +23,21 @@ T = TypeVar("T")
 
 
 @contextmanager
-def connect_sync(url: str | None = None, **options: Unpack[Options]) -> Iterator[SyncSession]:
+def connect_sync(
+    url: str | None = None, *, portal: BlockingPortal | None = None, **options: Unpack[Options]
+) -> Iterator[SyncSession]:
     """Open a session whose methods block, to be used with ``with``.
 
     The arguments are those of Client. An event loop in a thread of its own serves the session, so that it
     reconnects and runs handlers while the calling thread does something else. Several threads may use the
-    session.
+    session. ``portal``, an anyio BlockingPortal, is another event loop to use; sessions of the same ``app``
+    must share one.
     """
     client = Client(url, **options)
-    with (
-        start_blocking_portal("asyncio", name="wampasgi client") as portal,
-        portal.wrap_async_context_manager(client) as session,
-    ):
+    with ExitStack() as stack:
+        if portal is None:
+            portal = stack.enter_context(start_blocking_portal("asyncio", name="wampasgi client"))
+        session = stack.enter_context(portal.wrap_async_context_manager(client))
         yield SyncSession(portal, session)
 
 
