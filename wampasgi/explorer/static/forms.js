@@ -1,7 +1,7 @@
 /** The form for the arguments of a call or a publication, and the same arguments as JSON. */
 import { h } from "./dom.js";
 import { Slot } from "./fields.js";
-import { listOf, mapOf, own, textOf } from "./schema.js";
+import { isObject, listOf, mapOf, own, textOf } from "./schema.js";
 
 const MAX_PARAMETERS = 200;
 let ids = 0;
@@ -55,6 +55,10 @@ export function createForm({ parameters, defs, onChange }) {
   element.addEventListener("input", () => {
     edited = shown();
     onChange?.();
+  });
+  // Enter alone begins a new line in most fields.
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element.closest("form")?.requestSubmit();
   });
 
   const handle = {
@@ -127,7 +131,14 @@ function createArguments(context, parameters, { args, kwargs }) {
 
   function read(report) {
     const values = new Map([...slots].map(([parameter, slot]) => [parameter, slot.read(report)]));
-    const more = [...(restSlot?.read(report) ?? []), ...extraArgs];
+    const collect = (slot, empty) => {
+      const value = slot?.read(report);
+      if (value === undefined) return empty;
+      if (Array.isArray(empty) ? Array.isArray(value) : isObject(value)) return value;
+      report?.(slot, `This must be a JSON ${Array.isArray(empty) ? "array" : "object"}.`);
+      return empty;
+    };
+    const more = [...collect(restSlot, []), ...extraArgs];
     const given = (parameter) => values.get(parameter) !== undefined;
     // So many must be sent by position. Of the others, those after an omitted one are sent by keyword.
     const needed = more.length ? positional.length
@@ -137,7 +148,7 @@ function createArguments(context, parameters, { args, kwargs }) {
     const keywords = [...slots.keys()].filter((parameter) => given(parameter) && !ordered.includes(parameter));
     return {
       args: [...ordered.map((parameter) => given(parameter) ? values.get(parameter) : own(parameter.schema, "default") ?? null), ...more],
-      kwargs: { ...extraKwargs, ...keywordSlot?.read(report),
+      kwargs: { ...extraKwargs, ...collect(keywordSlot, {}),
         ...Object.fromEntries(keywords.map((parameter) => [parameter.name, values.get(parameter)])) },
     };
   }
