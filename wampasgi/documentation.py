@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Final
 
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from wampasgi.asyncapi import ASYNCAPI_VERSION, RealmFacts, asyncapi_document, server_object
+from wampasgi.description import Interface
 from wampasgi.errors import ConfigurationError
 from wampasgi.explorer import ExploredApplication, Explorer, docs_scope
 from wampasgi.realm import Realm
@@ -37,16 +40,18 @@ class Info:
 class Documentation:
     """Answers the HTTP requests of an application.
 
-    ``realms`` returns the realms to describe, and ``info`` describes the API as a whole. ``docs_url`` is the
+    ``realms`` returns the realms to describe, by name, and ``info`` describes the API as a whole. ``docs_url`` is the
     path of the page, and ``asyncapi_url`` that of the AsyncAPI document, below the application; None serves
     neither. An ``asyncapi_url`` that ends with ``.json`` also serves the document as YAML, at the same path
-    with ``.yaml``.
+    with ``.yaml``, if PyYAML is installed.
+
+    Raises ConfigurationError for an invalid path, and for one that needs PyYAML if it is not installed.
     """
 
     def __init__(
         self,
         app: ExploredApplication,
-        realms: Callable[[], Sequence[Realm]],
+        realms: Callable[[], Mapping[str, Realm]],
         info: Info,
         docs_url: str | None,
         asyncapi_url: str | None,
@@ -54,14 +59,15 @@ class Documentation:
         for option, path in ("docs_url", docs_url), ("asyncapi_url", asyncapi_url):
             if path is not None and not path.startswith("/"):
                 raise ConfigurationError(f"{option} is {path!r}: it must be a path that begins with '/'")
-        if asyncapi_url is not None and not asyncapi_url.endswith((".json", ".yaml")):
-            raise ConfigurationError(f"asyncapi_url is {asyncapi_url!r}: it must end with '.json' or '.yaml'")
+        if asyncapi_url is not None:
+            _check_document_url(asyncapi_url)
         self._realms = realms
         self._info = info
         self._documents: dict[str, bool] = {}
         if asyncapi_url is not None:
             self._documents = {asyncapi_url: asyncapi_url.endswith(".yaml")}
-            self._documents.setdefault(f"{asyncapi_url.removesuffix('.json')}.yaml", True)
+            if _yaml_is_installed():
+                self._documents.setdefault(f"{asyncapi_url.removesuffix('.json')}.yaml", True)
         self._docs_url = docs_url
         self._page: ASGIApp | None = None
         if docs_url is not None:
@@ -73,18 +79,22 @@ class Documentation:
 
         Raises ConfigurationError if there is no such realm, and for a version that is not supported.
         """
-        realms = [found for found in self._realms() if realm is None or found.uri == realm]
-        if not realms:
-            raise ConfigurationError(f"the application has no realm {realm!r}")
-        return self._document([(found, found.describe().to_dict()) for found in realms], asyncapi_version)
+        realms = self._realms()
+        if realm is not None and realm not in realms:
+            raise ConfigurationError(
+                f"the application has no realm {realm!r}: its realms are {', '.join(realms)}"
+            )
+        named = realms if realm is None else {realm: realms[realm]}
+        return self._document({name: found.describe() for name, found in named.items()}, asyncapi_version)
 
     def _document(
-        self, described: Sequence[tuple[Realm, dict[str, Any]]], asyncapi_version: str = ASYNCAPI_VERSION
+        self, described: Mapping[str, Interface], asyncapi_version: str = ASYNCAPI_VERSION
     ) -> dict[str, Any]:
-        facts = {realm.uri: RealmFacts(authmethods=realm.plan().authmethods) for realm, _ in described}
-        interfaces = [interface for _, interface in described]
+        realms = self._realms()
+        facts = {name: RealmFacts(authmethods=realms[name].plan().authmethods) for name in described}
         return asyncapi_document(
-            interfaces,
+            # The name tells the default realm from an added one with the same URI.
+            [{**interface.to_dict(), "realm": name} for name, interface in described.items()],
             title=self._info.title,
             version=self._info.version,
             description=self._info.description,
@@ -110,33 +120,58 @@ class Documentation:
             await response(scope, receive, send)
             return
         # The visitor of a web page has no WAMP session, so it gets what an anonymous session would see.
-        described = [(realm, (await realm.describe_for_anybody()).to_dict()) for realm in self._realms()]
+        described = {name: await realm.describe_for_anybody() for name, realm in self._realms().items()}
         document = _with_server(self._document(described), scope)
         body, media_type = json.dumps(document, ensure_ascii=False, indent=2), _JSON
         if as_yaml:
             # Only now, because PyYAML is optional.
             from wampasgi.asyncapi.yaml_form import to_yaml
 
-            body, media_type = to_yaml(document), _YAML
-        headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
-        response = Response(body, media_type=media_type, headers=headers)
-        await response(scope, receive, send)
+            # In a thread, because a large document takes seconds.
+            body, media_type = await anyio.to_thread.run_sync(to_yaml, document), _YAML
+        encoded = body.encode()
+        headers = {
+            "cache-control": "no-cache",
+            "content-length": str(len(encoded)),
+            "x-content-type-options": "nosniff",
+        }
+        content = b"" if scope["method"] == "HEAD" else encoded
+        await Response(content, media_type=media_type, headers=headers)(scope, receive, send)
+
+
+def _check_document_url(asyncapi_url: str) -> None:
+    if not asyncapi_url.endswith((".json", ".yaml")):
+        raise ConfigurationError(f"asyncapi_url is {asyncapi_url!r}: it must end with '.json' or '.yaml'")
+    if asyncapi_url.endswith(".yaml") and not _yaml_is_installed():
+        raise ConfigurationError(
+            f"asyncapi_url is {asyncapi_url!r}, but PyYAML is not installed: install wampasgi[cli], or let "
+            f"the URL end with '.json'"
+        )
+
+
+def _yaml_is_installed() -> bool:
+    return find_spec("yaml") is not None
 
 
 def _path(scope: Scope) -> str:
     """Return the path of a request below the application."""
     root_path: str = scope.get("root_path", "")
     path: str = scope["path"]
-    return path[len(root_path) :] if path.startswith(f"{root_path}/") else path
+    # FastAPI(root_path=...) sets the prefix of a proxy that does not send it. Mounts add theirs to it.
+    outer: str = scope.get("app_root_path", root_path)
+    for prefix in root_path, root_path.removeprefix(outer):
+        if prefix and path.startswith(f"{prefix}/"):
+            return path[len(prefix) :]
+    return path
 
 
 def _with_server(document: dict[str, Any], scope: Scope) -> dict[str, Any]:
     """Add the URL that the request came to, unless its Host header is not valid."""
-    url = Request(scope).url
-    address = f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}{scope.get('root_path', '')}/"
     try:
+        url = Request(scope).url
+        address = f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}{scope.get('root_path', '')}/"
         server = server_object(address)
-    except ConfigurationError:
+    except ValueError:  # ConfigurationError, or that of an IPv6 address without its end
         return document
     first = {name: document[name] for name in ("asyncapi", "info", "defaultContentType")}
     return {**first, "servers": {"server": server}, **document}

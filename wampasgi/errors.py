@@ -19,6 +19,7 @@ The exception tree::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from inspect import get_annotations
 from typing import Any, ClassVar, Final, Literal
@@ -68,6 +69,13 @@ RUNTIME_ERROR: Final = "wamp.error.runtime_error"
 HTTP_ERROR: Final = "http.error"
 
 
+# The loose rules for URIs.
+_URI: Final = re.compile(r"[^\s.#]+(?:\.[^\s.#]+)*")
+
+# Marks a field without a default.
+_REQUIRED: Final[Any] = object()
+
+
 class WAMPError(Exception):
     """A WAMP error: an error URI with a payload.
 
@@ -92,22 +100,25 @@ class WAMPError(Exception):
     uri: str
     kwargs: dict[str, Any]
 
-    #: The fields of a subclass with their defaults, and those without a default. None if it declares no URI.
-    _fields: ClassVar[tuple[Mapping[str, Any], frozenset[str]] | None] = None
+    #: The fields of a subclass in their order, with their defaults. None if it declares no URI.
+    _fields: ClassVar[Mapping[str, Any] | None] = None
 
     def __init_subclass__(cls, *, uri: str | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
         if uri is not None:
-            if not uri or any(character in uri for character in " #"):
+            given: object = uri
+            if not (isinstance(given, str) and _URI.fullmatch(given)):
                 raise TypeError(f"{cls.__qualname__}: {uri!r} is not a valid error URI")
             cls.uri = uri
-        inherited = cls._fields
-        if uri is None and inherited is None:
+        if uri is None and cls._fields is None:
             return
-        defaults, required = inherited or ({}, frozenset())
-        own = _field_names(cls)
-        declared = {name: vars(cls)[name] for name in own if name in vars(cls)}
-        cls._fields = {**defaults, **declared}, (required | set(own)) - set(declared)
+        fields: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            # Base classes without a URI can declare fields, too.
+            if issubclass(base, WAMPError) and base is not WAMPError:
+                for name in _field_names(base):
+                    fields[name] = vars(base).get(name, fields.get(name, _REQUIRED))
+        cls._fields = fields
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if self._fields is None:
@@ -116,30 +127,24 @@ class WAMPError(Exception):
             self.uri, *payload = args
         else:
             payload = [*args]
-            kwargs = self._with_defaults(kwargs)
-            self.__dict__.update((name, kwargs[name]) for name in self.fields())
+            kwargs = self._with_defaults(self._fields, kwargs)
+            self.__dict__.update((name, kwargs[name]) for name in self._fields)
         super().__init__(*payload)
         self.kwargs = kwargs
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:
-        """Return the names of the fields that a subclass with a URI declares."""
-        defaults, required = cls._fields or ({}, frozenset())
-        return tuple(
-            name
-            for base in reversed(cls.__mro__)
-            for name in _field_names(base)
-            if name in defaults or name in required
-        )
+        """Return the names of the fields that a subclass with a URI has, those of base classes first."""
+        return tuple(cls._fields or ())
 
-    def _with_defaults(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        defaults, required = self._fields or ({}, frozenset())
-        missing = sorted(required - kwargs.keys())
-        unknown = sorted(kwargs.keys() - required - defaults.keys()) if required or defaults else []
+    def _with_defaults(self, fields: Mapping[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        values = {**fields, **kwargs}
+        missing = sorted(name for name, value in values.items() if value is _REQUIRED)
+        unknown = sorted(kwargs.keys() - fields.keys()) if fields else []
         if missing or unknown:
             problem = f"misses the fields {missing}" if missing else f"has no fields {unknown}"
             raise TypeError(f"{type(self).__name__} {problem}")
-        return {**defaults, **kwargs}
+        return values
 
     def __str__(self) -> str:
         payload = [repr(value) for value in self.args]
@@ -151,10 +156,8 @@ class WAMPError(Exception):
         return (_rebuild_error, (type(self), self.args, self.__dict__.copy()))
 
 
-def _field_names(cls: type) -> list[str]:
+def _field_names(cls: type[WAMPError]) -> list[str]:
     """Return the annotated names of a class itself that are fields of its errors."""
-    if cls in (WAMPError, Exception, BaseException, object):
-        return []
     names = [
         name
         for name, annotation in get_annotations(cls).items()
@@ -163,6 +166,11 @@ def _field_names(cls: type) -> list[str]:
     for name in names:
         if name in ("uri", "kwargs") or hasattr(WAMPError, name):
             raise TypeError(f"{cls.__qualname__}: a field of an error must not be named {name!r}")
+        if isinstance(vars(cls).get(name), list | dict | set):
+            raise TypeError(
+                f"{cls.__qualname__}: all errors would share the default of {name!r}: use a tuple, or leave "
+                f"out the default"
+            )
     return names
 
 
@@ -174,10 +182,15 @@ def _rebuild_error(cls: type[Exception], args: tuple[Any, ...], attributes: dict
 
 
 class SubscribeError(WAMPError):
-    """An error that a topic's gatekeeper raises to refuse a subscription. The subscriber gets this ERROR."""
+    """An error that a topic's gatekeeper raises to refuse a subscription. The subscriber gets this ERROR.
 
-    def __init__(self, uri: str = NOT_AUTHORIZED, /, *args: Any, **kwargs: Any) -> None:
-        super().__init__(uri, *args, **kwargs)
+    Its first argument is the error URI, by default ``wamp.error.not_authorized``.
+    """
+
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        if not args and self._fields is None:
+            args = (NOT_AUTHORIZED,)
+        super().__init__(*args, **kwargs)
 
 
 class InvalidArgument(WAMPError):
@@ -187,7 +200,8 @@ class InvalidArgument(WAMPError):
     """
 
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
-        super().__init__(INVALID_ARGUMENT, *args, **kwargs)
+        declares_uri = self._fields is not None
+        super().__init__(*(() if declares_uri else (INVALID_ARGUMENT,)), *args, **kwargs)
 
 
 class ProtocolError(Exception):

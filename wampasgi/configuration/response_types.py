@@ -13,7 +13,14 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from wampasgi.errors import ConfigurationError
-from wampasgi.injection.annotations import ASYNC_ITERATORS, AWAITABLES, alias_value, is_union, nodes_of
+from wampasgi.injection.annotations import (
+    ASYNC_ITERATORS,
+    AWAITABLES,
+    alias_value,
+    is_union,
+    nodes_of,
+    plain_annotation,
+)
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.injection.results import (
@@ -86,7 +93,7 @@ def compile_response(plan: HandlerPlan, response_type: Any, *, unpack: bool) -> 
     from_annotation = response_type is FROM_ANNOTATION
     declared = plan.returns.annotation if from_annotation else response_type
     filtered = filtered_type(declared)
-    progress = _progress_filter(plan, declared)
+    progress = _progress_filter(plan, response_type)
     convert = to_unpacked_result if unpack else to_result
     problem = plan.returns.problem if from_annotation else None
     if problem is None and filtered is not Any:
@@ -116,13 +123,16 @@ def compile_response(plan: HandlerPlan, response_type: Any, *, unpack: bool) -> 
     return Response(SCALARS, convert, convert, progress, unpacks=unpack)
 
 
-def _progress_filter(plan: HandlerPlan, declared: Any) -> ConvertProgress | None:
+def _progress_filter(plan: HandlerPlan, response_type: Any) -> ConvertProgress | None:
     """Return the filter of a handler's progress reports, or None if it declares no type for them.
 
     Raises ConfigurationError if pydantic cannot validate the type.
     """
-    progress = progress_type(declared)
-    if progress is EMPTY or filtered_type(progress) is Any:
+    progress = declared_progress(plan.returns.annotation, response_type)
+    if progress is EMPTY:
+        return None
+    progress = value_type(progress)
+    if progress is Any:
         return None
     try:
         to_client = ResponseFilter(progress, f"{plan.description} yielded progress", to_result).to_client
@@ -229,6 +239,7 @@ class ResponseFilter:
 # Annotations
 
 _OWN: Final = (RPCResult, RPCErrorResult)
+_NONE: Final = (None, types.NoneType)
 # The types of values that are their own JSON form, if no type is declared for them.
 _PLAIN_ITEMS: Final = frozenset((*SCALARS, bytes, types.NoneType))
 
@@ -242,9 +253,17 @@ def filtered_type(annotation: Any) -> Any:
     kept = list(_members(annotation))
     if any(member is Any or member is object for member in kept):
         return Any
-    if all(member is None or member is types.NoneType for member in kept):
+    if all(member in _NONE for member in kept):
         return Any
     return kept[0] if len(kept) == 1 else Union[tuple(kept)]  # noqa: UP007 - made at run time
+
+
+def value_type(annotation: Any) -> Any:
+    """Return the type of the values to filter for an annotation that is not a handler's result.
+
+    In contrast to ``filtered_type``, None stands for itself: the values are None.
+    """
+    return types.NoneType if plain_annotation(annotation) in _NONE else filtered_type(annotation)
 
 
 def is_empty_result(annotation: Any) -> bool:
@@ -255,10 +274,31 @@ def is_empty_result(annotation: Any) -> bool:
         return is_empty_result(arguments[0 if origin in ASYNC_ITERATORS else -1])
     members = arguments if is_union(plain) else (plain,)
     # The values of an iterator that are no progress are its result.
-    return all(member in (None, types.NoneType) or get_origin(member) is Progress for member in members)
+    return all(member in _NONE or (get_origin(member) or member) is Progress for member in members)
 
 
-def progress_type(annotation: Any) -> Any:
+def may_be_any_result(annotation: Any) -> bool:
+    """Return whether a return annotation has RPCResult as one of its types, which is sent as it is."""
+    plain = plain_annotation(annotation)
+    origin, arguments = get_origin(plain), get_args(plain)
+    if origin in ASYNC_ITERATORS or origin in AWAITABLES:
+        return may_be_any_result(arguments[0 if origin in ASYNC_ITERATORS else -1])
+    return any(map(may_be_any_result, arguments)) if is_union(plain) else plain is RPCResult
+
+
+def declared_progress(returned: Any, response_type: Any) -> Any:
+    """Return the type of the progress of a handler, or EMPTY if it declares none.
+
+    ``response_type`` that does not name ``Progress`` replaces only the type of the final result, and None
+    turns off all filters.
+    """
+    if response_type is None:
+        return EMPTY
+    found = EMPTY if response_type is FROM_ANNOTATION else _progress_type(response_type)
+    return _progress_type(returned) if found is EMPTY else found
+
+
+def _progress_type(annotation: Any) -> Any:
     """Return the type of the progress that an annotation declares with ``Progress[T]``, or EMPTY."""
     found = [
         get_args(node)[0] if get_args(node) else Any

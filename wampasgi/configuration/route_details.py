@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from math import isfinite
 from typing import Any, Final, TypeAlias, TypedDict
+
+from pydantic_core import to_jsonable_python
 
 from wampasgi.errors import ConfigurationError, WAMPError
 from wampasgi.injection.callables import EMPTY
+from wampasgi.protocol.uris import check_uri
 from wampasgi.types import Handler
+
+_PARAGRAPH_END: Final = re.compile(r"\n\s*\n")
+# The serializers can carry integers of 64 bits.
+_SMALLEST_INT: Final = -(2**63)
+_LARGEST_INT: Final = 2**64 - 1
 
 #: An error that a procedure declares: a class with a URI, or the URI alone.
 DeclaredError: TypeAlias = type[WAMPError] | str
@@ -54,11 +65,11 @@ class TopicDetails(RouteDetails, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The payload of an example, with a summary of one line."""
+    """The payload of an example in its JSON form, with a summary of one line."""
 
-    summary: str | None = None
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] | None = None
+    summary: str | None
+    args: list[Any]
+    kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +90,31 @@ class Details:
         return replace(self, tags=tuple(dict.fromkeys((*tags, *self.tags))))
 
     def with_docstring(self, handler: Handler) -> Details:
-        """Return the details with the handler's docstring as far as they have no texts of their own."""
-        if self.summary is not None and self.description is not None:
-            return self
-        # Not of a class's instance or a partial, whose docstring is that of their class.
-        is_documented = inspect.isroutine(handler) or inspect.isclass(handler)
-        docstring = (inspect.getdoc(handler) or "") if is_documented else ""
-        text = docstring.partition("\f")[0].strip()
-        if self.summary is not None:
-            return replace(self, description=text or None)
-        first, _, rest = text.partition("\n\n")
-        summary = " ".join(first.split()).removesuffix(".")
-        description = self.description if self.description is not None else rest.strip() or None
-        return replace(self, summary=summary or None, description=description)
+        """Return the details with the handler's docstring as far as they have no texts of their own.
+
+        A form feed ends the part of the docstring that is used. An empty text stands for none.
+        """
+        text = _docstring_of(handler).partition("\f")[0].strip()
+        first, *rest = _PARAGRAPH_END.split(text, maxsplit=1)
+        summary, description = self.summary, self.description
+        if description is None:
+            description = text if summary is not None else "".join(rest)
+        if summary is None:
+            summary = " ".join(first.split()).removesuffix(".")
+        return replace(self, summary=summary or None, description=description or None)
+
+
+def _docstring_of(handler: Handler) -> str:
+    """Return the docstring of a handler's own function or class, without its indentation."""
+    function: Any = handler
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.isclass(function):
+        # Not that of a base class, such as pydantic's BaseModel.
+        return inspect.cleandoc(vars(function).get("__doc__") or "")
+    if not inspect.isroutine(function):
+        function = type(function).__call__
+    return inspect.getdoc(function) or ""
 
 
 NO_DETAILS: Final = Details()
@@ -122,8 +145,8 @@ def read_details(where: str, details: Mapping[str, Any], allowed: type = Procedu
         tags=tags_of(where, details.get("tags", ())),
         deprecated=details.get("deprecated", False),
         include_in_schema=details.get("include_in_schema", True),
-        examples=tuple(_example(where, example) for example in details.get("examples", ())),
-        errors=tuple(_error(where, error) for error in details.get("errors", ())),
+        examples=tuple(_example(where, example) for example in _several(where, details, "examples")),
+        errors=tuple(_error(where, error) for error in _several(where, details, "errors")),
         event=details.get("event", EMPTY),
     )
 
@@ -137,20 +160,66 @@ def tags_of(where: str, tags: object) -> tuple[str, ...]:
     return named
 
 
+def _several(where: str, details: Mapping[str, Any], name: str) -> Iterable[Any]:
+    given = details.get(name, ())
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"{where}: {name} is {given!r}: give a list, [{given!r}]")
+    return given
+
+
 def _example(where: str, example: object) -> Example:
     if not isinstance(example, Mapping) or not set(example) <= {"summary", "args", "kwargs"}:
         raise ConfigurationError(
             f"{where}: examples has {example!r}: write a dict with the keys 'args' and 'kwargs', and maybe "
             f"'summary'"
         )
-    args, kwargs = example.get("args", ()), example.get("kwargs", {})
-    if isinstance(args, str | bytes) or not isinstance(args, Collection) or not isinstance(kwargs, Mapping):
-        raise ConfigurationError(f"{where}: the example {example!r} needs a list 'args' and a dict 'kwargs'")
-    return Example(example.get("summary"), tuple(args), dict(kwargs))
+    summary, args, kwargs = example.get("summary"), example.get("args", ()), example.get("kwargs", {})
+    if summary is not None and not isinstance(summary, str):
+        raise ConfigurationError(f"{where}: the summary of the example {example!r} must be a str")
+    if not (isinstance(args, list | tuple) and isinstance(kwargs, Mapping)) or not all(
+        isinstance(name, str) for name in kwargs
+    ):
+        raise ConfigurationError(
+            f"{where}: the example {example!r} needs a list 'args' and a dict 'kwargs' with str keys"
+        )
+    try:
+        return Example(summary, json_form(list(args)), json_form(dict(kwargs)))
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: the example {example!r} has no JSON form: {error}") from error
+
+
+def json_form(value: Any) -> Any:
+    """Return the JSON form of a default or an example. Raises ValueError if it has none."""
+    form = to_jsonable_python(value, by_alias=True, inf_nan_mode="constants")
+    check_json(form)
+    return form
+
+
+def check_json(value: object) -> None:
+    """Raise ValueError for a value with a part that JSON cannot represent, or that WAMP does not allow."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+        elif isinstance(part, str):
+            if part.startswith("\0"):
+                raise ValueError("a string begins with U+0000, which marks binary data in JSON")
+        elif isinstance(part, float):
+            if not isfinite(part):
+                raise ValueError(f"JSON has no number {part}")
+        elif isinstance(part, int):
+            if not _SMALLEST_INT <= part <= _LARGEST_INT:
+                raise ValueError("an integer has more than 64 bits")
+        elif part is not None:
+            raise ValueError(f"JSON cannot represent a value of the type {type(part).__name__}")
 
 
 def _error(where: str, error: object) -> DeclaredError:
-    if isinstance(error, str) and error:
+    if isinstance(error, str) and check_uri(error):
         return error
     if isinstance(error, type) and issubclass(error, WAMPError) and hasattr(error, "uri"):
         return error

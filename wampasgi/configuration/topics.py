@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from wampasgi.configuration.response_types import ResponseFilter, filtered_type
+from wampasgi.configuration.response_types import ResponseFilter, value_type
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.results import Convert, RPCErrorResult, to_result
@@ -55,7 +55,7 @@ class Topic(Generic[E]):
         #: The type of the events.
         self.event = event
         self._convert: Convert = to_result
-        declared = filtered_type(event)
+        declared = value_type(event)
         if declared is not Any:
             try:
                 self._convert = ResponseFilter(declared, f"{where} was given an event", to_result).to_client

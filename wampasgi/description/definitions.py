@@ -6,12 +6,14 @@ its URI, with the ``$defs`` of its schemas, and with descriptions of its errors 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from wampasgi.configuration.route_details import check_json
 from wampasgi.configuration.routes import RouteMatch
 from wampasgi.description.interface import (
     ErrorDescription,
@@ -22,13 +24,30 @@ from wampasgi.description.interface import (
     PayloadDescription,
     ProcedureDescription,
     Schema,
+    foreign_references,
     references,
 )
 from wampasgi.errors import InvalidArgument
+from wampasgi.protocol.uris import check_uri
+
+
+def _checked_uri(uri: str) -> str:
+    if not check_uri(uri):
+        raise ValueError("it is not a valid URI")
+    return uri
+
 
 _MAX_ERRORS: Final = 10
+#: The characters of URIs that names of definitions must not have.
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]")
+
+#: The longest key, in characters, that the path of an error repeats.
+_MAX_KEY: Final = 100
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_URI = Annotated[_Name, AfterValidator(_checked_uri)]
+#: The names of definitions are a part of URI references, so they must not need escapes.
+_DefinitionName = Annotated[_Name, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")]
 
 
 class _Part(BaseModel):
@@ -56,7 +75,7 @@ class _Payload(_Part):
 
 
 class _Error(_Part):
-    uri: _Name
+    uri: _URI
     description: str | None = None
     payload: _Payload | None = None
 
@@ -85,7 +104,7 @@ class _Definition(_Part):
     progress: _Payload | None = None
     errors: list[_Error] = []
     examples: list[_Example] = []
-    definitions: dict[str, Schema] = Field(default_factory=dict, alias="$defs")
+    definitions: dict[_DefinitionName, Schema] = Field(default_factory=dict, alias="$defs")
 
 
 def check_definition(definition: Mapping[str, Any]) -> None:
@@ -94,22 +113,44 @@ def check_definition(definition: Mapping[str, Any]) -> None:
         read = _Definition.model_validate(definition)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_ERRORS]
-        errors = [
-            {"argument": "definition", "path": list(detail["loc"]), "reason": detail["msg"]}
-            for detail in details
-        ]
-        first = errors[0]
-        place = "".join(f"[{key!r}]" for key in first["path"])
-        raise InvalidArgument(f"argument 'definition'{place}: {first['reason']}", errors=errors) from None
-    missing = sorted(set(references(definition)) - set(read.definitions))
+        errors = [_error(detail["loc"], detail["msg"], detail["type"]) for detail in details]
+        raise _invalid(errors) from None
+    try:
+        # Sessions with another serializer than JSON can send more.
+        check_json(definition)
+    except ValueError as error:
+        raise _invalid([_error([], str(error), "value_error")]) from None
+    schemas = {**definition, "examples": []}
+    foreign = sorted(set(foreign_references(schemas)))
+    if foreign:
+        reason = f"a schema refers to {_shown(foreign[0])!r}, which is not in $defs"
+        raise _invalid([_error([], reason, "value_error")])
+    missing = sorted(set(references(schemas)) - set(read.definitions))
     if missing:
-        reason = f"a schema refers to {missing[0]!r}, which is not in $defs"
-        errors = [{"argument": "definition", "path": ["$defs"], "reason": reason}]
-        raise InvalidArgument(f"argument 'definition': {reason}", errors=errors)
+        reason = f"a schema refers to {_shown(missing[0])!r}, which is not in $defs"
+        raise _invalid([_error(["$defs"], reason, "missing")])
+
+
+def _error(path: Iterable[int | str], reason: str, kind: str) -> dict[str, Any]:
+    keys = [_shown(key) if isinstance(key, str) else key for key in path]
+    return {"argument": "definition", "path": keys, "reason": reason, "type": kind}
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MAX_KEY else f"{text[:_MAX_KEY]}..."
+
+
+def _invalid(errors: list[dict[str, Any]]) -> InvalidArgument:
+    first = errors[0]
+    place = "".join(f"[{key!r}]" for key in first["path"])
+    return InvalidArgument(f"argument 'definition'{place}: {first['reason']}", errors=errors)
 
 
 class Definition:
-    """A valid definition of a procedure, with its place in the description of a realm."""
+    """A definition of a procedure, with its place in the description of a realm.
+
+    Raises ValueError if it is not valid.
+    """
 
     def __init__(self, match: RouteMatch, uri: str, definition: Mapping[str, Any]) -> None:
         read = _Definition.model_validate(definition)
@@ -148,10 +189,18 @@ class _Renaming:
             return [self.schema(part) for part in schema]
         if not isinstance(schema, dict):
             return schema
-        return {
-            key: self._names.get(part, part) if key == "$ref" and isinstance(part, str) else self.schema(part)
-            for key, part in schema.items()
-        }
+        return {key: self._part(key, part) for key, part in schema.items()}
+
+    def _part(self, key: str, part: Any) -> Any:
+        if key == "$ref" and isinstance(part, str):
+            return self._names.get(part, part)
+        if key == "mapping" and isinstance(part, dict):
+            # Of a discriminator: references by the values of a property.
+            return {
+                value: self._names.get(ref, ref) if isinstance(ref, str) else self.schema(ref)
+                for value, ref in part.items()
+            }
+        return self.schema(part)
 
     def payload(self, payload: PayloadDescription | None) -> PayloadDescription | None:
         if payload is None:
@@ -177,16 +226,13 @@ def with_definitions(interface: Interface, procedures: Sequence[Definition]) -> 
     """Return a description with the procedures of clients added to those of the realm.
 
     The realm's own errors and schemas take precedence. A client's schema of the same name as another one gets
-    the URI of its procedure as a prefix.
+    the URI of its procedure as a prefix, and a number if that is not enough.
     """
     schemas = dict(interface.definitions)
     errors = {error.uri: error for error in interface.errors}
     described = list(interface.procedures)
     for definition in procedures:
-        names = {
-            name: name if schemas.get(name, schema) == schema else f"{definition.procedure.uri}.{name}"
-            for name, schema in definition.schemas.items()
-        }
+        names = _free_names(definition, schemas)
         renamed = _Renaming({name: new for name, new in names.items() if new != name})
         schemas.update((names[name], renamed.schema(schema)) for name, schema in definition.schemas.items())
         for error in definition.errors:
@@ -199,3 +245,23 @@ def with_definitions(interface: Interface, procedures: Sequence[Definition]) -> 
         errors=tuple(errors.values()),
         definitions=schemas,
     )
+
+
+def _free_names(definition: Definition, schemas: Mapping[str, Schema]) -> dict[str, str]:
+    """Return the names for the schemas of a definition, next to those that the description has.
+
+    Schemas that are equal share a name. That is decided for all of a definition, because equal schemas can
+    refer to others that are not.
+    """
+    if all(schemas.get(name, schema) == schema for name, schema in definition.schemas.items()):
+        return {name: name for name in definition.schemas}
+    prefix = _UNFIT.sub("_", definition.procedure.uri)
+    taken = {*schemas, *definition.schemas}
+    names = {}
+    for name in definition.schemas:
+        new, number = f"{prefix}.{name}", 2
+        while new in taken:
+            new, number = f"{prefix}.{name}.{number}", number + 1
+        taken.add(new)
+        names[name] = new
+    return names

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_origin, get_type_hints
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, get_origin
 
 from wampasgi.configuration.handlers import Procedure, Subscriber, Topic
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.configuration.response_types import (
     FROM_ANNOTATION,
+    declared_progress,
     filtered_type,
     is_empty_result,
-    progress_type,
+    may_be_any_result,
+    value_type,
 )
-from wampasgi.configuration.route_details import NO_DETAILS, DeclaredError, Details, Example
+from wampasgi.configuration.route_details import NO_DETAILS, DeclaredError, Details, json_form
 from wampasgi.configuration.routes import Route, RouteMatch
+from wampasgi.description.hints import hints_of
 from wampasgi.description.interface import (
     ErrorDescription,
     ExampleDescription,
@@ -27,11 +32,12 @@ from wampasgi.description.interface import (
     Schema,
     TopicDescription,
 )
-from wampasgi.description.schemas import SchemaCollection, json_form
-from wampasgi.errors import ConfigurationError, WAMPError
+from wampasgi.description.schemas import SchemaCollection
+from wampasgi.errors import WAMPError
 from wampasgi.injection.arguments import Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.plan import HandlerPlan
+from wampasgi.router.matching import covers
 
 # The routes of the handlers that answer for all URIs.
 _EVERYTHING: tuple[RouteMatch, str] = ("prefix", "")
@@ -44,35 +50,41 @@ class Describer:
         self._realm_uri = realm_uri
         self._described: tuple[RealmPlan, list[Procedure]] | None = None
         self._interface: Interface | None = None
+        # The types that have been logged because they have no JSON Schema.
+        self._reported: set[str] = set()
 
     def describe(self, plan: RealmPlan, *, strict: bool = False) -> Interface:
         """Describe the realm's own procedures and topics.
 
-        Raises ConfigurationError if an example has no JSON form or, if ``strict`` is set, for a type without
-        a JSON Schema.
+        A type without a JSON Schema is logged once. If ``strict`` is set, it raises ConfigurationError.
         """
         if strict:
-            return _describe(self._realm_uri, plan, strict=True)
+            return self._describe(plan, strict=True)
         # Procedures can come and go at run time.
-        described = (plan, described_procedures(plan))
-        if self._interface is None or self._described != described:
-            self._interface = _describe(self._realm_uri, plan)
-            self._described = described
+        procedures = described_procedures(plan)
+        if self._interface is None or self._described is None or not _same(self._described, plan, procedures):
+            self._interface = self._describe(plan)
+            self._described = plan, procedures
         return self._interface
 
+    def _describe(self, plan: RealmPlan, *, strict: bool = False) -> Interface:
+        description = _Description()
+        procedures = description.procedures(plan)
+        topics = description.topics(plan)
+        errors = description.errors(plan)
+        return Interface(
+            realm=self._realm_uri,
+            procedures=procedures,
+            topics=topics,
+            errors=errors,
+            definitions=description.schemas.generate(self._reported, strict=strict),
+        )
 
-def _describe(uri: str, plan: RealmPlan, *, strict: bool = False) -> Interface:
-    description = _Description()
-    procedures = description.procedures(plan)
-    topics = description.topics(plan)
-    errors = description.errors(plan)
-    return Interface(
-        realm=uri,
-        procedures=procedures,
-        topics=topics,
-        errors=errors,
-        definitions=description.schemas.generate(strict=strict),
-    )
+
+def _same(described: tuple[RealmPlan, list[Procedure]], plan: RealmPlan, procedures: list[Procedure]) -> bool:
+    old_plan, old_procedures = described
+    # By identity, because plans hold objects of the application, whose comparison may have any result.
+    return old_plan is plan and old_procedures == procedures
 
 
 def described_procedures(plan: RealmPlan) -> list[Procedure]:
@@ -107,7 +119,10 @@ class _Description:
         where = f"procedure {uri!r}"
         declared = FROM_ANNOTATION if route is None else route.response_type
         returned = handler.returns.annotation
-        progress = progress_type(returned)
+        if inspect.isclass(handler.function):
+            # The result is an instance, and the annotation is that of the constructor.
+            returned = EMPTY
+        progress = declared_progress(returned, declared)
         return ProcedureDescription(
             uri=uri,
             match=match,
@@ -115,9 +130,9 @@ class _Description:
             parameters=self._parameters(where, handler.payload),
             result=self._result(where, declared, returned, unpacks=procedure.response.unpacks),
             progressive=handler.kind == "async_generator" or progress is not EMPTY,
-            progress=None if progress is EMPTY else self.schemas.payload(progress, f"progress of {where}"),
+            progress=self._values(progress, f"progress of {where}"),
             errors=tuple(dict.fromkeys(map(_error_uri, _details(route).errors))),
-            **self._texts(where, route, handler),
+            **_texts((route, handler)),
         )
 
     def _result(
@@ -128,12 +143,19 @@ class _Description:
             if is_empty_result(returned):
                 return self.schemas.payload(None, where)
         filtered = filtered_type(declared)
-        if filtered is Any:
+        if filtered is Any or may_be_any_result(declared):
             return None
         if unpacks and _may_be_unpacked(filtered):
             # Lists and mappings are spread over the payload.
             return None
         return self.schemas.payload(filtered, f"result of {where}")
+
+    def _values(self, declared: Any, where: str) -> PayloadDescription | None:
+        """Describe the payload of progress and events, None if they are not filtered."""
+        kept = value_type(declared)
+        if kept is Any or may_be_any_result(declared):
+            return None
+        return self.schemas.payload(kept, where)
 
     def _parameters(self, where: str, payload: Payload | None) -> tuple[ParameterDescription, ...] | None:
         if payload is None:
@@ -147,8 +169,13 @@ class _Description:
         found: dict[str, ParameterDescription] = {}
         for kind, parameters in kinds:
             for parameter in parameters:
-                # A dependency reads the same argument as the handler.
-                found.setdefault(parameter.name, self._parameter(where, kind, parameter))
+                same = found.get(parameter.name)
+                if same is None:
+                    found[parameter.name] = self._parameter(where, kind, parameter)
+                elif parameter.required and not same.required:
+                    # A dependency reads the same argument as the handler, and has no default for it.
+                    same.schema.pop("default", None)
+                    found[parameter.name] = replace(same, required=True)
         described = list(found.values())
         rest, by_name = payload.rest, payload.rest_by_name
         for kind, variadic in (("rest", rest), ("keyword_rest", by_name)):
@@ -165,10 +192,8 @@ class _Description:
         schema = self.schemas.accepted(parameter.annotation, f"parameter {parameter.name!r} of {where}")
         if parameter.default is not EMPTY:
             # Merged with the schema when it is generated. A default that JSON cannot represent is not shown.
-            try:
+            with suppress(ValueError):
                 schema["default"] = json_form(parameter.default)
-            except ValueError:
-                schema.pop("default", None)
         return ParameterDescription(parameter.name, kind, parameter.required, schema, parameter.more_names)
 
     def _variadic(self, where: str, kind: ParameterKind, rest: Rest) -> ParameterDescription:
@@ -186,29 +211,34 @@ class _Description:
         for entry, subscribers in plan.subscribers.items():
             by_entry.setdefault(entry, (None, []))[1].extend(subscribers)
         return tuple(
-            self._topic(*entry, topic, subscribers)
+            self._topic(plan, *entry, topic, subscribers)
             for entry, (topic, subscribers) in by_entry.items()
             if all(_details(each.route).include_in_schema for each in _handlers(topic, subscribers))
         )
 
     def _topic(
-        self, match: RouteMatch, uri: str, topic: Topic | None, subscribers: Sequence[Subscriber]
+        self,
+        plan: RealmPlan,
+        match: RouteMatch,
+        uri: str,
+        topic: Topic | None,
+        subscribers: Sequence[Subscriber],
     ) -> TopicDescription:
         where = f"topic {uri!r}"
-        main = topic if topic is not None else subscribers[0]
-        details = [_details(each.route) for each in _handlers(topic, subscribers)]
-        declared = next((each.event for each in details if each.event is not EMPTY), EMPTY)
-        event = None if declared is EMPTY else self.schemas.payload(declared, f"event of {where}")
+        handlers = [(each.route, each.plan) for each in _handlers(topic, subscribers)]
+        events = [_details(route).event for route, _ in handlers]
+        event = next((each for each in events if each is not EMPTY), EMPTY)
         parameters = [self._parameters(where, subscriber.plan.payload) for subscriber in subscribers]
         return TopicDescription(
             uri=uri,
             match=match,
             provider="realm",
-            event=event,
+            event=self._values(event, f"event of {where}"),
             parameters=next((each for each in parameters if each is not None), None),
-            subscribe=topic is not None,
-            publish=bool(subscribers),
-            **self._texts(where, main.route, main.plan),
+            # A handler of a pattern counts, too.
+            subscribe=topic is not None or (match == "exact" and plan.find_topic(uri) is not None),
+            publish=match != "regex" and any(covers(*entry, match, uri) for entry in plan.subscribers),
+            **_texts(*handlers),
         )
 
     # Errors
@@ -229,7 +259,7 @@ class _Description:
         names = error.fields()
         if not names:
             return ErrorDescription(uri=uri, description=_docstring(error))
-        hints = get_type_hints(error, include_extras=True)
+        hints = hints_of(error)
         where = f"error {uri!r}"
         properties = {name: self.schemas.sent(hints[name], f"{where}, field {name!r}") for name in names}
         kwargs: Schema = {
@@ -247,17 +277,28 @@ class _Description:
             ),
         )
 
-    # Texts
 
-    def _texts(self, where: str, route: Route | None, handler: HandlerPlan) -> dict[str, Any]:
-        details = _details(route).with_docstring(handler.function if route is None else route.handler)
-        return {
-            "summary": details.summary,
-            "description": details.description,
-            "tags": details.tags,
-            "deprecated": details.deprecated,
-            "examples": tuple(_example(where, example) for example in details.examples),
-        }
+def _texts(*handlers: tuple[Route | None, HandlerPlan]) -> dict[str, Any]:
+    """Return the fields that descriptions of procedures and topics have in common.
+
+    If a topic has several handlers, the first one with a text describes it.
+    """
+    details = [
+        _details(route).with_docstring(handler.function if route is None else route.handler)
+        for route, handler in handlers
+    ]
+    described = next((each for each in details if each.summary or each.description), details[0])
+    return {
+        "summary": described.summary,
+        "description": described.description,
+        "tags": tuple(dict.fromkeys(tag for each in details for tag in each.tags)),
+        "deprecated": any(each.deprecated for each in details),
+        "examples": tuple(
+            ExampleDescription(example.summary, example.args, example.kwargs)
+            for each in details
+            for example in each.examples
+        ),
+    }
 
 
 def _handlers(topic: Topic | None, subscribers: Sequence[Subscriber]) -> list[Topic | Subscriber]:
@@ -274,17 +315,11 @@ _KINDS: tuple[ParameterKind, ...] = (
 
 
 def _may_be_unpacked(declared: Any) -> bool:
+    """Return whether values of a type may be lists or mappings. Tuples become the same payload anyway."""
     kind = get_origin(declared) or declared
-    return not isinstance(kind, type) or issubclass(kind, list | tuple | Mapping)
-
-
-def _example(where: str, example: Example) -> ExampleDescription:
-    try:
-        return ExampleDescription(
-            example.summary, json_form(list(example.args)), json_form(dict(example.kwargs or {}))
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: the example {example} has no JSON form: {error}") from error
+    if not isinstance(kind, type):
+        return True
+    return issubclass(kind, list | Mapping) or issubclass(list, kind) or issubclass(dict, kind)
 
 
 def _error_uri(error: DeclaredError) -> str:

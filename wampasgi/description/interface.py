@@ -185,13 +185,22 @@ _REF = "#/$defs/"
 
 def references(value: object) -> Iterator[str]:
     """Yield the names of the definitions that a schema, or a description, refers to."""
+    return (ref.removeprefix(_REF) for ref in _refs(value) if ref.startswith(_REF))
+
+
+def foreign_references(value: object) -> Iterator[str]:
+    """Yield the references in a schema to anything but a definition."""
+    return (ref for ref in _refs(value) if not ref.startswith(_REF))
+
+
+def _refs(value: object) -> Iterator[str]:
     waiting: list[Any] = [value]
     while waiting:
         part = waiting.pop()
         if isinstance(part, Mapping):
             ref = part.get("$ref")
-            if isinstance(ref, str) and ref.startswith(_REF):
-                yield ref.removeprefix(_REF)
+            if isinstance(ref, str):
+                yield ref
             waiting += part.values()
         elif isinstance(part, list | tuple):
             waiting += part

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, ForwardRef, Unpack, get_args, get_origin
 
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
-from pydantic_core import PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import PydanticSerializationError, core_schema
 
+from wampasgi.configuration.route_details import json_form
+from wampasgi.description.hints import hints_of
 from wampasgi.description.interface import PayloadDescription, Schema
 from wampasgi.errors import ConfigurationError
 from wampasgi.injection.annotations import is_union, plain_annotation
@@ -34,7 +35,9 @@ class SchemaCollection:
 
     def __init__(self) -> None:
         self._wanted: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = []
-        self._schemas: list[tuple[Schema, str]] = []
+        self._schemas: list[tuple[Schema, str, str]] = []
+        # The errors of types whose own code for their JSON Schema fails, by the names of the types.
+        self._failures: dict[str, Exception] = {}
 
     def accepted(self, annotation: Any, where: str) -> Schema:
         """Return the schema of the values that a type accepts. ``where`` begins the message about it."""
@@ -80,28 +83,68 @@ class SchemaCollection:
             schema[PYTHON_TYPE] = type_name(annotation)
             adapter = TypeAdapter(Any)
         self._wanted.append((len(self._schemas), mode, adapter))
-        self._schemas.append((schema, where))
+        self._schemas.append((schema, type_name(annotation), where))
         return schema
 
-    def generate(self, *, strict: bool = False) -> dict[str, Schema]:
+    def generate(self, reported: set[str], *, strict: bool = False) -> dict[str, Schema]:
         """Fill all schemas, and return the definitions that they refer to, by name.
 
-        A type without a JSON Schema is logged, or raises ConfigurationError if ``strict`` is set.
+        A type without a JSON Schema is logged, unless its name is in ``reported``, and then added to it. If
+        ``strict`` is set, it raises ConfigurationError.
         """
-        found, shared = TypeAdapter.json_schemas(
-            self._wanted, ref_template="#/$defs/{model}", schema_generator=_Generator
-        )
+        try:
+            found, shared = self._generate()
+        except Exception:  # noqa: BLE001 - it is reported for the type that causes it
+            self._replace_failing()
+            found, shared = self._generate()
         definitions: dict[str, Schema] = shared.get("$defs", {})
         for number, mode, _ in self._wanted:
             self._schemas[number][0].update(found[number, mode])
-        places = [(name, where) for schema, where in self._schemas for name in _python_types(schema)]
+        places = [(name, where) for schema, _, where in self._schemas for name in _python_types(schema)]
         places += [
             (found, f"model {name}")
             for name, schema in definitions.items()
             for found in _python_types(schema)
         ]
-        _report(places, strict=strict)
+        self._report(places, reported, strict=strict)
         return definitions
+
+    def _generate(self) -> tuple[dict[tuple[int, JsonSchemaMode], JsonSchemaValue], JsonSchemaValue]:
+        return TypeAdapter.json_schemas(
+            self._wanted, ref_template="#/$defs/{model}", schema_generator=_Generator
+        )
+
+    def _replace_failing(self) -> None:
+        """Accept any value for the types whose own code for their JSON Schema fails."""
+        for index, (number, mode, adapter) in enumerate(self._wanted):
+            schema, name, _ = self._schemas[number]
+            try:
+                adapter.json_schema(mode=mode, schema_generator=_Generator)
+            except Exception as error:  # noqa: BLE001 - reported
+                self._failures[name] = error
+                schema[PYTHON_TYPE] = name
+                self._wanted[index] = number, mode, TypeAdapter(Any)
+
+    def _report(self, places: Sequence[tuple[str, str]], reported: set[str], *, strict: bool) -> None:
+        by_type: dict[str, list[str]] = {}
+        for name, where in places:
+            if strict or name not in reported:
+                by_type.setdefault(name, []).append(where)
+        if not strict:
+            reported.update(by_type)
+        for name, found in by_type.items():
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            failure = self._failures.get(name)
+            reason = "" if failure is None else f", because its own code for it fails with {failure!r}"
+            problem = (
+                f"{found[0]}{more}: the type {name} has no JSON Schema{reason}: give it "
+                f"__get_pydantic_json_schema__, or annotate it with pydantic.WithJsonSchema({{...}})"
+            )
+            if strict:
+                raise ConfigurationError(problem) from failure
+            logger.warning(
+                "%s; descriptions of the realm accept any value for it", problem, extra=fields(None, None)
+            )
 
 
 class _Generator(GenerateJsonSchema):
@@ -112,24 +155,23 @@ class _Generator(GenerateJsonSchema):
     def handle_invalid_for_json_schema(
         self, schema: core_schema.CoreSchema, error_info: str
     ) -> JsonSchemaValue:
-        return {PYTHON_TYPE: type_name(schema.get("cls", schema["type"]))}
+        return {PYTHON_TYPE: _name_in(schema)}
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return the JSON form of a default. Without one, the schema does not show the default."""
+        try:
+            return json_form(dft)
+        except ValueError as error:
+            raise PydanticSerializationError(str(error)) from error
 
 
-def _report(places: Sequence[tuple[str, str]], *, strict: bool) -> None:
-    by_type: dict[str, list[str]] = {}
-    for name, where in places:
-        by_type.setdefault(name, []).append(where)
-    for name, found in by_type.items():
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        problem = (
-            f"{found[0]}{more}: the type {name} has no JSON Schema: give it __get_pydantic_json_schema__, or "
-            f"annotate it with pydantic.WithJsonSchema({{...}})"
-        )
-        if strict:
-            raise ConfigurationError(problem)
-        logger.warning(
-            "%s; descriptions of the realm accept any value for it", problem, extra=fields(None, None)
-        )
+def _name_in(schema: Mapping[str, Any]) -> str:
+    """Return the name of the type, or of the function that validates it, in one of pydantic's schemas."""
+    if schema["type"] == "callable":
+        return "collections.abc.Callable"
+    function = schema.get("function")
+    function = function.get("function") if isinstance(function, Mapping) else function
+    return type_name(schema.get("cls") or function or schema["type"])
 
 
 def _python_types(schema: object) -> Iterator[str]:
@@ -145,18 +187,12 @@ def _python_types(schema: object) -> Iterator[str]:
             waiting += part
 
 
-def json_form(value: Any) -> Any:
-    """Return the JSON form of a default or an example. Raises ValueError if it has none."""
-    try:
-        return to_jsonable_python(value, by_alias=True)
-    except (PydanticSerializationError, PydanticInvalidForJsonSchema, RecursionError) as error:
-        raise ValueError(str(error)) from error
-
-
 def type_name(annotation: Any) -> str:
     """Return the dotted name of a type."""
     if isinstance(annotation, str):
         return annotation
+    if isinstance(annotation, ForwardRef):
+        return annotation.__forward_arg__
     name = getattr(annotation, "__qualname__", None)
     return str(annotation) if name is None else f"{annotation.__module__}.{name}"
 
@@ -176,14 +212,20 @@ def _is_tuple(annotation: Any) -> bool:
 
 def _items_of(annotation: Any) -> tuple[list[Any], Any]:
     """Return the types of a tuple's items, and the type of the items that follow them, or EMPTY."""
-    if get_origin(annotation) is None and hasattr(annotation, "_fields"):
-        hints = get_type_hints(annotation, include_extras=True)
-        return [hints.get(name, Any) for name in annotation._fields], EMPTY
-    arguments = get_args(annotation)
-    if get_origin(annotation) is None:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    names = getattr(origin or annotation, "_fields", None)
+    if names is not None:
+        # The parameters of a generic named tuple need not be those of its items, in this order.
+        hints = hints_of(annotation) if origin is None else {}
+        return [hints.get(name, Any) for name in names], EMPTY
+    if origin is None:
         return [], Any
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return [], arguments[0]
+    for index, each in enumerate(arguments):
+        if get_origin(each) is Unpack or getattr(each, "__unpacked__", False):
+            # *tuple[...]: only the items before it have fixed places.
+            return list(arguments[:index]), Any
     return list(arguments), EMPTY
 
 

@@ -55,16 +55,19 @@ class Progress(RPCProgressReport, Generic[T]):
 
     The value becomes the payload by the same rule as a result: None is no argument, a tuple as many
     positional arguments as it has items, and any other value one argument. The declared type filters what is
-    sent, as the type of a result does.
+    sent, as the type of a result does. Raises TypeError for an RPCErrorResult.
     """
 
     __slots__ = ("value",)
 
     def __init__(self, value: T) -> None:
+        payload = to_result(value)
+        if isinstance(payload, RPCErrorResult):
+            raise TypeError("an RPCErrorResult is no progress: yield or return it as the result")
         #: The value, before it is filtered.
         self.value = value
-        self.args = to_result(value).args
-        self.kwargs = {}
+        self.args = payload.args
+        self.kwargs = payload.kwargs
 
 
 @dataclass(slots=True, init=False)

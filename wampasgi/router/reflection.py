@@ -90,7 +90,7 @@ class Reflection:
         """Set or, with None, remove the definition of a procedure that the caller has registered.
 
         Raises WAMPError ``wamp.error.no_such_registration`` if it has not, and ``wamp.error.unavailable`` if
-        its definitions would be larger than ``most`` bytes.
+        its definitions would be larger than ``most`` bytes; then the old definition remains.
         """
         own = {
             (registration.match, registration.procedure): registration.callees[caller_id]
@@ -99,15 +99,13 @@ class Reflection:
         callee = own.get((match or "exact", procedure))
         if callee is None:
             raise WAMPError(NO_SUCH_REGISTRATION, f"this session has not registered {procedure!r}")
-        callee.definition = None
-        if definition is not None:
-            sizes = [other.definition[1] for other in own.values() if other.definition is not None]
-            if sum(sizes) + size > most:
-                raise WAMPError(
-                    UNAVAILABLE,
-                    f"the definitions of this session would be over the limit definition_bytes of {most}",
-                )
-            callee.definition = definition, size
+        others = [other.definition[1] for other in own.values() if other.definition and other is not callee]
+        if sum(others) + size > most:
+            raise WAMPError(
+                UNAVAILABLE,
+                f"the definitions of this session would be over the limit definition_bytes of {most}",
+            )
+        callee.definition = None if definition is None else (definition, size)
         return MetaResult()
 
     def _get_metrics(self, caller_id: int) -> MetaResult:

@@ -9,8 +9,15 @@ from typing import Any, Final, TypeAlias
 from wampasgi.configuration.authorization import refusal
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.description import Interface, check_definition
-from wampasgi.errors import FEATURE_NOT_SUPPORTED, NO_SUCH_SESSION, WAMPError
+from wampasgi.errors import (
+    FEATURE_NOT_SUPPORTED,
+    NO_SUCH_SESSION,
+    RUNTIME_ERROR,
+    ConfigurationError,
+    WAMPError,
+)
 from wampasgi.injection.cancellation import within
+from wampasgi.logs import fields, logger_named
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session
 from wampasgi.protocol.messages import Call, Publish, Result
@@ -21,6 +28,8 @@ from wampasgi.router.reflection import DEFINE, DESCRIBE, DESCRIPTIONS
 from wampasgi.router.stored_events import copied
 from wampasgi.sessions.visibility import part_of, visible_interface
 from wampasgi.sessions.waiting import completed
+
+logger = logger_named("wampasgi.router")
 
 #: Checks whether a session may publish a message later, and returns the function that publishes it. Raises
 #: WAMPError.
@@ -70,7 +79,12 @@ class MetaCaller:
         return read.merged(found.compute(self.session.id, *values))
 
     async def _visible(self, session: Session | None, definitions: MetaResult) -> Interface:
-        described = self.session.realm.describe()
+        try:
+            described = self.session.realm.describe()
+        except ConfigurationError as error:
+            # The settings have changed since the session was opened.
+            logger.exception("the realm cannot be described", extra=fields(None, None))
+            raise WAMPError(RUNTIME_ERROR) from error
         return await visible_interface(self.plan, described, session, definitions.args[0])
 
 
@@ -103,8 +117,10 @@ async def _check_definition(caller: MetaCaller, values: list[Any]) -> list[Any]:
     most = caller.plan.limits.definition_bytes
     size = 0
     if definition is not None:
-        check_definition(definition)
         definition, size = copied(definition, most=most)
+        if size <= most:
+            # Otherwise it is refused because of its size, without the work to check it.
+            check_definition(definition)
     return [procedure, definition, match, size, most]
 
 

@@ -21,9 +21,10 @@ from wampasgi.description import (
 from wampasgi.errors import WAMPError
 from wampasgi.peers.session import Session
 from wampasgi.router.interfaces import Authenticated
+from wampasgi.router.matching import covers
 from wampasgi.router.permissions import DENIED, Verdict
 from wampasgi.router.registrations import Registration
-from wampasgi.types import Action
+from wampasgi.types import Action, Match
 
 # Entries between two checkpoints, so that long descriptions do not delay other sessions.
 _ENTRIES_AT_ONCE = 100
@@ -56,10 +57,18 @@ async def visible_interface(
     return with_definitions(
         interface,
         [
-            Definition(entry.match, entry.procedure, defined.get((entry.match, entry.procedure), {}))
+            _definition(entry.match, entry.procedure, defined.get((entry.match, entry.procedure), {}))
             for entry in registrations
         ],
     )
+
+
+def _definition(match: Match, procedure: str, definition: Mapping[str, Any]) -> Definition:
+    try:
+        return Definition(match, procedure, definition)
+    except ValueError:
+        # A worker with another version of this package has accepted it.
+        return Definition(match, procedure, {})
 
 
 async def public_interface(plan: RealmPlan, interface: Interface) -> Interface:
@@ -133,29 +142,37 @@ class _Visibility:
 
     async def seen_topic(self, entry: TopicDescription) -> TopicDescription | None:
         """Return the topic with the actions that the session may take, or None if it may take none."""
-        subscribe = entry.subscribe and await self._may_subscribe(entry)
+        subscribe = await self._may_subscribe(entry)
         publish = await self._may_publish(entry)
         if not (subscribe or publish):
             return None
         return replace(entry, subscribe=subscribe, publish=publish)
 
     async def _may_subscribe(self, entry: TopicDescription) -> bool:
-        topics = self._plan.topics
-        topic = self._plan.topic_for_all or topics.get(entry.match, entry.uri)
-        if topic is None:
-            # The realm got it after the session had joined.
-            return False
-        verdict = await self._verdict("subscribe", entry.uri, entry.match, topic.roles)
-        return verdict is None or verdict.allowed
+        plan = self._plan
+        topic = plan.topic_for_all or plan.topics.get(entry.match, entry.uri)
+        if topic is None and entry.match == "exact":
+            # A topic that only has subscribers, or that the realm got after the session had joined.
+            topic = plan.find_topic(entry.uri)
+        roles = None if topic is None else topic.roles
+        verdict = await self._verdict("subscribe", entry.uri, entry.match, roles)
+        return topic is not None if verdict is None else verdict.allowed
 
     async def _may_publish(self, entry: TopicDescription) -> bool:
         verdict = await self._verdict("publish", entry.uri, entry.match, None)
         if verdict is not None:
             return verdict.allowed
+        role = self._identity.authrole
+        if entry.match == "exact":
+            return self._plan.permitting_subscribers(entry.uri, role)
         if entry.match == "regex":
             return False
-        handlers = self._plan.subscribers.get((entry.match, entry.uri), ())
-        return any(handler.takes_from(self._identity.authrole) for handler in handlers)
+        return any(
+            handler.takes_from(role)
+            for (match, topic), handlers in self._plan.subscribers.items()
+            if covers(match, topic, entry.match, entry.uri)
+            for handler in handlers
+        )
 
     async def _verdict(
         self, action: Action, uri: str, match: RouteMatch, roles: frozenset[str] | None
@@ -169,9 +186,10 @@ class _Visibility:
             # No rule names a regular expression, so those that match any URI must agree.
             match, uri = "prefix", ""
         elif self._session is not None:
+            options = {} if match == "exact" else {"match": match}
             try:
                 return await authorization.decide(
-                    self._session, action, uri, {}, self._provided, roles=roles, match=match
+                    self._session, action, uri, options, self._provided, roles=roles, match=match
                 )
             except WAMPError:
                 return DENIED
