@@ -34,7 +34,9 @@ from wampasgi.errors import ProtocolError
 pytestmark = pytest.mark.anyio
 
 
-async def abort_after(script_message: str | list[Any], *requests: int) -> tuple[RemoteProtocolError, list[Any]]:
+async def abort_after(
+    script_message: str | list[Any], *requests: int
+) -> tuple[RemoteProtocolError, list[Any]]:
     """Open a session, make the requests, and let the router send the message instead of an answer to a call.
 
     Returns the exception of the call, and the client's ABORT.
