@@ -6,7 +6,7 @@ first line is the comment ``# name.py``. A block marked ``python pytest`` has te
 plugin of wampasgi. A block marked ``python client`` runs as a program while uvicorn serves the page's
 ``myapp.py``; it must print the text of the comments after its ``print`` calls. Node checks the syntax of
 blocks marked ``js``, and those marked ``yaml`` are parsed. ``tests/test_client_page.py`` runs those marked
-``js client``.
+``js client``, and ``tests/typescript/test_docs_page.py`` compiles those marked ``ts``.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def test_yaml_block_is_a_mapping(block: Block) -> None:
 
 
 def test_all_blocks_have_known_marks() -> None:
-    known = {"python", "python client", "python pytest", "js", "js client", "sh", "text", "ini", "yaml"}
+    known = {"python", "python client", "python pytest", "js", "js client", "ts", "sh", "text", "ini", "yaml"}
     assert [str(block) for block in BLOCKS if block.marks not in known] == []
 
 

@@ -183,7 +183,7 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         if allow_default_realm:
             self._add_default_realm(allow_anonymous)
         self._websockets = self._websocket_endpoint(allowed_origins, uri_check, check_request_ids)
-        self._documentation = Documentation(self, self._all_realms, info, docs_url, asyncapi_url)
+        self._documentation = Documentation(self, lambda: self.all_realms, info, docs_url, asyncapi_url)
         self._uvicorn_settings = UvicornSettings()
         self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
@@ -211,6 +211,17 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
     def realms(self) -> Mapping[str, Realm]:
         """The added realms, by URI, without the default realm."""
         return dict(self._realms)
+
+    @property
+    def all_realms(self) -> Mapping[str, Realm]:
+        """All realms, by name: the default realm first, then the added realms, by URI.
+
+        The name of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added.
+        """
+        if self._default_realm is None:
+            return dict(self._realms)
+        name = "*" if self._default_realm.uri in self._realms else self._default_realm.uri
+        return {name: self._default_realm, **self._realms}
 
     @property
     def subprotocols(self) -> Mapping[str, Subprotocol]:
@@ -245,17 +256,14 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         self._realms[realm.uri] = realm
 
     def metrics(self) -> dict[str, Metrics]:
-        """Return the metrics of each realm, by realm URI. See Realm.metrics.
+        """Return the metrics of each realm, by its name in ``all_realms``. See Realm.metrics.
 
-        The key of the default realm is ``"default"``, or ``"*"`` if a realm with that URI was added. With a
+        With a
         backplane, the metrics of each realm are those of this worker, with two more groups: ``realm`` has the
         numbers of all workers together, and ``cluster`` is about the connections between them, the same for
         each realm. docs/scaling.md explains them.
         """
-        metrics = {realm.uri: realm.metrics() for realm in self._realms.values()}
-        if self._default_realm is not None:
-            uri = self._default_realm.uri
-            metrics["*" if uri in metrics else uri] = self._default_realm.metrics()
+        metrics = {name: realm.metrics() for name, realm in self.all_realms.items()}
         if self._cluster is not None:
             for found in metrics.values():
                 found["cluster"] = self._cluster.metrics()
@@ -270,7 +278,7 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         self._context.description_access.open = True
 
     def asyncapi(self, realm: str | None = None, asyncapi_version: str = "3.1.0") -> dict[str, Any]:
-        """Return the AsyncAPI document of the realm with this URI, or of all realms, as JSON values.
+        """Return the AsyncAPI document of a realm, by its name in ``all_realms``, or of all, as JSON values.
 
         It describes all procedures and topics of the realms, whoever may use them, except those with
         ``include_in_schema=False``. Raises ConfigurationError if there is no such realm, and for a version of

@@ -40,10 +40,10 @@ class Info:
 class Documentation:
     """Answers the HTTP requests of an application.
 
-    ``realms`` returns the realms to describe, by name, and ``info`` describes the API as a whole. ``docs_url`` is the
-    path of the page, and ``asyncapi_url`` that of the AsyncAPI document, below the application; None serves
-    neither. An ``asyncapi_url`` that ends with ``.json`` also serves the document as YAML, at the same path
-    with ``.yaml``, if PyYAML is installed.
+    ``realms`` returns the realms to describe, by name, and ``info`` describes the API as a whole.
+    ``docs_url`` is the path of the page, and ``asyncapi_url`` that of the AsyncAPI document, below the
+    application; None serves neither. An ``asyncapi_url`` that ends with ``.json`` also serves the document as
+    YAML, at the same path with ``.yaml``, if PyYAML is installed.
 
     Raises ConfigurationError for an invalid path, and for one that needs PyYAML if it is not installed.
     """

@@ -39,10 +39,7 @@ def application(name: str) -> Application:
 
 def descriptions(app: Application) -> dict[str, Any]:
     """Return the descriptions of all realms of an app, by realm URI."""
-    realms = dict(app.realms)
-    if "default" in app.metrics() and "default" not in realms:
-        realms["default"] = app.default_realm
-    return {uri: realm.describe().to_dict() for uri, realm in sorted(realms.items())}
+    return {name: realm.describe().to_dict() for name, realm in sorted(app.all_realms.items())}
 
 
 def as_text(value: Any) -> str:

@@ -105,7 +105,7 @@ def test_realm_must_be_chosen_if_there_are_several(write: Write, tmp_path: Path)
 
     assert (without.status, without.stdout) == (2, "")
     assert "choose a realm with --realm" in without.stderr
-    assert "admins, default" in without.stderr
+    assert "default, admins" in without.stderr
     assert chosen.status == 0
     assert '"stop"' in chosen.stdout
     assert "math.add" not in chosen.stdout

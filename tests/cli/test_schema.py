@@ -92,7 +92,7 @@ def test_unknown_realm_is_answered_with_the_nearest_name(shop: Path) -> None:
 
     assert (ended.status, ended.stdout) == (2, "")
     assert "Did you mean 'admins'?" in ended.stderr
-    assert "Its realms are: admins, default." in ended.stderr
+    assert "Its realms are: default, admins." in ended.stderr
 
 
 def test_url_becomes_a_server(shop: Path, check_document: Check) -> None:

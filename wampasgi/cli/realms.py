@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wampasgi.cli.errors import UsageError, did_you_mean
-from wampasgi.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from wampasgi.application import Application
     from wampasgi.realm import Realm
 
 
-def realms_of(application: Application) -> dict[str, Realm]:
-    """Return the realms of an application by URI, with the default realm if it has one."""
-    realms = dict(application.realms)
-    # An application without a default realm raises ConfigurationError.
-    with suppress(ConfigurationError):
-        default = application.default_realm
-        # Clients that ask for its URI join the added realm with this URI, if there is one.
-        realms.setdefault(default.uri, default)
-    return realms
-
-
 def check_realm(application: Application, uri: str | None) -> None:
     """Raise UsageError if the application has no realm with this URI."""
-    realms = realms_of(application)
+    realms = application.all_realms
     if uri is not None and uri not in realms:
         listed = ", ".join(realms) or "none"
         raise UsageError(
@@ -40,7 +27,7 @@ def chosen_realm(application: Application, uri: str | None) -> Realm:
     Raises UsageError if there is no such realm, or several.
     """
     check_realm(application, uri)
-    realms = realms_of(application)
+    realms = application.all_realms
     if uri is not None:
         return realms[uri]
     candidates = [realm for realm in realms.values() if _has_entries(realm)] or list(realms.values())
