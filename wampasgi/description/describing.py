@@ -34,6 +34,7 @@ from wampasgi.description.interface import (
 )
 from wampasgi.description.schemas import SchemaCollection
 from wampasgi.errors import WAMPError
+from wampasgi.injection.annotations import plain_annotation
 from wampasgi.injection.arguments import Payload, PayloadParameter, Rest
 from wampasgi.injection.callables import EMPTY
 from wampasgi.injection.plan import HandlerPlan
@@ -316,7 +317,8 @@ _KINDS: tuple[ParameterKind, ...] = (
 
 def _may_be_unpacked(declared: Any) -> bool:
     """Return whether values of a type may be lists or mappings. Tuples become the same payload anyway."""
-    kind = get_origin(declared) or declared
+    plain = plain_annotation(declared)
+    kind = get_origin(plain) or plain
     if not isinstance(kind, type):
         return True
     return issubclass(kind, list | Mapping) or issubclass(list, kind) or issubclass(dict, kind)
