@@ -8,7 +8,7 @@
 import { button, h } from "./dom.js";
 import { parse, Unreadable } from "./json_text.js";
 import { bestBranch, branchesOf, breaksRule, extraOf, fits, hintsOf, isBase64, isObject, itemOf, kindOf, listOf, mapOf,
-  own, resolve, textOf, typeName } from "./schema.js";
+  own, resolve, same, textOf, typeName } from "./schema.js";
 import { encode } from "./wamp.js";
 
 const MAX_DEPTH = 10;
@@ -189,7 +189,7 @@ function numberField(slot, schema, value) {
 
 function choiceField(slot, { enum: choices = [true, false] }, value) {
   const texts = choices.every((choice) => typeof choice === "string");
-  const found = choices.findIndex((choice) => value !== undefined && encode(choice) === encode(value));
+  const found = choices.findIndex((choice) => same(choice, value));
   const control = h("select", {}, found < 0 && h("option", { value: "" }, "Choose…"), choices.map((choice, index) =>
     h("option", { value: index, selected: index === found }, textOf(texts ? choice : encode(choice)))));
   return { element: control, control, read() {
@@ -311,7 +311,7 @@ function arrayField(slot, schema, value) {
   };
   const closed = fixed > 0 && !isObject(schema.items);
   const add = button("+ Add item", () => edited(create()), { "aria-label": `Add item to ${slot.name}`, hidden: closed });
-  const length = Math.max(fixed, Math.min(10, Number(schema.minItems) || 0));
+  const length = Math.max(fixed, Math.min(10, Number(schema.minItems)) | 0);
   for (const item of value ?? Array(length).fill()) create(item);
   number();
   return {
@@ -330,7 +330,7 @@ function objectField(slot, schema, value) {
   const rows = new Set();
   const list = h("div", { class: "items" });
   const create = (name, item) => {
-    const key = h("input", { class: "code key", "aria-label": `Key in ${slot.name}`, ...PLAIN, oninput: () => row.slot.rename(key.value) });
+    const key = h("input", { class: "code key", "aria-label": `Key in ${slot.name}`, ...PLAIN, oninput: () => row.slot.rename(key.value || "value") });
     key.value = name ?? "";
     const remove = button("✕", () => {
       rows.delete(row);
@@ -338,7 +338,7 @@ function objectField(slot, schema, value) {
       add.focus();
       changed(list);
     }, { "aria-label": `Remove this key of ${slot.name}` });
-    const row = { key, name, slot: new Slot(slot.form, { name: key.value, schema: extraOf(schema), value: item, parent: slot, actions: [key, remove] }) };
+    const row = { key, name, slot: new Slot(slot.form, { name: name || "value", schema: extraOf(schema), value: item, parent: slot, actions: [key, remove] }) };
     rows.add(row);
     list.append(row.slot.element);
     return key;

@@ -2,6 +2,7 @@
  * Reading JSON Schemas, as pydantic writes them. Other clients describe procedures, too, so nothing in a schema can
  * be trusted to have the right type or a reasonable size.
  */
+import { encode } from "./wamp.js";
 
 /** Larger values and schemas are edited as JSON. */
 const MAX_PARTS = 200;
@@ -19,7 +20,7 @@ export const own = (value, key) => (isObject(value) && Object.hasOwn(value, key)
 /** Return a text of a description, shortened; "" if it is not a text. */
 export const textOf = (value, length = 80) =>
   typeof value !== "string" ? "" : value.length > length ? `${value.slice(0, length)}…` : value;
-const same = (one, other) => typeof one === typeof other && (one === other || JSON.stringify(one) === JSON.stringify(other));
+export const same = (one, other) => typeof one === typeof other && encode(one) === encode(other);
 
 /** Follow references and `allOf` with one entry. What stands next to them wins. */
 export function resolve(schema, defs) {
@@ -109,7 +110,7 @@ export function typeName(schema, defs) {
 /** Return texts that help to fill in a value. */
 export function hintsOf(schema) {
   const rules = RULES.filter((key) => ![undefined, null].includes(schema[key]))
-    .map((key) => `${key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${textOf(key === "pattern" ? schema[key] : JSON.stringify(schema[key]))}`);
+    .map((key) => `${key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${textOf(key === "pattern" ? schema[key] : encode(schema[key]))}`);
   const format = own(FORMATS, schema.format);
   return [textOf(schema.description, 1000), [...rules, ...(format ? [`such as ${format}`] : [])].join(" · ")].filter(Boolean);
 }
