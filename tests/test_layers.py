@@ -66,7 +66,7 @@ LAYERS = (
     Layer(names("default_realm documentation"), ASYNC_STACK),
     Layer(names("application"), ASYNC_STACK),
     Layer(names("mounting testing"), ASYNC_STACK),
-    Layer(names("cli"), names("rich starlette typer")),
+    Layer(names("cli"), names("anyio rich starlette typer")),
     Layer(names("__init__"), NOTHING),
     Layer(names("__main__"), NOTHING),
 )
@@ -82,6 +82,10 @@ EXTRA_THIRD_PARTY = {
     "protocol.challenges": names("argon2 nacl"),
     "client.credentials": names("nacl"),
     "testing": names("httpx2"),
+    # Optional: each is needed by one command.
+    "cli.dev": names("uvicorn"),
+    "cli.serve": names("uvicorn"),
+    "cli.keygen": names("nacl"),
     # A protocol class of uvicorn, which only uvicorn imports.
     "transports.picows": names("uvicorn"),
 }

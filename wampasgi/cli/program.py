@@ -12,7 +12,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from wampasgi.cli import generate, schema
+from wampasgi.cli import (
+    call,
+    dev,
+    generate,
+    keygen,
+    publish,
+    register,
+    routes,
+    schema,
+    serve,
+    sessions,
+    subscribe,
+)
+from wampasgi.cli.command_lines import AcceptsNegativeNumbers, PassesOptionsOn
 from wampasgi.cli.errors import CommandError, UsageError
 from wampasgi.errors import ConfigurationError
 
@@ -33,6 +46,14 @@ class Command(TyperCommand):
             # A mistake in the application, whose message names the place.
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error
+
+
+class _CommandWithNumbers(AcceptsNegativeNumbers, Command):
+    """A command whose arguments may be negative numbers."""
+
+
+class _CommandOfServer(PassesOptionsOn, Command):
+    """A command that passes options on."""
 
 
 class _ShownUsageError(typer.BadParameter):
@@ -70,8 +91,17 @@ def run() -> None:
     }
     program = typer.Typer(**options)
     program.callback()(_program)
+    program.command("dev", cls=Command)(dev.dev)
+    program.command("serve", cls=_CommandOfServer)(serve.serve)
+    program.command("routes", cls=Command)(routes.routes)
     program.command("schema", cls=Command)(schema.schema)
     generators = typer.Typer(**options, help="Generate code for clients.")
     generators.command("typescript", cls=Command)(generate.typescript)
     program.add_typer(generators, name="generate")
+    program.command("call", cls=_CommandWithNumbers)(call.call)
+    program.command("publish", cls=_CommandWithNumbers)(publish.publish)
+    program.command("subscribe", cls=Command)(subscribe.subscribe)
+    program.command("register", cls=Command)(register.register)
+    program.command("sessions", cls=Command)(sessions.sessions)
+    program.command("keygen", cls=Command)(keygen.keygen)
     program(prog_name="wampasgi")

@@ -1,0 +1,67 @@
+"""Reads secrets from files, from the terminal and from standard input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from wampasgi.cli.errors import UsageError
+from wampasgi.cli.output import say
+from wampasgi.cli.profiles import is_hex_key, readable_by_others
+
+
+def secret_value(name: str, given: str | None) -> str | None:
+    """Return the secret that an option stands for: ``-`` asks for it, and ``@FILE`` reads a file.
+
+    In a terminal, the secret is not shown while it is typed. If standard input is no terminal, its first line
+    is the secret. Raises UsageError.
+    """
+    if given == "-":
+        if sys.stdin.isatty():
+            text: str = typer.prompt(name.capitalize().replace("_", " "), hide_input=True, err=True)
+            return text
+        line = sys.stdin.readline().rstrip("\r\n")
+        if not line:
+            raise UsageError(f"{_option(name)} - reads a line from standard input, but there is none")
+        return line
+    if given is not None and given.startswith("@"):
+        return _content(name, Path(given[1:]).expanduser())
+    return given
+
+
+def private_key(given: str | None) -> str | None:
+    """Return a private key in hex. ``given`` is the name of its file, or the key itself.
+
+    Raises UsageError.
+    """
+    if given is None or is_hex_key(given):
+        return given
+    file = Path(given.removeprefix("@")).expanduser()
+    key = _content("private_key", file)
+    if not is_hex_key(key):
+        raise UsageError(
+            f"{file} has no private key: it must contain 32 octets in hex, as `keygen` writes them"
+        )
+    return key
+
+
+def _content(name: str, file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"{_option(name)}: {file} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{_option(name)}: {file} contains no text") from error
+    if not text:
+        raise UsageError(f"{_option(name)}: {file} is empty")
+    if readable_by_others(file):
+        say(
+            f"warning: other users can read {file}, which contains a secret. To change that: chmod 600 {file}"
+        )
+    return text
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
