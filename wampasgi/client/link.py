@@ -19,11 +19,12 @@ from wampasgi.client.wire import Wire, WireClosed
 from wampasgi.errors import (
     GOODBYE_AND_OUT,
     PROTOCOL_VIOLATION,
+    UNAVAILABLE,
     ConnectionClosed,
     RemoteProtocolError,
     UnserializableValue,
 )
-from wampasgi.protocol.messages import Abort, Challenge, Goodbye, Interrupt, Message, Welcome
+from wampasgi.protocol.messages import Abort, Challenge, Goodbye, Interrupt, Invocation, Message, Welcome
 from wampasgi.protocol.requests import Request
 from wampasgi.protocol.states import SessionState
 from wampasgi.serializers.base import Encoded
@@ -148,6 +149,9 @@ class Link:
         recipient, message = self.core.receive(self._decode(encoded))
         if recipient is not None:
             recipient.receive(message)
+        elif isinstance(message, Invocation):
+            text = "the callee has ended the registration"
+            self.send_nowait(self.core.error(message.request_id, UNAVAILABLE, [text], {}))
         elif isinstance(message, Interrupt):
             cancel = self.running.get(message.request_id)
             if cancel is not None:

@@ -100,6 +100,7 @@ class Registration:
         self._forget = forget
         self._link: Link | None = None
         self._wanted = True
+        self._revoked = False
 
     async def open(self, timeout: float | None) -> None:
         """Register the procedure. Raises WAMPError."""
@@ -115,14 +116,14 @@ class Registration:
             await self._unregister(timeout)
 
     async def _register(self, timeout: float | None, link: Link) -> None:
-        # Invocations may follow the answer at once.
-        self._link = link
+        # Invocations, and even a revocation, may follow the answer at once.
+        self._link, self._revoked = link, False
 
         def make(core: SessionCore, answer: Answer) -> RawMessage:
             return core.register(answer, self, self.procedure, self._options)
 
         registered: messages.Registered = await self._requester.request(make, timeout, self._describe, link)
-        self.registration_id = registered.registration_id
+        self.registration_id = 0 if self._revoked else registered.registration_id
 
     async def renew(self, link: Link) -> None:
         """Register on a new connection."""
@@ -191,7 +192,7 @@ class Registration:
         link = self._link
         assert link is not None
         if not isinstance(message, messages.Invocation):
-            self.registration_id = 0
+            self.registration_id, self._revoked = 0, True
             self._forget(self)
             reason = (message.details or {}).get("reason") or "without a reason"
             error = WAMPError(UNAVAILABLE, f"the router has ended {self._describe()}: {reason}")
@@ -313,8 +314,12 @@ class Registrations:
 
     async def add(self, registration: Registration, timeout: float | None) -> None:
         """Register a procedure. Raises WAMPError."""
-        await registration.open(timeout)
         self._registrations.append(registration)
+        try:
+            await registration.open(timeout)
+        except BaseException:
+            self.forget(registration)
+            raise
 
     def forget(self, registration: Registration) -> None:
         """Do not renew a registration any more."""

@@ -61,6 +61,7 @@ class TopicSubscription:
         self._want_retained: list[Listener] = []
         self._subscription_id = 0
         self._link: Link | None = None
+        self._revoked = False
         # A subscription and an end of one must not overtake each other.
         self._lock = anyio.Lock()
         self._seen = SeenPublications()
@@ -145,13 +146,16 @@ class TopicSubscription:
             options["get_retained"] = True
             self._want_retained = retained_for
 
+        self._revoked = False
+
         def make(core: SessionCore, answer: Answer) -> RawMessage:
             return core.subscribe(answer, self, self.topic, options)
 
         subscribed: messages.Subscribed = await self._requester.request(
             make, timeout, lambda: f"the subscription to {self.topic!r}", link
         )
-        self._subscription_id = subscribed.subscription_id
+        # A revocation may have arrived with the answer.
+        self._subscription_id = 0 if self._revoked else subscribed.subscription_id
         self._link = link
 
     async def renew(self, link: Link) -> None:
@@ -181,7 +185,7 @@ class TopicSubscription:
         if not isinstance(message, messages.Event):
             details = message.details or {}
             reason = details.get("reason") or NO_SUCH_SUBSCRIPTION
-            self._subscription_id = 0
+            self._subscription_id, self._revoked = 0, True
             self.end(lambda: WAMPError(reason, f"the router has ended the subscription to {self.topic!r}"))
             return
         event = self._event(message)
