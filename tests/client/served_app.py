@@ -48,6 +48,16 @@ async def wait(name: str) -> None:
         canceled.append(name)
 
 
+@app.procedure("forever")
+async def report_forever(name: str) -> AsyncIterator[RPCProgressReport]:
+    try:
+        while True:
+            yield RPCProgressReport(name)
+            await anyio.sleep(0.005)
+    finally:
+        canceled.append(name)
+
+
 @app.procedure("canceled")
 async def list_canceled() -> list[str]:
     return canceled

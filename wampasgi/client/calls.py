@@ -13,7 +13,7 @@ import anyio
 from wampasgi.client.conversion import Converter
 from wampasgi.client.link import Link
 from wampasgi.client.requester import Requester, error_of
-from wampasgi.client.waiting import timed_out, within
+from wampasgi.client.waiting import timed_out
 from wampasgi.errors import UnserializableValue
 from wampasgi.protocol.messages import Error, Result
 
@@ -42,7 +42,7 @@ async def call(
     answer = requester.new_answer()
     raw = link.core.call(answer, procedure, args, kwargs, options)
     try:
-        await requester.sent(link.send(raw, answer), answer, what)
+        await requester.sent(link.send(raw, answer), answer, timeout, what)
         message = await answer.wait(timeout, what)
     except UnserializableValue:
         raise
@@ -109,7 +109,7 @@ class ProgressCall(Generic[P, R]):
         """Send the call."""
         if self._link is not None:
             raise RuntimeError("a call can be made only once: use call_progress again")
-        requester, what = self._requester, self._describe
+        requester, what = self._requester, self.describe
         link = requester.link or await requester.open_link(self._timeout, what)
         args, kwargs, options = self._call
         raw = link.core.call(self, self.procedure, args, kwargs, options)
@@ -117,8 +117,7 @@ class ProgressCall(Generic[P, R]):
         sending = link.send(raw, self)
         self._link = link
         try:
-            with within(self._timeout, what):
-                await requester.sent(sending, self, what)
+            await requester.sent(sending, self, self._timeout, what)
         except BaseException:
             cancel(link, self._request_id, "killnowait")
             raise
@@ -177,7 +176,7 @@ class ProgressCall(Generic[P, R]):
             self._raise_failure()
         final = self._final
         assert isinstance(final, Result)
-        value: R = self._convert_result(final.args or (), final.kwargs or {}, self._describe())
+        value: R = self._convert_result(final.args or (), final.kwargs or {}, self.describe())
         return value
 
     async def _wait(self, ready: Callable[[], bool], what: str) -> None:
@@ -220,5 +219,6 @@ class ProgressCall(Generic[P, R]):
         self._arrived.set()
         self._arrived = anyio.Event()
 
-    def _describe(self) -> str:
+    def describe(self) -> str:
+        """Return a description of the awaited answer."""
         return f"the result of {self.procedure!r}"

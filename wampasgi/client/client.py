@@ -208,7 +208,7 @@ class Client:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         """Say GOODBYE, close the connection, and wait until all handlers have ended."""
         assert self._entered is not None
         owner, supervisor = self._entered
@@ -216,8 +216,7 @@ class Client:
             await supervisor.leave(CLOSE_REALM)
         finally:
             self._entered = None
-            swallowed = await owner.__aexit__(exc_type, exc, traceback)
-        return swallowed
+            await _leave(owner, exc_type, exc, traceback)
 
     async def run(self) -> None:
         """Serve the declared handlers until the session is over, and raise the reason.
@@ -226,6 +225,21 @@ class Client:
         """
         async with self as session:
             await session.wait_closed()
+
+
+async def _leave(
+    owner: TaskOwner,
+    exc_type: type[BaseException] | None,
+    exc: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    """Wait for the end of all tasks, without wrapping the exception of the block in a group."""
+    try:
+        await owner.__aexit__(exc_type, exc, traceback)
+    except BaseExceptionGroup as group:
+        # On trio, a group has the KeyboardInterrupt of the block.
+        if len(group.exceptions) != 1 or group.exceptions[0] is not exc:
+            raise
 
 
 def connect(url: str | None = None, **options: Unpack[Options]) -> Client:

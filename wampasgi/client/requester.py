@@ -11,7 +11,7 @@ from wampasgi.adapters import TaskOwner
 from wampasgi.client.core import SessionCore
 from wampasgi.client.errors import ConnectionLost
 from wampasgi.client.link import Link
-from wampasgi.client.waiting import DEFAULT, Answer, Sendable, answer_factory, timed_out, within
+from wampasgi.client.waiting import DEFAULT, Answer, Sendable, answer_factory, limited, timed_out
 from wampasgi.client.wire import WireClosed
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, ConnectionClosed, WAMPError
 from wampasgi.logs import logger_named
@@ -104,8 +104,7 @@ class Requester:
         answer = self.new_answer()
         raw = make(link.core, answer)
         try:
-            with within(timeout, what):
-                await self.sent(link.send(raw, answer), answer, what)
+            await self.sent(link.send(raw, answer), answer, timeout, what)
             message = await answer.wait(timeout, what)
         except BaseException:
             link.core.abandon(raw[1])
@@ -134,12 +133,18 @@ class Requester:
         value: T = await answer.wait(None, str)
         return value
 
-    async def sent(self, sending: Awaitable[None], answer: Sendable | None, what: Callable[[], str]) -> None:
-        """Await ``Link.send``. Raises ConnectionLost."""
+    async def sent(
+        self,
+        sending: Awaitable[None],
+        request: Sendable | None,
+        timeout: float | None,
+        what: Callable[[], str],
+    ) -> None:
+        """Await ``Link.send``. Raises ConnectionLost, and Timeout if too much is waiting to be sent."""
         try:
-            await sending
+            await limited(sending, timeout, what)
         except WireClosed as error:
-            was_sent = error.written or (answer is not None and answer.sent)
+            was_sent = error.written or (request is not None and request.sent)
             raise lost(what(), str(error), sent=was_sent) from error
 
 

@@ -16,7 +16,7 @@ from wampasgi.client.registrations import Registration
 from wampasgi.client.requester import BUFFER, check_uri, with_match
 from wampasgi.client.subscriptions import Listener
 from wampasgi.client.supervisor import State, Supervisor
-from wampasgi.client.waiting import DEFAULT, within
+from wampasgi.client.waiting import DEFAULT
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, UnserializableValue
 from wampasgi.injection.results import unwrap
 from wampasgi.payload import split_payload
@@ -218,8 +218,7 @@ class Session:
         except UnserializableValue:
             link.core.withdraw(raw[1])
             raise
-        with within(limit, what):
-            await requester.sent(sending, None, what)
+        await requester.sent(sending, None, limit, what)
         return None
 
     @overload

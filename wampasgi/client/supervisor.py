@@ -225,7 +225,7 @@ class Supervisor:
             if target is None:
                 continue
             if isinstance(error, WireClosed):
-                target.fail(lost("the answer", str(error), sent=target.sent))
+                target.fail(lost(target.describe(), str(error), sent=target.sent))
             else:
                 target.fail(copy(error) if error is not None else link.closed())
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import types
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 
 from wampasgi.adapters import running_library
 from wampasgi.client.errors import Timeout
+
+T = TypeVar("T")
 
 #: Stands for the default timeout of the session.
 DEFAULT: Final = -1.0
@@ -31,6 +34,41 @@ def within(timeout: float | None, what: Callable[[], str]) -> Iterator[None]:
         raise timed_out(timeout or 0, what())
 
 
+async def limited(awaitable: Awaitable[T], timeout: float | None, what: Callable[[], str]) -> T:
+    """Await something that hardly ever waits, for a limited time. Raises Timeout, which names ``what()``.
+
+    A cancel scope costs more than most writes, so there is one only if the awaitable suspends.
+    """
+    steps = awaitable.__await__()
+    try:
+        waiting = next(steps)
+    except StopIteration as finished:
+        value: T = finished.value
+        return value
+    with within(timeout, what):
+        return await _continued(steps, waiting)
+    raise AssertionError("unreachable: ``within`` raises Timeout")
+
+
+@types.coroutine
+def _continued(steps: Generator[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
+    """Await the rest of an awaitable that has suspended with ``waiting``."""
+    try:
+        while True:
+            try:
+                sent = yield waiting
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the awaitable's
+                waiting = steps.throw(error)
+            else:
+                waiting = next(steps) if sent is None else steps.send(sent)
+    except StopIteration as finished:
+        return finished.value  # type: ignore[no-any-return]
+    finally:
+        steps.close()
+
+
 class Sendable(Protocol):
     """A request, as far as the connection that sends it is concerned."""
 
@@ -41,10 +79,16 @@ class Sendable(Protocol):
 class Answer(ABC):
     """The answer to one request: a message, or the reason why there will be none."""
 
-    __slots__ = ("sent",)
+    __slots__ = ("sent", "what")
 
     def __init__(self) -> None:
         self.sent = False
+        #: Describes the answer, for errors. None until it is awaited.
+        self.what: Callable[[], str] | None = None
+
+    def describe(self) -> str:
+        """Return a description of the answer."""
+        return "the answer" if self.what is None else self.what()
 
     @abstractmethod
     def receive(self, message: Any) -> None:
@@ -66,6 +110,7 @@ class _AsyncioAnswer(Answer):
 
     def __init__(self, answers: _AsyncioAnswers) -> None:
         self.sent = False
+        self.what = None
         self._answers = answers
         self._future: asyncio.Future[Any] = answers.loop.create_future()
 
@@ -80,6 +125,7 @@ class _AsyncioAnswer(Answer):
             self._future.exception()
 
     async def wait(self, timeout: float | None, what: Callable[[], str]) -> Any:
+        self.what = what
         future = self._future
         if timeout is None or future.done():
             return await future
@@ -149,6 +195,7 @@ class _AnyAnswer(Answer):
             self._event.set()
 
     async def wait(self, timeout: float | None, what: Callable[[], str]) -> Any:
+        self.what = what
         with anyio.move_on_after(timeout):
             await self._event.wait()
         if not self._event.is_set():
