@@ -27,8 +27,8 @@ def run_blocking(url: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    kind, *arguments = sys.argv[1:]
+    _, kind, server_url, shown_name = sys.argv
     if kind == "blocking":
-        run_blocking(*arguments)
+        run_blocking(server_url, shown_name)
     else:
-        anyio.run(run_async, *arguments, backend=kind)
+        anyio.run(run_async, server_url, shown_name, backend=kind)

@@ -169,8 +169,11 @@ async def test_http_status_is_named(status: int, retryable: bool) -> None:
 
 
 async def test_websocket_without_wamp_is_named(server: ServerProcess) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.receive()
+
     with pytest.raises(ConnectFailed, match="speaks no WAMP") as raised:
-        async with connect(app=ScriptedRouter(Peer.until_gone, subprotocol=None)):
+        async with connect(app=ScriptedRouter(script, subprotocol=None)):
             pytest.fail("the session must not open")
     assert not raised.value.retryable
 
@@ -309,16 +312,18 @@ async def test_pending_calls_fail_when_the_session_is_left() -> None:
 
 
 async def test_exception_of_the_block_leaves_it_unchanged(server: ServerProcess) -> None:
-    for options in ({"app": app}, {"url": server.url}):
+    both: tuple[Any, ...] = ({"app": app}, {"url": server.url})
+    for options in both:
         with pytest.raises(ZeroDivisionError):
-            async with connect(**options):  # type: ignore[arg-type] # a dict of options
+            async with connect(**options):
                 _ = 1 / 0
 
 
 async def test_cancellation_leaves_the_block(server: ServerProcess) -> None:
-    for options in ({"app": app}, {"url": server.url}):
+    both: tuple[Any, ...] = ({"app": app}, {"url": server.url})
+    for options in both:
         with anyio.move_on_after(0.1) as scope:
-            async with connect(**options) as session:  # type: ignore[arg-type] # a dict of options
+            async with connect(**options) as session:
                 await session.call("wait", "canceled block")
         assert scope.cancelled_caught
 

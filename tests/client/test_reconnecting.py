@@ -22,6 +22,7 @@ from wampasgi.client import (
     ConnectionClosed,
     ConnectionLost,
     Event,
+    Gap,
     JoinRefused,
     Retry,
     Session,
@@ -127,7 +128,8 @@ async def test_server_that_is_restarted_is_found_again(tmp_path: Path) -> None:
     second.mkdir()
     server = await anyio.to_thread.run_sync(start_server, "uvicorn", SERVED_APP, first)
     replaced = server
-    states, published, gaps = States(), [], []
+    states, published = States(), list[Any]()
+    gaps: list[Gap] = []
     failures: list[ConnectionLost] = []
 
     async def publish(session: Session) -> None:
@@ -172,7 +174,8 @@ async def test_server_that_is_restarted_is_found_again(tmp_path: Path) -> None:
 
 
 async def test_missed_events_come_from_the_history_once_each(server: ServerProcess) -> None:
-    states, gaps, published = States(), [], []
+    states, published = States(), list[Any]()
+    gaps: list[Gap] = []
     async with (
         connect(server.url) as publisher,
         proxy_to(server.port) as proxy,
@@ -202,7 +205,8 @@ async def test_missed_events_come_from_the_history_once_each(server: ServerProce
 
 
 async def test_events_under_load_arrive_once_each_across_cuts(server: ServerProcess) -> None:
-    states, gaps, published = States(), [], []
+    states, published = States(), list[Any]()
+    gaps: list[Gap] = []
 
     async def publish(publisher: Session) -> None:
         for number in range(600):
@@ -231,7 +235,8 @@ async def test_events_under_load_arrive_once_each_across_cuts(server: ServerProc
 
 
 async def test_gap_is_reported_if_the_history_is_too_short(server: ServerProcess) -> None:
-    states, gaps = States(), []
+    states = States()
+    gaps: list[Gap] = []
     async with (
         connect(server.url) as publisher,
         proxy_to(server.port) as proxy,
