@@ -60,14 +60,24 @@ class MetaCaller:
             values = await check(self, values)
         result = await self._compute(found, procedure, values)
         if procedure in DESCRIPTIONS:
-            visible = await self._visible(self.session if self.permit is not None else None, result)
+            session = self.session if self.permit is not None else None
+            visible = await self._visible(self.plan, session, result)
             return MetaResult([part_of(visible, procedure, values)])
         return result
 
     async def describe_for(self, session: Session) -> Interface:
-        """Return the part of the realm's description that a session may use."""
+        """Return the part of the realm's description that a session may use.
+
+        Raises ValueError for a session of another realm.
+        """
+        if session.realm is not self.session.realm:
+            raise ValueError(f"{session!r} is not a session of the realm {self.session.realm_uri!r}")
+        plan = self.plan
+        if session is not self.session:
+            # The configuration may have changed since it was opened.
+            plan = session.connection.scope["wamp.plan"]
         found = self.plan.router.meta.find(DESCRIBE)
-        return await self._visible(session, await self._compute(found, DESCRIBE, []))
+        return await self._visible(plan, session, await self._compute(found, DESCRIBE, []))
 
     async def _compute(self, found: MetaProcedure, procedure: str, values: list[Any]) -> MetaResult:
         """Compute a procedure, together with the other workers if it reads what they know."""
@@ -78,14 +88,14 @@ class MetaCaller:
         read.require_complete()
         return read.merged(found.compute(self.session.id, *values))
 
-    async def _visible(self, session: Session | None, definitions: MetaResult) -> Interface:
+    async def _visible(self, plan: RealmPlan, session: Session | None, definitions: MetaResult) -> Interface:
         try:
             described = self.session.realm.describe()
         except ConfigurationError as error:
             # The settings have changed since the session was opened.
             logger.exception("the realm cannot be described", extra=fields(None, None))
             raise WAMPError(RUNTIME_ERROR) from error
-        return await visible_interface(self.plan, described, session, definitions.args[0])
+        return await visible_interface(plan, described, session, definitions.args[0])
 
 
 #: Does the asynchronous part of a procedure, such as asking an authorizer. Returns the values to compute the
