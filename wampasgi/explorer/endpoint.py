@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import html
 import re
@@ -28,6 +29,8 @@ _CONTENT_TYPES: Final = {
 }
 _SHELL: Final = "index.html"
 _METHODS: Final = ("GET", "HEAD")
+#: Finds gzip in Accept-Encoding, unless its quality is 0.
+_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 #: It becomes part of a header. A URL with a password is refused, because the page is public.
 _HOST: Final = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 
@@ -58,13 +61,16 @@ class ExploredApplication(Protocol):
 @dataclass(frozen=True, slots=True)
 class _File:
     body: bytes
+    compressed: bytes
     content_type: str
+    # Weak, because it is the same for both encodings.
     etag: str
 
 
 def _file(name: str, body: bytes) -> _File:
     content_type = _CONTENT_TYPES[PurePosixPath(name).suffix]
-    return _File(body, content_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return _File(body, gzip.compress(body, mtime=0), content_type, etag)
 
 
 def _package_files() -> Iterator[tuple[str, bytes]]:
@@ -133,13 +139,16 @@ class Explorer:
         return self._file_response(scope, found)
 
     def _file_response(self, scope: Scope, found: _File) -> Response:
-        headers = {**self._headers, "etag": found.etag}
-        known = Headers(scope=scope).get("if-none-match", "")
-        tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
-        if found.etag in tags or tags == ["*"]:
+        request = Headers(scope=scope)
+        headers = {**self._headers, "etag": found.etag, "vary": "Accept-Encoding"}
+        known = [tag.strip().removeprefix("W/") for tag in request.get("if-none-match", "").split(",")]
+        if found.etag.removeprefix("W/") in known or known == ["*"]:
             return Response(status_code=304, headers=headers)
-        headers |= {"content-type": found.content_type, "content-length": str(len(found.body))}
-        return Response(b"" if scope["method"] == "HEAD" else found.body, headers=headers)
+        body = found.body
+        if _GZIP.search(request.get("accept-encoding", "")):
+            body, headers["content-encoding"] = found.compressed, "gzip"
+        headers |= {"content-type": found.content_type, "content-length": str(len(body))}
+        return Response(b"" if scope["method"] == "HEAD" else body, headers=headers)
 
     def _text(self, status_code: int, text: str, headers: Mapping[str, str]) -> Response:
         return PlainTextResponse(text, status_code=status_code, headers={**self._headers, **headers})

@@ -34,10 +34,18 @@ export function checkbox(label, checked = false, hint = null) {
   return { element: h("label", { class: "check", title: hint }, input, label), input };
 }
 
-/** Return a labelled field: `{element, input}`. */
-export function field(label, attributes = {}, hint = null) {
-  const input = h("input", { type: "text", spellcheck: "false", autocomplete: "off", ...attributes });
-  return { element: h("label", { class: "labelled" }, h("span", {}, label), input, hint && h("small", {}, hint)), input };
+/** Return a text field with a label: `{element, input, caption, note}`. */
+export function field(label, attributes = {}, hint = "") {
+  return labelled(label, h("input", { type: "text", spellcheck: "false", autocomplete: "off", ...attributes }), hint);
+}
+
+let labels = 0;
+
+export function labelled(label, input, hint = "") {
+  const id = `hint-${(labels += 1)}`;
+  const [caption, note] = [h("span", {}, label), h("small", { id }, hint)];
+  input.setAttribute("aria-describedby", id);
+  return { element: h("div", { class: "labelled" }, h("label", {}, caption, input), note), input, caption, note };
 }
 
 export function badge(text, kind = "") {

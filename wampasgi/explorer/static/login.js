@@ -1,5 +1,5 @@
 /** The login form. */
-import { button, field, fill, h } from "./dom.js";
+import { button, field, fill, h, labelled } from "./dom.js";
 import { METHODS } from "./proofs.js";
 
 const REASONS = {
@@ -22,8 +22,8 @@ export function explanation(error, realm) {
 /** Return `{element, show(reason), busy(is), clear()}`. `submit` gets `{realm, method, authid, secret}`. */
 export function createLogin(realms, submit) {
   const realm = field("Realm", { list: "realms", required: true, value: realms[0] ?? "default" });
-  const method = h("select", { id: "method", onchange: choose }, METHODS.map(({ name, label }) => h("option", { value: name }, label)));
-  const hint = h("small", {});
+  const method = h("select", { onchange: choose }, METHODS.map(({ name, label }) => h("option", { value: name }, label)));
+  const methodRow = labelled("Method", method);
   const authid = field("Auth ID", { autocomplete: "username" });
   const secret = field("Secret", { type: "password", autocomplete: "current-password" });
   const reveal = button("Show", () => setRevealed(secret.input.type === "password"));
@@ -34,15 +34,15 @@ export function createLogin(realms, submit) {
     event.preventDefault();
     submit({ realm: realm.input.value.trim(), method: method.value, authid: authid.input.value.trim(), secret: secret.input.value });
   } }, h("h1", {}, "Join a realm"), reason, realm.element, h("datalist", { id: "realms" }, realms.map((uri) => h("option", { value: uri }))),
-  h("label", { class: "labelled" }, h("span", {}, "Method"), method, hint), authid.element, secretRow, join);
+  methodRow.element, authid.element, secretRow, join);
 
   function choose() {
     const chosen = METHODS.find(({ name }) => name === method.value);
-    hint.textContent = chosen.hint;
+    methodRow.note.textContent = chosen.hint;
     secretRow.hidden = authid.element.hidden = !chosen.secret;
     secret.input.required = Boolean(chosen.secret);
     authid.input.required = Boolean(chosen.secret) && chosen.name !== "cryptosign";
-    secret.element.firstElementChild.textContent = chosen.secret;
+    secret.caption.textContent = chosen.secret;
     setRevealed(false);
   }
 

@@ -1,5 +1,5 @@
 /** The panel of one topic: its description, subscriptions, and a form that publishes. */
-import { announce, checkbox, fill, h } from "./dom.js";
+import { announce, checkbox, fill, h, labelled } from "./dom.js";
 import { exampleButtons, failure, heading, section, uriField } from "./entry.js";
 import { createForm } from "./forms.js";
 import { errorView } from "./result.js";
@@ -23,7 +23,7 @@ export function createTopicPanel(entry, page) {
 function createSubscription(entry, page) {
   const uri = uriField(entry, "Topic");
   // Subscriptions cannot match by regular expressions.
-  const matches = { exact: ["exact"], regex: ["exact"] }[entry.match] ?? (entry.uri ? [entry.match, "exact"] : ["exact", "prefix", "wildcard"]);
+  const matches = !entry.uri ? ["exact", "prefix", "wildcard"] : ["exact", "regex"].includes(entry.match) ? ["exact"] : ["exact", entry.match];
   const match = h("select", { onchange: show }, matches.map((name) => h("option", {}, name)));
   const toggle = h("button", { type: "submit" });
   const outcome = h("div", { class: "outcome" });
@@ -51,7 +51,7 @@ function createSubscription(entry, page) {
   uri.input?.addEventListener("input", show);
   show();
   return h("form", { class: "subscribe", novalidate: true, onsubmit: submit }, h("div", { class: "row" }, uri.element,
-    matches.length > 1 && h("label", { class: "labelled" }, h("span", {}, "Match"), match), toggle), outcome);
+    matches.length > 1 && labelled("Match", match).element, toggle), outcome);
 }
 
 function createPublication(entry, page, defs) {

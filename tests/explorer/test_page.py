@@ -1,0 +1,579 @@
+"""Tests of the page in headless Chromium, with a server of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.keys import Keys
+
+from tests.auth.peers import SECRET
+from tests.clients.server_process import ServerProcess, start_server
+from tests.clients.wire_client import WireClient
+from tests.explorer.explored_app import MANY
+from tests.explorer.explorer_page import ExplorerPage
+from tests.specification import GOODBYE, HELLO, REGISTER
+
+# Starting a browser takes seconds on a busy machine.
+pytestmark = pytest.mark.timeout(120)
+
+Open = Callable[..., ExplorerPage]
+
+PRIVATE_KEY = hashlib.sha256(f"joe {SECRET}".encode()).hexdigest()
+METHODS = {
+    "ticket": ("Ticket", SECRET),
+    "wampcra": ("WAMP-CRA", SECRET),
+    "salted": ("WAMP-CRA", SECRET),
+    "scram": ("WAMP-SCRAM", SECRET),
+    "cryptosign": ("Cryptosign", PRIVATE_KEY),
+}
+
+
+def report(measurement: str) -> None:
+    """Print a measurement, which ``pytest -s`` shows. Tests do not depend on the speed of the machine."""
+    sys.stdout.write(f"\n{measurement}\n")
+
+
+# Logging in
+
+
+def test_page_joins_the_default_realm_as_anonymous(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.wait_for(lambda: page.fact("role"), "anonymous")
+    assert page.fact("realm") == "default"
+    page.wait_for(lambda: "math.add" in page.uris(), True)
+    assert page.browser.title == "Shop <API>"
+
+
+@pytest.mark.parametrize("realm", METHODS)
+def test_login_with_the_right_secret(open_explorer: Open, realm: str) -> None:
+    method, secret = METHODS[realm]
+    page = open_explorer()
+    page.leave()
+    page.fill_login(realm, method, "joe", secret)
+    page.wait_for(lambda: page.fact("user"), "joe")
+    page.open("#/whoami")
+    page.call()
+    page.wait_for_text(".result", '"joe"')
+    assert page.fact("role") == "clerk"
+
+
+@pytest.mark.parametrize("realm", METHODS)
+def test_login_with_a_wrong_secret_shows_the_reason(open_explorer: Open, realm: str) -> None:
+    method, _ = METHODS[realm]
+    wrong = hashlib.sha256(b"wrong").hexdigest()
+    page = open_explorer()
+    page.leave()
+    page.fill_login(realm, method, "joe", wrong)
+    page.wait_for_text(".login [role=alert]", "wamp.error.authentication_failed")
+    assert page.fact("user") is None
+
+
+def test_login_with_a_password_for_argon2_says_that_browsers_cannot(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.leave()
+    page.fill_login("argon2", "WAMP-SCRAM", "joe", SECRET)
+    page.wait_for_text(".login [role=alert]", "argon2id13, which browsers cannot compute")
+
+
+def test_login_with_an_unreadable_key_explains_its_form(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.leave()
+    page.fill_login("cryptosign", "Cryptosign", "joe", "not a key")
+    page.wait_for_text(".login [role=alert]", "64 hexadecimal digits")
+
+
+def test_login_by_cookie(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.leave()
+    page.fill_login("cookie", "Cookie or network")
+    page.wait_for_text(".login [role=alert]", "Realm cookie")
+    assert page.run("return fetch('/login').then((answer) => answer.status)") == 200
+    page.fill_login("cookie", "Cookie or network")
+    page.wait_for(lambda: page.fact("user"), "cleo")
+    page.browser.delete_all_cookies()
+
+
+def test_refused_default_realm_shows_the_login_with_the_reason(open_explorer: Open) -> None:
+    page = open_explorer("/private/docs/")
+    page.wait_for_text(".login [role=alert]", "Realm private")
+    page.fill_login("private", "Ticket", "joe", SECRET)
+    page.wait_for(lambda: page.fact("user"), "joe")
+
+
+def test_secret_is_neither_stored_nor_shown_after_the_login(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.leave()
+    page.fill_login("ticket", "Ticket", "joe", SECRET)
+    page.wait_for(lambda: page.fact("user"), "joe")
+    stored = page.run("return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    assert SECRET not in stored
+    assert SECRET not in page.browser.current_url
+    page.open("#/whoami")
+    page.click("Copy as")
+    page.wait_for_text(".copy code", 'ticket=os.environ["WAMPASGI_TICKET"]')
+    assert SECRET not in page.run("return document.documentElement.outerHTML")
+    page.leave()
+    page.choose("Method", "Ticket")
+    assert page.find(".secret input").get_property("value") == ""
+
+
+def test_lost_connection_is_reported_and_made_again(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    server = start_server("uvicorn", "tests.explorer.explored_app:app", tmp_path)
+    try:
+        page = ExplorerPage(browser, f"http://127.0.0.1:{server.port}", "/docs/")
+        page.open("#/topic/events.number")
+        page.click("Subscribe")
+        page.wait_for(lambda: page.texts(".subscribe button"), ["Unsubscribe"])
+        first = page.fact("session")
+        page.open("#/math.add")
+        page.type("a", "20")
+        server.kill()
+        page.wait_for_text(".notices", "Reconnect")
+        page.call()
+        page.wait_for_text(".result", "There is no connection")
+        page.click("Reconnect")
+        page.wait_for_text(".notices", "No connection to ws://")
+        server = start_server("uvicorn", "tests.explorer.explored_app:app", tmp_path, server.port)
+        page.click("Reconnect")
+        page.wait_for(lambda: page.texts(".notices p"), [])
+        assert page.fact("session") != first
+        page.call()
+        page.wait_for_text(".result", "20")
+        page.open("#/events.publish")
+        page.type("events", "1")
+        page.call()
+        page.wait_for(lambda: len(page.texts(".event")), 1)
+        page.close()
+    finally:
+        server.stop()
+
+
+# Calls
+
+
+def test_call_shows_the_result_and_its_time(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/math.add")
+    page.type("a", "2")
+    page.call()
+    page.wait_for_text(".result", "2")
+    assert page.texts(".elapsed")[0].endswith(" ms")
+    assert page.texts(".content h1") == ["math.add"]
+    assert page.texts(".lead") == ["Add two numbers"]
+
+
+def test_error_of_the_procedure_is_shown_with_its_description(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open('#/shop.order?lines=[{"sku":"rare"}]&address={"city":"Ulm"}')
+    page.call()
+    page.wait_for_text(".result", "com.shop.sold_out")
+    for part in "An item is sold out.", "Too late", "left: 0":
+        assert part in page.result()
+
+
+def test_invalid_argument_is_shown_at_its_field(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open('#/shop.order?lines=[{"sku":"cup","quantity":-1}]&address={"city":"Ulm"}')
+    page.call()
+    page.wait_for_text(".result", "wamp.error.invalid_argument")
+    marked = page.find('.arguments [aria-invalid="true"]')
+    assert marked.accessible_name == "quantity"
+    page.wait_for(lambda: page.run("return document.activeElement === arguments[0]", marked), True)
+
+
+def test_unreadable_field_is_not_sent(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/math.add")
+    page.type("a", "two")
+    page.call()
+    page.wait_for(lambda: len(page.texts('.arguments [aria-invalid="true"]')), 1)
+    assert page.texts(".result .message") == []
+
+
+def test_example_fills_the_form(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/shop.order")
+    page.click("Two cups")
+    page.call()
+    page.wait_for_text(".result", "items: 2")
+
+
+def test_progress_is_a_bar_for_numbers_and_a_list_for_other_values(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/shop.count")
+    page.call()
+    page.wait_for_text(".result", "42")
+    assert page.texts(".progress output") == ["100 %"]
+    page.open("#/shop.list")
+    page.call()
+    page.wait_for_text(".result", "2")
+    assert page.texts(".progress li") == ['"right"', '"left"']
+
+
+def test_running_call_is_canceled(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/shop.count?shelves=1000")
+    page.call()
+    page.wait_for(lambda: page.run("return document.querySelector('.progress progress')?.value > 0"), True)
+    page.click("Cancel")
+    page.wait_for_text(".result", "wamp.error.canceled")
+    assert page.control("Call", ".panel").is_enabled()
+
+
+def test_timeout_ends_a_call(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/shop.wait")
+    page.type("Timeout in seconds", "0.1")
+    page.call()
+    page.wait_for_text(".result", "wamp.error.timeout")
+
+
+def test_pattern_is_called_with_a_concrete_uri(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/prefix/shop.report.")
+    assert page.texts(".kind .badge") == ["prefix"]
+    page.type("Procedure", "shop.report.daily")
+    page.call()
+    page.wait_for_text(".result", "a report")
+
+
+def test_any_uri_can_be_called(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.click("call a URI")
+    page.type("Procedure", "shop.nothing")
+    page.call()
+    page.wait_for_text(".result", "wamp.error.no_such_procedure")
+
+
+def test_large_integers_keep_their_digits(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/math.add?a=9007199254740993")
+    page.call()
+    page.wait_for_text(".result", "9007199254740993")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("Python", 'session.call("text.repeat", "it\'s", 2)'),
+        ("TypeScript", 'await session.call("text.repeat", ["it\'s", 2])'),
+        ("Command line", "wampasgi call text.repeat 'it'\\''s' 2 --url ws://"),
+    ],
+)
+def test_call_is_copied_in_other_languages(open_explorer: Open, language: str, text: str) -> None:
+    page = open_explorer()
+    page.open("#/text.repeat?text=it's&times=2")
+    page.click("Copy as")
+    page.choose("Language", language)
+    page.wait_for_text(".copy code", text)
+
+
+# Links
+
+
+def test_link_fills_the_form_and_never_calls(open_explorer: Open) -> None:
+    page = open_explorer("/docs/#/text.repeat?text=007&times=3")
+    page.wait_for(lambda: page.texts(".content h1"), ["text.repeat"])
+    assert page.arguments() == [["007", 3], {}]
+    assert page.result() == ""
+    page.call()
+    page.wait_for_text(".result", "007007007")
+    assert page.browser.current_url.endswith("#/text.repeat")
+
+
+def test_copied_link_has_the_arguments(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.run("navigator.clipboard.writeText = async (text) => { window.copied = text }")
+    page.open("#/text.repeat")
+    page.type("text", "a b&c")
+    page.click("Copy as")
+    page.click("Copy link")
+    page.wait_for(lambda: page.run("return window.copied"), f"{page.origin}/docs/#/text.repeat?0=a+b%26c")
+    page.open("#/math.add")
+    page.run("location.href = window.copied")
+    page.wait_for(lambda: page.texts(".content h1"), ["text.repeat"])
+    assert page.arguments() == [["a b&c"], {}]
+
+
+def test_description_cannot_contain_markup_or_scripts(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/shop.order")
+    page.wait_for_text(".prose", "The customer pays when it is shipped. <b>No</b> script.")
+    assert page.texts(".prose strong") == ["customer"]
+    assert page.texts(".prose b, .prose a") == []
+
+
+# Topics
+
+
+def test_events_of_two_topics_arrive(open_explorer: Open) -> None:
+    page = open_explorer()
+    for topic in "shop.ordered", "events.number":
+        page.open(f"#/topic/{topic}")
+        page.click("Subscribe")
+        page.wait_for(lambda: page.texts(".subscribe button"), ["Unsubscribe"])
+    page.open("#/shop.order")
+    page.click("Two cups")
+    page.call()
+    page.wait_for(lambda: page.texts(".event .topic"), ["shop.ordered"])
+    page.open("#/events.publish?events=2")
+    page.call()
+    page.wait_for(lambda: page.texts(".event code"), ["1", "0", '"Ulm", 2'])
+    page.type("Filter events", "ulm")
+    page.wait_for(lambda: page.texts(".event .topic"), ["shop.ordered"])
+    page.find(".event summary").click()
+    page.wait_for_text(".event .result", "Ulm")
+    page.click("Unsubscribe from shop.ordered")
+    page.wait_for(lambda: page.texts(".chips .topic"), ["events.number"])
+
+
+def test_paused_list_counts_on(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/events.number")
+    page.click("Subscribe")
+    page.open("#/events.publish?events=5")
+    page.click("Pause")
+    page.call()
+    page.wait_for_text(".dock header", "5 received")
+    assert page.texts(".event") == []
+    page.click("Resume")
+    page.wait_for(lambda: len(page.texts(".event")), 5)
+    page.click("Clear")
+    page.wait_for(lambda: page.texts(".event"), [])
+
+
+def test_pattern_is_subscribed_to_and_published_to(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/prefix/sensors.")
+    page.choose("Match", "prefix")
+    page.click("Subscribe", ".subscribe")
+    page.wait_for(lambda: page.texts(".chips .badge"), ["prefix"])
+    page.type("Topic", "sensors.hall", ".publish")
+    page.type("value", "21.5", ".publish")
+    page.click("Publish", ".publish")
+    page.wait_for_text(".publish .notice", "Published, publication ID")
+    page.wait_for(lambda: page.texts(".event .topic"), ["sensors.hall"])
+
+
+def test_one_topic_of_a_pattern_is_subscribed_to(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/prefix/sensors.")
+    page.type("Topic", "sensors.cellar", ".subscribe")
+    page.click("Subscribe", ".subscribe")
+    page.wait_for(lambda: page.texts(".chips .topic"), ["sensors.cellar"])
+    page.type("value", "1", ".publish")
+    for topic in "sensors.hall", "sensors.cellar":
+        page.type("Topic", topic, ".publish")
+        page.click("Publish", ".publish")
+    page.wait_for(lambda: page.texts(".event .topic"), ["sensors.cellar"])
+
+
+def test_refused_publication_and_subscription_are_shown(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/shop.secret")
+    page.click("Subscribe", ".subscribe")
+    page.wait_for_text(".subscribe .result", "wamp.error.not_authorized")
+    page.click("Publish", ".publish")
+    page.wait_for_text(".publish .result", "wamp.error.not_authorized")
+    assert page.texts(".dock") == []
+
+
+def test_unreadable_publication_is_not_sent(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/prefix/sensors.")
+    page.type("Topic", "sensors.hall", ".publish")
+    page.type("value", "warm", ".publish")
+    page.click("Publish", ".publish")
+    page.wait_for(lambda: len(page.texts('.publish [aria-invalid="true"]')), 1)
+    assert page.texts(".publish .notice") == []
+
+
+def test_page_stays_responsive_at_a_thousand_events_a_second(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/events.number")
+    page.click("Subscribe")
+    page.open("#/events.publish?events=3000")
+    page.run(
+        "window.gaps = []; let last = performance.now();"
+        "const step = (now) => { gaps.push(now - last); last = now; requestAnimationFrame(step) };"
+        "requestAnimationFrame(step)"
+    )
+    page.call()
+    page.wait_for_text(".dock header", "3000 received")
+    assert len(page.texts(".event")) == 500
+    gaps = sorted(page.run("return gaps"))
+    report(f"frames at 1,000 events/s: median {gaps[len(gaps) // 2]:.0f} ms, longest {gaps[-1]:.0f} ms")
+
+
+# What sessions may see
+
+
+def test_role_sees_only_what_it_may_use(open_explorer: Open) -> None:
+    page = open_explorer()
+    assert "shop.reset" not in page.uris()
+    assert page.texts("[role=tab]") == ["Form", "JSON"] or page.texts(".top [role=tab]") == []
+    page.leave()
+    page.fill_login("ticket", "Ticket", "joe", SECRET)
+    page.wait_for(lambda: "manage" in page.uris(), True)
+    page.wait_for(lambda: page.texts(".top [role=tab]"), ["Explore", "Meta", "Overview"])
+
+
+def test_refused_description_says_what_to_set_and_allows_calls(open_explorer: Open) -> None:
+    page = open_explorer(realm="closed")
+    page.wait_for_text(
+        ".content", 'realm.allow("wamp.reflection.", "call", match="prefix", role="anonymous")'
+    )
+    page.open("#/echo")
+    page.type("args", '["hello"]')
+    page.call()
+    page.wait_for_text(".result", "hello")
+
+
+def test_procedures_of_clients_appear_and_disappear(open_explorer: Open, server: ServerProcess) -> None:
+    page = open_explorer()
+    page.open("#/math.add")
+    page.type("a", "5")
+    with WireClient(server.url + "ws") as client:
+        client.request(HELLO, "default", {"roles": {"callee": {}}})
+        client.request(REGISTER, 1, {}, "clients.echo")
+        page.wait_for(lambda: "clients.echo" in page.uris(), True)
+        assert page.texts(".entry .badge.note") == ["client"]
+        # The form that was open has kept its contents.
+        assert page.arguments() == [[5], {}]
+    page.wait_for(lambda: "clients.echo" in page.uris(), False)
+
+
+def test_sessions_are_listed_and_closed_after_a_question(open_explorer: Open, server: ServerProcess) -> None:
+    page = open_explorer(realm="plain")
+    page.wait_for(lambda: page.texts(".top [role=tab]"), ["Explore", "Meta", "Overview"])
+    with WireClient(server.url + "ws") as client:
+        session_id = client.join("plain")
+        page.click("Meta")
+        page.wait_for(lambda: page.texts("tbody .badge"), ["this page"])
+        page.click(f"Close session {session_id}")
+        page.wait_for_text("dialog", f"Close session {session_id} of")
+        page.click("Keep it")
+        assert page.texts("dialog") == []
+        page.click(f"Close session {session_id}")
+        page.click("Close session")
+        page.wait_for_text("[role=status]", f"Session {session_id} is closed.")
+        assert client.receive()[0] == GOODBYE
+    assert "math.add" in page.texts("tbody th")
+
+
+def test_overview_polls_the_metrics_only_while_it_is_visible(open_explorer: Open) -> None:
+    page = open_explorer(realm="plain")
+    page.wait_for(lambda: page.texts(".top [role=tab]"), ["Explore", "Meta", "Overview"])
+    page.run(
+        "window.polls = []; const { send } = WebSocket.prototype;"
+        "WebSocket.prototype.send = function (text) {"
+        "if (text.includes('wamp.metrics.get')) polls.push(performance.now()); send.call(this, text) }"
+    )
+    page.click("Overview")
+    page.wait_for(lambda: len(page.texts(".chart")), 6)
+    page.wait_for(lambda: page.run("return polls.length") >= 3, True)
+    page.wait_for_text(".chart output", "/s")
+    assert page.texts(".chart output")[0] == "1"
+    page.picture("overview")
+    page.click("Explore")
+    polls, now = page.run("return [polls.length, performance.now()]")
+    page.wait_for(lambda: page.run("return performance.now()") > now + 1500, True)
+    assert page.run("return polls.length") == polls
+
+
+# Places
+
+
+@pytest.mark.parametrize("path", ["/docs/", "/inner/area/docs/", "/proxy/docs/", "/proxy/inner/area/docs/"])
+def test_page_works_in_mounts_and_behind_a_proxy_with_a_prefix(open_explorer: Open, path: str) -> None:
+    page = open_explorer(path)
+    page.wait_for(lambda: page.fact("role"), "anonymous")
+    page.open("#/math.add?a=1")
+    page.call()
+    page.wait_for_text(".result", "1")
+
+
+def test_application_serves_the_page_for_its_own_websocket(open_explorer: Open) -> None:
+    page = open_explorer("/own/docs/")
+    page.wait_for(lambda: page.fact("role"), "anonymous")
+    page.wait_for_text(".content", f"{page.origin.replace('http', 'ws')}/own/")
+
+
+@pytest.mark.parametrize("prefix", ["/api"])
+def test_page_works_under_a_root_path(browser: webdriver.Chrome, tmp_path: Path, prefix: str) -> None:
+    app = "tests.explorer.explored_app:app"
+    server = start_server("uvicorn", app, tmp_path, options=["--root-path", prefix])
+    try:
+        page = ExplorerPage(browser, f"http://127.0.0.1:{server.port}", "/docs/")
+        page.wait_for(lambda: page.fact("role"), "anonymous")
+        page.close()
+    finally:
+        server.stop()
+
+
+# Many entries, small screens, the keyboard
+
+
+def test_filter_finds_one_of_many_procedures(open_explorer: Open) -> None:
+    page = open_explorer(realm="many")
+    page.wait_for(lambda: page.texts(".count p"), [f"{MANY} procedures, 0 topics"])
+    page.wait_for(lambda: len(page.uris()), MANY)
+    page.find(".directory input").send_keys("procedure499")
+    page.wait_for(page.uris, ["group19.procedure499"])
+    spent = page.run(
+        "const start = performance.now(); const input = document.querySelector('.directory input');"
+        "input.value = ''; input.dispatchEvent(new Event('input'));"
+        "document.body.getBoundingClientRect(); return performance.now() - start"
+    )
+    report(f"the list of {MANY} procedures was shown in {spent:.0f} ms")
+
+
+def test_page_fits_on_a_small_screen(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": True},
+    )
+    try:
+        page.wait_for(lambda: len(page.texts(".directory")), 1)
+        page.picture("small-list")
+        page.find('.entry[href="#/shop.order"]').click()
+        page.wait_for(lambda: page.texts(".content h1"), ["shop.order"])
+        assert page.texts(".directory") == []
+        assert page.run("return document.activeElement.tagName") == "H1"
+        page.picture("small-procedure")
+        assert page.run("return document.documentElement.scrollWidth <= innerWidth") is True
+        page.find(".back").click()
+        page.wait_for(lambda: len(page.texts(".directory")), 1)
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_page_is_used_with_the_keyboard(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.find("body").send_keys("/")
+    active = page.browser.switch_to.active_element
+    assert active.accessible_name == "Filter procedures and topics"
+    active.send_keys("math", Keys.TAB, Keys.TAB, Keys.ENTER)
+    page.wait_for(lambda: page.texts(".content h1"), ["math.add"])
+    page.control("a", ".arguments").send_keys("3", Keys.ENTER)
+    page.wait_for_text(".result", "3")
+    announced = "return document.getElementById('announcements').textContent"
+    assert page.run(announced).startswith("Result after")
+
+
+def test_theme_is_chosen_and_kept(open_explorer: Open) -> None:
+    page = open_explorer()
+    background = "return getComputedStyle(document.body).backgroundColor"
+    page.click("Theme: auto. Change to light")
+    light = page.run(background)
+    page.click("Theme: light. Change to dark")
+    assert page.run(background) != light
+    page.browser.refresh()
+    page.wait_for(lambda: page.fact("role"), "anonymous")
+    page.click("Theme: dark. Change to auto")
