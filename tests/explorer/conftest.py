@@ -10,7 +10,7 @@ from selenium import webdriver
 
 from tests.clients.server_process import ServerProcess, start_server
 from tests.explorer.explorer_page import ExplorerPage
-from tests.explorer.form_page import open_browser
+from tests.explorer.form_page import FormPage, open_browser, serve_page
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         if os.environ.get("CI"):
             pytest.fail(str(reason))
         raise
+
+
+@pytest.fixture(scope="module")
+def opened_form_page(browser: webdriver.Chrome) -> Iterator[FormPage]:
+    with serve_page() as url:
+        yield FormPage(browser, url)
+
+
+@pytest.fixture
+def page(opened_form_page: FormPage) -> Iterator[FormPage]:
+    """Open the page for forms and trees; at the end, check that it has kept to its policy."""
+    yield opened_form_page
+    opened_form_page.check_quiet()
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,58 @@ document.body.append(status);
 document.body.dataset.ready = "yes";
 """
 
+NULLABLE_TEXT = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+
+SHOP = {
+    "Line": {
+        "type": "object",
+        "title": "Line",
+        "properties": {
+            "sku": {"type": "string", "minLength": 1},
+            "quantity": {"type": "integer", "exclusiveMinimum": 0, "default": 1},
+            "note": {**NULLABLE_TEXT, "default": None},
+        },
+        "required": ["sku"],
+        "additionalProperties": False,
+    },
+    "Order": {
+        "type": "object",
+        "title": "Order",
+        "properties": {
+            "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}, "minItems": 1},
+            "city": {"type": "string"},
+        },
+        "required": ["lines", "city"],
+    },
+    "Node": {
+        "type": "object",
+        "title": "Node",
+        "properties": {
+            "name": {"type": "string"},
+            "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}], "default": None},
+        },
+        "required": ["name"],
+    },
+    "Cat": {
+        "type": "object",
+        "title": "Cat",
+        "properties": {"kind": {"const": "cat", "type": "string"}, "lives": {"type": "integer"}},
+        "required": ["kind", "lives"],
+    },
+    "Dog": {
+        "type": "object",
+        "title": "Dog",
+        "properties": {"kind": {"const": "dog", "type": "string"}, "name": {"type": "string"}},
+        "required": ["kind", "name"],
+    },
+}
+LINE = {"$ref": "#/$defs/Line"}
+ORDER = {"$ref": "#/$defs/Order"}
+PET = {
+    "oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}],
+    "discriminator": {"propertyName": "kind", "mapping": {"cat": "#/$defs/Cat", "dog": "#/$defs/Dog"}},
+}
+
 PAGE = {"/": SHELL, "/page.css": STYLE, "/page.js": SCRIPT}
 
 
@@ -173,6 +225,11 @@ class FormPage:
         [value] = payload["args"]
         return value
 
+    def json_fields(self) -> list[Any]:
+        """Return the values in the JSON tab."""
+        fields = self.all("[role=tabpanel] textarea")
+        return [json.loads(str(field.get_property("value"))) for field in fields]
+
     def errors(self, *errors: dict[str, Any]) -> Any:
         return self.run("return form.showErrors(arguments[0])", errors)
 
@@ -191,6 +248,13 @@ class FormPage:
         names = [control.accessible_name for control in controls]
         assert name in names, names
         return controls[names.index(name)]
+
+    def input(self, text: str) -> None:
+        """Replace the text of the first field, also with characters and sizes that a driver cannot type."""
+        script = """const field = document.querySelector("#main :is(input, textarea):not([type=checkbox])");
+            field.value = arguments[0];
+            field.dispatchEvent(new Event("input", {bubbles: true}))"""
+        self.run(script, text)
 
     def type(self, name: str, text: str) -> None:
         """Replace the text of a control."""
@@ -234,10 +298,3 @@ def make_parameter(
     aliases: list[str] | None = None,
 ) -> dict[str, Any]:
     return {"name": name, "aliases": aliases or [], "kind": kind, "required": required, "schema": schema}
-
-
-@contextmanager
-def open_form_page(profile: Path) -> Iterator[FormPage]:
-    """Open the page in a browser of its own."""
-    with serve_page() as url, open_browser(profile) as browser:
-        yield FormPage(browser, url)

@@ -1,28 +1,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.explorer.form_page import FormPage, open_form_page
+from tests.explorer.form_page import FormPage
 
 # Starting a browser takes seconds on a busy machine.
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FormPage]:
-    with open_form_page(tmp_path_factory.mktemp("chromium")) as page:
-        yield page
-
-
-@pytest.fixture
-def page(opened: FormPage) -> Iterator[FormPage]:
-    yield opened
-    opened.check_quiet()
 
 
 def show(page: FormPage, value: Any, **options: Any) -> None:
