@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, Listener, SocketAttribute
+from anyio.streams.tls import TLSListener
 
 
 class Proxy:
@@ -39,7 +42,7 @@ class Proxy:
         """Forward nothing any more on the connections that are open."""
         self._flows = anyio.Event()
 
-    async def handle(self, client: SocketStream) -> None:
+    async def handle(self, client: ByteStream) -> None:
         self.accepted += 1
         async with client:
             if self.refuses or self.refusals:
@@ -59,7 +62,7 @@ class Proxy:
                 self._scopes.discard(scope)
 
     async def _pump(
-        self, source: SocketStream, sink: SocketStream, scope: anyio.CancelScope, flows: anyio.Event
+        self, source: ByteStream, sink: ByteStream, scope: anyio.CancelScope, flows: anyio.Event
     ) -> None:
         try:
             async for data in source:
@@ -73,12 +76,13 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    """Run a proxy in front of a port."""
+async def proxy_to(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Run a proxy in front of a port, for clients with TLS if there is a context."""
     proxy = Proxy(port)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     proxy.port = listener.extra(SocketAttribute.local_port)
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, proxy.handle)
+    serving: Listener[Any] = listener if tls is None else TLSListener(listener, tls, standard_compatible=False)
+    async with serving, anyio.create_task_group() as group:
+        group.start_soon(serving.serve, proxy.handle)
         yield proxy
         group.cancel_scope.cancel()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from tests.client.proxy import proxy_to
 from tests.client.scripted_router import ROLES, Peer, ScriptedRouter
 from tests.client.served_app import app
 from tests.clients.server_process import ServerProcess
 from tests.specification import ABORT, CLOSE_REALM, GOODBYE, HELLO
-from wampasgi import Application, Realm
+from tests.transports.certificate import create_certificate
+from wampasgi import Application, Realm, WAMPError
 from wampasgi.client import Client, ConnectFailed, ConnectionClosed, JoinRefused, Retry, connect
 from wampasgi.errors import ConfigurationError
 from wampasgi.types import Receive, Scope, Send
@@ -384,3 +388,63 @@ async def test_callbacks_that_fail_are_logged(caplog: pytest.LogCaptureFixture) 
         async with connect(app=app, on_state=fail) as session:
             assert await session.call("math.add", 1) == 1
     assert "on_state failed for 'open'" in caplog.text
+
+
+async def test_password_in_the_url_is_not_shown() -> None:
+    client = connect("ws://joe:sesame@127.0.0.1:1/path")
+
+    with pytest.raises(ConnectFailed) as raised:
+        async with client:
+            pytest.fail("the session must not open")
+    assert "sesame" not in f"{client!r} {raised.value}"
+    assert "ws://127.0.0.1:1/path" in str(raised.value)
+
+
+async def test_callback_that_is_a_coroutine_function_is_refused() -> None:
+    async def changed(_: Any) -> None:
+        pass
+
+    for name in "on_state", "on_error":
+        options: Any = {name: changed}
+        with pytest.raises(ConfigurationError, match=f"{name} is .*pass a plain function"):
+            connect(app=app, **options)
+
+
+class Failed(WAMPError, uri="com.example.failed"):
+    code: int
+
+
+class Unfitting(WAMPError, uri="com.example.failed"):
+    other: int
+
+
+async def test_error_is_raised_as_its_class(caplog: pytest.LogCaptureFixture) -> None:
+    async with connect(app=app, errors=[Failed]) as session:
+        with pytest.raises(Failed) as raised:
+            await session.call("fail", "because")
+        assert (raised.value.args, raised.value.code) == (("because",), 7)
+        with pytest.raises(WAMPError, match="no_such_procedure"):
+            await session.call("no.such.procedure")
+    async with connect(app=app, errors=[Unfitting]) as session:
+        with pytest.raises(WAMPError, match=r"com\.example\.failed") as plain:
+            await session.call("fail", "because")
+        assert type(plain.value) is WAMPError
+    assert "Unfitting does not fit the ERROR 'com.example.failed'" in caplog.text
+    with pytest.raises(ConfigurationError, match="pass subclasses of WAMPError with uri="):
+        connect(app=app, errors=[WAMPError])
+
+
+async def test_tls_with_a_certificate_of_ones_own(server: ServerProcess, tmp_path: Path) -> None:
+    certificate = create_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.certfile, certificate.keyfile)
+    async with proxy_to(server.port, context) as proxy:
+        url = proxy.url.replace("ws:", "wss:")
+        async with connect(url, ssl=certificate.client_context()) as session:
+            assert await session.call("math.add", 1, 2) == 3
+        with pytest.raises(ConnectFailed, match=r"certificate of the server at .* is not trusted") as raised:
+            async with connect(url):
+                pytest.fail("the session must not open")
+        assert not raised.value.retryable
+    with pytest.raises(ConfigurationError, match="ssl= needs a URL that begins with wss://"):
+        connect("ws://127.0.0.1:1/", ssl=context)

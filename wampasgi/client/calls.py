@@ -12,7 +12,7 @@ import anyio
 
 from wampasgi.client.conversion import Converter
 from wampasgi.client.link import Link
-from wampasgi.client.requester import Requester, error_of
+from wampasgi.client.requester import Requester
 from wampasgi.client.waiting import timed_out
 from wampasgi.errors import UnserializableValue
 from wampasgi.protocol.messages import Error, Result
@@ -50,7 +50,7 @@ async def call(
         cancel(link, raw[1], "killnowait")
         raise
     if isinstance(message, Error):
-        raise error_of(message)
+        raise requester.error_of(message)
     assert isinstance(message, Result)
     return message
 
@@ -192,7 +192,7 @@ class ProgressCall(Generic[P, R]):
 
     def _raise_failure(self) -> None:
         if isinstance(self._final, Error):
-            raise error_of(self._final)
+            raise self._requester.error_of(self._final)
         assert isinstance(self._final, Exception)
         raise self._final
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl as ssl_module
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from wampasgi.client.retry import Retry
 from wampasgi.client.session import Invoke, Session
 from wampasgi.client.supervisor import OnState, SessionSettings, Supervisor
 from wampasgi.client.wire import Transport
-from wampasgi.errors import CLOSE_REALM, ConfigurationError
+from wampasgi.errors import CLOSE_REALM, ConfigurationError, WAMPError
 from wampasgi.serializers.base import Serializer
 from wampasgi.serializers.subprotocols import Subprotocol, subprotocols
 from wampasgi.types import ASGIApp, Handler, Match
@@ -48,6 +49,7 @@ class Options(TypedDict, total=False):
     retry: Retry | None
     on_state: OnState | None
     on_error: OnError | None
+    errors: Iterable[type[WAMPError]]
     hello: Mapping[str, Any] | None
     ssl: ssl_module.SSLContext | None
     compression: bool
@@ -93,6 +95,8 @@ class Client:
     Reconnection: ``retry``, see Retry; None turns it off. ``on_state`` is called with each new state.
     ``on_error`` is called with errors that no caller can get, such as those of handlers; they are logged too.
 
+    Errors: ``errors`` are subclasses of WAMPError with a URI. An ERROR with this URI is raised as its class.
+
     The other options are those of WebSockets: ``ssl`` (a context, for certificates of your own),
     ``compression``, ``max_size`` (of a message from the router, in bytes) and ``proxy``.
 
@@ -116,8 +120,9 @@ class Client:
             retry=retry,
             timeout=timeout,
             connect_timeout=_checked_timeout("connect_timeout", options.get("connect_timeout", 10.0)),
-            on_state=options.get("on_state"),
-            on_error=options.get("on_error"),
+            on_state=_callback("on_state", options.get("on_state")),
+            on_error=_callback("on_error", options.get("on_error")),
+            errors=_errors_by_uri(options.get("errors", ())),
         )
         self._declarations: list[_Declaration] = []
         self._entered: tuple[TaskOwner, Supervisor] | None = None
@@ -312,6 +317,24 @@ def _headers(options: Options) -> list[tuple[str, str]]:
         if not name or any(mark in f"{name}{value}" for mark in "\r\n") or ":" in name or " " in name:
             raise ConfigurationError(f"the header {name!r} with the value {value!r} is invalid")
     return pairs
+
+
+def _callback(name: str, function: Callable[[Any], object] | None) -> Callable[[Any], object] | None:
+    given: object = function
+    if given is not None and (not callable(given) or inspect.iscoroutinefunction(given)):
+        raise ConfigurationError(f"{name} is {function!r}: pass a plain function, which must not block")
+    return function
+
+
+def _errors_by_uri(errors: Iterable[type[WAMPError]]) -> dict[str, type[WAMPError]]:
+    found: dict[str, type[WAMPError]] = {}
+    for error in errors:
+        given: object = error
+        uri = getattr(given, "uri", None)
+        if not (isinstance(given, type) and issubclass(given, WAMPError) and isinstance(uri, str)):
+            raise ConfigurationError(f"errors= got {error!r}: pass subclasses of WAMPError with uri=")
+        found[uri] = given
+    return found
 
 
 def _checked_timeout(name: str, value: float | None) -> float | None:

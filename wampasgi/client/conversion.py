@@ -20,15 +20,16 @@ _converters: dict[Hashable, Converter] = {}
 
 def converter_for(annotation: Any, parameter: str) -> Converter:
     """Return the converter for a type. Raises TypeError, which names ``parameter``, for an unusable type."""
+    key = (annotation, parameter)
     try:
-        found = _converters.get(annotation)
+        found = _converters.get(key)
     except TypeError:  # a type with metadata that is not hashable
         return _make(annotation, parameter)
     if found is None:
         found = _make(annotation, parameter)
         if len(_converters) >= _MAX_CACHED:
             _converters.clear()
-        _converters[annotation] = found
+        _converters[key] = found
     return found
 
 

@@ -215,7 +215,10 @@ async def _send_nothing(message: Encoded, answer: Sendable | None = None) -> Non
 
 async def _answer(login: Login, challenge: Challenge) -> tuple[str, dict[str, Any]]:
     answering = partial(login.answer, challenge)
-    answer = await to_thread.run_sync(answering) if challenge.method in _SLOW_METHODS else answering()
+    if challenge.method in _SLOW_METHODS:
+        answer = await to_thread.run_sync(answering, abandon_on_cancel=True)
+    else:
+        answer = answering()
     if isinstance(answer, tuple):
         return answer
     assert inspect.isawaitable(answer)

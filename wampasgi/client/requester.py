@@ -40,7 +40,13 @@ class Requester:
     ``timeout`` is the default of all timeouts, in seconds.
     """
 
-    def __init__(self, owner: TaskOwner, timeout: float | None, on_error: OnError | None) -> None:
+    def __init__(
+        self,
+        owner: TaskOwner,
+        timeout: float | None,
+        on_error: OnError | None,
+        errors: Mapping[str, type[WAMPError]],
+    ) -> None:
         #: Runs the tasks of the session, which outlive its connections.
         self.owner = owner
         self.timeout = timeout
@@ -51,6 +57,7 @@ class Requester:
         self.new_answer = answer_factory()
         self._changed = anyio.Event()
         self._on_error = on_error
+        self._errors = errors
 
     def limit(self, timeout: float | None) -> float | None:
         """Return a timeout, or the session's for ``DEFAULT``."""
@@ -110,8 +117,19 @@ class Requester:
             link.core.abandon(raw[1])
             raise
         if isinstance(message, Error):
-            raise error_of(message)
+            raise self.error_of(message)
         return message
+
+    def error_of(self, message: Error) -> WAMPError:
+        """Return the exception for an ERROR: an error class with its URI, or else a WAMPError."""
+        args, kwargs = message.args or (), message.kwargs or {}
+        declared = self._errors.get(message.error)
+        if declared is not None:
+            try:
+                return declared(*args, **kwargs)
+            except TypeError as error:
+                logger.warning("%s does not fit the ERROR %r: %s", declared.__name__, message.error, error)
+        return WAMPError(message.error, *args, **kwargs)
 
     async def in_background(self, function: Callable[[], Awaitable[T]]) -> T:
         """Await ``function()`` in a task of the session, and return its value.
@@ -152,11 +170,6 @@ def lost(what: str, reason: str, *, sent: bool) -> ConnectionLost:
     """Return the error for a request whose answer will not arrive."""
     consequence = "it may have been carried out" if sent else "it was not sent"
     return ConnectionLost(f"the connection ended before {what} arrived ({consequence}): {reason}", sent=sent)
-
-
-def error_of(message: Error) -> WAMPError:
-    """Return the exception for an ERROR."""
-    return WAMPError(message.error, *(message.args or ()), **(message.kwargs or {}))
 
 
 def check_uri(kind: str, uri: object, match: str = "exact") -> str:

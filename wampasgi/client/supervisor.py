@@ -26,6 +26,7 @@ from wampasgi.errors import (
     ConfigurationError,
     ConnectionClosed,
     RemoteProtocolError,
+    WAMPError,
 )
 from wampasgi.logs import logger_named
 from wampasgi.protocol.messages import Welcome
@@ -69,6 +70,7 @@ class SessionSettings:
     connect_timeout: float | None
     on_state: OnState | None = None
     on_error: OnError | None = None
+    errors: Mapping[str, type[WAMPError]] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -76,7 +78,7 @@ class Supervisor:
 
     def __init__(self, owner: TaskOwner, settings: SessionSettings) -> None:
         self.settings = settings
-        self.requester = Requester(owner, settings.timeout, settings.on_error)
+        self.requester = Requester(owner, settings.timeout, settings.on_error, settings.errors)
         self.subscriptions = Subscriptions(self.requester)
         self.registrations = Registrations()
         self.state: State = "connecting"

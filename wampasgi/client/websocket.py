@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 from websockets.exceptions import (
@@ -44,8 +44,8 @@ def check_url(url: object) -> str:
         raise ConfigurationError(f"the URL is {url!r}: pass a text such as 'ws://127.0.0.1:8000/'")
     parts = urlsplit(url)
     if parts.scheme in ("http", "https"):
-        advice = f"use {'ws' + url[4:]!r}"
-        raise ConfigurationError(f"the URL {url!r} has the scheme {parts.scheme!r}: {advice}")
+        advice = f"use {'ws' + _public(url)[4:]!r}"
+        raise ConfigurationError(f"the URL {_public(url)!r} has the scheme {parts.scheme!r}: {advice}")
     if parts.scheme not in ("ws", "wss"):
         raise ConfigurationError(
             f"the URL {url!r} must begin with ws:// or wss://, as in 'ws://127.0.0.1:8000/'"
@@ -60,6 +60,11 @@ def check_url(url: object) -> str:
     if parts.fragment:
         raise ConfigurationError(f"the URL {url!r} has a fragment, which WebSockets do not support")
     return url
+
+
+def _public(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class WebSocketTransport:
@@ -77,7 +82,9 @@ class WebSocketTransport:
         ping_interval: float | None = 20.0,
         proxy: str | bool = True,
     ) -> None:
-        self.description = check_url(url)
+        self._url = check_url(url)
+        #: The URL without a user name and a password.
+        self.description = _public(url)
         if ssl_context is not None and not url.startswith("wss:"):
             raise ConfigurationError(f"ssl= needs a URL that begins with wss://, not {url!r}")
         self._subprotocols = subprotocols
@@ -107,7 +114,7 @@ class WebSocketTransport:
 
         with self._errors_explained(timeout):
             socket = await connect(
-                self.description,
+                self._url,
                 **self._options,
                 open_timeout=timeout,
                 create_connection=DispatchingConnection,
@@ -130,7 +137,7 @@ class WebSocketTransport:
     async def _open_trio(self, timeout: float | None) -> AsyncIterator[Wire]:
         from websockets.trio.client import connect
 
-        opening = connect(self.description, **self._options, open_timeout=timeout)
+        opening = connect(self._url, **self._options, open_timeout=timeout)
         with self._errors_explained(timeout):
             socket = await opening.__aenter__()
         try:
