@@ -81,7 +81,9 @@ async def proxy_to(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterato
     proxy = Proxy(port)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     proxy.port = listener.extra(SocketAttribute.local_port)
-    serving: Listener[Any] = listener if tls is None else TLSListener(listener, tls, standard_compatible=False)
+    serving: Listener[Any] = listener
+    if tls is not None:
+        serving = TLSListener(listener, tls, standard_compatible=False)
     async with serving, anyio.create_task_group() as group:
         group.start_soon(serving.serve, proxy.handle)
         yield proxy

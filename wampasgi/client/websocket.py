@@ -135,11 +135,16 @@ class WebSocketTransport:
 
     @asynccontextmanager
     async def _open_trio(self, timeout: float | None) -> AsyncIterator[Wire]:
+        import trio
         from websockets.trio.client import connect
 
         opening = connect(self._url, **self._options, open_timeout=timeout)
         with self._errors_explained(timeout):
-            socket = await opening.__aenter__()
+            try:
+                socket = await opening.__aenter__()
+            except trio.BrokenResourceError as error:
+                # Of TLS. It is no OSError, but has one as its cause.
+                raise error.__cause__ or OSError("the connection broke") from error
         try:
             subprotocol = self._negotiated(socket.subprotocol)
             async with support_for_running_loop(None).task_owner() as owner:
