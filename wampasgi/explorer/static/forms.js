@@ -11,7 +11,7 @@ let ids = 0;
  * `onChange` is called at each edit. Returns `{element, value, set, showErrors, clearErrors, focus}`:
  *
  * - `value()` returns `{args, kwargs}` of the tab that is shown. If a field is unreadable, it marks such fields, unless
- *   `mark` is false, and throws an Error for people.
+ *   `mark` is false, and throws an Error with a readable message.
  * - `set({args, kwargs})` fills in a payload.
  * - `showErrors(errors)` marks the fields that errors of the server name, and returns the other errors.
  */
