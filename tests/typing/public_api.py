@@ -21,8 +21,10 @@ from wampasgi import (
     Event,
     Events,
     Identity,
+    Interface,
     Limits,
     LocalSubscription,
+    Progress,
     Realm,
     RPCErrorResult,
     RPCProgressReport,
@@ -31,6 +33,7 @@ from wampasgi import (
     RPCRouteSet,
     Session,
     SubscribeError,
+    Topic,
     TopicRouteSet,
     WAMPError,
     WAMPRoute,
@@ -298,4 +301,73 @@ def errors_carry_their_uri(error: WAMPError, closed: ConnectionClosed) -> None:
     assert_type(error.uri, str)
     assert_type(error.kwargs, dict[str, Any])
     assert_type(closed.reason, str)
-    WAMPError()  # type: ignore[call-arg]
+    limit = LimitExceeded("not today", limit=500)
+    assert_type(limit.limit, int)
+    assert_type(limit.uri, str)
+    assert_type(LimitExceeded.fields(), tuple[str, ...])
+    raise limit
+
+
+class LimitExceeded(WAMPError, uri="com.bank.limit"):
+    limit: int
+
+
+changes = Topic("docs.changes", int)
+pair = Topic[tuple[int, str] | None]("docs.pairs", tuple[int, str] | None)
+untyped = Topic[Any]("docs.untyped")
+app.add_topic(changes, roles="reader", tags="docs", deprecated=True)
+realm.add_topic(pair, event=int)  # type: ignore[call-arg]
+
+
+@app.procedure(
+    "docs.move",
+    summary="Move a document",
+    description="It *keeps* its ID.",
+    tags=["docs"],
+    deprecated=False,
+    include_in_schema=True,
+    examples=[{"summary": "One", "args": [1], "kwargs": {"to": "folder"}}],
+    errors=[LimitExceeded, "com.docs.gone"],
+)
+async def move(document_id: int, to: str) -> AsyncIterator[Progress[float] | str]:
+    yield Progress(0.5)
+    yield to
+
+
+@app.topic(changes, summary="Changes")
+async def guard_changes() -> None: ...
+
+
+@app.subscriber(pair, examples=[{"args": [1, "a"]}])
+async def on_pair(number: int, text: str) -> None: ...
+
+
+app.topic("docs.strings", event=str | None)
+app.procedure("docs.typo", sumary="Typo")  # type: ignore[call-arg]
+app.procedure("docs.error", errors=[ValueError])  # type: ignore[list-item]
+app.subscriber("docs.event", event=int)  # type: ignore[call-arg]
+app.procedure("docs.flag", deprecated="yes")  # type: ignore[arg-type]
+
+
+async def topics_are_typed() -> None:
+    assert_type(await changes.publish(5, options={"retain": True}, realm=realm), int)
+    await pair.publish((1, "a"))
+    await pair.publish(None)
+    await untyped.publish({"any": "value"})
+    await changes.publish("five")  # type: ignore[arg-type]
+    await changes.publish()  # type: ignore[call-arg]
+    assert_type(Progress(0.5).value, float)
+
+
+async def realms_are_described(session: Session) -> None:
+    assert_type(realm.describe(strict=True), Interface)
+    assert_type(await realm.describe_for(session), Interface)
+    assert_type(await realm.describe_for_anybody(), Interface)
+    found = realm.describe()
+    assert_type(found.to_dict(), dict[str, Any])
+    assert_type(found.describe_procedure("docs.move", "exact"), dict[str, Any] | None)
+    assert_type(found.procedures[0].deprecated, bool)
+    assert_type(app.asyncapi("admins"), dict[str, Any])
+    realm.register("plugin.move", add, summary="Add", errors=[LimitExceeded])
+    Application(docs_url="/docs", asyncapi_url="/asyncapi.json", title="Docs", version="1", description=None)
+    Application(docs_url=True)  # type: ignore[arg-type]
