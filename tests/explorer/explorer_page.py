@@ -35,7 +35,7 @@ class ExplorerPage:
         browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
         self._log()  # of earlier pages
         browser.get(origin + path)
-        self.wait_for(lambda: bool(self.texts(".login, .session button")), True)
+        self.wait_for(lambda: bool(self.texts(".login, .account button")), True)
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.browser.execute_script(script, *arguments)
@@ -117,7 +117,7 @@ class ExplorerPage:
 
     def join(self, realm: str) -> None:
         """Join another realm as anonymous."""
-        if self.texts(".session button"):
+        if self.texts(".account button"):
             self.leave()
         self.fill_login(realm)
         self.wait_for(lambda: self.fact("realm"), realm)
@@ -125,7 +125,7 @@ class ExplorerPage:
 
     def fact(self, name: str) -> str | None:
         """Return a fact about the session: user, role, realm or session."""
-        texts = self.texts(f".session .{name} dd")
+        texts = self.texts(f".account .{name} dd")
         return texts[0] if texts else None
 
     # Entries

@@ -27,7 +27,7 @@ export function createChart(title, unit) {
     lines.other.setAttribute("points", points(others));
     lines.area.setAttribute("points", `${POINTS - values.length},${HEIGHT} ${points(values)} ${POINTS - 1},${HEIGHT}`);
     fill(current, text(value) + unit, other !== undefined && h("small", {}, ` of ${text(other)}${unit}`));
-    highest.textContent = `highest ${text(top)}${unit}`;
+    highest.textContent = `highest ${text(top)}${unit} in 5 minutes`;
   }
 
   return { element, add };

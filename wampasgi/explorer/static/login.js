@@ -15,8 +15,10 @@ const REASONS = {
 /** Say why a realm could not be joined. */
 export function explanation(error, realm) {
   if (!error.uri) return error.message;
-  const said = error.message === error.uri ? "" : `${error.message} `;
-  return `Realm ${realm}: ${REASONS[error.uri] ?? ""} ${said}(${error.uri})`;
+  const { uri, message } = error;
+  // Servers often repeat the URI in words.
+  const said = uri.endsWith(message.replaceAll(" ", "_")) ? [] : [message];
+  return [`Realm ${realm}:`, ...(uri in REASONS ? [REASONS[uri]] : []), ...said, `(${uri})`].join(" ");
 }
 
 /** Return `{element, show(reason), busy(is), clear()}`. `submit` gets `{realm, method, authid, secret}`. */
@@ -57,7 +59,7 @@ export function createLogin(realms, submit) {
     show(text) {
       reason.hidden = !text;
       fill(reason, text);
-      method.focus();
+      (text && !secretRow.hidden ? secret.input : method).focus();
     },
     busy(is) {
       join.disabled = is;

@@ -52,7 +52,7 @@ async function enter(values) {
   const facts = { user: session.authid, role: session.authrole, realm: session.realm, session: session.id };
   fill(byId("session"), h("dl", {}, Object.entries(facts).map(([name, value]) =>
     h("div", { class: name }, h("dt", {}, name), h("dd", {}, String(value))))), button("Leave", leave, { class: "small" }));
-  byId("session").className = "session";
+  byId("session").className = "account";
   await describe();
   await followRegistrations(session);
 }
@@ -191,8 +191,8 @@ function panelOf(link) {
 }
 
 function welcome() {
-  return [h("h1", {}, page.description.realm), h("p", { class: "muted" }, "Choose a procedure or a topic."),
-    h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url.href), ".")];
+  return [h("h1", {}, page.description.realm), h("p", {}, "Choose a procedure or a topic. Press ", h("kbd", {}, "/"), " to filter them."),
+    h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url.href), ", realm ", h("code", {}, page.session.realm), ".")];
 }
 
 function undescribed() {

@@ -26,7 +26,7 @@ export function payloadView(title, { args, kwargs }, shape, defs) {
     parts.push(h("h3", {}, "Keyword arguments"), createTree(kwargs, { schema: shape?.kwargs, defs, open: 2 }));
   }
   if (!parts.length) parts.push(h("p", { class: "muted" }, "Nothing (no arguments)."));
-  return h("section", { class: "result" }, h("h2", {}, title), parts);
+  return h("section", { class: "result" }, title && h("h2", {}, title), parts);
 }
 
 /**
@@ -47,5 +47,5 @@ export function errorView(error, description, unmatched = null) {
     h("h2", {}, "Error ", h("code", {}, error.uri)), note, message && h("p", { class: "message" }, first),
     unmatched?.length > 0 && h("ul", {}, unmatched.map(({ argument, path, reason }) =>
       h("li", {}, h("code", {}, [argument, ...(path ?? [])].filter((part) => part != null).join(".")), ` ${reason}`))),
-    (args.length > 0 || Object.keys(kwargs).length > 0) && payloadView("Details", { args, kwargs }, described?.payload, defs));
+    (args.length > 0 || Object.keys(kwargs).length > 0) && payloadView("", { args, kwargs }, described?.payload, defs));
 }
