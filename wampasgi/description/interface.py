@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
 
 from wampasgi.configuration.routes import RouteMatch
 
@@ -122,6 +122,8 @@ class Interface:
     topics: tuple[TopicDescription, ...] = ()
     errors: tuple[ErrorDescription, ...] = ()
     definitions: Mapping[str, Schema]
+    #: The names of the definitions that entries need, a cache.
+    _needed: dict[_Key, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON values; ``definitions`` have the key ``"$defs"``."""
@@ -136,17 +138,19 @@ class Interface:
     def restricted_to(
         self, procedures: Iterable[ProcedureDescription], topics: Iterable[TopicDescription]
     ) -> Interface:
-        """Return a description of these entries alone, with the errors and definitions that they need."""
+        """Return a description of these entries alone, with the errors and definitions that they need.
+
+        They are entries of this description, but what topics permit may differ.
+        """
         kept, kept_topics = tuple(procedures), tuple(topics)
         uris = {uri for procedure in kept for uri in procedure.errors}
         errors = tuple(error for error in self.errors if error.uri in uris)
-        needed = _referred((*kept, *kept_topics, *errors), self.definitions)
         return replace(
             self,
             procedures=kept,
             topics=kept_topics,
             errors=errors,
-            definitions={name: schema for name, schema in self.definitions.items() if name in needed},
+            definitions=self._definitions_of(*kept, *kept_topics, *errors),
         )
 
     def describe_procedure(self, uri: str, match: RouteMatch) -> dict[str, Any] | None:
@@ -164,20 +168,45 @@ class Interface:
         found = next((entry for entry in self.errors if entry.uri == uri), None)
         return None if found is None else self._alone(found)
 
-    def _alone(self, entry: object) -> dict[str, Any]:
-        needed = _referred((entry,), self.definitions)
-        return {
-            **_plain(entry),
-            "$defs": {name: schema for name, schema in self.definitions.items() if name in needed},
-        }
+    def _alone(self, entry: _Entry) -> dict[str, Any]:
+        return {**_plain(entry), "$defs": self._definitions_of(entry)}
+
+    def _definitions_of(self, *entries: _Entry) -> dict[str, Schema]:
+        needed = set().union(*map(self._needed_by, entries))
+        return {name: schema for name, schema in self.definitions.items() if name in needed}
+
+    def _needed_by(self, entry: _Entry) -> frozenset[str]:
+        # Each session reads the description, and walking through all schemas takes most of the time.
+        key = type(entry), None if isinstance(entry, ErrorDescription) else entry.match, entry.uri
+        found = self._needed.get(key)
+        if found is None:
+            found = self._needed[key] = _referred(entry, self.definitions)
+        return found
+
+
+_Entry: TypeAlias = ProcedureDescription | TopicDescription | ErrorDescription
+_Key: TypeAlias = tuple[type, RouteMatch | None, str]
+
+_NAMES: Final = {
+    cls: tuple(each.name for each in fields(cls))
+    for cls in (
+        ParameterDescription,
+        PayloadDescription,
+        ExampleDescription,
+        ProcedureDescription,
+        TopicDescription,
+        ErrorDescription,
+    )
+}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    """Return a description as JSON values. Schemas and examples are JSON values already."""
+    kind = type(value)
+    if kind is tuple:
         return [_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return value
+    names = _NAMES.get(kind)
+    return value if names is None else {name: _plain(getattr(value, name)) for name in names}
 
 
 _REF = "#/$defs/"
@@ -208,13 +237,13 @@ def _refs(value: object) -> Iterator[str]:
             waiting += (getattr(part, field.name) for field in fields(part))
 
 
-def _referred(entries: object, definitions: Mapping[str, Schema]) -> set[str]:
-    """Return the names of all definitions that descriptions need, directly or through others."""
+def _referred(entry: object, definitions: Mapping[str, Schema]) -> frozenset[str]:
+    """Return the names of all definitions that a description needs, directly or through others."""
     needed: set[str] = set()
-    waiting = list(references(entries))
+    waiting = list(references(entry))
     while waiting:
         name = waiting.pop()
         if name not in needed and name in definitions:
             needed.add(name)
             waiting += references(definitions[name])
-    return needed
+    return frozenset(needed)

@@ -146,6 +146,8 @@ class _Visibility:
         publish = await self._may_publish(entry)
         if not (subscribe or publish):
             return None
+        if (subscribe, publish) == (entry.subscribe, entry.publish):
+            return entry
         return replace(entry, subscribe=subscribe, publish=publish)
 
     async def _may_subscribe(self, entry: TopicDescription) -> bool:
