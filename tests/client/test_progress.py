@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -14,8 +15,19 @@ import pytest
 from tests.client.scripted_router import Peer, ScriptedRouter
 from tests.client.served_app import app
 from tests.clients.server_process import ServerProcess
-from tests.specification import CALL, CANCEL, ERROR, RESULT, WELCOME
-from wampasgi.client import InvalidResult, Timeout, WAMPError, connect, connect_sync
+from tests.specification import (
+    CALL,
+    CANCEL,
+    ERROR,
+    INVOCATION,
+    REGISTER,
+    REGISTERED,
+    RESULT,
+    WELCOME,
+    YIELD,
+)
+from wampasgi import RPCProgressReport
+from wampasgi.client import InvalidResult, Invocation, Timeout, WAMPError, connect, connect_sync
 
 pytestmark = pytest.mark.anyio
 
@@ -141,3 +153,76 @@ def test_ctrl_c_in_the_middle_of_progress_cancels_the_call(kind: str, server: Se
     with connect_sync(server.url) as session:
         while name not in session.call("canceled"):
             assert time.monotonic() < deadline
+
+
+# Progressive call invocations
+
+
+async def test_arguments_are_sent_and_received_in_parts() -> None:
+    async def total(invocation: Invocation) -> AsyncIterator[RPCProgressReport | int]:
+        total = 0
+        async for chunk in invocation.chunks():
+            total += sum(chunk.args)
+            yield RPCProgressReport(total)
+        yield total
+
+    async def ignore(number: int) -> int:
+        return number
+
+    async with connect(app=app) as session, connect(app=app) as other:
+        await other.register("progress.total", total)
+        await other.register("progress.ignore", ignore)
+        async with session.call_progress("progress.total", 1, more=True) as call:
+            assert await anext(call) == 1
+            await call.send(2, 3)
+            assert await anext(call) == 6
+            await call.send(4, final=True)
+            assert await call.result() == 10
+        async with session.call_progress("progress.total", 5) as call:
+            assert await call.result() == 5
+        async with session.call_progress("progress.ignore", 1, more=True) as call:
+            await call.send(2)
+            assert await call.result() == 1
+            await call.send(3, final=True)
+        assert await session.call("progress.total", 7) == 7
+
+
+async def test_parts_after_the_answer_are_ignored_and_too_many_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wampasgi.client.registrations.BUFFER", 2)
+    more = {"progress": True}
+    done = anyio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        for procedure_id in 5, 6:
+            register = await peer.expect(REGISTER)
+            await peer.send(REGISTERED, register[1], procedure_id)
+        await peer.send(INVOCATION, 1, 5, more)
+        assert await peer.receive() == [YIELD, 1, {}, ["quick"]]
+        await peer.send(INVOCATION, 1, 5, more, ["late"])
+        await peer.send(INVOCATION, 1, 5, {}, ["last"])
+        for _ in range(3):
+            await peer.send(INVOCATION, 2, 6, more)
+        assert (await peer.receive())[:5] == [ERROR, INVOCATION, 2, {}, "wamp.error.unavailable"]
+        done.set()
+        await peer.until_gone()
+
+    router = ScriptedRouter(script)
+    async with connect(app=router) as session:
+        await session.register("quick", lambda: "quick")
+        await session.register("slow", anyio.sleep_forever)
+        with anyio.fail_after(5):
+            await done.wait()
+    assert not router.failures
+
+
+async def test_only_a_call_for_more_takes_further_arguments() -> None:
+    async with connect(app=app) as session:
+        async with session.call_progress("count", 1) as call:
+            with pytest.raises(RuntimeError, match="more=True"):
+                await call.send(1)
+        with pytest.raises(WAMPError, match="feature_not_supported"):
+            async with session.call_progress("count", 1, more=True) as call:
+                await call.result()

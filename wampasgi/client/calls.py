@@ -15,6 +15,7 @@ from wampasgi.client.link import Link
 from wampasgi.client.requester import Requester
 from wampasgi.client.waiting import timed_out
 from wampasgi.errors import UnserializableValue
+from wampasgi.payload import split_payload
 from wampasgi.protocol.messages import Error, Result
 
 CancelMode: TypeAlias = Literal["skip", "kill", "killnowait"]
@@ -134,6 +135,21 @@ class ProgressCall(Generic[P, R]):
             cancel(self._link, self._request_id, "killnowait")
             self._final = RuntimeError(f"the call of {self.procedure!r} was left before its result")
             self._wake()
+
+    async def send(self, *args: Any, final: bool = False, **kwargs: Any) -> None:
+        """Send further arguments; the last ones with ``final``. They are dropped if the call is over.
+
+        The call must have been made with ``more=True``.
+        """
+        options = self._call[2]
+        if self._link is None or not options.get("progress"):
+            raise RuntimeError("enter a call with call_progress(..., more=True) to send further arguments")
+        positional, keywords = split_payload(args, kwargs)
+        raw = self._link.core.call_again(
+            self._request_id, self.procedure, positional, keywords, {**options, "progress": not final}
+        )
+        if raw is not None:
+            await self._requester.sent(self._link.send(raw), self, self._timeout, self.describe)
 
     def cancel(self, mode: CancelMode = "kill") -> None:
         """Send CANCEL. ``result`` then raises WAMPError ``wamp.error.canceled`` or returns what was faster.

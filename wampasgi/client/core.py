@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from wampasgi.errors import RemoteProtocolError
-from wampasgi.protocol.ids import MAX_ID
 from wampasgi.protocol.messages import (
     Call,
     Cancel,
@@ -46,13 +45,17 @@ CLIENT_FEATURES: Final[Mapping[str, Sequence[str]]] = {
         "call_canceling",
         "call_timeout",
         "caller_identification",
+        "progressive_call_invocations",
         "progressive_call_results",
     ),
     "callee": (
         "call_canceling",
+        # One section of the specification spells it so.
+        "call_cancelling",
         "call_timeout",
         "caller_identification",
         "pattern_based_registration",
+        "progressive_call_invocations",
         "progressive_call_results",
         "registration_revocation",
         "shared_registration",
@@ -77,6 +80,15 @@ class Recipient(Protocol):
         """Take a message. Raises RemoteProtocolError if its content is not allowed."""
 
 
+class _Ignored:
+    """The recipient of messages that are ignored."""
+
+    def receive(self, message: Any) -> None:
+        """Ignore the message."""
+
+
+_IGNORED: Final = _Ignored()
+
 #: A message of the router, and the object that waits for it. None if nothing waits: the message concerns the
 #: session itself, or arrived after its recipient had given up.
 Delivery: TypeAlias = tuple[Recipient | None, Message]
@@ -90,15 +102,25 @@ def client_roles() -> dict[str, Any]:
 class SessionCore:
     """The state of one session: its requests, subscriptions, registrations and invocations."""
 
-    __slots__ = ("_ended", "_invocations", "_pending", "_registrations", "_subscriptions", "state")
+    __slots__ = (
+        "_ended",
+        "_invocations",
+        "_pending",
+        "_registrations",
+        "_streams",
+        "_subscriptions",
+        "state",
+    )
 
     def __init__(self) -> None:
         self.state = SessionState.CLOSED
         self._pending: PendingRequests[Recipient] = PendingRequests()
         self._subscriptions: dict[int, Recipient] = {}
         self._registrations: dict[int, Recipient] = {}
-        # The IDs of unanswered invocations.
-        self._invocations: set[int] = set()
+        # The IDs of unanswered invocations, and whether the caller sends further arguments.
+        self._invocations: dict[int, bool] = {}
+        # The IDs of answered invocations whose caller may still send arguments.
+        self._streams: dict[int, None] = {}
         # The IDs of ended subscriptions and registrations. Their last messages may still be on the way.
         self._ended: dict[tuple[int, int], None] = {}
 
@@ -152,14 +174,21 @@ class SessionCore:
         return recipient
 
     def _invoked(self, message: Invocation) -> Recipient | None:
-        if message.request_id in self._invocations:
+        request_id, more = message.request_id, message.details.get("progress") is True
+        expects_more = self._invocations.get(request_id)
+        if expects_more is False:
             raise RemoteProtocolError(
-                f"INVOCATION.Request must be a new ID, but {message.request_id} is not answered yet"
+                f"INVOCATION.Request must be a new ID, but {request_id} is not answered yet"
             )
+        if expects_more is None and request_id in self._streams:
+            # The router did not know yet that the invocation is answered.
+            if not more:
+                del self._streams[request_id]
+            return _IGNORED
         recipient = self._registrations.get(message.registration_id)
         if recipient is None:
             self._require_ended(Invocation.code, "INVOCATION.Registration", message.registration_id)
-        self._invocations.add(message.request_id)
+        self._invocations[request_id] = more
         return recipient
 
     def _require_ended(self, code: int, field: str, ended_id: int) -> None:
@@ -255,6 +284,19 @@ class SessionCore:
             request.progressive = options.get("receive_progress") is True
         return _with_payload([48, self._pending.add(request), options, procedure], args, kwargs)
 
+    def call_again(
+        self,
+        request_id: int,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: dict[str, Any],
+    ) -> RawMessage | None:
+        """Return CALL with further arguments for a call, or None if the call has been answered."""
+        if self._pending.get(request_id) is None:
+            return None
+        return _with_payload([Call.code, request_id, options, procedure], args, kwargs)
+
     def cancel(self, request_id: int, mode: str) -> RawMessage | None:
         """Return CANCEL for a call, or None if the call has been answered."""
         if self._pending.get(request_id) is None:
@@ -315,15 +357,21 @@ class SessionCore:
 
     def result(self, request_id: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> RawMessage:
         """Return YIELD with the final result."""
-        self._invocations.discard(request_id)
+        self._answer(request_id)
         return _with_payload([Yield.code, request_id, {}], args, kwargs)
 
     def error(
         self, request_id: int, error: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> RawMessage:
         """Return the ERROR for an invocation."""
-        self._invocations.discard(request_id)
+        self._answer(request_id)
         return _with_payload([Error.code, Invocation.code, request_id, {}, error], args, kwargs)
+
+    def _answer(self, request_id: int) -> None:
+        if self._invocations.pop(request_id, False):
+            self._streams[request_id] = None
+            if len(self._streams) > _MAX_ENDED:
+                del self._streams[next(iter(self._streams))]
 
     # The end
 
@@ -353,7 +401,3 @@ def features_of(welcome: Welcome, role: str) -> frozenset[str]:
     """Return the features that a router announced for a role. Some routers announce none that they have."""
     features = welcome.details["roles"].get(role, {}).get("features") or {}
     return frozenset(name for name, value in features.items() if value is True)
-
-
-#: No subscription has this ID.
-NO_ID: Final = MAX_ID

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio import to_thread
@@ -34,6 +34,16 @@ from wampasgi.types import RawMessage
 _SLOW_METHODS: Final = frozenset({"wampcra", "wamp-scram"})
 
 
+class Running(Protocol):
+    """An invocation that is running."""
+
+    def cancel(self) -> None:
+        """Cancel its handler."""
+
+    def add(self, message: Invocation) -> None:
+        """Take further arguments."""
+
+
 class Link:
     """One connection. ``owner`` runs its tasks, which end with it.
 
@@ -43,8 +53,8 @@ class Link:
     def __init__(self, wire: Wire, owner: TaskOwner) -> None:
         self.core = SessionCore()
         self.owner = owner
-        #: The functions that cancel running invocations, by INVOCATION.Request.
-        self.running: dict[int, Callable[[], None]] = {}
+        #: The running invocations, by INVOCATION.Request.
+        self.running: dict[int, Running] = {}
         self.welcome: Welcome
         self.dealer_features: frozenset[str] = frozenset()
         self._wire = wire
@@ -153,9 +163,9 @@ class Link:
             text = "the callee has ended the registration"
             self.send_nowait(self.core.error(message.request_id, UNAVAILABLE, [text], {}))
         elif isinstance(message, Interrupt):
-            cancel = self.running.get(message.request_id)
-            if cancel is not None:
-                cancel()
+            running = self.running.get(message.request_id)
+            if running is not None:
+                running.cancel()
         elif isinstance(message, Goodbye):
             self._take_goodbye(message)
             raise _Over

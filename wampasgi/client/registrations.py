@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -12,7 +13,7 @@ import anyio
 
 from wampasgi.client.core import SessionCore
 from wampasgi.client.link import Link
-from wampasgi.client.requester import Requester
+from wampasgi.client.requester import BUFFER, Requester
 from wampasgi.client.retry import Retry
 from wampasgi.client.waiting import Answer
 from wampasgi.client.wire import WireClosed
@@ -35,6 +36,7 @@ from wampasgi.injection.results import (
     to_result,
 )
 from wampasgi.logs import logger_named
+from wampasgi.payload import Payload
 from wampasgi.protocol import messages
 from wampasgi.protocol.uris import check_uri
 from wampasgi.types import RawMessage
@@ -51,6 +53,34 @@ MAX_RUNNING: Final = 1000
 _LONGEST_PAUSE: Final = 10.0
 
 
+class Chunks:
+    """The arguments of a call that its caller sends one after another, at most ``size`` unread ones."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._unread: deque[Payload] = deque()
+        self._complete = False
+        self._arrived = anyio.Event()
+
+    def add(self, message: messages.Invocation) -> bool:
+        """Add arguments. Return False if there is no room for them."""
+        if len(self._unread) >= self._size:
+            return False
+        self._unread.append(Payload(message.args or (), message.kwargs or {}))
+        self._complete = message.details.get("progress") is not True
+        self._arrived.set()
+        return True
+
+    async def next(self) -> Payload | None:
+        """Return the next arguments, or None after the last ones."""
+        while not self._unread:
+            if self._complete:
+                return None
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        return self._unread.popleft()
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """A call that the router has passed to a procedure of this client.
@@ -63,6 +93,15 @@ class Invocation:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    _chunks: Chunks = field(default_factory=lambda: Chunks(1), repr=False, compare=False)
+
+    async def chunks(self) -> AsyncIterator[Payload]:
+        """Yield the arguments of the call, and those that the caller sends later, until it has sent all.
+
+        Spec: Advanced Profile, "Progressive Call Invocations".
+        """
+        while (chunk := await self._chunks.next()) is not None:
+            yield chunk
 
     @property
     def caller(self) -> int | None:
@@ -199,6 +238,10 @@ class Registration:
             logger.warning("%s", error)
             self._requester.report(error)
             return
+        running = link.running.get(message.request_id)
+        if running is not None:
+            running.add(message)
+            return
         procedure = message.details.get("procedure")
         if procedure is None and self.match != "exact":
             raise RemoteProtocolError(
@@ -209,10 +252,12 @@ class Registration:
             link.send_nowait(link.core.error(message.request_id, UNAVAILABLE, [text], {}))
             return
         args, kwargs = message.args or (), message.kwargs or {}
-        invocation = Invocation(procedure or self.procedure, args, kwargs, message.details)
+        chunks = Chunks(BUFFER)
+        chunks.add(message)
+        invocation = Invocation(procedure or self.procedure, args, kwargs, message.details, chunks)
+        run = _Run(link, message.request_id, invocation, self._plan, self._provided, self._requester, chunks)
         # In this dict at once, so that INTERRUPT finds it.
-        run = _Run(link, message.request_id, invocation, self._plan, self._provided, self._requester)
-        link.running[message.request_id] = run.cancel
+        link.running[message.request_id] = run
         link.owner.spawn_in_owner_context(run.run)
 
 
@@ -227,7 +272,10 @@ class _Run:
         plan: HandlerPlan,
         provided: Mapping[str, Any],
         requester: Requester,
+        chunks: Chunks,
     ) -> None:
+        self._chunks = chunks
+        self._overflow = False
         self._link = link
         self._request_id = request_id
         self._invocation = invocation
@@ -242,6 +290,12 @@ class _Run:
         self._interrupted = True
         self._scope.cancel()
 
+    def add(self, message: messages.Invocation) -> None:
+        """Take further arguments. The invocation fails if too many are unread."""
+        if not self._chunks.add(message):
+            self._overflow = True
+            self._scope.cancel()
+
     async def run(self) -> None:
         """Run the handler and send its result."""
         link = self._link
@@ -252,7 +306,10 @@ class _Run:
                 if timeout:
                     self._scope.deadline = anyio.current_time() + timeout / 1000
                 answer = await self._answer()
-            if self._scope.cancelled_caught and not self._interrupted:
+            if self._scope.cancelled_caught and self._overflow:
+                text = f"the callee has not read {BUFFER} parts of the arguments, its limit"
+                answer = RPCErrorResult(UNAVAILABLE, [text])
+            elif self._scope.cancelled_caught and not self._interrupted:
                 answer = RPCErrorResult(TIMEOUT, [f"the handler gave no result within {timeout / 1000:g} s"])
         finally:
             link.running.pop(self._request_id, None)

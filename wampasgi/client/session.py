@@ -159,22 +159,27 @@ class Session:
         result_type: Any = Any,
         progress_type: Any = Any,
         buffer: int = BUFFER,
+        more: bool = False,
         options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> ProgressCall[Any, Any]:
         """Return a call with progressive results, to be used with ``async with`` and ``async for``.
 
         ``timeout`` limits the wait for each progressive result and for the final one. ``progress_type`` is
-        the type of progressive results, like ``result_type`` for the final one.
+        the type of progressive results, like ``result_type`` for the final one. With ``more``, these are
+        only the first arguments, and ``ProgressCall.send`` sends further ones.
         """
         check_uri("procedure", procedure)
         positional, keywords = split_payload(args, kwargs)
+        given = dict(options or {})
+        if more:
+            given["progress"] = True
         return ProgressCall(
             self._requester,
             procedure,
             positional,
             keywords,
-            dict(options or {}),
+            given,
             timeout=self._requester.limit(timeout),
             buffer=_checked_buffer(buffer),
             convert_progress=converter_for(progress_type, "progress_type"),
