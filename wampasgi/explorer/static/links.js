@@ -38,8 +38,10 @@ export function parseLink(hash) {
   const kind = parts.length > 1 && parts[0] === "topic" ? parts.shift() : "procedure";
   const match = parts.length > 1 && MATCHES.includes(parts[0]) ? parts.shift() : "exact";
   try {
-    return { kind, match, uri: decodeURIComponent(parts.join("/")), query: new URLSearchParams(found[2] ?? "") };
+    const uri = decodeURIComponent(parts.join("/"));
+    return uri || match !== "exact" ? { kind, match, uri, query: new URLSearchParams(found[2] ?? "") } : null;
   } catch {
+    // Not an encoded URI.
     return null;
   }
 }

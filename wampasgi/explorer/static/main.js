@@ -138,8 +138,10 @@ function refresh() {
 async function followRegistrations(session) {
   let timer = 0;
   const soon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => page.session === session && session.open && refresh(), REFRESH_DELAY);
+    timer ||= setTimeout(() => {
+      timer = 0;
+      if (page.session === session && session.open) refresh();
+    }, REFRESH_DELAY);
   };
   for (const topic of ["wamp.registration.on_create", "wamp.registration.on_delete"]) {
     // If this is refused, people can refresh it themselves.

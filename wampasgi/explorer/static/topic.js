@@ -17,7 +17,7 @@ export function createTopicPanel(entry, page) {
     !publication && entry.examples.length > 0 && section("Examples", false, entry.examples.map(({ summary, args, kwargs }) =>
       [summary && h("p", {}, summary), h("pre", {}, h("code", {}, encode({ args, kwargs }, 2)))]).flat()),
     entry.event && section("Event type", true, payloadShape(entry.event, defs)));
-  return { element, fill: (payload) => publication?.form.set(payload) };
+  return { element, fill: (payload) => publication && publication.form.set(payload) };
 }
 
 function createSubscription(entry, page) {
