@@ -641,3 +641,24 @@ async def test_payload_carries_keywords_of_the_api() -> None:
     async with connect(app=app) as session:
         result = await session.call("echo", Payload([1], {"timeout": 5, "options": None}))
         assert result == RPCResult((1,), {"timeout": 5, "options": None})
+
+
+async def test_pattern_at_a_router_that_announces_none_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        subscribe = await peer.expect(SUBSCRIBE)
+        await peer.send(SUBSCRIBED, subscribe[1], 5)
+        register = await peer.expect(REGISTER)
+        await peer.send(REGISTERED, register[1], 5)
+        await peer.until_gone()
+
+    router = ScriptedRouter(script)
+    async with connect(app=router) as session:
+        await session.subscribe("a.", lambda: None, match="prefix")
+        await session.register("b.", lambda: None, match="prefix")
+    assert "the router may not support match='prefix', for the topic 'a.'" in caplog.text
+    assert "the router may not support match='prefix', for 'b.'" in caplog.text
+    async with connect(app=app) as session:
+        caplog.clear()
+        await session.subscribe("a.", lambda: None, match="prefix")
+    assert not caplog.records

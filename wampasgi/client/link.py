@@ -56,7 +56,9 @@ class Link:
         #: The running invocations, by INVOCATION.Request.
         self.running: dict[int, Running] = {}
         self.welcome: Welcome
+        #: The features that the router has announced.
         self.dealer_features: frozenset[str] = frozenset()
+        self.broker_features: frozenset[str] = frozenset()
         self._wire = wire
         subprotocol = wire.subprotocol
         self._encode = subprotocol.serializer.encode
@@ -112,6 +114,7 @@ class Link:
                         login.check(message)
                         self.welcome = message
                         self.dealer_features = features_of(message, "dealer")
+                        self.broker_features = features_of(message, "broker")
                         return message
                     if isinstance(message, Abort):
                         text = message.details.get("message") or ""

@@ -155,6 +155,8 @@ class Registration:
             await self._unregister(timeout)
 
     async def _register(self, timeout: float | None, link: Link) -> None:
+        if self.match != "exact" and "pattern_based_registration" not in link.dealer_features:
+            logger.warning("the router may not support match=%r, for %r", self.match, self.procedure)
         # Invocations, and even a revocation, may follow the answer at once.
         self._link, self._revoked = link, False
 

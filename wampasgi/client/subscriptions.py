@@ -142,6 +142,8 @@ class TopicSubscription:
 
     async def _subscribe(self, retained_for: list[Listener], timeout: float | None, link: Link) -> None:
         options = with_match(self._options, self.match)
+        if self.match != "exact" and "pattern_based_subscription" not in link.broker_features:
+            logger.warning("the router may not support match=%r, for the topic %r", self.match, self.topic)
         if retained_for:
             options["get_retained"] = True
             self._want_retained = retained_for
