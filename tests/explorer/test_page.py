@@ -210,6 +210,18 @@ def test_error_of_the_procedure_is_shown_with_its_description(open_explorer: Ope
         assert part in page.result()
 
 
+def test_types_of_results_and_errors_are_described(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/shop.order")
+    page.click("Result type")
+    page.wait_for_text(".shape", "map of integer")
+    page.click("Errors")
+    page.wait_for_text(".part h3", "com.shop.sold_out")
+    assert [name for name in page.texts(".shape .name") if name] == ["sku", "left"]
+    page.open("#/topic/shop.ordered")
+    page.wait_for(lambda: page.texts(".shape .name, .shape .type"), ["[0]", "text", "[1]", "integer"])
+
+
 def test_invalid_argument_is_shown_at_its_field(open_explorer: Open) -> None:
     page = open_explorer()
     page.open('#/shop.order?lines=[{"sku":"cup","quantity":-1}]&address={"city":"Ulm"}')

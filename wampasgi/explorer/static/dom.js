@@ -21,7 +21,7 @@ export function fill(element, ...children) {
 }
 
 function present(children) {
-  return children.flat().filter((child) => child != null && child !== false);
+  return children.flat(Infinity).filter((child) => child != null && child !== false);
 }
 
 export function button(label, onclick, attributes = {}) {

@@ -82,6 +82,8 @@ export function createProcedurePanel(entry, page) {
       code.textContent = FORMS[language.value]({ session: page.session, method: page.method, parameters: entry.parameters, ...current() });
     } catch (error) {
       code.textContent = error.message;
+      // Nobody has called yet.
+      form.clearErrors();
     }
   }
 
@@ -97,7 +99,7 @@ export function createProcedurePanel(entry, page) {
     return entry.errors.map((name) => {
       const error = page.description.errors.find((found) => found.uri === name);
       return [h("h3", {}, h("code", {}, name)), error?.description && markdown(error.description), error?.payload && payloadShape(error.payload, defs)];
-    }).flat();
+    });
   }
 
   for (const input of [timeout.input, uri.input]) input?.addEventListener("input", showCode);

@@ -9,7 +9,8 @@ export function payloadShape(payload, defs) {
   const { args, kwargs } = payload;
   const positional = listOf(args.prefixItems);
   const rows = positional.map((schema, index) => [positional.length > 1 ? `[${index}]` : "", schema, index >= (args.minItems ?? 0)]);
-  if (isObject(args.items)) rows.push(["…", args.items, true]);
+  // An empty schema says nothing.
+  if (isObject(args.items) && Object.keys(args.items).length) rows.push(["…", args.items, true]);
   rows.push(...properties(kwargs ?? {}));
   if (!rows.length) return h("p", { class: "muted" }, "Nothing.");
   return h("ul", { class: "shape" }, rows.map((row) => createRow(defs, row, rows.length === 1)));

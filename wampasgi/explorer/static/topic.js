@@ -15,7 +15,7 @@ export function createTopicPanel(entry, page) {
     entry.subscribe && createSubscription(entry, page),
     publication?.element,
     !publication && entry.examples.length > 0 && section("Examples", false, entry.examples.map(({ summary, args, kwargs }) =>
-      [summary && h("p", {}, summary), h("pre", {}, h("code", {}, encode({ args, kwargs }, 2)))]).flat()),
+      [summary && h("p", {}, summary), h("pre", {}, h("code", {}, encode({ args, kwargs }, 2)))])),
     entry.event && section("Event type", true, payloadShape(entry.event, defs)));
   return { element, fill: (payload) => publication && publication.form.set(payload) };
 }
@@ -50,8 +50,8 @@ function createSubscription(entry, page) {
   page.events.onchange(show);
   uri.input?.addEventListener("input", show);
   show();
-  return h("form", { class: "subscribe", novalidate: true, onsubmit: submit }, h("div", { class: "row" }, uri.element,
-    matches.length > 1 && labelled("Match", match).element, toggle), outcome);
+  return h("form", { class: "subscribe", novalidate: true, onsubmit: submit },
+    uri.element, matches.length > 1 && labelled("Match", match).element, h("div", { class: "row" }, toggle), outcome);
 }
 
 function createPublication(entry, page, defs) {
