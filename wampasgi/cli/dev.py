@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,6 +14,7 @@ from wampasgi.cli.errors import CommandError, UsageError
 from wampasgi.cli.options import AppArgument
 
 if TYPE_CHECKING:
+    from wampasgi.application import Application
     from wampasgi.cli.development import Places
 
 HostOption = Annotated[str, typer.Option("--host", metavar="HOST", help="The address to listen on.")]
@@ -54,7 +56,7 @@ def dev(
     found = places(loaded, docs_url)
     os.environ[APP_VARIABLE] = loaded.reference
     os.environ[DOCS_VARIABLE] = found.docs
-    _serve(host, port, found, reload=reload)
+    _serve(host, port, loaded.application, found, reload=reload)
 
 
 def require_uvicorn() -> None:
@@ -67,11 +69,11 @@ def require_uvicorn() -> None:
         )
 
 
-def _serve(host: str, port: int, found: Places, *, reload: bool) -> None:
+def _serve(host: str, port: int, application: Application, found: Places, *, reload: bool) -> None:
     import uvicorn
     from uvicorn.supervisors import ChangeReload
 
-    from wampasgi.cli.server_options import picows_protocol
+    from wampasgi.cli.server_options import largest_message, picows_protocol
 
     config = uvicorn.Config(
         "wampasgi.cli.development:create_app",
@@ -81,17 +83,26 @@ def _serve(host: str, port: int, found: Places, *, reload: bool) -> None:
         reload=reload,
         reload_dirs=[str(Path.cwd())],
         ws=picows_protocol() or "auto",
+        ws_max_size=largest_message(application),
+        ws_per_message_deflate=False,
     )
     # Bound here, so that the URLs have the port, and are printed only if it is free.
-    socket = config.bind_socket()
-    bound = socket.getsockname()
-    for line in _addresses(host, bound[1], found):
+    try:
+        socket = config.bind_socket()
+    except SystemExit as error:
+        # uvicorn has said why.
+        raise typer.Exit(1) from error
+    for line in _addresses(host, socket.getsockname()[1], found):
         typer.echo(line, err=True)
     server = uvicorn.Server(config)
-    if config.should_reload:
-        ChangeReload(config, target=server.run, sockets=[socket]).run()
-    else:
+    # uvicorn raises it again after Ctrl-C, although everything has ended as it should.
+    with suppress(KeyboardInterrupt):
+        if config.should_reload:
+            ChangeReload(config, target=server.run, sockets=[socket]).run()
+            return
         server.run(sockets=[socket])
+    if not server.started:
+        raise typer.Exit(1)
 
 
 def _addresses(host: str, port: int, found: Places) -> Sequence[str]:

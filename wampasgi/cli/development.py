@@ -67,7 +67,8 @@ class WithPage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve any scope."""
-        page = docs_scope(scope, self._docs_url)
+        # A lifespan scope has no path.
+        page = docs_scope(scope, self._docs_url) if scope["type"] == "http" else None
         if page is None:
             await self._app(scope, receive, send)
             return

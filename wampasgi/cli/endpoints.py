@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
-from wampasgi.cli.mounted import mounted_applications
+from wampasgi.cli.mounted import included_prefix, mounted_applications
+from wampasgi.types import Scope
 
 _MAX_DEPTH: Final = 50
 
@@ -38,22 +39,23 @@ def is_used(asgi_app: Any, application: Any, path: str) -> bool:
     )
 
 
-def _leads_to(node: Any, application: Any, scope: dict[str, Any], depth: int) -> bool:
+def _leads_to(node: Any, application: Any, scope: Scope, depth: int) -> bool:
     """Return whether a scope is passed on to an application."""
     if node is application:
         return True
+    if node is None or depth > _MAX_DEPTH:
+        return False
     router = _router(node)
-    if router is None or depth > _MAX_DEPTH:
-        inner = getattr(node, "app", None)
-        return inner is not None and depth <= _MAX_DEPTH and _leads_to(inner, application, scope, depth + 1)
+    if router is None:
+        return _leads_to(getattr(node, "app", None), application, scope, depth + 1)
     for route in router.routes:
         match, child_scope = route.matches(scope)
         if match is Match.FULL:
-            return (
-                _leads_to(route.app, application, {**scope, **child_scope}, depth + 1)
-                if hasattr(route, "app")
-                else False
-            )
+            inner, inner_scope = getattr(route, "app", None), {**scope, **child_scope}
+            if hasattr(route, "original_router"):
+                inner = route.original_router
+                inner_scope["path"] = scope["path"].removeprefix(included_prefix(route))
+            return _leads_to(inner, application, inner_scope, depth + 1)
     return False
 
 
@@ -61,13 +63,13 @@ def _router(node: Any) -> Any:
     """Return the app or router with routes that is behind middleware, or None."""
     for _ in range(_MAX_DEPTH):
         # A Mount has the routes of its app, too, but matches the whole path.
-        if isinstance(getattr(node, "routes", None), list) and not hasattr(node, "matches"):
+        if isinstance(getattr(node, "routes", None), list) and not isinstance(node, BaseRoute):
             return node
         node = vars(node).get("app") if hasattr(node, "__dict__") else None
     return None
 
 
-def _scope(kind: str, path: str) -> dict[str, Any]:
+def _scope(kind: str, path: str) -> Scope:
     return {
         "type": kind,
         "method": "GET",

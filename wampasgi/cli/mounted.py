@@ -41,6 +41,12 @@ def _reached(node: Any, path: str, visited: set[int], depth: int) -> Iterator[Mo
         yield from _reached(child, path + prefix, visited, depth + 1)
 
 
+def included_prefix(route: Any) -> str:
+    """Return the prefix with which FastAPI has included a router, empty if this is no such route."""
+    prefix = getattr(getattr(route, "include_context", None), "prefix", "")
+    return prefix if isinstance(prefix, str) else ""
+
+
 def _children(node: Any) -> Iterator[tuple[Any, str]]:
     """Yield the apps, routes and routers inside of an app, route, router or middleware, with their paths.
 
@@ -50,6 +56,8 @@ def _children(node: Any) -> Iterator[tuple[Any, str]]:
     attributes = getattr(node, "__dict__", {})
     path = attributes.get("path", "")
     prefix = path if isinstance(path, str) else ""
+    if "include_context" in attributes:
+        prefix = included_prefix(node)
     for name in ("app", "router", "original_router"):
         if name in attributes:
             yield attributes[name], prefix

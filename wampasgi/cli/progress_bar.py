@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from wampasgi.cli.data_forms import to_json, visible
+
+_MOST_CHARACTERS: Final = 60
 
 
 class ProgressBar:
@@ -44,10 +46,13 @@ class ProgressBar:
     def _show(self, value: Any) -> None:
         done, total = _share(value)
         text = visible(value if isinstance(value, str) else to_json(value))
+        report = text.replace("\n", " ")[:_MOST_CHARACTERS]
+        is_first = self._task is None
         if self._task is None:
+            self._task = self._progress.add_task(self._title, report="")
+        self._progress.update(self._task, completed=done, total=total, report=report)
+        if is_first:
             self._progress.start()
-            self._task = self._progress.add_task(self._title, total=None, report="")
-        self._progress.update(self._task, completed=done, total=total, report=text.replace("\n", " ")[:60])
 
 
 def _share(value: Any) -> tuple[float, float | None]:

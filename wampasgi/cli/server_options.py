@@ -38,10 +38,11 @@ def websocket_options(application: Application) -> list[str]:
     """Return uvicorn's options for WebSockets: the transport, and the size of messages."""
     protocol = picows_protocol()
     transport = ["--ws-per-message-deflate", "false"] if protocol is None else ["--ws", protocol]
-    return [*transport, "--ws-max-size", str(_largest_message(application))]
+    return [*transport, "--ws-max-size", str(largest_message(application))]
 
 
-def _largest_message(application: Application) -> int:
+def largest_message(application: Application) -> int:
+    """Return the size of the largest message that a realm accepts, in bytes."""
     sizes = [realm.plan().limits.message_size for realm in application.all_realms.values()]
     return max(sizes, default=Limits().message_size)
 

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import run
+from tests.cli.running_program import Running, plain
+
+Variables = dict[str, str]
+
+
+def test_sessions_are_listed(at_server: Variables, tmp_path: Path) -> None:
+    ended = run("sessions", cwd=tmp_path, env=at_server)
+
+    [own] = json.loads(ended.stdout)
+    assert (ended.status, ended.stderr) == (0, "")
+    assert own["authrole"] == "anonymous"
+    assert own["session"] > 0
+
+
+def test_sessions_are_a_table_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
+    with Running("sessions", cwd=tmp_path, env=at_server, terminal=True) as program:
+        ended = program.end()
+
+    header, *rows = [line.split() for line in plain(ended.stdout).splitlines() if line.strip(" ─")]
+    assert ended.status == 0
+    assert header == ["session", "authid", "authrole", "authmethod", "authprovider"]
+    assert rows[-1][2] == "anonymous"
+
+
+def test_roles_select_sessions(at_server: Variables, tmp_path: Path) -> None:
+    ended = run("sessions", "--role", "admin", cwd=tmp_path, env=at_server)
+
+    assert (ended.status, ended.stdout) == (0, "[]\n")
+
+
+def test_session_is_closed_with_a_reason(at_server: Variables, tmp_path: Path) -> None:
+    kill = ("sessions", "--reason", "com.example.bye", "--message", "good night")
+    with Running("subscribe", "news.victim", cwd=tmp_path, env=at_server, terminal=True) as victim:
+        victim.wait_for("Subscribed")
+        listed = json.loads(run("sessions", cwd=tmp_path, env=at_server).stdout)
+        # The session that made the list has ended already.
+        statuses = [
+            run(*kill, "--kill", str(session["session"]), cwd=tmp_path, env=at_server).status
+            for session in listed
+        ]
+        ended = victim.end()
+
+    assert sorted(statuses) == [0, 1]
+    assert ended.status == 3
+    assert "com.example.bye" in ended.stdout
+
+
+def test_unknown_session_is_an_error(at_server: Variables, tmp_path: Path) -> None:
+    ended = run("sessions", "--kill", "5", cwd=tmp_path, env=at_server)
+
+    assert ended.status == 1
+    assert json.loads(ended.stderr)["error"] == "wamp.error.no_such_session"
+
+
+def test_realm_without_the_meta_api_gives_the_status_4(at_server: Variables, tmp_path: Path) -> None:
+    ended = run("sessions", "--realm", "closed", cwd=tmp_path, env=at_server)
+
+    assert ended.status == 4
+
+
+@pytest.mark.parametrize("options", [["--reason", "a.b"], ["--message", "x"], ["--kill", "1", "--role", "x"]])
+def test_options_that_do_not_fit_together_are_a_usage_error(
+    at_server: Variables, tmp_path: Path, options: list[str]
+) -> None:
+    assert run("sessions", *options, cwd=tmp_path, env=at_server).status == 2
