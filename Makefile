@@ -2,9 +2,9 @@ PYTHON ?= python3
 VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# The app that `make run` serves, and the call that it suggests: a realm, a procedure and its arguments.
+# The app that `make run` serves, and the call that it suggests: a procedure and its arguments.
 APP ?= examples.two_realms:app
-TRY ?= default math.add 2 3
+TRY ?= math.add 2 b=3
 # `make bench BENCH="--quick --case echo"` runs a single case.
 BENCH ?=
 # `make soak SOAK="--seconds 600 --sessions 1000"` runs longer, with a higher load.
@@ -20,9 +20,9 @@ SCALE ?=
 TESTS ?=
 
 BIN := $(VENV)/bin
-# The options are those of docs/serving.md, "In production".
-SERVE := $(BIN)/python -m uvicorn --ws wampasgi.transports.picows:WebSocketProtocol --ws-max-size 262144 \
-	--timeout-graceful-shutdown 15
+SERVE := $(BIN)/wampasgi serve --host $(HOST) --port $(PORT)
+# The command line calls this server by default.
+AT := $(if $(filter 127.0.0.1:8000,$(HOST):$(PORT)),, --url ws://$(HOST):$(PORT)/)
 # One marker file per set of packages. A change to pyproject.toml makes both outdated.
 RUNNABLE := $(VENV)/.installed-standard
 TESTABLE := $(VENV)/.installed-dev
@@ -52,23 +52,28 @@ run: $(RUNNABLE)
 	@echo "    Serving $(APP) on ws://$(HOST):$(PORT)/ , press Ctrl-C to stop."
 	@echo "    To call it, run this in another terminal, in the same directory:"
 	@echo
-	@echo "    $(BIN)/python examples/call.py ws://$(HOST):$(PORT)/ $(TRY)"
+	@echo "    $(BIN)/wampasgi call$(AT) $(TRY)"
 	@echo
-	@exec $(SERVE) $(APP) --host $(HOST) --port $(PORT)
+	@exec $(SERVE) $(APP)
 
 explore: $(RUNNABLE)
 	@echo
 	@echo "    Open http://$(HOST):$(PORT)/docs , press Ctrl-C to stop."
 	@echo "    To change the fleet, log in with the method ticket as \"operator\"; the ticket is \"demo\"."
+	@echo "    Or run these in another terminal, in the same directory:"
 	@echo
-	@OPERATOR_TICKET=demo exec $(SERVE) examples.fleet.app:app --host $(HOST) --port $(PORT)
+	@echo "    $(BIN)/wampasgi call$(AT) fleet.devices limit=2"
+	@echo "    $(BIN)/wampasgi subscribe$(AT) fleet.status.changed"
+	@echo "    $(BIN)/wampasgi call$(AT) --authid operator --ticket demo fleet.firmware.update pump-1 2.0.0"
+	@echo
+	@OPERATOR_TICKET=demo exec $(SERVE) examples.fleet.app:app
 
 chat: $(RUNNABLE)
 	@echo
 	@echo "    Serving a chat on http://$(HOST):$(PORT)/ , press Ctrl-C to stop."
 	@echo "    Open it in two browser windows."
 	@echo
-	@exec $(SERVE) examples.chat.app:app --host $(HOST) --port $(PORT)
+	@exec $(SERVE) examples.chat.app:app
 
 scale: $(RUNNABLE)
 	@$(PIP_INSTALL) --editable '.[nats]' || echo "nats-py cannot be installed."

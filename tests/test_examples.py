@@ -1,12 +1,17 @@
-"""Tests of every app in examples/, and of the command that ``make run`` suggests."""
+"""Tests of every app in examples/, and of the commands that ``make run`` and ``make explore`` suggest."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -22,7 +27,7 @@ from examples import (
     prometheus_metrics,
     two_realms,
 )
-from tests.clients.server_process import start_server
+from tests.clients.server_process import ServerProcess, start_server
 from wampasgi import Application, Realm, WAMPError
 from wampasgi.injection.results import RPCResult
 from wampasgi.testing import SessionAborted, TestClient
@@ -41,8 +46,6 @@ def test_every_example_is_tested() -> None:
         two_realms,
     )
     tested = {module.__name__.removeprefix("examples.") + ".py" for module in modules}
-    # The command that `make run` suggests runs it; see below.
-    tested |= {"call.py"}
     # Tested in tests/test_auth_examples.py.
     tested |= {"cookie_session.py", "database_users.py", "jwt_ticket.py"}
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == tested
@@ -87,16 +90,71 @@ def test_two_realms_refuses_wrong_tickets(authid: str, ticket: str) -> None:
         pass
 
 
+# The Makefile
+
+
+def suggested_commands(target: str, *variables: str) -> list[list[str]]:
+    """Return the arguments of ``wampasgi`` in the commands that a target of the Makefile prints."""
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed")
+    recipe = subprocess.run(
+        [make, "--dry-run", target, *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return [
+        shlex.split(line) for line in re.findall(r"^echo \".*/wampasgi (.*)\"$", recipe.stdout, re.MULTILINE)
+    ]
+
+
+def run_command(words: Sequence[str], server: ServerProcess) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wampasgi", *words]
+    environment = {**os.environ, "WAMPASGI_URL": server.url}
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, env=environment)
+
+
 def test_two_realms_answers_the_call_that_make_run_suggests(tmp_path: Path) -> None:
-    suggested = re.search(r"^TRY \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert suggested is not None
+    [command] = suggested_commands("run")
     server = start_server("uvicorn", "examples.two_realms:app", tmp_path)
     try:
-        command = [sys.executable, "examples/call.py", server.url, *suggested[1].split()]
-        called = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT)
+        called = run_command(command, server)
     finally:
         server.stop()
-    assert (called.returncode, called.stdout) == (0, "[50, 1, {}, [5]]\n"), called.stderr
+    assert (called.returncode, called.stdout) == (0, "5\n"), called.stderr
+
+
+def test_fleet_answers_the_commands_that_make_explore_suggests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing, subscribing, updating = suggested_commands("explore")
+    monkeypatch.setenv("OPERATOR_TICKET", "demo")
+    server = start_server("uvicorn", "examples.fleet.app:app", tmp_path)
+    environment = {**os.environ, "WAMPASGI_URL": server.url}
+    command = [sys.executable, "-m", "wampasgi", *subscribing, "--count", "1"]
+    try:
+        listed = run_command(listing, server)
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        ) as subscriber:
+            updated = run_command([*updating, "seconds=0.2"], server)
+            # The first update may have come before the subscription.
+            while subscriber.poll() is None:
+                run_command([*updating, "seconds=0.2"], server)
+            events = subscriber.communicate()[0].splitlines()
+    finally:
+        server.stop()
+    assert [device["id"] for device in json.loads(listed.stdout)] == ["boiler-2", "pump-1"]
+    assert json.loads(updated.stdout)["firmware"] == "2.0.0"
+    assert json.loads(events[0])["args"][0]["device"] == "pump-1"
+
+
+def test_suggested_commands_name_a_server_at_another_address() -> None:
+    [command] = suggested_commands("run", "PORT=8001", "TRY=math.add 1")
+    assert command == ["call", "--url", "ws://127.0.0.1:8001/", "math.add", "1"]
 
 
 # message_log.py
