@@ -136,6 +136,7 @@ async def on_reading(value: float) -> None:
 
 shop.allow("sensors.", "publish", "subscribe", match="prefix")
 shop.allow("clients.", "register", "call", match="prefix")
+shop.allow("wamp.reflection.define", "call")
 shop.allow("wamp.registration.on_create", "subscribe")
 shop.allow("wamp.registration.on_delete", "subscribe")
 

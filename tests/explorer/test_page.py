@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,177 +13,13 @@ from tests.auth.peers import SECRET
 from tests.clients.server_process import ServerProcess, start_server
 from tests.clients.wire_client import WireClient
 from tests.explorer.explored_app import MANY
-from tests.explorer.explorer_page import ExplorerPage
-from tests.specification import GOODBYE, HELLO, REGISTER
+from tests.explorer.explorer_page import ExplorerPage, report
+from tests.specification import CALL, GOODBYE, HELLO, REGISTER, RESULT
 
 # Starting a browser takes seconds on a busy machine.
 pytestmark = pytest.mark.timeout(120)
 
 Open = Callable[..., ExplorerPage]
-
-PRIVATE_KEY = hashlib.sha256(f"joe {SECRET}".encode()).hexdigest()
-METHODS = {
-    "ticket": ("Ticket", SECRET),
-    "wampcra": ("WAMP-CRA", SECRET),
-    "salted": ("WAMP-CRA", SECRET),
-    "scram": ("WAMP-SCRAM", SECRET),
-    "cryptosign": ("Cryptosign", PRIVATE_KEY),
-}
-
-
-def report(measurement: str) -> None:
-    """Print a measurement, which ``pytest -s`` shows. Tests do not depend on the speed of the machine."""
-    sys.stdout.write(f"\n{measurement}\n")
-
-
-# Logging in
-
-
-def test_page_joins_the_default_realm_as_anonymous(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.wait_for(lambda: page.fact("role"), "anonymous")
-    assert page.fact("realm") == "default"
-    page.wait_for(lambda: "math.add" in page.uris(), True)
-    assert page.browser.title == "Shop <API>"
-
-
-@pytest.mark.parametrize("realm", METHODS)
-def test_login_with_the_right_secret(open_explorer: Open, realm: str) -> None:
-    method, secret = METHODS[realm]
-    page = open_explorer()
-    page.leave()
-    page.fill_login(realm, method, "joe", secret)
-    page.wait_for(lambda: page.fact("user"), "joe")
-    page.open("#/whoami")
-    page.call()
-    page.wait_for_text(".result", '"joe"')
-    assert page.fact("role") == "clerk"
-
-
-@pytest.mark.parametrize("realm", METHODS)
-def test_login_with_a_wrong_secret_shows_the_reason(open_explorer: Open, realm: str) -> None:
-    method, _ = METHODS[realm]
-    wrong = hashlib.sha256(b"wrong").hexdigest()
-    page = open_explorer()
-    page.leave()
-    page.fill_login(realm, method, "joe", wrong)
-    page.wait_for_text(".login [role=alert]", "wamp.error.authentication_failed")
-    assert page.fact("user") is None
-
-
-def test_login_with_a_password_for_argon2_says_that_browsers_cannot(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.leave()
-    page.fill_login("argon2", "WAMP-SCRAM", "joe", SECRET)
-    page.wait_for_text(".login [role=alert]", "argon2id13, which browsers cannot compute")
-
-
-def test_login_with_an_unreadable_key_explains_its_form(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.leave()
-    page.fill_login("cryptosign", "Cryptosign", "joe", "not a key")
-    page.wait_for_text(".login [role=alert]", "64 hexadecimal digits")
-
-
-def test_login_without_the_cryptography_of_the_browser_explains_the_need_for_https(
-    open_explorer: Open,
-) -> None:
-    page = open_explorer()
-    page.run("Object.defineProperty(crypto, 'subtle', {value: undefined})")
-    page.leave()
-    page.fill_login("wampcra", "WAMP-CRA", "joe", SECRET)
-    page.wait_for_text(".login [role=alert]", "only available over https or on localhost")
-
-
-def test_server_that_does_not_prove_to_know_the_password_is_not_trusted(open_explorer: Open) -> None:
-    page = open_explorer()
-    outcome = page.run(
-        """const { credentials } = await import(new URL("proofs.js", document.baseURI));
-        const login = await credentials("wamp-scram", "joe", "secret");
-        const nonce = `${login.hello.authextra.nonce}abcd`;
-        const challenge = { nonce, salt: btoa("salt"), kdf: "pbkdf2", iterations: 10, memory: null };
-        await login.answer("wamp-scram", challenge);
-        try {
-            login.check({ authextra: { verifier: btoa("wrong") } });
-            return "trusted";
-        } catch (error) {
-            return error.message;
-        }"""
-    )
-    assert outcome.startswith("The server has not proven that it knows the password.")
-
-
-@pytest.mark.parametrize("link", ["#/", "#/%", "#/topic/", "#nothing"])
-def test_unreadable_link_shows_the_welcome(open_explorer: Open, link: str) -> None:
-    page = open_explorer(f"/docs/{link}")
-    page.wait_for_text(".content", "Choose a procedure or a topic.")
-
-
-def test_login_by_cookie(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.leave()
-    page.fill_login("cookie", "Cookie or network")
-    page.wait_for_text(".login [role=alert]", "Realm cookie")
-    assert page.run("return fetch('/login').then((answer) => answer.status)") == 200
-    page.fill_login("cookie", "Cookie or network")
-    page.wait_for(lambda: page.fact("user"), "cleo")
-    page.browser.delete_all_cookies()
-
-
-def test_refused_default_realm_shows_the_login_with_the_reason(open_explorer: Open) -> None:
-    page = open_explorer("/private/docs/")
-    page.wait_for_text(".login [role=alert]", "Realm private")
-    page.fill_login("private", "Ticket", "joe", SECRET)
-    page.wait_for(lambda: page.fact("user"), "joe")
-
-
-def test_secret_is_neither_stored_nor_shown_after_the_login(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.leave()
-    page.fill_login("ticket", "Ticket", "joe", SECRET)
-    page.wait_for(lambda: page.fact("user"), "joe")
-    stored = page.run("return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
-    assert SECRET not in stored
-    assert SECRET not in page.browser.current_url
-    page.open("#/whoami")
-    page.click("Copy as")
-    page.wait_for_text(".copy code", 'ticket=os.environ["WAMPASGI_TICKET"]')
-    assert SECRET not in page.run("return document.documentElement.outerHTML")
-    page.leave()
-    page.choose("Method", "Ticket")
-    assert page.find(".secret input").get_property("value") == ""
-
-
-def test_lost_connection_is_reported_and_made_again(browser: webdriver.Chrome, tmp_path: Path) -> None:
-    server = start_server("uvicorn", "tests.explorer.explored_app:app", tmp_path)
-    try:
-        page = ExplorerPage(browser, f"http://127.0.0.1:{server.port}", "/docs/")
-        page.open("#/topic/events.number")
-        page.click("Subscribe")
-        page.wait_for(lambda: page.texts(".subscribe button"), ["Unsubscribe"])
-        first = page.fact("session")
-        page.open("#/math.add")
-        page.type("a", "20")
-        server.kill()
-        page.wait_for_text(".notices", "Reconnect")
-        page.call()
-        page.wait_for_text(".result", "There is no connection")
-        page.click("Reconnect")
-        page.wait_for_text(".notices", "No connection to ws://")
-        server = start_server("uvicorn", "tests.explorer.explored_app:app", tmp_path, server.port)
-        page.click("Reconnect")
-        page.wait_for(lambda: page.texts(".notices p"), [])
-        assert page.fact("session") != first
-        page.call()
-        page.wait_for_text(".result", "20")
-        page.open("#/events.publish")
-        page.type("events", "1")
-        page.call()
-        page.wait_for(lambda: len(page.texts(".event")), 1)
-        page.close()
-    finally:
-        server.stop()
-
 
 # Calls
 
@@ -354,108 +188,6 @@ def test_description_cannot_contain_markup_or_scripts(open_explorer: Open) -> No
     assert page.texts(".prose b, .prose a") == []
 
 
-# Topics
-
-
-def test_events_of_two_topics_arrive(open_explorer: Open) -> None:
-    page = open_explorer()
-    for topic in "shop.ordered", "events.number":
-        page.open(f"#/topic/{topic}")
-        page.click("Subscribe")
-        page.wait_for(lambda: page.texts(".subscribe button"), ["Unsubscribe"])
-    page.open("#/shop.order")
-    page.click("Two cups")
-    page.call()
-    page.wait_for(lambda: page.texts(".event .topic"), ["shop.ordered"])
-    page.open("#/events.publish?events=2")
-    page.call()
-    page.wait_for(lambda: page.texts(".event code"), ["1", "0", '"Ulm", 2'])
-    page.type("Filter events", "ulm")
-    page.wait_for(lambda: page.texts(".event .topic"), ["shop.ordered"])
-    page.find(".event summary").click()
-    page.wait_for_text(".event .result", "Ulm")
-    page.click("Unsubscribe from shop.ordered")
-    page.wait_for(lambda: page.texts(".chips .topic"), ["events.number"])
-
-
-def test_paused_list_counts_on(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.open("#/topic/events.number")
-    page.click("Subscribe")
-    page.open("#/events.publish?events=5")
-    page.click("Pause")
-    page.call()
-    page.wait_for_text(".dock header", "5 received")
-    assert page.texts(".event") == []
-    page.click("Resume")
-    page.wait_for(lambda: len(page.texts(".event")), 5)
-    page.click("Clear")
-    page.wait_for(lambda: page.texts(".event"), [])
-
-
-def test_pattern_is_subscribed_to_and_published_to(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.open("#/topic/prefix/sensors.")
-    page.choose("Match", "prefix")
-    page.click("Subscribe", ".subscribe")
-    page.wait_for(lambda: page.texts(".chips .badge"), ["prefix"])
-    page.type("Topic", "sensors.hall", ".publish")
-    page.type("value", "21.5", ".publish")
-    page.click("Publish", ".publish")
-    page.wait_for_text(".publish .notice", "Published, publication ID")
-    page.wait_for(lambda: page.texts(".event .topic"), ["sensors.hall"])
-
-
-def test_one_topic_of_a_pattern_is_subscribed_to(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.open("#/topic/prefix/sensors.")
-    page.type("Topic", "sensors.cellar", ".subscribe")
-    page.click("Subscribe", ".subscribe")
-    page.wait_for(lambda: page.texts(".chips .topic"), ["sensors.cellar"])
-    page.type("value", "1", ".publish")
-    for topic in "sensors.hall", "sensors.cellar":
-        page.type("Topic", topic, ".publish")
-        page.click("Publish", ".publish")
-    page.wait_for(lambda: page.texts(".event .topic"), ["sensors.cellar"])
-
-
-def test_refused_publication_and_subscription_are_shown(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.open("#/topic/shop.secret")
-    page.click("Subscribe", ".subscribe")
-    page.wait_for_text(".subscribe .result", "wamp.error.not_authorized")
-    page.click("Publish", ".publish")
-    page.wait_for_text(".publish .result", "wamp.error.not_authorized")
-    assert page.texts(".dock") == []
-
-
-def test_unreadable_publication_is_not_sent(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.open("#/topic/prefix/sensors.")
-    page.type("Topic", "sensors.hall", ".publish")
-    page.type("value", "warm", ".publish")
-    page.click("Publish", ".publish")
-    page.wait_for(lambda: len(page.texts('.publish [aria-invalid="true"]')), 1)
-    assert page.texts(".publish .notice") == []
-
-
-def test_page_stays_responsive_at_a_thousand_events_a_second(open_explorer: Open) -> None:
-    page = open_explorer()
-    page.open("#/topic/events.number")
-    page.click("Subscribe")
-    page.open("#/events.publish?events=3000")
-    page.run(
-        "window.gaps = []; let last = performance.now();"
-        "const step = (now) => { gaps.push(now - last); last = now; requestAnimationFrame(step) };"
-        "requestAnimationFrame(step)"
-    )
-    page.call()
-    page.wait_for_text(".dock header", "3000 received")
-    assert len(page.texts(".event")) == 500
-    gaps = sorted(page.run("return gaps"))
-    report(f"frames at 1,000 events/s: median {gaps[len(gaps) // 2]:.0f} ms, longest {gaps[-1]:.0f} ms")
-
-
 # What sessions may see
 
 
@@ -492,6 +224,28 @@ def test_procedures_of_clients_appear_and_disappear(open_explorer: Open, server:
         # The form that was open has kept its contents.
         assert page.arguments() == [[5], {}]
     page.wait_for(lambda: "clients.echo" in page.uris(), False)
+
+
+def test_arguments_are_kept_when_the_description_of_a_procedure_changes(
+    open_explorer: Open, server: ServerProcess
+) -> None:
+    page = open_explorer()
+    page.open("#/clients.add")
+    page.type("kwargs", '{"a": 5}')
+    definition = {
+        "summary": "Add numbers of a client",
+        "parameters": [
+            {"name": "a", "kind": "keyword_only", "required": True, "schema": {"type": "integer"}}
+        ],
+    }
+    with WireClient(server.url + "ws") as client:
+        client.request(HELLO, "default", {"roles": {"callee": {}, "caller": {}}})
+        client.request(REGISTER, 1, {}, "clients.add")
+        answer = client.request(CALL, 2, {}, "wamp.reflection.define", ["clients.add", definition])
+        assert answer[0] == RESULT, answer
+        page.click("Refresh description")
+        page.wait_for(lambda: page.texts(".lead"), ["Add numbers of a client"])
+        assert page.arguments() == [[], {"a": 5}]
 
 
 def test_sessions_are_listed_and_closed_after_a_question(open_explorer: Open, server: ServerProcess) -> None:
@@ -623,3 +377,25 @@ def test_theme_is_chosen_and_kept(open_explorer: Open) -> None:
     page.browser.refresh()
     page.wait_for(lambda: page.fact("role"), "anonymous")
     page.click("Theme: dark. Change to auto")
+
+
+@pytest.mark.parametrize("link", ["", "#/shop.order", "#/prefix/shop.report.", "#/topic/prefix/sensors."])
+def test_screen_readers_get_names_headings_and_landmarks(open_explorer: Open, link: str) -> None:
+    page = open_explorer(f"/docs/{link}")
+    page.wait_for(lambda: len(page.texts(".content h1")), 1)
+    controls = page.browser.find_elements("css selector", "button, input, select, textarea, summary, a")
+    unnamed = [
+        control.get_attribute("outerHTML")
+        for control in controls
+        if control.is_displayed() and not control.accessible_name
+    ]
+    assert unnamed == []
+    assert page.run("return [...document.querySelectorAll('main, nav, header.top')].length") == 3
+    ids = page.run("return [...document.querySelectorAll('[id]')].map((element) => element.id)")
+    assert len(set(ids)) == len(ids)
+    described = page.run(
+        "return [...document.querySelectorAll('[aria-describedby]')]"
+        ".flatMap((element) => element.getAttribute('aria-describedby').split(' ').filter(Boolean))"
+        ".every((id) => document.getElementById(id))"
+    )
+    assert described is True

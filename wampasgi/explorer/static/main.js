@@ -125,9 +125,19 @@ async function describe() {
     refused = error;
   }
   directory.show(page.description);
-  // Panels of entries that have not changed keep what was typed into them.
-  for (const [key, { state, link }] of panels) if (stateOf(link) !== state) panels.delete(key);
+  [...panels].filter(([, { state, link }]) => stateOf(link) !== state).forEach(replacePanel);
   showEntry();
+}
+
+/** Show the new description of an entry, with the arguments that were typed already. */
+function replacePanel([key, { link, form }]) {
+  panels.delete(key);
+  try {
+    const payload = form?.value();
+    if (payload) panelOf(link).form?.set(payload);
+  } catch {
+    // Unreadable fields begin anew.
+  }
 }
 
 function refresh() {
@@ -157,7 +167,21 @@ function find({ kind, match, uri }) {
     result: null, progressive: false, progress: null, errors: [], event: null, subscribe: true, publish: true };
 }
 
-const stateOf = (link) => JSON.stringify([find(link), page.description?.$defs]);
+/** Return a text that changes with the parts of the description that belong to an entry. */
+function stateOf(link) {
+  const { $defs = {}, errors = [] } = page.description ?? {};
+  const entry = find(link);
+  const texts = [JSON.stringify([entry, errors.filter(({ uri }) => entry.errors?.includes(uri))])];
+  const names = new Set();
+  // It grows with the schemas that the schemas refer to.
+  for (const text of texts) {
+    for (const [, name] of text.matchAll(/"#\/\$defs\/([^"]+)"/g)) {
+      if (!names.has(name)) texts.push(`${name} ${JSON.stringify($defs[name])}`);
+      names.add(name);
+    }
+  }
+  return texts.join("\n");
+}
 
 // The entry in the address
 
@@ -172,7 +196,7 @@ function showEntry() {
   }
   const panel = panelOf(link);
   if (link.query.size) {
-    panel.fill(payloadOf(link, find(link).parameters));
+    panel.form?.set(payloadOf(link, find(link).parameters));
     // The form has the arguments now, and people may change them.
     history.replaceState(null, "", location.hash.split("?")[0]);
   }

@@ -9,7 +9,7 @@ import { createProgress } from "./progress.js";
 import { payloadView } from "./result.js";
 import { payloadShape } from "./shape.js";
 
-/** Return `{element, fill(payload)}`. `page` is the state that main.js shares. */
+/** Return `{element, form}`. `page` is the state that main.js shares. */
 export function createProcedurePanel(entry, page) {
   const defs = page.description?.$defs ?? {};
   const form = createForm({ parameters: entry.parameters, defs, onChange: showCode });
@@ -113,7 +113,7 @@ export function createProcedurePanel(entry, page) {
     entry.result && section("Result type", false, payloadShape(entry.result, defs)),
     entry.progress && section("Progress type", false, payloadShape(entry.progress, defs)),
     entry.errors.length > 0 && section("Errors", false, declaredErrors()));
-  return { element, fill: (payload) => form.set(payload) };
+  return { element, form };
 }
 
 const duration = (time) => (time < 1000 ? `${time.toFixed(time < 10 ? 1 : 0)} ms` : `${(time / 1000).toFixed(1)} s`);

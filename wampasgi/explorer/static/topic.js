@@ -6,7 +6,7 @@ import { errorView } from "./result.js";
 import { payloadShape } from "./shape.js";
 import { encode } from "./wamp.js";
 
-/** Return `{element, fill(payload)}`. `page` is the state that main.js shares. */
+/** Return `{element, form}`, without a form if clients cannot publish. `page` is the state that main.js shares. */
 export function createTopicPanel(entry, page) {
   const defs = page.description?.$defs ?? {};
   const publication = entry.publish && createPublication(entry, page, defs);
@@ -17,7 +17,7 @@ export function createTopicPanel(entry, page) {
     !publication && entry.examples.length > 0 && section("Examples", false, entry.examples.map(({ summary, args, kwargs }) =>
       [summary && h("p", {}, summary), h("pre", {}, h("code", {}, encode({ args, kwargs }, 2)))])),
     entry.event && section("Event type", true, payloadShape(entry.event, defs)));
-  return { element, fill: (payload) => publication && publication.form.set(payload) };
+  return { element, form: publication ? publication.form : null };
 }
 
 function createSubscription(entry, page) {
