@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from functools import partial
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import pytest
@@ -168,6 +169,13 @@ def test_description_follows_the_configuration() -> None:
     assert [entry["uri"] for entry in described(app)["procedures"]] == ["com.first", "com.second"]
 
 
+def test_description_follows_topics_alone() -> None:
+    app = Application()
+    assert described(app)["topics"] == []
+    app.add_topic(Topic("com.changed"))
+    assert [entry["uri"] for entry in described(app)["topics"]] == ["com.changed"]
+
+
 def test_description_follows_procedures_that_come_and_go_at_run_time() -> None:
     app = Application()
 
@@ -313,6 +321,15 @@ def test_parameter_of_a_dependency_with_a_default_does_not_change_the_handlers()
     assert parameters_of(handler) == [("order", "positional_or_keyword", True, INTEGER)]
 
 
+def test_parameter_is_optional_if_a_dependency_has_a_default_too() -> None:
+    def checked(order: int = 5) -> int:
+        return order
+
+    async def handler(order: int = 0, known: int = Depends(checked)) -> None: ...
+
+    assert parameters_of(handler) == [("order", "positional_or_keyword", False, {**INTEGER, "default": 0})]
+
+
 def test_handler_of_the_request_alone_accepts_any_payload() -> None:
     def page(size: int = 10) -> int:
         return size
@@ -394,8 +411,22 @@ def test_result_of_a_class_is_not_that_of_its_constructor() -> None:
     assert procedure_of(Handler, response_type=Order)["result"] == array({"$ref": "#/$defs/Order"})
 
 
+class Numbers(list[int]):
+    """A list that pydantic does not know."""
+
+
 @pytest.mark.parametrize(
-    "annotation", [list[int], dict[str, int], list[int] | None, Iterable[int], Annotated[list[int], 1]]
+    "annotation",
+    [
+        list[int],
+        dict[str, int],
+        OrderedDict[str, int],
+        Numbers,
+        list[int] | None,
+        Iterable[int],
+        Mapping[str, int],
+        Annotated[list[int], 1],
+    ],
 )
 def test_result_that_may_be_unpacked_is_not_described(annotation: Any) -> None:
     app = Application(unpack_results=True)
@@ -445,6 +476,7 @@ def progress_of(annotation: Any, **options: Any) -> tuple[bool, Any]:
         (AsyncIterator[BareProgress | str], None),
         (AsyncIterator[Progress[Any] | str], None),
         (AsyncIterator[Progress[RPCResult] | str], None),
+        (AsyncIterator[Progress[int | RPCResult] | str], None),
         (AsyncIterator[RPCProgressReport | str], None),
         (AsyncIterator[str], None),
     ],
@@ -574,6 +606,15 @@ def test_docstring_is_the_summary_and_the_description() -> None:
 
 def test_docstring_of_a_partial_is_that_of_its_function() -> None:
     assert texts_of(partial(partial(documented))) == DOCUMENTED
+
+
+def test_docstring_of_a_decorated_function_is_that_of_the_function() -> None:
+    @wraps(documented)
+    def decorated(*args: Any) -> Any:
+        return documented(*args)
+
+    assert texts_of(decorated) == DOCUMENTED
+    assert texts_of(partial(decorated)) == DOCUMENTED
 
 
 def test_docstring_of_a_method_may_be_inherited() -> None:
@@ -784,6 +825,13 @@ def test_gatekeeper_and_subscriber_of_a_topic_are_one_entry() -> None:
     assert [example["args"] for example in found["examples"]] == [["ann", "hi"], ["hi"]]
 
 
+def test_type_of_the_events_may_be_that_of_a_subscriber() -> None:
+    app = Application()
+    app.topic("com.said")(gate)
+    app.subscriber(Topic("com.said", int))(anything)
+    assert topics_of(app)["com.said"]["event"] == array(INTEGER)
+
+
 def test_gatekeepers_texts_precede_those_of_a_subscriber() -> None:
     app = Application()
 
@@ -819,12 +867,20 @@ def test_handler_of_a_pattern_counts_for_a_topic_that_it_matches() -> None:
     app.subscriber("com.rooms.one")(anything)
     app.topic("com.sensors.one")(gate)
     app.subscriber("com.sensors.", match="prefix")(anything)
-    found = {uri: (entry["subscribe"], entry["publish"]) for uri, entry in topics_of(app).items()}
+    # The pattern also stands for topics that the gatekeeper of this URI does not guard.
+    app.topic("com.logs")(gate)
+    app.subscriber("com.logs", match="prefix")(anything)
+    found = {
+        (entry["match"], entry["uri"]): (entry["subscribe"], entry["publish"])
+        for entry in described(app)["topics"]
+    }
     assert found == {
-        "com.rooms.": (True, False),
-        "com.rooms.one": (True, True),
-        "com.sensors.": (False, True),
-        "com.sensors.one": (True, True),
+        ("prefix", "com.rooms."): (True, False),
+        ("exact", "com.rooms.one"): (True, True),
+        ("prefix", "com.sensors."): (False, True),
+        ("exact", "com.sensors.one"): (True, True),
+        ("exact", "com.logs"): (True, True),
+        ("prefix", "com.logs"): (False, True),
     }
 
 

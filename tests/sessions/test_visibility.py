@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import BaseModel
 
 from tests.wamp_client import WAMPClient, clients, trust_hello
 from wampasgi import Application, Realm, RPCRequest, Session, Topic, WAMPError
+from wampasgi.sessions.visibility import visible_interface
 from wampasgi.types import Match
 
 pytestmark = pytest.mark.anyio
@@ -196,6 +198,22 @@ async def test_description_of_many_entries_is_complete() -> None:
         assert await procedures_for(app, ann) == uris
 
 
+async def test_other_tasks_run_while_many_entries_are_authorized() -> None:
+    app = Application()
+    add_procedures(app, *(f"com.p{number}" for number in range(250)))
+    has_run = anyio.Event()
+
+    async def run() -> None:
+        has_run.set()
+
+    async with clients(app, "ann") as [ann], anyio.create_task_group() as tasks:
+        # The description itself is made before.
+        app.default_realm.describe()
+        tasks.start_soon(run)
+        await app.default_realm.describe_for(session_of(app, ann))
+        assert has_run.is_set()
+
+
 # Authorizers
 
 Ask = tuple[str, str, Mapping[str, Any]]
@@ -331,6 +349,21 @@ async def test_procedure_that_only_the_server_can_call_is_not_shown() -> None:
         assert (await private.call("wamp.reflection.describe"))["procedures"] == []
 
 
+async def test_definition_that_another_version_has_accepted_is_left_out() -> None:
+    app = Application()
+    app.allow_all()
+    async with clients(app, "ann") as [ann]:
+        for uri in ("com.one", "com.two"):
+            await ann.register(uri)
+        definitions = [["exact", "com.one", {"colour": "red"}], ["exact", "com.two", {"summary": "Two"}]]
+        realm = app.default_realm
+        found = await visible_interface(realm.plan(), realm.describe(), None, definitions)
+    assert [(entry.uri, entry.summary) for entry in found.procedures] == [
+        ("com.one", None),
+        ("com.two", "Two"),
+    ]
+
+
 async def test_description_follows_the_registrations_of_clients() -> None:
     app = Application()
     app.allow_all()
@@ -412,6 +445,14 @@ async def test_handlers_of_patterns_open_the_topics_that_they_match() -> None:
             "wamp.error.not_authorized"
         )
         await bob.publish("com.sensors.hall.left")
+
+
+async def test_handler_of_a_pattern_does_not_open_a_regular_expression() -> None:
+    app = Application()
+    app.topic("com[.].*", match="regex")(guard)
+    app.subscriber("", match="prefix")(handle)
+    async with clients(app, "ann") as [ann]:
+        assert await topics_for(app, ann) == {"": "publish", "com[.].*": "subscribe"}
 
 
 async def test_gatekeeper_of_all_topics_is_shown() -> None:

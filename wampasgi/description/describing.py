@@ -144,19 +144,14 @@ class _Description:
             if is_empty_result(returned):
                 return self.schemas.payload(None, where)
         filtered = filtered_type(declared)
-        if filtered is Any or may_be_any_result(declared):
-            return None
-        if unpacks and _may_be_unpacked(filtered):
-            # Lists and mappings are spread over the payload.
+        # Lists and mappings may be spread over the payload.
+        if may_be_any_result(declared) or (unpacks and _may_be_unpacked(filtered)):
             return None
         return self.schemas.payload(filtered, f"result of {where}")
 
     def _values(self, declared: Any, where: str) -> PayloadDescription | None:
         """Describe the payload of progress and events, None if they are not filtered."""
-        kept = value_type(declared)
-        if kept is Any or may_be_any_result(declared):
-            return None
-        return self.schemas.payload(kept, where)
+        return None if may_be_any_result(declared) else self.schemas.payload(value_type(declared), where)
 
     def _parameters(self, where: str, payload: Payload | None) -> tuple[ParameterDescription, ...] | None:
         if payload is None:

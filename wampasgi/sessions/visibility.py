@@ -166,6 +166,7 @@ class _Visibility:
             return verdict.allowed
         role = self._identity.authrole
         if entry.match == "exact":
+            # Faster than the search below.
             return self._plan.permitting_subscribers(entry.uri, role)
         if entry.match == "regex":
             return False
