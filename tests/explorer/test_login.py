@@ -169,6 +169,10 @@ def test_lost_connection_is_reported_and_made_again(browser: webdriver.Chrome, t
         page.type("events", "1")
         page.call()
         page.wait_for(lambda: len(page.texts(".event")), 1)
+        server.kill()
+        page.wait_for_text(".notices", "Reconnect")
+        page.leave()
+        assert page.texts(".notices p") == []
         page.close()
     finally:
         server.stop()

@@ -68,7 +68,10 @@ export function createDirectory(refresh) {
 /** Return the entries by tag, in the order of the tags' first appearance. Those without a tag come last. */
 function grouped(entries) {
   const groups = new Map();
-  const add = (tag, entry) => groups.set(tag, [...(groups.get(tag) ?? []), entry]);
+  const add = (tag, entry) => {
+    if (!groups.has(tag)) groups.set(tag, []);
+    groups.get(tag).push(entry);
+  };
   for (const entry of entries) entry.tags.forEach((tag) => add(tag, entry));
   for (const entry of entries) if (!entry.tags.length) add("", entry);
   return groups;

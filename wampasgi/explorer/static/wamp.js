@@ -137,6 +137,7 @@ export class Session {
 
   /** Leave the realm, and wait until the connection is closed, for at most two seconds. */
   leave() {
+    if (!this.open) return Promise.resolve();
     this.#left ??= new Promise((resolve) => {
       this.#socket.addEventListener("close", resolve);
       setTimeout(resolve, 2000);
