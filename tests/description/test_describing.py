@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -424,6 +424,7 @@ class Numbers(list[int]):
         Numbers,
         list[int] | None,
         Iterable[int],
+        Sequence[int],
         Mapping[str, int],
         Annotated[list[int], 1],
     ],

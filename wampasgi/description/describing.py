@@ -316,7 +316,8 @@ def _may_be_unpacked(declared: Any) -> bool:
     kind = get_origin(plain) or plain
     if not isinstance(kind, type):
         return True
-    return issubclass(kind, list | Mapping) or issubclass(list, kind) or issubclass(dict, kind)
+    # Of the abstract classes of dicts, lists have all but those of mappings.
+    return issubclass(kind, list | Mapping) or issubclass(list, kind)
 
 
 def _error_uri(error: DeclaredError) -> str:
