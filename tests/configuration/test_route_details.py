@@ -211,6 +211,12 @@ def test_value_that_the_serializers_would_change_or_refuse_has_no_json_form(valu
         check_json(value)
 
 
+def test_keys_of_json_objects_are_strings() -> None:
+    with pytest.raises(ValueError, match="the keys of JSON objects are strings"):
+        check_json([{1: 2}])
+    assert json_form([{1: 2}]) == [{"1": 2}]
+
+
 @pytest.mark.parametrize("value", [b"bytes", {1}, (1,), [Model()]])
 def test_other_types_are_no_json(value: Any) -> None:
     with pytest.raises(ValueError, match="JSON cannot represent a value of the type"):

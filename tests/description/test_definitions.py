@@ -121,9 +121,23 @@ def test_definitions_refer_only_to_definitions() -> None:
     assert "'B'" in error["reason"]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 2**64, b"bytes", "\0binary", {"\0": 1}])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 2**64, b"bytes", "\0binary", {"\0": 1}, {1: 2}])
 def test_value_that_json_lacks_is_refused(value: Any) -> None:
     errors_of({"examples": [{"args": [[value]]}]})
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Return a definition with this number of levels of lists and dicts."""
+    schema: dict[str, Any] = {}
+    for _ in range(levels - 3):
+        schema = {"items": schema}
+    return {"result": {"args": schema}}
+
+
+def test_definition_is_not_nested_deeper_than_descriptions_can_be() -> None:
+    check_definition(nested(100))
+    [error] = errors_of(nested(101))
+    assert error["reason"] == "it has more than 100 levels of lists and dicts"
 
 
 # Definitions

@@ -387,6 +387,18 @@ async def test_large_definition_is_refused_without_a_list_of_its_mistakes() -> N
 
 
 @pytest.mark.anyio
+async def test_deep_definition_does_not_break_the_description_for_others() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(245):
+        schema = {"items": schema}
+    async with clients(trusting_app(), "ann", "eve") as [ann, eve]:
+        await eve.register("com.till")
+        answer = await eve.call_error(DEFINE, "com.till", {"result": {"args": schema}})
+        assert answer == "wamp.error.invalid_argument"
+        assert (await ann.call(DESCRIBE))["procedures"][0]["result"] is None
+
+
+@pytest.mark.anyio
 async def test_schema_of_a_client_does_not_replace_that_of_another() -> None:
     app = trusting_app()
     app.procedure("com.get")(get)

@@ -201,6 +201,8 @@ def check_json(value: object) -> None:
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
+            if not all(isinstance(key, str) for key in part):
+                raise ValueError("the keys of JSON objects are strings")
             waiting += part
             waiting += part.values()
         elif isinstance(part, list):

@@ -38,6 +38,8 @@ def _checked_uri(uri: str) -> str:
 
 
 _MAX_ERRORS: Final = 10
+#: The serializers carry messages of 254 levels, and a description adds some around those of a definition.
+_MAX_LEVELS: Final = 100
 #: The characters of URIs that names of definitions must not have.
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -120,6 +122,9 @@ def check_definition(definition: Mapping[str, Any]) -> None:
         check_json(definition)
     except ValueError as error:
         raise _invalid([_error([], str(error), "value_error")]) from None
+    if _is_deeper(definition, _MAX_LEVELS):
+        reason = f"it has more than {_MAX_LEVELS} levels of lists and dicts"
+        raise _invalid([_error([], reason, "value_error")])
     schemas = {**definition, "examples": []}
     foreign = sorted(set(foreign_references(schemas)))
     if foreign:
@@ -129,6 +134,20 @@ def check_definition(definition: Mapping[str, Any]) -> None:
     if missing:
         reason = f"a schema refers to {_shown(missing[0])!r}, which is not in $defs"
         raise _invalid([_error(["$defs"], reason, "missing")])
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    parts: list[Any] = [value]
+    for _ in range(levels):
+        parts = [
+            inner
+            for part in parts
+            for inner in (part.values() if isinstance(part, dict) else part)
+            if isinstance(inner, dict | list)
+        ]
+        if not parts:
+            return False
+    return True
 
 
 def _error(path: Iterable[int | str], reason: str, kind: str) -> dict[str, Any]:
