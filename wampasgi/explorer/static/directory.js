@@ -4,14 +4,17 @@ import { linkTo } from "./links.js";
 
 /** Return `{element, show(description), select(link), focus()}`. `refresh` reads the description again. */
 export function createDirectory(refresh) {
-  const search = h("input", { type: "search", autocomplete: "off", spellcheck: "false", "aria-label": "Filter procedures and topics",
-    placeholder: "Filter", oninput: render });
+  const search = h("input", {
+    type: "search", placeholder: "Filter", "aria-label": "Filter procedures and topics",
+    autocomplete: "off", spellcheck: "false", oninput: render,
+  });
+  const again = "Refresh description";
   const summary = h("p", { role: "status" });
   const lists = h("div", { class: "lists" });
   const anything = { match: "prefix", uri: "" };
   const element = h("nav", { class: "directory", "aria-label": "Procedures and topics" },
     h("div", { class: "search" }, search, h("kbd", { "aria-hidden": "true" }, "/")),
-    h("div", { class: "row count" }, summary, button("↻", refresh, { class: "bare", title: "Refresh description", "aria-label": "Refresh description" })),
+    h("div", { class: "row count" }, summary, button("↻", refresh, { class: "bare", title: again, "aria-label": again })),
     lists, h("p", { class: "other" }, "Anything else: ", h("a", { href: linkTo("procedure", anything) }, "call a URI"), ", ",
       h("a", { href: linkTo("topic", anything) }, "use a topic")));
   let description = null;

@@ -78,7 +78,8 @@ export function createEvents(page) {
     const { topics = [], $defs = {} } = page.description ?? {};
     const entry = topics.find(({ uri }) => uri === topic) ?? topics.find(({ uri }) => uri === subscription.topic);
     const facts = Object.entries(details).filter(([name]) => name !== "topic").map(([name, value]) => `${name}: ${value}`);
-    return h("div", {}, payloadView("Payload", { args, kwargs }, entry?.event, $defs), h("p", { class: "muted" }, facts.join(", ")));
+    return h("div", {}, payloadView("Payload", { args, kwargs }, entry?.event, $defs),
+      h("p", { class: "muted" }, facts.join(", ")));
   }
 
   function setPaused(value) {
@@ -96,8 +97,8 @@ export function createEvents(page) {
 
   function showNumbers(rate = null) {
     const waiting = fresh.length > MAX_SHOWN ? `more than ${MAX_SHOWN}` : fresh.length;
-    numbers.textContent = [`${all.total} received`, rate !== null && `${rate}/s`, paused && fresh.length > 0 && `${waiting} not shown`]
-      .filter(Boolean).join(", ");
+    const facts = [`${all.total} received`, rate !== null && `${rate}/s`, paused && fresh.length > 0 && `${waiting} not shown`];
+    numbers.textContent = facts.filter(Boolean).join(", ");
   }
 
   function rateOf(counter) {

@@ -34,8 +34,11 @@ export function createLogin(realms, submit) {
   const join = h("button", { type: "submit", class: "primary" }, "Join");
   const form = h("form", { class: "login", onsubmit: (event) => {
     event.preventDefault();
-    submit({ realm: realm.input.value.trim(), method: method.value, authid: authid.input.value.trim(), secret: secret.input.value });
-  } }, h("h1", {}, "Join a realm"), reason, realm.element, h("datalist", { id: "realms" }, realms.map((uri) => h("option", { value: uri }))),
+    const [uri, name] = [realm, authid].map(({ input }) => input.value.trim());
+    submit({ realm: uri, method: method.value, authid: name, secret: secret.input.value });
+  } },
+  h("h1", {}, "Join a realm"), reason,
+  realm.element, h("datalist", { id: "realms" }, realms.map((uri) => h("option", { value: uri }))),
   methodRow.element, authid.element, secretRow, join);
 
   function choose() {

@@ -30,7 +30,8 @@ const directory = createDirectory(refresh);
 const tabs = createTabs(byId("tabs"), byId("views"));
 const content = h("div", { class: "content" });
 page.events = createEvents(page);
-const explore = ["explore", "Explore", h("div", { class: "explore" }, directory.element, h("div", { class: "work" }, content, page.events.element))];
+const explore = ["explore", "Explore", h("div", { class: "explore" }, directory.element,
+  h("div", { class: "work" }, content, page.events.element))];
 const panels = new Map();
 let lastLogin = null;
 let refused = null;
@@ -99,7 +100,8 @@ async function leave() {
 
 function lost(message) {
   byId("session").classList.add("lost");
-  notify(`${message} Nothing can be called before the page is connected again.`, button("Reconnect", reconnect, { class: "small" }));
+  notify(`${message} Nothing can be called before the page is connected again.`,
+    button("Reconnect", reconnect, { class: "small" }));
 }
 
 async function reconnect({ target }) {
@@ -163,8 +165,10 @@ function find({ kind, match, uri }) {
   const { topics = [], procedures = [] } = page.description ?? {};
   const found = (kind === "topic" ? topics : procedures).find((entry) => entry.match === match && entry.uri === uri);
   // Everything else can be tried, too.
-  return found ?? { uri, match, provider: "realm", summary: null, description: null, tags: [], deprecated: false, examples: [], parameters: null,
-    result: null, progressive: false, progress: null, errors: [], event: null, subscribe: true, publish: true };
+  return found ?? {
+    uri, match, provider: "realm", summary: null, description: null, tags: [], deprecated: false, examples: [], parameters: null,
+    result: null, progressive: false, progress: null, errors: [], event: null, subscribe: true, publish: true,
+  };
 }
 
 /** Return a text that changes with the parts of the description that belong to an entry. */
@@ -217,15 +221,20 @@ function panelOf(link) {
 }
 
 function welcome() {
-  return [h("h1", {}, page.description.realm), h("p", {}, "Choose a procedure or a topic. Press ", h("kbd", {}, "/"), " to filter them."),
-    h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url.href), ", realm ", h("code", {}, page.session.realm), ".")];
+  const { realm } = page.session;
+  return [
+    h("h1", {}, page.description.realm),
+    h("p", {}, "Choose a procedure or a topic. Press ", h("kbd", {}, "/"), " to filter them."),
+    h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url.href), ", realm ", h("code", {}, realm), "."),
+  ];
 }
 
 function undescribed() {
   return [
     h("h1", {}, "No description"),
     h("p", {}, "The server does not describe this realm to this session: ", h("code", {}, refused.uri), "."),
-    h("p", {}, "To change that, serve the page with ", h("code", {}, 'Application(docs_url="/docs")'), ", or allow the description:"),
+    h("p", {}, "To change that, serve the page with ", h("code", {}, 'Application(docs_url="/docs")'),
+      ", or allow the description:"),
     h("pre", {}, h("code", {}, `realm.allow("wamp.reflection.", "call", match="prefix", role="${page.session.authrole}")`)),
     h("p", {}, "You can still use procedures and topics whose URIs you know."),
     button("Try again", refresh, { class: "small" }),

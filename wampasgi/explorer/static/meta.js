@@ -23,7 +23,8 @@ export async function createMeta(page) {
   const shown = tables.filter(Boolean);
   if (!shown.length) return null;
   const refresh = () => shown.forEach((table) => table.refresh());
-  const element = h("div", { class: "view" }, h("div", { class: "row" }, h("h1", {}, page.session.realm), button("Refresh", refresh)),
+  const element = h("div", { class: "view" },
+    h("div", { class: "row" }, h("h1", {}, page.session.realm), button("Refresh", refresh)),
     shown.map((table) => table.element));
   return ["meta", "Meta", element, (visible) => visible && refresh()];
 }
@@ -33,8 +34,10 @@ function createTable({ title, name, ids, members, columns }, page) {
   const note = h("p", { class: "muted", role: "status" });
   const more = button("Show more", showMore, { hidden: true, class: "small" });
   const sessions = name === "session";
-  const element = h("section", {}, h("h2", {}, title), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
-    h("table", {}, h("thead", {}, h("tr", {}, Object.keys(columns).map((column) => h("th", { scope: "col" }, column)), sessions && h("td", {}))), body)),
+  const heads = Object.keys(columns).map((column) => h("th", { scope: "col" }, column));
+  const element = h("section", {}, h("h2", {}, title),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
+      h("table", {}, h("thead", {}, h("tr", {}, heads, sessions && h("td", {}))), body)),
     note, more);
   const call = async (procedure, ...args) => (await page.session.call(`wamp.${name}.${procedure}`, args).result).args[0];
   let waiting = [];
@@ -66,7 +69,8 @@ function createTable({ title, name, ids, members, columns }, page) {
     const own = id === page.session.id;
     const row = h("tr", {}, h("th", { scope: "row" }, String(cells[0] || id), own && badge("this page", "note")),
       cells.slice(1).map((cell) => h("td", {}, String(cell))),
-      sessions && h("td", {}, !own && button("Close", () => ask(id, found.authid, row), { class: "small", "aria-label": `Close session ${id}` })));
+      sessions && h("td", {}, !own && button("Close", () => ask(id, found.authid, row),
+        { class: "small", "aria-label": `Close session ${id}` })));
     return row;
   }
 
@@ -84,7 +88,8 @@ function createTable({ title, name, ids, members, columns }, page) {
     const dialog = h("dialog", { "aria-labelledby": "question", onclose: () => dialog.remove() },
       h("p", { id: "question" }, "Close session ", h("code", {}, String(id)), authid ? ` of ${authid}?` : "?"),
       h("p", { class: "muted" }, "The client gets GOODBYE, and may connect again."),
-      h("div", { class: "row" }, button("Close session", close, { class: "danger" }), button("Keep it", () => dialog.close(), { autofocus: true })));
+      h("div", { class: "row" }, button("Close session", close, { class: "danger" }),
+        button("Keep it", () => dialog.close(), { autofocus: true })));
     document.body.append(dialog);
     dialog.showModal();
   }

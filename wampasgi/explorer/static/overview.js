@@ -56,8 +56,9 @@ export async function createOverview(page) {
 
   function showGroups({ realm, cluster }) {
     note.textContent = realm ? "The charts show this worker. The dashed line shows all workers." : "";
-    fill(groups, Object.entries({ "All workers": realm, Cluster: cluster }).map(([title, group]) => group && h("section", {}, h("h2", {}, title),
-      h("dl", {}, Object.entries(group).map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, String(value))))))));
+    const fact = ([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, String(value)));
+    fill(groups, Object.entries({ "All workers": realm, Cluster: cluster }).map(([title, group]) =>
+      group && h("section", {}, h("h2", {}, title), h("dl", {}, Object.entries(group).map(fact)))));
   }
 
   function update() {

@@ -22,9 +22,11 @@ export function createProcedurePanel(entry, page) {
   const elapsed = h("span", { class: "muted elapsed" });
   const outcome = h("div", { class: "outcome" });
   const code = h("code", {});
-  const language = h("select", { "aria-label": "Language", onchange: showCode }, Object.keys(FORMS).map((name) => h("option", {}, name)));
+  const languages = Object.keys(FORMS).map((name) => h("option", {}, name));
+  const language = h("select", { "aria-label": "Language", onchange: showCode }, languages);
   const copyPart = h("details", { class: "part copy", ontoggle: showCode }, h("summary", {}, "Copy as"),
-    h("div", { class: "row" }, language, button("Copy", ({ target }) => copy(code.textContent, target)), button("Copy link", copyLink)),
+    h("div", { class: "row" }, language,
+      button("Copy", ({ target }) => copy(code.textContent, target)), button("Copy link", copyLink)),
     h("pre", {}, code));
   let running = null;
 
@@ -79,7 +81,8 @@ export function createProcedurePanel(entry, page) {
   function showCode() {
     if (!copyPart.open || !page.session) return;
     try {
-      code.textContent = FORMS[language.value]({ session: page.session, method: page.method, parameters: entry.parameters, ...current() });
+      const { session, method } = page;
+      code.textContent = FORMS[language.value]({ session, method, parameters: entry.parameters, ...current() });
     } catch (error) {
       code.textContent = error.message;
       // Nobody has called yet.
@@ -98,7 +101,8 @@ export function createProcedurePanel(entry, page) {
   function declaredErrors() {
     return entry.errors.map((name) => {
       const error = page.description.errors.find((found) => found.uri === name);
-      return [h("h3", {}, h("code", {}, name)), error?.description && markdown(error.description), error?.payload && payloadShape(error.payload, defs)];
+      return [h("h3", {}, h("code", {}, name)), error?.description && markdown(error.description),
+        error?.payload && payloadShape(error.payload, defs)];
     });
   }
 

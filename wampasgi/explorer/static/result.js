@@ -20,7 +20,8 @@ const KNOWN = {
 export function payloadView(title, { args, kwargs }, shape, defs) {
   const named = Object.keys(kwargs ?? {}).length > 0;
   const parts = [];
-  if (args.length === 1) parts.push(createTree(args[0], { schema: shape?.args.prefixItems?.[0] ?? shape?.args.items, defs, open: 2 }));
+  const first = shape?.args.prefixItems?.[0] ?? shape?.args.items;
+  if (args.length === 1) parts.push(createTree(args[0], { schema: first, defs, open: 2 }));
   else if (args.length) parts.push(createTree(args, { schema: shape?.args, defs, open: 2 }));
   if (named) {
     parts.push(h("h3", {}, "Keyword arguments"), createTree(kwargs, { schema: shape?.kwargs, defs, open: 2 }));

@@ -8,7 +8,8 @@ export function payloadShape(payload, defs) {
   if (!payload) return h("p", { class: "muted" }, "Not described.");
   const { args, kwargs } = payload;
   const positional = listOf(args.prefixItems);
-  const rows = positional.map((schema, index) => [positional.length > 1 ? `[${index}]` : "", schema, index >= (args.minItems ?? 0)]);
+  const rows = positional.map((schema, index) =>
+    [positional.length > 1 ? `[${index}]` : "", schema, index >= (args.minItems ?? 0)]);
   // An empty schema says nothing.
   if (isObject(args.items) && Object.keys(args.items).length) rows.push(["…", args.items, true]);
   rows.push(...properties(kwargs ?? {}));
@@ -21,7 +22,8 @@ const properties = (schema) => Object.entries(schema.properties ?? {})
 
 function createRow(defs, [name, schema, optional], open = false) {
   const found = resolve(schema, defs);
-  const line = [name && h("span", { class: "name" }, name + (optional ? "?" : "")), h("span", { class: "type" }, typeName(found, defs)),
+  const line = [name && h("span", { class: "name" }, name + (optional ? "?" : "")),
+    h("span", { class: "type" }, typeName(found, defs)),
     found.deprecated === true && badge("deprecated", "warn")];
   const hints = hintsOf({ ...found, format: undefined }).map((text) => h("p", { class: "muted" }, text));
   const rows = rowsIn(found, defs);
@@ -38,8 +40,9 @@ function rowsIn(schema, defs, depth = 0) {
   const inside = (part) => (depth < MAX_DEPTH && isObject(part) ? rowsIn(resolve(part, defs), defs, depth + 1) : []);
   const kind = kindOf(schema);
   if (kind === "object") return schema.properties ? properties(schema) : inside(extraOf(schema));
-  if (kind === "array") return schema.prefixItems ? schema.prefixItems.map((item, index) => [`[${index}]`, item]) : inside(schema.items);
+  if (kind === "array") return schema.prefixItems?.map((item, index) => [`[${index}]`, item]) ?? inside(schema.items);
   if (kind !== "union") return [];
   const branches = branchesOf(schema, defs).filter((branch) => kindOf(branch) !== "null");
-  return branches.length === 1 ? inside(branches[0]) : branches.filter((branch) => inside(branch).length).map((branch) => ["", branch]);
+  if (branches.length === 1) return inside(branches[0]);
+  return branches.filter((branch) => inside(branch).length).map((branch) => ["", branch]);
 }

@@ -23,7 +23,8 @@ export function createTopicPanel(entry, page) {
 function createSubscription(entry, page) {
   const uri = uriField(entry, "Topic");
   // Subscriptions cannot match by regular expressions.
-  const matches = !entry.uri ? ["exact", "prefix", "wildcard"] : ["exact", "regex"].includes(entry.match) ? ["exact"] : ["exact", entry.match];
+  const policies = ["exact", "prefix", "wildcard"];
+  const matches = entry.uri ? policies.filter((name) => name === "exact" || name === entry.match) : policies;
   const match = h("select", { onchange: show }, matches.map((name) => h("option", {}, name)));
   const toggle = h("button", { type: "submit" });
   const outcome = h("div", { class: "outcome" });

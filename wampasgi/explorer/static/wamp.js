@@ -11,8 +11,12 @@ const ROLES = {
 };
 
 const CLOSE_CODES = {
-  1001: "The server went away.", 1002: "The server found a violation of the protocol.", 1008: "The server does not let this page connect.",
-  1009: "A message was larger than the server allows.", 1011: "The server had an internal error.", 1012: "The server restarts.",
+  1001: "The server went away.",
+  1002: "The server found a violation of the protocol.",
+  1008: "The server does not let this page connect.",
+  1009: "A message was larger than the server allows.",
+  1011: "The server had an internal error.",
+  1012: "The server restarts.",
   1013: "The server has no capacity left.",
 };
 
@@ -37,7 +41,8 @@ export function encode(value, indent) {
 export function decode(text) {
   if (!/\d{16}/.test(text)) return JSON.parse(text);
   return JSON.parse(text, (_, value, context) =>
-    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "") ? BigInt(context.source) : value);
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
+      ? BigInt(context.source) : value);
 }
 
 /**
