@@ -620,6 +620,33 @@ async def test_value_that_cannot_be_sent_leaves_the_session_intact() -> None:
             assert await session.call("math.add", 1) == 1
 
 
+async def test_request_that_could_not_be_serialized_leaves_no_gap_in_the_ids() -> None:
+    unserializable: Any = object()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        ids.append((await peer.receive())[1])
+        ids.append((await peer.receive())[1])
+        done.set()
+        await peer.until_gone()
+
+    ids: list[int] = []
+    done = anyio.Event()
+    async with connect(app=ScriptedRouter(script)) as session:
+        for _ in range(2):
+            with pytest.raises(Exception, match="JSON cannot serialize"):
+                await session.call("any", unserializable)
+            with pytest.raises(Exception, match="JSON cannot serialize"):
+                await session.publish("any.topic", unserializable)
+            with pytest.raises(Exception, match="JSON cannot serialize"):
+                async with session.call_progress("any", unserializable):
+                    pytest.fail("it must not be sent")
+            await session.publish("any.topic")
+        with anyio.fail_after(5):
+            await done.wait()
+    assert ids == [1, 2]
+
+
 async def test_type_that_pydantic_does_not_know_is_refused_before_the_call() -> None:
     class Unknown:
         pass

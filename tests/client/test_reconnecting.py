@@ -234,6 +234,26 @@ async def test_events_under_load_arrive_once_each_across_cuts(server: ServerProc
     assert received == published
 
 
+async def test_acknowledged_events_of_the_session_itself_are_not_missed_events(server: ServerProcess) -> None:
+    states = States()
+    async with (
+        connect(server.url) as other,
+        proxy_to(server.port) as proxy,
+        connect(proxy.url, retry=QUICK, on_state=states) as session,
+        session.subscribe("logged.own", resume=True) as events,
+    ):
+        await session.publish("logged.own", "own", acknowledge=True)
+        proxy.refuses = True
+        proxy.cut()
+        await states.wait_for(1, "reconnecting")
+        await other.publish("logged.own", "missed", acknowledge=True)
+        proxy.refuses = False
+        await states.wait_for(2, "open")
+        await other.publish("logged.own", "live", acknowledge=True)
+        received = [(await events.next(timeout=5)).args[0] for _ in range(2)]
+    assert received == ["missed", "live"]
+
+
 async def test_gap_is_reported_if_the_history_is_too_short(server: ServerProcess) -> None:
     states = States()
     gaps: list[Gap] = []
@@ -364,7 +384,10 @@ async def test_first_connection_is_retried_only_on_request(server: ServerProcess
         assert states.seen == ["open", "closed"]
 
 
-async def test_server_that_stops_answering_is_given_up(server: ServerProcess) -> None:
+async def test_server_that_stops_answering_is_given_up(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wampasgi.client.websocket._CLOSE_TIMEOUT", 0.1)
     states = States()
     async with (
         proxy_to(server.port) as proxy,

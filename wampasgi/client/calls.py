@@ -43,7 +43,7 @@ async def call(
     answer = requester.new_answer()
     raw = link.core.call(answer, procedure, args, kwargs, options)
     try:
-        await requester.sent(link.send(raw, answer), answer, timeout, what)
+        await requester.send(link, raw, answer, timeout, what)
         message = await answer.wait(timeout, what)
     except UnserializableValue:
         raise
@@ -63,7 +63,7 @@ def cancel(link: Link, request_id: int, mode: CancelMode) -> None:
         return
     message = link.core.cancel(request_id, mode)
     if message is not None:
-        link.send_nowait(message)
+        link.put_nowait(message)
 
 
 class ProgressCall(Generic[P, R]):
@@ -115,13 +115,14 @@ class ProgressCall(Generic[P, R]):
         args, kwargs, options = self._call
         raw = link.core.call(self, self.procedure, args, kwargs, options)
         self._request_id = raw[1]
-        sending = link.send(raw, self)
-        self._link = link
         try:
-            await requester.sent(sending, self, self._timeout, what)
+            await requester.send(link, raw, self, self._timeout, what)
+        except UnserializableValue:
+            raise
         except BaseException:
             cancel(link, self._request_id, "killnowait")
             raise
+        self._link = link
         return self
 
     async def __aexit__(
@@ -149,7 +150,7 @@ class ProgressCall(Generic[P, R]):
             self._request_id, self.procedure, positional, keywords, {**options, "progress": not final}
         )
         if raw is not None:
-            await self._requester.sent(self._link.send(raw), self, self._timeout, self.describe)
+            await self._requester.send(self._link, raw, None, self._timeout, self.describe)
 
     def cancel(self, mode: CancelMode = "kill") -> None:
         """Send CANCEL. ``result`` then raises WAMPError ``wamp.error.canceled`` or returns what was faster.
@@ -163,7 +164,7 @@ class ProgressCall(Generic[P, R]):
             raise RuntimeError("enter the call before canceling it")
         message = link.core.cancel(self._request_id, mode) if self._final is None else None
         if message is not None:
-            link.send_nowait(message)
+            link.put_nowait(message)
 
     # The progressive results
 

@@ -305,7 +305,7 @@ class SessionCore:
         return [Cancel.code, request_id, {"mode": mode}]
 
     def abandon(self, request_id: int) -> None:
-        """Ignore the answer to a request, because nothing waits for it any more."""
+        """Ignore the results of a call, because nothing waits for them any more."""
         request = self._pending.get(request_id)
         if request is not None:
             request.target = None

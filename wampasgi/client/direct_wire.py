@@ -7,7 +7,9 @@ them takes a turn of the event loop, which costs more than handling the message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
@@ -15,8 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
+from wampasgi.adapters import TaskOwner
 from wampasgi.client.waiting import Sendable
 from wampasgi.client.websocket_errors import closed
+from wampasgi.client.wire import WireClosed
 from wampasgi.serializers.base import Encoded
 from wampasgi.serializers.subprotocols import Subprotocol
 
@@ -77,31 +81,66 @@ class DispatchingConnection(ClientConnection):
             self._failed.exception()
 
 
+async def _ignoring_end(waiting: Awaitable[None]) -> None:
+    with suppress(WireClosed):
+        await waiting
+
+
+async def _rest(sending: Coroutine[Any, Any, None], waiting: Any) -> None:
+    """Wait for the end of a coroutine that has been started."""
+    try:
+        await _continued(sending, waiting)
+    except ConnectionClosed as error:
+        raise closed(error) from error
+
+
+@types.coroutine
+def _continued(sending: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
+    try:
+        while True:
+            try:
+                sent = yield waiting
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the coroutine's
+                waiting = sending.throw(error)
+            else:
+                waiting = sending.send(sent)
+    except StopIteration:
+        return
+    finally:
+        sending.close()
+
+
 class DirectWire:
     """A WebSocket on asyncio, where sending writes to the transport's buffer before it waits for anything."""
 
-    def __init__(self, socket: DispatchingConnection, subprotocol: Subprotocol) -> None:
+    def __init__(self, socket: DispatchingConnection, subprotocol: Subprotocol, owner: TaskOwner) -> None:
         self._socket = socket
+        self._owner = owner
         self.subprotocol = subprotocol
 
-    async def send(self, message: Encoded, answer: Sendable | None = None) -> None:
-        """Send a message, and wait if the transport's buffer is full."""
-        if answer is not None:
-            answer.sent = self._socket.state is State.OPEN
-        try:
-            await self._socket.send(message)
-        except ConnectionClosed as error:
-            raise closed(error) from error
-
-    def send_nowait(self, message: Encoded) -> None:
-        """Send a message without waiting."""
+    def put(self, message: Encoded, request: Sendable | None = None) -> Awaitable[None] | None:
+        """Send a message, and return an awaitable if the transport's buffer is full."""
+        if request is not None:
+            request.sent = self._socket.state is State.OPEN
         sending = self._socket.send(message)
         try:
-            sending.send(None)
-        except (StopIteration, ConnectionClosed):
-            return
-        # It waits for room in the transport's buffer, which has the message already.
-        sending.close()
+            waiting = sending.send(None)
+        except StopIteration:
+            return None
+        except ConnectionClosed as error:
+            raise closed(error) from error
+        # The transport has the message. What it waits for now is a future of asyncio.
+        return _rest(sending, waiting)
+
+    def put_nowait(self, message: Encoded) -> None:
+        """Send a message without waiting."""
+        with suppress(WireClosed):
+            waiting = self.put(message)
+            if waiting is not None:
+                # It must not be dropped, because websockets waits in an async generator.
+                self._owner.spawn(_ignoring_end, waiting)
 
     async def receive(self) -> Encoded:
         """Return the next frame."""

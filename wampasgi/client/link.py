@@ -66,7 +66,7 @@ class Link:
         self._split: Callable[[Encoded], Sequence[Encoded]] | None = (
             subprotocol.split if subprotocol.batched else None
         )
-        self._send = wire.send
+        self._put = wire.put
         self._failure: Exception | None = None
         self._ended = anyio.Event()
         #: The reason of the router's GOODBYE or ABORT, or of this side's GOODBYE.
@@ -75,23 +75,28 @@ class Link:
 
     # Sending
 
-    def send(self, raw: RawMessage, answer: Sendable | None = None) -> Awaitable[None]:
-        """Serialize a message at once and return an awaitable that sends it.
+    def put(self, raw: RawMessage, request: Sendable | None = None) -> Awaitable[None] | None:
+        """Serialize and send a message. See ``Wire.put``.
 
-        ``answer.sent`` is set when the message may have left. Raises UnserializableValue at once; a request
-        is then withdrawn. The awaitable raises WireClosed.
+        ``request`` must be given for a request that waits for an answer. Raises UnserializableValue, after
+        withdrawing the request, and WireClosed.
         """
         try:
             encoded = self._encode(raw)
         except UnserializableValue:
-            if answer is not None:
+            if request is not None:
                 self.core.withdraw(raw[1])
             raise
-        return self._send(encoded, answer)
+        return self._put(encoded, request)
 
-    def send_nowait(self, raw: RawMessage) -> None:
+    def put_nowait(self, raw: RawMessage) -> None:
         """Send a message without waiting. Raises UnserializableValue."""
-        self._wire.send_nowait(self._encode(raw))
+        self._wire.put_nowait(self._encode(raw))
+
+    async def _send(self, raw: RawMessage) -> None:
+        waiting = self.put(raw)
+        if waiting is not None:
+            await waiting
 
     # The opening handshake
 
@@ -107,7 +112,7 @@ class Link:
         hello = {"roles": client_roles(), **login.details(), **details}
         try:
             with anyio.fail_after(timeout):
-                await self.send(self.core.hello(realm, hello))
+                await self._send(self.core.hello(realm, hello))
                 while True:
                     message = await self._next()
                     if isinstance(message, Welcome):
@@ -121,7 +126,7 @@ class Link:
                         raise JoinRefused(message.reason, str(text), realm=realm, details=message.details)
                     assert isinstance(message, Challenge)
                     signature, extra = await _answer(login, message)
-                    await self.send(self.core.authenticate(signature, extra))
+                    await self._send(self.core.authenticate(signature, extra))
         except RemoteProtocolError as error:
             await self._abort(error)
             raise
@@ -164,7 +169,7 @@ class Link:
             recipient.receive(message)
         elif isinstance(message, Invocation):
             text = "the callee has ended the registration"
-            self.send_nowait(self.core.error(message.request_id, UNAVAILABLE, [text], {}))
+            self.put_nowait(self.core.error(message.request_id, UNAVAILABLE, [text], {}))
         elif isinstance(message, Interrupt):
             running = self.running.get(message.request_id)
             if running is not None:
@@ -179,21 +184,21 @@ class Link:
     def _take_goodbye(self, message: Goodbye) -> None:
         if self.core.state is SessionState.SHUTTING_DOWN:
             self.reason = message.reason
-            self.send_nowait(self.core.goodbye(GOODBYE_AND_OUT))
+            self.put_nowait(self.core.goodbye(GOODBYE_AND_OUT))
 
     def say_goodbye(self, reason: str) -> None:
         """Send GOODBYE. ``run`` returns when the router has answered it."""
         if self.core.state is SessionState.ESTABLISHED:
             self.closed_by_client = True
             self.reason = reason
-            self.send_nowait(self.core.goodbye(reason))
+            self.put_nowait(self.core.goodbye(reason))
 
     async def _abort(self, error: RemoteProtocolError) -> None:
         """Tell the router what it has done wrong, and close the connection."""
         abort = self.core.abort(PROTOCOL_VIOLATION, error.message)
         with anyio.move_on_after(_CLOSE_TIMEOUT):
             try:
-                await self.send(abort)
+                await self._send(abort)
                 await self._wire.close()
             except WireClosed:
                 return
@@ -205,7 +210,7 @@ class Link:
 
     def end(self) -> list[Request[Recipient]]:
         """Let all further messages fail, and return the unanswered requests."""
-        self._send = _send_nothing
+        self._put = _put_nothing
         return self.core.end()
 
     def closed(self) -> ConnectionClosed:
@@ -222,7 +227,7 @@ _CLOSE_TIMEOUT: Final = 2.0
 _ABANDONED: Final = 1011
 
 
-async def _send_nothing(message: Encoded, answer: Sendable | None = None) -> None:
+def _put_nothing(message: Encoded, request: Sendable | None = None) -> Awaitable[None] | None:
     raise WireClosed("the connection has ended")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -204,17 +204,20 @@ class MemoryWire:
 
     # The client's side
 
-    async def send(self, message: Encoded, answer: Sendable | None = None) -> None:
-        """Hand a message to the application, and wait if too many have not been received."""
+    def put(self, message: Encoded, request: Sendable | None = None) -> Awaitable[None] | None:
+        """Hand a message to the application; return an awaitable if too many have not been received."""
         if self._closed is not None:
             raise self._closed
-        self.send_nowait(message)
-        if answer is not None:
-            answer.sent = True
+        self.put_nowait(message)
+        if request is not None:
+            request.sent = True
+        return self._room() if len(self._to_app) > _MAX_UNSENT else None
+
+    async def _room(self) -> None:
         while len(self._to_app) > _MAX_UNSENT and self._closed is None:
             await self._client_waits.wait()
 
-    def send_nowait(self, message: Encoded) -> None:
+    def put_nowait(self, message: Encoded) -> None:
         """Hand a message to the application."""
         if self._closed is None:
             frame = self.subprotocol.frame([message])

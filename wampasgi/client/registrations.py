@@ -251,7 +251,7 @@ class Registration:
             )
         if len(link.running) >= MAX_RUNNING:
             text = f"the callee runs {MAX_RUNNING} invocations, its limit"
-            link.send_nowait(link.core.error(message.request_id, UNAVAILABLE, [text], {}))
+            link.put_nowait(link.core.error(message.request_id, UNAVAILABLE, [text], {}))
             return
         args, kwargs = message.args or (), message.kwargs or {}
         chunks = Chunks(BUFFER)
@@ -348,21 +348,26 @@ class _Run:
 
     async def _send_progress(self, report: RPCProgressReport) -> None:
         link = self._link
-        await link.send(link.core.progress(self._request_id, report.args, report.kwargs))
+        waiting = link.put(link.core.progress(self._request_id, report.args, report.kwargs))
+        if waiting is not None:
+            await waiting
 
     async def _send(self, answer: RPCResult | RPCErrorResult) -> None:
         try:
-            await self._sending(answer)
-        except UnserializableValue as error:
-            await self._sending(self._failed(error))
+            try:
+                waiting = self._put(answer)
+            except UnserializableValue as error:
+                waiting = self._put(self._failed(error))
+            if waiting is not None:
+                await waiting
         except WireClosed:
             return
 
-    def _sending(self, answer: RPCResult | RPCErrorResult) -> Awaitable[None]:
+    def _put(self, answer: RPCResult | RPCErrorResult) -> Awaitable[None] | None:
         core, request_id = self._link.core, self._request_id
         if isinstance(answer, RPCErrorResult):
-            return self._link.send(core.error(request_id, answer.error_uri, answer.args, answer.kwargs))
-        return self._link.send(core.result(request_id, answer.args, answer.kwargs))
+            return self._link.put(core.error(request_id, answer.error_uri, answer.args, answer.kwargs))
+        return self._link.put(core.result(request_id, answer.args, answer.kwargs))
 
 
 class Registrations:

@@ -11,7 +11,7 @@ from wampasgi.adapters import TaskOwner
 from wampasgi.client.core import SessionCore
 from wampasgi.client.errors import ConnectionLost
 from wampasgi.client.link import Link
-from wampasgi.client.waiting import DEFAULT, Answer, Sendable, answer_factory, limited, timed_out
+from wampasgi.client.waiting import DEFAULT, Answer, Sendable, answer_factory, timed_out, within
 from wampasgi.client.wire import WireClosed
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, ConnectionClosed, WAMPError
 from wampasgi.logs import logger_named
@@ -110,12 +110,8 @@ class Requester:
         link = link or self.link or await self.open_link(timeout, what)
         answer = self.new_answer()
         raw = make(link.core, answer)
-        try:
-            await self.sent(link.send(raw, answer), answer, timeout, what)
-            message = await answer.wait(timeout, what)
-        except BaseException:
-            link.core.abandon(raw[1])
-            raise
+        await self.send(link, raw, answer, timeout, what)
+        message = await answer.wait(timeout, what)
         if isinstance(message, Error):
             raise self.error_of(message)
         return message
@@ -151,16 +147,20 @@ class Requester:
         value: T = await answer.wait(None, str)
         return value
 
-    async def sent(
+    async def send(
         self,
-        sending: Awaitable[None],
+        link: Link,
+        raw: RawMessage,
         request: Sendable | None,
         timeout: float | None,
         what: Callable[[], str],
     ) -> None:
-        """Await ``Link.send``. Raises ConnectionLost, and Timeout if too much is waiting to be sent."""
+        """Send a message, and wait if too much is unsent. Raises ConnectionLost and Timeout."""
         try:
-            await limited(sending, timeout, what)
+            waiting = link.put(raw, request)
+            if waiting is not None:
+                with within(timeout, what):
+                    await waiting
         except WireClosed as error:
             was_sent = error.written or (request is not None and request.sent)
             raise lost(what(), str(error), sent=was_sent) from error

@@ -219,11 +219,10 @@ class Session:
         link = requester.link or await requester.open_link(limit, what)
         raw = link.core.publish(None, topic, positional, keywords, given)
         try:
-            sending = link.send(raw)
+            await requester.send(link, raw, None, limit, what)
         except UnserializableValue:
             link.core.withdraw(raw[1])
             raise
-        await requester.sent(sending, None, limit, what)
         return None
 
     @overload

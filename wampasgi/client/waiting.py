@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import types
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import anyio
 
 from wampasgi.adapters import running_library
 from wampasgi.client.errors import Timeout
-
-T = TypeVar("T")
 
 #: Stands for the default timeout of the session.
 DEFAULT: Final = -1.0
@@ -32,41 +29,6 @@ def within(timeout: float | None, what: Callable[[], str]) -> Iterator[None]:
         yield
     if scope.cancelled_caught:
         raise timed_out(timeout or 0, what())
-
-
-async def limited(awaitable: Awaitable[T], timeout: float | None, what: Callable[[], str]) -> T:
-    """Await something that hardly ever waits, for a limited time. Raises Timeout, which names ``what()``.
-
-    A cancel scope costs more than most writes, so there is one only if the awaitable suspends.
-    """
-    steps = awaitable.__await__()
-    try:
-        waiting = next(steps)
-    except StopIteration as finished:
-        value: T = finished.value
-        return value
-    with within(timeout, what):
-        return await _continued(steps, waiting)
-    raise AssertionError("unreachable: ``within`` raises Timeout")
-
-
-@types.coroutine
-def _continued(steps: Generator[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
-    """Await the rest of an awaitable that has suspended with ``waiting``."""
-    try:
-        while True:
-            try:
-                sent = yield waiting
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001 - it is the awaitable's
-                waiting = steps.throw(error)
-            else:
-                waiting = next(steps) if sent is None else steps.send(sent)
-    except StopIteration as finished:
-        return finished.value  # type: ignore[no-any-return]
-    finally:
-        steps.close()
 
 
 class Sendable(Protocol):

@@ -122,11 +122,11 @@ class WebSocketTransport:
             assert isinstance(socket, DispatchingConnection)
         try:
             subprotocol = self._negotiated(socket.subprotocol)
-            if subprotocol.batched:
-                async with support_for_running_loop(None).task_owner() as owner:
+            async with support_for_running_loop(None).task_owner() as owner:
+                if subprotocol.batched:
                     yield QueuedWire(socket, subprotocol, socket.close, owner)
-            else:
-                yield DirectWire(socket, subprotocol)
+                else:
+                    yield DirectWire(socket, subprotocol, owner)
         finally:
             # The closing handshake, if there is one, has been done by ``Wire.close``.
             socket.transport.abort()
@@ -216,20 +216,23 @@ class QueuedWire:
         self._failure: WireClosed | None = None
         owner.spawn(self._write)
 
-    async def send(self, message: Encoded, answer: Sendable | None = None) -> None:
-        """Queue a message, and wait if the queue is full."""
+    def put(self, message: Encoded, request: Sendable | None = None) -> Awaitable[None] | None:
+        """Queue a message, and return an awaitable if the queue is full."""
         if self._failure is not None:
             raise self._failure
-        self._unsent.append((message, answer))
+        self._unsent.append((message, request))
         self._wake.set()
-        while len(self._unsent) > _MAX_UNSENT and self._failure is None:
-            await self._drained.wait()
+        return self._room() if len(self._unsent) > _MAX_UNSENT else None
 
-    def send_nowait(self, message: Encoded) -> None:
+    def put_nowait(self, message: Encoded) -> None:
         """Queue a message without waiting."""
         if self._failure is None:
             self._unsent.append((message, None))
             self._wake.set()
+
+    async def _room(self) -> None:
+        while len(self._unsent) > _MAX_UNSENT and self._failure is None:
+            await self._drained.wait()
 
     async def _write(self) -> None:
         unsent, batched, frame = self._unsent, self.subprotocol.batched, self.subprotocol.frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -27,15 +27,15 @@ class Wire(Protocol):
     def subprotocol(self) -> Subprotocol:
         """The negotiated subprotocol."""
 
-    async def send(self, message: Encoded, answer: Sendable | None = None) -> None:
-        """Send a serialized message after those that were sent before, and wait if too many are unsent.
+    def put(self, message: Encoded, request: Sendable | None = None) -> Awaitable[None] | None:
+        """Send a serialized message after those that were put before.
 
-        Sets ``answer.sent`` when the message may have left. If the wait is cancelled, the message is still
-        sent. Raises WireClosed.
+        Returns None or, if too much is unsent, an awaitable that waits for room; the message is sent anyway.
+        Sets ``request.sent`` when the message may have left. Raises WireClosed, and so may the awaitable.
         """
 
-    def send_nowait(self, message: Encoded) -> None:
-        """Send a serialized message without waiting. It is dropped if the connection has ended."""
+    def put_nowait(self, message: Encoded) -> None:
+        """Send a serialized message even if too much is unsent. Drop it if the connection has ended."""
 
     async def receive(self) -> Encoded:
         """Return the next frame, during the opening handshake. Raises WireClosed."""

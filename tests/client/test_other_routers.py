@@ -1,0 +1,380 @@
+"""The client against routers of other projects: xconn, and Crossbar.io if it is installed.
+
+Crossbar.io needs Python 3.12 and an environment of its own. ``python -m benchmarks --install --case routed``
+installs it there, and ``CROSSBAR=/path/to/bin/crossbar`` selects another one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from tests.client.blocking import connect_blocking
+from tests.client.other_routers import (
+    AUTHID,
+    CROSSBAR,
+    PRIVATE_KEY,
+    REALM,
+    ROLE,
+    SECRET,
+    OtherRouter,
+    start_router,
+)
+from tests.client.proxy import proxy_to
+from tests.client.test_reconnecting import States
+from tests.specification import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS
+from wampasgi import RPCProgressReport, RPCResult, WAMPError
+from wampasgi.client import Invocation, JoinRefused, Retry, Session, connect
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+
+ROUTERS = ("xconn", "Crossbar.io") if CROSSBAR.exists() else ("xconn",)
+OF_CROSSBAR = [name for name in ROUTERS if name == "Crossbar.io"]
+
+Routers = Callable[[str], OtherRouter]
+
+
+@pytest.fixture(scope="module")
+def routers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routers]:
+    """A function that returns the router with a name, which all tests share."""
+    started: dict[str, OtherRouter] = {}
+
+    def router_of(name: str) -> OtherRouter:
+        if name not in started:
+            started[name] = start_router(name, tmp_path_factory.mktemp(name))
+        return started[name]
+
+    try:
+        yield router_of
+    finally:
+        for router in started.values():
+            router.kill()
+
+
+@pytest.fixture(params=ROUTERS)
+def router(request: pytest.FixtureRequest, routers: Routers) -> OtherRouter:
+    return routers(request.param)
+
+
+@asynccontextmanager
+async def two_sessions(router: OtherRouter, **options: Any) -> AsyncIterator[tuple[Session, Session]]:
+    async with (
+        connect(router.url, realm=REALM, timeout=10, **options) as session,
+        connect(router.url, realm=REALM, timeout=10, **options) as other,
+    ):
+        yield session, other
+
+
+# Calls and events
+
+
+async def results_have_the_form_of_the_payload(session: Any, other: Any) -> None:
+    async def echo(*args: Any, **kwargs: Any) -> RPCResult:
+        return RPCResult(args, kwargs)
+
+    registration = await other.register("test.echo", echo)
+    assert await session.call("test.echo") is None
+    assert await session.call("test.echo", [1, {"a": None}]) == [1, {"a": None}]
+    assert await session.call("test.echo", 1, "ü", x=0.5) == RPCResult((1, "ü"), {"x": 0.5})
+    assert await session.call("test.echo", "12", result_type=int) == 12
+    await registration.unregister()
+    with pytest.raises(WAMPError) as raised:
+        await session.call("test.echo")
+    assert raised.value.uri == NO_SUCH_PROCEDURE
+
+
+async def errors_have_their_payload(session: Any, other: Any) -> None:
+    async def fail(reason: str) -> None:
+        raise WAMPError("com.example.failed", reason, code=7)
+
+    registration = await other.register("test.fail", fail)
+    with pytest.raises(WAMPError) as raised:
+        await session.call("test.fail", "because")
+    error = raised.value
+    assert (error.uri, error.args, error.kwargs) == ("com.example.failed", ("because",), {"code": 7})
+    with pytest.raises(WAMPError) as raised:
+        await session.register("test.fail", fail)
+    assert raised.value.uri == PROCEDURE_ALREADY_EXISTS
+    await registration.unregister()
+
+
+async def progressive_results_come_in_order(session: Any, other: Any) -> None:
+    async def count(until: int) -> AsyncIterator[RPCProgressReport | str]:
+        for number in range(until):
+            yield RPCProgressReport(number)
+        yield "done"
+
+    registration = await other.register("test.count", count)
+    async with session.call_progress("test.count", 50, result_type=str) as call:
+        assert [report async for report in call] == list(range(50))
+        assert await call.result() == "done"
+    assert await session.call("test.count", 3) == "done"
+    await registration.unregister()
+
+
+async def events_reach_their_subscribers(session: Any, other: Any) -> None:
+    async with session.subscribe("test.news", event_type=list[int]) as events:
+        publication_id = await other.publish("test.news", [1, 2], acknowledge=True)
+        await other.publish("test.news", title="x")
+        first, second = await events.next(), await events.next()
+        assert (first.value, first.topic, first.publication_id) == ([1, 2], "test.news", publication_id)
+        assert (second.args, second.kwargs) == ([], {"title": "x"})
+    await other.publish("test.news", "nobody listens", acknowledge=True)
+
+
+async def a_topic_is_shared_by_listeners(session: Any, other: Any) -> None:
+    async with session.subscribe("test.shared") as first:
+        async with session.subscribe("test.shared") as second:
+            await other.publish("test.shared", 1, acknowledge=True)
+            assert (await first.next()).args == (await second.next()).args == [1]
+        await other.publish("test.shared", 2, acknowledge=True)
+        assert (await first.next()).args == [2]
+
+
+async def concurrent_calls_have_their_own_results(session: Any, other: Any) -> None:
+    async def square(number: int) -> int:
+        return number * number
+
+    registration = await other.register("test.square", square)
+    results: dict[int, Any] = {}
+
+    async def call(number: int) -> None:
+        results[number] = await session.call("test.square", number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(call, number)
+    assert results == {number: number * number for number in range(50)}
+    await registration.unregister()
+
+
+async def calls_without_an_answer_time_out(session: Any, other: Any) -> None:
+    async def wait() -> None:
+        await anyio.sleep_forever()
+
+    await other.register("test.wait", wait)
+    with pytest.raises(TimeoutError, match=r"waited 0\.05 s for the result of 'test\.wait'"):
+        await session.call("test.wait", timeout=0.05)
+
+
+CASES = (
+    results_have_the_form_of_the_payload,
+    errors_have_their_payload,
+    progressive_results_come_in_order,
+    events_reach_their_subscribers,
+    a_topic_is_shared_by_listeners,
+    concurrent_calls_have_their_own_results,
+    calls_without_an_answer_time_out,
+)
+
+SERIALIZERS = ("json", "msgpack", "cbor")
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+async def test_async_session(router: OtherRouter, serializer: str) -> None:
+    with anyio.fail_after(30):
+        async with two_sessions(router, serializers=serializer) as (session, other):
+            for case in CASES:
+                await case(session, other)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_blocking_session(router: OtherRouter) -> None:
+    options: dict[str, Any] = {"realm": REALM, "timeout": 10}
+    with anyio.fail_after(30):
+        async with (
+            connect_blocking(router.url, **options) as session,
+            connect_blocking(router.url, **options) as other,
+        ):
+            for case in CASES:
+                await case(session, other)
+
+
+async def test_session_offers_all_serializers_to_the_router(router: OtherRouter) -> None:
+    async with two_sessions(router, batched=True) as (session, other):
+        await concurrent_calls_have_their_own_results(session, other)
+
+
+# Logins
+
+LOGINS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "ticket": ({"ticket": SECRET}, {"ticket": "wrong"}),
+    "wampcra": ({"secret": SECRET}, {"secret": "wrong"}),
+    "cryptosign": ({"private_key": PRIVATE_KEY}, {"private_key": bytes(32)}),
+}
+
+
+@pytest.mark.parametrize("method", LOGINS)
+async def test_router_accepts_the_credentials(router: OtherRouter, method: str) -> None:
+    right, wrong = LOGINS[method]
+    async with connect(router.url, realm=REALM, authid=AUTHID, **right) as session:
+        assert (session.authid, session.authrole) == (AUTHID, ROLE)
+    with pytest.raises(JoinRefused, match=r"wamp\.error\."):
+        async with connect(router.url, realm=REALM, authid=AUTHID, **wrong):
+            pytest.fail("the session must not open")
+
+
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_missing_realm_and_user_are_refused(name: str, routers: Routers) -> None:
+    for options in ({"realm": "nowhere"}, {"realm": REALM, "authid": "nobody", "ticket": SECRET}):
+        with pytest.raises(JoinRefused, match="nowhere|nobody"):
+            async with connect(routers(name).url, **options):
+                pytest.fail("the session must not open")
+
+
+# What a router lacks
+
+
+async def test_missing_features_of_a_router_are_logged(
+    routers: Routers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "wampasgi.client")
+    async with two_sessions(routers("xconn")) as (session, _), session.subscribe("news.", match="prefix"):
+        assert "may not support match='prefix'" in caplog.text
+
+
+# The Advanced Profile
+
+
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_patterns_of_topics(name: str, routers: Routers) -> None:
+    async with (
+        two_sessions(routers(name)) as (session, other),
+        session.subscribe("pattern.", match="prefix") as prefix,
+        session.subscribe("pattern..b", match="wildcard") as wildcard,
+    ):
+        await other.publish("pattern.a.b", 1, acknowledge=True)
+        await other.publish("pattern.a", 2, acknowledge=True)
+        received = [await wildcard.next(), await prefix.next(), await prefix.next()]
+        assert [(event.topic, event.args) for event in received] == [
+            ("pattern.a.b", [1]),
+            ("pattern.a.b", [1]),
+            ("pattern.a", [2]),
+        ]
+
+
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_patterns_of_procedures(name: str, routers: Routers) -> None:
+    async def describe(invocation: Invocation) -> str:
+        return invocation.procedure
+
+    async with two_sessions(routers(name)) as (session, other):
+        await other.register("under.", describe, match="prefix")
+        await other.register("over..way", describe, match="wildcard")
+        assert await session.call("under.way") == "under.way"
+        assert await session.call("over.the.way") == "over.the.way"
+
+
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_peers_know_each_other(name: str, routers: Routers) -> None:
+    async def name_caller(invocation: Invocation) -> list[Any]:
+        return [invocation.details.get(key) for key in ("caller", "caller_authid", "caller_authrole")]
+
+    options: dict[str, Any] = {"authid": AUTHID, "ticket": SECRET}
+    async with two_sessions(routers(name), **options) as (session, other):
+        await other.register("whoami", name_caller)
+        assert await session.call("whoami") == [session.id, AUTHID, ROLE]
+        async with other.subscribe("known") as events:
+            await session.publish("known")
+            details = (await events.next()).details
+            assert (details["publisher"], details["publisher_authid"]) == (session.id, AUTHID)
+
+
+@pytest.mark.parametrize("mode", ["skip", "kill", "killnowait"])
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_call_is_canceled(name: str, mode: Any, routers: Routers) -> None:
+    canceled = anyio.Event()
+
+    async def report() -> AsyncIterator[RPCProgressReport]:
+        try:
+            while True:
+                yield RPCProgressReport("working")
+                await anyio.sleep(0.005)
+        finally:
+            canceled.set()
+
+    with anyio.fail_after(20):
+        async with two_sessions(routers(name)) as (session, other):
+            await other.register("test.endless", report)
+            async with session.call_progress("test.endless") as call:
+                assert [await anext(call) for _ in range(3)] == ["working"] * 3
+                call.cancel(mode)
+                with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
+                    await call.result()
+            if mode != "skip":
+                await canceled.wait()
+            assert await session.call("wamp.session.count") >= 2
+
+
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_clients_share_a_procedure(name: str, routers: Routers) -> None:
+    async def first() -> str:
+        return "first"
+
+    async def second() -> str:
+        return "second"
+
+    async with two_sessions(routers(name)) as (session, other):
+        await session.register("test.who", first, invoke="roundrobin")
+        await other.register("test.who", second, invoke="roundrobin")
+        assert sorted([await session.call("test.who") for _ in range(4)]) == ["first"] * 2 + ["second"] * 2
+
+
+@pytest.mark.parametrize("name", OF_CROSSBAR)
+async def test_publisher_chooses_its_subscribers(name: str, routers: Routers) -> None:
+    async with (
+        two_sessions(routers(name)) as (session, other),
+        session.subscribe("chosen") as own,
+        other.subscribe("chosen") as others,
+    ):
+        await session.publish("chosen", 1, acknowledge=True, options={"exclude_me": False})
+        await session.publish("chosen", 2, acknowledge=True, options={"exclude": [other.id]})
+        await session.publish("chosen", 3, acknowledge=True)
+        assert (await own.next()).args == [1]
+        assert [(await others.next()).args for _ in range(2)] == [[1], [3]]
+
+
+# Reconnection
+
+
+async def test_session_survives_a_restart_of_the_router(router: OtherRouter, tmp_path: Path) -> None:
+    states = States()
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    def restart(folder: str) -> OtherRouter:
+        (tmp_path / folder).mkdir()
+        return start_router(router.name, tmp_path / folder)
+
+    running = first = await anyio.to_thread.run_sync(restart, "first")
+    try:
+        async with (
+            proxy_to(first.port) as proxy,
+            connect(
+                f"ws://127.0.0.1:{proxy.port}{first.path}",
+                realm=REALM,
+                retry=Retry(initial=0.01, maximum=0.05),
+                on_state=states,
+            ) as session,
+            session.subscribe("test.renewed") as events,
+        ):
+            await session.register("test.double", double)
+            first.kill()
+            running = await anyio.to_thread.run_sync(restart, "second")
+            proxy.target = running.port
+            await states.wait_for(2, "open")
+            async with connect(running.url, realm=REALM) as other:
+                assert await other.call("test.double", 21) == 42
+                await other.publish("test.renewed", "again", acknowledge=True)
+            assert (await events.next(timeout=5)).args == ["again"]
+    finally:
+        running.kill()
+        first.kill()
