@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SubscribeError,
         WAMPError,
     )
+    from wampasgi.explorer import Explorer
     from wampasgi.injection.dependencies import Depends
     from wampasgi.injection.results import Progress, RPCErrorResult, RPCProgressReport, RPCResult
     from wampasgi.limits import Limits
@@ -52,6 +53,7 @@ __all__ = [
     "Depends",
     "Event",
     "Events",
+    "Explorer",
     "Identity",
     "Interface",
     "InvalidArgument",
@@ -95,6 +97,7 @@ _MODULES = {
     "Depends": "wampasgi.injection.dependencies",
     "Event": "wampasgi.configuration.handlers",
     "Events": "wampasgi.sessions.listening",
+    "Explorer": "wampasgi.explorer",
     "Identity": "wampasgi.peers.identity",
     "Interface": "wampasgi.description",
     "InvalidArgument": "wampasgi.errors",
