@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from tests.transports.uvicorn_server import uvicorn_server
 from tests.wamp_client import trust_hello
-from wampasgi import Application, ConfigurationError, Realm, WAMPRoute
+from wampasgi import Application, ConfigurationError, Realm, WAMPRoute, documentation
 from wampasgi.types import ASGIApp, ASGIEvent, Scope
 
 Backend = Literal["asyncio", "trio"]
@@ -86,6 +86,38 @@ def test_document_follows_the_handlers() -> None:
             return []
 
         assert addresses(client.get("/asyncapi.json").json()) == {"com.get", "com.list"}
+
+
+def test_document_follows_the_rules_and_the_authentication(backend: Backend) -> None:
+    app = shop()
+    with client_of(app, backend) as client:
+        assert "com.get" in client.get("/asyncapi.yaml").text
+        app.allow("com.get", "call", role="admin")
+        assert "com.get" not in client.get("/asyncapi.json").text
+        assert "com.get" not in client.get("/asyncapi.yaml").text
+        app.allow("com.get", "call")
+        assert "com.get" in client.get("/asyncapi.json").text
+        app.add_transport_authenticator(trust_hello)
+        assert "com.get" not in client.get("/asyncapi.json").text
+
+
+def test_document_is_made_once_for_all_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bool] = []
+    make: Any = vars(documentation)["asyncapi_document"]
+
+    def counted(*args: Any, **options: Any) -> Any:
+        made.append(True)
+        return make(*args, **options)
+
+    monkeypatch.setattr(documentation, "asyncapi_document", counted)
+    with client_of(shop()) as client:
+        for host in ("one.example.com", "two.example.com"):
+            for _ in range(2):
+                document = client.get(f"http://{host}/asyncapi.json").json()
+                assert document["servers"]["server"]["host"] == host
+                assert yaml.safe_load(client.get(f"http://{host}/asyncapi.yaml").text) == document
+    # Once for each form.
+    assert len(made) == 2
 
 
 def test_document_has_only_what_anonymous_sessions_may_use() -> None:

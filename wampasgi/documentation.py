@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -21,6 +22,10 @@ from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 _JSON: Final = "application/vnd.aai.asyncapi+json;version=3.1.0"
 _YAML: Final = "application/vnd.aai.asyncapi+yaml;version=3.1.0"
+
+
+#: The description of each realm and its authentication methods, by the name of the realm.
+_Contents: TypeAlias = Mapping[str, tuple[Interface, tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Documentation:
             _check_document_url(asyncapi_url)
         self._realms = realms
         self._info = info
+        self._texts = _Texts(self._document)
         self._documents: dict[str, bool] = {}
         if asyncapi_url is not None:
             self._documents = {asyncapi_url: asyncapi_url.endswith(".yaml")}
@@ -85,16 +91,14 @@ class Documentation:
                 f"the application has no realm {realm!r}: its realms are {', '.join(realms)}"
             )
         named = realms if realm is None else {realm: realms[realm]}
-        return self._document({name: found.describe() for name, found in named.items()}, asyncapi_version)
+        contents = {name: (found.describe(), found.plan().authmethods) for name, found in named.items()}
+        return self._document(contents, asyncapi_version)
 
-    def _document(
-        self, described: Mapping[str, Interface], asyncapi_version: str = ASYNCAPI_VERSION
-    ) -> dict[str, Any]:
-        realms = self._realms()
-        facts = {name: RealmFacts(authmethods=realms[name].plan().authmethods) for name in described}
+    def _document(self, contents: _Contents, asyncapi_version: str = ASYNCAPI_VERSION) -> dict[str, Any]:
+        facts = {name: RealmFacts(authmethods=authmethods) for name, (_, authmethods) in contents.items()}
         return asyncapi_document(
             # The name tells the default realm from an added one with the same URI.
-            [{**interface.to_dict(), "realm": name} for name, interface in described.items()],
+            [{**interface.to_dict(), "realm": name} for name, (interface, _) in contents.items()],
             title=self._info.title,
             version=self._info.version,
             description=self._info.description,
@@ -120,16 +124,13 @@ class Documentation:
             await response(scope, receive, send)
             return
         # The visitor of a web page has no WAMP session, so it gets what an anonymous session would see.
-        described = {name: await realm.describe_for_anybody() for name, realm in self._realms().items()}
-        document = _with_server(self._document(described), scope)
-        body, media_type = json.dumps(document, ensure_ascii=False, indent=2), _JSON
-        if as_yaml:
-            # Only now, because PyYAML is optional.
-            from wampasgi.asyncapi.yaml_form import to_yaml
-
-            # In a thread, because a large document takes seconds.
-            body, media_type = await anyio.to_thread.run_sync(to_yaml, document), _YAML
-        encoded = body.encode()
+        contents = {
+            name: (await realm.describe_for_anybody(), realm.plan().authmethods)
+            for name, realm in self._realms().items()
+        }
+        text = await self._texts.get(contents, as_yaml=as_yaml)
+        encoded = text.with_servers(_servers(scope)).encode()
+        media_type = _YAML if as_yaml else _JSON
         headers = {
             "cache-control": "no-cache",
             "content-length": str(len(encoded)),
@@ -165,13 +166,74 @@ def _path(scope: Scope) -> str:
     return path
 
 
-def _with_server(document: dict[str, Any], scope: Scope) -> dict[str, Any]:
-    """Add the URL that the request came to, unless its Host header is not valid."""
+def _servers(scope: Scope) -> dict[str, Any]:
+    """Return the URL that the request came to, for the document; none if its Host header is not valid."""
     try:
         url = Request(scope).url
         address = f"{'wss' if url.scheme == 'https' else 'ws'}://{url.netloc}{scope.get('root_path', '')}/"
         server = server_object(address)
     except ValueError:  # ConfigurationError, or that of an IPv6 address without its end
-        return document
-    first = {name: document[name] for name in ("asyncapi", "info", "defaultContentType")}
-    return {**first, "servers": {"server": server}, **document}
+        return {}
+    return {"servers": {"server": server}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The text of a document in two parts, because the servers between them depend on the request."""
+
+    first: dict[str, Any]
+    rest: str
+    as_yaml: bool
+
+    @classmethod
+    def of(cls, document: dict[str, Any], *, as_yaml: bool) -> _Text:
+        first = {name: document[name] for name in ("asyncapi", "info", "defaultContentType")}
+        rest = {name: part for name, part in document.items() if name not in first}
+        return cls(first, _written(rest, as_yaml=as_yaml), as_yaml)
+
+    def with_servers(self, servers: Mapping[str, Any]) -> str:
+        first = _written({**self.first, **servers}, as_yaml=self.as_yaml)
+        if self.as_yaml:
+            return first + self.rest
+        # Both parts have braces.
+        return first.removesuffix("\n}") + "," + self.rest.removeprefix("{")
+
+
+def _written(document: dict[str, Any], *, as_yaml: bool) -> str:
+    if not as_yaml:
+        return json.dumps(document, ensure_ascii=False, indent=2)
+    # Only now, because PyYAML is optional.
+    from wampasgi.asyncapi.yaml_form import to_yaml
+
+    return to_yaml(document)
+
+
+class _Texts:
+    """The texts of the document, which are kept until a description changes.
+
+    Everybody can request them, and making those of a large application takes seconds. So that is done in a
+    thread, and by one at a time.
+    """
+
+    def __init__(self, make_document: Callable[[_Contents], dict[str, Any]]) -> None:
+        self._make_document = make_document
+        self._lock = threading.Lock()
+        # In one attribute, because a thread replaces it.
+        self._kept: tuple[_Contents, Mapping[bool, _Text]] = {}, {}
+
+    async def get(self, contents: _Contents, *, as_yaml: bool) -> _Text:
+        text = self._find(contents, as_yaml)
+        return await anyio.to_thread.run_sync(self._make, contents, as_yaml) if text is None else text
+
+    def _find(self, contents: _Contents, as_yaml: bool) -> _Text | None:
+        kept_contents, texts = self._kept
+        return texts.get(as_yaml) if kept_contents == contents else None
+
+    def _make(self, contents: _Contents, as_yaml: bool) -> _Text:
+        with self._lock:
+            text = self._find(contents, as_yaml)
+            if text is None:
+                text = _Text.of(self._make_document(contents), as_yaml=as_yaml)
+                kept_contents, texts = self._kept
+                self._kept = contents, {**(texts if kept_contents == contents else {}), as_yaml: text}
+            return text
