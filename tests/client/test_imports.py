@@ -6,7 +6,7 @@ import sys
 import wampasgi.client
 
 
-def test_client_is_imported_without_the_server_and_without_websockets() -> None:
+def test_client_is_imported_without_the_server_pydantic_and_websockets() -> None:
     program = "import sys, wampasgi.client; print(*sorted(sys.modules))"
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -14,7 +14,7 @@ def test_client_is_imported_without_the_server_and_without_websockets() -> None:
     modules = set(output.split())
 
     assert "wampasgi.client.session" in modules
-    for name in "starlette", "websockets", "trio", "wampasgi.application", "wampasgi.injection.plan":
+    for name in "starlette", "pydantic", "websockets", "trio", "wampasgi.application":
         assert name not in modules
 
 

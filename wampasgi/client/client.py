@@ -7,7 +7,7 @@ import ssl as ssl_module
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from wampasgi.adapters import TaskOwner, support_for_running_loop
 from wampasgi.client.credentials import Credentials, OnChallenge
@@ -17,9 +17,11 @@ from wampasgi.client.session import Invoke, Session
 from wampasgi.client.supervisor import OnState, SessionSettings, Supervisor
 from wampasgi.client.wire import Transport
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, WAMPError
-from wampasgi.serializers.base import Serializer
-from wampasgi.serializers.subprotocols import Subprotocol, subprotocols
 from wampasgi.types import ASGIApp, Handler, Match
+
+if TYPE_CHECKING:
+    from wampasgi.serializers.base import Serializer
+    from wampasgi.serializers.subprotocols import Subprotocol
 
 H = TypeVar("H", bound=Handler)
 
@@ -300,6 +302,9 @@ def _transport(url: str | None, options: Options) -> Transport:
 
 
 def _offered(options: Options) -> dict[str, Subprotocol]:
+    # It imports pydantic, which takes longer than the client.
+    from wampasgi.serializers.subprotocols import subprotocols
+
     given = options.get("serializers")
     chosen = [given] if isinstance(given, str) or hasattr(given, "encode") else given
     known = subprotocols(chosen)  # type: ignore[arg-type] # a single serializer is in a list now

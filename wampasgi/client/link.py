@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 from anyio import to_thread
@@ -27,8 +27,10 @@ from wampasgi.errors import (
 from wampasgi.protocol.messages import Abort, Challenge, Goodbye, Interrupt, Invocation, Message, Welcome
 from wampasgi.protocol.requests import Request
 from wampasgi.protocol.states import SessionState
-from wampasgi.serializers.base import Encoded
 from wampasgi.types import RawMessage
+
+if TYPE_CHECKING:
+    from wampasgi.serializers.base import Encoded
 
 #: The methods whose answer takes long enough to block the event loop: they derive a key from a password.
 _SLOW_METHODS: Final = frozenset({"wampcra", "wamp-scram"})

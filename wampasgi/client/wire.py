@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wampasgi.client.waiting import Sendable
-from wampasgi.serializers.base import Encoded
-from wampasgi.serializers.subprotocols import Subprotocol
+
+if TYPE_CHECKING:
+    # They import pydantic, which takes longer than the client.
+    from wampasgi.serializers.base import Encoded
+    from wampasgi.serializers.subprotocols import Subprotocol
 
 
 class WireClosed(Exception):
