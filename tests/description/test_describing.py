@@ -4,7 +4,9 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial, wraps
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import pytest
@@ -625,13 +627,26 @@ def test_docstring_of_a_method_may_be_inherited() -> None:
 
 def test_docstring_of_an_object_is_that_of_its_call() -> None:
     assert texts_of(Documented()) == ("Be called", None)
+    # Python has one for all objects that are written in C.
+    assert texts_of(itemgetter(0)) == (None, None)
 
 
 def test_docstring_of_a_class_is_its_own() -> None:
     class Handler(Documented): ...
 
     assert texts_of(Documented) == ("A class with a docstring", None)
+
+    @dataclass
+    class Data:
+        number: int
+
+    @dataclass
+    class DocumentedData(Data):
+        """Some data."""
+
     assert texts_of(Handler) == (None, None)
+    assert texts_of(Data) == (None, None)
+    assert texts_of(DocumentedData) == ("Some data", None)
     assert texts_of(Order) == (None, None)
 
 

@@ -407,6 +407,34 @@ async def test_topic_is_shown_with_the_actions_that_the_session_may_take() -> No
         }
 
 
+async def test_topic_is_described_for_the_actions_of_the_session_alone() -> None:
+    app = app_with_roles()
+    for topic, readers, writers in ("com.in", "admin", None), ("com.out", None, "admin"):
+        gate, heard = {"args": [{"number": 1}]}, {"args": [2]}
+        app.topic(topic, roles=readers, event=OpenModel, examples=[gate])(guard)
+        app.subscriber(topic, roles=writers, examples=[heard])(handle)
+    app.subscriber("com.only", examples=[{"args": [3]}])(handle)
+    async with clients(app, "ann/admin", "bob/user") as [ann, bob]:
+        for client in (ann, bob):
+            found = {entry["uri"]: entry for entry in (await description_for(app, client))["topics"]}
+            shown = {
+                uri: (entry["event"] is not None, entry["parameters"] is not None, len(entry["examples"]))
+                for uri, entry in found.items()
+            }
+            if client is ann:
+                assert shown == {
+                    "com.in": (True, True, 2),
+                    "com.out": (True, True, 2),
+                    "com.only": (False, True, 1),
+                }
+            else:
+                assert shown == {
+                    "com.in": (False, True, 0),
+                    "com.out": (True, False, 0),
+                    "com.only": (False, True, 1),
+                }
+
+
 async def test_rules_open_and_close_topics() -> None:
     app = app_with_roles()
     app.topic("com.chat.said")(guard)

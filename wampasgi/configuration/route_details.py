@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
 from math import isfinite
 from typing import Any, Final, TypeAlias, TypedDict
@@ -110,10 +110,15 @@ def _docstring_of(handler: Handler) -> str:
     while isinstance(function, partial):
         function = function.func
     if inspect.isclass(function):
-        # Not that of a base class, such as pydantic's BaseModel.
-        return inspect.cleandoc(vars(function).get("__doc__") or "")
+        # Not that of a base class, such as pydantic's BaseModel, nor the signature that dataclasses write.
+        text = vars(function).get("__doc__") or ""
+        is_made = is_dataclass(function) and text.startswith(f"{function.__name__}(")
+        return "" if is_made else inspect.cleandoc(text)
     if not inspect.isroutine(function):
         function = type(function).__call__
+        if not inspect.isfunction(function):
+            # Python's own docstring, "Call self as a function."
+            return ""
     return inspect.getdoc(function) or ""
 
 

@@ -141,14 +141,26 @@ class _Visibility:
         return verdict is not None and verdict.allowed
 
     async def seen_topic(self, entry: TopicDescription) -> TopicDescription | None:
-        """Return the topic with the actions that the session may take, or None if it may take none."""
+        """Return the topic with the actions that the session may take, or None if it may take none.
+
+        The type of the events is for subscribers, and the parameters are for publishers. The examples may be
+        for either.
+        """
         subscribe = await self._may_subscribe(entry)
         publish = await self._may_publish(entry)
         if not (subscribe or publish):
             return None
         if (subscribe, publish) == (entry.subscribe, entry.publish):
             return entry
-        return replace(entry, subscribe=subscribe, publish=publish)
+        may_do_all = subscribe >= entry.subscribe and publish >= entry.publish
+        return replace(
+            entry,
+            subscribe=subscribe,
+            publish=publish,
+            event=entry.event if subscribe else None,
+            parameters=entry.parameters if publish else None,
+            examples=entry.examples if may_do_all else (),
+        )
 
     async def _may_subscribe(self, entry: TopicDescription) -> bool:
         plan = self._plan
