@@ -414,6 +414,8 @@ async def test_topic_is_described_for_the_actions_of_the_session_alone() -> None
         app.topic(topic, roles=readers, event=OpenModel, examples=[gate])(guard)
         app.subscriber(topic, roles=writers, examples=[heard])(handle)
     app.subscriber("com.only", examples=[{"args": [3]}])(handle)
+    app.topic("com.said", event=OpenModel, examples=[{"args": [{"number": 4}]}])(guard)
+    app.allow("com.said", "publish")
     async with clients(app, "ann/admin", "bob/user") as [ann, bob]:
         for client in (ann, bob):
             found = {entry["uri"]: entry for entry in (await description_for(app, client))["topics"]}
@@ -426,12 +428,14 @@ async def test_topic_is_described_for_the_actions_of_the_session_alone() -> None
                     "com.in": (True, True, 2),
                     "com.out": (True, True, 2),
                     "com.only": (False, True, 1),
+                    "com.said": (True, False, 1),
                 }
             else:
                 assert shown == {
                     "com.in": (False, True, 0),
                     "com.out": (True, False, 0),
                     "com.only": (False, True, 1),
+                    "com.said": (True, False, 1),
                 }
 
 
