@@ -22,6 +22,7 @@ from tests.specification import (
     REGISTERED,
     SUBSCRIBE,
     SUBSCRIBED,
+    UNREGISTER,
     UNREGISTERED,
     UNSUBSCRIBED,
 )
@@ -501,6 +502,41 @@ async def test_cancelled_subscription_is_taken_back() -> None:
         with anyio.fail_after(5):
             while not messages:
                 await anyio.wait_all_tasks_blocked()
+    assert messages[0][2] == 5
+    assert not router.failures
+
+
+async def test_cancelled_registration_is_taken_back() -> None:
+    messages: list[list[Any]] = []
+    asked, cancelled, done = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        register = await peer.expect(REGISTER)
+        asked.set()
+        await cancelled.wait()
+        await peer.send(REGISTERED, register[1], 5)
+        messages.append(await peer.receive())
+        await peer.send(UNREGISTERED, messages[0][1])
+        done.set()
+        await peer.until_gone()
+
+    async def register(session: Session, scope: anyio.CancelScope) -> None:
+        with scope:
+            await session.register("mine", lambda: None)
+            pytest.fail("it must not be registered")
+
+    router = ScriptedRouter(script)
+    async with connect(app=router) as session:
+        async with anyio.create_task_group() as group:
+            scope = anyio.CancelScope()
+            group.start_soon(register, session, scope)
+            await asked.wait()
+            scope.cancel()
+        cancelled.set()
+        with anyio.fail_after(5):
+            await done.wait()
+    assert messages[0][0] == UNREGISTER
     assert messages[0][2] == 5
     assert not router.failures
 
