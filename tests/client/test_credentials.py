@@ -21,7 +21,16 @@ from tests.auth.peers import (
     use_ticket,
 )
 from tests.client.scripted_router import ROLES, Peer, ScriptedRouter
-from tests.specification import ABORT, AUTHENTICATE, CHALLENGE, HELLO, WELCOME
+from tests.specification import (
+    ABORT,
+    AUTHENTICATE,
+    AUTHENTICATION_FAILED,
+    CHALLENGE,
+    HELLO,
+    NO_SUCH_REALM,
+    NOT_AUTHORIZED,
+    WELCOME,
+)
 from wampasgi import Application, Identity, Realm, SCRAMCredential, Session, scram_credential
 from wampasgi.client import JoinRefused, RemoteProtocolError, connect
 from wampasgi.errors import ConfigurationError
@@ -158,6 +167,58 @@ async def test_password_is_offered_for_scram_first() -> None:
     async with connect(app=router, authid="joe", secret=SECRET):
         pass
     assert not router.failures
+
+
+@pytest.mark.parametrize("refusal", ["abort", "close"])
+async def test_password_is_offered_for_cra_alone_if_the_router_refuses_scram(refusal: str) -> None:
+    offered: list[list[str]] = []
+
+    async def script(peer: Peer) -> None:
+        hello = await peer.expect(HELLO)
+        offered.append(hello[2]["authmethods"])
+        if peer.number > 1:
+            assert "nonce" not in hello[2].get("authextra", {})
+            await peer.send(CHALLENGE, "wampcra", {"challenge": "{}"})
+            assert await peer.expect(AUTHENTICATE) == [AUTHENTICATE, cra_signature(SECRET, "{}"), {}]
+            await peer.send(WELCOME, 1, {"roles": ROLES})
+            await peer.until_gone()
+        elif refusal == "abort":
+            await peer.send(ABORT, {"message": 'invalid authmethod "wamp-scram"'}, NOT_AUTHORIZED)
+        else:
+            await peer.close()
+
+    router = ScriptedRouter(script)
+    async with connect(app=router, authid="joe", secret=SECRET) as session:
+        assert session.id == 1
+    assert not router.failures
+    assert offered == [["wamp-scram", "wampcra"], ["wampcra"]]
+
+
+@pytest.mark.parametrize(
+    ("reason", "challenged", "options"),
+    [
+        (NO_SUCH_REALM, False, {"secret": SECRET}),
+        (AUTHENTICATION_FAILED, True, {"secret": SECRET}),
+        (AUTHENTICATION_FAILED, False, {"secret": SECRET, "authmethods": ["wamp-scram"]}),
+        (AUTHENTICATION_FAILED, False, {"ticket": SECRET}),
+    ],
+    ids=["realm", "challenged", "one method", "ticket"],
+)
+async def test_refused_session_is_not_tried_again(
+    reason: str, challenged: bool, options: dict[str, Any]
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.expect(HELLO)
+        if challenged:
+            await peer.send(CHALLENGE, "wampcra", {"challenge": "{}"})
+            await peer.expect(AUTHENTICATE)
+        await peer.send(ABORT, {}, reason)
+
+    router = ScriptedRouter(script)
+    with pytest.raises(JoinRefused, match=reason):
+        async with connect(app=router, authid="joe", **options):
+            pytest.fail("the session must not open")
+    assert router.peers == 1
 
 
 def scram_challenge(own: str, /, **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from wampasgi.errors import ConfigurationError, RemoteProtocolError
@@ -96,6 +96,15 @@ class Credentials:
             # and proves that the router knows the user, too.
             return ["wamp-scram", "wampcra"]
         return ["cryptosign"] if self.private_key is not None else None
+
+    def without_scram(self) -> Credentials | None:
+        """Return credentials that offer only WAMP-CRA for the password, or None if these offer one method.
+
+        Crossbar.io and xconn refuse a client if the first method that it offers is unknown to them.
+        """
+        if self.secret is None or self.authmethods is not None:
+            return None
+        return replace(self, authmethods=["wampcra"])
 
 
 class Login:

@@ -58,6 +58,8 @@ class Link:
         #: The running invocations, by INVOCATION.Request.
         self.running: dict[int, Running] = {}
         self.welcome: Welcome
+        #: Set when the router has answered HELLO with a challenge.
+        self.challenged = False
         #: The features that the router has announced.
         self.dealer_features: frozenset[str] = frozenset()
         self.broker_features: frozenset[str] = frozenset()
@@ -127,6 +129,7 @@ class Link:
                         text = message.details.get("message") or ""
                         raise JoinRefused(message.reason, str(text), realm=realm, details=message.details)
                     assert isinstance(message, Challenge)
+                    self.challenged = True
                     signature, extra = await _answer(login, message)
                     await self._send(self.core.authenticate(signature, extra))
         except RemoteProtocolError as error:

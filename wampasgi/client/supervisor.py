@@ -21,6 +21,7 @@ from wampasgi.client.subscriptions import Subscriptions
 from wampasgi.client.wire import Transport, WireClosed
 from wampasgi.errors import (
     NETWORK_FAILURE,
+    NO_SUCH_REALM,
     SYSTEM_SHUTDOWN,
     UNAVAILABLE,
     ConfigurationError,
@@ -41,6 +42,9 @@ OnState: TypeAlias = Callable[[State], object]
 
 #: The reasons of an ABORT or GOODBYE after which another attempt may succeed.
 _TEMPORARY: Final = frozenset({SYSTEM_SHUTDOWN, UNAVAILABLE, NETWORK_FAILURE})
+
+#: The reasons of an ABORT that other authentication methods would not change.
+_NOT_ABOUT_METHODS: Final = _TEMPORARY | {NO_SUCH_REALM}
 
 #: The longest wait for the router's GOODBYE, in seconds.
 _GOODBYE_TIMEOUT: Final = 3.0
@@ -92,6 +96,8 @@ class Supervisor:
         self._first = anyio.Event()
         self._over = anyio.Event()
         self._closed_by_us: str | None = None
+        # Set if the latest HELLO was refused, perhaps because of the methods that it offered.
+        self._hello_refused = False
 
     async def start(self) -> None:
         """Open the first session. Raises ConnectFailed, JoinRefused, RemoteProtocolError."""
@@ -152,6 +158,17 @@ class Supervisor:
 
     async def _attempt(self) -> Exception:
         """Open a session, serve it, and return the reason of its end."""
+        credentials = self.settings.credentials
+        failure = await self._connect(credentials)
+        fewer = credentials.without_scram()
+        if fewer is None or not self._hello_refused or self._closed_by_us is not None:
+            return failure
+        logger.info("offering only WAMP-CRA, because the router may not know WAMP-SCRAM: %s", failure)
+        return await self._connect(fewer)
+
+    async def _connect(self, credentials: Credentials) -> Exception:
+        """Make one attempt with these credentials."""
+        self._hello_refused = False
         settings, where = self.settings, self.settings.transport.description
         try:
             async with (
@@ -160,7 +177,7 @@ class Supervisor:
             ):
                 link = Link(wire, owner)
                 try:
-                    return await self._serve(link)
+                    return await self._serve(link, credentials)
                 except WireClosed as error:
                     if self._link is not link:
                         return ConnectFailed(f"no WELCOME from {where}: {error}")
@@ -174,11 +191,16 @@ class Supervisor:
         except _FAILURES as error:
             return error
 
-    async def _serve(self, link: Link) -> Exception:
+    async def _serve(self, link: Link, credentials: Credentials) -> Exception:
         settings = self.settings
-        welcome = await link.join(
-            settings.realm, settings.credentials, dict(settings.hello), settings.connect_timeout
-        )
+        try:
+            welcome = await link.join(
+                settings.realm, credentials, dict(settings.hello), settings.connect_timeout
+            )
+        except (JoinRefused, WireClosed) as raised:
+            has_other_reason = isinstance(raised, JoinRefused) and raised.uri in _NOT_ABOUT_METHODS
+            self._hello_refused = not link.challenged and not has_other_reason
+            raise
         is_first = self.welcome is None
         self.welcome = welcome
         self._link = link
