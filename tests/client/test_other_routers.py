@@ -31,12 +31,11 @@ from tests.client.proxy import proxy_to
 from tests.client.test_reconnecting import States
 from tests.specification import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS
 from wampasgi import RPCProgressReport, RPCResult, WAMPError
-from wampasgi.client import Invocation, JoinRefused, Retry, Session, connect
+from wampasgi.client import JoinRefused, Retry, Session, connect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 ROUTERS = ("xconn", "Crossbar.io") if CROSSBAR.exists() else ("xconn",)
-OF_CROSSBAR = [name for name in ROUTERS if name == "Crossbar.io"]
 
 Routers = Callable[[str], OtherRouter]
 
@@ -120,12 +119,12 @@ async def progressive_results_come_in_order(session: Any, other: Any) -> None:
 
 
 async def events_reach_their_subscribers(session: Any, other: Any) -> None:
-    async with session.subscribe("test.news", event_type=list[int]) as events:
+    async with session.subscribe("test.news") as events:
         publication_id = await other.publish("test.news", [1, 2], acknowledge=True)
         await other.publish("test.news", title="x")
         first, second = await events.next(), await events.next()
-        assert (first.value, first.topic, first.publication_id) == ([1, 2], "test.news", publication_id)
-        assert (second.args, second.kwargs) == ([], {"title": "x"})
+        assert (first.args, first.topic, first.publication_id) == ([[1, 2]], "test.news", publication_id)
+        assert (list(second.args), second.kwargs) == ([], {"title": "x"})
     await other.publish("test.news", "nobody listens", acknowledge=True)
 
 
@@ -197,8 +196,10 @@ async def test_blocking_session(router: OtherRouter) -> None:
                 await case(session, other)
 
 
-async def test_session_offers_all_serializers_to_the_router(router: OtherRouter) -> None:
-    async with two_sessions(router, batched=True) as (session, other):
+# Batches of JSON are separated by another character in Autobahn, and thus in Crossbar.io.
+@pytest.mark.parametrize("serializer", ["msgpack", "cbor"])
+async def test_batches_are_offered_and_need_not_be_supported(router: OtherRouter, serializer: str) -> None:
+    async with two_sessions(router, serializers=serializer, batched=True) as (session, other):
         await concurrent_calls_have_their_own_results(session, other)
 
 
@@ -221,14 +222,6 @@ async def test_router_accepts_the_credentials(router: OtherRouter, method: str) 
             pytest.fail("the session must not open")
 
 
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_missing_realm_and_user_are_refused(name: str, routers: Routers) -> None:
-    for options in ({"realm": "nowhere"}, {"realm": REALM, "authid": "nobody", "ticket": SECRET}):
-        with pytest.raises(JoinRefused, match="nowhere|nobody"):
-            async with connect(routers(name).url, **options):
-                pytest.fail("the session must not open")
-
-
 # What a router lacks
 
 
@@ -238,107 +231,6 @@ async def test_missing_features_of_a_router_are_logged(
     caplog.set_level(logging.WARNING, "wampasgi.client")
     async with two_sessions(routers("xconn")) as (session, _), session.subscribe("news.", match="prefix"):
         assert "may not support match='prefix'" in caplog.text
-
-
-# The Advanced Profile
-
-
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_patterns_of_topics(name: str, routers: Routers) -> None:
-    async with (
-        two_sessions(routers(name)) as (session, other),
-        session.subscribe("pattern.", match="prefix") as prefix,
-        session.subscribe("pattern..b", match="wildcard") as wildcard,
-    ):
-        await other.publish("pattern.a.b", 1, acknowledge=True)
-        await other.publish("pattern.a", 2, acknowledge=True)
-        received = [await wildcard.next(), await prefix.next(), await prefix.next()]
-        assert [(event.topic, event.args) for event in received] == [
-            ("pattern.a.b", [1]),
-            ("pattern.a.b", [1]),
-            ("pattern.a", [2]),
-        ]
-
-
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_patterns_of_procedures(name: str, routers: Routers) -> None:
-    async def describe(invocation: Invocation) -> str:
-        return invocation.procedure
-
-    async with two_sessions(routers(name)) as (session, other):
-        await other.register("under.", describe, match="prefix")
-        await other.register("over..way", describe, match="wildcard")
-        assert await session.call("under.way") == "under.way"
-        assert await session.call("over.the.way") == "over.the.way"
-
-
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_peers_know_each_other(name: str, routers: Routers) -> None:
-    async def name_caller(invocation: Invocation) -> list[Any]:
-        return [invocation.details.get(key) for key in ("caller", "caller_authid", "caller_authrole")]
-
-    options: dict[str, Any] = {"authid": AUTHID, "ticket": SECRET}
-    async with two_sessions(routers(name), **options) as (session, other):
-        await other.register("whoami", name_caller)
-        assert await session.call("whoami") == [session.id, AUTHID, ROLE]
-        async with other.subscribe("known") as events:
-            await session.publish("known")
-            details = (await events.next()).details
-            assert (details["publisher"], details["publisher_authid"]) == (session.id, AUTHID)
-
-
-@pytest.mark.parametrize("mode", ["skip", "kill", "killnowait"])
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_call_is_canceled(name: str, mode: Any, routers: Routers) -> None:
-    canceled = anyio.Event()
-
-    async def report() -> AsyncIterator[RPCProgressReport]:
-        try:
-            while True:
-                yield RPCProgressReport("working")
-                await anyio.sleep(0.005)
-        finally:
-            canceled.set()
-
-    with anyio.fail_after(20):
-        async with two_sessions(routers(name)) as (session, other):
-            await other.register("test.endless", report)
-            async with session.call_progress("test.endless") as call:
-                assert [await anext(call) for _ in range(3)] == ["working"] * 3
-                call.cancel(mode)
-                with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):
-                    await call.result()
-            if mode != "skip":
-                await canceled.wait()
-            assert await session.call("wamp.session.count") >= 2
-
-
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_clients_share_a_procedure(name: str, routers: Routers) -> None:
-    async def first() -> str:
-        return "first"
-
-    async def second() -> str:
-        return "second"
-
-    async with two_sessions(routers(name)) as (session, other):
-        await session.register("test.who", first, invoke="roundrobin")
-        await other.register("test.who", second, invoke="roundrobin")
-        assert sorted([await session.call("test.who") for _ in range(4)]) == ["first"] * 2 + ["second"] * 2
-
-
-@pytest.mark.parametrize("name", OF_CROSSBAR)
-async def test_publisher_chooses_its_subscribers(name: str, routers: Routers) -> None:
-    async with (
-        two_sessions(routers(name)) as (session, other),
-        session.subscribe("chosen") as own,
-        other.subscribe("chosen") as others,
-    ):
-        await session.publish("chosen", 1, acknowledge=True, options={"exclude_me": False})
-        await session.publish("chosen", 2, acknowledge=True, options={"exclude": [other.id]})
-        await session.publish("chosen", 3, acknowledge=True)
-        assert (await own.next()).args == [1]
-        assert [(await others.next()).args for _ in range(2)] == [[1], [3]]
 
 
 # Reconnection
