@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +22,10 @@ from tests.clients.server_process import POLL_INTERVAL
 
 
 class Running:
-    """A running ``wampasgi``, in pipes or in a pseudo terminal. Use it with ``with``."""
+    """A running ``wampasgi``, in pipes or in a pseudo terminal. Use it with ``with``.
+
+    ``program`` is the beginning of the command line.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Running:
         env: Mapping[str, str] | None = None,
         terminal: bool = False,
         stdin: bytes | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "wampasgi"),
     ) -> None:
         self._terminal = terminal
         self._texts = {"stdout": "", "stderr": ""}
@@ -38,7 +42,7 @@ class Running:
         ours, theirs = pty.openpty() if terminal else (None, None)
         self._ours = ours
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wampasgi", *arguments],
+            [*program, *arguments],
             cwd=cwd,
             env=env or environment(COLUMNS="100"),
             stdin=theirs if terminal else subprocess.PIPE,

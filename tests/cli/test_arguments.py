@@ -67,7 +67,10 @@ def test_word_with_a_name_is_a_keyword_argument(word: str, name: str, value: Any
     ("schema", "word", "value"),
     [
         ({"type": "string"}, "5", "5"),
-        ({"type": "string"}, '"5"', '"5"'),
+        ({"type": "string"}, '"5"', "5"),
+        ({"type": "string"}, '"@file"', "@file"),
+        ({"type": "string"}, '\\"5"', '"5"'),
+        ({"type": "string"}, '"5" and "6"', '"5" and "6"'),
         ({"type": "string"}, "null", "null"),
         ({"type": "integer"}, "5", 5),
         ({"type": "integer"}, "five", "five"),

@@ -19,6 +19,8 @@ from wampasgi.types import Match
 
 _NAMED: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
+_JSON_TEXT: Final = re.compile(r'".*"')
+
 #: The explanation that the help of commands has.
 ARGUMENTS_HELP: Final = (
     "JSON values or text; name=value is a keyword argument. @FILE reads a value from a file, and - from "
@@ -192,7 +194,7 @@ def _typed(argument: Argument, schema: Any, definitions: Mapping[str, Any]) -> A
         return argument.data if isinstance(argument.data, bytes) else argument.data.encode()
     accepted = accepted_types(schema, definitions)
     text = argument.text
-    if argument.literal or accepted == {"string"}:
+    if argument.literal or (accepted == {"string"} and not _is_json_text(argument)):
         return text
     try:
         value = _parsed(text)
@@ -202,6 +204,11 @@ def _typed(argument: Argument, schema: Any, definitions: Mapping[str, Any]) -> A
         # The server knows more texts, such as dates, and says what is wrong with the others.
         return text
     return text if "string" in accepted and json_type(value) not in accepted else value
+
+
+def _is_json_text(argument: Argument) -> bool:
+    """Return whether a word is a text in JSON. The content of a file is the text itself."""
+    return isinstance(argument.data, str) and _JSON_TEXT.fullmatch(argument.data) is not None
 
 
 def _parsed(text: str) -> Any:

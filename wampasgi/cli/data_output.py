@@ -150,7 +150,7 @@ class DataOutput:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for column in columns:
             is_number = bool(rows) and all(type(row.get(column)) in (int, float) for row in rows)
             table.add_column(Text(visible(column)), justify="right" if is_number else "left", overflow="fold")

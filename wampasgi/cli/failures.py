@@ -168,9 +168,10 @@ def report(failure: Failure, output: DataOutput) -> None:
         say(to_json(failure.to_dict()))
         return
     typer.secho("Error: ", err=True, fg="red", bold=True, nl=False)
-    say(visible(failure.message))
-    for line in _invalid_arguments(failure.kwargs.get("errors")):
-        say(visible(f"  {line}"))
+    invalid = [f"  {line}" for line in _invalid_arguments(failure.kwargs.get("errors"))]
+    # The message has the same text as these lines.
+    for line in (failure.error, *invalid) if invalid else (failure.message,):
+        say(visible(line))
     if failure.suggestions:
         say(visible(f"Did you mean {' or '.join(failure.suggestions)}?"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -15,6 +15,8 @@ from wampasgi.cli.data_output import DataOutput, Format, FormatOption
 from wampasgi.types import Match
 
 if TYPE_CHECKING:
+    import anyio
+
     from wampasgi.client import Event, Session
 
 
@@ -89,15 +91,19 @@ class _Subscription:
     count: int | None
     retained: bool
     output: DataOutput
+    #: Set when all topics are subscribed to. Events are written after that.
+    is_complete: anyio.Event = field(init=False)
 
     async def run(self, session: Session) -> None:
         """Write events until there were enough, or until the session is over, which raises the reason."""
         import anyio
 
+        self.is_complete = anyio.Event()
         async with anyio.create_task_group() as tasks:
             for topic in self.topics:
                 await tasks.start(self._follow, session, topic, tasks)
             self.output.note(f"Subscribed to {', '.join(self.topics)}. Ctrl-C ends it.")
+            self.is_complete.set()
 
     async def _follow(self, session: Session, topic: str, tasks: Any, *, task_status: Any) -> None:
         from wampasgi.client import EventsDropped
@@ -105,6 +111,7 @@ class _Subscription:
         subscribing = session.subscribe(topic, match=self.match, get_retained=self.retained)
         async with subscribing as events:
             task_status.started()
+            await self.is_complete.wait()
             while True:
                 try:
                     event = await anext(events)
