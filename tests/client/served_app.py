@@ -12,6 +12,7 @@ from wampasgi import Application, RPCErrorResult, RPCProgressReport, RPCResult, 
 app = Application()
 app.allow_all()
 app.keep_history("logged.", match="prefix", limit=200)
+app.keep_history("stored.", match="prefix", limit=5000)
 
 #: The procedures that were canceled while they ran.
 canceled: list[str] = []
