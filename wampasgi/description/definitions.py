@@ -202,8 +202,6 @@ class _Renaming:
         self._names = {f"#/$defs/{old}": f"#/$defs/{new}" for old, new in names.items()}
 
     def schema(self, schema: Any) -> Any:
-        if not self._names:
-            return schema
         if isinstance(schema, list):
             return [self.schema(part) for part in schema]
         if not isinstance(schema, dict):
@@ -251,12 +249,17 @@ def with_definitions(interface: Interface, procedures: Sequence[Definition]) -> 
     errors = {error.uri: error for error in interface.errors}
     described = list(interface.procedures)
     for definition in procedures:
-        names = _free_names(definition, schemas)
-        renamed = _Renaming({name: new for name, new in names.items() if new != name})
-        schemas.update((names[name], renamed.schema(schema)) for name, schema in definition.schemas.items())
-        for error in definition.errors:
-            errors.setdefault(error.uri, renamed.error(error))
-        described.append(renamed.procedure(definition.procedure))
+        procedure, own_errors, own_schemas = definition.procedure, definition.errors, definition.schemas
+        names = _new_names(definition, schemas)
+        if names:
+            renaming = _Renaming(names)
+            procedure = renaming.procedure(procedure)
+            own_errors = tuple(map(renaming.error, own_errors))
+            own_schemas = {names[name]: renaming.schema(schema) for name, schema in own_schemas.items()}
+        described.append(procedure)
+        schemas.update(own_schemas)
+        for error in own_errors:
+            errors.setdefault(error.uri, error)
     return Interface(
         realm=interface.realm,
         procedures=tuple(described),
@@ -266,14 +269,14 @@ def with_definitions(interface: Interface, procedures: Sequence[Definition]) -> 
     )
 
 
-def _free_names(definition: Definition, schemas: Mapping[str, Schema]) -> dict[str, str]:
-    """Return the names for the schemas of a definition, next to those that the description has.
+def _new_names(definition: Definition, schemas: Mapping[str, Schema]) -> dict[str, str]:
+    """Return new names for the schemas of a definition, next to those that the description has.
 
-    Schemas that are equal share a name. That is decided for all of a definition, because equal schemas can
-    refer to others that are not.
+    It is empty if they can keep their names. Schemas that are equal share one. That is decided for all of a
+    definition, because equal schemas can refer to others that are not.
     """
     if all(schemas.get(name, schema) == schema for name, schema in definition.schemas.items()):
-        return {name: name for name in definition.schemas}
+        return {}
     prefix = _UNFIT.sub("_", definition.procedure.uri)
     taken = {*schemas, *definition.schemas}
     names = {}
