@@ -6,15 +6,20 @@ installs it there, and ``CROSSBAR=/path/to/bin/crossbar`` selects another one.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from tests.client.blocking import connect_blocking
 from tests.client.other_routers import (
@@ -29,7 +34,7 @@ from tests.client.other_routers import (
 )
 from tests.client.proxy import proxy_to
 from tests.client.test_reconnecting import States
-from tests.specification import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS
+from tests.specification import ABORT, NO_SUCH_PROCEDURE, NOT_AUTHORIZED, PROCEDURE_ALREADY_EXISTS
 from wampasgi import RPCProgressReport, RPCResult, WAMPError
 from wampasgi.client import JoinRefused, Retry, Session, connect
 
@@ -220,6 +225,33 @@ async def test_router_accepts_the_credentials(router: OtherRouter, method: str) 
     with pytest.raises(JoinRefused, match=r"wamp\.error\."):
         async with connect(router.url, realm=REALM, authid=AUTHID, **wrong):
             pytest.fail("the session must not open")
+
+
+@pytest.fixture
+def refusing_router() -> Iterator[str]:
+    """The URL of a router that refuses all sessions, and leaves it to the client to close the WebSocket."""
+
+    def refuse(socket: ServerConnection) -> None:
+        socket.recv()
+        socket.send(json.dumps([ABORT, {}, NOT_AUTHORIZED]))
+        with suppress(ConnectionClosed):
+            socket.recv()
+
+    with serve(refuse, "127.0.0.1", 0, subprotocols=[Subprotocol("wamp.2.json")]) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+async def test_refusal_leaves_no_error_in_the_log(
+    refusing_router: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(JoinRefused, match=NOT_AUTHORIZED):
+        async with connect(refusing_router):
+            pytest.fail("the session must not open")
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 # What a router lacks
