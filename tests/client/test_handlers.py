@@ -33,6 +33,7 @@ from wampasgi.client import (
     EventsDropped,
     InvalidResult,
     Invocation,
+    Retry,
     Session,
     Timeout,
     connect,
@@ -725,3 +726,66 @@ async def test_pattern_at_a_router_that_announces_none_is_a_warning(caplog: pyte
         caplog.clear()
         await session.subscribe("a.", lambda: None, match="prefix")
     assert not caplog.records
+
+
+async def test_handler_that_blocks_a_thread_does_not_delay_a_reconnection() -> None:
+    release, states = threading.Event(), list[str]()
+    reopened = anyio.Event()
+
+    def on_state(state: str) -> None:
+        states.append(state)
+        if states.count("open") == 2:
+            reopened.set()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome(peer.number)
+        register = await peer.expect(REGISTER)
+        await peer.send(REGISTERED, register[1], 5)
+        if peer.number == 1:
+            await peer.send(INVOCATION, 1, 5, {})
+            await started.wait()
+            await peer.close(1011)
+        await peer.until_gone()
+
+    def block() -> None:
+        anyio.from_thread.run_sync(started.set)
+        release.wait(10)
+
+    started = anyio.Event()
+    router = ScriptedRouter(script)
+    async with connect(app=router, retry=Retry(initial=0.01), on_state=on_state) as session:
+        await session.register("blocking", block)
+        with anyio.fail_after(5):
+            await reopened.wait()
+        release.set()
+    assert not router.failures
+
+
+async def test_handler_that_delays_the_end_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("wampasgi.client.client._SLOW", 0.01)
+    release = threading.Event()
+
+    class Records(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            release.set()
+
+    def block() -> None:
+        anyio.from_thread.run_sync(started.set)
+        release.wait(10)
+
+    started = anyio.Event()
+    records = Records(logging.WARNING)
+    logger = logging.getLogger("wampasgi.client")
+    logger.addHandler(records)
+    try:
+        async with connect(app=app) as session, connect(app=app) as other:
+            await other.subscribe("handlers.delaying", block)
+            await session.publish("handlers.delaying", acknowledge=True)
+            with anyio.fail_after(5):
+                await started.wait()
+    finally:
+        logger.removeHandler(records)
+    assert "waiting for the end of handlers, to close the session:" in caplog.text
+    assert "block" in caplog.text

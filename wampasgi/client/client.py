@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import ssl as ssl_module
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
@@ -17,13 +20,19 @@ from wampasgi.client.session import Invoke, Session
 from wampasgi.client.supervisor import OnState, SessionSettings, Supervisor
 from wampasgi.client.wire import Transport
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, WAMPError
+from wampasgi.logs import logger_named
 from wampasgi.types import ASGIApp, Handler, Match
 
 if TYPE_CHECKING:
     from wampasgi.serializers.base import Serializer
     from wampasgi.serializers.subprotocols import Subprotocol
 
+logger = logger_named("wampasgi.client")
+
 H = TypeVar("H", bound=Handler)
+
+#: The time in seconds after which handlers that do not end are logged.
+_SLOW: Final = 3.0
 
 #: The default limit for the size of a message from the router, in bytes.
 MAX_SIZE: Final = 16 * 1024 * 1024
@@ -223,7 +232,8 @@ class Client:
             await supervisor.leave(CLOSE_REALM)
         finally:
             self._entered = None
-            await _leave(owner, exc_type, exc, traceback)
+            with _slowness_logged(supervisor.requester.handlers):
+                await _leave(owner, exc_type, exc, traceback)
 
     async def run(self) -> None:
         """Serve the declared handlers until the session is over, and raise the reason.
@@ -232,6 +242,27 @@ class Client:
         """
         async with self as session:
             await session.wait_closed()
+
+
+@contextmanager
+def _slowness_logged(handlers: Counter[str]) -> Iterator[None]:
+    """Log which handlers run if the block takes long. Nothing can interrupt a thread."""
+    if not handlers.total():
+        yield
+        return
+
+    def log() -> None:
+        names = ", ".join(name for name, count in handlers.items() if count)
+        logger.warning("waiting for the end of handlers, to close the session: %s", names)
+
+    # The handler may block the event loop.
+    timer = Timer(_SLOW, log)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 async def _leave(

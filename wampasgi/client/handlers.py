@@ -104,8 +104,12 @@ class Subscription:
                 logger.warning("the subscription to %r is over: %s", self.topic, error)
                 self._requester.report(error)
                 return
+            handlers, name = self._requester.handlers, self._plan.name
+            handlers[name] += 1
             try:
                 await self._plan.call({**self._provided, "event": event}, event.args, event.kwargs)
             except Exception as error:
-                logger.exception("%s failed for an event of %r", self._plan.name, event.topic)
+                logger.exception("%s failed for an event of %r", name, event.topic)
                 self._requester.report(error)
+            finally:
+                handlers[name] -= 1

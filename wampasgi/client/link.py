@@ -214,8 +214,10 @@ class Link:
             await self._wire.close(_ABANDONED)
 
     def end(self) -> list[Request[Recipient]]:
-        """Let all further messages fail, and return the unanswered requests."""
+        """Let all further messages fail, cancel the handlers, and return the unanswered requests."""
         self._put = _put_nothing
+        for running in self.running.values():
+            running.cancel()
         return self.core.end()
 
     def closed(self) -> ConnectionClosed:

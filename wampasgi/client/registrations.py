@@ -260,7 +260,8 @@ class Registration:
         run = _Run(link, message.request_id, invocation, self._plan, self._provided, self._requester, chunks)
         # In this dict at once, so that INTERRUPT finds it.
         link.running[message.request_id] = run
-        link.owner.spawn_in_owner_context(run.run)
+        # Not in a task of the connection: a thread that cannot be cancelled must not delay a reconnection.
+        self._requester.owner.spawn_in_owner_context(run.run)
 
 
 class _Run:
@@ -302,6 +303,7 @@ class _Run:
         """Run the handler and send its result."""
         link = self._link
         answer: RPCResult | RPCErrorResult = RPCErrorResult(CANCELED)
+        self._requester.handlers[self._plan.name] += 1
         try:
             timeout = self._invocation.details.get("timeout") or 0
             with self._scope:
@@ -314,6 +316,7 @@ class _Run:
             elif self._scope.cancelled_caught and not self._interrupted:
                 answer = RPCErrorResult(TIMEOUT, [f"the handler gave no result within {timeout / 1000:g} s"])
         finally:
+            self._requester.handlers[self._plan.name] -= 1
             link.running.pop(self._request_id, None)
         await self._send(answer)
 

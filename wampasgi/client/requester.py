@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -55,6 +56,8 @@ class Requester:
         #: Makes the exception for requests after the end of the session; None before it.
         self.ended: Callable[[], Exception] | None = None
         self.new_answer = answer_factory()
+        #: The number of times that each handler is running, by its name.
+        self.handlers: Counter[str] = Counter()
         self._changed = anyio.Event()
         self._on_error = on_error
         self._errors = errors
