@@ -1,25 +1,27 @@
 /** Live charts of the realm's metrics, and of the latency of this page's own requests. */
 import { createChart } from "./chart.js";
-import { fill, h } from "./dom.js";
+import { count, fill, h } from "./dom.js";
 
 const PROCEDURE = "wamp.metrics.get";
 /** In milliseconds. */
 const INTERVAL = 1000;
 
-/** The gauges and, per second, the counters of this worker. `all` returns the number of all workers. */
+/** The gauges and, per second, the counters of a worker. */
 const CHARTS = [
-  { title: "Sessions", gauge: true, read: ({ sessions }) => sessions.open, all: ({ realm }) => realm?.sessions },
+  { title: "Sessions", gauge: true, read: ({ sessions }) => sessions.open },
   { title: "Calls", read: ({ calls }) => calls.results + calls.errors + calls.canceled },
   { title: "Events sent", read: ({ events }) => events.sent },
   { title: "Errors", read: ({ errors }) => errors.sent },
   { title: "Messages dropped", read: ({ overflows }) => overflows.dropped },
 ];
 
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
 /** Return the view, or null if the session may not read the metrics. */
 export async function createOverview(page) {
   const { session } = page;
   if (!(await session.call(PROCEDURE).result.catch(() => null))) return null;
-  const charts = CHARTS.map((chart) => ({ ...chart, ...createChart(chart.title, chart.gauge ? "" : "/s"), last: null }));
+  const charts = CHARTS.map((chart) => ({ ...chart, ...createChart(chart.title, chart.gauge ? "" : "/s"), last: [] }));
   const latency = createChart("Latency of this page", " ms");
   const note = h("p", { class: "muted", role: "status" });
   const groups = h("div", { class: "groups" });
@@ -46,16 +48,22 @@ export async function createOverview(page) {
     }
   }
 
-  function addTo(chart, metrics, now) {
-    const value = chart.read(metrics);
-    const { last } = chart;
-    chart.last = { value, now };
-    if (chart.gauge) chart.add(value, chart.all(metrics));
-    else if (last) chart.add(Math.max(0, (1000 * (value - last.value)) / (now - last.now)));
+  /** Add the value of this worker to a chart and, if there may be others, the sum of all. */
+  function addTo(chart, { workers, ...own }, now) {
+    const all = [["own", own], ...Object.entries(workers ?? {})];
+    const values = new Map(all.map(([name, metrics]) => [name, chart.read(metrics)]));
+    const { last: [before, then] } = chart;
+    chart.last = [values, now];
+    if (!chart.gauge && !before) return;
+    // A worker counts from its second answer on, or else its whole past would seem to have happened just now.
+    const rates = [...values].map(([name, value]) =>
+      chart.gauge ? value : Math.max(0, (1000 * (value - (before.get(name) ?? value))) / (now - then)));
+    chart.add(rates[0], own.realm && sum(rates));
   }
 
   function showGroups({ realm, cluster }) {
-    note.textContent = realm ? "The charts show this worker. The dashed line shows all workers." : "";
+    const number = realm && count(realm.workers, "worker");
+    fill(note, realm && `${number}. The lines show this worker, and the dashed lines the sum of all workers.`);
     const fact = ([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, String(value)));
     fill(groups, Object.entries({ "All workers": realm, Cluster: cluster }).map(([title, group]) =>
       group && h("section", {}, h("h2", {}, title), h("dl", {}, Object.entries(group).map(fact)))));
