@@ -76,6 +76,29 @@ def test_one_topic_of_a_pattern_is_subscribed_to(open_explorer: Open) -> None:
     page.wait_for(lambda: page.texts(".event .topic"), ["sensors.cellar"])
 
 
+def test_topic_of_a_pattern_begins_with_the_example_of_its_description(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/prefix/shop.shelves.")
+    topic = page.control("Topic", ".subscribe")
+    assert topic.get_property("value") == "shop.shelves.left"
+    assert page.texts(".subscribe small")[0].endswith("begins with shop.shelves., such as shop.shelves.left")
+    page.choose("Match", "prefix")
+    assert topic.get_property("value") == "shop.shelves."
+    page.choose("Match", "exact")
+    assert topic.get_property("value") == "shop.shelves.left"
+    page.click("Subscribe")
+    page.wait_for(lambda: page.texts(".chips .topic"), ["shop.shelves.left"])
+
+
+def test_incomplete_topic_is_not_subscribed_to(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/prefix/sensors.")
+    page.click("Subscribe", ".subscribe")
+    page.wait_for_text(".subscribe .result", "sensors. is only a part of a URI: complete it.")
+    assert page.browser.switch_to.active_element.accessible_name == "Topic"
+    assert page.texts(".dock") == []
+
+
 def test_refused_publication_and_subscription_are_shown(open_explorer: Open) -> None:
     page = open_explorer()
     page.open("#/topic/shop.secret")

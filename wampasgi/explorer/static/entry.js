@@ -16,18 +16,37 @@ export function heading(entry, kind) {
   ];
 }
 
-/** Return a field for the URI of a pattern: `{element, input, value}`. There is no element for an exact URI. */
+const PATTERNS = { prefix: "begins with", wildcard: "has one more component in each gap of", regex: "matches" };
+
+/**
+ * Return a field for a URI that fits a pattern: `{element, input, initial, value}`. `value()` throws if it is not
+ * complete, and moves the focus to it, unless `mark` is false. There is no element for an exact URI.
+ */
 export function uriField(entry, label) {
   if (entry.match === "exact") return { value: () => entry.uri };
-  const hint = entry.uri && `A URI that fits the ${entry.match} pattern ${entry.uri}`;
-  const { element, input } = field(label, { class: "mono" }, hint);
-  if (entry.match !== "regex") input.value = entry.uri;
-  return { element, input, value() {
+  const example = exampleURI(entry);
+  const hint = entry.uri && `A ${label.toLowerCase()} that ${PATTERNS[entry.match]} ${entry.uri}`;
+  const { element, input } = field(label, { class: "mono" }, example ? `${hint}, such as ${example}` : hint);
+  const initial = example ?? (entry.match === "regex" ? "" : entry.uri);
+  input.value = initial;
+  return { element, input, initial, value({ mark = true } = {}) {
     const uri = input.value.trim();
-    if (uri) return uri;
-    input.focus();
-    throw new Error("Enter a URI first.");
+    if (!uri.split(".").includes("")) return uri;
+    if (mark) input.focus();
+    throw new Error(uri ? `${uri} is only a part of a URI: complete it.` : "Enter a URI first.");
   } };
+}
+
+/** Return the first URI in the description of a pattern that fits it. */
+function exampleURI({ match, uri, summary, description }) {
+  if (!uri) return undefined;
+  const parts = uri.split(".");
+  const fits = {
+    prefix: (word) => word.startsWith(uri) && word !== uri,
+    wildcard: (word) => word.split(".").length === parts.length
+      && word.split(".").every((part, index) => part && [part, ""].includes(parts[index])),
+  }[match];
+  return fits && `${summary} ${description}`.slice(0, 5000).match(/[\w.-]*\w/g)?.find(fits);
 }
 
 export function section(title, open, ...content) {

@@ -2,6 +2,7 @@
 import { h } from "./dom.js";
 import { createTree } from "./tree.js";
 import { markdown } from "./markdown.js";
+import { ConnectionLost } from "./wamp.js";
 
 const KNOWN = {
   "wamp.error.invalid_argument": "The arguments do not fit the procedure.",
@@ -35,7 +36,10 @@ export function payloadView(title, { args, kwargs }, shape, defs) {
  * shows, or null if the error is not about arguments.
  */
 export function errorView(error, description, unmatched = null) {
-  if (!error.uri) return h("section", { class: "result danger" }, h("h2", {}, "No answer"), h("p", {}, error.message));
+  if (!error.uri) {
+    const title = error instanceof ConnectionLost ? "No answer" : "Not sent";
+    return h("section", { class: "result danger" }, h("h2", {}, title), h("p", {}, error.message));
+  }
   const described = description?.errors.find(({ uri }) => uri === error.uri);
   const note = described?.description ? markdown(described.description) : KNOWN[error.uri] && h("p", {}, KNOWN[error.uri]);
   const defs = description?.$defs ?? {};

@@ -25,10 +25,15 @@ function createSubscription(entry, page) {
   // Subscriptions cannot match by regular expressions.
   const policies = ["exact", "prefix", "wildcard"];
   const matches = entry.uri ? policies.filter((name) => name === "exact" || name === entry.match) : policies;
-  const match = h("select", { onchange: show }, matches.map((name) => h("option", {}, name)));
+  const match = h("select", { onchange: choose }, matches.map((name) => h("option", {}, name)));
   const toggle = h("button", { type: "submit" });
   const outcome = h("div", { class: "outcome" });
   const chosen = () => [uri.input ? uri.input.value.trim() : entry.uri, match.value];
+
+  function choose() {
+    if (entry.uri) uri.input.value = match.value === "exact" ? uri.initial : entry.uri;
+    show();
+  }
 
   function show() {
     const active = page.events.has(...chosen());
@@ -41,6 +46,8 @@ function createSubscription(entry, page) {
     fill(outcome);
     const active = page.events.has(...chosen());
     try {
+      // Only patterns may be incomplete.
+      if (match.value === "exact") uri.value();
       await (active ? page.events.unsubscribe : page.events.subscribe)(...chosen());
       announce(active ? "Unsubscribed" : "Subscribed");
     } catch (error) {
