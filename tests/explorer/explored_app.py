@@ -95,6 +95,10 @@ async def old() -> None: ...
 
 @shop.procedure("shop.report.", match="prefix")
 async def report() -> str:
+    """Return a report.
+
+    Its name follows `shop.report.`, as in `shop.report.weekly`.
+    """
     return "a report"
 
 
@@ -126,6 +130,12 @@ async def numbers() -> AsyncIterator[None]:
 
 @shop.topic("sensors.", match="prefix", patterns=True)
 async def sensors() -> AsyncIterator[None]:
+    yield
+
+
+@shop.topic("shop.shelves.", match="prefix")
+async def shelves() -> AsyncIterator[None]:
+    """Changes of a shelf, such as `shop.shelves.left`."""
     yield
 
 
@@ -225,7 +235,9 @@ async def log_in(request: object) -> Response:
 for application in shop, private:
     application.check()
 
-explorer = Explorer(shop, ws_url="/ws", title="Shop <API>")
+explorer = Explorer(
+    shop, ws_url="/ws", title="Shop <API>", version="1.2.3", description="Sells **tea** & <b>cups</b>."
+)
 app = UnknownPrefix(
     Starlette(
         routes=[

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class ExplorerPage:
     # Sessions
 
     def leave(self) -> None:
-        self.click("Leave")
+        self.find(".account button").click()
         self.wait_for(lambda: self.texts(".login h1"), ["Join a realm"])
 
     def fill_login(self, realm: str, method: str = "Anonymous", authid: str = "", secret: str = "") -> None:
@@ -133,6 +134,25 @@ class ExplorerPage:
         """Return a fact about the session: user, role, realm or session."""
         texts = self.texts(f".account .{name} dd")
         return texts[0] if texts else None
+
+    # Windows
+
+    @contextmanager
+    def window(self, width: int, height: int, *, mobile: bool = False) -> Iterator[None]:
+        """Give the page another size."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        try:
+            yield
+        finally:
+            self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def box(self, selector: str) -> dict[str, float]:
+        """Return the left, right, top and bottom of the visible element, in the window."""
+        box: dict[str, float] = self.run(
+            "return arguments[0].getBoundingClientRect().toJSON()", self.find(selector)
+        )
+        return box
 
     # Entries
 

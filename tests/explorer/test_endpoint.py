@@ -154,6 +154,14 @@ def test_shell_has_the_realms_and_the_title_as_text() -> None:
     assert page.count("<script") == 1
 
 
+def test_shell_has_the_version_and_the_description_as_text() -> None:
+    app = Application(title="Shop", version="1.2", description='Sells "tea"\n\n$url & more', docs_url="/docs")
+    page = TestClient(app).get("/docs/").text
+    assert '<meta name="wamp-version" content="1.2">' in page
+    assert '<meta name="description" content="Sells &quot;tea&quot;\n\n$url &amp; more">' in page
+    assert "<title>Shop</title>" in page
+
+
 def test_realms_that_are_added_later_are_listed() -> None:
     app = Application(allow_default_realm=False)
     explorer = Explorer(app)

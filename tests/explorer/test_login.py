@@ -36,6 +36,20 @@ def test_page_joins_the_default_realm_as_anonymous(open_explorer: Open) -> None:
     assert page.browser.title == "Shop <API>"
 
 
+def test_anonymous_session_is_offered_a_login(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.wait_for_text(".content .notice", "You are not logged in")
+    assert page.texts(".account button") == ["Log in"]
+    page.click("Log in", ".content")
+    page.wait_for(lambda: page.texts(".login h1"), ["Join a realm"])
+    active = page.browser.switch_to.active_element
+    assert active.accessible_name == "Auth ID"
+    page.fill_login("ticket", "Ticket", "joe", SECRET)
+    page.wait_for(lambda: page.fact("user"), "joe")
+    assert page.texts(".account button") == ["Leave"]
+    assert page.texts(".content .notice") == []
+
+
 @pytest.mark.parametrize("realm", METHODS)
 def test_login_with_the_right_secret(open_explorer: Open, realm: str) -> None:
     method, secret = METHODS[realm]

@@ -117,6 +117,7 @@ def test_pattern_is_called_with_a_concrete_uri(open_explorer: Open) -> None:
     page = open_explorer()
     page.open("#/prefix/shop.report.")
     assert page.texts(".kind .badge") == ["prefix"]
+    assert page.control("Procedure").get_property("value") == "shop.report.weekly"
     page.type("Procedure", "shop.report.daily")
     page.call()
     page.wait_for_text(".result", "a report")
@@ -151,6 +152,18 @@ def test_call_is_copied_in_other_languages(open_explorer: Open, language: str, t
     page.click("Copy as")
     page.choose("Language", language)
     page.wait_for_text(".copy code", text)
+
+
+def test_fields_are_not_marked_while_somebody_types(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/text.repeat")
+    page.click("Copy as")
+    page.wait_for_text(".copy code", "text: Enter a value.")
+    page.type("times", "3")
+    page.wait_for(lambda: page.texts('.arguments [aria-invalid="true"]'), [])
+    assert page.texts(".arguments .error") == []
+    page.type("text", "a")
+    page.wait_for_text(".copy code", '"text.repeat", "a", 3')
 
 
 # Links
@@ -335,12 +348,9 @@ def test_filter_finds_one_of_many_procedures(open_explorer: Open) -> None:
 
 def test_page_fits_on_a_small_screen(open_explorer: Open) -> None:
     page = open_explorer()
-    page.browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": True},
-    )
-    try:
+    with page.window(360, 700, mobile=True):
         page.wait_for(lambda: len(page.texts(".directory")), 1)
+        assert page.texts(".content h1") == ["Shop <API> 1.2.3"]
         page.picture("small-list")
         page.find('.entry[href="#/shop.order"]').click()
         page.wait_for(lambda: page.texts(".content h1"), ["shop.order"])
@@ -350,8 +360,56 @@ def test_page_fits_on_a_small_screen(open_explorer: Open) -> None:
         assert page.run("return document.documentElement.scrollWidth <= innerWidth") is True
         page.find(".back").click()
         page.wait_for(lambda: len(page.texts(".directory")), 1)
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_result_is_beside_the_form_in_a_wide_window(open_explorer: Open) -> None:
+    page = open_explorer()
+    with page.window(1300, 700):
+        page.open("#/shop.order")
+        page.click("Two cups")
+        # The form is longer than the window, but nothing has to be scrolled.
+        assert page.box(".panel form")["bottom"] > 700
+        page.call()
+        page.wait_for_text(".result", "items: 2")
+        assert page.run("return document.querySelector('.content').scrollTop") == 0
+        button, result = page.box(".actions .primary"), page.box(".outcome .result")
+        assert button["bottom"] < 700
+        assert result["bottom"] < 700
+        assert result["left"] > page.box(".panel form")["right"]
+        page.picture("wide")
+
+
+def test_long_result_has_a_scroll_bar_of_its_own_in_a_wide_window(open_explorer: Open) -> None:
+    page = open_explorer()
+    with page.window(1300, 700):
+        text = "many words " * 1000
+        page.open(f"#/text.repeat?text={text}")
+        page.call()
+        page.wait_for_text(".result", "many words")
+        page.click("Show more of 10,800 further characters")
+        assert page.box(".outcome")["bottom"] <= 700
+        assert (
+            page.run(
+                "const found = document.querySelector('.outcome');"
+                "return found.scrollHeight > found.clientHeight"
+            )
+            is True
+        )
+
+
+def test_result_is_below_the_form_in_a_narrow_window(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/math.add?a=1")
+    page.call()
+    page.wait_for_text(".result", "1")
+    assert page.box(".outcome .result")["top"] > page.box(".panel form")["bottom"]
+
+
+def test_welcome_shows_the_title_version_and_description_of_the_application(open_explorer: Open) -> None:
+    page = open_explorer()
+    assert page.texts(".content h1") == ["Shop <API> 1.2.3"]
+    assert page.texts(".content .prose") == ["Sells tea & <b>cups</b>."]
+    assert page.texts(".content .prose strong") == ["tea"]
 
 
 def test_page_is_used_with_the_keyboard(open_explorer: Open) -> None:

@@ -88,20 +88,28 @@ class Explorer:
     application, as paths in Starlette do, so it works under a root path and behind a proxy that adds a
     prefix. Other paths are relative to the page: ``../`` is the folder above it. A complete URL
     (``wss://wamp.example.com/``) is for an endpoint on another host, which must allow the origin of the page.
-    ``title`` is the title of the page.
+    The page begins with ``title``, ``version`` and ``description``, which is Markdown.
 
-    The page itself is public: everybody who can open it can read the title and the URIs of the realms.
+    The page itself is public: everybody who can open it can read these and the URIs of the realms.
     Anything else comes over a WAMP session, after the login, and is limited to what that session may use:
     see ``Application.allow_descriptions``, which this calls.
 
     Raises ConfigurationError if ``ws_url`` is not one of these.
     """
 
-    def __init__(self, app: ExploredApplication, *, ws_url: str = "/", title: str = "WAMP explorer") -> None:
+    def __init__(
+        self,
+        app: ExploredApplication,
+        *,
+        ws_url: str = "/",
+        title: str = "WAMP explorer",
+        version: str | None = None,
+        description: str | None = None,
+    ) -> None:
         app.allow_descriptions()
         self._app = app
         self._ws_url = ws_url
-        self._title = title
+        self._about = {"title": title, "version": version or "", "description": description or ""}
         contents = dict(_package_files())
         self._shell = Template(contents.pop(_SHELL).decode())
         self._files = {name: _file(name, body) for name, body in contents.items()}
@@ -155,7 +163,7 @@ class Explorer:
 
     def _page(self, scope: Scope) -> _File:
         values = {
-            "title": self._title,
+            **self._about,
             "url": _reference(scope, self._ws_url),
             "realms": " ".join(self._realm_uris()),
         }

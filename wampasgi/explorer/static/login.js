@@ -21,7 +21,7 @@ export function explanation(error, realm) {
   return [`Realm ${realm}:`, ...(uri in REASONS ? [REASONS[uri]] : []), ...said, `(${uri})`].join(" ");
 }
 
-/** Return `{element, show(reason), busy(is), clear()}`. `submit` gets `{realm, method, authid, secret}`. */
+/** Return `{element, show(reason, named), busy(is), clear()}`. `submit` gets `{realm, method, authid, secret}`. */
 export function createLogin(realms, submit) {
   const realm = field("Realm", { list: "realms", required: true, value: realms[0] ?? "default" });
   const method = h("select", { onchange: choose }, METHODS.map(({ name, label }) => h("option", { value: name }, label)));
@@ -59,10 +59,15 @@ export function createLogin(realms, submit) {
   choose();
   return {
     element: h("div", { class: "view narrow" }, form),
-    show(text) {
+    /** Show the form with a reason, or null. `named` proposes a method with a name instead of anonymous. */
+    show(text, named) {
       reason.hidden = !text;
       fill(reason, text);
-      (text && !secretRow.hidden ? secret.input : method).focus();
+      if (named && method.value === "anonymous") {
+        method.value = "ticket";
+        choose();
+      }
+      (secretRow.hidden ? method : authid.input.value ? secret.input : authid.input).focus();
     },
     busy(is) {
       join.disabled = is;

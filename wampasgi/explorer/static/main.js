@@ -1,9 +1,10 @@
 /** The page: joins a realm, reads its description, and shows the entry that the address names. */
 import { createDirectory } from "./directory.js";
-import { button, fill, h } from "./dom.js";
+import { badge, button, fill, h } from "./dom.js";
 import { createEvents } from "./events.js";
 import { linkTo, parseLink, payloadOf } from "./links.js";
 import { createLogin, explanation } from "./login.js";
+import { markdown } from "./markdown.js";
 import { createMeta } from "./meta.js";
 import { createOverview } from "./overview.js";
 import { createProcedurePanel } from "./procedure.js";
@@ -52,13 +53,13 @@ async function enter(values) {
   session.onclose = lost;
   const facts = { user: session.authid, role: session.authrole, realm: session.realm, session: session.id };
   fill(byId("session"), h("dl", {}, Object.entries(facts).map(([name, value]) =>
-    h("div", { class: name }, h("dt", {}, name), h("dd", {}, String(value))))), button("Leave", leave, { class: "small" }));
+    h("div", { class: name }, h("dt", {}, name), h("dd", {}, String(value))))), logOut());
   byId("session").className = "account";
   await describe();
   await followRegistrations(session);
 }
 
-async function logIn(values) {
+async function logIn(values, automatic = false) {
   login.busy(true);
   try {
     await enter(values);
@@ -68,7 +69,7 @@ async function logIn(values) {
     showEntry();
     await addViews();
   } catch (error) {
-    showLogin(explanation(error, values.realm));
+    showLogin(explanation(error, values.realm), automatic);
   } finally {
     login.busy(false);
   }
@@ -81,21 +82,24 @@ async function addViews() {
   if (page.session === session) tabs.show([explore, ...views.filter(Boolean)]);
 }
 
-function showLogin(reason) {
+function showLogin(reason, named) {
   if (page.session) page.session.onclose = null;
   page.session = null;
   fill(byId("session"));
   fill(byId("notices"));
   tabs.show([["login", "Login", login.element]]);
-  login.show(reason);
+  login.show(reason, named);
 }
 
+const logOut = () => button(page.session.anonymous ? "Log in" : "Leave", leave, { class: "small" });
+
 async function leave() {
+  const { anonymous } = page.session;
   await page.session.leave();
   page.description = lastLogin = null;
   page.events.forget();
   panels.clear();
-  showLogin(null);
+  showLogin(null, anonymous);
 }
 
 function lost(message) {
@@ -222,17 +226,24 @@ function panelOf(link) {
 
 function welcome() {
   const { realm } = page.session;
+  const [version, about] = [meta("wamp-version"), meta("description")];
   return [
-    h("h1", {}, page.description.realm),
+    h("h1", {}, byId("brand").textContent, version && [" ", badge(version)]),
+    about && markdown(about),
+    loginHint(),
     h("p", {}, "Choose a procedure or a topic. Press ", h("kbd", {}, "/"), " to filter them."),
     h("p", { class: "muted" }, "WAMP clients connect to ", h("code", {}, url.href), ", realm ", h("code", {}, realm), "."),
   ];
 }
 
+const loginHint = () => page.session.anonymous && h("p", { class: "notice row" },
+  "You are not logged in, so this is what everybody may use.", logOut());
+
 function undescribed() {
   return [
     h("h1", {}, "No description"),
     h("p", {}, "The server does not describe this realm to this session: ", h("code", {}, refused.uri), "."),
+    loginHint(),
     h("p", {}, "To change that, serve the page with ", h("code", {}, 'Application(docs_url="/docs")'),
       ", or allow the description:"),
     h("pre", {}, h("code", {}, `realm.allow("wamp.reflection.", "call", match="prefix", role="${page.session.authrole}")`)),
@@ -260,4 +271,4 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 setUpTheme(byId("theme"));
 tabs.show([["login", "Login", h("p", { class: "view muted", role: "status" }, `Connecting to ${url.href} …`)]]);
-logIn({ realm: realms[0] ?? "default", method: "anonymous", authid: "", secret: "" });
+logIn({ realm: realms[0] ?? "default", method: "anonymous", authid: "", secret: "" }, true);

@@ -20,7 +20,7 @@ export function createProcedurePanel(entry, page) {
   const callButton = h("button", { type: "submit", class: "primary" }, "Call");
   const cancelButton = button("Cancel", () => running?.cancel(), { hidden: true });
   const elapsed = h("span", { class: "muted elapsed" });
-  const outcome = h("div", { class: "outcome" });
+  const outcome = h("section", { class: "outcome", "aria-label": "Outcome" });
   const code = h("code", {});
   const languages = Object.keys(FORMS).map((name) => h("option", {}, name));
   const language = h("select", { "aria-label": "Language", onchange: showCode }, languages);
@@ -73,20 +73,18 @@ export function createProcedurePanel(entry, page) {
     if (focused) (busy ? cancelButton : callButton).focus();
   }
 
-  function current() {
+  function current(options) {
     const seconds = Number(timeout.input.value);
-    return { uri: uri.value(), ...form.value(), timeout: seconds > 0 ? seconds : null };
+    return { uri: uri.value(options), ...form.value(options), timeout: seconds > 0 ? seconds : null };
   }
 
   function showCode() {
     if (!copyPart.open || !page.session) return;
     try {
       const { session, method } = page;
-      code.textContent = FORMS[language.value]({ session, method, parameters: entry.parameters, ...current() });
+      code.textContent = FORMS[language.value]({ session, method, parameters: entry.parameters, ...current({ mark: false }) });
     } catch (error) {
       code.textContent = error.message;
-      // Nobody has called yet.
-      form.clearErrors();
     }
   }
 
@@ -107,16 +105,17 @@ export function createProcedurePanel(entry, page) {
   }
 
   for (const input of [timeout.input, uri.input]) input?.addEventListener("input", showCode);
-  const element = h("article", { class: "panel" },
-    heading(entry, "procedure"),
-    h("form", { novalidate: true, onsubmit: call },
-      uri.element, exampleButtons(entry.examples, form), form.element,
-      h("fieldset", { class: "options" }, h("legend", {}, "Options"), timeout.element, progress.element, disclose.element),
-      h("div", { class: "row" }, callButton, cancelButton, elapsed)),
-    outcome, copyPart,
-    entry.result && section("Result type", false, payloadShape(entry.result, defs)),
-    entry.progress && section("Progress type", false, payloadShape(entry.progress, defs)),
-    entry.errors.length > 0 && section("Errors", false, declaredErrors()));
+  const element = h("article", { class: "panel call" },
+    h("div", { class: "column" }, heading(entry, "procedure"),
+      h("form", { novalidate: true, onsubmit: call },
+        uri.element, exampleButtons(entry.examples, form), form.element,
+        h("fieldset", { class: "options" }, h("legend", {}, "Options"), timeout.element, progress.element, disclose.element),
+        h("div", { class: "row actions" }, callButton, cancelButton, elapsed))),
+    outcome,
+    h("div", { class: "column" }, copyPart,
+      entry.result && section("Result type", false, payloadShape(entry.result, defs)),
+      entry.progress && section("Progress type", false, payloadShape(entry.progress, defs)),
+      entry.errors.length > 0 && section("Errors", false, declaredErrors())));
   return { element, form };
 }
 

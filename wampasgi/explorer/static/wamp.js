@@ -79,8 +79,8 @@ function closing({ code, reason }, otherwise) {
 }
 
 /**
- * A joined session: `id`, `realm`, `authid`, `authrole` and the other details of WELCOME. `onclose(message)` is
- * called if it ends without `leave()`.
+ * A joined session: `id`, `realm`, `authid` and `authrole` of WELCOME, and whether it is `anonymous`.
+ * `onclose(message)` is called if it ends without `leave()`.
  */
 export class Session {
   open = true;
@@ -91,8 +91,8 @@ export class Session {
   #lastRequest = 0;
   #left = null;
 
-  constructor(socket, url, { id, realm, authid, authrole }) {
-    Object.assign(this, { url, id, realm, authid, authrole });
+  constructor(socket, url, { id, realm, authid, authrole, authmethod }) {
+    Object.assign(this, { url, id, realm, authid, authrole, anonymous: authmethod === "anonymous" });
     this.#socket = socket;
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = (event) => this.#end(closing(event, "The connection was lost."));
