@@ -200,6 +200,13 @@ def test_nothing_is_served_by_default() -> None:
 
 async def respond(app: Application, headers: list[tuple[bytes, bytes]], **scope: Any) -> tuple[int, Any]:
     """Return the status and the document for a request, without a client that checks its headers."""
+    status, body = await respond_with_bytes(app, headers, **scope)
+    return status, json.loads(body)
+
+
+async def respond_with_bytes(
+    app: Application, headers: list[tuple[bytes, bytes]], **scope: Any
+) -> tuple[int, bytes]:
     sent: list[ASGIEvent] = []
 
     async def send(message: ASGIEvent) -> None:
@@ -220,7 +227,12 @@ async def respond(app: Application, headers: list[tuple[bytes, bytes]], **scope:
     }
     await app(request, receive, send)
     body = b"".join(message.get("body", b"") for message in sent)
-    return sent[0]["status"], json.loads(body)
+    return sent[0]["status"], body
+
+
+@pytest.mark.anyio
+async def test_head_sends_no_body_to_the_server() -> None:
+    assert await respond_with_bytes(shop(), [], method="HEAD") == (200, b"")
 
 
 JUNK = [

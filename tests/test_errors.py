@@ -126,6 +126,14 @@ def test_fields_of_base_classes_come_first_and_keep_their_place() -> None:
     )
 
 
+def test_field_that_is_declared_again_keeps_its_default() -> None:
+    class Foreign(LimitExceeded, uri="com.bank.foreign"):
+        currency: str
+        limit: int = 7
+
+    assert Foreign().kwargs == {"limit": 7, "currency": "EUR"}
+
+
 def test_base_class_without_a_uri_declares_fields() -> None:
     account = Account(number=1)
     assert Blocked.fields() == ("account", "since")
@@ -155,6 +163,7 @@ def test_error_without_fields_takes_any_payload() -> None:
 def test_declared_uri_replaces_that_of_a_base_class() -> None:
     refused = Refused("text", reason="full")
     assert (refused.uri, refused.args, refused.kwargs) == ("com.bank.refused", ("text",), {"reason": "full"})
+    assert Refused(reason="full").args == ()
     bad = BadAmount(amount=1.5)
     assert (bad.uri, bad.args, bad.kwargs) == ("com.bank.bad_amount", (), {"amount": 1.5})
 

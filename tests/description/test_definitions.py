@@ -204,7 +204,7 @@ def test_schema_of_the_realm_keeps_its_name() -> None:
     own, other = {"type": "object"}, {"type": "array", "items": REF}
     found = with_definitions(
         Interface(realm="default", definitions={"Order": own}),
-        [Definition("exact", "com.till", of_order(other))],
+        [Definition("exact", "com.till", {**of_order(other), "progress": payload(REF)})],
     )
     renamed = {"$ref": "#/$defs/com.till.Order"}
     assert found.definitions == {"Order": own, "com.till.Order": {"type": "array", "items": renamed}}
@@ -212,10 +212,9 @@ def test_schema_of_the_realm_keeps_its_name() -> None:
     assert procedure.parameters is not None
     assert procedure.parameters[0].schema == renamed
     assert procedure.parameters[1].schema == {}
-    for part in (procedure.result, found.errors[0].payload):
+    for part in (procedure.result, procedure.progress, found.errors[0].payload):
         assert part is not None
         assert part.args["prefixItems"] == [renamed]
-    assert procedure.progress == PayloadDescription({"type": "array"})
     # Examples are values, not schemas.
     assert procedure.examples[0].kwargs == {"order": {"$ref": "a value"}}
 
@@ -251,6 +250,19 @@ def test_names_stay_unique_if_procedures_have_the_same_uri() -> None:
     ]
     constants = [found.definitions[name.removeprefix("#/$defs/")] for name in names]
     assert constants == [{"const": match} for match in matches]
+
+
+def test_new_names_of_one_definition_are_unique() -> None:
+    found = with_definitions(
+        Interface(realm="default", definitions={"Order": {"const": 1}, "com.till.Order": {"const": 2}}),
+        [Definition("exact", "com.till", of_order({"const": 3}, **{"Order.2": {"const": 4}}))],
+    )
+    assert found.definitions == {
+        "Order": {"const": 1},
+        "com.till.Order": {"const": 2},
+        "com.till.Order.2": {"const": 3},
+        "com.till.Order.2.2": {"const": 4},
+    }
 
 
 def test_discriminator_refers_to_renamed_schemas() -> None:

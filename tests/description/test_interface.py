@@ -130,6 +130,33 @@ def test_error_has_its_definitions() -> None:
     assert (found["uri"], found["$defs"].keys()) == ("com.missing", {"MissingKey"})
 
 
+def test_entries_of_the_same_uri_have_their_own_definitions() -> None:
+    pattern = ProcedureDescription(uri="com.get", match="prefix", provider="realm", result=payload("Part"))
+    topic = TopicDescription(uri="com.get", match="exact", provider="realm", event=payload("Sent"))
+    error = ErrorDescription(uri="com.get", payload=payload("MissingKey"))
+    whole = Interface(
+        realm="shop",
+        procedures=(GET, pattern),
+        topics=(topic,),
+        errors=(error,),
+        definitions=DEFINITIONS,
+    )
+    # In any order, because the definitions are looked for once.
+    for _ in range(2):
+        found = [
+            whole.describe_procedure("com.get", "exact"),
+            whole.describe_procedure("com.get", "prefix"),
+            whole.describe_topic("com.get", "exact"),
+            whole.describe_error("com.get"),
+        ]
+        assert [set(each["$defs"]) for each in found if each is not None] == [
+            {"Key", "Order", "Line", "Part"},
+            {"Part"},
+            {"Sent"},
+            {"MissingKey"},
+        ]
+
+
 def test_unknown_entries_are_none() -> None:
     assert WHOLE.describe_procedure("com.get", "prefix") is None
     assert WHOLE.describe_procedure("com.unknown", "exact") is None

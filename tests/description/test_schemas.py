@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from types import ModuleType
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Unpack
+from typing import Annotated, Any, ForwardRef, Generic, NamedTuple, TypeVar, Unpack
 from uuid import UUID
 
 import pytest
@@ -277,7 +277,8 @@ class WithCallable(BaseModel):
 
 def test_type_without_a_schema_accepts_any_value_and_is_named() -> None:
     assert accepted(Foreign) == ({PYTHON_TYPE: f"{__name__}.Foreign"}, {})
-    assert accepted("nowhere.Missing") == ({PYTHON_TYPE: "nowhere.Missing"}, {})
+    for annotation in ("nowhere.Missing", ForwardRef("nowhere.Missing")):
+        assert accepted(annotation) == ({PYTHON_TYPE: "nowhere.Missing"}, {})
     _, definitions = accepted(WithCallable)
     hook = definitions["WithCallable"]["properties"]["hook"]
     assert hook["anyOf"][0] == {PYTHON_TYPE: "collections.abc.Callable"}
@@ -313,6 +314,11 @@ def test_strict_collection_refuses_a_type_without_a_schema_and_names_its_place()
     collection.accepted(list[WithCallable], "parameter 'b'")
     with pytest.raises(ConfigurationError, match=r"model WithCallable: the type collections\.abc\.Callable"):
         collection.generate(set(), strict=True)
+    # Nothing counts as logged.
+    reported: set[str] = set()
+    with pytest.raises(ConfigurationError):
+        collection.generate(reported, strict=True)
+    assert not reported
     # Also if it has been reported before.
     with pytest.raises(ConfigurationError, match="Callable"):
         collection.generate({"collections.abc.Callable"}, strict=True)

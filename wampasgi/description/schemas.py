@@ -75,7 +75,7 @@ class SchemaCollection:
 
     def _add(self, annotation: Any, mode: JsonSchemaMode, where: str) -> Schema:
         schema: Schema = {}
-        if annotation is EMPTY or annotation is Any:
+        if annotation is EMPTY:
             return schema
         try:
             adapter = adapter_for(annotation)
