@@ -22,7 +22,7 @@ from tests.clients.server_process import POLL_INTERVAL
 
 
 class Running:
-    """A running ``wampasgi``, in pipes or in a pseudo terminal. Use it with ``with``.
+    """A running ``wampasgi``, in pipes or in a pseudo terminal. Leaving its ``with`` block interrupts it.
 
     ``program`` is the beginning of the command line.
     """
@@ -75,9 +75,17 @@ class Running:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self.end()
+        try:
+            if self._process.poll() is None and exc is None:
+                self.interrupt()
+                self.end()
+        finally:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self.end()
+            self._close()
+
+    def _close(self) -> None:
         if self._ours is not None:
             os.close(self._ours)
         for stream in self._process.stdout, self._process.stderr:

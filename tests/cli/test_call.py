@@ -75,6 +75,20 @@ def test_raw_output_has_text_without_quotes_and_bytes(at_server: Variables, tmp_
     assert as_json.stdout == '"\\u0000AP8="\n'
 
 
+def test_raw_bytes_are_written_as_they_are(at_server: Variables, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wampasgi", "call", "values.bytes", "-o", "raw"]
+    output = subprocess.run(command, cwd=tmp_path, env=at_server, stdout=subprocess.PIPE, timeout=30).stdout
+
+    assert output == b"\x00\xff"
+
+
+def test_empty_result_is_shown_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
+    with Running("call", "values.nothing", cwd=tmp_path, env=at_server, terminal=True) as program:
+        ended = program.end()
+
+    assert "(no value)" in ended.stdout
+
+
 def test_arguments_have_the_types_of_the_parameters(at_server: Variables, tmp_path: Path) -> None:
     ended = run(
         *(

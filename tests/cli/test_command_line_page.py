@@ -51,6 +51,8 @@ def outputs(program: Path, env: Environment, folder: Path, url: str) -> Iterator
             yield command, expected, plain(running.end().stdout)
 
 
+# Each of the commands starts a program.
+@pytest.mark.timeout(180)
 def test_page_shows_the_outputs_of_its_commands(
     env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,15 @@ def test_ticket_that_is_typed_is_not_shown(at_server: Variables, tmp_path: Path)
     assert (ended.status, ended.stdout) == (0, "Ticket: \nann\n")
 
 
+def test_ctrl_c_at_the_prompt_for_a_ticket_ends_the_program(at_server: Variables, tmp_path: Path) -> None:
+    with Running(*WHOAMI, "--ticket", "-", cwd=tmp_path, env=at_server, terminal=True) as program:
+        program.wait_for("Ticket: ")
+        program.interrupt()
+        ended = program.end()
+
+    assert (ended.status, ended.stdout.strip()) == (130, "Ticket:")
+
+
 def test_cookies_headers_and_the_serializer_are_used(at_server: Variables, tmp_path: Path) -> None:
     ended = run(
         *("call", "session.identity", "--cookie", "flavour=sweet", "--header", "X-Test: yes"),

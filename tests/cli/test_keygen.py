@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from tests.cli.conftest import Environment
+from tests.cli.conftest import Environment, Write
 from tests.cli.program import run
 
 
@@ -50,6 +50,15 @@ def test_public_key_of_an_existing_file_is_written(env: Environment, tmp_path: P
     shown = run("keygen", "--public", "a.key", cwd=tmp_path, env=env())
 
     assert (shown.status, shown.stdout, shown.stderr) == (0, made.stdout, "")
+
+
+def test_missing_package_is_named(env: Environment, tmp_path: Path, write: Write) -> None:
+    write("nacl/__init__.py", "raise ImportError")
+
+    ended = run("keygen", cwd=tmp_path, env=env())
+
+    assert (ended.status, ended.stdout) == (2, "")
+    assert 'pip install "wampasgi[cryptosign]"' in ended.stderr
 
 
 def test_file_without_a_key_is_explained(env: Environment, tmp_path: Path) -> None:

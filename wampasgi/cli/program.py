@@ -46,6 +46,9 @@ class Command(TyperCommand):
             # A mistake in the application, whose message names the place.
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(2) from error
+        except (KeyboardInterrupt, typer.Abort) as error:
+            # The user may be asked for a secret, or the module of the app may take long.
+            raise typer.Exit(130) from error
 
 
 class _CommandWithNumbers(AcceptsNegativeNumbers, Command):
