@@ -398,6 +398,26 @@ async def test_server_that_stops_answering_is_given_up(
         assert await session.call("math.add", 1) == 1
 
 
+async def test_server_that_drops_each_session_is_not_hurried() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome(peer.number)
+        if peer.number < 6:
+            await peer.close(1011)
+        else:
+            last.set()
+        await peer.until_gone()
+
+    last = anyio.Event()
+    router = ScriptedRouter(script)
+    async with connect(app=router, retry=Retry(initial=0.01, maximum=60)):
+        begin = anyio.current_time()
+        with anyio.fail_after(20):
+            await last.wait()
+    # At least half of 10, 20, 40, 80 and 160 ms.
+    assert anyio.current_time() - begin > 0.155
+    assert router.peers == 6
+
+
 async def test_leaving_while_reconnecting_does_not_wait(server: ServerProcess) -> None:
     states = States()
     retry = Retry(initial=60, maximum=60)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from wampasgi.errors import RemoteProtocolError
+from wampasgi.errors import LocalProtocolError, RemoteProtocolError
 from wampasgi.protocol.messages import (
     Call,
     Cancel,
@@ -265,7 +265,11 @@ class SessionCore:
         return [3, {"message": text}, reason]
 
     def _changed(self, raw: RawMessage) -> RawMessage:
-        self.state = next_state(self.state, Direction.RECEIVED, raw[0])
+        try:
+            self.state = next_state(self.state, Direction.RECEIVED, raw[0])
+        except RemoteProtocolError as error:
+            # The table has the router's point of view.
+            raise LocalProtocolError(f"the router would refuse this: {error.message}") from None
         return raw
 
     # To the router: requests. The request ID is the second element.

@@ -113,7 +113,7 @@ def _continued(sending: Coroutine[Any, Any, None], waiting: Any) -> Generator[An
 
 
 class DirectWire:
-    """A WebSocket on asyncio, where sending writes to the transport's buffer before it waits for anything."""
+    """A WebSocket on asyncio. Sending writes to the buffer of the transport before it waits for anything."""
 
     def __init__(self, socket: DispatchingConnection, subprotocol: Subprotocol, owner: TaskOwner) -> None:
         self._socket = socket

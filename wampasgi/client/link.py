@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 from anyio import to_thread
 
+from wampasgi._version import __version__
 from wampasgi.adapters import TaskOwner
 from wampasgi.client.core import Recipient, SessionCore, client_roles, features_of
 from wampasgi.client.credentials import Credentials, Login, checked
@@ -113,7 +114,8 @@ class Link:
         if the router demands other credentials.
         """
         login = Login(credentials)
-        hello = {"roles": client_roles(), **login.details(), **details}
+        agent = f"wampasgi-{__version__}"
+        hello = {"roles": client_roles(), "agent": agent, **login.details(), **details}
         try:
             with anyio.fail_after(timeout):
                 await self._send(self.core.hello(realm, hello))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine, Mapping
 from copy import copy
 from functools import partial
@@ -302,6 +303,8 @@ class Session:
         ``options`` are SUBSCRIBE.Options.
         """
         check_uri("topic", topic, match)
+        if inspect.iscoroutinefunction(on_gap):
+            raise ConfigurationError(f"on_gap is {on_gap!r}: pass a plain function, which must not block")
         limit = self._requester.limit(timeout)
         events: EventBuffer[Any] = EventBuffer(
             topic, _checked_buffer(buffer), converter_for(event_type, "event_type")

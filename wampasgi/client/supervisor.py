@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
+from logging import INFO, WARNING
 from typing import Any, Final, Literal, TypeAlias
 
 import anyio
@@ -46,6 +47,9 @@ _TEMPORARY: Final = frozenset({SYSTEM_SHUTDOWN, UNAVAILABLE, NETWORK_FAILURE})
 #: The reasons of an ABORT that other authentication methods would not change.
 _NOT_ABOUT_METHODS: Final = _TEMPORARY | {NO_SUCH_REALM}
 
+#: The time in seconds after which a session counts as a success, so that delays begin anew after its loss.
+_STABLE: Final = 10.0
+
 #: The longest wait for the router's GOODBYE, in seconds.
 _GOODBYE_TIMEOUT: Final = 3.0
 #: The longest time to leave a session, in seconds.
@@ -63,7 +67,7 @@ _FAILURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """What is needed to open the sessions of a client. See ``connect`` for the meaning of each."""
+    """The settings of a client's sessions. See ``Client``."""
 
     transport: Transport
     realm: str
@@ -96,6 +100,8 @@ class Supervisor:
         self._first = anyio.Event()
         self._over = anyio.Event()
         self._closed_by_us: str | None = None
+        # The time when the latest attempt has opened a session, None if it has not.
+        self._opened_at: float | None = None
         # Set if the latest HELLO was refused, perhaps because of the methods that it offered.
         self._hello_refused = False
 
@@ -135,18 +141,20 @@ class Supervisor:
         failures = 0
         try:
             while True:
-                opened = self.welcome
+                self._opened_at = None
                 failure = await self._attempt()
                 if self._closed_by_us is not None:
                     return
-                failures = 1 if self.welcome is not opened else failures + 1
+                # A server that accepts sessions and drops them at once should not be hurried.
+                failures = 1 if self._was_stable() else failures + 1
                 if not self._may_retry(failure, failures):
                     self._end(failure)
                     return
                 self._change("reconnecting" if self.welcome is not None else "connecting")
                 assert self.settings.retry is not None
                 delay = self.settings.retry.delay(failures - 1)
-                logger.info("connecting again in %.2f s: %s", delay, failure)
+                level = WARNING if failures == 1 else INFO
+                logger.log(level, "connecting again in %.2f s: %s", delay, failure)
                 await anyio.sleep(delay)
         except Exception as error:
             logger.exception("the client failed; this is a bug in wampasgi")
@@ -155,6 +163,9 @@ class Supervisor:
             self._end(None)
             self._first.set()
             self._over.set()
+
+    def _was_stable(self) -> bool:
+        return self._opened_at is not None and anyio.current_time() - self._opened_at > _STABLE
 
     async def _attempt(self) -> Exception:
         """Open a session, serve it, and return the reason of its end."""
@@ -224,6 +235,7 @@ class Supervisor:
 
     def _open(self, link: Link) -> None:
         self.requester.set_link(link)
+        self._opened_at = anyio.current_time()
         self._change("open")
         self._first.set()
 
