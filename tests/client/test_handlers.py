@@ -695,8 +695,9 @@ async def test_type_that_pydantic_does_not_know_is_refused_before_the_call() -> 
             session.subscribe("any.topic", event_type=Unknown)
         with pytest.raises(TypeError, match="progress_type="):
             session.call_progress("count", progress_type=Unknown)
-        with pytest.raises(ConfigurationError, match="on_gap is .*pass a plain function"):
-            session.subscribe("any.topic", resume=True, on_gap=anyio.sleep)
+        coroutine_function: Any = anyio.sleep
+        with pytest.raises(ConfigurationError, match=r"on_gap is .*pass a plain function"):
+            session.subscribe("any.topic", resume=True, on_gap=coroutine_function)
         with pytest.raises(ConfigurationError, match="buffer=0"):
             session.subscribe("any.topic", buffer=0)
         with pytest.raises(TypeError, match="a procedure must be a str, got int"):
