@@ -1,30 +1,19 @@
 """The commands of the program and how they are run.
 
 The module of a command imports the framework only inside its functions, because ``wampasgi --help`` imports
-all commands and must be fast.
+all commands and must be fast. If a command is named, only its module is imported.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
 
-from wampasgi.cli import (
-    call,
-    dev,
-    generate,
-    keygen,
-    publish,
-    register,
-    routes,
-    schema,
-    serve,
-    sessions,
-    subscribe,
-)
 from wampasgi.cli.command_lines import AcceptsNegativeNumbers, PassesOptionsOn
 from wampasgi.cli.errors import CommandError, UsageError
 from wampasgi.errors import ConfigurationError
@@ -82,6 +71,29 @@ def _program(
     """Work with WAMP applications that are written with wampasgi."""
 
 
+#: The classes of the commands, in the order of the help. Each is the function of its name in a module of its
+#: name, except that ``generate`` is a group.
+_COMMANDS: Final[Mapping[str, type[TyperCommand]]] = {
+    "dev": Command,
+    "serve": _CommandOfServer,
+    "routes": Command,
+    "schema": Command,
+    "generate": Command,
+    "call": _CommandWithNumbers,
+    "publish": _CommandWithNumbers,
+    "subscribe": Command,
+    "register": Command,
+    "sessions": Command,
+    "keygen": Command,
+}
+
+
+def _needed(words: Sequence[str]) -> Sequence[str]:
+    """Return the command that a command line names, or all of them if it names none, to list them."""
+    named = next((word for word in words if not word.startswith("-")), "")
+    return [named] if named in _COMMANDS else list(_COMMANDS)
+
+
 def run() -> None:
     """Run the command that the arguments of the process name, and exit with its status."""
     # Frames and colours only help people: logs and pipes get plain text.
@@ -94,17 +106,12 @@ def run() -> None:
     }
     program = typer.Typer(**options)
     program.callback()(_program)
-    program.command("dev", cls=Command)(dev.dev)
-    program.command("serve", cls=_CommandOfServer)(serve.serve)
-    program.command("routes", cls=Command)(routes.routes)
-    program.command("schema", cls=Command)(schema.schema)
-    generators = typer.Typer(**options, help="Generate code for clients.")
-    generators.command("typescript", cls=Command)(generate.typescript)
-    program.add_typer(generators, name="generate")
-    program.command("call", cls=_CommandWithNumbers)(call.call)
-    program.command("publish", cls=_CommandWithNumbers)(publish.publish)
-    program.command("subscribe", cls=Command)(subscribe.subscribe)
-    program.command("register", cls=Command)(register.register)
-    program.command("sessions", cls=Command)(sessions.sessions)
-    program.command("keygen", cls=Command)(keygen.keygen)
+    for name in _needed(sys.argv[1:]):
+        module = import_module(f"wampasgi.cli.{name}")
+        if name == "generate":
+            generators = typer.Typer(**options, help="Generate code for clients.")
+            generators.command("typescript", cls=Command)(module.typescript)
+            program.add_typer(generators, name=name)
+        else:
+            program.command(name, cls=_COMMANDS[name])(getattr(module, name))
     program(prog_name="wampasgi")
