@@ -188,6 +188,18 @@ def test_marked_methods_have_details() -> None:
     assert (sent.details.deprecated, sent.tags) == (True, ("orders",))
 
 
+def test_iterators_of_a_mark_are_for_all_objects() -> None:
+    class Orders:
+        @procedure("get", errors=iter([Limit]), examples=iter([{"args": [1]}]))
+        async def get(self) -> None: ...
+
+    for prefix in ("first.", "second."):
+        router = WAMPRouter(prefix=prefix)
+        router.add_handlers(Orders())
+        [get] = router.procedures
+        assert (get.details.errors, len(get.details.examples)) == ((Limit,), 1)
+
+
 @pytest.mark.parametrize("value", [None, True, 1.5, -(2**63), 2**64 - 1, "text", [{"a": ["b\0"]}]])
 def test_json_values_are_their_own_form(value: Any) -> None:
     check_json(value)

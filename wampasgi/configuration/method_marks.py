@@ -99,6 +99,10 @@ def subscriber(
 def _marker(kind: HandlerKind, uri: str | Topic[Any], options: Mapping[str, Any]) -> Callable[[H], H]:
     if not isinstance(uri, Topic):
         require_uri(f"@{kind}", uri)
+    # Each object of the class reads them.
+    read = {
+        name: tuple(option) if isinstance(option, Iterator) else option for name, option in options.items()
+    }
 
     def mark(method: H) -> H:
         if not isinstance(method, classmethod):
@@ -109,7 +113,7 @@ def _marker(kind: HandlerKind, uri: str | Topic[Any], options: Mapping[str, Any]
                 f"decorate it with {kind}(uri) of the application, a realm or a WAMPRouter"
             )
         # Decorators run from the bottom up.
-        setattr(method, _ATTRIBUTE, (Mark(kind, uri, options), *_marks_of(method)))
+        setattr(method, _ATTRIBUTE, (Mark(kind, uri, read), *_marks_of(method)))
         return method
 
     return mark
