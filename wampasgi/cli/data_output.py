@@ -55,7 +55,9 @@ class DataOutput:
     """
 
     def __init__(self, format: Format | None, *, in_pipe: Format = Format.json) -> None:
-        self.is_text = format is None and sys.stdout.isatty()
+        # Apps that are run in memory get another standard output.
+        self._stream = sys.stdout
+        self.is_text = format is None and self._stream.isatty()
         self._format = format or in_pipe
 
     @property
@@ -78,7 +80,7 @@ class DataOutput:
         """The terminal, for text with colours."""
         from rich.console import Console
 
-        return Console(file=sys.stdout, soft_wrap=True, emoji=False, markup=False)
+        return Console(file=self._stream, soft_wrap=True, emoji=False, markup=False)
 
     @cached_property
     def messages(self) -> Console:
@@ -116,13 +118,13 @@ class DataOutput:
 
     def write(self, data: str | bytes) -> None:
         """Write data at once, in UTF-8. Raises OutputClosed."""
-        stream = sys.stdout.buffer
+        stream = self._stream.buffer
         try:
             stream.write(data if isinstance(data, bytes) else data.encode(errors="backslashreplace"))
             stream.flush()
         except BrokenPipeError as error:
             # Python would complain about it again when it flushes the stream at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             raise OutputClosed from error
 
     def _write_raw(self, value: Any) -> None:

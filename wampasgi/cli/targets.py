@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from wampasgi.cli.connection_options import DEFAULT_REALM, DEFAULT_URL, ConnectionOptions
@@ -58,10 +59,12 @@ class Target:
         # Nobody can say which team is meant by "/teams/{team}/ws".
         asgi_app = self._app.application if "{" in path else self._app.asgi_app
         given["path"] = "/" if "{" in path else path
-        async with running(asgi_app) as app:
-            given["app"] = app
-            async with connect(**given) as session:
-                yield session
+        # What the app prints is not the output of the command.
+        with redirect_stdout(sys.stderr):
+            async with running(asgi_app) as app:
+                given["app"] = app
+                async with connect(**given) as session:
+                    yield session
 
     def _connect(self, options: Options) -> Any:
         from wampasgi.client import connect
