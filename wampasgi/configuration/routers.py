@@ -223,6 +223,25 @@ class DeclaresHandlers(ABC):
             getattr(methods, mark.kind)(mark.uri, **mark.options)(method)
         self._include("add_handlers", instance, methods, prefix, roles, tags, dependencies)
 
+    def serve(
+        self,
+        implementation: object,
+        *,
+        roles: str | Collection[str] | None = None,
+        dependencies: Iterable[Any] = (),
+        **details: Unpack[ProcedureDetails],
+    ) -> None:
+        """Add the procedures of an object that implements a Contract, for clients with ``session.use``.
+
+        The other arguments are the same as for ``procedure``, and apply to all its procedures. Raises
+        ConfigurationError if the object implements no contract, or not all of its methods.
+        """
+        # Most applications implement no contract, so they need not import the client.
+        from wampasgi.client.contract import procedures_of
+
+        for uri, method in procedures_of(implementation):
+            self.procedure(uri, roles=roles, dependencies=dependencies, **details)(method)
+
     def _include(
         self,
         where: str,
