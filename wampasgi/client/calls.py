@@ -12,8 +12,9 @@ import anyio
 
 from wampasgi.client.conversion import Converter
 from wampasgi.client.link import Link
-from wampasgi.client.requester import Requester
+from wampasgi.client.requester import Requester, lost
 from wampasgi.client.waiting import timed_out
+from wampasgi.client.wire import WireClosed
 from wampasgi.errors import UnserializableValue
 from wampasgi.payload import split_payload
 from wampasgi.protocol.messages import Error, Result
@@ -43,10 +44,14 @@ async def call(
     answer = requester.new_answer()
     raw = link.core.call(answer, procedure, args, kwargs, options)
     try:
-        await requester.send(link, raw, answer, timeout, what)
+        waiting = link.put(raw, answer)
+        if waiting is not None:
+            await requester.wait_for_room(waiting, answer, timeout, what)
         message = await answer.wait(timeout, what)
     except UnserializableValue:
         raise
+    except WireClosed as error:
+        raise lost(what(), str(error), sent=answer.sent) from error
     except BaseException:
         cancel(link, raw[1], "killnowait")
         raise

@@ -71,6 +71,7 @@ CLIENT_FEATURES: Final[Mapping[str, Sequence[str]]] = {
 
 _MAX_ENDED: Final = 1000
 _ESTABLISHED: Final = SessionState.ESTABLISHED
+_RESULT: Final = Result.code
 
 
 class Recipient(Protocol):
@@ -132,6 +133,20 @@ class SessionCore:
         Raises RemoteProtocolError for a message that the router must not send. The session must then be
         aborted.
         """
+        if (
+            self.state is _ESTABLISHED
+            and type(raw) is list
+            and len(raw) == 4
+            and raw[0] == _RESULT
+            and not raw[2]
+            and type(raw[1]) is int
+            and type(raw[2]) is dict
+            and type(raw[3]) is list
+            and type(raw[0]) is int
+        ):
+            # Nearly all messages to a busy caller have this form, and no details to check.
+            result = Result(raw[1], raw[2], raw[3])
+            return self._result(result), result
         message = parse_from_router(raw)
         if self.state is not _ESTABLISHED:
             self.state = state_after(self.state, message.code)

@@ -161,11 +161,25 @@ class Requester:
         """Send a message, and wait if too much is unsent. Raises ConnectionLost and Timeout."""
         try:
             waiting = link.put(raw, request)
-            if waiting is not None:
-                with within(timeout, what):
-                    await waiting
         except WireClosed as error:
-            was_sent = error.written or (request is not None and request.sent)
+            was_sent = request is not None and request.sent
+            raise lost(what(), str(error), sent=was_sent) from error
+        if waiting is not None:
+            await self.wait_for_room(waiting, request, timeout, what)
+
+    async def wait_for_room(
+        self,
+        waiting: Awaitable[None],
+        request: Sendable | None,
+        timeout: float | None,
+        what: Callable[[], str],
+    ) -> None:
+        """Wait until less is unsent. Raises ConnectionLost and Timeout."""
+        try:
+            with within(timeout, what):
+                await waiting
+        except WireClosed as error:
+            was_sent = request is not None and request.sent
             raise lost(what(), str(error), sent=was_sent) from error
 
 

@@ -20,7 +20,7 @@ from wampasgi.client.supervisor import State, Supervisor
 from wampasgi.client.waiting import DEFAULT
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, UnserializableValue
 from wampasgi.injection.results import unwrap
-from wampasgi.payload import split_payload
+from wampasgi.payload import Payload, split_payload
 from wampasgi.protocol.messages import Published
 from wampasgi.protocol.uris import VALID_URIS
 from wampasgi.types import Handler, Match
@@ -141,9 +141,9 @@ class Session:
         if type(procedure) is not str or not VALID_URIS["loose"][procedure]:
             check_uri("procedure", procedure)
         convert = None if result_type is Any else converter_for(result_type, "result_type")
-        positional, keywords = split_payload(args, kwargs)
         requester = self._requester
         limit = requester.timeout if timeout == DEFAULT else timeout
+        positional, keywords = split_payload(args, kwargs) if Payload in map(type, args) else (args, kwargs)
         result = await calls.call(
             requester, procedure, positional, keywords, dict(options) if options else {}, limit
         )

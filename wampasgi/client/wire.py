@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 
 class WireClosed(Exception):
-    """The connection has ended. ``written`` is False if a message was certainly not sent."""
+    """The connection has ended, with the close ``code`` if there was one."""
 
-    def __init__(self, text: str, *, code: int | None = None, written: bool = False) -> None:
+    def __init__(self, text: str, *, code: int | None = None) -> None:
         super().__init__(text)
         self.code = code
-        self.written = written
 
 
 class Wire(Protocol):
