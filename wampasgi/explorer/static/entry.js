@@ -1,6 +1,6 @@
 /** The parts that the panels of procedures and topics share. */
 import { badge, button, field, h } from "./dom.js";
-import { markdown } from "./markdown.js";
+import { inline, markdown } from "./markdown.js";
 import { errorView } from "./result.js";
 
 /** Return the title, the badges and the description of an entry. */
@@ -11,7 +11,7 @@ export function heading(entry, kind) {
         entry.provider === "client" && badge("registered by a client", "note"),
         entry.deprecated && badge("deprecated", "warn"), entry.tags.map((tag) => badge(tag))),
       h("h1", { tabindex: "-1" }, entry.uri || `Any ${kind}`),
-      entry.summary && h("p", { class: "lead" }, entry.summary)),
+      entry.summary && h("p", { class: "lead" }, inline(entry.summary))),
     entry.description && markdown(entry.description),
   ];
 }

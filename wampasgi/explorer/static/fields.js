@@ -7,7 +7,8 @@
  */
 import { button, h } from "./dom.js";
 import { parse, Unreadable } from "./json_text.js";
-import { bestBranch, branchesOf, breaksRule, extraOf, fits, hintsOf, isBase64, isObject, itemOf, kindOf, listOf, mapOf,
+import { hintsFor } from "./markdown.js";
+import { bestBranch, branchesOf, breaksRule, extraOf, fits, isBase64, isObject, itemOf, kindOf, listOf, mapOf,
   own, resolve, same, textOf, typeName } from "./schema.js";
 import { encode } from "./wamp.js";
 
@@ -80,8 +81,8 @@ export class Slot {
   /** Show the hints of the schema, and of the chosen branch if it is a union. */
   describe(branch) {
     this.rules = branch ?? this.schema;
-    const hints = [...hintsOf(this.schema), ...(branch ? hintsOf(branch) : [])];
-    this.hint.replaceChildren(...hints.map((hint) => h("p", {}, hint)));
+    const hints = [...hintsFor(this.schema), ...(branch ? hintsFor(branch) : [])];
+    this.hint.replaceChildren(...hints);
     this.hint.hidden = !hints.length;
   }
 

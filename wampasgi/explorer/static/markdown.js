@@ -3,6 +3,7 @@
  * Descriptions may come from other clients, so everything becomes text nodes and known elements.
  */
 import { h } from "./dom.js";
+import { hintsOf } from "./schema.js";
 
 // The bounds keep the time linear.
 const INLINE = /`([^`]{1,500})`|\*\*(.{1,500}?)\*\*|__(.{1,500}?)__|\*([^*\s][^*]{0,500})\*|\[([^\]]{1,300})\]\(((?:[^()\s]|\([^()\s]*\)){1,500})\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/;
@@ -50,7 +51,14 @@ function list(lines) {
   return h(/^\s*\d/.test(lines[0]) ? "ol" : "ul", {}, items.map((item) => h("li", {}, inline(item))));
 }
 
-function inline(text) {
+/** Return paragraphs that help to fill in or to read a value. */
+export function hintsFor(schema) {
+  const [description, rules] = hintsOf(schema);
+  return [inline(description), rules].filter(({ length }) => length).map((hint) => h("p", {}, hint));
+}
+
+/** Return nodes and texts for a text in one line. */
+export function inline(text) {
   const parts = [];
   let found;
   while ((found = INLINE.exec(text))) {
@@ -62,7 +70,7 @@ function inline(text) {
     else parts.push(link(label ?? address, target ?? address));
     text = text.slice(found.index + all.length);
   }
-  return [...parts, text];
+  return [...parts, text].filter(Boolean);
 }
 
 function link(label, target) {

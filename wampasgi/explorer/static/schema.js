@@ -107,12 +107,12 @@ export function typeName(schema, defs) {
   return (kind === "object" && textOf(schema.title)) || (kind === "any" && (textOf(schema["x-python-type"]) || "any JSON")) || kind;
 }
 
-/** Return texts that help to fill in a value. */
+/** Return the description of a value, in Markdown, and its rules. Both may be "". */
 export function hintsOf(schema) {
   const rules = RULES.filter((key) => ![undefined, null].includes(schema[key]))
     .map((key) => `${key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${textOf(key === "pattern" ? schema[key] : encode(schema[key]))}`);
   const format = own(FORMATS, schema.format);
-  return [textOf(schema.description, 1000), [...rules, ...(format ? [`such as ${format}`] : [])].join(" · ")].filter(Boolean);
+  return [textOf(schema.description, 1000), [...rules, ...(format ? [`such as ${format}`] : [])].join(" · ")];
 }
 
 /** Return whether a readable value breaks a rule that the server will probably check. */

@@ -1,6 +1,7 @@
 /** The described types of a payload, as a list whose parts open on demand. */
 import { badge, h } from "./dom.js";
-import { branchesOf, extraOf, hintsOf, isObject, kindOf, listOf, resolve, typeName } from "./schema.js";
+import { hintsFor } from "./markdown.js";
+import { branchesOf, extraOf, isObject, kindOf, listOf, resolve, typeName } from "./schema.js";
 
 const MAX_DEPTH = 6;
 
@@ -25,7 +26,7 @@ function createRow(defs, [name, schema, optional], open = false) {
   const line = [name && h("span", { class: "name" }, name + (optional ? "?" : "")),
     h("span", { class: "type" }, typeName(found, defs)),
     found.deprecated === true && badge("deprecated", "warn")];
-  const hints = hintsOf({ ...found, format: undefined }).map((text) => h("p", { class: "muted" }, text));
+  const hints = h("div", { class: "muted" }, hintsFor({ ...found, format: undefined }));
   const rows = rowsIn(found, defs);
   if (!rows.length) return h("li", {}, h("div", { class: "line" }, line), hints);
   // Models may contain themselves.

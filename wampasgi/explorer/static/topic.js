@@ -12,8 +12,7 @@ export function createTopicPanel(entry, page) {
   const publication = entry.publish && createPublication(entry, page, defs);
   const element = h("article", { class: "panel" },
     heading(entry, "topic"),
-    entry.subscribe && createSubscription(entry, page),
-    publication?.element,
+    h("div", { class: "column forms" }, entry.subscribe && createSubscription(entry, page), publication?.element),
     !publication && entry.examples.length > 0 && section("Examples", false, entry.examples.map(({ summary, args, kwargs }) =>
       [summary && h("p", {}, summary), h("pre", {}, h("code", {}, encode({ args, kwargs }, 2)))])),
     entry.event && section("Event type", true, payloadShape(entry.event, defs)));

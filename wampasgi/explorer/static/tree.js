@@ -1,5 +1,6 @@
 /** A JSON value as a tree of native `details`. Parts are made when they are opened. */
 import { button, copy, count, h } from "./dom.js";
+import { inline } from "./markdown.js";
 import { bestBranch, branchesOf, extraOf, itemOf, kindOf, mapOf, own, resolve, textOf } from "./schema.js";
 import { encode } from "./wamp.js";
 
@@ -32,7 +33,7 @@ function createNode(context, key, value, schema, depth) {
   const found = schemaOf(schema, value, context.defs);
   const name = key !== null && [h("span", { class: "tree-key" }, String(key)), ": "];
   const description = depth > 0 && textOf(found.description);
-  const note = description && [" ", h("span", { class: "tree-note" }, description)];
+  const note = description && [" ", h("span", { class: "tree-note" }, inline(description))];
   const array = Array.isArray(value);
   // An array stands for its own keys, because it may be long.
   const keys = array ? value : Object.keys(mapOf(value));
