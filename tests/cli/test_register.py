@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -109,6 +110,23 @@ def test_canceled_call_kills_the_program(at_server: Variables, tmp_path: Path) -
     assert called.status == 130
 
 
+def test_termination_kills_the_program(at_server: Variables, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    code = f"import time; file = open({str(fifo)!r}, 'w'); time.sleep(60)"
+    with registered(at_server, tmp_path, "tools.terminated", code) as program:
+        program.wait_for("Registered")
+        with Running("call", "tools.terminated", cwd=tmp_path, env=at_server) as caller:
+            with fifo.open() as opened_by_program:
+                program.signal(signal.SIGTERM)
+                assert opened_by_program.read() == ""
+            called = caller.end()
+        ended = program.end()
+
+    assert ended.status == 143
+    assert called.status == 1
+
+
 def test_unknown_program_is_a_usage_error(at_server: Variables, tmp_path: Path) -> None:
     ended = run("register", "tools.x", "--", "no-such-program", cwd=tmp_path, env=at_server)
 
@@ -123,6 +141,28 @@ def test_procedure_that_exists_is_an_error(at_server: Variables, tmp_path: Path)
 
     assert ended.status == 1
     assert json.loads(ended.stderr)["error"] == "wamp.error.procedure_already_exists"
+
+
+def test_calls_beyond_the_concurrency_wait(at_server: Variables, tmp_path: Path) -> None:
+    with registered(at_server, tmp_path, "tools.one", "print(1)", "--concurrency", "1") as program:
+        program.wait_for("Registered")
+        ended = run(
+            *("call", "tools.one", "--repeat", "6", "--concurrency", "6"), cwd=tmp_path, env=at_server
+        )
+
+    assert ended.status == 0, ended.stdout
+    assert json.loads(ended.stdout)["calls"] == 6
+
+
+def test_all_names_of_keyword_arguments_reach_the_program(at_server: Variables, tmp_path: Path) -> None:
+    names = ("args", "invocation", "self", "session")
+    with registered(
+        at_server, tmp_path, "tools.names", "print(json.dumps(sorted(call['kwargs'])))"
+    ) as program:
+        program.wait_for("Registered")
+        ended = run("call", "tools.names", *(f"{name}=1" for name in names), cwd=tmp_path, env=at_server)
+
+    assert json.loads(ended.stdout) == list(names)
 
 
 def test_pattern_is_registered(at_server: Variables, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
@@ -41,6 +43,8 @@ class Status(IntEnum):
     INTERRUPTED = 130
     #: As for a program that SIGPIPE ends.
     OUTPUT_CLOSED = 141
+    #: As for a program that SIGTERM ends.
+    TERMINATED = 143
 
 
 _REFUSALS: Final = frozenset(
@@ -86,12 +90,25 @@ class SuggestingError(WAMPError):
 def run(main: Callable[[], Awaitable[None]], output: DataOutput) -> None:
     """Run an async function to its end, and exit with another status than 0 if it fails.
 
-    Ctrl-C cancels it, and a second one ends the program at once. UsageError and CommandError are raised.
+    Ctrl-C or SIGTERM cancels it, and a second Ctrl-C ends the program at once. UsageError and CommandError
+    are raised.
     """
+    import asyncio
+
     import anyio
 
+    async def until_terminated() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        # Windows has no such signal.
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await main()
+
     try:
-        anyio.run(main)
+        anyio.run(until_terminated)
+    except asyncio.CancelledError as error:
+        raise typer.Exit(Status.TERMINATED) from error
     except KeyboardInterrupt as interrupt:
         output.note("Interrupted.")
         raise typer.Exit(Status.INTERRUPTED) from interrupt

@@ -66,16 +66,16 @@ def register(
         raise UsageError(f"there is no program {command[0]!r}")
     target = Target(connection, retry=Retry())
     output = DataOutput(None)
-    program = _Program(command, concurrency)
+    program = _Program(command, procedure, concurrency)
+    handler = program.answer if match is MatchPolicy.exact else program.answer_pattern
 
     async def main() -> None:
         async with target.opened() as session:
             await _serve(session)
 
     async def _serve(session: Session) -> None:
-        await session.register(
-            procedure, program.answer, match=match.value, invoke=invoke.value, concurrency=concurrency
-        )
+        # A router would refuse calls beyond a concurrency in REGISTER.Options. Here they wait.
+        await session.register(procedure, handler, match=match.value, invoke=invoke.value)
         output.note(f"Registered {procedure}. Ctrl-C ends it.")
         await session.wait_closed()
 
@@ -85,20 +85,30 @@ def register(
 class _Program:
     """The program that answers calls."""
 
-    def __init__(self, command: Sequence[str], concurrency: int) -> None:
+    def __init__(self, command: Sequence[str], procedure: str, concurrency: int) -> None:
         import anyio
 
         self._command = command
-        # Not all routers obey the concurrency of a registration.
+        self._procedure = procedure
         self._limiter = anyio.Semaphore(concurrency)
 
-    async def answer(self, invocation: Invocation, *args: Any, **kwargs: Any) -> RPCResult:
+    async def answer(self, /, *args: Any, **kwargs: Any) -> RPCResult:
         """Run the program for one call. Raises WAMPError if it fails."""
+        return await self._answer(self._procedure, args, kwargs)
+
+    async def answer_pattern(self, /, invocation: Invocation, *args: Any, **kwargs: Any) -> RPCResult:
+        """Run the program for one call of a procedure that matches the pattern.
+
+        The call cannot have a keyword argument ``invocation``. Raises WAMPError if the program fails.
+        """
+        return await self._answer(invocation.procedure, args, kwargs)
+
+    async def _answer(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> RPCResult:
         from wampasgi.cli.data_forms import to_json
 
-        given = {"procedure": invocation.procedure, "args": invocation.args, "kwargs": invocation.kwargs}
+        given = {"procedure": procedure, "args": args, "kwargs": kwargs}
         async with self._limiter:
-            status, output = await self._run(to_json(given).encode(), invocation.procedure)
+            status, output = await self._run(to_json(given).encode(), procedure)
         return _result(output) if status == 0 else _raise_error(status, output)
 
     async def _run(self, data: bytes, procedure: str) -> tuple[int, bytes]:
