@@ -973,3 +973,26 @@ def test_gatekeeper_of_all_topics_replaces_those_of_the_routes() -> None:
         True,
     )
     assert found["com.heard"]["subscribe"]
+
+
+def test_topic_that_a_rule_opens_to_publishers_says_so() -> None:
+    app = Application()
+    app.add_topic(Topic("chat.said", str))
+    app.add_topic(Topic("news.posted", str))
+    app.allow("chat.", "publish", match="prefix", role="member")
+
+    topics = app.default_realm.describe().topics
+
+    assert {topic.uri: topic.publish for topic in topics} == {"chat.said": True, "news.posted": False}
+
+
+def test_topic_of_a_subscriber_that_a_rule_opens_to_subscribers_says_so() -> None:
+    app = Application()
+
+    @app.subscriber("chat.said")
+    async def on_said(text: str) -> None: ...
+
+    app.allow("chat.said", "subscribe", "publish")
+
+    [topic] = app.default_realm.describe().topics
+    assert (topic.subscribe, topic.publish) == (True, True)

@@ -321,3 +321,33 @@ def test_patterns_of_rules_are_listed_for_an_action() -> None:
 
     assert permissions.patterns("subscribe") == [("prefix", "chat."), ("wildcard", "chat..said")]
     assert permissions.patterns("call") == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "match", "expected"),
+    [
+        ("chat.lobby", "exact", True),
+        ("chat.staff", "exact", True),
+        ("news", "exact", False),
+        ("chat.", "prefix", True),
+        ("chat.rooms.", "prefix", True),
+        ("cha", "prefix", False),
+        ("chat..name", "wildcard", True),
+        (".name", "wildcard", False),
+    ],
+)
+def test_rules_allow_somebody_an_action_on_a_whole_pattern(uri: str, match: Match, expected: bool) -> None:
+    permissions = Permissions()
+    permissions.allow("chat.", "publish", match="prefix", role="member")
+    permissions.allow("chat.staff", "publish", role="admin")
+
+    assert permissions.allows_somebody("publish", uri, match) is expected
+    assert not permissions.allows_somebody("subscribe", uri, match)
+
+
+def test_allow_all_allows_somebody_everything() -> None:
+    permissions = Permissions()
+    permissions.allow_all()
+
+    assert permissions.allows_somebody("publish", "news", "exact")
+    assert permissions.allows_somebody("publish", "", "prefix")

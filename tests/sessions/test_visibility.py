@@ -616,3 +616,13 @@ async def test_authorizer_is_not_asked_for_a_visitor() -> None:
     assert [entry.uri for entry in found.procedures] == ["com.allowed", "com.roles"]
     assert found.topics == ()
     assert asked == []
+
+
+@pytest.mark.parametrize(("pattern", "match"), [("", "prefix"), (".two", "wildcard"), ("com[.].*", "regex")])
+async def test_rules_for_the_router_do_not_hide_patterns_of_the_realm(pattern: str, match: Any) -> None:
+    app = app_with_roles()
+    add_procedures(app, pattern, match=match)
+    app.allow("wamp.", "call", match="prefix", role="admin")
+    async with clients(app, "ann/admin", "bob/user") as [ann, bob]:
+        for client in (ann, bob):
+            assert await procedures_for(app, client) == [pattern]

@@ -58,6 +58,10 @@ class Authorization:
         """Return whether there are neither rules nor an authorizer, so that only the defaults count."""
         return self.authorizer is None and not self._permissions.given
 
+    def allows_somebody(self, action: Action, uri: str, match: Match) -> bool:
+        """Return whether the rules allow some role an action on a URI of the realm or a whole pattern."""
+        return self._permissions.allows_somebody(action, uri, match)
+
     def by_rules(
         self,
         session: Authenticated,
@@ -66,9 +70,13 @@ class Authorization:
         *,
         roles: frozenset[str] | None = None,
         match: Match = "exact",
+        of_realm: bool = False,
     ) -> Verdict | None:
-        """Return the verdict of the rules alone, or None if no rule matches."""
-        verdict = self._permissions.verdict(action, uri, session.authrole, match=match)
+        """Return the verdict of the rules alone, or None if no rule matches.
+
+        ``of_realm`` is set for the pattern of a handler of the realm: see Permissions.verdict.
+        """
+        verdict = self._permissions.verdict(action, uri, session.authrole, match=match, of_realm=of_realm)
         if roles is None:
             return verdict
         if session.authrole not in roles:
@@ -85,6 +93,7 @@ class Authorization:
         *,
         roles: frozenset[str] | None = None,
         match: Match = "exact",
+        of_realm: bool = False,
     ) -> Verdict | None:
         """Return the verdict on one action, or None if neither a rule nor an authorizer decides.
 
@@ -93,7 +102,7 @@ class Authorization:
         arguments for the authorizer. Raises WAMPError ``wamp.error.authorization_failed`` if the authorizer
         fails.
         """
-        verdict = self.by_rules(session, action, uri, roles=roles, match=match)
+        verdict = self.by_rules(session, action, uri, roles=roles, match=match, of_realm=of_realm)
         if verdict is not None or self.authorizer is None:
             return verdict
         if action == "takeover" and "action" not in self.authorizer.uses:

@@ -231,9 +231,15 @@ class _Description:
             provider="realm",
             event=self._values(event, f"event of {where}"),
             parameters=next((each for each in parameters if each is not None), None),
-            # A handler of a pattern counts, too.
-            subscribe=topic is not None or (match == "exact" and plan.find_topic(uri) is not None),
-            publish=match != "regex" and any(covers(*entry, match, uri) for entry in plan.subscribers),
+            # Rules and the handler of a pattern count, too.
+            subscribe=topic is not None
+            or (match == "exact" and plan.find_topic(uri) is not None)
+            or (match != "regex" and plan.authorization.allows_somebody("subscribe", uri, match)),
+            publish=match != "regex"
+            and (
+                any(covers(*entry, match, uri) for entry in plan.subscribers)
+                or plan.authorization.allows_somebody("publish", uri, match)
+            ),
             **_texts(*handlers),
         )
 

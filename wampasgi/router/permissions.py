@@ -129,21 +129,41 @@ class Permissions:
             copied.allow_all()
         return copied
 
+    def allows_somebody(self, action: Action, uri: str, match: Match) -> bool:
+        """Return whether the rules allow a session of some role an action on a URI or a whole pattern.
+
+        URIs of the realm are meant, not those of the router.
+        """
+        rules = self._application[action]
+        if match == "exact":
+            best = rules.best(uri)
+            return self._fallback is not None if best is None else best.allows_somebody
+        covering = [grant for grant in rules if covers(grant.match, grant.uri, match, uri)]
+        return self._fallback is not None or any(grant.allows_somebody for grant in covering)
+
     def verdict(
-        self, action: Action, uri: str, role: str | None, *, match: Match = "exact"
+        self,
+        action: Action,
+        uri: str,
+        role: str | None,
+        *,
+        match: Match = "exact",
+        of_realm: bool = False,
     ) -> Verdict | None:
         """Return the decision of the rules for a session with this authrole, or None if no rule applies.
 
         ``match`` is the policy under which the session wants to subscribe or register. A session may only use
         a pattern if it is allowed every URI that the pattern can match; otherwise patterns would bypass the
         rules. So one rule must cover the whole pattern, and no more specific rule may refuse this role a part
-        of it. If no rule covers the pattern, any rule that refuses a part of it decides.
+        of it. If no rule covers the pattern, any rule that refuses a part of it decides. With ``of_realm``,
+        the rules for the router's own URIs do not count: the pattern is that of a handler of the realm, which
+        never matches them.
         """
         if match == "exact" or (match == "wildcard" and "" not in uri.split(".")):
             rules = self._reserved if is_reserved(uri) else self._application
             grant = rules[action].best(uri)
             return self._fallback if grant is None else grant.verdict(role)
-        if not overlaps("prefix", _RESERVED, match, uri):
+        if of_realm or not overlaps("prefix", _RESERVED, match, uri):
             return self._pattern_verdict(self._application[action], match, uri, role)
         reserved_part = _reserved_part(match, uri)
         reserved = self._pattern_verdict(self._reserved[action], match, reserved_part, role)
@@ -180,6 +200,10 @@ class _Grant:
             self._everybody = _either(self._everybody, added)
         for role in self._roles if roles is None else roles:
             self._roles[role] = _either(self.verdict(role), added)
+
+    @property
+    def allows_somebody(self) -> bool:
+        return any(verdict.allowed for verdict in (self._everybody, *self._roles.values()))
 
     def verdict(self, role: str | None) -> Verdict:
         return self._roles.get(role, self._everybody)

@@ -204,9 +204,16 @@ class _Visibility:
             options = {} if match == "exact" else {"match": match}
             try:
                 return await authorization.decide(
-                    self._session, action, uri, options, self._provided, roles=roles, match=match
+                    self._session,
+                    action,
+                    uri,
+                    options,
+                    self._provided,
+                    roles=roles,
+                    match=match,
+                    of_realm=True,
                 )
             except WAMPError:
                 return DENIED
-        verdict = authorization.by_rules(self._identity, action, uri, roles=roles, match=match)
+        verdict = authorization.by_rules(self._identity, action, uri, roles=roles, match=match, of_realm=True)
         return DENIED if verdict is None and authorization.authorizer is not None else verdict
