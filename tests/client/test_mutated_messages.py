@@ -87,7 +87,7 @@ WRONG: list[Any] = [None, True, -1, 0, TOO_LARGE, 1.5, "", "no uri", [], {}]
 
 #: The variants that are right, too. Some routers send null for unknown details.
 ACCEPTED: dict[str, set[str]] = {
-    "CHALLENGE": {"[1]=''", "[1]='no uri'"},
+    "CHALLENGE": {"[1]=''", "[1]='no uri'", "[2]={}"},
     "WELCOME": {
         *(f"[2].authid={value!r}" for value in (None, "", "no uri")),
         *("[2].authextra=None", "[2].authextra={}"),
