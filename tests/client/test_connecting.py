@@ -448,3 +448,30 @@ async def test_tls_with_a_certificate_of_ones_own(server: ServerProcess, tmp_pat
         assert not raised.value.retryable
     with pytest.raises(ConfigurationError, match="ssl= needs a URL that begins with wss://"):
         connect("ws://127.0.0.1:1/", ssl=context)
+
+
+async def test_session_that_was_left_refuses_requests_and_can_be_cleaned_up() -> None:
+    async with connect(app=app) as session:
+        events = session.subscribe("left.topic")
+        await events.__aenter__()
+        registration = await session.register("left.procedure", lambda: None)
+        subscription = await session.subscribe("left.topic", lambda: None)
+
+    requests: list[Callable[[], Any]] = [
+        lambda: session.call("math.add", 1),
+        lambda: session.publish("any.topic"),
+        lambda: session.publish("any.topic", acknowledge=True),
+        lambda: session.register("any.procedure", lambda: None),
+        lambda: session.subscribe("any.topic", lambda: None),
+        lambda: session.subscribe("any.topic").__aenter__(),
+        lambda: session.call_progress("count", 1).__aenter__(),
+        lambda: events.next(),
+    ]
+    for request in requests:
+        with pytest.raises(ConnectionClosed, match="closed by the client"):
+            await request()
+    await events.__aexit__(None, None, None)
+    await subscription.unsubscribe()
+    await registration.unregister()
+    await session.close()
+    await session.wait_closed()

@@ -15,7 +15,7 @@ from wampasgi.client.link import Link
 from wampasgi.client.requester import Requester, lost
 from wampasgi.client.waiting import timed_out
 from wampasgi.client.wire import WireClosed
-from wampasgi.errors import UnserializableValue
+from wampasgi.errors import FEATURE_NOT_SUPPORTED, UnserializableValue, WAMPError
 from wampasgi.payload import split_payload
 from wampasgi.protocol.messages import Error, Result
 
@@ -161,13 +161,19 @@ class ProgressCall(Generic[P, R]):
         """Send CANCEL. ``result`` then raises WAMPError ``wamp.error.canceled`` or returns what was faster.
 
         With ``"kill"``, the router waits for the callee to stop; with ``"killnowait"`` and ``"skip"``, it
-        answers at once. Raises WAMPError ``wamp.error.feature_not_supported`` in ``result`` if the router
-        cannot cancel.
+        answers at once. If the router does not know CANCEL, the callee goes on, and ``result`` raises WAMPError
+        ``wamp.error.feature_not_supported`` at once.
         """
         link = self._link
         if link is None:
             raise RuntimeError("enter the call before canceling it")
-        message = link.core.cancel(self._request_id, mode) if self._final is None else None
+        if self._final is not None:
+            return
+        if _CANCELING.isdisjoint(link.dealer_features):
+            link.core.abandon(self._request_id)
+            self.fail(WAMPError(FEATURE_NOT_SUPPORTED, "the router does not know CANCEL"))
+            return
+        message = link.core.cancel(self._request_id, mode)
         if message is not None:
             link.put_nowait(message)
 

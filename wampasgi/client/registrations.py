@@ -205,6 +205,8 @@ class Registration:
         """End the registration. Running invocations go on."""
         self._wanted = False
         self._forget(self)
+        if self._requester.ended is not None:
+            return
         await self._requester.in_background(partial(self._unregister, self._requester.timeout))
 
     async def _unregister(self, timeout: float | None) -> None:

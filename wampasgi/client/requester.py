@@ -135,6 +135,8 @@ class Requester:
 
         If the caller is cancelled, the task goes on, so that it can clean up.
         """
+        if self.ended is not None:
+            raise self.ended()
         answer = self.new_answer()
 
         async def run() -> None:

@@ -109,7 +109,7 @@ class TopicSubscription:
         """Unsubscribe for a listener. The router is told after the last one, even if this is cancelled."""
         if listener in self._listeners:
             self._listeners.remove(listener)
-        if not self._listeners:
+        if not self._listeners and self._requester.ended is None:
             await self._requester.in_background(partial(self._drop, timeout))
 
     async def _drop(self, timeout: float | None) -> None:
