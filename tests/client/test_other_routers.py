@@ -34,7 +34,13 @@ from tests.client.other_routers import (
 )
 from tests.client.proxy import proxy_to
 from tests.client.test_reconnecting import States
-from tests.specification import ABORT, NO_SUCH_PROCEDURE, NOT_AUTHORIZED, PROCEDURE_ALREADY_EXISTS
+from tests.specification import (
+    ABORT,
+    FEATURE_NOT_SUPPORTED,
+    NO_SUCH_PROCEDURE,
+    NOT_AUTHORIZED,
+    PROCEDURE_ALREADY_EXISTS,
+)
 from wampasgi import RPCProgressReport, RPCResult, WAMPError
 from wampasgi.client import JoinRefused, Retry, Session, connect
 
@@ -263,6 +269,29 @@ async def test_missing_features_of_a_router_are_logged(
     caplog.set_level(logging.WARNING, "wampasgi.client")
     async with two_sessions(routers("xconn")) as (session, _), session.subscribe("news.", match="prefix"):
         assert "may not support match='prefix'" in caplog.text
+
+
+async def test_call_is_given_up_at_once_if_the_router_cannot_cancel(routers: Routers) -> None:
+    go_on = anyio.Event()
+
+    async def wait() -> AsyncIterator[RPCProgressReport | str]:
+        yield RPCProgressReport("begun")
+        await go_on.wait()
+        yield RPCProgressReport("late")
+        yield "done"
+
+    with anyio.fail_after(20):
+        async with two_sessions(routers("xconn")) as (session, other):
+            registration = await other.register("test.long", wait)
+            async with session.call_progress("test.long", timeout=None) as call:
+                assert await anext(call) == "begun"
+                call.cancel()
+                with pytest.raises(WAMPError, match=FEATURE_NOT_SUPPORTED):
+                    await call.result()
+            go_on.set()
+            # The late results are ignored.
+            assert await session.call("test.long") == "done"
+            await registration.unregister()
 
 
 # Reconnection

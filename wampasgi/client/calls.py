@@ -161,8 +161,8 @@ class ProgressCall(Generic[P, R]):
         """Send CANCEL. ``result`` then raises WAMPError ``wamp.error.canceled`` or returns what was faster.
 
         With ``"kill"``, the router waits for the callee to stop; with ``"killnowait"`` and ``"skip"``, it
-        answers at once. If the router does not know CANCEL, the callee goes on, and ``result`` raises WAMPError
-        ``wamp.error.feature_not_supported`` at once.
+        answers at once. If the router does not know CANCEL, the callee goes on, and ``result`` raises
+        WAMPError ``wamp.error.feature_not_supported`` at once.
         """
         link = self._link
         if link is None:
