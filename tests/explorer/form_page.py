@@ -35,7 +35,8 @@ SHELL = b"""<!doctype html>
 """
 
 STYLE = b"""
-:root { color-scheme: light dark; --accent: light-dark(#1d5fd1, #8ab4ff); }
+:root { color-scheme: light dark; --line: GrayText; --muted: GrayText; --danger: #b3261e; --mono: monospace; }
+[hidden] { display: none !important; }
 body { margin: 1rem; font: 15px/1.45 system-ui, sans-serif; }
 button, input, select, textarea { font: inherit; padding: .3rem .5rem; border: 1px solid GrayText;
   border-radius: 6px; background: Canvas; color: inherit; }

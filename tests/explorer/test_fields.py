@@ -412,6 +412,13 @@ def test_hints_describe_the_field(page: FormPage) -> None:
     assert page.texts(".type") == ["text, deprecated"]
 
 
+def test_description_is_markdown_and_rules_are_not(page: FormPage) -> None:
+    page.show_value({"type": "string", "description": "Such as `pump-7`", "pattern": "^`*a*`$"})
+    assert page.texts(".hint") == ["Such as pump-7\npattern ^`*a*`$"]
+    assert page.texts(".hint code") == ["pump-7"]
+    assert page.texts(".hint em") == []
+
+
 def test_hints_of_the_chosen_branch_describe_the_field(page: FormPage) -> None:
     branches = [{"type": "string", "pattern": "^[A-Z]$"}, {"type": "integer", "maximum": 9}, {"type": "null"}]
     page.show_value({"anyOf": branches, "description": "A letter or a digit"})

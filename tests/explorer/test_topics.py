@@ -90,6 +90,15 @@ def test_topic_of_a_pattern_begins_with_the_example_of_its_description(open_expl
     page.wait_for(lambda: page.texts(".chips .topic"), ["shop.shelves.left"])
 
 
+def test_publishing_is_beside_subscribing_in_a_wide_window(open_explorer: Open) -> None:
+    page = open_explorer()
+    page.open("#/topic/prefix/sensors.")
+    assert page.box(".publish")["top"] > page.box(".subscribe")["bottom"]
+    with page.window(1300, 700):
+        assert page.box(".publish")["left"] > page.box(".subscribe")["right"]
+        assert page.box(".publish .primary")["bottom"] < 700
+
+
 def test_incomplete_topic_is_not_subscribed_to(open_explorer: Open) -> None:
     page = open_explorer()
     page.open("#/topic/prefix/sensors.")

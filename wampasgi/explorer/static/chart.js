@@ -10,10 +10,9 @@ export function createChart(title, unit) {
   const others = [];
   const current = h("output", {}, "–");
   const highest = h("p", { class: "muted" });
-  const lines = { area: svg("polygon"), other: svg("polyline"), value: svg("polyline") };
-  for (const [name, line] of Object.entries(lines)) line.setAttribute("class", name);
+  const [area, otherLine, line] = [svg("polygon", { class: "area" }), svg("polyline", { class: "other" }), svg("polyline")];
   const drawing = svg("svg", { viewBox: `0 0 ${POINTS} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  drawing.append(...Object.values(lines));
+  drawing.append(area, otherLine, line);
   const element = h("figure", { class: "chart" }, h("figcaption", {}, title), current, drawing, highest);
 
   function add(value, other) {
@@ -23,9 +22,9 @@ export function createChart(title, unit) {
     const top = Math.max(...values, ...others);
     const points = (list) => list.map((point, index) =>
       `${POINTS - list.length + index},${(HEIGHT - 1 - ((HEIGHT - 2) * point) / Math.max(1, top)).toFixed(1)}`).join(" ");
-    lines.value.setAttribute("points", points(values));
-    lines.other.setAttribute("points", points(others));
-    lines.area.setAttribute("points", `${POINTS - values.length},${HEIGHT} ${points(values)} ${POINTS - 1},${HEIGHT}`);
+    line.setAttribute("points", points(values));
+    otherLine.setAttribute("points", points(others));
+    area.setAttribute("points", `${POINTS - values.length},${HEIGHT} ${points(values)} ${POINTS - 1},${HEIGHT}`);
     fill(current, text(value) + unit, other !== undefined && h("small", {}, ` of ${text(other)}${unit}`));
     highest.textContent = `highest ${text(top)}${unit} in 5 minutes`;
   }
