@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from wampasgi.adapters import TaskOwner, support_for_running_loop
 from wampasgi.client.credentials import Credentials, OnChallenge
+from wampasgi.client.errors import ConnectFailed, Timeout
+from wampasgi.client.lifespan import Lifespan
 from wampasgi.client.requester import OnError, check_uri
 from wampasgi.client.retry import Retry
 from wampasgi.client.session import Invoke, Session
@@ -43,6 +45,7 @@ class Options(TypedDict, total=False):
 
     app: ASGIApp | None
     path: str
+    lifespan: bool
     realm: str
     authid: str | None
     ticket: str | None
@@ -73,7 +76,7 @@ _NAMES: Final = Options.__annotations__.keys()
 
 #: The options that concern only WebSockets, and only connections in memory.
 _OF_WEBSOCKETS: Final = ("ssl", "compression", "max_size", "ping_interval", "proxy")
-_OF_MEMORY: Final = ("path",)
+_OF_MEMORY: Final = ("path", "lifespan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class Client:
     """A client of one realm: ``async with Client(url, realm="shop") as session``.
 
     ``url`` begins with ``ws://`` or ``wss://``. Instead of it, ``app`` is an ASGI application in the same
-    process, whose WebSocket at ``path`` is opened in memory; its lifespan is not run.
+    process, whose WebSocket at ``path`` is opened in memory. With ``lifespan``, its lifespan is run, too, for
+    tests and programs without a server.
 
     Identity: ``authid``, and at most one of ``ticket``, ``secret`` (the password for WAMP-SCRAM or WAMP-CRA),
     ``private_key`` (for cryptosign) and ``on_challenge`` with ``authmethods``; ``authextra`` is added to
@@ -136,7 +140,9 @@ class Client:
             errors=_errors_by_uri(options.get("errors", ())),
         )
         self._declarations: list[_Declaration] = []
+        self._app = options.get("app") if options.get("lifespan") else None
         self._entered: tuple[TaskOwner, Supervisor] | None = None
+        self._lifespan: Lifespan | None = None
 
     def __repr__(self) -> str:
         return f"<Client of realm {self._settings.realm!r} at {self._settings.transport.description}>"
@@ -210,6 +216,7 @@ class Client:
         supervisor = Supervisor(owner, self._settings)
         self._entered = owner, supervisor
         try:
+            await self._start_app(owner)
             await supervisor.start()
             session = Session(supervisor)
             for declared in self._declarations:
@@ -230,10 +237,34 @@ class Client:
         owner, supervisor = self._entered
         try:
             await supervisor.leave(CLOSE_REALM)
+            await self._stop_app(exc)
         finally:
             self._entered = None
             with _slowness_logged(supervisor.requester.handlers):
                 await _leave(owner, exc_type, exc, traceback)
+
+    async def _start_app(self, owner: TaskOwner) -> None:
+        if self._app is None:
+            return
+        from wampasgi.client.memory import MemoryTransport
+
+        lifespan = Lifespan(self._app, self._settings.connect_timeout)
+        await lifespan.start(owner)
+        self._lifespan = lifespan
+        transport = self._settings.transport
+        assert isinstance(transport, MemoryTransport)
+        transport.state = lifespan.state
+
+    async def _stop_app(self, exc: BaseException | None) -> None:
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is None:
+            return
+        try:
+            await lifespan.stop()
+        except (ConnectFailed, Timeout):
+            if exc is None:
+                raise
+            logger.exception("the shutdown of the application failed, too")
 
     async def run(self) -> None:
         """Serve the declared handlers until the session is over, and raise the reason.

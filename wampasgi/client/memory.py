@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -49,6 +49,8 @@ class MemoryTransport:
         self._headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         self._path, _, query = path.partition("?")
         self._query = query.encode()
+        #: The state of the application's lifespan, of which each connection gets a copy.
+        self.state: dict[str, Any] = {}
 
     def _scope(self) -> Scope:
         return {
@@ -64,7 +66,7 @@ class MemoryTransport:
             "client": ("127.0.0.1", 0),
             "server": ("testserver", 80),
             "subprotocols": list(self._subprotocols),
-            "state": {},
+            "state": dict(self.state),
             "extensions": {"websocket.http.response": {}},
         }
 
