@@ -413,6 +413,10 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
             async with self._joined_workers(), self._user_lifespan() as state:
                 # After the user's lifespan, which may set default args.
                 self.check()
+                if self._context.description_access.open:
+                    # Describing a large realm takes long, so sessions should not wait for it.
+                    for realm in self._all_realms():
+                        realm.describe()
                 async with anyio.create_task_group() as tasks:
                     with shutdown_signalled() as shutdown:
                         tasks.start_soon(self._close_at, shutdown)

@@ -333,3 +333,20 @@ def test_model_whose_schema_code_fails_affects_no_other_type(caplog: pytest.LogC
     [text] = caplog.messages
     assert "KeyError('nowhere')" in text
     assert "parameter 'a'" in text
+
+
+def test_field_with_a_default_is_always_in_what_is_sent() -> None:
+    class Order(BaseModel):
+        sku: str
+        quantity: int = 1
+        note: str | None = Field(None, exclude_if=lambda note: note is None)
+
+    collection = SchemaCollection()
+    accepted, sent = collection.accepted(Order, "parameter"), collection.sent(Order, "result")
+    definitions = collection.generate(set())
+
+    def required(schema: Schema) -> list[str]:
+        names: list[str] = definitions[schema["$ref"].removeprefix("#/$defs/")]["required"]
+        return names
+
+    assert (required(accepted), required(sent)) == (["sku"], ["sku", "quantity"])

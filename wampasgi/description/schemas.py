@@ -157,6 +157,16 @@ class _Generator(GenerateJsonSchema):
     ) -> JsonSchemaValue:
         return {PYTHON_TYPE: _name_in(schema)}
 
+    def field_is_required(
+        self,
+        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
+        total: bool,
+    ) -> bool:
+        """Return whether a field is always there. What is sent also has the fields with a default."""
+        if self.mode == "serialization" and field["type"] != "typed-dict-field":
+            return field.get("serialization_exclude_if") is None
+        return super().field_is_required(field, total)
+
     def encode_default(self, dft: Any) -> Any:
         """Return the JSON form of a default. Without one, the schema does not show the default."""
         try:
