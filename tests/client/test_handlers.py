@@ -18,12 +18,14 @@ from tests.specification import (
     EVENT,
     INTERRUPT,
     INVOCATION,
+    PUBLISH,
     REGISTER,
     REGISTERED,
     SUBSCRIBE,
     SUBSCRIBED,
     UNREGISTER,
     UNREGISTERED,
+    UNSUBSCRIBE,
     UNSUBSCRIBED,
 )
 from wampasgi import Depends, Payload, RPCErrorResult, RPCProgressReport, RPCResult, WAMPError
@@ -539,6 +541,68 @@ async def test_cancelled_registration_is_taken_back() -> None:
             await done.wait()
     assert messages[0][0] == UNREGISTER
     assert messages[0][2] == 5
+    assert not router.failures
+
+
+async def test_acknowledgements_after_the_timeout_are_taken_back() -> None:
+    ended: list[list[Any]] = []
+    late, done = anyio.Event(), anyio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        register = await peer.expect(REGISTER)
+        subscribe = await peer.expect(SUBSCRIBE)
+        await late.wait()
+        await peer.send(REGISTERED, register[1], 5)
+        ended.append(await peer.receive())
+        await peer.send(UNREGISTERED, ended[0][1])
+        await peer.send(SUBSCRIBED, subscribe[1], 6)
+        ended.append(await peer.receive())
+        await peer.send(UNSUBSCRIBED, ended[1][1])
+        done.set()
+        await peer.until_gone()
+
+    router = ScriptedRouter(script)
+    async with connect(app=router) as session:
+        with pytest.raises(Timeout, match=r"waited 0\.01 s for the registration of 'mine'"):
+            await session.register("mine", lambda: None, timeout=0.01)
+        with pytest.raises(Timeout, match=r"waited 0\.01 s for the subscription to 'a\.topic'"):
+            await session.subscribe("a.topic", lambda: None, timeout=0.01)
+        late.set()
+        with anyio.fail_after(5):
+            await done.wait()
+    assert [message[0] for message in ended] == [UNREGISTER, UNSUBSCRIBE]
+    assert [message[2] for message in ended] == [5, 6]
+    assert not router.failures
+
+
+async def test_subscription_that_is_repeated_after_a_timeout_is_kept() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        first = await peer.expect(SUBSCRIBE)
+        await late.wait()
+        await peer.send(SUBSCRIBED, first[1], 6)
+        await peer.expect(PUBLISH)
+        await peer.send(EVENT, 6, 1, {}, ["kept"])
+        unsubscribe = await peer.expect(UNSUBSCRIBE)
+        await peer.send(UNSUBSCRIBED, unsubscribe[1])
+        await peer.until_gone()
+
+    late = anyio.Event()
+    router = ScriptedRouter(script)
+    async with connect(app=router) as session:
+        with pytest.raises(Timeout):
+            await session.subscribe("a.topic", lambda: None, timeout=0.01)
+        async with anyio.create_task_group() as group:
+
+            async def release() -> None:
+                await anyio.wait_all_tasks_blocked()
+                late.set()
+
+            group.start_soon(release)
+            async with session.subscribe("a.topic", timeout=5) as events:
+                await session.publish("another.topic")
+                assert (await events.next(timeout=5)).args == ["kept"]
     assert not router.failures
 
 

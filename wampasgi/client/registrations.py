@@ -144,13 +144,16 @@ class Registration:
     async def open(self, timeout: float | None) -> None:
         """Register the procedure. Raises WAMPError."""
         try:
-            await self._requester.in_background(partial(self._open, timeout))
+            await self._requester.in_background(partial(self._open, timeout), timeout, self._describe)
         except BaseException:
             self._wanted = False
             raise
 
     async def _open(self, timeout: float | None) -> None:
-        await self._register(timeout, await self._requester.open_link(timeout, self._describe))
+        link = await self._requester.open_link(timeout, self._describe)
+        if self._wanted:
+            # Without a limit, so that a procedure is unregistered if it is registered too late.
+            await self._register(None, link)
         if not self._wanted:
             await self._unregister(timeout)
 
@@ -207,7 +210,8 @@ class Registration:
         self._forget(self)
         if self._requester.ended is not None:
             return
-        await self._requester.in_background(partial(self._unregister, self._requester.timeout))
+        timeout = self._requester.timeout
+        await self._requester.in_background(partial(self._unregister, timeout), timeout, self._describe)
 
     async def _unregister(self, timeout: float | None) -> None:
         registration_id, self.registration_id = self.registration_id, 0

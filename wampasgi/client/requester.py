@@ -130,10 +130,12 @@ class Requester:
                 logger.warning("%s does not fit the ERROR %r: %s", declared.__name__, message.error, error)
         return WAMPError(message.error, *args, **kwargs)
 
-    async def in_background(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Await ``function()`` in a task of the session, and return its value.
+    async def in_background(
+        self, function: Callable[[], Awaitable[T]], timeout: float | None, what: Callable[[], str]
+    ) -> T:
+        """Await ``function()`` in a task of the session, and return its value. Raises Timeout.
 
-        If the caller is cancelled, the task goes on, so that it can clean up.
+        If the caller is cancelled or waits no longer, the task goes on, so that it can clean up.
         """
         if self.ended is not None:
             raise self.ended()
@@ -149,7 +151,7 @@ class Requester:
                 raise
 
         self.owner.spawn(run)
-        value: T = await answer.wait(None, str)
+        value: T = await answer.wait(timeout, what)
         return value
 
     async def send(

@@ -51,7 +51,9 @@ class TopicSubscription:
         match: str,
         options: dict[str, Any],
         own: SeenPublications,
+        forget: Callable[[TopicSubscription], None],
     ) -> None:
+        self._forget = forget
         self.topic = topic
         self.match = match
         self._options = options
@@ -71,8 +73,11 @@ class TopicSubscription:
 
     @property
     def unused(self) -> bool:
-        """Return whether it has no listener."""
-        return not self._listeners
+        """Return whether it has no listener, and nothing is in progress."""
+        return not self._listeners and not self._lock.locked()
+
+    def _describe(self) -> str:
+        return f"the subscription to {self.topic!r}"
 
     @property
     def _resumes(self) -> bool:
@@ -85,37 +90,43 @@ class TopicSubscription:
         # Before SUBSCRIBE, because events may follow its answer at once.
         self._listeners.append(listener)
         try:
-            await self._requester.in_background(partial(self._add, listener, timeout))
+            await self._requester.in_background(
+                partial(self._add, listener, timeout), timeout, self._describe
+            )
         except BaseException:
             self._listeners.remove(listener)
             raise
 
     async def _add(self, listener: Listener, timeout: float | None) -> None:
         # Before the lock, which a reconnection needs to renew the subscription.
-        link = await self._requester.open_link(timeout, lambda: f"the subscription to {self.topic!r}")
+        link = await self._requester.open_link(timeout, self._describe)
         async with self._lock:
+            if listener not in self._listeners:
+                return
             if self._subscription_id and self._link is link and not listener.get_retained:
                 await self._prepare(listener, timeout)
                 return
             try:
-                await self._subscribe([listener] if listener.get_retained else [], timeout, link)
+                # Without a limit, so that it is unsubscribed if it is subscribed too late.
+                await self._subscribe([listener] if listener.get_retained else [], None, link)
                 await self._prepare(listener, timeout)
             finally:
-                # The listener may have been cancelled meanwhile.
                 if not self._listeners:
                     await self._unsubscribe(timeout)
+        self._forget(self)
 
     async def remove(self, listener: Listener, timeout: float | None) -> None:
         """Unsubscribe for a listener. The router is told after the last one, even if this is cancelled."""
         if listener in self._listeners:
             self._listeners.remove(listener)
         if not self._listeners and self._requester.ended is None:
-            await self._requester.in_background(partial(self._drop, timeout))
+            await self._requester.in_background(partial(self._drop, timeout), timeout, self._describe)
 
     async def _drop(self, timeout: float | None) -> None:
         async with self._lock:
             if not self._listeners:
                 await self._unsubscribe(timeout)
+        self._forget(self)
 
     async def _unsubscribe(self, timeout: float | None) -> None:
         link = self._requester.link
@@ -153,9 +164,7 @@ class TopicSubscription:
         def make(core: SessionCore, answer: Answer) -> RawMessage:
             return core.subscribe(answer, self, self.topic, options)
 
-        subscribed: messages.Subscribed = await self._requester.request(
-            make, timeout, lambda: f"the subscription to {self.topic!r}", link
-        )
+        subscribed: messages.Subscribed = await self._requester.request(make, timeout, self._describe, link)
         # A revocation may have arrived with the answer.
         self._subscription_id = 0 if self._revoked else subscribed.subscription_id
         self._link = link
@@ -288,20 +297,17 @@ class Subscriptions:
         key = (match, topic)
         found = self._topics.get(key)
         if found is None:
-            found = self._topics[key] = TopicSubscription(self._requester, topic, match, options, self.own)
+            found = TopicSubscription(self._requester, topic, match, options, self.own, self._forget)
+            self._topics[key] = found
         try:
             await found.add(listener, timeout)
         except BaseException:
-            self._drop_unused(key, found)
+            self._forget(found)
             raise
+        return partial(found.remove, listener, timeout)
 
-        async def leave() -> None:
-            await found.remove(listener, timeout)
-            self._drop_unused(key, found)
-
-        return leave
-
-    def _drop_unused(self, key: tuple[str, str], subscription: TopicSubscription) -> None:
+    def _forget(self, subscription: TopicSubscription) -> None:
+        key = (subscription.match, subscription.topic)
         if subscription.unused and self._topics.get(key) is subscription:
             del self._topics[key]
 
