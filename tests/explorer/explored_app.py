@@ -72,7 +72,7 @@ async def order(lines: list[Line], address: Address, *, voucher: str | None = No
 async def count(shelves: Annotated[int, Field(ge=1, le=1000)] = 4) -> AsyncIterator[Progress[float] | int]:
     """Count the stock."""
     for shelf in range(shelves):
-        yield Progress((shelf + 1) / shelves)
+        yield Progress(shelf / shelves)
         await anyio.sleep(0.02)
     yield 42
 

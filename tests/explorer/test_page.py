@@ -154,6 +154,20 @@ def test_call_is_copied_in_other_languages(open_explorer: Open, language: str, t
     page.wait_for_text(".copy code", text)
 
 
+@pytest.mark.parametrize(
+    ("text", "word"), [('"x"', """'\\"x"'"""), ("\\a", "'\\\\a'"), ("@home", "'\\@home'"), ("007", "007")]
+)
+def test_text_with_a_meaning_for_the_command_line_is_copied_as_text(
+    open_explorer: Open, text: str, word: str
+) -> None:
+    page = open_explorer()
+    page.open("#/text.repeat?times=2")
+    page.type("text", text)
+    page.click("Copy as")
+    page.choose("Language", "Command line")
+    page.wait_for_text(".copy code", f"wampasgi call text.repeat {word} 2 --url ws://")
+
+
 def test_only_the_edited_field_is_marked_while_somebody_types(open_explorer: Open) -> None:
     page = open_explorer()
     page.open("#/text.repeat")

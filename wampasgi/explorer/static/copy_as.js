@@ -92,12 +92,12 @@ function commandLine({ session, method, uri, args, kwargs, timeout, parameters }
   return command.map(quoted).join(" ");
 }
 
-/** A value as one word: texts that would be read as something else are written as JSON. */
+/** A value as one word. A backslash says that a text which could be read as something else is text. */
 function word(value, parameter, positional) {
   if (typeof value !== "string") return encode(value);
-  const special = /^[@]|^-$/.test(value) || (positional && /^[^\s"'[{]+=/.test(value));
+  const special = /^[@\\]|^-$/.test(value) || (positional && /^[^\s"'[{]+=/.test(value));
   const typed = parameter?.schema?.type === "string";
-  return special || (isJSON(value) && !typed) ? JSON.stringify(value) : value;
+  return special || (isJSON(value) && (!typed || value.startsWith('"'))) ? `\\${value}` : value;
 }
 
 const quoted = (value) => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`);

@@ -38,9 +38,9 @@ export function createProcedurePanel(entry, page) {
     const started = performance.now();
     const showTime = () => (elapsed.textContent = duration(performance.now() - started));
     const clock = setInterval(showTime, 100);
-    const show = (...views) => {
-      reports.end();
-      fill(outcome, reports.element, views);
+    const show = (view, succeeded = false) => {
+      reports.end(succeeded);
+      fill(outcome, reports.element, view);
       outcome.scrollIntoView({ block: "nearest" });
     };
     try {
@@ -52,7 +52,7 @@ export function createProcedurePanel(entry, page) {
       setBusy(true);
       const result = await running.result;
       showTime();
-      show(payloadView("Result", result, entry.result, defs));
+      show(payloadView("Result", result, entry.result, defs), true);
       announce(`Result after ${elapsed.textContent}`);
     } catch (error) {
       showTime();

@@ -9,7 +9,7 @@ import { encode } from "./wamp.js";
 const MAX_REPORTS = 200;
 const MAX_TEXT = 500;
 
-/** Return `{element, add(payload), end()}`. `shape` is the described payload of the reports, or null. */
+/** Return `{element, add(payload), end(succeeded)}`. `shape` is the described payload of the reports, or null. */
 export function createProgress(shape, defs) {
   const { maximum } = resolve(shape?.args.prefixItems?.[0], defs);
   const element = h("div", { class: "progress" });
@@ -18,6 +18,7 @@ export function createProgress(shape, defs) {
   let fractions = false;
   let frame = 0;
   let total = 0;
+  let finished = false;
 
   function draw() {
     frame = 0;
@@ -27,8 +28,8 @@ export function createProgress(shape, defs) {
   }
 
   function drawBar() {
-    const value = reports.at(-1).args[0];
     const end = maximum > 0 ? maximum : fractions ? 1 : 100;
+    const value = finished ? end : reports.at(-1).args[0];
     const percent = Math.round((100 * value) / end);
     const bar = element.querySelector("progress") ?? h("progress", { max: "1", "aria-label": "Progress of the call" });
     bar.value = Math.min(1, Math.max(0, value / end));
@@ -48,7 +49,8 @@ export function createProgress(shape, defs) {
         && value >= 0 && value <= (maximum ?? (fractions ? 1 : 100));
       frame ||= requestAnimationFrame(draw);
     },
-    end() {
+    end(succeeded) {
+      finished = succeeded;
       if (frame) cancelAnimationFrame(frame);
       draw();
     },
