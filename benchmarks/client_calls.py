@@ -169,8 +169,8 @@ def markdown(measured: Runs, taken: float, *, starlette: bool, how: str) -> str:
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.client_calls", description=__doc__)
-    parser.add_argument("--runs", type=int, default=31, help="number of runs, for the medians")
-    parser.add_argument("--calls", type=int, default=320, help="calls in each run")
+    parser.add_argument("--runs", type=int, default=121, help="number of runs, for the medians")
+    parser.add_argument("--calls", type=int, default=160, help="calls in each run")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "benchmarks", help="folder for the tables"
