@@ -158,7 +158,7 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         docs_url: str | None = None,
         asyncapi_url: str | None = None,
     ) -> None:
-        info = Info(title, version, description)
+        self._info = Info(title, version, description)
         _check_options(realms, uri_check, on_shutdown)
         checked_limits(limits)
         self._subprotocols = subprotocols(serializers)
@@ -183,7 +183,7 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         if allow_default_realm:
             self._add_default_realm(allow_anonymous)
         self._websockets = self._websocket_endpoint(allowed_origins, uri_check, check_request_ids)
-        self._documentation = Documentation(self, lambda: self.all_realms, info, docs_url, asyncapi_url)
+        self._documentation = Documentation(self, lambda: self.all_realms, self._info, docs_url, asyncapi_url)
         self._uvicorn_settings = UvicornSettings()
         self._on_shutdown: OnShutdown = on_shutdown
         self._lifespan = lifespan
@@ -204,6 +204,23 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         Raises ConfigurationError if the application was started or checked already.
         """
         self._middleware.add(cls, *args, **kwargs)
+
+    # Documentation
+
+    @property
+    def title(self) -> str:
+        """The title of the API."""
+        return self._info.title
+
+    @property
+    def version(self) -> str:
+        """The version of the API."""
+        return self._info.version
+
+    @property
+    def description(self) -> str | None:
+        """The description of the API, in Markdown."""
+        return self._info.description
 
     # Realms
 

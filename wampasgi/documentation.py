@@ -78,13 +78,7 @@ class Documentation:
         self._page: ASGIApp | None = None
         if docs_url is not None:
             depth = docs_url.rstrip("/").count("/")
-            self._page = Explorer(
-                app,
-                ws_url="../" * depth or "./",
-                title=info.title,
-                version=info.version,
-                description=info.description,
-            )
+            self._page = Explorer(app, ws_url="../" * depth or "./")
 
     def asyncapi(self, realm: str | None = None, asyncapi_version: str = ASYNCAPI_VERSION) -> dict[str, Any]:
         """Return the AsyncAPI document of one realm, or of all, as JSON values.

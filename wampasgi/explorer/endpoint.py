@@ -54,6 +54,18 @@ class ExploredApplication(Protocol):
     def default_realm(self) -> ExploredRealm:
         """The default realm. Raises ConfigurationError if there is none."""
 
+    @property
+    def title(self) -> str:
+        """The title of the API."""
+
+    @property
+    def version(self) -> str:
+        """The version of the API."""
+
+    @property
+    def description(self) -> str | None:
+        """The description of the API, in Markdown."""
+
     def allow_descriptions(self) -> None:
         """Let each session read the description of the part of its realm that it may use."""
 
@@ -88,7 +100,8 @@ class Explorer:
     application, as paths in Starlette do, so it works under a root path and behind a proxy that adds a
     prefix. Other paths are relative to the page: ``../`` is the folder above it. A complete URL
     (``wss://wamp.example.com/``) is for an endpoint on another host, which must allow the origin of the page.
-    The page begins with ``title``, ``version`` and ``description``, which is Markdown.
+    The page begins with ``title``, ``version`` and ``description``, which is Markdown; by default those of
+    ``app``.
 
     The page itself is public: everybody who can open it can read these and the URIs of the realms.
     Anything else comes over a WAMP session, after the login, and is limited to what that session may use:
@@ -102,14 +115,18 @@ class Explorer:
         app: ExploredApplication,
         *,
         ws_url: str = "/",
-        title: str = "WAMP explorer",
+        title: str | None = None,
         version: str | None = None,
         description: str | None = None,
     ) -> None:
         app.allow_descriptions()
         self._app = app
         self._ws_url = ws_url
-        self._about = {"title": title, "version": version or "", "description": description or ""}
+        self._about = {
+            "title": app.title if title is None else title,
+            "version": app.version if version is None else version,
+            "description": (app.description if description is None else description) or "",
+        }
         contents = dict(_package_files())
         self._shell = Template(contents.pop(_SHELL).decode())
         self._files = {name: _file(name, body) for name, body in contents.items()}
