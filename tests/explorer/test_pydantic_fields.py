@@ -90,7 +90,7 @@ def test_schemas_of_pydantic_are_filled_and_sent_again(page: FormPage, type_: An
     adapter: TypeAdapter[Any] = TypeAdapter(type_)
     schema = adapter.json_schema()
     defs = schema.pop("$defs", {})
-    dumped = value if type_ is Json[list[int]] else adapter.dump_python(value, mode="json")
+    dumped = value if type_ == Json[list[int]] else adapter.dump_python(value, mode="json")
     page.show_value(schema, defs)
     page.set(dumped)
     assert not any("edited as JSON" in text for text in page.texts(".hint"))
