@@ -6,6 +6,9 @@ import pytest
 
 from tests.simulation.traces import run_all
 
+# Thousands of traces run the same lines, and measuring coverage takes as long as running them.
+pytestmark = pytest.mark.no_cover
+
 CHUNK = 250
 
 

@@ -10,6 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.simulation.actions import FAULTS, NAMES, act, fault
 from tests.simulation.traces import Trace, run_all
 
+# Thousands of traces run the same lines, and measuring coverage takes as long as running them.
+pytestmark = pytest.mark.no_cover
+
 CHUNK = 250
 
 
