@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import Literal
 
@@ -34,6 +35,18 @@ def backend(request: pytest.FixtureRequest) -> Literal["asyncio", "trio"]:
 def fresh_flood_filter() -> None:
     """Reset the filter, so that the log messages of other tests do not suppress those of this test."""
     FLOOD_FILTER.forget()
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Run a test without measuring its coverage.
+
+    The marker ``no_cover`` does not help here: workers of pytest-xdist are measured as subprocesses, too.
+    """
+    trace = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(trace)
 
 
 #: The log messages for unexpected exceptions in wampasgi itself or in middleware.

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.traces import run_all
 
 # Thousands of traces run the same lines, and measuring coverage takes as long as running them.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.usefixtures("untraced")
 
 CHUNK = 250
 

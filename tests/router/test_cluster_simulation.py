@@ -11,7 +11,7 @@ from tests.simulation.actions import FAULTS, NAMES, act, fault
 from tests.simulation.traces import Trace, run_all
 
 # Thousands of traces run the same lines, and measuring coverage takes as long as running them.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.usefixtures("untraced")
 
 CHUNK = 250
 
