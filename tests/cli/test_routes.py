@@ -102,3 +102,14 @@ def test_app_without_handlers_has_no_routes(env: Environment, tmp_path: Path, wr
 
     assert in_pipe.stdout == "[]\n"
     assert in_terminal.stdout == "The app has no handlers.\n"
+
+
+def test_topic_without_a_gatekeeper_has_no_handler(env: Environment, tmp_path: Path, write: Write) -> None:
+    write(
+        "main.py",
+        "from wampasgi import Application, Topic\napp = Application()\napp.add_topic(Topic('shop.news'))\n",
+    )
+
+    ended = run("routes", cwd=tmp_path, env=env())
+
+    assert [(row["uri"], row["handler"]) for row in json.loads(ended.stdout)] == [("shop.news", None)]

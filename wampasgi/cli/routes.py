@@ -36,7 +36,9 @@ def routes(app: AppArgument = None, realm: RealmOption = None, output: FormatOpt
         if not rows:
             shown.note("The app has no handlers.")
             return
-        rows = [{**row, "roles": ", ".join(row["roles"] or ())} for row in rows]
+        rows = [
+            {**row, "roles": ", ".join(row["roles"] or ()), "handler": row["handler"] or ""} for row in rows
+        ]
     shown.rows(_COLUMNS, rows)
 
 
@@ -64,11 +66,15 @@ def _sorted(
 
 
 def _row(kind: str, uri: str, match: str, roles: frozenset[str] | None, plan: HandlerPlan) -> dict[str, Any]:
+    # Not at the top, because the help of the command must be fast.
+    from wampasgi.configuration.routers import accept_subscription
+
     return {
         "kind": kind,
         "uri": uri,
         "match": match,
         # None: the permissions of the realm decide.
         "roles": None if roles is None else sorted(roles),
-        "handler": plan.name,
+        # None: the topic has no gatekeeper.
+        "handler": None if plan.function is accept_subscription else plan.name,
     }

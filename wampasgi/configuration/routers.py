@@ -141,7 +141,7 @@ class DeclaresHandlers(ABC):
         """
         if not isinstance(topic, Topic):
             raise ConfigurationError(f"add_topic got {topic!r}: it takes a Topic, Topic(uri, event_type)")
-        self.topic(topic, roles=roles, patterns=True, **details)(_accept)
+        self.topic(topic, roles=roles, patterns=True, **details)(accept_subscription)
 
     def subscriber(
         self,
@@ -352,7 +352,7 @@ def _require_prefix(where: str, prefix: object) -> None:
         )
 
 
-async def _accept() -> None:
+async def accept_subscription() -> None:
     # The gatekeeper of topics that need none. A docstring would become the topic's description.
     return
 
