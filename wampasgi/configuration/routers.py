@@ -352,9 +352,13 @@ def _require_prefix(where: str, prefix: object) -> None:
         )
 
 
-async def accept_subscription() -> None:
-    # The gatekeeper of topics that need none. A docstring would become the topic's description.
+async def _accept() -> None:
+    # A docstring would become the description of the topic.
     return
+
+
+#: The gatekeeper of topics that need none.
+accept_subscription: Final = _accept
 
 
 def _topic_details(
