@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from examples.chat.app import FOLDER, ROOMS, app, wamp
+from tests.chromium import open_browser
 from tests.clients.server_process import BOTH_TRANSPORTS, ServerProcess, start_server
 from wampasgi import WAMPError
 from wampasgi.testing import SessionAborted, TestClient
@@ -117,32 +117,8 @@ def test_vendored_file_has_the_documented_hash() -> None:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("Chromium or its driver is not installed: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-dev-shm-usage",
-        # Prevent connections to the servers of the browser's vendor.
-        "disable-quic",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "no-first-run",
-        "window-size=1100,700",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(f"--{switch}")
-    # Given both paths, Selenium does not try to download anything.
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    try:
+    with open_browser(tmp_path_factory.mktemp("chromium"), window_size="1100,700") as browser:
         yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture(params=BOTH_TRANSPORTS)
