@@ -119,7 +119,7 @@ def test_path_of_the_page_is_chosen(env: Environment, tmp_path: Path, write: Wri
     wrong = run("dev", "--docs-url", "explore", cwd=tmp_path, env=env())
 
     assert docs.endswith("/explore")
-    assert "<title>WAMP explorer</title>" in shown
+    assert "<title>wampasgi</title>" in shown
     assert wrong.status == 2
     assert "--docs-url 'explore' must be a path" in wrong.stderr
 
@@ -140,7 +140,7 @@ def test_change_restarts_the_server(env: Environment, tmp_path: Path, write: Wri
         ended = program.end()
 
     assert called.stdout == "12\n"
-    assert "<title>WAMP explorer</title>" in shown
+    assert "<title>wampasgi</title>" in shown
     assert "wampasgi/cli/app_loading" not in ended.stderr
 
 
