@@ -58,7 +58,7 @@ def references(value: Any) -> list[str]:
 
 
 def resolve(document: Any, reference: str) -> Any:
-    """Return the target of a reference. Raises KeyError if there is none."""
+    """Return the target of a reference. Raises KeyError if it does not exist."""
     start, *parts = reference.split("/")
     assert start == "#"
     for part in parts:

@@ -55,7 +55,7 @@ def test_standard_input_has_the_secret_in_one_line(monkeypatch: pytest.MonkeyPat
 def test_empty_standard_input_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
 
-    with pytest.raises(UsageError, match="--secret - reads a line from standard input, but there is none"):
+    with pytest.raises(UsageError, match="--secret - reads a line from standard input, which is empty"):
         secret_value("secret", "-")
 
 

@@ -1,4 +1,4 @@
-"""What a router must not send: each such message ends the session with ABORT, and names the field."""
+"""Messages that a router must not send end the session with ABORT, which names the field."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _no_module(name: str, missing: str, folder: Path) -> str:
     # The rest of the name may be right.
     rest = name.removeprefix(missing)
     place = f"in {parent}" if parent else f"in {folder}"
-    advice = f"There is none {place}."
+    advice = f"No similar module was found {place}."
     return f"there is no module {missing!r}." + did_you_mean(
         name, [sibling + rest for sibling in siblings], advice=advice
     )

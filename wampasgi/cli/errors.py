@@ -15,7 +15,7 @@ class UsageError(CommandError):
 
 
 def did_you_mean(name: str, candidates: Iterable[str], *, advice: str = "") -> str:
-    """Return the end of a message about an unknown name: the nearest names, or ``advice`` if there are none.
+    """Return the end of a message about an unknown name: the nearest names, or ``advice`` without any.
 
     The result begins with a space, or is empty.
     """

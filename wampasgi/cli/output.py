@@ -63,7 +63,7 @@ def _mode(file: Path) -> int:
 
 
 def read_existing(file: Path) -> str | None:
-    """Return the content of a file, or None if there is none. Raises UsageError if it cannot be read."""
+    """Return the content of a file, or None if it does not exist. Raises UsageError if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -19,7 +19,7 @@ _TIMEOUT: Final = 5.0
 async def describe(
     session: Session, kind: Literal["procedure", "topic"], uri: str
 ) -> Mapping[str, Any] | None:
-    """Return the description of a procedure or topic with exactly this URI, or None if there is none."""
+    """Return the description of a procedure or topic with exactly this URI, or None."""
     answer = await _ask(session, f"wamp.reflection.{kind}.describe", uri)
     return answer if isinstance(answer, Mapping) else None
 

@@ -24,7 +24,7 @@ def secret_value(name: str, given: str | None) -> str | None:
             return text
         line = sys.stdin.readline().rstrip("\r\n")
         if not line:
-            raise UsageError(f"{_option(name)} - reads a line from standard input, but there is none")
+            raise UsageError(f"{_option(name)} - reads a line from standard input, which is empty")
         return line
     if given is not None and given.startswith("@"):
         return _content(name, Path(given[1:]).expanduser())

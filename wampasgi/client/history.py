@@ -60,7 +60,7 @@ class HistoryReader:
         self._link = link
 
     async def latest(self) -> Event[Any] | None:
-        """Return the newest event, or None if there is none. Raises WAMPError."""
+        """Return the newest event, or None if the history is empty. Raises WAMPError."""
         page = await self._page(1, None)
         return page[0] if page else None
 

@@ -130,7 +130,7 @@ class Registration:
         #: The procedure or pattern.
         self.procedure = procedure
         self.match = match
-        #: The registration ID on the current connection, 0 while there is none.
+        #: The registration ID on the current connection, 0 until the router has given one.
         self.registration_id = 0
         self._requester = requester
         self._options = options

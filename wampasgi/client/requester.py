@@ -36,7 +36,7 @@ BUFFER: Final = 1024
 
 
 class Requester:
-    """Sends requests, and waits for a connection if there is none at the moment.
+    """Sends requests, and waits for a connection while the client has lost it.
 
     ``timeout`` is the default of all timeouts, in seconds.
     """
@@ -51,7 +51,7 @@ class Requester:
         #: Runs the tasks of the session, which outlive its connections.
         self.owner = owner
         self.timeout = timeout
-        #: The connection with an open session, None while there is none.
+        #: The connection with an open session, None while the client connects.
         self.link: Link | None = None
         #: Makes the exception for requests after the end of the session; None before it.
         self.ended: Callable[[], Exception] | None = None
@@ -92,7 +92,7 @@ class Requester:
             logger.exception("on_error failed for %r", error)
 
     async def open_link(self, timeout: float | None, what: Callable[[], str]) -> Link:
-        """Return the connection, and wait for it if there is none. Raises Timeout."""
+        """Return the connection, and wait for it while the client connects. Raises Timeout."""
         with anyio.move_on_after(timeout):
             while self.link is None:
                 if self.ended is not None:

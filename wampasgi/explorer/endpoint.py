@@ -52,7 +52,7 @@ class ExploredApplication(Protocol):
 
     @property
     def default_realm(self) -> ExploredRealm:
-        """The default realm. Raises ConfigurationError if there is none."""
+        """The default realm. Raises ConfigurationError if it is disabled."""
 
     @property
     def title(self) -> str:

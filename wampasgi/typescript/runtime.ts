@@ -120,9 +120,8 @@ export interface TypedSession {
   /**
    * Call a procedure.
    *
-   * The result is the value itself if there is one, `null` if there is none, an array if there are
-   * several, and `{ args, kwargs }` if it has keyword arguments. Failures are instances of
-   * `WampError`.
+   * The result is a single value itself, `null` if it is empty, an array of several values, and
+   * `{ args, kwargs }` if it has keyword arguments. Failures are instances of `WampError`.
    */
   call<U extends ProcedureUri>(
     procedure: U,
