@@ -159,7 +159,7 @@ class Login:
         if method == "ticket" and credentials.ticket is not None:
             return credentials.ticket, {}
         if method == "wampcra" and credentials.secret is not None:
-            return _sign_cra(challenge.extra, credentials.secret), {}
+            return cra_response(challenge.extra, credentials.secret), {}
         if method == "wamp-scram" and credentials.secret is not None:
             return self._prove_scram(challenge.extra, credentials.secret)
         if method == "cryptosign" and credentials.private_key is not None:
@@ -221,7 +221,12 @@ def checked(answer: Any) -> tuple[str, dict[str, Any]]:
     return signature, dict(extra)
 
 
-def _sign_cra(extra: Mapping[str, Any], secret: str) -> str:
+def cra_response(extra: Mapping[str, Any], secret: str) -> str:
+    """Return the signature for the CHALLENGE.Extra of WAMP-CRA, whose key a salt derives from the secret.
+
+    Raises RemoteProtocolError for an invalid challenge.
+    Spec: Advanced Profile, "Challenge Response Authentication".
+    """
     challenge, key = _text(extra, "challenge"), secret
     if extra.get("salt") is not None:
         iterations, length = extra.get("iterations") or 1000, extra.get("keylen") or 32

@@ -39,7 +39,7 @@ class PayloadDescription:
     """The payload of a result, a progressive result, an event or an error.
 
     ``args`` is the schema of the list of positional arguments, and ``kwargs`` that of the keyword arguments,
-    None if there are none.
+    None if the payload has no keyword arguments.
     """
 
     args: Schema
@@ -155,21 +155,20 @@ class Interface:
 
     def describe_procedure(self, uri: str, match: RouteMatch) -> dict[str, Any] | None:
         """Return one procedure as JSON values, with its ``$defs``; None if there is no such procedure."""
-        found = next((entry for entry in self.procedures if (entry.match, entry.uri) == (match, uri)), None)
-        return None if found is None else self._alone(found)
+        return self._first(entry for entry in self.procedures if (entry.match, entry.uri) == (match, uri))
 
     def describe_topic(self, uri: str, match: RouteMatch) -> dict[str, Any] | None:
         """Return one topic as JSON values, with its ``$defs``; None if there is no such topic."""
-        found = next((entry for entry in self.topics if (entry.match, entry.uri) == (match, uri)), None)
-        return None if found is None else self._alone(found)
+        return self._first(entry for entry in self.topics if (entry.match, entry.uri) == (match, uri))
 
     def describe_error(self, uri: str) -> dict[str, Any] | None:
         """Return one error as JSON values, with its ``$defs``; None if no procedure declares it."""
-        found = next((entry for entry in self.errors if entry.uri == uri), None)
-        return None if found is None else self._alone(found)
+        return self._first(entry for entry in self.errors if entry.uri == uri)
 
-    def _alone(self, entry: _Entry) -> dict[str, Any]:
-        return {**_plain(entry), "$defs": self._definitions_of(entry)}
+    def _first(self, entries: Iterator[_Entry]) -> dict[str, Any] | None:
+        """Return the first entry as JSON values, with its ``$defs``; None without an entry."""
+        found = next(entries, None)
+        return None if found is None else {**_plain(found), "$defs": self._definitions_of(found)}
 
     def _definitions_of(self, *entries: _Entry) -> dict[str, Schema]:
         needed = set().union(*map(self._needed_by, entries))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from wampasgi.protocol.challenges import cra_signature, derive_key
+from wampasgi.client.credentials import cra_response
 from wampasgi.protocol.messages import Abort, Authenticate, Challenge, Hello, Welcome
 from wampasgi.testing.errors import ExpectationFailed, SessionAborted, parse_message
 from wampasgi.testing.session import WAMPSession
@@ -81,7 +81,7 @@ class Handshake:
         if self.ticket is not None:
             return Authenticate(self.ticket, {})
         if self.secret is not None:
-            return Authenticate(_sign(challenge, self.secret), {})
+            return Authenticate(cra_response(challenge.extra, self.secret), {})
         if self.on_challenge is None:
             raise ExpectationFailed(
                 f"waited for WELCOME to realm {self.realm!r}, but got {challenge!r}: "
@@ -90,12 +90,3 @@ class Handshake:
         answer = self.on_challenge(challenge)
         signature, extra = (answer, {}) if isinstance(answer, str) else answer
         return Authenticate(signature, dict(extra))
-
-
-def _sign(challenge: Challenge, secret: str) -> str:
-    """Sign a WAMP-CRA challenge. Spec: Advanced Profile, "Challenge Response Authentication"."""
-    extra = challenge.extra
-    key = secret
-    if "salt" in extra:
-        key = derive_key(secret, extra["salt"], extra.get("iterations", 1000), extra.get("keylen", 32))
-    return cra_signature(key, extra["challenge"])
