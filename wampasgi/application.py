@@ -297,7 +297,7 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
     def asyncapi(self, realm: str | None = None, asyncapi_version: str = "3.1.0") -> dict[str, Any]:
         """Return the AsyncAPI document of a realm, by its name in ``all_realms``, or of all, as JSON values.
 
-        It describes all procedures and topics of the realms, whoever may use them, except those with
+        It describes all procedures and topics of the realms, regardless of roles and rules, except those with
         ``include_in_schema=False``. Raises ConfigurationError if there is no such realm, and for a version of
         AsyncAPI that is not supported.
         """

@@ -44,7 +44,7 @@ def test_app_has_its_lifespan_and_its_state(env: Environment, tmp_path: Path, wr
     ended = run("call", "--app", "main:api", "greet", "5", "-o", "raw", cwd=tmp_path, env=env())
 
     # The procedure takes a text. This is known, although the app does not allow descriptions.
-    # What the app prints goes to standard error.
+    # Output of the app goes to standard error.
     assert (ended.status, ended.stdout, ended.stderr) == (0, "hello 5\n", "started\nstopped\n")
 
 

@@ -260,7 +260,7 @@ async def test_refusal_leaves_no_error_in_the_log(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-# What a router lacks
+# Features that a router lacks
 
 
 async def test_missing_features_of_a_router_are_logged(

@@ -216,7 +216,7 @@ def test_description_cannot_contain_markup_or_scripts(open_explorer: Open) -> No
     assert page.texts(".prose b, .prose a") == []
 
 
-# What sessions may see
+# Entries that sessions may see
 
 
 def test_role_sees_only_what_it_may_use(open_explorer: Open) -> None:

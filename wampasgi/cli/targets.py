@@ -59,7 +59,7 @@ class Target:
         # Nobody can say which team is meant by "/teams/{team}/ws".
         asgi_app = self._app.application if "{" in path else self._app.asgi_app
         given["path"] = "/" if "{" in path else path
-        # What the app prints is not the output of the command.
+        # Output of the app is not output of the command.
         with redirect_stdout(sys.stderr):
             async with running(asgi_app) as app:
                 given["app"] = app
