@@ -40,8 +40,8 @@ class Target:
         self.messages.append(message)
 
 
-def joined() -> SessionCore:
-    core = SessionCore()
+def joined() -> SessionCore[Target]:
+    core: SessionCore[Target] = SessionCore()
     assert core.hello("realm", {}) == [HELLO, "realm", {}]
     core.receive([WELCOME, 5, {"roles": ROLES}])
     return core

@@ -9,8 +9,9 @@ Spec: Basic Profile, "Sessions", "Publish and Subscribe", "Remote Procedure Call
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
+from wampasgi._version import __version__
 from wampasgi.errors import LocalProtocolError, RemoteProtocolError
 from wampasgi.protocol.messages import (
     Call,
@@ -75,32 +76,36 @@ _RESULT: Final = Result.code
 
 
 class Recipient(Protocol):
-    """An object that waits for messages of the router."""
+    """An object that waits for messages of the router, and gets them as soon as they arrive."""
 
     def receive(self, message: Any) -> None:
         """Take a message. Raises RemoteProtocolError if its content is not allowed."""
 
 
-class _Ignored:
-    """The recipient of messages that are ignored."""
+class Ignored:
+    """The recipient of messages that are to be ignored."""
 
     def receive(self, message: Any) -> None:
         """Ignore the message."""
 
 
-_IGNORED: Final = _Ignored()
+_IGNORED: Final = Ignored()
+
+#: An object that waits for messages of the router. The core returns it, and does not use it itself.
+R = TypeVar("R")
 
 #: A message of the router, and the object that waits for it. None if nothing waits: the message concerns the
 #: session itself, or arrived after its recipient had given up.
-Delivery: TypeAlias = tuple[Recipient | None, Message]
+Delivery: TypeAlias = tuple[R | Ignored | None, Message]
 
 
-def client_roles() -> dict[str, Any]:
-    """Return HELLO.Details.roles with the features of each role."""
-    return {role: {"features": dict.fromkeys(names, True)} for role, names in CLIENT_FEATURES.items()}
+def hello_details(further: Mapping[str, Any]) -> dict[str, Any]:
+    """Return HELLO.Details with the roles, their features, the agent and the ``further`` ones."""
+    roles = {role: {"features": dict.fromkeys(names, True)} for role, names in CLIENT_FEATURES.items()}
+    return {"roles": roles, "agent": f"wampasgi-{__version__}", **further}
 
 
-class SessionCore:
+class SessionCore(Generic[R]):
     """The state of one session: its requests, subscriptions, registrations and invocations."""
 
     __slots__ = (
@@ -115,9 +120,9 @@ class SessionCore:
 
     def __init__(self) -> None:
         self.state = SessionState.CLOSED
-        self._pending: PendingRequests[Recipient] = PendingRequests()
-        self._subscriptions: dict[int, Recipient] = {}
-        self._registrations: dict[int, Recipient] = {}
+        self._pending: PendingRequests[R] = PendingRequests()
+        self._subscriptions: dict[int, R] = {}
+        self._registrations: dict[int, R] = {}
         # The IDs of unanswered invocations, and whether the caller sends further arguments.
         self._invocations: dict[int, bool] = {}
         # The IDs of answered invocations whose caller may still send arguments.
@@ -127,7 +132,7 @@ class SessionCore:
 
     # From the router
 
-    def receive(self, raw: object) -> Delivery:
+    def receive(self, raw: object) -> Delivery[R]:
         """Take a decoded message, and return it in parsed form with its recipient.
 
         Raises RemoteProtocolError for a message that the router must not send. The session must then be
@@ -171,7 +176,7 @@ class SessionCore:
         self.state = state_after(self.state, message.code)
         return None, message
 
-    def _result(self, message: Result) -> Recipient | None:
+    def _result(self, message: Result) -> R | None:
         final = not message.details or message.details.get("progress") is not True
         request = self._pending.take(Call.code, message.request_id, "RESULT", final=final)
         if request is None:
@@ -182,13 +187,13 @@ class SessionCore:
             )
         return request.target
 
-    def _subscribed_to(self, message: Event) -> Recipient | None:
+    def _subscribed_to(self, message: Event) -> R | None:
         recipient = self._subscriptions.get(message.subscription_id)
         if recipient is None:
             self._require_ended(Event.code, "EVENT.Subscription", message.subscription_id)
         return recipient
 
-    def _invoked(self, message: Invocation) -> Recipient | None:
+    def _invoked(self, message: Invocation) -> R | Ignored | None:
         request_id, more = message.request_id, message.details.get("progress") is True
         expects_more = self._invocations.get(request_id)
         if expects_more is False:
@@ -211,7 +216,7 @@ class SessionCore:
             kind = field.partition(".")[2].lower()
             raise RemoteProtocolError(f"{field} must be the ID of a {kind} of this session, got {ended_id}")
 
-    def _failed(self, message: Error) -> Recipient | None:
+    def _failed(self, message: Error) -> R | None:
         if message.request_type == Invocation.code:
             raise RemoteProtocolError(
                 "ERROR.REQUEST.Type must be the code of a request of this client, got 68"
@@ -219,7 +224,7 @@ class SessionCore:
         request = self._pending.take(message.request_type, message.request_id, "ERROR")
         return None if request is None else request.target
 
-    def _added(self, message: Subscribed | Registered) -> Recipient | None:
+    def _added(self, message: Subscribed | Registered) -> R | None:
         if isinstance(message, Subscribed):
             request = self._answered(Subscribe.code, message.request_id, "SUBSCRIBED")
             self._subscriptions[message.subscription_id] = request.subject
@@ -228,7 +233,7 @@ class SessionCore:
             self._registrations[message.registration_id] = request.subject
         return request.target
 
-    def _removed(self, message: Unsubscribed | Unregistered) -> Recipient | None:
+    def _removed(self, message: Unsubscribed | Unregistered) -> R | None:
         ends_subscription = isinstance(message, Unsubscribed)
         name, code, active, received, noun = (
             ("UNSUBSCRIBED", Unsubscribe.code, self._subscriptions, Event.code, "subscription")
@@ -249,13 +254,13 @@ class SessionCore:
         self._end(active, received, revoked)
         return recipient
 
-    def _end(self, active: dict[int, Recipient], received: int, ended_id: int) -> None:
+    def _end(self, active: dict[int, R], received: int, ended_id: int) -> None:
         active.pop(ended_id, None)
         self._ended[received, ended_id] = None
         if len(self._ended) > _MAX_ENDED:
             del self._ended[next(iter(self._ended))]
 
-    def _answered(self, code: int, request_id: int, answer: str) -> Request[Recipient]:
+    def _answered(self, code: int, request_id: int, answer: str) -> Request[R]:
         request = self._pending.take(code, request_id, answer)
         assert request is not None, "only calls can be canceled"
         return request
@@ -289,16 +294,20 @@ class SessionCore:
 
     # To the router: requests. The request ID is the second element.
 
+    def next_request_id(self) -> int:
+        """Return the ID for a request that this object does not make, and whose answer it does not know."""
+        return self._pending.next_id()
+
     def call(
         self,
-        target: Recipient,
+        target: R,
         procedure: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         options: dict[str, Any],
     ) -> RawMessage:
         """Return CALL."""
-        request: Request[Recipient] = Request(Call.code, target)
+        request: Request[R] = Request(Call.code, target)
         if options:
             request.progressive = options.get("receive_progress") is True
         return _with_payload([48, self._pending.add(request), options, procedure], args, kwargs)
@@ -335,7 +344,7 @@ class SessionCore:
 
     def publish(
         self,
-        target: Recipient | None,
+        target: R | None,
         topic: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
@@ -346,24 +355,20 @@ class SessionCore:
         request_id = pending.next_id() if target is None else pending.add(Request(Publish.code, target))
         return _with_payload([16, request_id, options, topic], args, kwargs)
 
-    def subscribe(
-        self, target: Recipient, subscription: Recipient, topic: str, options: dict[str, Any]
-    ) -> RawMessage:
+    def subscribe(self, target: R, subscription: R, topic: str, options: dict[str, Any]) -> RawMessage:
         """Return SUBSCRIBE. ``target`` gets the answer and ``subscription`` the events."""
         return [32, self._pending.add(Request(Subscribe.code, target, subscription)), options, topic]
 
-    def unsubscribe(self, target: Recipient, subscription_id: int) -> RawMessage:
+    def unsubscribe(self, target: R, subscription_id: int) -> RawMessage:
         """Return UNSUBSCRIBE."""
         request_id = self._pending.add(Request(Unsubscribe.code, target, subscription_id))
         return [34, request_id, subscription_id]
 
-    def register(
-        self, target: Recipient, registration: Recipient, procedure: str, options: dict[str, Any]
-    ) -> RawMessage:
+    def register(self, target: R, registration: R, procedure: str, options: dict[str, Any]) -> RawMessage:
         """Return REGISTER. ``target`` gets the answer and ``registration`` the invocations."""
         return [64, self._pending.add(Request(Register.code, target, registration)), options, procedure]
 
-    def unregister(self, target: Recipient, registration_id: int) -> RawMessage:
+    def unregister(self, target: R, registration_id: int) -> RawMessage:
         """Return UNREGISTER."""
         request_id = self._pending.add(Request(Unregister.code, target, registration_id))
         return [66, request_id, registration_id]
@@ -394,7 +399,7 @@ class SessionCore:
 
     # The end
 
-    def end(self) -> list[Request[Recipient]]:
+    def end(self) -> list[Request[R]]:
         """Forget everything, because the connection is lost. Return the unanswered requests."""
         self.state = SessionState.CLOSED
         self._subscriptions.clear()

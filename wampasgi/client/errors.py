@@ -17,9 +17,14 @@ The exception tree, with the classes of :mod:`wampasgi.errors` that the client r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from wampasgi.errors import WAMPError
+from wampasgi.logs import logger_named
+from wampasgi.protocol.messages import Error
+
+logger = logger_named("wampasgi.client")
 
 
 class ConnectFailed(ConnectionError):
@@ -106,3 +111,15 @@ class EventsDropped(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.topic, self.count, self.buffer))
+
+
+def exception_of(message: Error, classes: Mapping[str, type[WAMPError]]) -> WAMPError:
+    """Return the exception for an ERROR: the class for its URI if the payload fits, else WAMPError."""
+    args, kwargs = message.args or (), message.kwargs or {}
+    declared = classes.get(message.error)
+    if declared is not None:
+        try:
+            return declared(*args, **kwargs)
+        except TypeError as error:
+            logger.warning("%s does not fit the ERROR %r: %s", declared.__name__, message.error, error)
+    return WAMPError(message.error, *args, **kwargs)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 from anyio import to_thread
 
-from wampasgi._version import __version__
 from wampasgi.adapters import TaskOwner
-from wampasgi.client.core import Recipient, SessionCore, client_roles, features_of
+from wampasgi.client.core import Recipient, SessionCore, features_of, hello_details
 from wampasgi.client.credentials import Credentials, Login, checked
 from wampasgi.client.errors import JoinRefused
 from wampasgi.client.waiting import Sendable
@@ -54,7 +53,7 @@ class Link:
     """
 
     def __init__(self, wire: Wire, owner: TaskOwner) -> None:
-        self.core = SessionCore()
+        self.core: SessionCore[Recipient] = SessionCore()
         self.owner = owner
         #: The running invocations, by INVOCATION.Request.
         self.running: dict[int, Running] = {}
@@ -114,8 +113,7 @@ class Link:
         if the router demands other credentials.
         """
         login = Login(credentials)
-        agent = f"wampasgi-{__version__}"
-        hello = {"roles": client_roles(), "agent": agent, **login.details(), **details}
+        hello = hello_details({**login.details(), **details})
         try:
             with anyio.fail_after(timeout):
                 await self._send(self.core.hello(realm, hello))

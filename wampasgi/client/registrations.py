@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from wampasgi.client.core import SessionCore
+from wampasgi.client.core import Recipient, SessionCore
 from wampasgi.client.link import Link
 from wampasgi.client.requester import BUFFER, Requester
 from wampasgi.client.retry import Retry
@@ -163,7 +163,7 @@ class Registration:
         # Invocations, and even a revocation, may follow the answer at once.
         self._link, self._revoked = link, False
 
-        def make(core: SessionCore, answer: Answer) -> RawMessage:
+        def make(core: SessionCore[Recipient], answer: Answer) -> RawMessage:
             return core.register(answer, self, self.procedure, self._options)
 
         registered: messages.Registered = await self._requester.request(make, timeout, self._describe, link)

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 import anyio
 
 from wampasgi.adapters import TaskOwner
-from wampasgi.client.core import SessionCore
-from wampasgi.client.errors import ConnectionLost
+from wampasgi.client.core import Recipient, SessionCore
+from wampasgi.client.errors import ConnectionLost, exception_of
 from wampasgi.client.link import Link
 from wampasgi.client.waiting import DEFAULT, Answer, Sendable, answer_factory, timed_out, within
 from wampasgi.client.wire import WireClosed
@@ -29,7 +29,7 @@ T = TypeVar("T")
 OnError: TypeAlias = Callable[[Exception], object]
 
 #: Makes a request: it gets the core of the session and the answer that the request waits for.
-MakeRequest: TypeAlias = Callable[[SessionCore, Answer], RawMessage]
+MakeRequest: TypeAlias = Callable[[SessionCore[Recipient], Answer], RawMessage]
 
 #: The default number of events in the buffer of a subscription, and of progressive results of a call.
 BUFFER: Final = 1024
@@ -120,15 +120,8 @@ class Requester:
         return message
 
     def error_of(self, message: Error) -> WAMPError:
-        """Return the exception for an ERROR: an error class with its URI, or else a WAMPError."""
-        args, kwargs = message.args or (), message.kwargs or {}
-        declared = self._errors.get(message.error)
-        if declared is not None:
-            try:
-                return declared(*args, **kwargs)
-            except TypeError as error:
-                logger.warning("%s does not fit the ERROR %r: %s", declared.__name__, message.error, error)
-        return WAMPError(message.error, *args, **kwargs)
+        """Return the exception for an ERROR, see ``exception_of``."""
+        return exception_of(message, self._errors)
 
     async def in_background(
         self, function: Callable[[], Awaitable[T]], timeout: float | None, what: Callable[[], str]

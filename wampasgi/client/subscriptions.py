@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from wampasgi.client.core import SessionCore
+from wampasgi.client.core import Recipient, SessionCore
 from wampasgi.client.errors import InvalidResult
 from wampasgi.client.events import Event, EventBuffer, SeenPublications
 from wampasgi.client.history import Gap, HistoryReader, OnGap
@@ -161,7 +161,7 @@ class TopicSubscription:
 
         self._revoked = False
 
-        def make(core: SessionCore, answer: Answer) -> RawMessage:
+        def make(core: SessionCore[Recipient], answer: Answer) -> RawMessage:
             return core.subscribe(answer, self, self.topic, options)
 
         subscribed: messages.Subscribed = await self._requester.request(make, timeout, self._describe, link)
