@@ -1,14 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import pytest
+from anyio import to_thread
+from anyio.from_thread import BlockingPortal
 
 from tests.client.served_app import app
 from wampasgi import RPCProgressReport
-from wampasgi.client import Client, Contract, InvalidResult, WAMPError, connect, uri
+from wampasgi.client import (
+    Client,
+    Contract,
+    InvalidResult,
+    SyncSession,
+    WAMPError,
+    connect,
+    connect_sync,
+    uri,
+)
 from wampasgi.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
@@ -76,6 +89,81 @@ async def test_caller_and_implementation_share_a_contract() -> None:
         assert isinstance(math, Math)
         with pytest.raises(WAMPError, match="no_such_procedure"):
             await session.call("contract.math.helper")
+
+
+async def test_caller_of_a_contract_may_block() -> None:
+    client = Client(app=app)
+    client.serve(MathImplementation(offset=100))
+
+    async with client, BlockingPortal() as portal:
+
+        def block() -> None:
+            with connect_sync(app=app, portal=portal) as session:
+                math = session.use(Math)
+                assert math.add(1, b=2) == 103
+                assert math.middle(Point(0, 0), Point(4, 6)) == Point(2, 3)
+                assert math.power(2, 3, 2, modulo=50) == 14
+                assert list(math.count(3)) == [0, 1, 2, 3]
+                assert math.forget() is None
+                assert math.add(1) == 1
+                with pytest.raises(TypeError, match="missing a required argument: 'a'"):
+                    math.add()
+                with pytest.raises(TypeError, match="unexpected keyword argument 'c'"):
+                    list(math.count(1, c=2))
+                with pytest.raises(ConfigurationError, match=r"use\(\) needs a subclass of Contract"):
+                    session.use(MathImplementation(0))  # type: ignore[arg-type] # what is tested
+
+        await to_thread.run_sync(block)
+
+
+async def test_leaving_the_iteration_cancels_the_call() -> None:
+    class Endless(Contract):
+        def forever(self, name: str) -> AsyncIterator[str]: ...  # type: ignore[empty-body]
+
+    def block(session: SyncSession) -> None:
+        for item in session.use(Endless).forever("blocking"):
+            assert item == "blocking"
+            break
+
+    async with connect(app=app) as session, BlockingPortal() as portal:
+        await to_thread.run_sync(block, SyncSession(portal, session))
+        async with aclosing(session.use(Endless).forever("async")) as items:  # type: ignore[type-var]
+            async for item in items:
+                assert item == "async"
+                break
+        with anyio.fail_after(5):
+            while not {"blocking", "async"} <= set(await session.call("canceled")):
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_final_result_may_be_empty_after_progressive_results() -> None:
+    class Range(Contract, prefix="contract.range."):
+        def count(self, until: int) -> AsyncIterator[int]: ...  # type: ignore[empty-body]
+
+        def spell(self, until: int) -> AsyncIterator[int]: ...  # type: ignore[empty-body]
+
+    class RangeImplementation(Range):
+        async def count(self, until: int) -> AsyncIterator[Any]:
+            for number in range(until):
+                yield RPCProgressReport(number)
+
+        async def spell(self, until: int) -> AsyncIterator[Any]:
+            yield RPCProgressReport(until)
+            yield "many"
+
+    client = Client(app=app)
+    client.serve(RangeImplementation())
+
+    def block(session: SyncSession) -> None:
+        assert list(session.use(Range).count(2)) == [0, 1]
+        with pytest.raises(InvalidResult, match="spell"):
+            list(session.use(Range).spell(2))
+
+    async with client, connect(app=app) as session, BlockingPortal() as portal:
+        assert [number async for number in session.use(Range).count(2)] == [0, 1]
+        with pytest.raises(InvalidResult, match="spell"):
+            _ = [number async for number in session.use(Range).spell(2)]
+        await to_thread.run_sync(block, SyncSession(portal, session))
 
 
 async def test_procedures_are_named_by_the_prefix_and_the_method_or_its_uri() -> None:

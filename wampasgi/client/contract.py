@@ -19,8 +19,10 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Final, Protocol, TypeVar, get_args, get_origin
 
+from wampasgi.client.errors import InvalidResult
 from wampasgi.errors import ConfigurationError
 from wampasgi.payload import Payload
 from wampasgi.protocol.uris import check_uri
@@ -48,8 +50,8 @@ class Contract:
     Each public method of a subclass that is a coroutine function is a procedure, named by the prefix and the
     name of the method or its ``uri``. The annotation of the return value is the type that the result is
     converted to. An async generator method is a procedure with progressive results: the caller iterates over
-    them, and over the final result at the end. Raises ConfigurationError when the class is defined, for
-    a method that cannot be a procedure.
+    them, and over the final result at the end, if it is not empty. Raises ConfigurationError when the class
+    is defined, for a method that cannot be a procedure.
     """
 
     #: The URIs of the procedures, by the names of the methods.
@@ -107,53 +109,126 @@ class Calling(Protocol):
         """Call a procedure with progressive results."""
 
 
+class BlockingProgress(Protocol):
+    """A call with progressive results, as far as a contract needs it."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the progressive results."""
+
+    def result(self) -> Any:
+        """Wait for the final result and return it."""
+
+
+class BlockingCalling(Protocol):
+    """A session whose methods block, as far as a contract needs it."""
+
+    def call(self, procedure: str, /, *args: Any, result_type: Any) -> Any:
+        """Call a procedure and return its result."""
+
+    def call_progress(
+        self, procedure: str, /, *args: Any, result_type: Any, progress_type: Any
+    ) -> AbstractContextManager[BlockingProgress]:
+        """Call a procedure with progressive results."""
+
+
 C = TypeVar("C", bound=Contract)
 
 
 def caller(session: Calling, contract: type[C]) -> C:
     """Return an object of the contract whose methods call the procedures in a session."""
-    given: object = contract
-    if not (isinstance(given, type) and issubclass(given, Contract) and given.procedures):
-        raise ConfigurationError(f"use() needs a subclass of Contract with methods, got {contract!r}")
-    methods: dict[str, Any] = {
-        name: _calling_method(session, text, getattr(contract, name))
-        for name, text in contract.procedures.items()
-    }
+    methods = {name: _async_method(session, method) for name, method in _methods_of(contract).items()}
     # Without the constructor of the contract, which belongs to implementations.
     calling: type[C] = type(contract.__name__, (contract,), methods)
     return object.__new__(calling)
 
 
-def _calling_method(session: Calling, text: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    parameters = list(inspect.signature(method).parameters.values())[1:]
-    signature = inspect.Signature(parameters)
-    returns = _return_type(method)
-    if _is_progressive(method):
-        items = get_args(returns)[:1]
-        item = items[0] if items else Any
+def blocking_caller(session: BlockingCalling, contract: type[Contract]) -> Any:
+    """Return an object with the methods of the contract, which block until the result arrives.
 
-        async def iterate(_: Contract, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            payload = _bound(signature, args, kwargs)
-            async with session.call_progress(text, payload, result_type=item, progress_type=item) as call:
-                async for report in call:
-                    yield report
+    Methods with progressive results are generators. The object is not an instance of the contract, whose
+    methods are coroutine functions; its type is Any for the same reason.
+    """
+    methods = {name: _blocking_method(session, method) for name, method in _methods_of(contract).items()}
+    return type(contract.__name__, (), methods)()
+
+
+class _Method:
+    """A method of a contract, as its callers need it."""
+
+    def __init__(self, procedure: str, method: Callable[..., Any]) -> None:
+        self.procedure = procedure
+        self.is_progressive = _is_progressive(method)
+        self._signature = inspect.Signature(list(inspect.signature(method).parameters.values())[1:])
+        returns = _return_type(method)
+        #: The type of the result; of each item, if there are progressive results.
+        self.result_type: Any = Any
+        if not self.is_progressive:
+            self.result_type = Any if returns is None or returns is type(None) else returns
+        elif get_args(returns):
+            self.result_type = get_args(returns)[0]
+
+    def payload(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Payload:
+        """Return the payload of a call. Raises TypeError for arguments that the method does not have."""
+        bound = self._signature.bind(*args, **kwargs)
+        return Payload(bound.args, bound.kwargs)
+
+
+def _methods_of(contract: type[Contract]) -> dict[str, _Method]:
+    given: object = contract
+    if not (isinstance(given, type) and issubclass(given, Contract) and given.procedures):
+        raise ConfigurationError(f"use() needs a subclass of Contract with methods, got {contract!r}")
+    return {
+        name: _Method(procedure, getattr(contract, name)) for name, procedure in contract.procedures.items()
+    }
+
+
+@contextmanager
+def _may_be_empty() -> Iterator[None]:
+    """Accept an empty final result, which does not have the type of the items."""
+    try:
+        yield
+    except InvalidResult as error:
+        if error.value is not None:
+            raise
+
+
+def _async_method(session: Calling, method: _Method) -> Callable[..., Any]:
+    procedure, item = method.procedure, method.result_type
+
+    async def iterate(_: Contract, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        payload = method.payload(args, kwargs)
+        async with session.call_progress(procedure, payload, result_type=item, progress_type=item) as call:
+            async for report in call:
+                yield report
+            final = None
+            with _may_be_empty():
                 final = await call.result()
-                if final is not None:
-                    yield final
-
-        return iterate
-    result_type = Any if returns is None or returns is type(None) else returns
+            if final is not None:
+                yield final
 
     async def call(_: Contract, /, *args: Any, **kwargs: Any) -> Any:
-        return await session.call(text, _bound(signature, args, kwargs), result_type=result_type)
+        return await session.call(procedure, method.payload(args, kwargs), result_type=item)
 
-    return call
+    return iterate if method.is_progressive else call
 
 
-def _bound(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Payload:
-    """Return the payload of a call. Raises TypeError for arguments that the method does not have."""
-    bound = signature.bind(*args, **kwargs)
-    return Payload(bound.args, bound.kwargs)
+def _blocking_method(session: BlockingCalling, method: _Method) -> Callable[..., Any]:
+    procedure, item = method.procedure, method.result_type
+
+    def iterate(_: object, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        payload = method.payload(args, kwargs)
+        with session.call_progress(procedure, payload, result_type=item, progress_type=item) as call:
+            yield from call
+            final = None
+            with _may_be_empty():
+                final = call.result()
+            if final is not None:
+                yield final
+
+    def call(_: object, /, *args: Any, **kwargs: Any) -> Any:
+        return session.call(procedure, method.payload(args, kwargs), result_type=item)
+
+    return iterate if method.is_progressive else call
 
 
 def procedures_of(implementation: object) -> Iterator[tuple[str, Handler]]:

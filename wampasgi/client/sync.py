@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -18,6 +18,9 @@ from wampasgi.client.supervisor import State
 from wampasgi.client.waiting import DEFAULT
 from wampasgi.errors import CLOSE_REALM
 from wampasgi.types import Handler, Match
+
+if TYPE_CHECKING:
+    from wampasgi.client.contract import Contract
 
 T = TypeVar("T")
 
@@ -176,6 +179,16 @@ class SyncSession:
             timeout=timeout,
         )
         return SyncRegistration(self._portal, self._portal.call(register))
+
+    def use(self, contract: type[Contract]) -> Any:
+        """Return an object whose methods call the procedures of a contract, and block.
+
+        Methods with progressive results are generators. The type is Any, because the methods of the contract
+        are coroutine functions.
+        """
+        from wampasgi.client.contract import blocking_caller
+
+        return blocking_caller(self, contract)
 
     def close(self, reason: str = CLOSE_REALM) -> None:
         """Say GOODBYE and close the connection."""
