@@ -297,7 +297,7 @@ async def test_handler_that_cannot_be_called_is_refused_at_once() -> None:
 
     with pytest.raises(ConfigurationError, match="must not yield"):
         client.subscriber("any.uri")(yields)
-    with pytest.raises(ValueError, match="is not a valid procedure"):
+    with pytest.raises(ConfigurationError, match="is not a valid procedure"):
         client.procedure("no uri")
 
 
@@ -690,6 +690,32 @@ async def test_unsubscribed_handler_gets_no_more_events() -> None:
     assert handled == [1]
 
 
+async def test_empty_payload_equals_an_empty_list_and_an_empty_dict() -> None:
+    handled: list[tuple[Any, Any]] = []
+    arrived = anyio.Event()
+
+    async def procedure(invocation: Invocation) -> None:
+        handled.append((invocation.args, invocation.kwargs))
+        handled.extend([(chunk.args, chunk.kwargs) async for chunk in invocation.chunks()])
+
+    async def on_event(event: Event[Any]) -> None:
+        handled.append((event.args, event.kwargs))
+        arrived.set()
+
+    async with connect(app=app) as session, connect(app=app) as other:
+        await other.register("handlers.empty", procedure)
+        await other.subscribe("handlers.empty", on_event)
+        async with other.subscribe("handlers.empty") as events:
+            await session.call("handlers.empty")
+            await session.publish("handlers.empty")
+            event = await events.next()
+            with anyio.fail_after(5):
+                await arrived.wait()
+    assert handled == [([], {})] * 3
+    assert (event.args, event.kwargs) == ([], {})
+    assert Invocation("a").args == []
+
+
 # Requests
 
 
@@ -701,9 +727,9 @@ async def test_wrong_uri_is_refused_before_it_is_sent(uri: str) -> None:
             lambda: session.publish(uri),
             lambda: session.register(uri, lambda: None),
         ):
-            with pytest.raises(ValueError, match="is not a valid"):
+            with pytest.raises(ConfigurationError, match="is not a valid"):
                 await request()
-        with pytest.raises(ValueError, match="is not a valid topic"):
+        with pytest.raises(ConfigurationError, match="is not a valid topic"):
             session.subscribe(uri)
         assert await session.call("math.add", 1) == 1
 

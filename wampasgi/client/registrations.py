@@ -66,7 +66,7 @@ class Chunks:
         """Add arguments. Return False if there is no room for them."""
         if len(self._unread) >= self._size:
             return False
-        self._unread.append(Payload(message.args or (), message.kwargs or {}))
+        self._unread.append(Payload(message.args or [], message.kwargs or {}))
         self._complete = message.details.get("progress") is not True
         self._arrived.set()
         return True
@@ -90,7 +90,7 @@ class Invocation:
     """
 
     procedure: str
-    args: Sequence[Any] = ()
+    args: Sequence[Any] = field(default_factory=list)
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     _chunks: Chunks = field(default_factory=lambda: Chunks(1), repr=False, compare=False)
@@ -259,7 +259,7 @@ class Registration:
             text = f"the callee runs {MAX_RUNNING} invocations, its limit"
             link.put_nowait(link.core.error(message.request_id, UNAVAILABLE, [text], {}))
             return
-        args, kwargs = message.args or (), message.kwargs or {}
+        args, kwargs = message.args or [], message.kwargs or {}
         chunks = Chunks(BUFFER)
         chunks.add(message)
         invocation = Invocation(procedure or self.procedure, args, kwargs, message.details, chunks)

@@ -187,13 +187,13 @@ def lost(what: str, reason: str, *, sent: bool) -> ConnectionLost:
 
 
 def check_uri(kind: str, uri: object, match: str = "exact") -> str:
-    """Return a URI or pattern that a router accepts. Raises TypeError and ValueError."""
+    """Return a URI or pattern that a router accepts. Raises TypeError and ConfigurationError."""
     if not isinstance(uri, str):
         raise TypeError(f"a {kind} must be a str, got {type(uri).__name__}")
     if match not in MATCH_POLICIES:
         raise ConfigurationError(f"match is {match!r}: it must be one of {', '.join(MATCH_POLICIES)}")
     if not check_pattern(uri, cast("Any", match)):
-        raise ValueError(
+        raise ConfigurationError(
             f"{uri!r} is not a valid {kind} for match={match!r}: it must have components separated by dots,"
             " without white space or '#'"
         )

@@ -214,9 +214,9 @@ class TopicSubscription:
                     f"EVENT.Details.topic is required, because the subscription is to a {self.match} pattern"
                 )
             topic = self.topic
-        args: Any = message.args or ()
+        args: list[Any] = message.args or []
         if message.payload is not None:
-            args = (message.payload,)
+            args = [message.payload]
         return Event(topic, args, message.kwargs or {}, message.publication_id, details)
 
     def _deliver(self, event: Event[Any]) -> None:
