@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         derive_key,
         scram_credential,
     )
-    from wampasgi.configuration.handlers import Event
     from wampasgi.configuration.method_marks import procedure, subscriber, topic
     from wampasgi.configuration.routers import WAMPRouter
     from wampasgi.configuration.routes import RPCRouteSet, TopicRouteSet
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         SubscribeError,
         WAMPError,
     )
+    from wampasgi.event import Event
     from wampasgi.explorer import Explorer
     from wampasgi.injection.dependencies import Depends
     from wampasgi.injection.results import Progress, RPCErrorResult, RPCProgressReport, RPCResult
@@ -95,7 +95,7 @@ _MODULES = {
     "ConfigurationError": "wampasgi.errors",
     "ConnectionClosed": "wampasgi.errors",
     "Depends": "wampasgi.injection.dependencies",
-    "Event": "wampasgi.configuration.handlers",
+    "Event": "wampasgi.event",
     "Events": "wampasgi.sessions.listening",
     "Explorer": "wampasgi.explorer",
     "Identity": "wampasgi.peers.identity",

@@ -12,7 +12,7 @@ from wampasgi.auth import GateMiddleware
 from wampasgi.auth.failed_logins import FailedLogins
 from wampasgi.configuration.compilation import compile_realm, recompile_procedures
 from wampasgi.configuration.handler_settings import RealmOverrides
-from wampasgi.configuration.handlers import Event, Procedure, Subscriber
+from wampasgi.configuration.handlers import Procedure, Subscriber
 from wampasgi.configuration.http_arguments import HTTP_ARGUMENTS
 from wampasgi.configuration.plan import ProcedureOptions, RealmPlan, compile_procedure
 from wampasgi.configuration.response_types import FROM_ANNOTATION
@@ -26,6 +26,7 @@ from wampasgi.errors import (
     ConfigurationError,
     WAMPError,
 )
+from wampasgi.event import Event
 from wampasgi.injection.cancellation import within
 from wampasgi.injection.plan import Injection, describe
 from wampasgi.injection.results import RPCErrorResult, unwrap

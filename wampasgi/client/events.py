@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 import anyio
 
+from wampasgi import event
 from wampasgi.client.conversion import Converter
 from wampasgi.client.errors import EventsDropped
 from wampasgi.client.waiting import timed_out
@@ -17,31 +18,15 @@ from wampasgi.client.waiting import timed_out
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[T]):
+@dataclass(frozen=True, slots=True, eq=False)
+class Event(event.Event, Generic[T]):
     """An event that a client has received.
 
-    ``topic`` is the topic that the event was published to, even if the subscription is to a pattern.
-    ``details`` are EVENT.Details. ``value`` is the payload, converted to the ``event_type`` of the
-    subscription; without a type it has the form of a result: None, a single value or an RPCResult.
+    ``value`` is the payload, converted to the ``event_type`` of the subscription; without a type it has the
+    form of a result: None, a single value or an RPCResult.
     """
 
-    topic: str
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    publication_id: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
     value: T = None  # type: ignore[assignment] # set from the payload
-
-    @property
-    def publisher(self) -> int | None:
-        """The session ID of the publisher, if the router discloses it."""
-        return self.details.get("publisher")
-
-    @property
-    def retained(self) -> bool:
-        """Return whether the event was published before the subscription, and retained by the router."""
-        return self.details.get("retained") is True
 
 
 @dataclass(slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from wampasgi.configuration.response_types import Response
 from wampasgi.configuration.routes import Route
 from wampasgi.errors import ConfigurationError, InvalidArgument
+from wampasgi.event import Event
 from wampasgi.injection.plan import HandlerPlan
 from wampasgi.injection.results import (
     Convert,
@@ -24,19 +25,6 @@ from wampasgi.logs import about, escaped, logger_named, shown
 from wampasgi.rpc import RPCRequest
 
 logger = logger_named("wampasgi.router")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event as received by handlers, ``Realm.events`` and the test client."""
-
-    #: The topic that the event was published to, even if the subscription is to a pattern.
-    topic: str
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    publication_id: int = 0
-    #: EVENT.Details.
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from wampasgi.auth.failure_reports import FailureReports
 from wampasgi.auth.failures import AuthenticationFailure
 from wampasgi.configuration.authorization import Authorization
 from wampasgi.configuration.exception_handlers import ExceptionHandlers
-from wampasgi.configuration.handlers import Event, Procedure, Subscriber, Topic
+from wampasgi.configuration.handlers import Procedure, Subscriber, Topic
 from wampasgi.configuration.response_types import FROM_ANNOTATION, compile_response
 from wampasgi.configuration.routes import Route, RouteMatch, RouteTable
 from wampasgi.configuration.settings import DescriptionAccess, RealmSettings
 from wampasgi.errors import ConfigurationError
+from wampasgi.event import Event
 from wampasgi.injection.callables import UserFunction
 from wampasgi.injection.plan import HandlerPlan, Injection, describe
 from wampasgi.limits import Limits

@@ -16,9 +16,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from wampasgi.adapters import AsyncSupport, support_for_running_loop
 from wampasgi.adapters.event_loop import EventLoopBinding
-from wampasgi.configuration.handlers import Event, Subscriber
+from wampasgi.configuration.handlers import Subscriber
 from wampasgi.configuration.routes import refuse_glob
 from wampasgi.errors import ConfigurationError
+from wampasgi.event import Event
 from wampasgi.logs import fields, logger_named
 from wampasgi.protocol import messages
 from wampasgi.protocol.uris import require_pattern

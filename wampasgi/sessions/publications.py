@@ -11,9 +11,10 @@ from anyio.lowlevel import checkpoint
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.configuration.authorization import may_disclose, refusal
-from wampasgi.configuration.handlers import Event, Subscriber
+from wampasgi.configuration.handlers import Subscriber
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import INVALID_URI, NETWORK_FAILURE, WAMPError
+from wampasgi.event import Event
 from wampasgi.limits import Limits
 from wampasgi.peers.peer import Peer
 from wampasgi.peers.session import Session

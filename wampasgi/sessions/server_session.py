@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.lowlevel import checkpoint
 
-from wampasgi.configuration.handlers import Event
 from wampasgi.configuration.plan import RealmPlan
 from wampasgi.errors import NO_SUCH_PROCEDURE, PROCEDURE_ALREADY_EXISTS, TIMEOUT, WAMPError
+from wampasgi.event import Event
 from wampasgi.injection.results import unwrap
 from wampasgi.injection.worker_threads import in_process_call
 from wampasgi.peers.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wampasgi.configuration.handlers import Event
+from wampasgi.event import Event
 from wampasgi.protocol import messages
 from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
