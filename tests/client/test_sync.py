@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,7 +8,21 @@ from typing import Any
 import pytest
 
 from tests.clients.server_process import ServerProcess
-from wampasgi.client import ConnectFailed, ConnectionClosed, Timeout, WAMPError, connect_sync
+from wampasgi.client import (
+    ConnectFailed,
+    ConnectionClosed,
+    Events,
+    Invocation,
+    ProgressCall,
+    Registration,
+    Session,
+    SyncSession,
+    Timeout,
+    WAMPError,
+    connect_sync,
+)
+from wampasgi.client.handlers import Subscription
+from wampasgi.client.sync import SyncEvents, SyncProgressCall, SyncRegistration, SyncSubscription
 
 
 def test_several_threads_share_a_session(server: ServerProcess) -> None:
@@ -24,7 +39,8 @@ def test_sync_handler_may_use_the_session(server: ServerProcess) -> None:
             return session.call("math.add", number, 2 * number)
 
         registration = session.register("sync.triple", triple)
-        assert registration.procedure == "sync.triple"
+        assert (registration.procedure, registration.match) == ("sync.triple", "exact")
+        assert registration.registration_id > 0
         assert session.call("sync.triple", 5) == 15
         registration.unregister()
         with pytest.raises(WAMPError, match="no_such_procedure"):
@@ -40,10 +56,11 @@ def test_handler_of_events_runs_until_it_is_ended(server: ServerProcess) -> None
         arrived.release()
 
     with connect_sync(server.url) as session, connect_sync(server.url) as other:
-        end = session.on_event("sync.events", handle)
+        subscription = session.subscribe("sync.events", handle)
+        assert (subscription.topic, subscription.dropped) == ("sync.events", 0)
         other.publish("sync.events", 1, acknowledge=True)
         assert arrived.acquire(timeout=5)
-        end()
+        subscription.unsubscribe()
         other.publish("sync.events", 2, acknowledge=True)
         session.call("math.add", 1)
     assert handled == [1]
@@ -74,10 +91,50 @@ def test_progress_can_be_canceled(server: ServerProcess) -> None:
         assert call.dropped == 0
 
 
+def test_arguments_are_sent_in_parts(server: ServerProcess) -> None:
+    async def total(invocation: Invocation) -> int:
+        return sum([chunk.args[0] async for chunk in invocation.chunks()])
+
+    with connect_sync(server.url) as session:
+        session.register("sync.total", total)
+        with session.call_progress("sync.total", 1, more=True, result_type=int) as call:
+            call.send(2)
+            call.send(3, final=True)
+            assert call.result() == 6
+        assert call.procedure == "sync.total"
+
+
+def parameters(function: Any) -> list[tuple[str, Any, Any]]:
+    found = inspect.signature(function).parameters.values()
+    return [(parameter.name, parameter.kind, parameter.default) for parameter in found]
+
+
+@pytest.mark.parametrize(
+    ("blocking", "asynchronous", "internal"),
+    [
+        (SyncSession, Session, set()),
+        (SyncProgressCall, ProgressCall, {"describe", "fail", "receive"}),
+        (SyncEvents, Events, set()),
+        (SyncSubscription, Subscription, {"open"}),
+        (SyncRegistration, Registration, {"open", "receive", "renew"}),
+    ],
+)
+def test_blocking_form_offers_the_same(blocking: type, asynchronous: type, internal: set[str]) -> None:
+    names = {name for name in vars(asynchronous) if not name.startswith("_")} - internal
+
+    assert names
+    assert names <= set(vars(blocking))
+    for name in names:
+        method = getattr(asynchronous, name)
+        if inspect.isfunction(method):
+            assert parameters(getattr(blocking, name)) == parameters(method), name
+
+
 def test_session_has_the_properties_of_the_asynchronous_one(server: ServerProcess) -> None:
     with connect_sync(server.url) as session:
         assert session.id == session.session.id
         assert (session.realm, session.authrole, session.state) == ("default", "anonymous", "open")
+        assert session.authmethod == "anonymous"
         assert session.authid == session.details["authid"]
         assert repr(session) == f"<SyncSession {session.id} on realm 'default', open>"
         session.close()

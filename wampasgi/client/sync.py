@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from wampasgi.client.calls import CancelMode, ProgressCall
 from wampasgi.client.client import Client, Options
 from wampasgi.client.events import Event, Events
+from wampasgi.client.history import OnGap
 from wampasgi.client.registrations import Registration
+from wampasgi.client.requester import BUFFER
 from wampasgi.client.session import Invoke, Session
 from wampasgi.client.supervisor import State
 from wampasgi.client.waiting import DEFAULT
@@ -21,6 +23,7 @@ from wampasgi.types import Handler, Match
 
 if TYPE_CHECKING:
     from wampasgi.client.contract import Contract
+    from wampasgi.client.handlers import Subscription
 
 T = TypeVar("T")
 
@@ -84,9 +87,38 @@ class SyncSession:
         return self.session.authrole
 
     @property
+    def authmethod(self) -> str | None:
+        """The authentication method that was used."""
+        return self.session.authmethod
+
+    @property
     def state(self) -> State:
         """The state of the connection."""
         return self.session.state
+
+    @overload
+    def call(
+        self,
+        procedure: str,
+        /,
+        *args: Any,
+        timeout: float | None = DEFAULT,
+        result_type: type[T],
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> T: ...
+
+    @overload
+    def call(
+        self,
+        procedure: str,
+        /,
+        *args: Any,
+        timeout: float | None = DEFAULT,
+        result_type: Any = Any,
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any: ...
 
     def call(
         self,
@@ -111,9 +143,33 @@ class SyncSession:
         return self._portal.call(call)
 
     @contextmanager
-    def call_progress(self, procedure: str, /, *args: Any, **kwargs: Any) -> Iterator[SyncProgressCall]:
+    def call_progress(
+        self,
+        procedure: str,
+        /,
+        *args: Any,
+        timeout: float | None = DEFAULT,
+        result_type: Any = Any,
+        progress_type: Any = Any,
+        buffer: int = BUFFER,
+        more: bool = False,
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[SyncProgressCall]:
         """Call a procedure with progressive results. See ``Session.call_progress``."""
-        call = self._portal.call(partial(self.session.call_progress, procedure, *args, **kwargs))
+        make = partial(
+            self.session.call_progress,
+            procedure,
+            *args,
+            timeout=timeout,
+            result_type=result_type,
+            progress_type=progress_type,
+            buffer=buffer,
+            more=more,
+            options=options,
+            **kwargs,
+        )
+        call = self._portal.call(make)
         with self._portal.wrap_async_context_manager(call):
             yield SyncProgressCall(self._portal, call)
 
@@ -139,21 +195,94 @@ class SyncSession:
         )
         return self._portal.call(publish)
 
+    @overload
+    def subscribe(
+        self,
+        topic: str,
+        /,
+        *,
+        match: Match = "exact",
+        event_type: type[T],
+        buffer: int = BUFFER,
+        get_retained: bool = False,
+        resume: bool = False,
+        on_gap: OnGap | None = None,
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = DEFAULT,
+    ) -> AbstractContextManager[SyncEvents[T]]: ...
+
+    @overload
+    def subscribe(
+        self,
+        topic: str,
+        /,
+        *,
+        match: Match = "exact",
+        event_type: Any = Any,
+        buffer: int = BUFFER,
+        get_retained: bool = False,
+        resume: bool = False,
+        on_gap: OnGap | None = None,
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = DEFAULT,
+    ) -> AbstractContextManager[SyncEvents[Any]]: ...
+
+    @overload
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler,
+        /,
+        *,
+        match: Match = "exact",
+        buffer: int = BUFFER,
+        get_retained: bool = False,
+        resume: bool = False,
+        on_gap: OnGap | None = None,
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = DEFAULT,
+    ) -> SyncSubscription: ...
+
+    def subscribe(
+        self,
+        topic: str,
+        handler: Handler | None = None,
+        /,
+        *,
+        match: Match = "exact",
+        event_type: Any = Any,
+        buffer: int = BUFFER,
+        get_retained: bool = False,
+        resume: bool = False,
+        on_gap: OnGap | None = None,
+        options: Mapping[str, Any] | None = None,
+        timeout: float | None = DEFAULT,
+    ) -> Any:
+        """Subscribe to a topic: ``with session.subscribe(topic) as events``.
+
+        With a handler, ``session.subscribe(topic, handler)`` returns a SyncSubscription at once. See
+        ``Session.subscribe``.
+        """
+        subscribe: Any = partial(
+            self.session.subscribe,
+            topic,
+            match=match,
+            buffer=buffer,
+            get_retained=get_retained,
+            resume=resume,
+            on_gap=on_gap,
+            options=options,
+            timeout=timeout,
+        )
+        if handler is None:
+            return self._subscribed(partial(subscribe, event_type=event_type))
+        return SyncSubscription(self._portal, self._portal.call(subscribe, handler))
+
     @contextmanager
-    def subscribe(self, topic: str, /, **options: Any) -> Iterator[SyncEvents[Any]]:
-        """Subscribe to a topic: ``with session.subscribe(topic) as events``. See ``Session.subscribe``."""
-        events: Events[Any] = self._portal.call(partial(self.session.subscribe, topic, **options))
+    def _subscribed(self, subscribe: Callable[[], Events[T]]) -> Iterator[SyncEvents[T]]:
+        events = self._portal.call(subscribe)
         with self._portal.wrap_async_context_manager(events):
             yield SyncEvents(self._portal, events)
-
-    def on_event(self, topic: str, handler: Handler, /, **options: Any) -> Callable[[], None]:
-        """Let a handler have the events of a topic, and return a function that ends this.
-
-        See ``Session.subscribe``.
-        """
-        subscribe: Any = partial(self.session.subscribe, topic, handler, **options)
-        subscription = self._portal.call(subscribe)
-        return lambda: self._portal.call(subscription.unsubscribe)
 
     def register(
         self,
@@ -207,6 +336,11 @@ class SyncProgressCall:
         self._call = call
 
     @property
+    def procedure(self) -> str:
+        """The URI of the procedure."""
+        return self._call.procedure
+
+    @property
     def dropped(self) -> int:
         """The number of progressive results that were dropped because the buffer was full."""
         return self._call.dropped
@@ -222,8 +356,12 @@ class SyncProgressCall:
         """Wait for the final result and return it."""
         return self._portal.call(self._call.result)
 
+    def send(self, *args: Any, final: bool = False, **kwargs: Any) -> None:
+        """Send further arguments; the last ones with ``final``. See ``ProgressCall.send``."""
+        self._portal.call(partial(self._call.send, *args, final=final, **kwargs))
+
     def cancel(self, mode: CancelMode = "kill") -> None:
-        """Send CANCEL."""
+        """Send CANCEL. See ``ProgressCall.cancel``."""
         self._portal.call(self._call.cancel, mode)
 
 
@@ -257,6 +395,28 @@ class SyncEvents(Generic[T]):
         return self._portal.call(partial(self._events.next, timeout=timeout))
 
 
+class SyncSubscription:
+    """The blocking form of Subscription: a subscription with a handler."""
+
+    def __init__(self, portal: BlockingPortal, subscription: Subscription) -> None:
+        self._portal = portal
+        self._subscription = subscription
+
+    @property
+    def topic(self) -> str:
+        """The topic or pattern."""
+        return self._subscription.topic
+
+    @property
+    def dropped(self) -> int:
+        """The number of events that were dropped because the buffer was full."""
+        return self._subscription.dropped
+
+    def unsubscribe(self) -> None:
+        """End the subscription. Events that wait are dropped; the one that is being handled goes on."""
+        self._portal.call(self._subscription.unsubscribe)
+
+
 class SyncRegistration:
     """The blocking form of Registration."""
 
@@ -268,6 +428,16 @@ class SyncRegistration:
     def procedure(self) -> str:
         """The procedure or pattern."""
         return self._registration.procedure
+
+    @property
+    def match(self) -> str:
+        """The match policy."""
+        return self._registration.match
+
+    @property
+    def registration_id(self) -> int:
+        """The registration ID on the current connection, 0 until the router has given one."""
+        return self._registration.registration_id
 
     def unregister(self) -> None:
         """End the registration. Running invocations go on."""
