@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from wampasgi.adapters import Task
+from wampasgi.client.blocking import BlockingWatch
 from wampasgi.client.errors import EventsDropped
 from wampasgi.client.events import Event, EventBuffer, Left
 from wampasgi.client.registrations import Invocation
@@ -66,6 +67,7 @@ class Subscription:
         self.topic = topic
         self._events = events
         self._plan = plan
+        self._watch = BlockingWatch(plan.name)
         self._provided: Final = {"session": session}
         self._requester = requester
         self._leave: Callable[[], Awaitable[None]] | None = None
@@ -107,7 +109,8 @@ class Subscription:
             handlers, name = self._requester.handlers, self._plan.name
             handlers[name] += 1
             try:
-                await self._plan.call({**self._provided, "event": event}, event.args, event.kwargs)
+                provided = {**self._provided, "event": event}
+                await self._watch.run(self._plan.call(provided, event.args, event.kwargs))
             except Exception as error:
                 logger.exception("%s failed for an event of %r", name, event.topic)
                 self._requester.report(error)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from wampasgi.client.blocking import BlockingWatch
 from wampasgi.client.core import Recipient, SessionCore
 from wampasgi.client.link import Link
 from wampasgi.client.requester import BUFFER, Requester
@@ -135,6 +136,7 @@ class Registration:
         self._requester = requester
         self._options = options
         self._plan = plan
+        self._watch = BlockingWatch(plan.name)
         self._provided = provided
         self._forget = forget
         self._link: Link | None = None
@@ -263,7 +265,16 @@ class Registration:
         chunks = Chunks(BUFFER)
         chunks.add(message)
         invocation = Invocation(procedure or self.procedure, args, kwargs, message.details, chunks)
-        run = _Run(link, message.request_id, invocation, self._plan, self._provided, self._requester, chunks)
+        run = _Run(
+            link,
+            message.request_id,
+            invocation,
+            self._plan,
+            self._watch,
+            self._provided,
+            self._requester,
+            chunks,
+        )
         # In this dict at once, so that INTERRUPT finds it.
         link.running[message.request_id] = run
         # Not in a task of the connection: a thread that cannot be cancelled must not delay a reconnection.
@@ -279,6 +290,7 @@ class _Run:
         request_id: int,
         invocation: Invocation,
         plan: HandlerPlan,
+        watch: BlockingWatch,
         provided: Mapping[str, Any],
         requester: Requester,
         chunks: Chunks,
@@ -289,6 +301,7 @@ class _Run:
         self._request_id = request_id
         self._invocation = invocation
         self._plan = plan
+        self._watch = watch
         self._provided = provided
         self._requester = requester
         self._scope = anyio.CancelScope()
@@ -315,7 +328,7 @@ class _Run:
             with self._scope:
                 if timeout:
                     self._scope.deadline = anyio.current_time() + timeout / 1000
-                answer = await self._answer()
+                answer = await self._watch.run(self._answer())
             if self._scope.cancelled_caught and self._overflow:
                 text = f"the callee has not read {BUFFER} parts of the arguments, its limit"
                 answer = RPCErrorResult(UNAVAILABLE, [text])
