@@ -10,24 +10,22 @@ from typing import Any
 
 import picows
 
-from tests.soak.client import (
-    ABORT,
-    CALL,
-    EVENT,
-    GOODBYE,
-    INVOCATION,
-    LARGE,
-    PUBLISH,
-    PUBLISHED,
-    REGISTER,
-    RESULT,
-    SUBSCRIBE,
-    YIELD,
-    Client,
-    Ended,
-    small_socket,
-)
+from tests.soak.client import LARGE, Client, Ended, small_socket
 from tests.soak.visitors import act, answer_sometimes, end
+from wampasgi.protocol.messages import (
+    Abort,
+    Call,
+    Event,
+    Invocation,
+    Publish,
+    Published,
+    Register,
+    Registered,
+    Result,
+    Subscribe,
+    Subscribed,
+)
+from wampasgi.types import RawMessage
 
 #: Timeout in seconds for expected messages. It is long because the machine may be busy.
 TIMEOUT = 30.0
@@ -41,7 +39,9 @@ FRAGMENTED = 0.2
 
 
 class Load:
-    """One round with a number of sessions. ``failures`` describes what healthy sessions lost.
+    """One round with a number of sessions.
+
+    ``failures`` describes what healthy sessions lost, and the messages that the server must not send.
 
     If ``enough`` is not true after the round, which is called once a second, it takes up to ``PATIENCE``
     seconds longer.
@@ -89,6 +89,10 @@ class Load:
         if len(self.failures) < 20:
             self.failures.append(text)
 
+    def checking(self, name: str) -> Callable[[str], None]:
+        """Return the ``on_violation`` for a client."""
+        return lambda violation: self.fail(f"{name} got {violation}")
+
     async def _check_events(self) -> None:
         """Check that every healthy session received every published number."""
         published = {healthy.number: healthy.published for healthy in self._healthy if healthy.published}
@@ -120,7 +124,7 @@ class Load:
     # Sessions that never read
 
     async def _chatter(self) -> None:
-        client = Client(lambda client, message: None)
+        client = Client(lambda client, message: None, on_violation=self.checking("the chatter"))
         await client.connect(self._url)
         await client.join("chatter")
         loop = asyncio.get_running_loop()
@@ -129,16 +133,18 @@ class Load:
             # On a busy machine, several are due at once.
             due = int((loop.time() - begun) / CHATTER_INTERVAL) + 1
             while sent < due:
-                client.send(PUBLISH, client.next_request_id(), {}, "chatter", [LARGE])
+                client.send(Publish.code, client.next_request_id(), {}, "chatter", [LARGE])
                 sent += 1
             await self._sleep(CHATTER_INTERVAL)
         await self._leave(client)
 
     async def _never_read(self) -> None:
-        client = Client(lambda client, message: None)
+        client = Client(
+            lambda client, message: None, on_violation=self.checking("a session that never reads")
+        )
         await client.connect(self._url, socket_factory=small_socket)
         await client.join("deaf")
-        await client.request(SUBSCRIBE, {}, "chatter")
+        await client.request(Subscribe.code, {}, "chatter")
         client.transport.underlying_transport.pause_reading()
         self.done["sessions that never read"] += 1
         loop = asyncio.get_running_loop()
@@ -163,6 +169,7 @@ class Load:
         await client.connect(self._url)
         try:
             if random.random() > 0.05:
+                client.on_violation = self.checking("a visitor")
                 await client.join(f"visitor{random.randrange(10)}")
             self.done["visits"] += 1
             for _ in range(random.randrange(8)):
@@ -172,6 +179,8 @@ class Load:
                     await asyncio.wait((answer,), timeout=0.5)
                 await self._sleep(random.expovariate(5))
         finally:
+            # It may break the protocol now, and so may the answers.
+            client.on_violation = None
             await end(client)
 
 
@@ -181,7 +190,8 @@ class Healthy:
     def __init__(self, load: Load, number: int) -> None:
         self._load = load
         self.number = number
-        self.client = Client(self._on_other, fragmented=FRAGMENTED)
+        checking = load.checking(f"healthy session {number}")
+        self.client = Client(self._on_other, fragmented=FRAGMENTED, on_violation=checking)
         self.published = 0
         #: Publisher to its last number.
         self.received: dict[int, int] = {}
@@ -190,9 +200,12 @@ class Healthy:
     async def begin(self, url: str, publishers: int) -> None:
         await self.client.connect(url)
         await self.client.join("healthy")
-        await self._expect(65, self.client.request(REGISTER, {"invoke": "roundrobin"}, "healthy.double"))
+        request = self.client.request
+        await self._expect(
+            Registered.code, request(Register.code, {"invoke": "roundrobin"}, "healthy.double")
+        )
         for publisher in range(publishers):
-            await self._expect(33, self.client.request(SUBSCRIBE, {}, f"numbers.{publisher}"))
+            await self._expect(Subscribed.code, request(Subscribe.code, {}, f"numbers.{publisher}"))
 
     async def work(self, over: asyncio.Event) -> None:
         while not over.is_set():
@@ -206,12 +219,13 @@ class Healthy:
     async def _work_once(self) -> None:
         a, b = random.randrange(10**6), random.randrange(10**6)
         request = self.client.request
-        await self._expect(RESULT, request(CALL, {}, "math.add", [a], {"b": b}), [a + b])
-        await self._expect(RESULT, request(CALL, {}, "healthy.double", [a]), [2 * a])
+        await self._expect(Result.code, request(Call.code, {}, "math.add", [a], {"b": b}), [a + b])
+        await self._expect(Result.code, request(Call.code, {}, "healthy.double", [a]), [2 * a])
         if self.number < PUBLISHERS:
             self.published += 1
             options, number = {"acknowledge": True, "exclude_me": False}, [self.number, self.published]
-            await self._expect(PUBLISHED, request(PUBLISH, options, f"numbers.{self.number}", number))
+            published = request(Publish.code, options, f"numbers.{self.number}", number)
+            await self._expect(Published.code, published)
         await self._expect_pongs()
 
     async def _expect_pongs(self) -> None:
@@ -223,7 +237,7 @@ class Healthy:
             return
         self._load.done["healthy sessions' pongs"] += 1
 
-    async def _expect(self, code: int, awaited: asyncio.Future[list[Any]], args: object = None) -> None:
+    async def _expect(self, code: int, awaited: asyncio.Future[RawMessage], args: object = None) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
                 answer = await awaited
@@ -234,15 +248,15 @@ class Healthy:
             self._load.fail(f"session {self.number} got {answer}, expected {code} with {args}")
         self._load.done["healthy sessions' answers"] += 1
 
-    def _on_other(self, client: Client, message: list[Any]) -> None:
-        if message[0] == INVOCATION:
-            client.send(YIELD, message[1], {}, [2 * message[4][0]])
-        elif message[0] == EVENT and type(message[4][0]) is int:
+    def _on_other(self, client: Client, message: RawMessage) -> None:
+        if message[0] == Invocation.code:
+            client.answer(message[1], 2 * message[4][0])
+        elif message[0] == Event.code and type(message[4][0]) is int:
             self._on_number(message)
-        elif not self._leaving or message[0] == ABORT:
+        elif not self._leaving or message[0] == Abort.code:
             self._load.fail(f"session {self.number} got {str(message)[:200]}")
 
-    def _on_number(self, message: list[Any]) -> None:
+    def _on_number(self, message: RawMessage) -> None:
         publisher, number = message[4]
         if number != self.received.get(publisher, 0) + 1:
             self._load.fail(f"session {self.number} got {number} after {self.received.get(publisher)}")
@@ -251,7 +265,7 @@ class Healthy:
 
     async def leave(self) -> None:
         self._leaving = True
-        self.client.send(GOODBYE, {}, "wamp.close.normal")
+        self.client.say_goodbye()
         await asyncio.sleep(0.01)
         self.client.transport.send_close()
         async with asyncio.timeout(TIMEOUT):

@@ -10,7 +10,8 @@ from typing import Any, Final
 import picows
 
 from tests.clients.server_process import ServerProcess
-from tests.soak.client import LARGE, PUBLISH, SUBSCRIBE, Client, small_socket
+from tests.soak.client import LARGE, Client, small_socket
+from wampasgi.protocol.messages import Publish, Subscribe
 
 #: Seconds for the shutdown: longer than the timeouts for clients that do not answer.
 PATIENCE: Final = 20.0
@@ -29,6 +30,7 @@ class Shutdown:
         self._readers: list[Client] = []
         self._deaf: list[Client] = []
         self._unfinished: list[Client] = []
+        self._violations: list[str] = []
 
     async def run(self) -> list[str]:
         """Connect the clients, stop the server and return the problems."""
@@ -57,20 +59,20 @@ class Shutdown:
         chatter = self._readers[0]
         while len(self._deaf) < CLIENTS:
             client = await self._joined(socket_factory=small_socket)
-            await client.request(SUBSCRIBE, {}, TOPIC)
+            await client.request(Subscribe.code, {}, TOPIC)
             client.transport.underlying_transport.pause_reading()
             self._deaf.append(client)
             for _ in range(BURST):
-                await chatter.request(PUBLISH, {"acknowledge": True}, TOPIC, [LARGE])
+                await chatter.request(Publish.code, {"acknowledge": True}, TOPIC, [LARGE])
 
     async def _joined(self, **options: Any) -> Client:
-        client = Client(lambda client, message: None)
+        client = Client(lambda client, message: None, on_violation=self._violations.append)
         await client.connect(self._server.url, **options)
         await client.join("guest")
         return client
 
     async def _problems(self) -> list[str]:
-        problems = []
+        problems = [f"a client got {violation}" for violation in self._violations]
         for client in (*self._readers, *self._unfinished):
             await client.ended.wait()
             if client.close_code != 1012:

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 import picows
 
-from tests.soak.client import (
-    CALL,
-    CANCEL,
-    ERROR,
-    GOODBYE,
-    INVOCATION,
-    LARGE,
-    PUBLISH,
-    REGISTER,
-    SUBSCRIBE,
-    YIELD,
-    Client,
+from tests.soak.client import LARGE, Client
+from wampasgi.errors import GOODBYE_AND_OUT, UNAVAILABLE
+from wampasgi.protocol.messages import (
+    Call,
+    Goodbye,
+    Invocation,
+    Publish,
+    Register,
+    Subscribe,
+    Unregister,
+    Unsubscribe,
 )
+from wampasgi.types import RawMessage
 
 #: Frames that break RFC 6455. Each has the mask 0.
 BROKEN_FRAMES: Final = (
@@ -37,61 +37,63 @@ BROKEN_FRAMES: Final = (
 BROKEN_MESSAGES: Final = (b"[", b"[48]", b'{"a":1}', b"[70,77,{}]", b"[2,1,{}]")
 
 
-def answer_sometimes(client: Client, message: list[Any]) -> None:
+def answer_sometimes(client: Client, message: RawMessage) -> None:
     """Answer an INVOCATION, or don't, or vanish."""
-    if message[0] == INVOCATION:
+    if message[0] == Invocation.code:
         chance = random.random()
         if chance < 0.5:
-            client.send(YIELD, message[1], {}, [1])
+            client.answer(message[1], 1)
         elif chance < 0.7:
-            client.send(ERROR, INVOCATION, message[1], {}, "wamp.error.unavailable")
+            client.refuse(message[1], UNAVAILABLE)
         elif chance < 0.8:
             client.transport.disconnect(False)
-    elif message[0] == GOODBYE:
-        client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
+    elif message[0] == Goodbye.code:
+        client.send(Goodbye.code, {}, GOODBYE_AND_OUT)
 
 
 def act(client: Client, topics: int) -> asyncio.Future[Any] | None:
     """Send a request or pings; return a future for the answer if there will be one."""
     match random.randrange(14):
         case 0:
-            return client.request(CALL, {}, "math.add", [1, 2])
+            return client.request(Call.code, {}, "math.add", [1, 2])
         case 1:
-            return client.request(CALL, {"timeout": 200}, "never")
+            return client.request(Call.code, {"timeout": 200}, "never")
         case 2:
-            return client.request(CALL, {"receive_progress": True}, "count.down", [20])
+            return client.request(Call.code, {"receive_progress": True}, "count.down", [20])
         case 3:
-            client.send(CANCEL, random.randrange(1, 5), {"mode": random.choice(["skip", "kill"])})
+            client.cancel(random.randrange(1, 5), random.choice(["skip", "kill"]))
             return None
         case 4:
-            return client.request(CALL, {"timeout": random.choice([0, 50])}, "visitors.any", [LARGE])
+            return client.request(Call.code, {"timeout": random.choice([0, 50])}, "visitors.any", [LARGE])
         case 5:
-            return client.request(REGISTER, {"invoke": "random", "concurrency": 3}, "visitors.any")
+            return client.request(Register.code, {"invoke": "random", "concurrency": 3}, "visitors.any")
         case 6:
-            return client.request(SUBSCRIBE, {"match": "prefix"}, random.choice(["visitors.", "wamp."]))
+            return client.request(Subscribe.code, {"match": "prefix"}, random.choice(["visitors.", "wamp."]))
         case 7:
-            return client.request(SUBSCRIBE, {}, "visitors.guarded")
+            return client.request(Subscribe.code, {}, "visitors.guarded")
         case 8:
-            return client.request(PUBLISH, {"acknowledge": True}, "visitors.guarded", [1])
+            return client.request(Publish.code, {"acknowledge": True}, "visitors.guarded", [1])
         case 9:
-            return client.request(CALL, {}, "wamp.session.add_testament", ["visitors.will", [1], {}])
+            return client.request(Call.code, {}, "wamp.session.add_testament", ["visitors.will", [1], {}])
         case 10:
-            return client.request(CALL, {}, "ask.me")
+            return client.request(Call.code, {}, "ask.me")
         case 11:
-            return client.request(random.choice([34, 66]), random.randrange(1, 100))
+            return client.request(
+                random.choice([Unsubscribe.code, Unregister.code]), random.randrange(1, 100)
+            )
         case 12:
             for _ in range(random.randrange(50)):
                 client.send_ping()
             return client.ping()
         case _:
-            return client.request(SUBSCRIBE, {}, f"numbers.{random.randrange(topics)}")
+            return client.request(Subscribe.code, {}, f"numbers.{random.randrange(topics)}")
 
 
 async def end(client: Client) -> None:
     """End the connection in one of many ways, most of them rude."""
     match random.randrange(6):
         case 0:
-            client.send(GOODBYE, {}, "wamp.close.normal")
+            client.send(Goodbye.code, {}, "wamp.close.normal")
             # The client must close the WebSocket, because another session could follow on it.
             await asyncio.sleep(0.01)
             client.transport.send_close()
