@@ -17,7 +17,7 @@ Backend = Literal["asyncio", "trio"]
 #: A short timeout, in seconds, for messages that must not arrive.
 SOON = 0.1
 
-WELCOME = '[2, 7, {"roles": {}}]'
+WELCOME = '[2, 7, {"roles": {"broker": {}, "dealer": {}}}]'
 
 
 def scripted(*answers: str | None, close: int | None = None) -> ASGIApp:

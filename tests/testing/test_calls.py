@@ -39,7 +39,7 @@ def test_call_raises_the_error(session: WAMPSession) -> None:
         session.call("fail")
 
     assert (caught.value.uri, caught.value.args, caught.value.kwargs) == ("com.app.full", (3,), {"room": "a"})
-    assert "procedure='fail'" in caught.value.__notes__[0]
+    assert "CALL [48, 1, {}, 'fail']" in caught.value.__notes__[0]
 
 
 def test_progress_is_reported_before_the_result(session: WAMPSession) -> None:
@@ -52,7 +52,7 @@ def test_progress_is_reported_before_the_result(session: WAMPSession) -> None:
 def test_wait_for_progress_of_a_call_that_does_not_receive_it_fails_at_once(session: WAMPSession) -> None:
     pending = session.start_call("count", 3)
 
-    with pytest.raises(ExpectationFailed, match=r"Call\(.* pass on_progress=\.\.\. or options="):
+    with pytest.raises(ExpectationFailed, match=r"CALL \[.* pass on_progress=\.\.\. or options="):
         pending.next_progress()
     assert pending.result() == 3
 
@@ -60,7 +60,7 @@ def test_wait_for_progress_of_a_call_that_does_not_receive_it_fails_at_once(sess
 def test_final_answer_instead_of_progress_is_reported(session: WAMPSession) -> None:
     pending = session.start_call("math.add", 1, options={"receive_progress": True})
 
-    with pytest.raises(ExpectationFailed, match=r"progress of Call\(.*but got the final answer Result"):
+    with pytest.raises(ExpectationFailed, match=r"progress of CALL \[.*but got the final answer Result"):
         pending.next_progress()
     assert pending.result() == 1
 
@@ -168,7 +168,7 @@ def test_cancel_of_a_call_without_progress_waits_until_its_handler_runs(
 def test_cancel_explains_that_progress_is_missing(database: SlowDatabase, session: WAMPSession) -> None:
     pending = session.start_call("silent", on_progress=lambda report: None)
 
-    with pytest.raises(Timeout, match=r"for the first progress of Call\(.*cancel\(at_once=True\)"):
+    with pytest.raises(Timeout, match=r"for the first progress of CALL \[.*cancel\(at_once=True\)"):
         pending.cancel(timeout=SOON)
     pending.cancel(at_once=True)
     with pytest.raises(WAMPError, match=r"wamp\.error\.canceled"):

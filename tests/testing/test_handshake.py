@@ -87,7 +87,9 @@ def test_abort_without_a_message_shows_its_payload() -> None:
 
 def test_unanswered_challenge_names_the_arguments_that_answer_it(guarded: TestClient) -> None:
     with (
-        pytest.raises(ExpectationFailed, match=r"got Challenge\(.*ticket=, secret= or on_challenge="),
+        pytest.raises(
+            ExpectationFailed, match=r"got Challenge\(.*ticket=, secret=, private_key= or on_challenge="
+        ),
         guarded.wamp_session("guarded", authmethods=["ticket"]),
     ):
         pass
@@ -118,7 +120,7 @@ def test_secret_signs_the_challenge(backend: Backend, salt: str | None) -> None:
 
 def test_ticket_and_on_challenge_together_are_refused(guarded: TestClient) -> None:
     with (
-        pytest.raises(ValueError, match="pass only one of them"),
+        pytest.raises(ValueError, match="pass only one"),
         guarded.wamp_session("guarded", ticket="secret", on_challenge=lambda challenge: "secret"),
     ):
         pass

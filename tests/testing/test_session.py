@@ -72,13 +72,13 @@ def test_abort_from_the_server_ends_a_wait(session: WAMPSession) -> None:
     with pytest.raises(SessionAborted, match=r"com.app.banned \(go away\)") as caught:
         session.call("session.abort")
 
-    assert "waited for the result of Call(" in caught.value.__notes__[0]
+    assert "waited for the result of CALL [" in caught.value.__notes__[0]
     assert session.expect_close(1000) == WebSocketClose(1000, "com.app.banned")
 
 
 def test_goodbye_from_the_server_ends_a_wait(session: WAMPSession) -> None:
     with pytest.raises(
-        ConnectionClosed, match=r"waited for the result of Call\(.*the server said Goodbye\("
+        ConnectionClosed, match=r"waited for the result of CALL \[.*the server said Goodbye\("
     ) as caught:
         session.call("session.close")
 

@@ -42,7 +42,7 @@ def test_timeout_quotes_a_limited_number_of_messages(session: WAMPSession) -> No
 
 def test_timeout_of_the_session_limits_its_waits(client: TestClient) -> None:
     with client.wamp_session(timeout=SOON) as session:
-        with pytest.raises(Timeout, match=r"waited 0.1 s for the result of Call\(.*nothing else arrived"):
+        with pytest.raises(Timeout, match=r"waited 0.1 s for the result of CALL \[.*nothing else arrived"):
             session.call("forever")
         with pytest.raises(Timeout, match=r"waited 0.1 s for the end of the WebSocket"):
             session.expect_close()
@@ -108,9 +108,10 @@ def test_handler_that_blocks_the_event_loop_times_out(
 
 
 def test_closed_websocket_ends_a_wait(backend: Backend) -> None:
-    app = scripted(WELCOME, "[36, 5, 6, {}]", close=1011)
+    app = scripted(WELCOME, "[33, 1, 5]", "[36, 5, 6, {}]", close=1011)
 
     with TestClient(app, backend=backend).wamp_session() as session:
+        session.subscribe("chat")
         with pytest.raises(SessionClosed) as caught:
             session.call("math.add", 1)
         with pytest.raises(SessionClosed, match="the server closed the WebSocket with code 1011"):
@@ -121,7 +122,7 @@ def test_closed_websocket_ends_a_wait(backend: Backend) -> None:
         "that was all",
         "server",
     )
-    assert "waited for the result of Call(" in str(caught.value)
+    assert "waited for the result of CALL [" in str(caught.value)
     assert "\n  EVENT [36, 5, 6, {}]" in str(caught.value)
 
 
@@ -156,11 +157,27 @@ def test_invalid_frame_from_the_server_ends_a_wait(frame: str, problem: str) -> 
         session.call("math.add", 1)
 
 
-def test_invalid_message_from_the_server_is_quoted() -> None:
-    with (
-        TestClient(scripted(WELCOME, '[50, 1, "details"]', '[6, {}, "a.b"]')).wamp_session() as session,
-        pytest.raises(
-            ExpectationFailed, match=r"invalid message, RESULT \[50, 1, 'details'\]: RESULT.Details"
-        ),
-    ):
-        session.call("math.add", 1)
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ('[50, 1, "details"]', r"RESULT \[50, 1, 'details'\]: RESULT.Details"),
+        ('[50, 1, {"callee": "me"}]', r"RESULT .*: RESULT.Details.callee must be a session ID, got 'me'"),
+        ('[50, 1, {"progress": true}]', "the call did not ask for progressive results"),
+        ("[50, 2, {}]", "RESULT.Request must be the ID of a pending CALL, got 2"),
+        ("[36, 5, 6, {}]", "EVENT.Subscription must be the ID of a subscription of this session, got 5"),
+        ("[68, 1, 5, {}]", "INVOCATION.Registration must be the ID of a registration"),
+        ('[4, "ticket", {}]', "a router must not send CHALLENGE while the session is established"),
+        ("[99]", "there is no message type with code 99"),
+    ],
+)
+def test_message_that_the_protocol_does_not_allow_ends_a_wait(message: str, problem: str) -> None:
+    with TestClient(scripted(WELCOME, message, '[6, {}, "a.b"]')).wamp_session() as session:
+        with pytest.raises(ExpectationFailed, match=rf"the server sent an invalid message, .*{problem}"):
+            session.call("math.add", 1)
+
+
+def test_messages_that_nothing_waits_for_are_kept_if_the_test_sends_raw_messages() -> None:
+    with TestClient(scripted(WELCOME, "[36, 5, 6, {}]", '[6, {}, "a.b"]')).wamp_session() as session:
+        session.send_raw([32, session.next_request_id(), {}, "chat"])
+
+        assert session.receive_raw() == [36, 5, 6, {}]

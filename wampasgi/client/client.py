@@ -5,16 +5,16 @@ from __future__ import annotations
 import inspect
 import ssl as ssl_module
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Timer
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from wampasgi.adapters import TaskOwner, support_for_running_loop
-from wampasgi.client.credentials import Credentials, OnChallenge
-from wampasgi.client.errors import ConnectFailed, Timeout
+from wampasgi.client.credentials import CredentialOptions, Credentials
+from wampasgi.client.errors import ConnectFailed, Timeout, errors_by_uri
 from wampasgi.client.lifespan import Lifespan
 from wampasgi.client.requester import OnError, check_uri
 from wampasgi.client.retry import Retry
@@ -40,20 +40,13 @@ _SLOW: Final = 3.0
 MAX_SIZE: Final = 16 * 1024 * 1024
 
 
-class Options(TypedDict, total=False):
+class Options(CredentialOptions, total=False):
     """The keyword arguments of ``connect``, ``connect_sync`` and ``Client``, which describes them."""
 
     app: ASGIApp | None
     path: str
     lifespan: bool
     realm: str
-    authid: str | None
-    ticket: str | None
-    secret: str | None
-    private_key: str | bytes | None
-    on_challenge: OnChallenge | None
-    authmethods: Sequence[str] | None
-    authextra: Mapping[str, Any] | None
     cookies: Mapping[str, str] | None
     headers: Mapping[str, str] | None
     serializers: Serializer | str | Iterable[Serializer | str] | None
@@ -73,6 +66,8 @@ class Options(TypedDict, total=False):
 
 
 _NAMES: Final = Options.__annotations__.keys()
+
+_OF_CREDENTIALS: Final = CredentialOptions.__annotations__.keys()
 
 #: The options that concern only WebSockets, and only connections in memory.
 _OF_WEBSOCKETS: Final = ("ssl", "compression", "max_size", "ping_interval", "proxy")
@@ -137,7 +132,7 @@ class Client:
             connect_timeout=_checked_timeout("connect_timeout", options.get("connect_timeout", 10.0)),
             on_state=_callback("on_state", options.get("on_state")),
             on_error=_callback("on_error", options.get("on_error")),
-            errors=_errors_by_uri(options.get("errors", ())),
+            errors=errors_by_uri(options.get("errors", ())),
         )
         self._declarations: list[_Declaration] = []
         self._app = options.get("app") if options.get("lifespan") else None
@@ -320,15 +315,8 @@ def connect(url: str | None = None, **options: Unpack[Options]) -> Client:
 
 
 def _credentials(options: Options) -> Credentials:
-    return Credentials(
-        authid=options.get("authid"),
-        ticket=options.get("ticket"),
-        secret=options.get("secret"),
-        private_key=options.get("private_key"),
-        on_challenge=options.get("on_challenge"),
-        authmethods=options.get("authmethods"),
-        authextra=options.get("authextra"),
-    )
+    given: Any = {name: options[name] for name in _OF_CREDENTIALS if name in options}  # type: ignore[literal-required]
+    return Credentials(**given)
 
 
 def _transport(url: str | None, options: Options) -> Transport:
@@ -391,17 +379,6 @@ def _callback(name: str, function: Callable[[Any], object] | None) -> Callable[[
     if given is not None and (not callable(given) or inspect.iscoroutinefunction(given)):
         raise ConfigurationError(f"{name} is {function!r}: pass a plain function, which must not block")
     return function
-
-
-def _errors_by_uri(errors: Iterable[type[WAMPError]]) -> dict[str, type[WAMPError]]:
-    found: dict[str, type[WAMPError]] = {}
-    for error in errors:
-        given: object = error
-        uri = getattr(given, "uri", None)
-        if not (isinstance(given, type) and issubclass(given, WAMPError) and isinstance(uri, str)):
-            raise ConfigurationError(f"errors= got {error!r}: pass subclasses of WAMPError with uri=")
-        found[uri] = given
-    return found
 
 
 def _checked_timeout(name: str, value: float | None) -> float | None:

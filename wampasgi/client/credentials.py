@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypedDict
 
 from wampasgi.errors import ConfigurationError, RemoteProtocolError
 from wampasgi.protocol.challenges import (
@@ -44,6 +44,20 @@ _MOST_KEY_LENGTH: Final = 1024
 _HEX_KEY: Final = re.compile("[0-9a-fA-F]{64}")
 _KEY_LENGTH: Final = 32
 _NONCE_LENGTH: Final = 16
+
+_ADVICE: Final = "pass ticket=, secret=, private_key= or on_challenge="
+
+
+class CredentialOptions(TypedDict, total=False):
+    """The keyword arguments of Credentials, which describes them."""
+
+    authid: str | None
+    ticket: str | None
+    secret: str | None
+    private_key: str | bytes | None
+    on_challenge: OnChallenge | None
+    authmethods: Sequence[str] | None
+    authextra: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +165,7 @@ class Login:
             offers = ", ".join(offered) if offered else "no method, because it has no credentials"
             raise ConfigurationError(
                 f"the router demands authentication with {method!r}, but this client offers {offers}:"
-                " pass ticket=, secret=, private_key= or on_challenge="
+                f" {_ADVICE}"
             )
         if credentials.on_challenge is not None:
             answer = credentials.on_challenge(challenge)
@@ -164,7 +178,9 @@ class Login:
             return self._prove_scram(challenge.extra, credentials.secret)
         if method == "cryptosign" and credentials.private_key is not None:
             return _sign_cryptosign(challenge.extra, credentials.private_key), {}
-        raise ConfigurationError(f"this client has no credentials for the authentication method {method!r}")
+        raise ConfigurationError(
+            f"this client has no credentials for the authentication method {method!r}: {_ADVICE}"
+        )
 
     def check(self, welcome: Welcome) -> None:
         """Check the router's proof in WELCOME. Raises RemoteProtocolError if it is missing or wrong."""

@@ -17,10 +17,10 @@ The exception tree, with the classes of :mod:`wampasgi.errors` that the client r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wampasgi.errors import WAMPError
+from wampasgi.errors import ConfigurationError, WAMPError
 from wampasgi.logs import logger_named
 from wampasgi.protocol.messages import Error
 
@@ -111,6 +111,18 @@ class EventsDropped(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.topic, self.count, self.buffer))
+
+
+def errors_by_uri(errors: Iterable[type[WAMPError]]) -> dict[str, type[WAMPError]]:
+    """Return classes of errors by their URI. Raises ConfigurationError for a class without one."""
+    found: dict[str, type[WAMPError]] = {}
+    for error in errors:
+        given: object = error
+        uri = getattr(given, "uri", None)
+        if not (isinstance(given, type) and issubclass(given, WAMPError) and isinstance(uri, str)):
+            raise ConfigurationError(f"errors= got {error!r}: pass subclasses of WAMPError with uri=")
+        found[uri] = given
+    return found
 
 
 def exception_of(message: Error, classes: Mapping[str, type[WAMPError]]) -> WAMPError:

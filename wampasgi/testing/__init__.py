@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wampasgi.testing.calls import CancelMode, OnProgress, PendingCall
+from wampasgi.client.calls import CancelMode
+from wampasgi.testing.calls import OnProgress, PendingCall
 from wampasgi.testing.client import TestClient
 from wampasgi.testing.connection import WAMPConnection
 from wampasgi.testing.errors import ExpectationFailed, SessionAborted, SessionClosed, Timeout

@@ -13,12 +13,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.websockets import WebSocketDisconnect
 
 from wampasgi.application import Application
-from wampasgi.errors import ConfigurationError
+from wampasgi.client.credentials import CredentialOptions, Credentials
+from wampasgi.client.errors import errors_by_uri
+from wampasgi.errors import ConfigurationError, WAMPError
 from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
 from wampasgi.testing.connection import WAMPConnection
 from wampasgi.testing.errors import ExpectationFailed, Timeout
-from wampasgi.testing.handshake import Handshake, OnChallenge
+from wampasgi.testing.handshake import open_session
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.socket import AppExit, ServedSocket
 from wampasgi.testing.wire import Wire, within
@@ -91,36 +93,28 @@ class TestClient(starlette.testclient.TestClient):
         cookies: Mapping[str, str] | None = None,
         connection: WAMPConnection | None = None,
         hello: Mapping[str, Any] | None = None,
-        authid: str | None = None,
-        authmethods: Sequence[str] | None = None,
-        ticket: str | None = None,
-        secret: str | None = None,
-        on_challenge: OnChallenge | None = None,
+        errors: Iterable[type[WAMPError]] = (),
         answers_goodbye: bool = True,
         timeout: float | None = None,
+        **identity: Unpack[CredentialOptions],
     ) -> Iterator[WAMPSession]:
         """Open a session on ``realm``. Leaving it sends GOODBYE and waits until all its handlers have ended.
 
-        ``hello`` are entries to add to HELLO.Details or to replace; by default it contains the client's
-        roles. CHALLENGE is answered with the ``ticket``, with a WAMP-CRA signature made with the ``secret``,
-        or with the result of ``on_challenge``: the signature, or the signature and AUTHENTICATE.Extra.
-        ``ticket`` and ``secret`` offer their method in HELLO, but ``on_challenge`` needs ``authmethods``.
+        The identity is given as to ``wampasgi.client.connect``: ``authid``, and at most one of ``ticket``,
+        ``secret`` (the password for WAMP-SCRAM or WAMP-CRA), ``private_key`` (for cryptosign) and
+        ``on_challenge`` with ``authmethods``; ``authextra`` is added to HELLO. ``hello`` are entries of
+        HELLO.Details to add or to replace. ``errors`` are subclasses of WAMPError with a URI; an ERROR with
+        this URI is raised as its class.
 
         A GOODBYE from the server is answered at once, unless ``answers_goodbye`` is False. ``connection`` is
         an open connection to use, since a WebSocket can serve another session after GOODBYE. The other
         arguments are the same as for ``wamp_connect``.
 
-        Raises SessionAborted for ABORT. If an exception leaves the session, only the WebSocket is closed.
+        Raises SessionAborted for ABORT, and ConfigurationError for credentials that do not fit together. If
+        an exception leaves the session, only the WebSocket is closed.
         """
-        handshake = Handshake(
-            realm=realm,
-            hello=hello or {},
-            authid=authid,
-            authmethods=authmethods,
-            ticket=ticket,
-            secret=secret,
-            on_challenge=on_challenge,
-        )
+        credentials = Credentials(**identity)
+        classes = errors_by_uri(errors)
         with ExitStack() as stack:
             if connection is None:
                 connection = stack.enter_context(
@@ -130,7 +124,11 @@ class TestClient(starlette.testclient.TestClient):
                 )
             elif timeout is not None:
                 connection.wire.timeout = timeout
-            session = handshake.open(connection.wire, answers_goodbye=answers_goodbye)
+            wire = connection.wire
+            core, welcome = open_session(
+                wire, realm, credentials, hello or {}, answers_goodbye=answers_goodbye
+            )
+            session = WAMPSession(wire, core, welcome, classes)
             yield session
             if not session.over:
                 session.goodbye()

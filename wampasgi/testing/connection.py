@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from wampasgi.protocol.messages import Abort, Goodbye, Message
-from wampasgi.testing.errors import ExpectationFailed, SessionClosed, parse_message
+from wampasgi.testing.errors import ExpectationFailed, SessionClosed, message_of
 from wampasgi.testing.socket import WebSocketClose
 from wampasgi.testing.wire import Wire
 from wampasgi.types import RawMessage
-
-#: Codes of the messages that end a session.
-ENDING = frozenset((Abort.code, Goodbye.code))
 
 
 class WAMPConnection:
@@ -50,7 +47,7 @@ class WAMPConnection:
 
         Raises Timeout, or SessionClosed if the WebSocket is closed.
         """
-        return self.wire.take(lambda raw: True, "a message", timeout)
+        return self.wire.take(lambda arrival: True, "a message", timeout).raw
 
     # The end
 
@@ -101,10 +98,10 @@ class WAMPConnection:
         name = expected.__name__.upper()
         description = name if uri is None else f"{name} {uri}"
         try:
-            raw = self.wire.take(lambda raw: raw[0] in ENDING, description, timeout)
+            arrival = self.wire.take(lambda arrival: arrival.ends_session, description, timeout)
         except SessionClosed as error:
             raise ExpectationFailed(str(error)) from None
-        message = parse_message(raw)
+        message = message_of(arrival)
         assert isinstance(message, Abort | Goodbye)
         if not isinstance(message, expected) or uri not in (None, message.reason):
             raise ExpectationFailed(f"expected {description}, but got {message!r}; {self.wire.arrived()}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wampasgi.errors import ConnectionClosed, RemoteProtocolError, WAMPError
+from wampasgi.errors import ConnectionClosed, WAMPError
 from wampasgi.protocol.messages import MESSAGE_NAMES, Abort, Message
-from wampasgi.protocol.parsing import parse
+from wampasgi.testing.arrival import Arrival
 from wampasgi.types import RawMessage
 
 #: At most this many messages, and this many characters of each, are quoted.
@@ -62,14 +62,13 @@ class SessionClosed(ConnectionClosed):
         self.code = code
 
 
-def parse_message(raw: RawMessage) -> Message:
-    """Parse a message from the server. Raises ExpectationFailed if it is invalid."""
-    try:
-        return parse(raw)
-    except RemoteProtocolError as error:
+def message_of(arrival: Arrival) -> Message:
+    """Return a message from the server. Raises ExpectationFailed if the protocol does not allow it."""
+    if arrival.message is None:
         raise ExpectationFailed(
-            f"the server sent an invalid message, {format_message(raw)}: {error.message}"
-        ) from None
+            f"the server sent an invalid message, {format_message(arrival.raw)}: {arrival.problem}"
+        )
+    return arrival.message
 
 
 def format_message(raw: RawMessage) -> str:

@@ -2,73 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-from wampasgi.errors import WAMPError
-from wampasgi.protocol.ids import MAX_ID, SequentialIds
-from wampasgi.protocol.messages import (
-    Abort,
-    Call,
-    Error,
-    Goodbye,
-    Message,
-    Publish,
-    Published,
-    Register,
-    Registered,
-    Result,
-    Subscribe,
-    Subscribed,
-    Unregister,
-    Unregistered,
-    Unsubscribe,
-    Unsubscribed,
-)
-from wampasgi.testing.connection import ENDING
-from wampasgi.testing.errors import SessionAborted, SessionClosed, parse_message
+from wampasgi.client.core import SessionCore
+from wampasgi.client.errors import exception_of
+from wampasgi.errors import UnserializableValue, WAMPError
+from wampasgi.protocol.ids import MAX_ID
+from wampasgi.protocol.messages import Abort, Error, Goodbye, Message
+from wampasgi.testing.arrival import Arrival
+from wampasgi.testing.errors import SessionAborted, SessionClosed, format_message, message_of
 from wampasgi.testing.wire import Wire
 from wampasgi.types import RawMessage
 
-Request: TypeAlias = Call | Publish | Register | Subscribe | Unregister | Unsubscribe
-MessageFilter: TypeAlias = Callable[[RawMessage], bool]
-A = TypeVar("A", Published, Registered, Result, Subscribed, Unregistered, Unsubscribed)
+ArrivalFilter: TypeAlias = Callable[[Arrival], bool]
+
+#: The core of a test's session. Its recipients are objects that only their identity distinguishes.
+Core: TypeAlias = SessionCore[object]
 
 
 class Exchange:
-    """Sends the messages of a session and waits for their answers.
+    """Sends the messages that the session's core makes, and waits for their answers.
 
-    Raw messages of the test use the same WebSocket.
+    Raw messages of the test use the same WebSocket. ``errors`` are classes of errors, by URI.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, core: Core, errors: Mapping[str, type[WAMPError]]) -> None:
         self._wire = wire
-        #: All requests of a session share one sequence of IDs. Spec: Basic Profile, "IDs".
-        self.request_ids = SequentialIds()
+        self._errors = errors
+        self.core = core
 
-    def send(self, message: Message) -> None:
+    @property
+    def over(self) -> bool:
+        """Return whether the test has seen the end of the session."""
+        return self._wire.over is not None
+
+    def send(self, message: RawMessage) -> None:
         """Send a message. Raises SessionClosed if the session is over."""
         if self._wire.over is not None:
             raise self._wire.over
-        self._wire.send_in_session(message.to_list())
+        self._wire.send_in_session(message)
 
-    def ask(self, request: Request, answer: type[A], timeout: float | None) -> A:
-        """Send a request, wait for its answer and return it. Raises WAMPError for ERROR."""
-        self.send(request)
-        message = self.take(answer_filter(request, answer), f"the answer to {request!r}", timeout)
-        if isinstance(message, Error):
-            raise error_of(message, request)
-        assert isinstance(message, answer)
+    def request(self, make: Callable[[Core], RawMessage]) -> RawMessage:
+        """Send the request that ``make`` returns, and return it.
+
+        Raises SessionClosed if the session is over, and UnserializableValue, which leaves the ID unused.
+        """
+        if self._wire.over is not None:
+            raise self._wire.over
+        message = make(self.core)
+        try:
+            self._wire.send_in_session(message)
+        except UnserializableValue:
+            self.core.withdraw(message[1])
+            raise
         return message
 
-    def take(self, matches: MessageFilter, description: str, timeout: float | None) -> Message:
+    def ask(self, make: Callable[[Core, object], RawMessage], timeout: float | None) -> Message:
+        """Send a request, wait for its answer and return it. Raises WAMPError for ERROR.
+
+        ``make`` gets the object that the answer is for.
+        """
+        asked = object()
+        request = self.request(lambda core: make(core, asked))
+        description = f"the answer to {format_message(request)}"
+        message = self.take(lambda arrival: arrival.recipient is asked, description, timeout)
+        if isinstance(message, Error):
+            raise self.exception_of(message, request)
+        return message
+
+    def take(self, matches: ArrivalFilter, description: str, timeout: float | None) -> Message:
         """Wait for the first message that matches, and return it.
 
-        Raises SessionAborted or SessionClosed if the server ends the session first.
+        Raises SessionAborted or SessionClosed if the server ends the session first, and ExpectationFailed if
+        it sends a message that the protocol does not allow.
         """
-        raw = self._wire.take(lambda raw: raw[0] in ENDING or matches(raw), description, timeout)
-        message = parse_message(raw)
+        arrival = self._wire.take(
+            lambda arrival: arrival.ends_session or arrival.problem is not None or matches(arrival),
+            description,
+            timeout,
+        )
+        message = message_of(arrival)
         if isinstance(message, Abort):
             aborted = SessionAborted.of(message)
             aborted.add_note(f"waited for {description}; {self._wire.arrived()}")
@@ -78,46 +93,39 @@ class Exchange:
             raise SessionClosed(message.reason, text)
         return message
 
-    def wait_for(self, matches: MessageFilter, description: str, timeout: float | None) -> None:
+    def wait_for(self, matches: ArrivalFilter, description: str, timeout: float | None) -> None:
         """Wait for the first message that matches, or for the end of the session, without taking it."""
-        self._wire.peek(lambda raw: raw[0] in ENDING or matches(raw), description, timeout)
+        self._wire.peek(lambda arrival: arrival.ends_session or matches(arrival), description, timeout)
 
     def wait_blocked(self) -> None:
         """Wait until all tasks of the application are blocked."""
         self._wire.settle()
 
-    def take_arrived(self, matches: MessageFilter) -> Message | None:
+    def take_arrived(self, matches: ArrivalFilter) -> Message | None:
         """Return the first message that matches, or None if no message does yet."""
         self._wire.read_arrived()
-        raw = self._wire.take_arrived(matches)
-        return None if raw is None else parse_message(raw)
+        arrival = self._wire.take_arrived(matches)
+        return None if arrival is None else message_of(arrival)
 
     def settle(self) -> None:
         """Wait until the server has handled all messages. See WAMPSession.settle."""
         self._wire.read_arrived()
         if self._wire.over is None:
             # No router has that many subscriptions, so the answer is an ERROR and nothing changes.
-            probe = Unsubscribe(self.request_ids.next(), MAX_ID)
-            answer = answer_filter(probe, Unsubscribed)
-            self.send(probe)
+            probe = object()
+            self.request(lambda core: core.unsubscribe(probe, MAX_ID))
             with suppress(SessionClosed):
-                self._wire.peek(
-                    lambda raw: raw[0] in ENDING or answer(raw), "the server to have handled all messages"
+                self.wait_for(
+                    lambda arrival: arrival.recipient is probe,
+                    "the server to have handled all messages",
+                    timeout=None,
                 )
-            self._wire.take_arrived(answer)
+            self._wire.take_arrived(lambda arrival: arrival.recipient is probe)
         self._wire.settle()
         self._wire.read_arrived()
 
-
-def answer_filter(request: Request, answer: type[A]) -> MessageFilter:
-    """Return a filter for the answer to ``request``: a message of type ``answer``, or ERROR."""
-    answered = [answer.code, request.request_id]
-    refused = [Error.code, request.code, request.request_id]
-    return lambda raw: raw[:2] == answered or raw[:3] == refused
-
-
-def error_of(error: Error, request: Request) -> WAMPError:
-    """Return the exception for an ERROR, with a note that names the request."""
-    raised = WAMPError(error.error, *(error.args or ()), **(error.kwargs or {}))
-    raised.add_note(f"the server's answer to {request!r}")
-    return raised
+    def exception_of(self, error: Error, request: RawMessage) -> WAMPError:
+        """Return the exception for an ERROR, with a note that names the request."""
+        raised = exception_of(error, self._errors)
+        raised.add_note(f"the server's answer to {format_message(request)}")
+        return raised

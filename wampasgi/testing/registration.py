@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from wampasgi.protocol import messages
+from wampasgi.testing.arrival import Arrival
+from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
-from wampasgi.types import RawMessage
 
 
 class Invocation:
@@ -15,7 +17,8 @@ class Invocation:
 
     def __init__(self, exchange: Exchange, message: messages.Invocation) -> None:
         self._exchange = exchange
-        self._request_id = message.request_id
+        #: INVOCATION.Request. Further arguments of a call are Invocations with the same ID.
+        self.request_id = message.request_id
         self.args: Sequence[Any] = message.args or []
         self.kwargs: Mapping[str, Any] = message.kwargs or {}
         #: INVOCATION.Details. For a pattern, they contain the called ``procedure``.
@@ -24,37 +27,83 @@ class Invocation:
     def __repr__(self) -> str:
         return f"Invocation(args={self.args!r}, kwargs={self.kwargs!r}, details={self.details!r})"
 
+    def progress(self, *args: Any, **kwargs: Any) -> None:
+        """Send YIELD with a progressive result of the call."""
+        self._exchange.send(self._exchange.core.progress(self.request_id, args, kwargs))
+
     def answer(self, *args: Any, **kwargs: Any) -> None:
         """Send YIELD with the result of the call."""
-        self._exchange.send(messages.Yield(self._request_id, {}, list(args), kwargs))
+        self._exchange.send(self._exchange.core.result(self.request_id, args, kwargs))
 
     def fail(self, error: str, /, *args: Any, **kwargs: Any) -> None:
         """Send ERROR with the URI ``error``."""
-        code = messages.Invocation.code
-        self._exchange.send(messages.Error(code, self._request_id, {}, error, list(args), kwargs))
+        self._exchange.send(self._exchange.core.error(self.request_id, error, args, kwargs))
+
+    def expect_interrupt(self, *, timeout: float | None = None) -> messages.Interrupt:
+        """Wait for INTERRUPT of the call and return it. Raises Timeout after ``timeout`` seconds.
+
+        The server waits for ``answer`` or ``fail`` if the mode of CANCEL was ``"kill"``.
+        Spec: Advanced Profile, "Call Canceling".
+        """
+        description = f"INTERRUPT of {self!r}"
+        message = self._exchange.take(self._is_interrupt, description, timeout)
+        assert isinstance(message, messages.Interrupt)
+        return message
+
+    def _is_interrupt(self, arrival: Arrival) -> bool:
+        message = arrival.message
+        return isinstance(message, messages.Interrupt) and message.request_id == self.request_id
 
 
 class Registration:
-    """A registered procedure and its calls, in order of arrival. Returned by ``WAMPSession.register``."""
+    """A registered procedure and its calls, in order of arrival. Returned by ``WAMPSession.register``.
 
-    def __init__(self, exchange: Exchange, procedure: str, registration_id: int) -> None:
+    Leaving its ``with`` block unregisters.
+    """
+
+    def __init__(
+        self, exchange: Exchange, procedure: str, options: dict[str, Any], timeout: float | None
+    ) -> None:
         self._exchange = exchange
         #: The procedure, or the pattern of procedures, that was registered.
         self.procedure = procedure
-        self.registration_id = registration_id
+        registered = exchange.ask(lambda core, asked: core.register(asked, self, procedure, options), timeout)
+        assert isinstance(registered, messages.Registered)
+        self.registration_id = registered.registration_id
+        self._wanted = True
 
     def next(self, *, timeout: float | None = None) -> Invocation:
-        """Wait for the next call and return it. Raises Timeout after ``timeout`` seconds."""
+        """Wait for the next call and return it. Raises Timeout after ``timeout`` seconds.
+
+        Raises ExpectationFailed if the server has ended the registration.
+        """
         description = f"a call of {self.procedure!r} (registration {self.registration_id})"
-        message = self._exchange.take(self._is_invocation, description, timeout)
+        message = self._exchange.take(self._is_ours, description, timeout)
+        if isinstance(message, messages.Unregistered):
+            self._wanted = False
+            raise ExpectationFailed(f"waited for {description}, but the server ended it: {message!r}")
         assert isinstance(message, messages.Invocation)
         return Invocation(self._exchange, message)
 
     def unregister(self, *, timeout: float | None = None) -> None:
         """End the registration. Calls that have already arrived are kept. Raises WAMPError for ERROR."""
-        request = messages.Unregister(self._exchange.request_ids.next(), self.registration_id)
-        self._exchange.ask(request, messages.Unregistered, timeout)
+        self._wanted = False
+        self._exchange.ask(lambda core, asked: core.unregister(asked, self.registration_id), timeout)
 
-    def _is_invocation(self, raw: RawMessage) -> bool:
-        invoked: bool = raw[0] == messages.Invocation.code and raw[2] == self.registration_id
-        return invoked
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Unregister, unless the registration or the session is over, or an exception leaves the block."""
+        if exc is None and self._wanted and not self._exchange.over:
+            self.unregister()
+
+    def _is_ours(self, arrival: Arrival) -> bool:
+        return arrival.recipient is self and isinstance(
+            arrival.message, messages.Invocation | messages.Unregistered
+        )

@@ -5,28 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wampasgi.errors import CLOSE_REALM
+from wampasgi.client.contract import Contract, blocking_caller
+from wampasgi.client.requester import with_match
+from wampasgi.errors import CLOSE_REALM, WAMPError
 from wampasgi.payload import split_payload
-from wampasgi.protocol.messages import (
-    Abort,
-    Call,
-    Goodbye,
-    Publish,
-    Published,
-    Register,
-    Registered,
-    Subscribe,
-    Subscribed,
-    Welcome,
-)
+from wampasgi.protocol.messages import Abort, Goodbye, Published, Welcome
+from wampasgi.protocol.states import SessionState
 from wampasgi.testing.calls import OnProgress, PendingCall
-from wampasgi.testing.connection import ENDING, WAMPConnection
-from wampasgi.testing.errors import SessionAborted, parse_message
-from wampasgi.testing.exchange import Exchange
+from wampasgi.testing.connection import WAMPConnection
+from wampasgi.testing.errors import SessionAborted, message_of
+from wampasgi.testing.exchange import Core, Exchange
 from wampasgi.testing.registration import Registration
 from wampasgi.testing.subscription import Events
 from wampasgi.testing.wire import Wire
 from wampasgi.types import Match
+
+_CAN_SAY_GOODBYE = frozenset((SessionState.ESTABLISHED, SessionState.SHUTTING_DOWN))
 
 
 class WAMPSession(WAMPConnection):
@@ -40,9 +34,11 @@ class WAMPSession(WAMPConnection):
     for a raw request.
     """
 
-    def __init__(self, wire: Wire, welcome: Welcome) -> None:
+    def __init__(
+        self, wire: Wire, core: Core, welcome: Welcome, errors: Mapping[str, type[WAMPError]]
+    ) -> None:
         super().__init__(wire)
-        self._exchange = Exchange(wire)
+        self._exchange = Exchange(wire, core, errors)
         #: The session ID.
         self.id = welcome.session_id
         #: WELCOME.Details.
@@ -61,11 +57,11 @@ class WAMPSession(WAMPConnection):
     @property
     def over(self) -> bool:
         """Return whether the test has seen the end of the session: GOODBYE, ABORT or a closed WebSocket."""
-        return self.wire.over is not None
+        return self._exchange.over
 
     def next_request_id(self) -> int:
         """Return the next request ID, for a request that the test sends as a raw message."""
-        return self._exchange.request_ids.next()
+        return self._exchange.core.next_request_id()
 
     # Calls
 
@@ -76,6 +72,7 @@ class WAMPSession(WAMPConnection):
         *args: Any,
         on_progress: OnProgress | None = None,
         timeout: float | None = None,
+        result_type: Any = Any,
         options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -83,11 +80,14 @@ class WAMPSession(WAMPConnection):
 
         ``args`` and ``kwargs`` are the payload, or one Payload is. Returns None for an empty result, the
         value for a single positional argument, and an RPCResult for any other result. ``on_progress`` gets
-        each progressive result in the same form. ``timeout`` is the limit of the test's wait, in seconds.
-        ``options`` are CALL.Options; the timeout in them is in milliseconds.
-        Raises WAMPError for ERROR.
+        each progressive result in the same form. ``result_type`` is any type that pydantic can validate; the
+        result is converted to it. ``timeout`` is the limit of the test's wait, in seconds. ``options`` are
+        CALL.Options; the timeout in them is in milliseconds.
+        Raises WAMPError for ERROR, and InvalidResult if the result does not fit ``result_type``.
         """
-        pending = self.start_call(procedure, *args, on_progress=on_progress, options=options, **kwargs)
+        pending = self.start_call(
+            procedure, *args, on_progress=on_progress, result_type=result_type, options=options, **kwargs
+        )
         return pending.result(timeout=timeout)
 
     def start_call(
@@ -96,17 +96,55 @@ class WAMPSession(WAMPConnection):
         /,
         *args: Any,
         on_progress: OnProgress | None = None,
+        result_type: Any = Any,
+        progress_type: Any = Any,
         options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> PendingCall:
-        """Send CALL and return at once. The returned call waits for the result, or cancels. See ``call``."""
+        """Send CALL and return at once. The returned call waits for the result, or cancels. See ``call``.
+
+        ``progress_type`` is the type that progressive results are converted to.
+        """
         sent = dict(options or {})
         if on_progress is not None:
             sent.setdefault("receive_progress", True)
-        positional, keywords = split_payload(args, kwargs)
-        call = Call(self.next_request_id(), sent, procedure, list(positional), dict(keywords))
-        self._exchange.send(call)
-        return PendingCall(self._exchange, call, on_progress)
+        return PendingCall(
+            self._exchange,
+            procedure,
+            split_payload(args, kwargs),
+            sent,
+            on_progress=on_progress,
+            result_type=result_type,
+            progress_type=progress_type,
+        )
+
+    def call_progress(
+        self,
+        procedure: str,
+        /,
+        *args: Any,
+        result_type: Any = Any,
+        progress_type: Any = Any,
+        options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> PendingCall:
+        """Call a procedure with progressive results: ``with session.call_progress(...) as call``.
+
+        Iterate over the call for the progressive results, then ask it for its ``result``. Leaving the block
+        earlier cancels the call.
+        """
+        return self.start_call(
+            procedure,
+            *args,
+            result_type=result_type,
+            progress_type=progress_type,
+            options={**(options or {}), "receive_progress": True},
+            **kwargs,
+        )
+
+    def use(self, contract: type[Contract]) -> Any:
+        """Return an object whose methods call the procedures of a contract and block. See Contract."""
+        return blocking_caller(self, contract)
 
     def register(
         self,
@@ -121,12 +159,7 @@ class WAMPSession(WAMPConnection):
 
         ``options`` are REGISTER.Options. Raises WAMPError for ERROR.
         """
-        sent = dict(options or {})
-        if match != "exact":
-            sent["match"] = match
-        request = Register(self.next_request_id(), sent, procedure)
-        registered = self._exchange.ask(request, Registered, timeout)
-        return Registration(self._exchange, procedure, registered.registration_id)
+        return Registration(self._exchange, procedure, with_match(options, match), timeout)
 
     # Publish and subscribe
 
@@ -136,19 +169,21 @@ class WAMPSession(WAMPConnection):
         /,
         *,
         match: Match = "exact",
+        event_type: Any = Any,
         options: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> Events:
         """Subscribe to a topic, and return the subscription's events. Raises WAMPError for ERROR.
 
-        ``options`` are SUBSCRIBE.Options. If a test subscribes twice to a topic, both Events take events from
-        the same subscription, and each event goes to one of them.
+        ``event_type`` is any type that pydantic can validate; the payload of each event is converted to it,
+        see ``Event.value``. ``options`` are SUBSCRIBE.Options.
+
+        If a test subscribes twice to a topic, both Events take events from the same subscription, and each
+        event goes to one of them.
         """
-        sent = dict(options or {})
-        if match != "exact":
-            sent["match"] = match
-        request = Subscribe(self.next_request_id(), sent, topic)
-        return Events(self._exchange, topic, self._exchange.ask(request, Subscribed, timeout).subscription_id)
+        return Events(
+            self._exchange, topic, with_match(options, match), event_type=event_type, timeout=timeout
+        )
 
     def publish(
         self,
@@ -163,18 +198,20 @@ class WAMPSession(WAMPConnection):
         """Publish an event. Return its publication ID if ``acknowledge`` is true, otherwise None.
 
         ``args`` and ``kwargs`` are the payload, or one Payload is. ``options`` are PUBLISH.Options. Raises
-        WAMPError for ERROR, which the server sends only if
-        ``acknowledge`` is true.
+        WAMPError for ERROR, which the server sends only if ``acknowledge`` is true.
         """
         sent = dict(options or {})
         if acknowledge:
             sent["acknowledge"] = True
-        positional, keywords = split_payload(args, kwargs)
-        request = Publish(self.next_request_id(), sent, topic, list(positional), dict(keywords))
+        payload = split_payload(args, kwargs)
         if not sent.get("acknowledge", False):
-            self._exchange.send(request)
+            self._exchange.request(lambda core: core.publish(None, topic, *payload, sent))
             return None
-        return self._exchange.ask(request, Published, timeout).publication_id
+        published = self._exchange.ask(
+            lambda core, asked: core.publish(asked, topic, *payload, sent), timeout
+        )
+        assert isinstance(published, Published)
+        return published.publication_id
 
     def settle(self) -> None:
         """Wait until the server has handled all messages of this session, and their consequences.
@@ -195,8 +232,10 @@ class WAMPSession(WAMPConnection):
         """
         if self.wire.over is not None:
             raise self.wire.over
-        self.wire.send_goodbye(Goodbye({}, reason))
-        message = parse_message(self.wire.take(lambda raw: raw[0] in ENDING, "GOODBYE", timeout))
+        core = self._exchange.core
+        if core.state in _CAN_SAY_GOODBYE:
+            self.wire.send_goodbye(core.goodbye(reason))
+        message = message_of(self.wire.take(lambda arrival: arrival.ends_session, "GOODBYE", timeout))
         if isinstance(message, Abort):
             raise SessionAborted.of(message)
         assert isinstance(message, Goodbye)

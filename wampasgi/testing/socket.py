@@ -46,7 +46,7 @@ class AppExit:
 
 
 #: The items that the application sends to the test.
-Arrival: TypeAlias = RawMessage | InvalidFrame | WebSocketClose | AppExit
+FromApplication: TypeAlias = RawMessage | InvalidFrame | WebSocketClose | AppExit
 
 
 class ServedSocket:
@@ -69,7 +69,7 @@ class ServedSocket:
         self._disconnect: ASGIEvent | None = None
         self._closed_by_app = False
         self._goodbye_said = False
-        self.arrived: SimpleQueue[Arrival] = SimpleQueue()
+        self.arrived: SimpleQueue[FromApplication] = SimpleQueue()
         #: The exit of the application, if it did not answer the opening handshake.
         self.unanswered: AppExit | None = None
         #: The subprotocol that the application accepted. None before that, or if it is unknown.

@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
 
-from wampasgi.event import Event
+from wampasgi.client.conversion import converter_for
+from wampasgi.client.events import Event
 from wampasgi.protocol import messages
+from wampasgi.testing.arrival import Arrival
 from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
-from wampasgi.types import RawMessage
 
 
 class Events:
-    """The events of one subscription, in order of arrival. Returned by ``WAMPSession.subscribe``."""
+    """The events of one subscription, in order of arrival. Returned by ``WAMPSession.subscribe``.
 
-    def __init__(self, exchange: Exchange, topic: str, subscription_id: int) -> None:
+    Leaving its ``with`` block unsubscribes.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        topic: str,
+        options: dict[str, Any],
+        *,
+        event_type: Any,
+        timeout: float | None,
+    ) -> None:
+        self._convert = converter_for(event_type, "event_type")
         self._exchange = exchange
         #: The topic, or the pattern of topics, that was subscribed to.
         self.topic = topic
-        self.subscription_id = subscription_id
+        subscribed = exchange.ask(lambda core, asked: core.subscribe(asked, self, topic, options), timeout)
+        assert isinstance(subscribed, messages.Subscribed)
+        self.subscription_id = subscribed.subscription_id
+        self._wanted = True
 
-    def next(self, *, timeout: float | None = None) -> Event:
-        """Wait for the next event and return it. Raises Timeout after ``timeout`` seconds."""
+    def next(self, *, timeout: float | None = None) -> Event[Any]:
+        """Wait for the next event and return it. Raises Timeout after ``timeout`` seconds.
+
+        Raises ExpectationFailed if the server has ended the subscription.
+        """
         description = f"an event of {self.topic!r} (subscription {self.subscription_id})"
-        return self._event(self._exchange.take(self._is_event, description, timeout))
+        message = self._exchange.take(
+            lambda arrival: self._is_event(arrival) or self._is_end(arrival), description, timeout
+        )
+        if isinstance(message, messages.Unsubscribed):
+            self._wanted = False
+            raise ExpectationFailed(f"waited for {description}, but the server ended it: {message!r}")
+        return self._event(message)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[Event[Any]]:
         """Wait like ``WAMPSession.settle``, then yield all events that have arrived."""
         self._exchange.settle()
         while (message := self._exchange.take_arrived(self._is_event)) is not None:
@@ -43,18 +70,36 @@ class Events:
 
     def unsubscribe(self, *, timeout: float | None = None) -> None:
         """End the subscription. Events that have already arrived are kept. Raises WAMPError for ERROR."""
-        request = messages.Unsubscribe(self._exchange.request_ids.next(), self.subscription_id)
-        self._exchange.ask(request, messages.Unsubscribed, timeout)
+        self._wanted = False
+        self._exchange.ask(lambda core, asked: core.unsubscribe(asked, self.subscription_id), timeout)
 
-    def _is_event(self, raw: RawMessage) -> bool:
-        return raw[:2] == [messages.Event.code, self.subscription_id]
+    def __enter__(self) -> Self:
+        return self
 
-    def _event(self, message: messages.Message) -> Event:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Unsubscribe, unless the subscription or the session is over, or an exception leaves the block."""
+        if exc is None and self._wanted and not self._exchange.over:
+            self.unsubscribe()
+
+    def _is_event(self, arrival: Arrival) -> bool:
+        # Not by the recipient: a second subscription to the topic has the same ID.
+        message = arrival.message
+        return isinstance(message, messages.Event) and message.subscription_id == self.subscription_id
+
+    def _is_end(self, arrival: Arrival) -> bool:
+        return isinstance(arrival.message, messages.Unsubscribed) and arrival.recipient is self
+
+    def _event(self, message: messages.Message) -> Event[Any]:
         assert isinstance(message, messages.Event)
-        return Event(
-            topic=message.details.get("topic", self.topic),
-            args=message.args or [],
-            kwargs=message.kwargs or {},
-            publication_id=message.publication_id,
-            details=message.details,
+        topic, args, kwargs = (
+            message.details.get("topic", self.topic),
+            message.args or [],
+            message.kwargs or {},
         )
+        value = self._convert(args, kwargs, f"an event of {topic!r}")
+        return Event(topic, args, kwargs, message.publication_id, message.details, value)

@@ -14,8 +14,10 @@ from typing import Any, NoReturn, TypeVar
 import anyio
 from starlette.testclient import WebSocketTestSession
 
-from wampasgi.protocol.messages import Abort, Goodbye
+from wampasgi.client.core import SessionCore
+from wampasgi.protocol.messages import Goodbye
 from wampasgi.serializers import Subprotocol
+from wampasgi.testing.arrival import Arrival, read_arrival
 from wampasgi.testing.errors import ExpectationFailed, SessionClosed, Timeout, describe_arrived
 from wampasgi.testing.socket import AppExit, InvalidFrame, ServedSocket, WebSocketClose, message_event
 from wampasgi.types import RawMessage
@@ -60,7 +62,9 @@ class Wire:
     ) -> None:
         self._served = served
         self._websocket = websocket
-        self._inbox: list[RawMessage] = []
+        self._inbox: list[Arrival] = []
+        self._core: SessionCore[object] | None = None
+        self._sent_raw = False
         self._invalid_frames: list[str] = []
         self._app_exit: AppExit | None = None
         self._left = False
@@ -76,11 +80,13 @@ class Wire:
     def send(self, *messages: RawMessage) -> None:
         """Send messages in one WebSocket message. Only a batched subprotocol allows more than one."""
         event = message_event(self._encode(messages))
+        self._sent_raw = True
         says_goodbye = any(message[:1] == [Goodbye.code] for message in messages)
         self._hand_over(partial(self._served.deliver_unchecked, event, says_goodbye=says_goodbye))
 
     def send_frame(self, data: str | bytes) -> None:
         """Send one WebSocket message unchecked."""
+        self._sent_raw = True
         self._hand_over(partial(self._served.deliver, message_event(data)))
 
     def send_in_session(self, message: RawMessage) -> None:
@@ -90,14 +96,14 @@ class Wire:
         """
         self._hand_over(partial(self._served.deliver_in_session, message_event(self._encode([message]))))
 
-    def send_goodbye(self, goodbye: Goodbye) -> None:
+    def send_goodbye(self, goodbye: RawMessage) -> None:
         """Send GOODBYE, unless the server's GOODBYE has already been answered."""
-        self._hand_over(
-            partial(self._served.deliver_goodbye, message_event(self._encode([goodbye.to_list()])))
-        )
+        self._hand_over(partial(self._served.deliver_goodbye, message_event(self._encode([goodbye]))))
 
-    def begin_session(self, *, answers_goodbye: bool) -> None:
-        """Prepare for a new session on the WebSocket."""
+    def begin_session(self, core: SessionCore[object], *, answers_goodbye: bool) -> None:
+        """Prepare for a new session on the WebSocket. Its core gets all further messages."""
+        self.read_arrived()
+        self._core, self._sent_raw = core, False
         self.over = None
         self._hand_over(partial(self._served.begin_session, answers_goodbye=answers_goodbye))
 
@@ -128,33 +134,33 @@ class Wire:
     # From the application
 
     def take(
-        self, matches: Callable[[RawMessage], bool], description: str, timeout: float | None = None
-    ) -> RawMessage:
+        self, matches: Callable[[Arrival], bool], description: str, timeout: float | None = None
+    ) -> Arrival:
         """Wait for the first message that matches, and return it. Keep the other messages, in order.
 
         ``description`` is used in errors: "waited for ...". Raises Timeout, SessionClosed if the WebSocket is
         closed, and ExpectationFailed if a frame cannot be decoded.
         """
-        raw = self._inbox.pop(self._wait(matches, description, timeout))
-        self._note_end(raw)
-        return raw
+        arrival = self._inbox.pop(self._wait(matches, description, timeout))
+        self._note_end(arrival)
+        return arrival
 
     def peek(
-        self, matches: Callable[[RawMessage], bool], description: str, timeout: float | None = None
-    ) -> RawMessage:
+        self, matches: Callable[[Arrival], bool], description: str, timeout: float | None = None
+    ) -> Arrival:
         """Wait like ``take``, but keep the message."""
         return self._inbox[self._wait(matches, description, timeout)]
 
-    def take_arrived(self, matches: Callable[[RawMessage], bool]) -> RawMessage | None:
+    def take_arrived(self, matches: Callable[[Arrival], bool]) -> Arrival | None:
         """Return the first message that matches without waiting, or None if no message does."""
-        for index, raw in enumerate(self._inbox):
-            if matches(raw):
+        for index, arrival in enumerate(self._inbox):
+            if matches(arrival):
                 del self._inbox[index]
-                self._note_end(raw)
-                return raw
+                self._note_end(arrival)
+                return arrival
         return None
 
-    def _wait(self, matches: Callable[[RawMessage], bool], description: str, timeout: float | None) -> int:
+    def _wait(self, matches: Callable[[Arrival], bool], description: str, timeout: float | None) -> int:
         bound = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + bound
         index = 0
@@ -186,28 +192,29 @@ class Wire:
 
     def arrived(self) -> str:
         """Return a description of what has arrived and nothing has taken."""
-        return describe_arrived(self._inbox, self._invalid_frames)
+        return describe_arrived([arrival.raw for arrival in self._inbox], self._invalid_frames)
 
     def _read(self, description: str, deadline: float, bound: float) -> None:
         try:
-            arrival = self._served.arrived.get(timeout=max(deadline - time.monotonic(), 0))
+            item = self._served.arrived.get(timeout=max(deadline - time.monotonic(), 0))
         except Empty:
             raise Timeout(f"waited {bound:g} s for {description}; {self.arrived()}") from None
-        if isinstance(arrival, list):
-            self._inbox.append(arrival)
-        elif isinstance(arrival, InvalidFrame):
-            self._invalid_frames.append(f"an invalid frame: {arrival.problem}")
-        elif isinstance(arrival, WebSocketClose):
-            self.closed = arrival
+        if isinstance(item, list):
+            self._inbox.append(read_arrival(item, self._core, strict=not self._sent_raw))
+        elif isinstance(item, InvalidFrame):
+            self._invalid_frames.append(f"an invalid frame: {item.problem}")
+        elif isinstance(item, WebSocketClose):
+            self.closed = item
         else:
-            self._app_exit = arrival
+            self._app_exit = item
             if self.closed is None and not self._left:
-                how = "returned" if arrival.error is None else f"failed with {arrival.error!r}"
+                how = "returned" if item.error is None else f"failed with {item.error!r}"
                 # A server closes the WebSocket with this code if the application leaves it open.
                 self.closed = WebSocketClose(1006, f"the application {how} without closing")
 
-    def _note_end(self, raw: RawMessage) -> None:
-        if raw[0] in (Abort.code, Goodbye.code):
+    def _note_end(self, arrival: Arrival) -> None:
+        raw = arrival.raw
+        if arrival.ends_session:
             reason = raw[2] if len(raw) > 2 and isinstance(raw[2], str) else ""
             kind = "GOODBYE" if raw[0] == Goodbye.code else "ABORT"
             self.over = SessionClosed(reason, f"the session is over: it ended with {kind}, {reason}")
