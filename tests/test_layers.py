@@ -81,6 +81,8 @@ EXTRA_THIRD_PARTY = {
     # Optional: they are imported when an authentication method needs them.
     "protocol.challenges": names("argon2 nacl"),
     "client.credentials": names("nacl"),
+    "client.picows_transport": names("picows python_socks"),
+    "client.picows_wire": names("picows"),
     "client.websocket": names("trio"),
     "testing": names("httpx2"),
     # Optional: each is needed by one command.

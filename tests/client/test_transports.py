@@ -133,6 +133,11 @@ CASES = (
 
 SERIALIZERS = ("json", "msgpack", "cbor")
 
+#: The servers and, after a slash, the package of the client's WebSocket.
+KINDS = ("memory", "uvicorn", "picows", "uvicorn/picows")
+# picows as a client needs asyncio.
+BACKENDS_AND_KINDS = [*(("asyncio", kind) for kind in KINDS), *(("trio", kind) for kind in KINDS[:-1])]
+
 
 @asynccontextmanager
 async def two_sessions(
@@ -141,7 +146,10 @@ async def two_sessions(
     if kind == "memory":
         options["app"], url = app, None
     else:
-        url = servers(kind).url
+        server, _, package = kind.partition("/")
+        url = servers(server).url
+        if package:
+            options["websocket"] = package
     if not blocking:
         async with connect(url, **options) as session, connect(url, **options) as other:
             yield session, other
@@ -157,7 +165,7 @@ async def two_sessions(
 @pytest.mark.anyio
 @pytest.mark.parametrize("batched", [False, True], ids=["single", "batched"])
 @pytest.mark.parametrize("serializer", SERIALIZERS)
-@pytest.mark.parametrize("kind", ["memory", "uvicorn", "picows"])
+@pytest.mark.parametrize(("anyio_backend", "kind"), BACKENDS_AND_KINDS)
 async def test_async_session(kind: str, serializer: str, batched: bool, servers: Servers) -> None:
     options: dict[str, Any] = {"serializers": serializer, "batched": batched}
     with anyio.fail_after(30):
@@ -169,7 +177,7 @@ async def test_async_session(kind: str, serializer: str, batched: bool, servers:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("serializer", SERIALIZERS)
-@pytest.mark.parametrize("kind", ["memory", "uvicorn", "picows"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_blocking_session(kind: str, serializer: str, servers: Servers) -> None:
     with anyio.fail_after(30):
         async with two_sessions(kind, servers, blocking=True, serializers=serializer) as (session, other):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Timer
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, Unpack, get_args
 
 from wampasgi.adapters import TaskOwner, support_for_running_loop
 from wampasgi.client.credentials import CredentialOptions, Credentials
@@ -26,6 +26,8 @@ from wampasgi.logs import logger_named
 from wampasgi.types import ASGIApp, Handler, Match
 
 if TYPE_CHECKING:
+    from wampasgi.client.picows_transport import PicowsTransport
+    from wampasgi.client.websocket import WebSocketTransport
     from wampasgi.serializers.base import Serializer
     from wampasgi.serializers.subprotocols import Subprotocol
 
@@ -38,6 +40,10 @@ _SLOW: Final = 3.0
 
 #: The default limit for the size of a message from the router, in bytes.
 MAX_SIZE: Final = 16 * 1024 * 1024
+
+
+#: The packages that can implement the WebSocket of a client.
+WebSocketPackage: TypeAlias = Literal["websockets", "picows"]
 
 
 class Options(CredentialOptions, total=False):
@@ -63,6 +69,7 @@ class Options(CredentialOptions, total=False):
     max_size: int | None
     ping_interval: float | None
     proxy: str | bool
+    websocket: WebSocketPackage
 
 
 _NAMES: Final = Options.__annotations__.keys()
@@ -70,7 +77,7 @@ _NAMES: Final = Options.__annotations__.keys()
 _OF_CREDENTIALS: Final = CredentialOptions.__annotations__.keys()
 
 #: The options that concern only WebSockets, and only connections in memory.
-_OF_WEBSOCKETS: Final = ("ssl", "compression", "max_size", "ping_interval", "proxy")
+_OF_WEBSOCKETS: Final = ("ssl", "compression", "max_size", "ping_interval", "proxy", "websocket")
 _OF_MEMORY: Final = ("path", "lifespan")
 
 
@@ -108,7 +115,8 @@ class Client:
     Errors: ``errors`` are subclasses of WAMPError with a URI. An ERROR with this URI is raised as its class.
 
     The other options are those of WebSockets: ``ssl`` (a context, for certificates of your own),
-    ``compression``, ``max_size`` (of a message from the router, in bytes) and ``proxy``.
+    ``compression``, ``max_size`` (of a message from the router, in bytes), ``proxy`` and ``websocket``, the
+    package that implements the WebSocket. ``"picows"`` needs less CPU time, but asyncio.
 
     Raises ConfigurationError, a ValueError, for options that do not fit together.
     """
@@ -332,15 +340,9 @@ def _transport(url: str | None, options: Options) -> Transport:
         from wampasgi.client.memory import MemoryTransport
 
         return MemoryTransport(app, subprotocols=offered, headers=headers, path=options.get("path", "/"))
-    try:
-        from wampasgi.client.websocket import WebSocketTransport
-    except ImportError as error:
-        raise ConfigurationError(
-            "connections to a URL need the package websockets: pip install 'wampasgi[client]'"
-        ) from error
-    assert url is not None or app is not None
-    return WebSocketTransport(
-        url or "",
+    assert url is not None
+    return _websocket_transport(options.get("websocket", "websockets"))(
+        url,
         subprotocols=offered,
         headers=headers,
         ssl_context=options.get("ssl"),
@@ -349,6 +351,29 @@ def _transport(url: str | None, options: Options) -> Transport:
         ping_interval=options.get("ping_interval", 20.0),
         proxy=options.get("proxy", True),
     )
+
+
+def _websocket_transport(package: object) -> type[WebSocketTransport] | type[PicowsTransport]:
+    """Import and return the transport of a package, which may be missing."""
+    if package == "websockets":
+        try:
+            from wampasgi.client.websocket import WebSocketTransport
+        except ImportError as error:
+            raise ConfigurationError(
+                "connections to a URL need the package websockets: pip install 'wampasgi[client]'"
+            ) from error
+        return WebSocketTransport
+    if package == "picows":
+        try:
+            from wampasgi.client.picows_transport import PicowsTransport
+        except ImportError as error:
+            raise ConfigurationError(
+                "websocket='picows' needs the package picows 2.3 or newer:"
+                f" pip install 'wampasgi[client-fast]' ({error})"
+            ) from error
+        return PicowsTransport
+    names = " or ".join(map(repr, get_args(WebSocketPackage)))
+    raise ConfigurationError(f"websocket is {package!r}: pass {names}")
 
 
 def _offered(options: Options) -> dict[str, Subprotocol]:

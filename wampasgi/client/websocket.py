@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidProxy,
     InvalidStatus,
     InvalidURI,
     NegotiationError,
@@ -20,51 +20,29 @@ from websockets.exceptions import (
 
 from wampasgi._version import __version__
 from wampasgi.adapters import TaskOwner, running_library, support_for_running_loop
-from wampasgi.client.errors import ConnectFailed
 from wampasgi.client.waiting import Sendable
-from wampasgi.client.websocket_errors import closed
+from wampasgi.client.websocket_errors import (
+    check_ssl,
+    check_url,
+    closed,
+    no_connection,
+    no_wamp,
+    no_websocket,
+    public_url,
+    refused,
+    unanswered,
+    untrusted,
+)
 from wampasgi.client.wire import Wire, WireClosed
 from wampasgi.errors import ConfigurationError
 from wampasgi.serializers.base import Encoded
 from wampasgi.serializers.subprotocols import Subprotocol
-
-#: The HTTP statuses after which another attempt may succeed: the server or a proxy has a problem now.
-_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 #: The number of unsent messages, on trio and with batching, from which on senders wait.
 _MAX_UNSENT: Final = 64
 
 #: The greatest time to wait for the peer when closing, in seconds.
 _CLOSE_TIMEOUT: Final = 2.0
-
-
-def check_url(url: object) -> str:
-    """Return a WebSocket URL after checking it. Raises ConfigurationError with advice."""
-    if not isinstance(url, str):
-        raise ConfigurationError(f"the URL is {url!r}: pass a text such as 'ws://127.0.0.1:8000/'")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        advice = f"use {'ws' + _public(url)[4:]!r}"
-        raise ConfigurationError(f"the URL {_public(url)!r} has the scheme {parts.scheme!r}: {advice}")
-    if parts.scheme not in ("ws", "wss"):
-        raise ConfigurationError(
-            f"the URL {url!r} must begin with ws:// or wss://, as in 'ws://127.0.0.1:8000/'"
-        )
-    try:
-        host = parts.hostname
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"the URL {url!r} is invalid: {error}") from error
-    if not host:
-        raise ConfigurationError(f"the URL {url!r} has no host")
-    if parts.fragment:
-        raise ConfigurationError(f"the URL {url!r} has a fragment, which WebSockets do not support")
-    return url
-
-
-def _public(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class WebSocketTransport:
@@ -84,9 +62,8 @@ class WebSocketTransport:
     ) -> None:
         self._url = check_url(url)
         #: The URL without a user name and a password.
-        self.description = _public(url)
-        if ssl_context is not None and not url.startswith("wss:"):
-            raise ConfigurationError(f"ssl= needs a URL that begins with wss://, not {url!r}")
+        self.description = public_url(url)
+        check_ssl(url, ssl_context)
         self._subprotocols = subprotocols
         self._options: dict[str, Any] = {
             "subprotocols": list(subprotocols),
@@ -162,33 +139,27 @@ class WebSocketTransport:
         try:
             yield
         except InvalidStatus as error:
-            status = error.response.status_code
-            raise ConnectFailed(
-                f"the server at {url} refused the WebSocket with HTTP status {status}",
-                retryable=status in _TRANSIENT,
-            ) from error
+            raise refused(url, error.response.status_code) from error
         except InvalidURI as error:
             raise ConfigurationError(f"the URL {url!r} is invalid: {error}") from error
+        except InvalidProxy as error:
+            # Its text has the password.
+            raise ConfigurationError(f"the proxy for {url!r} is invalid: {error.msg}") from error
         except NegotiationError as error:
-            raise ConnectFailed(f"the server at {url} speaks no WAMP: {error}", retryable=False) from error
+            raise no_wamp(url, error) from error
         except InvalidHandshake as error:
-            raise ConnectFailed(f"the server at {url} accepts no WebSocket: {error}") from error
+            raise no_websocket(url, error) from error
         except ssl.SSLCertVerificationError as error:
-            raise ConnectFailed(
-                f"the certificate of the server at {url} is not trusted: {error.verify_message}",
-                retryable=False,
-            ) from error
+            raise untrusted(url, error) from error
         except TimeoutError as error:
-            raise ConnectFailed(f"waited {timeout or 0:g} s for a WebSocket to {url}") from error
+            raise unanswered(url, timeout) from error
         except (OSError, EOFError, ConnectionClosed) as error:
-            raise ConnectFailed(f"there is no connection to {url}: {error}") from error
+            raise no_connection(url, error) from error
 
     def _negotiated(self, name: str | None) -> Subprotocol:
         if name is None:
-            raise ConnectFailed(
-                f"the server at {self.description} speaks no WAMP: it accepted none of the subprotocols"
-                f" {', '.join(self._subprotocols)}",
-                retryable=False,
+            raise no_wamp(
+                self.description, f"it accepted none of the subprotocols {', '.join(self._subprotocols)}"
             )
         return self._subprotocols[name]
 
