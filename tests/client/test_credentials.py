@@ -1,13 +1,20 @@
 """Authentication, against realms of wampasgi and against a router that the test plays."""
 
+# Autobahn's signatures have no types.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from autobahn.wamp.auth import AuthScram
+from autobahn.wamp.types import Challenge as AutobahnChallenge
 
 from tests.auth.peers import (
     SECRET,
@@ -31,7 +38,16 @@ from tests.specification import (
     NOT_AUTHORIZED,
     WELCOME,
 )
-from wampasgi import Application, Identity, Realm, SCRAMCredential, Session, scram_credential
+from wampasgi import (
+    Application,
+    CRAAuthRequirement,
+    Identity,
+    Realm,
+    SCRAMCredential,
+    Session,
+    scram_credential,
+)
+from wampasgi.auth.autobahn_scram import AutobahnSCRAMMethod, autobahn_scram_credential
 from wampasgi.client import JoinRefused, RemoteProtocolError, connect
 from wampasgi.errors import ConfigurationError
 from wampasgi.protocol.challenges import cra_signature
@@ -55,6 +71,17 @@ def use_both(realm: Realm) -> None:
     use_cra(realm)
 
 
+AUTOBAHN = autobahn_scram_credential(SECRET, iterations=1, memory=64)
+
+
+async def find_autobahn_credential(session: Session) -> SCRAMCredential | None:
+    return AUTOBAHN if session.authid == "joe" else None
+
+
+def use_autobahn_scram(realm: Realm) -> None:
+    realm.add_challenge_method(AutobahnSCRAMMethod(find_autobahn_credential, find_identity))
+
+
 def office(use: Callable[[Realm], None]) -> Application:
     realm = Realm("office")
     use(realm)
@@ -73,6 +100,11 @@ METHODS: dict[str, tuple[Callable[[Realm], None], dict[str, Any], dict[str, Any]
     "pbkdf2": (use_scram_pbkdf2, {"secret": SECRET}, {"secret": "wrong"}),
     "argon2id13": (use_scram_argon2, {"secret": SECRET}, {"secret": "wrong"}),
     "both": (use_both, {"secret": SECRET}, {"secret": "wrong"}),
+    "scram": (
+        use_autobahn_scram,
+        {"secret": SECRET, "authmethods": ["scram"]},
+        {"secret": "wrong", "authmethods": ["scram"]},
+    ),
     "cryptosign": (
         use_cryptosign,
         {"private_key": bytes(signing_key("joe")).hex()},
@@ -88,7 +120,7 @@ async def test_right_secret_opens_a_session(method: str) -> None:
     async with connect(app=office(use), realm="office", authid="joe", **right) as session:
         assert await session.call("whoami") == ["joe", "clerk"]
         assert (session.authid, session.authrole) == ("joe", "clerk")
-        assert session.authmethod in ("ticket", "wampcra", "wamp-scram", "cryptosign")
+        assert session.authmethod in ("ticket", "wampcra", "wamp-scram", "scram", "cryptosign")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -221,6 +253,51 @@ async def test_refused_session_is_not_tried_again(
     assert router.peers == 1
 
 
+@pytest.mark.parametrize("authid", ["joe", "a=b, c"])
+async def test_autobahns_scram_is_answered_as_autobahn_does(
+    authid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many iterations as Autobahn has by default, but less memory, which is faster.
+    credential = autobahn_scram_credential(SECRET, iterations=4096, memory=8)
+    session = Mock()
+
+    async def script(peer: Peer) -> None:
+        hello = await peer.expect(HELLO)
+        own = base64.b64decode(hello[2]["authextra"]["nonce"])
+        # As Crossbar.io computes it.
+        nonce = base64.b64encode(own + b"16 octets of its").decode()
+        extra = {
+            "nonce": nonce,
+            "kdf": "argon2id-13",
+            "salt": credential.salt,
+            "iterations": credential.iterations,
+            "memory": credential.memory,
+        }
+        monkeypatch.setattr("autobahn.wamp.auth.os.urandom", lambda _: own)
+        autobahn = AuthScram(authid=authid, password=SECRET)
+        assert autobahn.authextra["nonce"] == hello[2]["authextra"]["nonce"]
+        await peer.send(CHALLENGE, "scram", extra)
+        authenticate = await peer.expect(AUTHENTICATE)
+        signature = autobahn.on_challenge(None, AutobahnChallenge("scram", extra)).decode()
+        assert authenticate == [AUTHENTICATE, signature, {}]
+
+        message = (
+            f"n={authid},r={hello[2]['authextra']['nonce']},"
+            f"r={nonce},s={extra['salt']},i={extra['iterations']},c=,r={nonce}"
+        )
+        server_key = base64.b64decode(credential.server_key)
+        proof = base64.b64encode(hmac.digest(server_key, message.encode(), "sha256")).decode()
+        authextra = {"scram_server_signature": proof}
+        assert autobahn.on_welcome(session, authextra) is None
+        await peer.send(WELCOME, 1, {"roles": ROLES, "authextra": authextra})
+        await peer.until_gone()
+
+    router = ScriptedRouter(script)
+    async with connect(app=router, authid=authid, secret=SECRET, authmethods=["scram"]) as opened:
+        assert opened.id == 1
+    assert not router.failures
+
+
 def scram_challenge(own: str, /, **changes: Any) -> dict[str, Any]:
     extra = base64.b64encode(b"server").decode()
     challenge = {"nonce": own + extra, "salt": "c2FsdA==", "kdf": "pbkdf2", "iterations": 1000}
@@ -238,6 +315,15 @@ def scram_challenge(own: str, /, **changes: Any) -> dict[str, Any]:
         ("wamp-scram", {"iterations": 10**9}, "iterations must be an integer from 1000"),
         ("wamp-scram", {"kdf": "argon2id13", "iterations": 2, "memory": 10**9}, "memory must be an integer"),
         ("wamp-scram", {"kdf": "argon2id13", "iterations": 2}, "memory must be an integer"),
+        (
+            "wamp-scram",
+            {"kdf": "argon2id13", "iterations": 1000, "memory": 2**20},
+            "memory must be an integer from 8 to 16777",
+        ),
+        ("wamp-scram", {"kdf": "argon2id-13", "iterations": 2, "memory": 64}, "kdf must be"),
+        ("scram", {}, "kdf must be 'argon2id-13', got 'pbkdf2'"),
+        ("scram", {"kdf": "argon2id13", "iterations": 2, "memory": 64}, "kdf must be 'argon2id-13'"),
+        ("scram", {"kdf": "argon2id-13", "iterations": 2}, "memory must be an integer"),
         ("wampcra", {"challenge": 1}, "challenge must be a string"),
         ("wampcra", {"challenge": "x", "iterations": 10**9}, "iterations must be an integer"),
         ("wampcra", {"challenge": "x", "keylen": "x"}, "keylen must be an integer"),
@@ -252,23 +338,55 @@ async def test_invalid_challenge_is_a_violation(method: str, changes: dict[str, 
 
     router = ScriptedRouter(script)
     with pytest.raises(RemoteProtocolError, match=rf"CHALLENGE\.Extra\.{field}"):
+        async with connect(
+            app=router, authid="joe", secret=SECRET, authmethods=["wamp-scram", "scram", "wampcra"]
+        ):
+            pytest.fail("the session must not open")
+    assert not router.failures
+
+
+async def test_challenge_that_argon2_does_not_support_is_a_violation() -> None:
+    async def script(peer: Peer) -> None:
+        hello = await peer.expect(HELLO)
+        own = hello[2]["authextra"]["nonce"]
+        changes = {"kdf": "argon2id13", "iterations": 1, "memory": 64, "salt": "c2E="}
+        await peer.send(CHALLENGE, "wamp-scram", scram_challenge(own, **changes))
+        await peer.expect(ABORT)
+
+    router = ScriptedRouter(script)
+    with pytest.raises(RemoteProtocolError, match=r"CHALLENGE\.Extra .* and a salt of 2 octets"):
         async with connect(app=router, authid="joe", secret=SECRET):
             pytest.fail("the session must not open")
     assert not router.failures
 
 
-@pytest.mark.parametrize("authextra", [{}, {"verifier": "c29tZXRoaW5n"}, {"verifier": 1}])
-async def test_router_that_does_not_know_the_password_is_aborted(authextra: dict[str, Any]) -> None:
+AUTOBAHN_COSTS = {"kdf": "argon2id-13", "iterations": 1, "memory": 64}
+
+
+@pytest.mark.parametrize(
+    ("method", "costs", "name", "authextra"),
+    [
+        ("wamp-scram", {}, "verifier", {}),
+        ("wamp-scram", {}, "verifier", {"verifier": "c29tZXRoaW5n"}),
+        ("wamp-scram", {}, "verifier", {"verifier": 1}),
+        ("scram", AUTOBAHN_COSTS, "scram_server_signature", {}),
+        ("scram", AUTOBAHN_COSTS, "scram_server_signature", {"scram_server_signature": "c29tZXRoaW5n"}),
+    ],
+)
+async def test_router_that_does_not_know_the_password_is_aborted(
+    method: str, costs: dict[str, Any], name: str, authextra: dict[str, Any]
+) -> None:
     async def script(peer: Peer) -> None:
         hello = await peer.expect(HELLO)
-        await peer.send(CHALLENGE, "wamp-scram", scram_challenge(hello[2]["authextra"]["nonce"]))
+        extra = scram_challenge(hello[2]["authextra"]["nonce"], **{"salt": "c2FsdHNhbHQ=", **costs})
+        await peer.send(CHALLENGE, method, extra)
         await peer.expect(AUTHENTICATE)
         await peer.send(WELCOME, 1, {"roles": ROLES, "authextra": authextra})
         await peer.expect(ABORT)
 
     router = ScriptedRouter(script)
-    with pytest.raises(RemoteProtocolError, match=r"WELCOME\.Details\.authextra\.verifier"):
-        async with connect(app=router, authid="joe", secret=SECRET):
+    with pytest.raises(RemoteProtocolError, match=rf"WELCOME\.Details\.authextra\.{name} must prove"):
+        async with connect(app=router, authid="joe", secret=SECRET, authmethods=[method]):
             pytest.fail("the session must not open")
     assert not router.failures
 
@@ -302,6 +420,43 @@ async def test_credentials_that_do_not_fit_together_are_refused_at_once(
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         connect("ws://127.0.0.1:1/", **options)
+
+
+@pytest.mark.parametrize(
+    ("use", "secret", "authmethods", "problem"),
+    [
+        (use_scram_pbkdf2, "a\x07", None, "secret= cannot be used with SCRAM: SASLprep .* U\\+0007"),
+        (use_autobahn_scram, "a\x07", ["scram"], "secret= cannot be used with SCRAM: SASLprep .* U\\+0007"),
+        (use_autobahn_scram, "\u2168", ["scram"], "secret= cannot be used with Autobahn's SCRAM"),
+    ],
+)
+async def test_password_that_scram_does_not_allow_is_a_mistake(
+    use: Callable[[Realm], None], secret: str, authmethods: list[str] | None, problem: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        async with connect(
+            app=office(use), realm="office", authid="joe", secret=secret, authmethods=authmethods
+        ):
+            pytest.fail("the session must not open")
+
+
+async def test_authid_that_scram_does_not_allow_can_be_used_with_cra_alone() -> None:
+    async def find_requirement(session: Session) -> CRAAuthRequirement:
+        return CRAAuthRequirement(SECRET, auth_role="clerk", auth_provider="test")
+
+    async def identity(session: Session) -> Identity:
+        return Identity(authid=session.authid, authrole="clerk")
+
+    def use(realm: Realm) -> None:
+        realm.set_cra_handlers(find_requirement, identity)
+
+    options: dict[str, Any] = {"app": office(use), "realm": "office", "authid": "jo\x07e", "secret": SECRET}
+    with pytest.raises(
+        ConfigurationError, match=r"authid= .* only with authmethods=\['wampcra'\]: .* U\+0007"
+    ):
+        connect(**options)
+    async with connect(**options, authmethods=["wampcra"]) as session:
+        assert session.authid == "jo\x07e"
 
 
 async def test_secrets_are_not_shown() -> None:

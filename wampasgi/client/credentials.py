@@ -36,14 +36,17 @@ OnChallenge: TypeAlias = Callable[[Challenge], Any]
 
 #: Costs that are lower would make a password easy to guess for a false server (RFC 7677 requires 4096).
 _LEAST_ITERATIONS: Final = 1000
-#: Costs that are higher would block the client: PBKDF2 and Argon2 iterations, and Argon2 memory in KiB.
-_MOST_ITERATIONS: Final = {"pbkdf2": 10_000_000, "argon2id13": 1000}
+#: Costs that are higher would block the client: PBKDF2 and Argon2 iterations, Argon2 memory in KiB, and the
+#: product of both. Autobahn derives keys with 4096 iterations and 512 KiB by default.
+_MOST_ITERATIONS: Final = {"pbkdf2": 10_000_000, "argon2id13": 10_000}
 _MOST_MEMORY: Final = 4 * 1024 * 1024
+_MOST_MEMORY_PASSES: Final = 4 * _MOST_MEMORY
 _MOST_KEY_LENGTH: Final = 1024
 
 _HEX_KEY: Final = re.compile("[0-9a-fA-F]{64}")
 _KEY_LENGTH: Final = 32
-_NONCE_LENGTH: Final = 16
+# Crossbar.io adds octets to the decoded nonce. The text is a prefix of the result only if it has no padding.
+_NONCE_LENGTH: Final = 18
 
 _ADVICE: Final = "pass ticket=, secret=, private_key= or on_challenge="
 
@@ -60,13 +63,46 @@ class CredentialOptions(TypedDict, total=False):
     authextra: Mapping[str, Any] | None
 
 
+class _AutobahnExchange(SCRAMExchange):
+    """An exchange whose AuthMessage does not escape the authid."""
+
+    @property
+    def auth_message(self) -> str:
+        return f"n={self.authid},r=" + super().auth_message.partition(",r=")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """A kind of SCRAM: the names of its key derivation functions, and the other differences."""
+
+    functions: Mapping[str, KDF]
+    exchange: type[SCRAMExchange]
+    #: The encoded form of no channel binding.
+    channel_binding: str
+    #: The key of the router's proof in WELCOME.Details.authextra.
+    proof: str
+    #: Set if passwords are not normalised, and the derived key is the unpadded base64 text.
+    is_autobahns: bool
+
+
+# By the names of the authentication methods. Autobahn's dialect, which Crossbar.io has, too, is described in
+# wampasgi.auth.autobahn_scram.
+_SCRAM: Final = {
+    "wamp-scram": _Dialect(
+        {"argon2id13": "argon2id13", "pbkdf2": "pbkdf2"}, SCRAMExchange, "biws", "verifier", False
+    ),
+    "scram": _Dialect({"argon2id-13": "argon2id13"}, _AutobahnExchange, "", "scram_server_signature", True),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """The identity that a client claims, and the secret that proves it. The repr omits all secrets.
 
-    At most one of ``ticket``, ``secret`` (a password for WAMP-SCRAM or WAMP-CRA), ``private_key`` (32 octets
-    in hex, for cryptosign) and ``on_challenge`` may be given. ``authmethods`` replaces the methods that the
-    client offers. Raises ConfigurationError for any other combination.
+    At most one of ``ticket``, ``secret`` (a password for WAMP-SCRAM, WAMP-CRA or, if ``authmethods`` has
+    ``"scram"``, Autobahn's SCRAM), ``private_key`` (32 octets in hex, for cryptosign) and ``on_challenge``
+    may be given. ``authmethods`` replaces the methods that the client offers. Raises ConfigurationError for
+    any other combination.
     """
 
     authid: str | None = None
@@ -97,6 +133,13 @@ class Credentials:
             raise ConfigurationError("secret= needs authid=, the name of the user")
         if self.private_key is not None:
             _signing_key(self.private_key)
+        if self.offers_scram:
+            try:
+                saslprep(self.authid or "", stored=False)
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"authid= cannot be used with SCRAM, only with authmethods=['wampcra']: {error}"
+                ) from error
 
     @property
     def methods(self) -> list[str] | None:
@@ -110,6 +153,11 @@ class Credentials:
             # and proves that the router knows the user, too.
             return ["wamp-scram", "wampcra"]
         return ["cryptosign"] if self.private_key is not None else None
+
+    @property
+    def offers_scram(self) -> bool:
+        """Return whether the password may be proven with one of the kinds of SCRAM."""
+        return self.secret is not None and not _SCRAM.keys().isdisjoint(self.methods or ())
 
     def without_scram(self) -> Credentials | None:
         """Return credentials that offer only WAMP-CRA for the password, or None if these offer one method.
@@ -127,11 +175,11 @@ class Login:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         authid = credentials.authid or ""
-        # WAMP-SCRAM signs the normalised form.
-        self._authid = authid if credentials.secret is None else saslprep(authid, stored=False)
+        # SCRAM signs the normalised form.
+        self._authid = saslprep(authid, stored=False) if credentials.offers_scram else authid
         self._nonce = base64.b64encode(secrets.token_bytes(_NONCE_LENGTH)).decode()
-        # The server's signature that WELCOME must have after WAMP-SCRAM.
-        self._server_signature: str | None = None
+        # The proof of the router that WELCOME must have after SCRAM: its key in authextra, and its value.
+        self._expected: tuple[str, str] | None = None
 
     def details(self) -> dict[str, Any]:
         """Return the parts of HELLO.Details that concern authentication."""
@@ -141,7 +189,7 @@ class Login:
         methods = credentials.methods
         if methods is not None:
             details["authmethods"] = methods
-            if credentials.secret is not None and not {"wamp-scram", "scram"}.isdisjoint(methods):
+            if credentials.offers_scram:
                 extra |= {"nonce": self._nonce, "channel_binding": None}
             if credentials.private_key is not None:
                 key = bytes(_signing_key(credentials.private_key).verify_key).hex()
@@ -174,8 +222,8 @@ class Login:
             return credentials.ticket, {}
         if method == "wampcra" and credentials.secret is not None:
             return cra_response(challenge.extra, credentials.secret), {}
-        if method == "wamp-scram" and credentials.secret is not None:
-            return self._prove_scram(challenge.extra, credentials.secret)
+        if method in _SCRAM and credentials.secret is not None:
+            return self._prove_scram(challenge.extra, credentials.secret, _SCRAM[method])
         if method == "cryptosign" and credentials.private_key is not None:
             return _sign_cryptosign(challenge.extra, credentials.private_key), {}
         raise ConfigurationError(
@@ -184,49 +232,66 @@ class Login:
 
     def check(self, welcome: Welcome) -> None:
         """Check the router's proof in WELCOME. Raises RemoteProtocolError if it is missing or wrong."""
-        if self._server_signature is None:
+        if self._expected is None:
             return
-        verifier = (welcome.details.get("authextra") or {}).get("verifier")
-        given = verifier.removeprefix("v=") if isinstance(verifier, str) else ""
-        if not hmac.compare_digest(given.encode(), self._server_signature.encode()):
+        name, signature = self._expected
+        proof = (welcome.details.get("authextra") or {}).get(name)
+        given = proof.removeprefix("v=") if isinstance(proof, str) else ""
+        if not hmac.compare_digest(given.encode(), signature.encode()):
             raise RemoteProtocolError(
-                "WELCOME.Details.authextra.verifier must prove that the router knows the user, but does not"
+                f"WELCOME.Details.authextra.{name} must prove that the router knows the user, but does not"
             )
 
-    def _prove_scram(self, extra: Mapping[str, Any], secret: str) -> tuple[str, dict[str, Any]]:
-        nonce, salt, kdf = (_text(extra, name) for name in ("nonce", "salt", "kdf"))
-        iterations, memory = extra.get("iterations"), extra.get("memory")
-        own = self._nonce
+    def _prove_scram(
+        self, extra: Mapping[str, Any], secret: str, dialect: _Dialect
+    ) -> tuple[str, dict[str, Any]]:
+        nonce, own = _text(extra, "nonce"), self._nonce
         if not nonce.startswith(own) or len(nonce) <= len(own) or not is_nonce(nonce[len(own) :]):
             raise RemoteProtocolError("CHALLENGE.Extra.nonce must be the client's nonce and more base64 text")
-        if kdf not in _MOST_ITERATIONS:
-            raise RemoteProtocolError(
-                f"CHALLENGE.Extra.kdf must be 'argon2id13' or 'pbkdf2', got {kdf[:40]!r}"
-            )
-        least = _LEAST_ITERATIONS if kdf == "pbkdf2" else 1
-        _integer("iterations", iterations, least, _MOST_ITERATIONS[kdf])
-        if kdf == "argon2id13":
-            _integer("memory", memory, 8, _MOST_MEMORY)
-        function: KDF = "pbkdf2" if kdf == "pbkdf2" else "argon2id13"
-        assert isinstance(iterations, int)
-        salted = salted_password(
-            secret,
-            kdf=function,
-            salt=_octets("salt", salt),
-            iterations=iterations,
-            memory=memory if kdf == "argon2id13" else None,
-        )
-        exchange = SCRAMExchange(
+        salted = _salted_password(extra, secret, dialect)
+        exchange = dialect.exchange(
             authid=self._authid,
             client_nonce=own,
             nonce=nonce,
-            salt=salt,
-            iterations=iterations,
+            salt=extra["salt"],
+            iterations=extra["iterations"],
+            channel_binding=dialect.channel_binding,
         )
         _, server_key = scram_keys(salted)
-        self._server_signature = scram_server_signature(exchange, server_key)
+        self._expected = dialect.proof, scram_server_signature(exchange, server_key)
         proof = scram_client_proof(salted, exchange)
+        if dialect.is_autobahns:
+            return proof, {}
         return proof, {"nonce": nonce, "channel_binding": None, "cbind_data": None}
+
+
+def _salted_password(extra: Mapping[str, Any], secret: str, dialect: _Dialect) -> bytes:
+    """Return the key that CHALLENGE.Extra demands. Raises RemoteProtocolError and ConfigurationError."""
+    kdf, salt = _text(extra, "kdf"), _octets("salt", _text(extra, "salt"))
+    if kdf not in dialect.functions:
+        known = " or ".join(map(repr, dialect.functions))
+        raise RemoteProtocolError(f"CHALLENGE.Extra.kdf must be {known}, got {kdf[:40]!r}")
+    function, iterations, memory = dialect.functions[kdf], extra.get("iterations"), extra.get("memory")
+    least = _LEAST_ITERATIONS if function == "pbkdf2" else 1
+    iterations = _integer("iterations", iterations, least, _MOST_ITERATIONS[function])
+    if function == "pbkdf2":
+        memory = None
+    else:
+        memory = _integer("memory", memory, 8, min(_MOST_MEMORY, _MOST_MEMORY_PASSES // iterations))
+    try:
+        normalised = saslprep(secret)
+    except ValueError as error:
+        raise ConfigurationError(f"secret= cannot be used with SCRAM: {error}") from error
+    if dialect.is_autobahns and normalised != secret:
+        raise ConfigurationError(
+            "secret= cannot be used with Autobahn's SCRAM, which does not normalise passwords,"
+            " because SASLprep (RFC 4013) changes it: choose another password"
+        )
+    try:
+        salted = salted_password(secret, kdf=function, salt=salt, iterations=iterations, memory=memory)
+    except ValueError as error:
+        raise RemoteProtocolError(f"CHALLENGE.Extra has values that cannot be used: {error}") from error
+    return base64.b64encode(salted).rstrip(b"=") if dialect.is_autobahns else salted
 
 
 def checked(answer: Any) -> tuple[str, dict[str, Any]]:
@@ -283,9 +348,10 @@ def _text(extra: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _integer(name: str, value: object, least: int, most: int) -> None:
+def _integer(name: str, value: object, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
         raise RemoteProtocolError(f"CHALLENGE.Extra.{name} must be an integer from {least} to {most}")
+    return value
 
 
 def _octets(name: str, text: str) -> bytes:
