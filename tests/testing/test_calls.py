@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,16 @@ import pytest
 
 from tests.testing.apps import SOON
 from wampasgi import Application, Depends, RPCProgressReport, RPCResult, WAMPError
+from wampasgi.client import Contract, InvalidResult
+from wampasgi.errors import UnserializableValue
 from wampasgi.testing import ExpectationFailed, SessionAborted, TestClient, Timeout, WAMPSession
+
+
+class Full(WAMPError, uri="com.app.full"):
+    """The application has no room."""
+
+    def __init__(self, members: int, *, room: str) -> None:
+        super().__init__(members, room=room)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +231,84 @@ def test_call_that_uses_aiosqlite_can_be_cancelled(tmp_path: Path) -> None:
 def test_call_options_are_sent(session: WAMPSession) -> None:
     with pytest.raises(WAMPError, match=r"wamp.error.timeout"):
         session.call("forever", options={"timeout": 10})
+
+
+def test_unserializable_arguments_do_not_use_up_a_request_id(session: WAMPSession) -> None:
+    with pytest.raises(UnserializableValue):
+        session.call("echo", object())
+    with pytest.raises(UnserializableValue):
+        session.publish("chat", object(), acknowledge=True)
+
+    assert session.call("math.add", 1) == 1
+
+
+def test_result_is_converted(session: WAMPSession) -> None:
+    assert session.call("echo", "1.50", result_type=Decimal) == Decimal("1.50")
+    with pytest.raises(InvalidResult, match=r"the result of 'echo' does not fit result_type=int"):
+        session.call("echo", "many", result_type=int)
+
+
+def test_declared_error_is_raised_as_its_class(client: TestClient) -> None:
+    with client.wamp_session(errors=[Full]) as session, pytest.raises(Full) as caught:
+        session.call("fail")
+
+    assert (caught.value.args, caught.value.kwargs) == ((3,), {"room": "a"})
+
+
+def test_iteration_over_a_call_ends_at_its_result(session: WAMPSession) -> None:
+    with session.call_progress("count", 3, progress_type=str | int) as call:
+        assert list(call) == [0, 1, 2]
+        assert call.result() == 3
+        assert list(call) == []
+
+
+def test_iteration_over_a_call_raises_its_error(session: WAMPSession) -> None:
+    with session.call_progress("fail") as call, pytest.raises(WAMPError, match=r"com\.app\.full"):
+        list(call)
+
+
+def test_leaving_a_call_before_its_result_cancels_it(database: SlowDatabase, session: WAMPSession) -> None:
+    with session.call_progress("export") as call:
+        assert next(call) == 1
+    session.settle()
+
+    assert database.log == ["begun", "interrupted", "disconnected"]
+    with pytest.raises(Timeout, match="nothing else arrived"):
+        session.receive_raw(timeout=SOON)
+
+
+def test_further_arguments_are_sent(client: TestClient) -> None:
+    with client.wamp_session() as callee, client.wamp_session() as caller:
+        uploads = callee.register("upload")
+        call = caller.start_call("upload", "a", options={"progress": True})
+        first = uploads.next()
+        call.send("b")
+        call.send("c", final=True)
+
+        parts = [first, uploads.next(), uploads.next()]
+        assert [part.args for part in parts] == [["a"], ["b"], ["c"]]
+        assert {part.request_id for part in parts} == {first.request_id}
+        first.answer("abc")
+        assert call.result() == "abc"
+
+
+def test_further_arguments_of_a_complete_call_are_refused(session: WAMPSession) -> None:
+    call = session.start_call("math.add", 1)
+
+    with pytest.raises(ExpectationFailed, match=r"CALL .* is complete: pass options="):
+        call.send(2)
+
+
+class Math(Contract, prefix="math."):
+    async def add(self, a: int, b: int = 0) -> int: ...  # type: ignore[empty-body] # it is a contract
+
+
+class Counting(Contract):
+    def count(self, until: int) -> AsyncIterator[int]: ...  # type: ignore[empty-body]
+
+
+def test_contract_is_called(session: WAMPSession) -> None:
+    assert session.use(Math).add(2, b=3) == 5
+    assert list(session.use(Counting).count(2)) == [0, 1, 2]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'c'"):
+        session.use(Math).add(2, c=3)

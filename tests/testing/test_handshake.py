@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from nacl.signing import SigningKey
 
 from tests.testing.apps import SOON, Backend, scripted
-from wampasgi import Application, CRAAuthRequirement, Identity, Realm, RPCResult, Session, derive_key
+from wampasgi import (
+    Application,
+    CRAAuthRequirement,
+    Identity,
+    Realm,
+    RPCResult,
+    SCRAMCredential,
+    Session,
+    derive_key,
+    scram_credential,
+)
+from wampasgi.auth import Challenge
+from wampasgi.errors import ConfigurationError
 from wampasgi.testing import ExpectationFailed, OnChallenge, SessionAborted, TestClient, Timeout
 
 
@@ -133,4 +148,83 @@ def test_server_that_does_not_answer_hello_times_out(backend: Backend) -> None:
         pytest.raises(Timeout, match=r"waited 0.1 s for WELCOME to realm 'com.example'"),
         client.wamp_session("com.example"),
     ):
+        pass
+
+
+@pytest.mark.parametrize("kdf", ["pbkdf2", "argon2id13"])
+def test_secret_answers_scram(backend: Backend, kdf: Literal["pbkdf2", "argon2id13"]) -> None:
+    realm = Realm("proved")
+    users = {"ann": scram_credential("secret", kdf=kdf, iterations=4096 if kdf == "pbkdf2" else 1)}
+
+    async def credential(session: Session) -> SCRAMCredential | None:
+        return users.get(session.authid or "")
+
+    async def identity(session: Session) -> Identity:
+        return Identity(authrole="member")
+
+    realm.set_scram_handlers(credential, identity)
+    client = TestClient(Application([realm]), backend=backend)
+
+    with client.wamp_session("proved", authid="ann", secret="secret") as session:
+        assert (session.authid, session.authrole, session.authmethod) == ("ann", "member", "wamp-scram")
+    with (
+        pytest.raises(SessionAborted, match="authentication_failed"),
+        client.wamp_session("proved", authid="ann", secret="guess"),
+    ):
+        pass
+
+
+def test_private_key_signs_the_challenge(backend: Backend) -> None:
+    realm = Realm("signed")
+    key = SigningKey(bytes(range(32)))
+
+    async def keys(session: Session) -> list[str]:
+        return [bytes(key.verify_key).hex()]
+
+    async def identity(session: Session) -> Identity:
+        return Identity(authrole="device")
+
+    realm.set_cryptosign_handlers(keys, identity)
+    client = TestClient(Application([realm]), backend=backend)
+
+    with client.wamp_session("signed", authid="lamp", private_key=bytes(key).hex()) as session:
+        assert (session.authid, session.authrole, session.authmethod) == ("lamp", "device", "cryptosign")
+    with (
+        pytest.raises(SessionAborted, match="authentication_failed"),
+        client.wamp_session("signed", authid="lamp", private_key="00" * 32),
+    ):
+        pass
+
+
+def test_coroutine_function_that_answers_challenges_is_refused(guarded: TestClient) -> None:
+    async def answer(challenge: Challenge) -> str:
+        raise AssertionError
+
+    with (
+        pytest.raises(ConfigurationError, match="on_challenge is a coroutine function"),
+        guarded.wamp_session("guarded", authmethods=["ticket"], on_challenge=answer),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("challenge", "problem"),
+    [
+        ('[4, "wampcra", {}]', "CHALLENGE.Extra.challenge must be a string"),
+        ('[4, "ticket", {}]', "authentication with 'ticket', but this client offers wamp-scram, wampcra"),
+        ("[4, 5, {}]", "CHALLENGE.AuthMethod"),
+    ],
+)
+def test_challenge_that_cannot_be_answered_is_quoted(challenge: str, problem: str) -> None:
+    client = TestClient(scripted(challenge, '[6, {}, "a.b"]'))
+
+    with (
+        pytest.raises(ExpectationFailed, match=rf"(?i)challenge.*{problem}"),
+        client.wamp_session(authid="ann", secret="secret"),
+    ):
+        pass
+
+
+def test_unknown_argument_is_refused(client: TestClient) -> None:
+    with pytest.raises(TypeError, match="tickets"), client.wamp_session(tickets="secret"):  # type: ignore[call-arg]
         pass

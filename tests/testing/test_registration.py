@@ -9,7 +9,7 @@ import pytest
 
 from tests.testing.apps import Backend
 from wampasgi import Application, RPCResult, Session, WAMPError
-from wampasgi.testing import TestClient, Timeout
+from wampasgi.testing import ExpectationFailed, TestClient, Timeout
 
 
 @pytest.fixture
@@ -81,3 +81,37 @@ def test_unregistered_procedure_gets_no_calls(client: TestClient) -> None:
 def test_refused_registration_raises(client: TestClient) -> None:
     with client.wamp_session() as session, pytest.raises(WAMPError, match="procedure_already_exists"):
         session.register("documents.delete")
+
+
+def test_progress_and_cancellation_reach_the_other_side(client: TestClient) -> None:
+    with client.wamp_session() as callee, client.wamp_session() as caller:
+        exports = callee.register("export")
+        call = caller.start_call("export", options={"receive_progress": True})
+        export = exports.next()
+        export.progress(50, unit="%")
+        assert call.next_progress() == RPCResult((50,), {"unit": "%"})
+
+        call.cancel("kill")
+        assert export.expect_interrupt().options["mode"] == "kill"
+        export.fail("wamp.error.canceled", "half done")
+        with pytest.raises(WAMPError, match=r"wamp\.error\.canceled: .*half done"):
+            call.result()
+
+
+def test_leaving_a_registration_unregisters(client: TestClient) -> None:
+    with client.wamp_session() as session:
+        with session.register("one") as calls:
+            pending = session.start_call("one")
+            calls.next().answer(1)
+            assert pending.result() == 1
+
+        with pytest.raises(WAMPError, match="no_such_procedure"):
+            session.call("one")
+
+
+def test_registration_that_the_server_ends_fails_a_wait(client: TestClient) -> None:
+    with client.wamp_session() as session, session.register("one") as calls:
+        session.call("wamp.registration.remove_callee", calls.registration_id, session.id)
+
+        with pytest.raises(ExpectationFailed, match=r"a call of 'one' .* but the server ended it"):
+            calls.next()

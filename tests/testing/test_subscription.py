@@ -5,8 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.testing.apps import Backend
+from tests.testing.apps import WELCOME, Backend, scripted
 from wampasgi import Application, WAMPError
+from wampasgi.client import InvalidResult
 from wampasgi.testing import ExpectationFailed, TestClient, WAMPSession
 
 
@@ -87,3 +88,42 @@ def test_events_can_be_read_after_goodbye(session: WAMPSession) -> None:
 
     assert [event.args for event in events] == [["last"]]
     events.assert_none()
+
+
+def test_event_is_converted(session: WAMPSession) -> None:
+    events = session.subscribe("chat", event_type=list[int])
+    session.publish("chat", ["1"], options={"exclude_me": False})
+    session.publish("chat", ["one"], options={"exclude_me": False})
+
+    event = events.next()
+    assert (event.args, event.value, event.publisher) == ([["1"]], [1], None)
+    with pytest.raises(InvalidResult, match=r"an event of 'chat' does not fit event_type=list\[int\]"):
+        events.next()
+
+
+def test_leaving_a_subscription_unsubscribes(session: WAMPSession) -> None:
+    with session.subscribe("chat") as events:
+        session.publish("chat", 1, options={"exclude_me": False})
+    session.publish("chat", 2, options={"exclude_me": False})
+
+    assert [event.args for event in events] == [[1]]
+
+
+def test_subscription_that_the_server_ends_fails_a_wait(backend: Backend) -> None:
+    revoked = '[35, 0, {"subscription": 5, "reason": "com.app.private"}]'
+    app = scripted(WELCOME, "[33, 1, 5]", "[36, 5, 6, {}, [1]]", revoked, '[6, {}, "a.b"]')
+    with TestClient(app, backend=backend).wamp_session() as session, session.subscribe("chat") as events:
+        session.publish("news")
+        session.publish("news")
+
+        assert events.next().args == [1]
+        with pytest.raises(ExpectationFailed, match=r"an event of 'chat' .* but the server ended it"):
+            events.next()
+
+
+def test_second_subscription_to_a_topic_shares_its_events(session: WAMPSession) -> None:
+    first, second = session.subscribe("chat"), session.subscribe("chat")
+    session.publish("chat", 1, options={"exclude_me": False})
+    session.publish("chat", 2, options={"exclude_me": False})
+
+    assert (first.next().args, second.next().args) == ([1], [2])

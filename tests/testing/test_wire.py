@@ -171,9 +171,11 @@ def test_invalid_frame_from_the_server_ends_a_wait(frame: str, problem: str) -> 
     ],
 )
 def test_message_that_the_protocol_does_not_allow_ends_a_wait(message: str, problem: str) -> None:
-    with TestClient(scripted(WELCOME, message, '[6, {}, "a.b"]')).wamp_session() as session:
-        with pytest.raises(ExpectationFailed, match=rf"the server sent an invalid message, .*{problem}"):
-            session.call("math.add", 1)
+    with (
+        TestClient(scripted(WELCOME, message, '[6, {}, "a.b"]')).wamp_session() as session,
+        pytest.raises(ExpectationFailed, match=rf"the server sent an invalid message, .*{problem}"),
+    ):
+        session.call("math.add", 1)
 
 
 def test_messages_that_nothing_waits_for_are_kept_if_the_test_sends_raw_messages() -> None:

@@ -42,7 +42,7 @@ class MemoryTransport:
             raise ConfigurationError(f"app is {app!r}: pass an ASGI application")
         if not path.startswith("/"):
             raise ConfigurationError(f"path is {path!r}: it must begin with '/'")
-        self.description = f"{type(app).__name__} in memory"
+        self.description = f"{getattr(app, '__name__', type(app).__name__)} in memory"
         self._app = app
         self._subprotocols = subprotocols
         self._headers = [(b"host", b"testserver")]

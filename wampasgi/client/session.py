@@ -18,6 +18,7 @@ from wampasgi.client.requester import BUFFER, check_uri, with_match
 from wampasgi.client.subscriptions import Listener
 from wampasgi.client.supervisor import State, Supervisor
 from wampasgi.client.waiting import DEFAULT
+from wampasgi.client.welcome import WelcomedSession
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, UnserializableValue
 from wampasgi.injection.results import unwrap
 from wampasgi.payload import Payload, split_payload
@@ -36,7 +37,7 @@ P = TypeVar("P")
 C = TypeVar("C", bound="Contract")
 
 
-class Session:
+class Session(WelcomedSession):
     """A WAMP session, across all its connections.
 
     Made by :func:`~wampasgi.client.connect`. All ``timeout`` arguments are in seconds, by default the
@@ -71,21 +72,6 @@ class Session:
         """WELCOME.Details of the latest connection."""
         welcome = self._supervisor.welcome
         return {} if welcome is None else welcome.details
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that the router has assigned."""
-        return self.details.get("authid")
-
-    @property
-    def authrole(self) -> str | None:
-        """The role that the router has assigned."""
-        return self.details.get("authrole")
-
-    @property
-    def authmethod(self) -> str | None:
-        """The authentication method that was used."""
-        return self.details.get("authmethod")
 
     @property
     def state(self) -> State:

@@ -18,6 +18,7 @@ from wampasgi.client.requester import BUFFER
 from wampasgi.client.session import Invoke, Session
 from wampasgi.client.supervisor import State
 from wampasgi.client.waiting import DEFAULT
+from wampasgi.client.welcome import WelcomedSession
 from wampasgi.errors import CLOSE_REALM
 from wampasgi.types import Handler, Match
 
@@ -47,7 +48,7 @@ def connect_sync(
         yield SyncSession(portal, session)
 
 
-class SyncSession:
+class SyncSession(WelcomedSession):
     """The blocking form of Session, which describes the methods. Plain functions can be handlers.
 
     Plain functions run in worker threads, so they may use the session.
@@ -75,21 +76,6 @@ class SyncSession:
     def details(self) -> Mapping[str, Any]:
         """WELCOME.Details of the latest connection."""
         return self.session.details
-
-    @property
-    def authid(self) -> str | None:
-        """The authid that the router has assigned."""
-        return self.session.authid
-
-    @property
-    def authrole(self) -> str | None:
-        """The role that the router has assigned."""
-        return self.session.authrole
-
-    @property
-    def authmethod(self) -> str | None:
-        """The authentication method that was used."""
-        return self.session.authmethod
 
     @property
     def state(self) -> State:

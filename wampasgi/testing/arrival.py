@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wampasgi.client.core import SessionCore
 from wampasgi.errors import RemoteProtocolError
-from wampasgi.protocol.messages import Abort, Goodbye, Message
+from wampasgi.protocol.messages import Abort, Error, Goodbye, Message, Result
 from wampasgi.protocol.router_messages import parse_from_router
 from wampasgi.types import RawMessage
 
@@ -34,8 +34,8 @@ class Arrival:
         return self.raw[0] in _ENDING
 
 
-def read_arrival(raw: RawMessage, core: SessionCore[object] | None, *, strict: bool) -> Arrival:
-    """Return a message as the session's core understands it.
+def read_arrival(raw: RawMessage, core: SessionCore[object] | None, *, strict: bool) -> Arrival | None:
+    """Return a message as the session's core understands it, or None for the answer to an abandoned call.
 
     Messages that nothing waits for are a problem only if ``strict`` is true. A test that sends raw messages
     gets answers that the core knows nothing of, and so does one without a session, when ``core`` is None.
@@ -47,7 +47,8 @@ def read_arrival(raw: RawMessage, core: SessionCore[object] | None, *, strict: b
             if strict:
                 return Arrival(raw, problem=violation.message)
         else:
-            return Arrival(raw, message, recipient)
+            is_abandoned = recipient is None and isinstance(message, Result | Error)
+            return None if is_abandoned else Arrival(raw, message, recipient)
     try:
         return Arrival(raw, parse_from_router(raw))
     except RemoteProtocolError as violation:

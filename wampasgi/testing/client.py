@@ -13,8 +13,10 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.websockets import WebSocketDisconnect
 
 from wampasgi.application import Application
+from wampasgi.client.client import Options
 from wampasgi.client.credentials import CredentialOptions, Credentials
 from wampasgi.client.errors import errors_by_uri
+from wampasgi.client.sync import SyncSession, connect_sync
 from wampasgi.errors import ConfigurationError, WAMPError
 from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
@@ -24,7 +26,7 @@ from wampasgi.testing.handshake import open_session
 from wampasgi.testing.session import WAMPSession
 from wampasgi.testing.socket import AppExit, ServedSocket
 from wampasgi.testing.wire import Wire, within
-from wampasgi.types import ASGIApp
+from wampasgi.types import ASGIApp, Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class TestClient(starlette.testclient.TestClient):
         if isinstance(app, Realm):
             raise ConfigurationError(f"TestClient got {app!r}: test the application that it is part of")
         super().__init__(app, **options)
+        self._root_path = options.get("root_path", "")
         self._subprotocols = {
             **SUBPROTOCOLS,
             **(app.subprotocols if isinstance(app, Application) else {}),
@@ -132,6 +135,41 @@ class TestClient(starlette.testclient.TestClient):
             yield session
             if not session.over:
                 session.goodbye()
+
+    @contextmanager
+    def connect_sync(self, **options: Unpack[Options]) -> Iterator[SyncSession]:
+        """Open a session of ``wampasgi.client.connect_sync`` on the application, in this client's event loop.
+
+        Use it to test code that gets such a session, or if handlers must run while the test does something
+        else. ``options`` are those of ``wampasgi.client.Client``. By default, ``path``, ``timeout`` and the
+        serializers are those of this client, whose headers and cookies are sent, too; ``retry`` is None, so
+        that a lost connection is an error at once.
+        """
+        if not options.keys().isdisjoint(("app", "lifespan")):
+            raise TypeError(
+                "connect_sync() got app= or lifespan=: the test client itself has the application"
+            )
+        serializers = dict.fromkeys(each.serializer for each in self._subprotocols.values())
+        defaults: Options = {
+            "path": self.wamp_path,
+            "timeout": self.wamp_timeout,
+            "connect_timeout": self.wamp_timeout,
+            "serializers": list(serializers),
+            "retry": None,
+        }
+        arguments: Options = {**defaults, **options}
+        arguments["app"] = self._serve_websocket
+        arguments["headers"] = {**self.headers, **(options.get("headers") or {})}
+        arguments["cookies"] = {**self.cookies, **(options.get("cookies") or {})}
+        with ExitStack() as stack:
+            portal = self._enter_loop()
+            stack.push(self._leave_loop)
+            yield stack.enter_context(connect_sync(portal=portal, **arguments))
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection of ``connect_sync``, with what Starlette adds to the scope."""
+        scope.update(root_path=self._root_path, state=self.app_state.copy())
+        await self.app(scope, receive, send)
 
     @contextmanager
     def wamp_connect(
@@ -198,11 +236,12 @@ class TestClient(starlette.testclient.TestClient):
 
     # Event loop
 
-    def _enter_loop(self) -> None:
+    def _enter_loop(self) -> BlockingPortal:
         if self.portal is None:
             self._loop = start_blocking_portal(**self.async_backend)
             self.portal = self._loop.__enter__()
         self._loop_users += 1
+        return self.portal
 
     def _leave_loop(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None

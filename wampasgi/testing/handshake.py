@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from wampasgi.client.core import SessionCore, hello_details
@@ -56,6 +56,8 @@ def _answer(login: Login, challenge: Challenge, description: str) -> tuple[str, 
     except (ConfigurationError, RemoteProtocolError) as error:
         raise ExpectationFailed(f"{got}: {error}") from error
     if not isinstance(answer, tuple):
+        if isinstance(answer, Coroutine):
+            answer.close()
         raise ConfigurationError("on_challenge is a coroutine function: the test client needs a plain one")
     return answer
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from wampasgi.client.contract import Contract, blocking_caller
 from wampasgi.client.requester import with_match
+from wampasgi.client.welcome import WelcomedSession
 from wampasgi.errors import CLOSE_REALM, WAMPError
 from wampasgi.payload import split_payload
 from wampasgi.protocol.messages import Abort, Goodbye, Published, Welcome
@@ -23,7 +24,7 @@ from wampasgi.types import Match
 _CAN_SAY_GOODBYE = frozenset((SessionState.ESTABLISHED, SessionState.SHUTTING_DOWN))
 
 
-class WAMPSession(WAMPConnection):
+class WAMPSession(WAMPConnection, WelcomedSession):
     """An open session, with a blocking method for each action of a WAMP client.
 
     Every wait is limited by the ``timeout`` of the method, in seconds, or by the timeout of the connection.
@@ -39,20 +40,14 @@ class WAMPSession(WAMPConnection):
     ) -> None:
         super().__init__(wire)
         self._exchange = Exchange(wire, core, errors)
+        self._welcome = welcome
         #: The session ID.
         self.id = welcome.session_id
-        #: WELCOME.Details.
-        self.details: Mapping[str, Any] = welcome.details
 
     @property
-    def authid(self) -> str | None:
-        """The authid that the server has assigned to the session."""
-        return self.details.get("authid")
-
-    @property
-    def authrole(self) -> str | None:
-        """The role that the server has assigned to the session."""
-        return self.details.get("authrole")
+    def details(self) -> Mapping[str, Any]:
+        """WELCOME.Details."""
+        return self._welcome.details
 
     @property
     def over(self) -> bool:

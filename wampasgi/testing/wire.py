@@ -200,7 +200,9 @@ class Wire:
         except Empty:
             raise Timeout(f"waited {bound:g} s for {description}; {self.arrived()}") from None
         if isinstance(item, list):
-            self._inbox.append(read_arrival(item, self._core, strict=not self._sent_raw))
+            arrival = read_arrival(item, self._core, strict=not self._sent_raw)
+            if arrival is not None:
+                self._inbox.append(arrival)
         elif isinstance(item, InvalidFrame):
             self._invalid_frames.append(f"an invalid frame: {item.problem}")
         elif isinstance(item, WebSocketClose):
