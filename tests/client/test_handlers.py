@@ -713,7 +713,7 @@ async def test_empty_payload_equals_an_empty_list_and_an_empty_dict() -> None:
                 await arrived.wait()
     assert handled == [([], {})] * 3
     assert (event.args, event.kwargs) == ([], {})
-    assert Invocation("a").args == []
+    assert Event("a").args == Invocation("a").args == []
 
 
 # Requests
