@@ -2,119 +2,264 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import re
-from collections.abc import Awaitable, Callable
+import socket
+import struct
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
 
-from tests.client.scripted_router import ROLES
-from tests.specification import EVENT, GOODBYE, SUBSCRIBED, WELCOME
+from tests.client.frame_server import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    Connection,
+    close_frame,
+    frame,
+    frame_server,
+    with_each_package,
+)
+from tests.specification import ABORT, EVENT, GOODBYE, RESULT, SUBSCRIBED
 from wampasgi.adapters import support_for_running_loop
-from wampasgi.client import ConnectionLost, connect
+from wampasgi.client import ConnectionLost, RemoteProtocolError, connect
 from wampasgi.client.websocket import QueuedWire
 from wampasgi.serializers import SUBPROTOCOLS
 
 pytestmark = pytest.mark.anyio
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-TEXT, CONTINUATION, CLOSE = 0x1, 0x0, 0x8
+@with_each_package
+async def test_fragmented_messages_keep_their_place(package: Any) -> None:
+    later = anyio.Event()
 
-
-def frame(message: Any, *, opcode: int = TEXT, final: bool = True) -> bytes:
-    payload = message if isinstance(message, bytes) else json.dumps(message).encode()
-    length = bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
-    return bytes([(0x80 if final else 0) | opcode]) + length + payload
-
-
-async def serve_frames(stream: SocketStream, script: Callable[[SocketStream], Awaitable[None]]) -> None:
-    """Answer the opening handshake and HELLO, and run the script, which sends frames byte by byte."""
-    async with stream:
-        request = await stream.receive()
-        key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
-        assert key is not None
-        accept = base64.b64encode(hashlib.sha1(key[1] + _GUID).digest())
-        await stream.send(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Protocol: wamp.2.json\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
-        await stream.receive()
-        await stream.send(frame([WELCOME, 1, {"roles": ROLES}]))
-        await script(stream)
-
-
-async def run_with(
-    script: Callable[[SocketStream], Awaitable[None]], use: Callable[[str], Awaitable[None]]
-) -> None:
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    url = f"ws://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/"
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, lambda stream: serve_frames(stream, script))
-        await use(url)
-        group.cancel_scope.cancel()
-
-
-async def test_fragmented_messages_keep_their_place() -> None:
-    async def script(stream: SocketStream) -> None:
-        await stream.receive()
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await server.frame()
         events = [json.dumps([EVENT, 5, number, {}, [number]]).encode() for number in range(1, 7)]
-        await stream.send(
-            frame([SUBSCRIBED, 1, 5])
-            + frame(events[0])
-            + frame(events[1][:5], final=False)
-            + frame(events[1][5:], opcode=CONTINUATION)
-            + frame(events[2])
-            + frame(events[3][:1], final=False)
-            + frame(events[3][1:7], opcode=CONTINUATION, final=False)
-            + frame(events[3][7:], opcode=CONTINUATION)
-            + frame(events[4])
+        await server.send(
+            frame([SUBSCRIBED, 1, 5]),
+            frame(events[0]),
+            frame(events[1][:5], final=False),
+            frame(events[1][5:], opcode=CONTINUATION),
+            frame(events[2]),
+            frame(events[3][:1], final=False),
+            frame(b"", opcode=PONG),
+            frame(events[3][1:7], opcode=CONTINUATION, final=False),
+            frame(b"ping", opcode=PING),
+            frame(events[3][7:], opcode=CONTINUATION),
+            frame(events[4]),
         )
-        await anyio.sleep(0.05)
-        await stream.send(frame(events[5]))
-        await stream.receive()
-        await stream.send(frame([GOODBYE, {}, "wamp.close.goodbye_and_out"]) + frame(b"", opcode=CLOSE))
+        assert await server.frame() == (PONG, b"ping")
+        await later.wait()
+        await server.send(frame(events[5]))
+        await server.frame()
+        await server.send(frame([GOODBYE, {}, "wamp.close.goodbye_and_out"]))
+        assert await server.close_code() == 1000
+        await server.send(close_frame(1000))
 
-    async def use(url: str) -> None:
-        async with connect(url) as session, session.subscribe("a.topic") as events:
-            assert [(await events.next(timeout=5)).args[0] for _ in range(6)] == [1, 2, 3, 4, 5, 6]
-
-    await run_with(script, use)
-
-
-async def test_text_that_is_not_utf_8_loses_the_connection() -> None:
-    async def script(stream: SocketStream) -> None:
-        await stream.receive()
-        await stream.send(frame(b"\xff\xff"))
-        await stream.receive()
-
-    async def use(url: str) -> None:
-        async with connect(url, retry=None) as session:
-            with pytest.raises(ConnectionLost, match="1007"):
-                await session.call("any")
-
-    await run_with(script, use)
+    async with (
+        frame_server(script) as url,
+        connect(url, websocket=package) as session,
+        session.subscribe("a.topic") as events,
+    ):
+        assert [(await events.next(timeout=5)).args[0] for _ in range(5)] == [1, 2, 3, 4, 5]
+        later.set()
+        assert (await events.next(timeout=5)).args == [6]
 
 
-async def test_call_to_a_server_that_does_not_read_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@with_each_package
+async def test_messages_in_the_packet_of_the_handshake_are_received(package: Any) -> None:
+    async def script(server: Connection) -> None:
+        await server.read_request()
+        welcome = json.dumps([2, 1, {"roles": {"dealer": {}}}]).encode()
+        await server.accept(then=frame(welcome[:9], final=False) + frame(welcome[9:], opcode=CONTINUATION))
+        await server.frame()
+        _, request_id, *_ = await server.message()
+        await server.send(frame([RESULT, request_id, {}, ["x" * 100_000]]))
+        assert (await server.message())[0] == GOODBYE
+
+    async with frame_server(script) as url, connect(url, websocket=package) as session:
+        assert await session.call("any") == "x" * 100_000
+
+
+UNASKED = json.dumps([EVENT, 5, 1, {}, ["x" * 200]]).encode()
+
+#: Frames that RFC 6455 forbids, with the close code that the client sends.
+VIOLATIONS = {
+    "reserved bit": (frame(UNASKED, reserved=0x40), 1002),
+    "reserved bit of a fragment": (frame(UNASKED, reserved=0x20, final=False), 1002),
+    "reserved bit of a ping": (frame(b"", opcode=PING, reserved=0x10), 1002),
+    "reserved bit of a pong": (frame(b"", opcode=PONG, reserved=0x40), 1002),
+    "reserved bit of a close frame": (frame(b"\x03\xe8", opcode=CLOSE, reserved=0x40), 1002),
+    "reserved opcode": (frame(b"", opcode=0x3), 1002),
+    "reserved control opcode": (frame(b"", opcode=0xB), 1002),
+    "mask": (b"\x81\x82\x00\x00\x00\x00[]", 1002),
+    "ping in fragments": (frame(b"", opcode=PING, final=False), 1002),
+    "long ping": (frame(b"x" * 126, opcode=PING), 1002),
+    "continuation of nothing": (frame(b"[]", opcode=CONTINUATION), 1002),
+    "message in a message": (frame(b"[", final=False) + frame(b"]"), 1002),
+    "binary in a text": (frame(b"[", final=False) + frame(b"]", opcode=BINARY), 1002),
+    "close frame with half a code": (frame(b"\x03", opcode=CLOSE), 1002),
+    "close code 0": (close_frame(0), 1002),
+    "close code 999": (close_frame(999), 1002),
+    "close code 1005": (close_frame(1005), 1002),
+    "close code 1006": (close_frame(1006), 1002),
+    "close code 1015": (close_frame(1015), 1002),
+    "close code 2000": (close_frame(2000), 1002),
+    "close code 5000": (close_frame(5000), 1002),
+    "text that is not UTF-8": (frame(b"\xff\xff"), 1007),
+    "half a character at the end": (frame(b"[", final=False) + frame(b"\xc3", opcode=CONTINUATION), 1007),
+    "reason that is not UTF-8": (close_frame(1000, b"\xff"), 1007),
+    "large message": (frame(b"x" * 20_000), 1009),
+    "header of a large message": (frame(b"x" * 100_000)[:10], 1009),
+    "large binary message": (frame(b"x" * 10_001, opcode=BINARY), 1009),
+    "message that is large in total": (
+        frame(b"x" * 9_000, final=False) + frame(b"x" * 1_001, opcode=CONTINUATION),
+        1009,
+    ),
+}
+
+
+@with_each_package
+@pytest.mark.parametrize("name", VIOLATIONS)
+async def test_violation_closes_the_connection_with_its_code(name: str, package: Any) -> None:
+    sent, code = VIOLATIONS[name]
+    codes = []
+
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await server.message()
+        await server.send(sent)
+        codes.append(await server.close_code())
+
+    options: dict[str, Any] = {"retry": None, "max_size": 10_000, "websocket": package}
+    async with frame_server(script) as url, connect(url, **options) as session:
+        with pytest.raises(ConnectionLost, match=str(code)) as raised:
+            await session.call("any")
+        assert raised.value.sent
+    assert codes == [code]
+
+
+@with_each_package
+async def test_message_before_a_violation_counts(package: Any) -> None:
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        _, request_id, *_ = await server.message()
+        await server.send(frame([RESULT, request_id, {}, [1]]), frame(b"", opcode=0x3))
+        await server.close_code()
+
+    async with frame_server(script) as url, connect(url, retry=None, websocket=package) as session:
+        assert await session.call("any") == 1
+
+
+@with_each_package
+@pytest.mark.parametrize("code", [1001, 3000, 4999])
+async def test_close_frame_is_answered_and_reported(code: int, package: Any) -> None:
+    codes = []
+
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await server.message()
+        await server.send(close_frame(code, "für heute".encode()))
+        codes.append(await server.close_code())
+
+    async with frame_server(script) as url, connect(url, retry=None, websocket=package) as session:
+        with pytest.raises(
+            ConnectionLost, match=f"the server closed the connection with code {code} 'für heute'"
+        ):
+            await session.call("any")
+    assert codes == [code]
+
+
+@with_each_package
+async def test_close_frame_without_a_code_is_answered(package: Any) -> None:
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await server.message()
+        await server.send(frame(b"", opcode=CLOSE))
+        _, payload = await server.frame()
+        assert payload in (b"", b"\x03\xe8")
+
+    async with frame_server(script) as url, connect(url, retry=None, websocket=package) as session:
+        with pytest.raises(ConnectionLost, match="closed the connection with code 1005"):
+            await session.call("any")
+
+
+@with_each_package
+async def test_binary_message_in_a_text_subprotocol_is_a_protocol_error(package: Any) -> None:
+    received = []
+
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await server.message()
+        await server.send(frame([EVENT], opcode=BINARY))
+        received.append(await server.message())
+        await server.close_code()
+
+    async with frame_server(script) as url, connect(url, retry=None, websocket=package) as session:
+        with pytest.raises(RemoteProtocolError):
+            await session.call("any")
+    assert received[0][0] == ABORT
+
+
+@with_each_package
+@pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
+async def test_server_that_vanishes_loses_the_connection(reset: bool, package: Any) -> None:
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await server.message()
+        if reset:
+            server.raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with frame_server(script) as url, connect(url, retry=None, websocket=package) as session:
+        with pytest.raises(ConnectionLost, match="the connection was lost") as raised:
+            await session.call("any")
+        assert raised.value.sent
+
+
+@with_each_package
+async def test_silent_server_is_asked_for_a_sign_of_life_and_given_up(package: Any) -> None:
+    pings = 0
+
+    async def script(server: Connection) -> None:
+        nonlocal pings
+        await server.welcome()
+        while pings < 3:
+            opcode, payload = await server.frame()
+            if opcode == PING:
+                pings += 1
+                await server.send(frame(payload, opcode=PONG))
+        assert await server.close_code() in (1001, 1011)
+
+    async with frame_server(script) as url:
+        options: dict[str, Any] = {"websocket": package, "ping_interval": 0.05, "retry": None}
+        async with connect(url, **options) as session:
+            with pytest.raises(ConnectionLost):
+                await session.call("any", timeout=5)
+    assert pings == 3
+
+
+@with_each_package
+async def test_call_to_a_server_that_does_not_read_ends_in_time(
+    package: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("wampasgi.client.supervisor._GOODBYE_TIMEOUT", 0.05)
+    over = anyio.Event()
 
-    async def script(stream: SocketStream) -> None:
-        await anyio.sleep_forever()
+    async def script(server: Connection) -> None:
+        await server.welcome()
+        await over.wait()
 
-    async def use(url: str) -> None:
-        async with connect(url, retry=None) as session:
+    async with frame_server(script) as url:
+        async with connect(url, retry=None, websocket=package) as session:
             expected = r"waited 0\.1 s for the result of 'big'"
             for _ in range(3):
                 with pytest.raises(TimeoutError, match=expected), anyio.fail_after(5):
                     await session.call("big", "x" * 10_000_000, timeout=0.1)
-
-    await run_with(script, use)
+        over.set()
 
 
 class Socket:
