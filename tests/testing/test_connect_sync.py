@@ -107,5 +107,5 @@ def test_refusals_are_those_of_the_client(client: TestClient) -> None:
 @pytest.mark.parametrize("name", ["app", "lifespan"])
 def test_another_application_is_refused(client: TestClient, name: str) -> None:
     options: dict[str, Any] = {name: True}
-    with pytest.raises(TypeError, match="the test client itself has the application"):
+    with pytest.raises(TypeError, match="the test client has the application"):
         client.connect_sync(**options).__enter__()

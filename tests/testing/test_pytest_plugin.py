@@ -33,13 +33,24 @@ def test_add(wamp_client):
 """
 
 
-def run_pytest(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, *options: str, **files: str) -> subprocess.CompletedProcess[str]:
     """Run pytest for these files, with this plugin and no other."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "pytest_wampasgi", "-p", "no:cacheprovider", "-W", "error"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "pytest_wampasgi",
+            *options,
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "error",
+        ],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -103,6 +114,34 @@ def test_phases():
     assert "3 passed" in finished.stdout
 
 
+def test_client_of_coroutines_has_the_options_of_the_project(tmp_path: Path) -> None:
+    conftest = (
+        CONFTEST
+        + """
+@pytest.fixture
+def wamp_async_client_options():
+    return {"timeout": 3}
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+"""
+    )
+    test = """
+import pytest
+
+@pytest.mark.anyio
+async def test_add(wamp_async_client):
+    assert wamp_async_client.wamp_timeout == 3
+    async with wamp_async_client.connect() as session:
+        assert await session.call("add", 1, 2) == 3
+"""
+    finished = run_pytest(tmp_path, "-p", "anyio", conftest=conftest, test_it=test)
+
+    assert finished.returncode == 0, finished.stdout
+    assert "2 passed" in finished.stdout
+
+
 def test_missing_application_is_explained(tmp_path: Path) -> None:
     finished = run_pytest(tmp_path, test_it=TEST)
 
@@ -116,7 +155,8 @@ def test_missing_packages_are_explained_when_the_client_is_used(tmp_path: Path) 
 
     assert finished.returncode == 1, finished.stdout
     assert "1 passed, 1 error" in finished.stdout
-    assert "try pip install 'wampasgi[test]': The starlette.testclient module requires" in finished.stdout
+    assert "try pip install 'wampasgi[test]': " in finished.stdout
+    assert "httpx2" in finished.stdout
 
 
 def test_pytest_starts_without_importing_wampasgi(tmp_path: Path) -> None:

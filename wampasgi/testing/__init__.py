@@ -1,8 +1,9 @@
-"""A synchronous test client that adds WAMP to Starlette's TestClient."""
+"""Test clients: one that adds WAMP to Starlette's TestClient, and its async twin."""
 
 from __future__ import annotations
 
 from wampasgi.client.calls import CancelMode
+from wampasgi.testing.async_client import AsyncTestClient
 from wampasgi.testing.calls import OnProgress, PendingCall
 from wampasgi.testing.client import TestClient
 from wampasgi.testing.connection import WAMPConnection
@@ -14,6 +15,7 @@ from wampasgi.testing.socket import WebSocketClose
 from wampasgi.testing.subscription import Events
 
 __all__ = [
+    "AsyncTestClient",
     "CancelMode",
     "Events",
     "ExpectationFailed",

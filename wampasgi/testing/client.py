@@ -20,6 +20,7 @@ from wampasgi.client.sync import SyncSession, connect_sync
 from wampasgi.errors import ConfigurationError, WAMPError
 from wampasgi.realm import Realm
 from wampasgi.serializers import SUBPROTOCOLS, Serializer, subprotocols
+from wampasgi.testing.client_options import options_of_test
 from wampasgi.testing.connection import WAMPConnection
 from wampasgi.testing.errors import ExpectationFailed, Timeout
 from wampasgi.testing.handshake import open_session
@@ -145,22 +146,16 @@ class TestClient(starlette.testclient.TestClient):
         serializers are those of this client, whose headers and cookies are sent, too; ``retry`` is None, so
         that a lost connection is an error at once.
         """
-        if not options.keys().isdisjoint(("app", "lifespan")):
-            raise TypeError(
-                "connect_sync() got app= or lifespan=: the test client itself has the application"
-            )
         serializers = dict.fromkeys(each.serializer for each in self._subprotocols.values())
-        defaults: Options = {
-            "path": self.wamp_path,
-            "timeout": self.wamp_timeout,
-            "connect_timeout": self.wamp_timeout,
-            "serializers": list(serializers),
-            "retry": None,
-        }
-        arguments: Options = {**defaults, **options}
-        arguments["app"] = self._serve_websocket
-        arguments["headers"] = {**self.headers, **(options.get("headers") or {})}
-        arguments["cookies"] = {**self.cookies, **(options.get("cookies") or {})}
+        arguments = options_of_test(
+            self._serve_websocket,
+            options,
+            path=self.wamp_path,
+            timeout=self.wamp_timeout,
+            serializers=list(serializers),
+            headers=self.headers,
+            cookies=self.cookies,
+        )
         with ExitStack() as stack:
             portal = self._enter_loop()
             stack.push(self._leave_loop)
