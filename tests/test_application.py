@@ -24,6 +24,7 @@ from wampasgi import (
     TrioAsyncSupport,
     WAMPRoute,
 )
+from wampasgi.backplanes.local import LocalBackplane
 from wampasgi.types import ASGIApp, ASGIEvent
 
 pytestmark = pytest.mark.anyio
@@ -341,3 +342,11 @@ async def test_app_and_realm_are_injected() -> None:
         await websocket.ask(48, 1, {}, "look")
 
     assert seen == [application, realm, realm]
+
+
+def test_backplane_can_be_read() -> None:
+    backplane = LocalBackplane("/tmp/wampasgi-unused")
+
+    assert Application().backplane is None
+    assert Application(backplane=backplane).backplane is backplane
+    assert isinstance(Application(backplane="unix:/tmp/wampasgi-unused").backplane, LocalBackplane)

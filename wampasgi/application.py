@@ -58,10 +58,12 @@ _FLUSH_TIME: Final = 1.0
 _DEFAULT_REALM: Final = "default"
 
 
-def _cluster_over(
-    backplane: Backplane | str, on_gap: Callable[[int, int], Awaitable[None]]
-) -> ClusterService:
-    """Return the cluster of an application, which is named after the module that creates it."""
+def _backplane_and_cluster(
+    given: Backplane | str | None, on_gap: Callable[[int, int], Awaitable[None]]
+) -> tuple[Backplane, ClusterService] | tuple[None, None]:
+    """Return a backplane and the cluster over it, which is named after the module of the application."""
+    if given is None:
+        return None, None
     from wampasgi.backplanes.cluster_service import ClusterService
     from wampasgi.backplanes.urls import backplane_of
 
@@ -69,7 +71,8 @@ def _cluster_over(
     while frame is not None and frame.f_globals["__name__"] == __name__:
         frame = frame.f_back
     module = "wampasgi" if frame is None else frame.f_globals["__name__"]
-    return ClusterService(backplane_of(backplane), name=module, on_gap=on_gap)
+    backplane = backplane_of(given)
+    return backplane, ClusterService(backplane, name=module, on_gap=on_gap)
 
 
 def _require_choice(option: str, value: object, choices: Sequence[str]) -> None:
@@ -165,7 +168,7 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
         self._async_support = instance_of_support(async_support)
         self._event_loop = EventLoopBinding()
         self._gap_handler: Callable[..., Any] | None = None
-        self._cluster = None if backplane is None else _cluster_over(backplane, self._on_gap)
+        self._backplane, self._cluster = _backplane_and_cluster(backplane, self._on_gap)
         self._realms: dict[str, Realm] = {}
         self._default_realm: Realm | None = None
         self.handler_settings = HandlerSettings(self._forget_plans, exception_handlers)
@@ -244,6 +247,11 @@ class Application(ConfiguresRealm, UsesDefaultRealm):
     def subprotocols(self) -> Mapping[str, Subprotocol]:
         """The WebSocket subprotocols that the application supports, by name."""
         return dict(self._subprotocols)
+
+    @property
+    def backplane(self) -> Backplane | None:
+        """The backplane that connects the workers of the application, None without one."""
+        return self._backplane
 
     @property
     def default_realm(self) -> Realm:

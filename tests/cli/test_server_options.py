@@ -6,7 +6,7 @@ import pytest
 
 from wampasgi import Application, Limits, Realm
 from wampasgi.cli import server_options
-from wampasgi.cli.server_options import has_backplane, picows_protocol, websocket_options
+from wampasgi.cli.server_options import picows_protocol, websocket_options
 from wampasgi.errors import ConfigurationError
 
 
@@ -39,8 +39,3 @@ def test_unsuitable_version_of_picows_is_reported(
 
     assert picows_protocol() is None
     assert "uvicorn's own WebSocket transport is used: " in capsys.readouterr().err
-
-
-def test_backplane_is_known() -> None:
-    assert not has_backplane(Application())
-    assert has_backplane(Application(backplane="unix:/tmp/wampasgi-unused"))

@@ -65,9 +65,7 @@ def serve(
 
 
 def _require_backplane(application: Application, count: int) -> None:
-    from wampasgi.cli.server_options import has_backplane
-
-    if not has_backplane(application):
+    if application.backplane is None:
         raise UsageError(
             f"each of the {count} workers would have realms of its own, whose clients do not reach those of "
             "other workers. To connect them, pass a backplane, such as "

@@ -47,12 +47,6 @@ def largest_message(application: Application) -> int:
     return max(sizes, default=Limits().message_size)
 
 
-def has_backplane(application: Application) -> bool:
-    """Return whether the workers of an application serve its realms together."""
-    # The metrics of each realm have those of the backplane, if there is one.
-    return any("cluster" in metrics for metrics in application.metrics().values())
-
-
 def workers_in_environment() -> int | None:
     """Return the number of workers that uvicorn reads from the environment."""
     text = os.environ.get("WEB_CONCURRENCY", "")
