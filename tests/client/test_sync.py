@@ -69,7 +69,7 @@ def test_handler_of_events_runs_until_it_is_ended(server: ServerProcess) -> None
 def test_events_are_iterated_over(server: ServerProcess) -> None:
     with connect_sync(server.url) as session, session.subscribe("sync.topic", event_type=int) as events:
         for number in range(3):
-            session.publish("sync.topic", number, options={"exclude_me": False})
+            session.publish("sync.topic", str(number), options={"exclude_me": False})
         values = []
         for event in events:
             values.append(event.value)
