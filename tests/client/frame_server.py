@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -89,6 +91,15 @@ class Connection:
         await self.frame()
         await self.send(frame([WELCOME, 1, {"roles": ROLES}]))
 
+    def reset(self) -> None:
+        """Let the end of the script reset the connection."""
+        self.raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def read(self, size: int) -> bytes:
+        """Return this number of bytes."""
+        with anyio.fail_after(PATIENCE):
+            return await self._stream.receive_exactly(size)
+
     async def send(self, *frames: bytes) -> None:
         await self._stream.send(b"".join(frames))
 
@@ -102,7 +113,9 @@ class Connection:
                 size = int.from_bytes(await self._stream.receive_exactly(2 if size == 126 else 8), "big")
             mask = await self._stream.receive_exactly(4)
             payload = await self._stream.receive_exactly(size) if size else b""
-        return first & 0x0F, bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+        # As integers, because a loop over the bytes of a large message takes long.
+        key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+        return first & 0x0F, (int.from_bytes(payload, "big") ^ key).to_bytes(size, "big")
 
     async def message(self) -> list[Any]:
         """Return the client's next message."""

@@ -196,7 +196,7 @@ async def test_application_that_does_not_accept_is_given_up() -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         await anyio.sleep_forever()
 
-    with pytest.raises(ConnectFailed, match=r"waited 0\.05 s for function in memory to accept"):
+    with pytest.raises(ConnectFailed, match=r"waited 0\.05 s for silent in memory to accept"):
         async with connect(app=silent, connect_timeout=0.05):
             pytest.fail("the session must not open")
 

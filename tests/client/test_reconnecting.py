@@ -14,6 +14,7 @@ from tests.client.conftest import SERVED_APP
 from tests.client.proxy import proxy_to
 from tests.client.scripted_router import Peer, ScriptedRouter
 from tests.client.served_app import app
+from tests.client.states import QUICK, States
 from tests.clients.server_process import ServerProcess, start_server
 from tests.specification import ABORT, CALL, ERROR, HELLO, REGISTER, REGISTERED, SUBSCRIBE, SUBSCRIBED
 from wampasgi import WAMPError
@@ -30,27 +31,6 @@ from wampasgi.client import (
 )
 
 pytestmark = pytest.mark.anyio
-
-QUICK = Retry(initial=0.01, maximum=0.05)
-
-
-class States:
-    """The states of a session, to wait for."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-        self._changed = anyio.Event()
-
-    def __call__(self, state: str) -> None:
-        self.seen.append(state)
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    async def wait_for(self, count: int, state: str) -> None:
-        """Wait until a state was entered for the n-th time."""
-        with anyio.fail_after(20):
-            while self.seen.count(state) < count:
-                await self._changed.wait()
 
 
 async def test_call_in_flight_fails_and_says_that_it_was_sent(server: ServerProcess) -> None:

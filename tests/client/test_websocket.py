@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import struct
 from typing import Any
 
 import anyio
@@ -212,7 +210,7 @@ async def test_server_that_vanishes_loses_the_connection(reset: bool, package: A
         await server.welcome()
         await server.message()
         if reset:
-            server.raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            server.reset()
 
     async with frame_server(script) as url, connect(url, retry=None, websocket=package) as session:
         with pytest.raises(ConnectionLost, match="the connection was lost") as raised:

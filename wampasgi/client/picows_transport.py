@@ -66,7 +66,7 @@ _CLOSING_TURNS: Final = 20
 class PicowsTransport:
     """Opens WebSockets to a URL. The arguments are those of ``connect``.
 
-    Raises ConfigurationError for ``compression``, which picows does not support.
+    Raises ConfigurationError for ``compression`` and for others that picows does not support.
     """
 
     def __init__(
@@ -92,6 +92,10 @@ class PicowsTransport:
             _authorization(urlsplit(url))
         except ValueError as error:
             raise ConfigurationError(f"the URL {self.description!r} is invalid: {error}") from error
+        for name, value in headers:
+            if not f"{name}{value}".isascii():
+                # picows would encode it in UTF-8, and websockets in Latin-1.
+                raise ConfigurationError(f"the header {name!r} is not ASCII, as websocket='picows' needs it")
         self._subprotocols = subprotocols
         self._headers = list(headers)
         if not any(name.lower() == "user-agent" for name, _ in headers):
