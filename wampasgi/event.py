@@ -12,8 +12,8 @@ class Event:
     """An event as received by handlers, ``Realm.events``, the client and the test client.
 
     ``topic`` is the topic that the event was published to, even if the subscription is to a pattern.
-    ``details`` are EVENT.Details. Two events are equal if these five attributes are; arguments in a list equal
-    those in a tuple.
+    ``details`` are EVENT.Details. Two events are equal if these five attributes are; a tuple of arguments
+    equals a list.
     """
 
     topic: str

@@ -22,7 +22,7 @@ CREDENTIAL = autobahn_scram_credential(SECRET, iterations=1, memory=64)
 
 
 async def find_credential(session: Session) -> SCRAMCredential | None:
-    return CREDENTIAL if session.authid == "joe" else None
+    return CREDENTIAL if session.authid in ("joe", "o=joe,c=us") else None
 
 
 class AutobahnClient:
@@ -48,12 +48,13 @@ def dialect_app() -> Application:
 
 
 @pytest.mark.anyio
-async def test_autobahn_joins_and_accepts_the_servers_signature() -> None:
-    client, session = AutobahnClient("joe", SECRET), Mock()
+@pytest.mark.parametrize("authid", ["joe", "o=joe,c=us"])
+async def test_autobahn_joins_and_accepts_the_servers_signature(authid: str) -> None:
+    client, session = AutobahnClient(authid, SECRET), Mock()
     async with wire(dialect_app()) as connection:
         welcome = await authenticate(connection, client)
 
-    assert (welcome[0], welcome[2]["authid"], welcome[2]["authmethod"]) == (WELCOME, "joe", "scram")
+    assert (welcome[0], welcome[2]["authid"], welcome[2]["authmethod"]) == (WELCOME, authid, "scram")
     assert client.authenticator.on_welcome(session, welcome[2]["authextra"]) is None
     session.log.info.assert_called_once_with("Verification of server SCRAM signature successful")
 

@@ -1,9 +1,10 @@
 """The SCRAM dialect that Autobahn for Python calls ``scram``; realms do not offer it by default.
 
 Autobahn does not support WAMP-SCRAM. Its dialect differs as follows: the salted password is used as unpadded
-base64 text, the key derivation function is called ``argon2id-13``, ``c=`` is empty, AUTHENTICATE does not
-repeat the nonce, and WELCOME has the server's signature in ``authextra.scram_server_signature``. Passwords
-are not normalised. A user's credential therefore works with only one of the two methods.
+base64 text, the key derivation function is called ``argon2id-13``, ``c=`` is empty, the
+authid is not escaped, AUTHENTICATE does not repeat the nonce, and WELCOME has the server's signature in
+``authextra.scram_server_signature``. Passwords are not normalised. A user's credential therefore works with
+only one of the two methods.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class AutobahnSCRAMExchange(SCRAMSessionExchange):
     """One challenge in Autobahn's dialect."""
 
     _channel_binding = ""
+    _escapes_authid = False
     _signature_name = "scram_server_signature"
 
     def _challenge(self, nonce: str) -> dict[str, Any]:

@@ -78,9 +78,10 @@ def scram_credential(
 class SCRAMSessionExchange:
     """One challenge for one session; without ``identity`` it is a mock challenge, which every proof fails."""
 
-    # The value of ``c`` in AuthMessage for no channel binding, and the key of the server's signature in
-    # WELCOME.Details.authextra.
+    # ``c`` in AuthMessage for no channel binding, the form of the authid in it, and the key of the server's
+    # signature in WELCOME.Details.authextra.
     _channel_binding = "biws"
+    _escapes_authid = True
     _signature_name = "verifier"
 
     def __init__(
@@ -103,6 +104,7 @@ class SCRAMSessionExchange:
             salt=credential.salt,
             iterations=credential.iterations,
             channel_binding=self._channel_binding,
+            escapes_authid=self._escapes_authid,
         )
         #: CHALLENGE.Extra.
         self.extra: Mapping[str, Any] = self._challenge(nonce)

@@ -63,35 +63,25 @@ class CredentialOptions(TypedDict, total=False):
     authextra: Mapping[str, Any] | None
 
 
-class _AutobahnExchange(SCRAMExchange):
-    """An exchange whose AuthMessage does not escape the authid."""
-
-    @property
-    def auth_message(self) -> str:
-        return f"n={self.authid},r=" + super().auth_message.partition(",r=")[2]
-
-
 @dataclass(frozen=True, slots=True)
 class _Dialect:
     """A kind of SCRAM: the names of its key derivation functions, and the other differences."""
 
     functions: Mapping[str, KDF]
-    exchange: type[SCRAMExchange]
     #: The encoded form of no channel binding.
     channel_binding: str
     #: The key of the router's proof in WELCOME.Details.authextra.
     proof: str
-    #: Set if passwords are not normalised, and the derived key is the unpadded base64 text.
+    #: Set if passwords are not normalised, the authid is not escaped, and the derived key is the unpadded
+    #: base64 text.
     is_autobahns: bool
 
 
 # By the names of the authentication methods. Autobahn's dialect, which Crossbar.io has, too, is described in
 # wampasgi.auth.autobahn_scram.
 _SCRAM: Final = {
-    "wamp-scram": _Dialect(
-        {"argon2id13": "argon2id13", "pbkdf2": "pbkdf2"}, SCRAMExchange, "biws", "verifier", False
-    ),
-    "scram": _Dialect({"argon2id-13": "argon2id13"}, _AutobahnExchange, "", "scram_server_signature", True),
+    "wamp-scram": _Dialect({"argon2id13": "argon2id13", "pbkdf2": "pbkdf2"}, "biws", "verifier", False),
+    "scram": _Dialect({"argon2id-13": "argon2id13"}, "", "scram_server_signature", True),
 }
 
 
@@ -249,13 +239,14 @@ class Login:
         if not nonce.startswith(own) or len(nonce) <= len(own) or not is_nonce(nonce[len(own) :]):
             raise RemoteProtocolError("CHALLENGE.Extra.nonce must be the client's nonce and more base64 text")
         salted = _salted_password(extra, secret, dialect)
-        exchange = dialect.exchange(
+        exchange = SCRAMExchange(
             authid=self._authid,
             client_nonce=own,
             nonce=nonce,
             salt=extra["salt"],
             iterations=extra["iterations"],
             channel_binding=dialect.channel_binding,
+            escapes_authid=not dialect.is_autobahns,
         )
         _, server_key = scram_keys(salted)
         self._expected = dialect.proof, scram_server_signature(exchange, server_key)

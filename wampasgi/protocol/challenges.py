@@ -98,7 +98,7 @@ class SCRAMExchange:
     """The values of one SCRAM exchange that client and server both sign.
 
     ``nonce`` is the client's nonce followed by the server's. ``channel_binding`` is the ``c`` attribute in
-    its encoded form. The default means no channel binding.
+    its encoded form. The default means no channel binding. Autobahn's dialect does not escape the authid.
     """
 
     authid: str
@@ -107,12 +107,14 @@ class SCRAMExchange:
     salt: str
     iterations: int
     channel_binding: str = "biws"
+    escapes_authid: bool = True
 
     @property
     def auth_message(self) -> str:
         """The AuthMessage of RFC 5802."""
         # The specification's Escape() is that of RFC 5802: "=3D" for "=" and "=2C" for ",".
-        name = self.authid.replace("=", "=3D").replace(",", "=2C")
+        escaped = self.authid.replace("=", "=3D").replace(",", "=2C")
+        name = escaped if self.escapes_authid else self.authid
         return (
             f"n={name},r={self.client_nonce},"
             f"r={self.nonce},s={self.salt},i={self.iterations},"
