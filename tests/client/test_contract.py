@@ -91,6 +91,42 @@ async def test_caller_and_implementation_share_a_contract() -> None:
             await session.call("contract.math.helper")
 
 
+async def test_session_serves_a_contract() -> None:
+    async with connect(app=app) as session, connect(app=app) as other:
+        registrations = await other.serve(MathImplementation(offset=100))
+        assert await session.use(Math).add(1) == 101
+        for registration in registrations:
+            await registration.unregister()
+        with pytest.raises(WAMPError, match="no_such_procedure"):
+            await session.use(Math).add(1)
+
+
+async def test_session_serves_all_procedures_of_a_contract_or_none() -> None:
+    async with connect(app=app) as session, connect(app=app) as other:
+        taken = await session.register("contract.math.power_of", lambda: None)
+        with pytest.raises(WAMPError, match="procedure_already_exists"):
+            await other.serve(MathImplementation(offset=100))
+        with pytest.raises(WAMPError, match="no_such_procedure"):
+            await session.use(Math).add(1)
+        await taken.unregister()
+        await other.serve(MathImplementation(offset=100))
+        assert await session.use(Math).add(1) == 101
+
+
+async def test_blocking_session_serves_a_contract() -> None:
+    async with connect(app=app) as session, BlockingPortal() as portal:
+
+        def serve() -> None:
+            with connect_sync(app=app, portal=portal) as other:
+                registrations = other.serve(MathImplementation(offset=100))
+                assert portal.call(session.use(Math).add, 1) == 101
+                assert {registration.procedure for registration in registrations} == set(
+                    Math.procedures.values()
+                )
+
+        await to_thread.run_sync(serve)
+
+
 async def test_caller_of_a_contract_may_block() -> None:
     client = Client(app=app)
     client.serve(MathImplementation(offset=100))

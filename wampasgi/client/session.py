@@ -8,6 +8,8 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
+import anyio
+
 from wampasgi.client import calls
 from wampasgi.client.calls import ProgressCall
 from wampasgi.client.conversion import converter_for
@@ -349,6 +351,24 @@ class Session(WelcomedSession):
         )
         await self._supervisor.registrations.add(registration, self._requester.limit(timeout))
         return registration
+
+    async def serve(self, implementation: object, /) -> list[Registration]:
+        """Register the procedures of an implemented contract, see Contract.
+
+        Raises WAMPError if the router refuses one of them, and unregisters those before it.
+        """
+        from wampasgi.client.contract import procedures_of
+
+        registrations: list[Registration] = []
+        try:
+            for procedure, method in procedures_of(implementation):
+                registrations.append(await self.register(procedure, method))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                for registration in registrations:
+                    await registration.unregister()
+            raise
+        return registrations
 
     def use(self, contract: type[C]) -> C:
         """Return an object whose methods call the procedures of a contract, see Contract."""

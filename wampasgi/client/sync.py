@@ -295,6 +295,11 @@ class SyncSession(WelcomedSession):
         )
         return SyncRegistration(self._portal, self._portal.call(register))
 
+    def serve(self, implementation: object, /) -> list[SyncRegistration]:
+        """Register the procedures of an implemented contract. See ``Session.serve``."""
+        registrations = self._portal.call(self.session.serve, implementation)
+        return [SyncRegistration(self._portal, registration) for registration in registrations]
+
     def use(self, contract: type[Contract]) -> Any:
         """Return an object whose methods call the procedures of a contract, and block.
 
