@@ -51,7 +51,7 @@ class HistoryReader:
         subscription_id: int,
         topic: str,
         timeout: float | None,
-        link: Link | None = None,
+        link: Link,
     ) -> None:
         self._requester = requester
         self._subscription_id = subscription_id
@@ -64,23 +64,26 @@ class HistoryReader:
         page = await self._page(1, None)
         return page[0] if page else None
 
-    async def since(self, seen: SeenPublications) -> tuple[list[Event[Any]], bool]:
+    async def since(self, seen: SeenPublications, newest: int | None) -> tuple[list[Event[Any]], bool]:
         """Return the events after the newest one in ``seen``, in order, and whether none is missing.
 
-        If nothing has been seen, all events are returned.
+        ``newest`` is the publication after which events count if nothing has been seen. If that is None, too,
+        all events are returned, and nobody knows whether the router has dropped older ones.
         """
-        missed: list[Event[Any]] = []
+        missed: dict[int, Event[Any]] = {}
         before: int | None = None
         while len(missed) < _MAX_MISSED:
-            page = await self._page(_PAGE, before)
-            for event in page:
-                if event.publication_id in seen:
-                    return missed[::-1], True
-                missed.append(event)
-            if len(page) < _PAGE:
-                break
-            before = page[-1].publication_id
-        return missed[::-1], not seen
+            count = len(missed)
+            # A page may be shorter than its limit, so only an empty one is the last.
+            for event in await self._page(_PAGE, before):
+                if event.publication_id == newest or event.publication_id in seen:
+                    return list(missed.values())[::-1], True
+                missed.setdefault(event.publication_id, event)
+                before = event.publication_id
+            if len(missed) == count:
+                # The history has no more events, or the router does not know the filter.
+                return list(missed.values())[::-1], newest is None and not seen
+        return list(missed.values())[::-1], False
 
     async def _page(self, limit: int, before: int | None) -> list[Event[Any]]:
         """Return the newest events before a publication, the newest first."""
@@ -101,4 +104,10 @@ class HistoryReader:
         details, args, kwargs = item.get("details") or {}, item.get("args") or [], item.get("kwargs") or {}
         if not (isinstance(details, dict) and isinstance(args, list) and isinstance(kwargs, dict)):
             raise InvalidResult(f"{_GET_EVENTS} must return events with details, args and kwargs", item)
-        return Event(details.get("topic", self._topic), args, kwargs, item["publication"], details)
+        topic, payload = details.get("topic", self._topic), item.get("payload")
+        if not isinstance(topic, str):
+            raise InvalidResult(f"{_GET_EVENTS} must return events whose topic is a URI", item)
+        if payload is not None:
+            # The publisher has encoded the arguments itself. Spec: "Payload Passthru Mode".
+            args = [payload]
+        return Event(topic, args, kwargs, item["publication"], details)

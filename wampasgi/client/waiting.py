@@ -65,6 +65,38 @@ class Answer(ABC):
         """Wait for the answer and return it. Raises the reason, or Timeout, which names ``what()``."""
 
 
+class Observed:
+    """An answer that a function sees first.
+
+    The function is called when the message arrives. The task that waits for it runs later, when further
+    messages may have arrived.
+    """
+
+    __slots__ = ("_answer", "_see")
+
+    def __init__(self, answer: Answer, see: Callable[[Any], None]) -> None:
+        self._answer = answer
+        self._see = see
+
+    @property
+    def sent(self) -> bool:
+        """Return whether the request may have reached the router."""
+        return self._answer.sent
+
+    def describe(self) -> str:
+        """Return a description of the answer."""
+        return self._answer.describe()
+
+    def receive(self, message: Any) -> None:
+        """Take the answer."""
+        self._see(message)
+        self._answer.receive(message)
+
+    def fail(self, error: Exception) -> None:
+        """Take the reason why there is no answer."""
+        self._answer.fail(error)
+
+
 class _AsyncioAnswer(Answer):
     """A future, which costs a third of an event with a cancel scope."""
 
