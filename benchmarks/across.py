@@ -6,13 +6,14 @@ import asyncio
 import statistics
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from benchmarks.calls import NAMES, Callee, Caller, Stopwatch
 from benchmarks.client import Clients, run_concurrently
-from benchmarks.events import ARGS, PUBLISH, Fan, Subscriber, Trigger
+from benchmarks.events import ARGS, Fan, Subscriber, Trigger
 from benchmarks.measurement import CALLS_PER_SECOND, EVENTS_PER_SECOND, P50, Measurement, measure_rate
 from benchmarks.workers import REALM, Asker, Workers
+from wampasgi.protocol.messages import Message
 
 P99 = "p99 µs"
 FRAMES = "frames a call"
@@ -86,9 +87,9 @@ class Publisher(Trigger):
         self._topic = topic
 
     def trigger(self) -> None:
-        self.send([PUBLISH, self.next_request_id(), {}, self._topic, ARGS])
+        self.send(self.core.publish(None, self._topic, ARGS, {}, {}))
 
-    def received(self, message: list[Any]) -> None:
+    def receive(self, message: Message) -> None:
         self.clients.fail(f"the publisher got {message}")
 
 

@@ -6,13 +6,16 @@ import asyncio
 import statistics
 import time
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
-from benchmarks.client import INVOCATION, JSON, REGISTERED, RESULT, Client, Clients, Codec, run_concurrently
+from benchmarks.client import JSON, Client, Clients, Codec, run_concurrently
 from benchmarks.measurement import CALLS_PER_SECOND, MESSAGES_PER_SECOND, P50, Measurement, measure_rate
 from benchmarks.servers import Server
+from wampasgi.protocol.messages import Invocation, Message, Result, Yield
+from wampasgi.types import RawMessage
 
-CALL, REGISTER, YIELD = 48, 64, 70
+_INVOCATION: Final = Invocation.code
+_YIELD: Final = Yield.code
 
 # New names in each run, because xconn keeps the registrations of clients that left without GOODBYE.
 NAMES = count()
@@ -26,23 +29,19 @@ class Caller(Client):
         self.results = 0
         self._procedure = procedure
         self._args = args
-        self._in_flight: set[int] = set()
         self._done: asyncio.Future[None] | None = None
 
     def call(self) -> None:
-        request_id = self.next_request_id()
-        self._in_flight.add(request_id)
-        self.send([CALL, request_id, {}, self._procedure, self._args])
+        self.send(self.core.call(self, self._procedure, self._args, {}, {}))
 
-    def received(self, message: list[Any]) -> None:
-        if message[0] != RESULT or message[1] not in self._in_flight or message[3] != self._args:
+    def receive(self, message: Message) -> None:
+        if not isinstance(message, Result) or message.args != self._args:
             self.clients.fail(f"{self._procedure}{self._args} was answered by {message}")
             return
-        self._in_flight.discard(message[1])
         self.results += 1
         if self._done is None:
             self.call()
-        elif not self._in_flight:
+        elif not self.core.pending:
             self._done.set_result(None)
 
     async def end(self) -> None:
@@ -52,32 +51,39 @@ class Caller(Client):
 
 
 class Stopwatch(Caller):
-    """A caller that records the duration of each call; it must have only one in flight."""
+    """A caller that records the time from each CALL to its RESULT; it must have only one in flight.
+
+    The time does not include the work of the session core.
+    """
 
     def __init__(self, clients: Clients, procedure: str, args: list[Any]) -> None:
         super().__init__(clients, procedure, args)
         self.seconds: list[float] = []
 
-    def call(self) -> None:
-        self._called = time.perf_counter()
-        super().call()
+    def send(self, message: RawMessage) -> None:
+        self._sent = time.perf_counter()
+        super().send(message)
 
-    def received(self, message: list[Any]) -> None:
-        self.seconds.append(time.perf_counter() - self._called)
-        super().received(message)
+    def take(self, raw: RawMessage) -> None:
+        self._arrived = time.perf_counter()
+        super().take(raw)
+
+    def receive(self, message: Message) -> None:
+        self.seconds.append(self._arrived - self._sent)
+        super().receive(message)
 
 
 class Callee(Client):
-    """Answers each invocation with its arguments."""
+    """Answers each invocation with its arguments.
 
-    async def register(self, procedure: str) -> None:
-        await self.ask(REGISTER, {}, procedure, expect=REGISTERED)
+    It takes them unparsed. Otherwise caller and callee together would cost about as much as the router.
+    """
 
-    def received(self, message: list[Any]) -> None:
-        if message[0] != INVOCATION:
-            self.clients.fail(f"the callee got {message}")
-            return
-        self.send([YIELD, message[1], {}, message[4]])
+    def take(self, raw: RawMessage) -> None:
+        if raw[0] == _INVOCATION:
+            self.send([_YIELD, raw[1], {}, raw[4]])
+        else:
+            super().take(raw)
 
 
 async def echo(

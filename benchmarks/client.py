@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from itertools import count
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import cbor2
 import orjson
 import ormsgpack
 import picows
 
-HELLO, WELCOME, ERROR = 1, 2, 8
-EVENT, RESULT, INVOCATION = 36, 50, 68
-SUBSCRIBED, REGISTERED = 33, 65
+from wampasgi.client.core import CLIENT_FEATURES, Recipient, SessionCore
+from wampasgi.errors import RemoteProtocolError
+from wampasgi.protocol.messages import Error, Message, Welcome
+from wampasgi.types import RawMessage
 
 #: Longest wait for an expected message, in seconds, before the run fails.
 PATIENCE = 30
 
-ROLES: dict[str, Any] = {"caller": {}, "callee": {}, "publisher": {}, "subscriber": {}}
+#: HELLO.Details.roles. Without features, so that their number does not change the cost of joining.
+ROLES: Final[dict[str, Any]] = {role: {} for role in CLIENT_FEATURES}
 
 
 class WrongAnswer(Exception):
@@ -44,55 +45,85 @@ CBOR = Codec("wamp.2.cbor", picows.WSMsgType.BINARY, cbor2.dumps, cbor2.loads)
 
 
 class Client(picows.WSListener):
-    """One session. Subclasses override ``received`` for messages other than answers to ``ask``."""
+    """One session, which the session core of wampasgi's client checks.
+
+    Subclasses override ``receive`` for events, invocations, and answers to the requests that they make with
+    ``core``. They override ``take`` for messages that the core's checks would make dearer here than for the
+    server.
+    """
 
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
+        self.core: SessionCore[Recipient] = SessionCore()
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.next_request_id = count(1).__next__
-        self._pending: dict[int, asyncio.Future[list[Any]]] = {}
         self._encode = clients.codec.encode
         self._decode = clients.codec.decode
         self._frame = clients.codec.frame
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self.transport = transport
-        self.send([HELLO, self.clients.realm, {"roles": ROLES}])
+        self.send(self.core.hello(self.clients.realm, {"roles": ROLES}))
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         if frame.msg_type is not self._frame:
             self.clients.fail(f"the server sent {frame.msg_type} in the middle of a session")
             transport.disconnect()
             return
-        message = self._decode(frame.get_payload_as_bytes())
-        if not self.joined.done():
-            if message[0] == WELCOME:
-                self.joined.set_result(None)
-            else:
-                self.clients.fail(f"expected WELCOME, got {message}")
-        elif self._pending and message[0] in (SUBSCRIBED, REGISTERED):
-            self._pending.pop(message[1]).set_result(message)
-        else:
-            self.received(message)
+        self.take(self._decode(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         self.clients.fail("the server ended a session")
 
-    def received(self, message: list[Any]) -> None:
+    def take(self, raw: RawMessage) -> None:
+        """Check a message and pass it on."""
+        if raw[-1] is None:
+            # fox-wamp sends null for missing keywords.
+            raw.pop()
+        try:
+            recipient, message = self.core.receive(raw)
+        except RemoteProtocolError as error:
+            self.clients.fail(f"the server sent {raw}: {error.message}")
+            return
+        if recipient is not None:
+            recipient.receive(message)
+        elif isinstance(message, Welcome):
+            self.joined.set_result(None)
+        else:
+            self.clients.fail(f"unexpected message: {message}")
+
+    def receive(self, message: Any) -> None:
+        """Take a message that this session waits for, in parsed form."""
         self.clients.fail(f"unexpected message: {message}")
 
-    def send(self, message: list[Any]) -> None:
+    def send(self, message: RawMessage) -> None:
         self.transport.send(self._frame, self._encode(message))
 
-    async def ask(self, code: int, *rest: Any, expect: int) -> list[Any]:
-        """Send a request and return its answer; raise WrongAnswer unless its code is ``expect``."""
-        request_id = self.next_request_id()
-        self._pending[request_id] = asyncio.get_running_loop().create_future()
-        self.send([code, request_id, *rest])
-        answer = await self.clients.expect(self._pending[request_id])
-        if answer[0] != expect:
-            raise WrongAnswer(f"{[code, request_id, *rest]} was answered by {answer}")
-        return answer
+    async def subscribe(self, topic: str, **options: Any) -> None:
+        """Subscribe to a topic. Raises WrongAnswer for an ERROR."""
+        answer = Answer()
+        await self._acknowledge(self.core.subscribe(answer, self, topic, options), answer)
+
+    async def register(self, procedure: str) -> None:
+        """Register a procedure. Raises WrongAnswer for an ERROR."""
+        answer = Answer()
+        await self._acknowledge(self.core.register(answer, self, procedure, {}), answer)
+
+    async def _acknowledge(self, request: RawMessage, answer: Answer) -> None:
+        self.send(request)
+        message = await self.clients.expect(answer.future)
+        if isinstance(message, Error):
+            raise WrongAnswer(f"{request} was answered by {message}")
+
+
+class Answer:
+    """A recipient that completes a future with the answer to one request."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+    def receive(self, message: Message) -> None:
+        """Take the answer."""
+        self.future.set_result(message)
 
 
 C = TypeVar("C", bound=Client)

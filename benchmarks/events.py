@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Final
 
-from benchmarks.client import EVENT, RESULT, SUBSCRIBED, Client, Clients
+from benchmarks.client import Client, Clients
 from benchmarks.measurement import EVENTS_PER_SECOND, Measurement, measure_rate
 from benchmarks.servers import Server
-
-PUBLISH, PUBLISHED, SUBSCRIBE, CALL = 16, 17, 32, 48
+from wampasgi.protocol.messages import Event, Message, Published, Result
+from wampasgi.types import RawMessage
 
 ARGS = ["text"]
+_EVENT: Final = Event.code
 
 
 class Fan:
@@ -58,27 +59,30 @@ class Trigger(Client):
     """Calls the procedure ``publish`` of the server."""
 
     def trigger(self) -> None:
-        self.send([CALL, self.next_request_id(), {}, "publish"])
+        self.send(self.core.call(self, "publish", (), {}, {}))
 
-    def received(self, message: list[Any]) -> None:
-        if message[0] != RESULT:
+    def receive(self, message: Message) -> None:
+        if not isinstance(message, Result):
             self.clients.fail(f"publish was answered by {message}")
 
 
 class Subscriber(Client):
-    """Counts the events that it receives."""
+    """Counts the events that it receives.
+
+    It takes them unparsed. Otherwise an event would cost its subscriber more than the server.
+    """
 
     def __init__(self, clients: Clients, fan: Fan | None = None) -> None:
         super().__init__(clients)
         self.events = 0
         self._fan = fan
 
-    async def subscribe(self, topic: str, **options: Any) -> None:
-        await self.ask(SUBSCRIBE, options, topic, expect=SUBSCRIBED)
-
-    def received(self, message: list[Any]) -> None:
-        if message[0] != EVENT or message[4] != ARGS:
-            self.clients.fail(f"a subscriber got {message}")
+    def take(self, raw: RawMessage) -> None:
+        if raw[0] != _EVENT:
+            super().take(raw)
+            return
+        if raw[4] != ARGS:
+            self.clients.fail(f"a subscriber got {raw}")
             return
         self.events += 1
         if self._fan is not None:
@@ -116,10 +120,10 @@ class Publisher(Client):
     def publish(self) -> None:
         topic = self._topics[self._published % len(self._topics)]
         self._published += 1
-        self.send([PUBLISH, self.next_request_id(), {"acknowledge": True}, topic, ARGS])
+        self.send(self.core.publish(self, topic, ARGS, {}, {"acknowledge": True}))
 
-    def received(self, message: list[Any]) -> None:
-        if message[0] != PUBLISHED:
+    def receive(self, message: Message) -> None:
+        if not isinstance(message, Published):
             self.clients.fail(f"PUBLISH was answered by {message}")
             return
         self.acknowledged += 1

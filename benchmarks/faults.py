@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import time
-from typing import Any
 
-from benchmarks.calls import CALL, NAMES, REGISTER
-from benchmarks.client import ERROR, INVOCATION, REGISTERED, RESULT, Client, Clients, WrongAnswer
+from benchmarks.calls import NAMES
+from benchmarks.client import Client, Clients, WrongAnswer
 from benchmarks.measurement import KIB_A_SESSION, Measurement
 from benchmarks.workers import REALM, Asker, Workers, wait_for_nodes
+from wampasgi.protocol.messages import Error, Invocation, Message, Result
 
 SECONDS = "s"
 NETWORK_FAILURE = "wamp.error.network_failure"
@@ -24,11 +24,8 @@ class SilentCallee(Client):
         super().__init__(clients)
         self.invoked = asyncio.Event()
 
-    async def register(self, procedure: str) -> None:
-        await self.ask(REGISTER, {}, procedure, expect=REGISTERED)
-
-    def received(self, message: list[Any]) -> None:
-        if message[0] == INVOCATION:
+    def receive(self, message: Message) -> None:
+        if isinstance(message, Invocation):
             self.invoked.set()
 
     def on_ws_disconnected(self, transport: object) -> None:
@@ -39,9 +36,9 @@ class CallerOfMany(Client):
     """Calls without waiting for the answers."""
 
     def call(self, procedure: str) -> None:
-        self.send([CALL, self.next_request_id(), {}, procedure])
+        self.send(self.core.call(self, procedure, (), {}, {}))
 
-    def received(self, message: list[Any]) -> None:
+    def receive(self, message: Message) -> None:
         """Ignore the answers."""
 
 
@@ -67,7 +64,7 @@ async def time_to_notice(workers: Workers, *, busy: bool) -> Measurement:
                 await clients.run_for(0.05)
             answer = await call
             measured = time.perf_counter() - began
-        if answer[0] != ERROR or answer[4] != NETWORK_FAILURE:
+        if not isinstance(answer, Error) or answer.error != NETWORK_FAILURE:
             raise WrongAnswer(f"a call to a killed worker was answered by {answer}")
         return Measurement({SECONDS: measured})
 
@@ -123,7 +120,7 @@ async def _time_until_together(workers: Workers) -> float:
         asker = await clients.join(Asker(clients))
         for _ in range(1000):
             # The answer is an ERROR if a worker is missing.
-            if (await asker.call("wamp.session.count"))[0] == RESULT:
+            if isinstance(await asker.call("wamp.session.count"), Result):
                 return time.perf_counter() - began
             await clients.run_for(0.02)
     raise WrongAnswer("the workers do not answer each other again")

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.calls import CALL
-from benchmarks.client import RESULT, Client, Clients, WrongAnswer
+from benchmarks.client import Answer, Client, Clients, WrongAnswer
 from benchmarks.engines import Engine
 from benchmarks.programs import PICOWS, Program, on_uvicorn
 from benchmarks.servers import Server, Servers, Work
+from wampasgi.protocol.messages import Message, Result
 
 REALM = "router"
 #: How often a worker is asked for the nodes that it knows, 50 times a second.
@@ -20,30 +20,20 @@ ATTEMPTS = 1000
 
 
 class Asker(Client):
-    """Calls procedures one at a time, and returns their answers."""
+    """Calls procedures, and returns their answers."""
 
-    def __init__(self, clients: Clients) -> None:
-        super().__init__(clients)
-        self._answer: asyncio.Future[list[Any]] | None = None
-
-    async def call(self, procedure: str, *args: Any) -> list[Any]:
+    async def call(self, procedure: str, *args: Any) -> Message:
         """Call a procedure and return the answer, a RESULT or an ERROR."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self.send([CALL, self.next_request_id(), {}, procedure, list(args)])
-        return await self.clients.expect(self._answer)
+        answer = Answer()
+        self.send(self.core.call(answer, procedure, args, {}, {}))
+        return await self.clients.expect(answer.future)
 
     async def result(self, procedure: str, *args: Any) -> Any:
         """Call a procedure and return its result. Raises WrongAnswer for an ERROR."""
         answer = await self.call(procedure, *args)
-        if answer[0] != RESULT:
+        if not isinstance(answer, Result) or not answer.args:
             raise WrongAnswer(f"{procedure}{args} was answered by {answer}")
-        return answer[3][0]
-
-    def received(self, message: list[Any]) -> None:
-        if self._answer is None or self._answer.done():
-            self.clients.fail(f"unexpected message: {message}")
-        else:
-            self._answer.set_result(message)
+        return answer.args[0]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import orjson
+import picows
 import pytest
 
 from benchmarks import calls, events
@@ -23,7 +26,7 @@ from benchmarks.cases import (
     cases,
     sweeps,
 )
-from benchmarks.client import WrongAnswer
+from benchmarks.client import Clients, WrongAnswer
 from benchmarks.measurement import Measurement
 from benchmarks.peers import PEERS, Peer, Router, framework, install_routers, node_router, python_router
 from benchmarks.programs import CEILING, WAMPASGI, WAMPASGI_ON_PICOWS, Program, on_uvicorn
@@ -31,6 +34,7 @@ from benchmarks.report import BEGIN, END, insert, markdown
 from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
 from benchmarks.servers import Server, Servers
 from benchmarks.targets import TARGETS
+from tests.specification import HELLO, RESULT, WELCOME
 
 SMALL = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
 CASES = cases(SMALL)
@@ -85,6 +89,46 @@ def test_refused_request_fails_the_run(server: Server) -> None:
     load = events.publish_among_patterns(server, 0.05, match="exact", patterns=["a#b"], topics=["mine"])
     with pytest.raises(WrongAnswer, match=r"wamp\.error\.invalid_uri"):
         asyncio.run(load)
+
+
+async def call_scripted_server(*result: Any) -> int:
+    """Make one call, which is answered with ``result``, and return the number of correct results."""
+
+    class Script(picows.WSListener):
+        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+            if frame.msg_type is picows.WSMsgType.TEXT:
+                joins = orjson.loads(frame.get_payload_as_bytes())[0] == HELLO
+                answer = [WELCOME, 1, {"roles": {"dealer": {}}}] if joins else result
+                transport.send(picows.WSMsgType.TEXT, orjson.dumps(answer))
+            elif frame.msg_type is picows.WSMsgType.CLOSE:
+                transport.disconnect()
+
+    async with await picows.ws_create_server(lambda _: Script(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Clients(f"ws://127.0.0.1:{port}/") as clients:
+            caller = await clients.join(calls.Caller(clients, "echo", [1]))
+            caller.call()
+            await caller.end()
+            return caller.results
+
+
+def test_null_for_missing_keywords_is_accepted() -> None:
+    assert asyncio.run(call_scripted_server(RESULT, 1, {}, [1], None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        ((RESULT, 2, {}, [1]), "RESULT.Request must be the ID of a pending CALL, got 2"),
+        ((RESULT, 1, {"progress": True}, [1]), "the call did not ask for progressive results"),
+        ((RESULT, 1, {}, [2]), "was answered by"),
+    ],
+)
+def test_message_that_the_protocol_does_not_allow_fails_the_run(
+    result: tuple[Any, ...], problem: str
+) -> None:
+    with pytest.raises(WrongAnswer, match=problem):
+        asyncio.run(call_scripted_server(*result))
 
 
 async def lose_events(servers: Servers) -> Measurement:
