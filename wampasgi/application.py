@@ -60,7 +60,7 @@ _DEFAULT_REALM: Final = "default"
 
 def _backplane_and_cluster(
     given: Backplane | str | None, on_gap: Callable[[int, int], Awaitable[None]]
-) -> tuple[Backplane, ClusterService] | tuple[None, None]:
+) -> tuple[Backplane | None, ClusterService | None]:
     """Return a backplane and the cluster over it, which is named after the module of the application."""
     if given is None:
         return None, None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from wampasgi.cli.arguments import read_arguments, reads_input, require_uri, typed_payload
 from wampasgi.cli.errors import UsageError
+
+BINARY = {"type": "string", "format": "binary"}
 
 
 def parameter(name: str, schema: Any, kind: str = "positional_or_keyword", **facts: Any) -> dict[str, Any]:
@@ -117,18 +120,25 @@ def test_arguments_are_assigned_to_parameters_in_order_and_by_name() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["1", "2"], "shop.buy takes at most 1 positional argument, but 2 are given"),
+        (["1", "2"], "^shop.buy takes at most 1 positional argument, but 2 are given"),
         (["nam=1"], r"shop.buy has no parameter 'nam'. Did you mean 'name'\?"),
         (
             ["color=1"],
             r"shop.buy has no parameter 'color'. To pass a text with an equals sign, write '\\color=",
         ),
+        (["nAmE2=1"], r"shop.buy has no parameter 'nAmE2'. Did you mean 'name'\?"),
         ([], "shop.buy needs the argument 'name'"),
     ],
 )
 def test_missing_and_superfluous_arguments_are_usage_errors(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         payload(words, parameter("name", {}, required=True))
+
+
+@pytest.mark.parametrize(("words", "count"), [(["1"], "1 is"), (["1", "2"], "2 are")])
+def test_procedure_without_parameters_takes_no_arguments(words: list[str], count: str) -> None:
+    with pytest.raises(UsageError, match=f"takes no positional arguments, but {count} given"):
+        typed_payload(read_arguments(words), "shop.buy", {"parameters": []})
 
 
 def test_required_argument_may_have_an_alias() -> None:
@@ -154,8 +164,103 @@ def test_file_without_text_is_bytes(tmp_path: Path) -> None:
     file.write_bytes(b"\xff")
 
     assert payload([f"@{file}"]) == ([b"\xff"], {})
-    with pytest.raises(UsageError, match="a file contains no text"):
+    with pytest.raises(UsageError, match="value is no text in UTF-8, and the parameter takes no bytes"):
         payload([f"@{file}"], parameter("a", {"type": "string"}))
+
+
+def test_file_with_null_characters_is_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "value"
+    file.write_bytes(b"\0a")
+
+    assert payload([f"@{file}"]) == ([b"\0a"], {})
+
+
+def test_mark_of_the_encoding_of_a_file_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "value"
+    file.write_bytes(b"\xef\xbb\xbf[1]")
+
+    assert payload([f"@{file}"]) == ([[1]], {})
+    assert payload([f"@{file}"], parameter("a", {"type": "string"})) == (["[1]"], {})
+    assert payload([f"@{file}"], parameter("a", BINARY)) == ([b"\xef\xbb\xbf[1]"], {})
+
+
+def test_file_for_json_must_be_valid_unless_the_parameter_takes_text(tmp_path: Path) -> None:
+    file = tmp_path / "value.json"
+    file.write_text('{"a": 1')
+
+    for parameters in ([], [parameter("a", {})], [parameter("a", {"type": "object"})]):
+        with pytest.raises(UsageError, match=r"value\.json is not valid JSON: Expecting ',' delimiter"):
+            payload([f"@{file}"], *parameters)
+    assert payload([f"@{file}"], parameter("a", {"type": "string"})) == (['{"a": 1'], {})
+
+
+def test_message_does_not_repeat_the_content_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "value"
+    file.write_text("[" + 1000 * "x")
+
+    with pytest.raises(UsageError, match=r"value is not valid JSON: ") as raised:
+        payload([f"@{file}"], parameter("a", {"type": "array"}))
+
+    assert "xxx" not in str(raised.value)
+
+
+def test_word_that_is_no_text_is_bytes() -> None:
+    word = os.fsdecode(b"\xff")
+
+    assert payload([word, f"a={word}"]) == ([b"\xff"], {"a": b"\xff"})
+    assert payload([word], parameter("a", BINARY)) == ([b"\xff"], {})
+    with pytest.raises(UsageError, match=r"^the argument '\\udcff' is no text in UTF-8"):
+        payload([word], parameter("a", {"type": "string"}))
+
+
+def test_utf_8_is_read_in_every_locale() -> None:
+    # In the locale C, Python decodes other characters than ASCII in this way.
+    assert payload(["ä".encode().decode("ascii", "surrogateescape")]) == (["ä"], {})
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("abc", b"abc"),
+        ('"abc"', b"abc"),
+        ('\\"abc"', b'"abc"'),
+        ("5", b"5"),
+        ("[1", b"[1"),
+        (r'"\u0000AP8="', b"\x00\xff"),
+    ],
+)
+def test_word_for_bytes_is_its_text_in_utf_8(word: str, value: bytes) -> None:
+    assert payload([word], parameter("a", BINARY)) == ([value], {})
+
+
+def test_word_for_bytes_or_another_type_may_have_the_other_type() -> None:
+    parameters = parameter("a", {"anyOf": [BINARY, {"type": "null"}]})
+
+    assert payload(["null"], parameters) == ([None], {})
+    assert payload(["5"], parameters) == ([b"5"], {})
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "number"}, {}])
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("1e400", "the number 1e400 is too large"),
+        ("[1e400]", "the number 1e400 is too large"),
+        ("9" * 5000, "a number has too many digits"),
+        (100_000 * "[", "it is nested too deeply"),
+        (r'"\ud800"', "a text has half of a surrogate pair"),
+        (r'"\u0000x"', "must continue with valid Base64"),
+    ],
+)
+def test_json_that_cannot_be_sent_is_a_usage_error(schema: Any, word: str, reason: str) -> None:
+    parameters = [] if schema is None else [parameter("a", schema)]
+
+    with pytest.raises(UsageError, match=f"cannot be sent: .*{reason}.* To pass it as text, write"):
+        payload([word], *parameters)
+
+
+def test_bytes_have_the_form_that_the_output_has() -> None:
+    assert payload([r'{"a": "\u0000AP8="}']) == ([{"a": b"\x00\xff"}], {})
 
 
 def test_file_that_is_missing_is_a_usage_error() -> None:

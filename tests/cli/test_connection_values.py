@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,41 @@ def test_named_profile_completes_the_options() -> None:
 def test_unknown_profile_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match=r"has no profile 'othr'\. Did you mean 'other'\?"):
         completed(ConnectionOptions(profile="othr"))
+
+
+@pytest.mark.parametrize("name", ["url", "app", "realm", "authid", "ticket", "private_key", "profile"])
+def test_option_that_is_empty_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^--{name.replace('_', '-')} is empty$"):
+        completed(ConnectionOptions(**{name: ""}))
+
+
+def test_empty_item_of_a_list_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"^--header is empty$"):
+        completed(ConnectionOptions(url="ws://a/", header=["A: 1", ""]))
+
+
+def test_values_that_are_no_text_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = os.fsdecode(b"hidden\xff")
+
+    with pytest.raises(UsageError, match=r"^--ticket is no text in UTF-8$"):
+        completed(ConnectionOptions(url="ws://a/", ticket=secret))
+    monkeypatch.setenv("WAMPASGI_TICKET", secret)
+    with pytest.raises(UsageError, match=r"^WAMPASGI_TICKET is no text in UTF-8$"):
+        completed(ConnectionOptions(url="ws://a/"))
+
+
+def test_several_credentials_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"^--secret and --ticket exclude each other"):
+        completed(ConnectionOptions(url="ws://a/", ticket="t", secret="s"))
+    monkeypatch.setenv("WAMPASGI_TICKET", "t")
+    monkeypatch.setenv("WAMPASGI_PRIVATE_KEY", "k")
+    with pytest.raises(UsageError, match=r"^WAMPASGI_PRIVATE_KEY and WAMPASGI_TICKET exclude each other"):
+        completed(ConnectionOptions(url="ws://a/"))
+
+
+def test_unknown_serializer_is_answered_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"there is no serializer 'msgpck'\. Did you mean 'msgpack'\?"):
+        completed(ConnectionOptions(url="ws://a/", serializer="msgpck"))
 
 
 def test_server_and_app_exclude_each_other() -> None:

@@ -114,7 +114,7 @@ def test_two_credentials_are_a_usage_error(at_server: Variables, tmp_path: Path)
     )
 
     assert ended.status == Status.USAGE
-    assert "ticket= and secret= are given" in ended.stderr
+    assert "--secret and --ticket exclude each other" in ended.stderr
 
 
 def test_text_that_no_message_can_carry_is_a_usage_error(at_server: Variables, tmp_path: Path) -> None:

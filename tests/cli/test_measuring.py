@@ -58,7 +58,7 @@ async def test_errors_are_counted() -> None:
 
     measured = await measure(call, 4, 1)
 
-    assert measured.errors == {"a.b": 2, "timeout": 1}
+    assert measured.errors == {"a.b": 2, "wamp.error.timeout": 1}
     assert {"": "  a.b", "value": 2} in measured.rows()
 
 

@@ -30,10 +30,31 @@ def test_file_is_in_the_folder_for_configuration(monkeypatch: pytest.MonkeyPatch
     assert configuration_file() == tmp_path / ".config" / "wampasgi.toml"
 
 
-def test_missing_file_has_no_profiles(file: Path) -> None:
+def test_missing_file_has_no_profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("WAMPASGI_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
     assert read_profile("default", required=False) == {}
+    with pytest.raises(UsageError, match=r"there is no profile 'x', because there is no file .*wampasgi.toml"):
+        read_profile("x", required=True)
+
+
+def test_file_that_a_variable_names_must_exist(file: Path) -> None:
+    with pytest.raises(UsageError, match=f"{file} cannot be read: No such file"):
+        read_profile("default", required=False)
+
+
+def test_file_without_the_profile_is_explained(file: Path) -> None:
+    write(file, "")
+
     with pytest.raises(UsageError, match=f"{file} has no profile 'x'. It has no profiles."):
         read_profile("x", required=True)
+
+
+def test_file_may_begin_with_a_mark_of_its_encoding(file: Path) -> None:
+    write(file, '\ufeff[a]\nrealm = "r"\n')
+
+    assert read_profile("a", required=True) == {"realm": "r"}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +81,10 @@ def test_references_to_secrets_may_be_public(file: Path, reference: str) -> None
     ("text", "message"),
     [
         ("[a]\nrelm = 'x'", r"\[a\] in .* has an unknown key 'relm'. Did you mean 'realm'\?"),
-        ("[a]\nrealm = 1", "realm of .* must be a text"),
+        ("[a]\nrealm = 1", "realm of .* must be a text that is not empty"),
+        ("[a]\nrealm = ''", "realm of .* must be a text that is not empty"),
+        ("[a]\nticket = 't'\nsecret = 's'", r"\[a\] in .*: secret and ticket exclude each other"),
+        ("[a]\nrealm = " + 5000 * "[", "is not valid TOML"),
         ("[a]\ncookies = 'x'", "cookies of .* must be a table of texts"),
         ("[a]\nheaders = { x = 1 }", "headers of .* must be a table of texts"),
         ("url = 'ws://a/'\n[a]", r"url in .* must be in a section, such as \[default\]"),

@@ -27,7 +27,7 @@ def test_other_texts_are_the_secret(given: str | None) -> None:
 
 
 def test_file_contains_the_secret(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(folder / "file", b" two words\n")
+    write(folder / "file", b"\xef\xbb\xbf two words\n")
 
     assert secret_value("ticket", "@file") == secret_value("ticket", "@~/file") == "two words"
     assert capsys.readouterr().err == ""
@@ -46,17 +46,31 @@ def test_file_without_a_secret_is_explained(content: bytes | None, message: str)
         private_key("file")
 
 
-def test_standard_input_has_the_secret_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("the secret\r\nmore"))
+def give_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
 
-    assert secret_value("secret", "-") == "the secret"
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_standard_input_has_the_secret_in_one_line(monkeypatch: pytest.MonkeyPatch, mark: bytes) -> None:
+    give_input(monkeypatch, mark + "the sécret\r\nmore".encode())
+
+    assert secret_value("secret", "-") == "the sécret"
 
 
 def test_empty_standard_input_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    give_input(monkeypatch, b"\n")
 
     with pytest.raises(UsageError, match="--secret - reads a line from standard input, which is empty"):
         secret_value("secret", "-")
+
+
+def test_secret_that_is_no_text_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_input(monkeypatch, b"hidden \xff\n")
+
+    with pytest.raises(UsageError, match=r"^--secret - reads a text in UTF-8 from standard input$") as raised:
+        secret_value("secret", "-")
+
+    assert raised.value.__context__ is None or raised.value.__suppress_context__
 
 
 def test_private_key_may_be_given_itself(folder: Path) -> None:

@@ -106,15 +106,35 @@ def test_events_of_the_lifespan_arrive(env: Environment, tmp_path: Path, write: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (ConnectionOptions(url="ws://a/", cookie=["x"]), "--cookie 'x' must have the form NAME=VALUE"),
-        (ConnectionOptions(url="ws://a/", header=["x"]), "--header 'x' must have the form 'NAME: VALUE'"),
-        (ConnectionOptions(url="ws://a/", header=[": x"]), "--header ': x' must have the form"),
+        (ConnectionOptions(url="ws://a/", cookie=["x"]), "--cookie must have the form NAME=VALUE"),
+        (ConnectionOptions(url="ws://a/", header=["x"]), "--header must have the form 'NAME: VALUE'"),
+        (ConnectionOptions(url="ws://a/", header=[": x"]), "--header must have the form"),
         (ConnectionOptions(url="a/"), "must begin with ws:// or wss://"),
         (ConnectionOptions(url="ws://a/", realm="a b"), "'a b' is not a valid realm"),
-        (ConnectionOptions(url="ws://a/", serializer="xml"), "unknown serializer 'xml'"),
-        (ConnectionOptions(url="ws://a/", secret="s"), "secret= needs authid="),
+        (ConnectionOptions(url="ws://a/", serializer="xml"), "there is no serializer 'xml'"),
+        (ConnectionOptions(url="ws://a/", secret="s"), "--secret needs --authid"),
     ],
 )
 def test_options_that_no_session_can_have_are_usage_errors(options: ConnectionOptions, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Target(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ConnectionOptions(url="ws://a/", header=["X: hidden\nY: 1"]), "the header 'X' has a value with"),
+        (ConnectionOptions(url="ws://a/", header=["X: hidden é"]), "the header 'X' has a value with"),
+        (ConnectionOptions(url="ws://a/", header=["X Y: hidden"]), "the header 'X Y' has a name with"),
+        (ConnectionOptions(url="ws://a/", header=["Bearer hidden"]), "--header must have the form"),
+        (ConnectionOptions(url="ws://a/", cookie=["a=hidden; b=1"]), "the cookie 'a' has a value with"),
+        (ConnectionOptions(url="ws://a/", cookie=["hidden"]), "--cookie must have the form"),
+    ],
+)
+def test_mistakes_in_cookies_and_headers_do_not_show_the_value(
+    options: ConnectionOptions, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        Target(options)
+
+    assert "hidden" not in str(raised.value)

@@ -13,6 +13,14 @@ def main() -> None:
     Exits with the status 2 if the packages of the extra ``cli`` are not installed.
     """
     try:
+        _run()
+    except KeyboardInterrupt:
+        # While modules are imported. The commands treat it themselves.
+        sys.exit(130)
+
+
+def _run() -> None:
+    try:
         from wampasgi.cli.program import run
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "typer"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wampasgi.cli.data_forms import UnsupportedJSON, from_json
 from wampasgi.cli.errors import UsageError, did_you_mean
 from wampasgi.cli.schema_types import accepted_types, is_binary, json_type
 from wampasgi.errors import ConfigurationError
@@ -32,25 +33,37 @@ ARGUMENTS_HELP: Final = (
 class Argument:
     """An argument before its type is known.
 
-    ``name`` is None for a positional one. ``data`` is text, or the content of a file. If it is ``literal``,
-    it is text for certain.
+    ``name`` is None for a positional one. ``data`` is text, or the content of a file or of standard input, or
+    a word that is no text. ``source`` names it in messages. If it is ``literal``, it is text for certain, and
+    if it ``must_be_json``, it is JSON, unless the parameter takes text.
     """
 
     name: str | None
     data: str | bytes
+    source: str
     literal: bool = False
+    must_be_json: bool = False
 
     @property
     def text(self) -> str:
-        """The data as text. Raises UsageError if a file has none."""
+        """The data as text. Raises UsageError if they are none."""
+        text = self.text_or_none
+        if text is None:
+            raise UsageError(f"{self.source} is no text in UTF-8, and the parameter takes no bytes")
+        return text
+
+    @property
+    def text_or_none(self) -> str | None:
+        """The data as text, or None if they are bytes that are no text."""
         if isinstance(self.data, str):
             return self.data
+        if b"\0" in self.data:
+            return None
         try:
-            return self.data.decode()
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                "a file contains no text, and the argument that it is for takes no bytes"
-            ) from error
+            # Programs for Windows may write a mark of the encoding.
+            return self.data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return None
 
 
 def read_arguments(words: Sequence[str]) -> list[Argument]:
@@ -86,20 +99,28 @@ def reads_input(word: str) -> bool:
 def _argument(word: str) -> Argument:
     named = _NAMED.fullmatch(word)
     name, value = (None, word) if named is None else (named[1], named[2])
-    if value.startswith("\\"):
-        return Argument(name, value[1:], literal=True)
     if value == "-":
-        return Argument(name, sys.stdin.buffer.read())
+        return Argument(name, sys.stdin.buffer.read(), "standard input")
     if value.startswith("@"):
         file = Path(value[1:]).expanduser()
         try:
-            return Argument(name, file.read_bytes())
+            return Argument(name, file.read_bytes(), str(file), must_be_json=file.suffix.lower() == ".json")
         except OSError as error:
             reason = error.strerror or error
             raise UsageError(
                 f"{file} cannot be read: {reason}. To pass {value!r} as text, write '\\{value}'"
             ) from error
-    return Argument(name, value)
+    literal = value.startswith("\\")
+    return Argument(name, _data(value.removeprefix("\\")), f"the argument {value!r}", literal=literal)
+
+
+def _data(word: str) -> str | bytes:
+    """Return a word of the command line, which is bytes if the locale cannot decode it."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(word)
+    return word
 
 
 def typed_payload(arguments: Sequence[Argument], uri: str, description: Mapping[str, Any] | None) -> Payload:
@@ -148,8 +169,10 @@ class _Parameters:
         count = sum(argument.name is None for argument in arguments)
         if count > len(self._positional) and self._rest is None:
             most = len(self._positional)
+            limit = f"at most {most}" if most else "no"
             noun = "argument" if most == 1 else "arguments"
-            raise UsageError(f"{self._uri} takes at most {most} positional {noun}, but {count} are given")
+            verb = "is" if count == 1 else "are"
+            raise UsageError(f"{self._uri} takes {limit} positional {noun}, but {count} {verb} given")
         names = [argument.name for argument in arguments if argument.name is not None]
         for name in names:
             if name not in self._by_name and self._keyword_rest is None:
@@ -181,29 +204,45 @@ class _Parameters:
 def _untyped(argument: Argument) -> Any:
     if argument.literal:
         return argument.text
-    try:
-        return _parsed(argument.text)
-    except ValueError:
-        return argument.text
-    except UsageError:
+    text = argument.text_or_none
+    if text is None:
         return argument.data
+    try:
+        return _parsed(argument, text)
+    except ValueError:
+        return text
 
 
 def _typed(argument: Argument, schema: Any, definitions: Mapping[str, Any]) -> Any:
-    if is_binary(schema, definitions):
-        return argument.data if isinstance(argument.data, bytes) else argument.data.encode()
     accepted = accepted_types(schema, definitions)
+    if is_binary(schema, definitions):
+        return _binary(argument, accepted)
     text = argument.text
     if argument.literal or (accepted == {"string"} and not _is_json_text(argument)):
         return text
     try:
-        value = _parsed(text)
+        value = _parsed(argument, text)
     except ValueError as error:
         if "string" not in accepted and text.lstrip()[:1] in ("{", "["):
-            raise UsageError(f"{text!r} is not valid JSON: {error}") from error
+            raise UsageError(f"{argument.source} is not valid JSON: {error}") from error
         # The server knows more texts, such as dates, and says what is wrong with the others.
         return text
     return text if "string" in accepted and json_type(value) not in accepted else value
+
+
+def _binary(argument: Argument, accepted: frozenset[str]) -> Any:
+    """Return the value for a parameter that takes bytes, and perhaps others of ``accepted`` JSON types."""
+    data = argument.data
+    if isinstance(data, bytes):
+        return data
+    try:
+        value = data if argument.literal else _parsed(argument, data)
+    except ValueError:
+        value = data
+    if isinstance(value, str):
+        return value.encode()
+    is_accepted = isinstance(value, bytes) or json_type(value) in accepted
+    return value if is_accepted else data.encode()
 
 
 def _is_json_text(argument: Argument) -> bool:
@@ -211,9 +250,17 @@ def _is_json_text(argument: Argument) -> bool:
     return isinstance(argument.data, str) and _JSON_TEXT.fullmatch(argument.data) is not None
 
 
-def _parsed(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+def _parsed(argument: Argument, text: str) -> Any:
+    """Return the JSON value of an argument.
 
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not valid JSON")
+    Raises ValueError if it has none, and UsageError if it must have one, or if the value cannot be sent.
+    """
+    try:
+        return from_json(text)
+    except UnsupportedJSON as error:
+        advice = "" if isinstance(argument.data, bytes) else f". To pass it as text, write '\\{text}'"
+        raise UsageError(f"{argument.source} cannot be sent: {error}{advice}") from error
+    except ValueError as error:
+        if argument.must_be_json:
+            raise UsageError(f"{argument.source} is not valid JSON: {error}") from error
+        raise

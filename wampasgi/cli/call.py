@@ -162,7 +162,8 @@ class _Call:
         self.output.value({"progress": value} if self._marks_progress else value)
 
     async def measure(self, session: Session, repeat: int, concurrency: int) -> None:
-        """Call the procedure many times. Exits with the status 1 if a call fails."""
+        """Call the procedure many times. Exits with the status 1 or 4 if calls fail."""
+        from wampasgi.cli.failures import status_of_errors
         from wampasgi.cli.measuring import measure
 
         payload = await self.payload(session)
@@ -174,7 +175,7 @@ class _Call:
         else:
             self.output.value(measured.to_dict())
         if measured.errors:
-            raise typer.Exit(1)
+            raise typer.Exit(status_of_errors(measured.errors))
 
 
 def _value(result: Any) -> Any:

@@ -19,6 +19,56 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(_plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
 
 
+class UnsupportedJSON(ValueError):
+    """Valid JSON whose value cannot be sent. The message tells why."""
+
+
+def from_json(text: str) -> Any:
+    """Return the value of a JSON text, in which bytes have the same form as in ``to_json``.
+
+    Raises UnsupportedJSON for a value that cannot be sent, and ValueError for other texts.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (json.JSONDecodeError, UnsupportedJSON):
+        raise
+    except RecursionError as error:
+        raise UnsupportedJSON("it is nested too deeply") from error
+    except ValueError as error:
+        raise UnsupportedJSON("a number has too many digits") from error
+    if "\\ud" in text.lower():
+        _require_unicode(value)
+    return _with_bytes(value) if "\\u0000" in text else value
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise json.JSONDecodeError(f"{constant} is not valid JSON", constant, 0)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise UnsupportedJSON(f"the number {number} is too large")
+    return value
+
+
+def _require_unicode(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UnsupportedJSON("a text has half of a surrogate pair") from error
+
+
+def _with_bytes(value: Any) -> Any:
+    # Not at the top, because the help of commands must be fast.
+    from wampasgi.serializers.json_bytes import restore
+
+    try:
+        return restore(value)
+    except ValueError as error:
+        raise UnsupportedJSON(str(error)) from error
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return "\0" + base64.b64encode(value).decode()

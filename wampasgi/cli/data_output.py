@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from wampasgi.cli.data_forms import to_json, visible
-from wampasgi.cli.output import say
+from wampasgi.cli.output import messages, say, write_data
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,10 +42,6 @@ FormatOption: TypeAlias = Annotated[
 ]
 
 
-class OutputClosed(Exception):
-    """The program that reads the output has ended."""
-
-
 class DataOutput:
     """Standard output for data, and standard error for messages.
 
@@ -73,7 +68,7 @@ class DataOutput:
     @property
     def shows_progress(self) -> bool:
         """Return whether a progress bar may be shown, on standard error."""
-        return self.is_text and sys.stderr.isatty()
+        return self.is_text and self.messages.is_interactive
 
     @cached_property
     def console(self) -> Console:
@@ -85,9 +80,7 @@ class DataOutput:
     @cached_property
     def messages(self) -> Console:
         """The terminal of standard error."""
-        from rich.console import Console
-
-        return Console(stderr=True, soft_wrap=True, emoji=False, markup=False, highlight=False)
+        return messages()
 
     def note(self, text: str) -> None:
         """Write a message for people on standard error. Programs do not get it."""
@@ -97,7 +90,7 @@ class DataOutput:
     def value(self, value: Any) -> None:
         """Write a value: the only one, or one of several in the formats ``jsonl`` and ``raw``.
 
-        Raises OutputClosed.
+        Raises OutputClosed and OutputFailed.
         """
         if self.is_text:
             self._show(value)
@@ -117,15 +110,9 @@ class DataOutput:
                 self.value(row)
 
     def write(self, data: str | bytes) -> None:
-        """Write data at once, in UTF-8. Raises OutputClosed."""
-        stream = self._stream.buffer
-        try:
-            stream.write(data if isinstance(data, bytes) else data.encode(errors="backslashreplace"))
-            stream.flush()
-        except BrokenPipeError as error:
-            # Python would complain about it again when it flushes the stream at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            raise OutputClosed from error
+        """Write data at once, in UTF-8. Raises OutputClosed and OutputFailed."""
+        encoded = data if isinstance(data, bytes) else data.encode(errors="backslashreplace")
+        write_data(self._stream, encoded)
 
     def _write_raw(self, value: Any) -> None:
         if isinstance(value, bytes):
@@ -143,9 +130,12 @@ class DataOutput:
         elif _is_table(value):
             self._show_table(list(value[0]), value)
         else:
-            from rich.json import JSON
+            from rich.highlighter import JSONHighlighter
+            from rich.text import Text
 
-            self.console.print(JSON(visible(to_json(value, indent=2)), indent=2, ensure_ascii=False))
+            text = Text(visible(to_json(value, indent=2)))
+            JSONHighlighter().highlight(text)
+            self.console.print(text)
 
     def _show_table(self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
         from rich.box import SIMPLE_HEAD

@@ -81,7 +81,8 @@ def _serve(host: str, port: int, application: Application, found: Places, *, rel
         host=host,
         port=port,
         reload=reload,
-        reload_dirs=[str(Path.cwd())],
+        # uvicorn warns about folders without a reloader.
+        reload_dirs=[str(Path.cwd())] if reload else None,
         ws=picows_protocol() or "auto",
         ws_max_size=largest_message(application),
         ws_per_message_deflate=False,

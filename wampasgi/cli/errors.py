@@ -9,9 +9,20 @@ from difflib import get_close_matches
 class CommandError(Exception):
     """An error that ends the program with the status 2. The message explains it."""
 
+    #: The exit status of the program.
+    status = 2
+
 
 class UsageError(CommandError):
     """A mistake in the arguments or the configuration. The usage of the command is shown, too."""
+
+
+def nearest(name: str, candidates: Iterable[str]) -> list[str]:
+    """Return the three names that are most like a name, or fewer, whether in upper or lower case."""
+    by_folded: dict[str, str] = {}
+    for candidate in candidates:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    return [by_folded[found] for found in get_close_matches(name.casefold(), by_folded, n=3)]
 
 
 def did_you_mean(name: str, candidates: Iterable[str], *, advice: str = "") -> str:
@@ -19,7 +30,7 @@ def did_you_mean(name: str, candidates: Iterable[str], *, advice: str = "") -> s
 
     The result begins with a space, or is empty.
     """
-    matches = get_close_matches(name, list(dict.fromkeys(candidates)), n=3)
+    matches = nearest(name, candidates)
     if matches:
         return f" Did you mean {' or '.join(map(repr, matches))}?"
     return f" {advice}" if advice else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -12,9 +12,9 @@ from typing import Any, Final
 import typer
 
 from wampasgi.cli.data_forms import to_json, visible
-from wampasgi.cli.data_output import DataOutput, OutputClosed
+from wampasgi.cli.data_output import DataOutput
 from wampasgi.cli.errors import CommandError, UsageError
-from wampasgi.cli.output import say
+from wampasgi.cli.output import OutputClosed, say
 from wampasgi.errors import (
     AUTHENTICATION_FAILED,
     AUTHORIZATION_DENIED,
@@ -171,6 +171,11 @@ def _failure_of_call(error: WAMPError) -> Failure:
     )
 
 
+def status_of_errors(uris: Iterable[str]) -> Status:
+    """Return the exit status of several ERRORs: that of refusals only if all of them are."""
+    return Status.REFUSED if _REFUSALS.issuperset(uris) else Status.ERROR
+
+
 def _message(error: WAMPError) -> str:
     """Return the text of an ERROR, which is its first argument by convention."""
     texts = [argument if isinstance(argument, str) else to_json(argument) for argument in error.args]
@@ -184,7 +189,7 @@ def report(failure: Failure, output: DataOutput) -> None:
     if not output.is_text:
         say(to_json(failure.to_dict()))
         return
-    typer.secho("Error: ", err=True, fg="red", bold=True, nl=False)
+    output.messages.print("Error: ", style="bold red", end="")
     invalid = [f"  {line}" for line in _invalid_arguments(failure.kwargs.get("errors"))]
     # The message has the same text as these lines.
     for line in (failure.error, *invalid) if invalid else (failure.message,):

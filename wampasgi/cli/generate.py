@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wampasgi.cli.errors import UsageError
-from wampasgi.cli.options import AppArgument, CheckOption, OutputOption, RealmOption
+from wampasgi.cli.options import AppArgument, CheckOption, OutputOption, RealmOption, named_file
 
 
 def typescript(
@@ -17,19 +17,23 @@ def typescript(
     output: OutputOption = None,
     check: CheckOption = False,
 ) -> None:
-    """Write TypeScript types of a realm, and typed sessions for autobahn-js and wampy."""
+    """Write TypeScript for clients of a realm.
+
+    The file has its types, and typed sessions for autobahn-js and wampy.
+    """
     from wampasgi.cli.app_loading import load_application
     from wampasgi.cli.output import write_output
     from wampasgi.cli.realms import chosen_realm
 
-    if check and output is None:
+    file = named_file(output)
+    if check and file is None:
         raise UsageError("--check compares with a file: name it with -o FILE")
     application = load_application(app).application
     text = _typescript(chosen_realm(application, realm).describe().to_dict())
-    if check and output is not None:
-        _check(text, output)
+    if check and file is not None:
+        _check(text, file)
     else:
-        write_output(text, output)
+        write_output(text, file)
 
 
 def _typescript(interface: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ def keygen(
 
     The private key goes to a file that only its owner can read, and the public key to standard output.
     """
-    from wampasgi.cli.output import say
+    from wampasgi.cli.output import say, write_output
 
     try:
         from nacl.signing import SigningKey
@@ -42,7 +42,7 @@ def keygen(
         key = SigningKey.generate()
         _write(file, bytes(key).hex(), force=force)
         say(f"The private key was written to {file}. This is the public key:")
-    typer.echo(bytes(key.verify_key).hex())
+    write_output(f"{bytes(key.verify_key).hex()}\n", None)
 
 
 def _write(file: Path, text: str, *, force: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import anyio
 
-from wampasgi.errors import WAMPError
+from wampasgi.errors import TIMEOUT, WAMPError
 
 _PERCENTILES: Final = (50, 90, 99)
 
@@ -67,7 +67,7 @@ async def measure(call: Callable[[], Awaitable[Any]], repeat: int, concurrency: 
             except WAMPError as error:
                 errors[error.uri] += 1
             except TimeoutError:
-                errors["timeout"] += 1
+                errors[TIMEOUT] += 1
             times.append(time.perf_counter() - begin)
 
     begin = time.perf_counter()

@@ -25,7 +25,7 @@ OutputOption: TypeAlias = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="The file to write. The default is standard output.",
+        help="The file to write. The default, also as '-', is standard output.",
         dir_okay=False,
         show_default=False,
     ),
@@ -34,3 +34,8 @@ CheckOption: TypeAlias = Annotated[
     bool,
     typer.Option("--check", help="Write nothing. Exit with 1 if the file given with -o is out of date."),
 ]
+
+
+def named_file(output: Path | None) -> Path | None:
+    """Return the file of the option ``--output``, None for standard output."""
+    return None if output is None or str(output) == "-" else output

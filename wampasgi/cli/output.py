@@ -9,11 +9,44 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
 
-from wampasgi.cli.errors import UsageError
+from wampasgi.cli.errors import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class OutputClosed(Exception):
+    """The program that reads the output has ended."""
+
+
+class OutputFailed(CommandError):
+    """The output cannot be written, for example because the disk is full."""
+
+    status = 1
+
+
+def messages() -> Console:
+    """Return the terminal of standard error, for text with colours."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, emoji=False, markup=False, highlight=False)
+
+
+def write_data(stream: TextIO, data: bytes) -> None:
+    """Write data to standard output at once. Raises OutputClosed and OutputFailed."""
+    try:
+        stream.buffer.write(data)
+        stream.flush()
+    except OSError as error:
+        # Python would complain about it again when it flushes the stream at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise OutputClosed from error
+        raise OutputFailed(f"standard output cannot be written: {error.strerror or error}") from error
 
 
 def say(text: str) -> None:
@@ -25,12 +58,11 @@ def write_output(text: str, file: Path | None) -> None:
     """Write a generated text to a file, or to standard output if ``file`` is None.
 
     The file has either its old or its new content, even if the program is interrupted.
-    Raises UsageError if the file cannot be written.
+    Raises UsageError if the file cannot be written, and OutputClosed and OutputFailed for standard output.
     """
     if file is None:
         # UTF-8 in every locale: the text may be redirected to a file.
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
+        write_data(sys.stdout, text.encode())
         return
     try:
         _replace(file.resolve(), text)
@@ -83,9 +115,9 @@ def report_outdated(file: Path, before: str, after: str, differences: Sequence[s
     lines = unified_diff(
         before.splitlines(), after.splitlines(), fromfile=str(file), tofile="generated now", lineterm=""
     )
+    console = messages()
     for line in lines:
-        color = _color(line)
-        say(line if color is None else typer.style(line, fg=color))
+        console.print(line, style=_color(line))
     say("")
     for difference in differences:
         say(difference)

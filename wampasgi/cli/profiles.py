@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +22,22 @@ def configuration_file() -> Path:
 
     It is ``WAMPASGI_CONFIG``, or ``wampasgi.toml`` in the user's folder for configuration.
     """
-    named = os.environ.get("WAMPASGI_CONFIG")
+    named = _named_file()
     if named:
         return Path(named)
     folder = os.environ.get("XDG_CONFIG_HOME")
     return (Path(folder) if folder else Path.home() / ".config") / "wampasgi.toml"
+
+
+def _named_file() -> str | None:
+    return os.environ.get("WAMPASGI_CONFIG")
+
+
+def require_one_credential(places: Collection[str], owner: str = "") -> None:
+    """Raise UsageError if a session is given several credentials. ``places`` are their names."""
+    if len(places) > 1:
+        names = " and ".join(sorted(places))
+        raise UsageError(f"{owner}{names} exclude each other: a session has one credential")
 
 
 def read_profile(name: str, *, required: bool) -> dict[str, Any]:
@@ -37,12 +48,10 @@ def read_profile(name: str, *, required: bool) -> dict[str, Any]:
     """
     file = configuration_file()
     try:
-        profiles = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        profiles = {}
+        profiles = _read(file)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{file} is not valid TOML: {error}") from error
     for section, content in profiles.items():
         if not isinstance(content, dict):
@@ -50,10 +59,23 @@ def read_profile(name: str, *, required: bool) -> dict[str, Any]:
     if name not in profiles:
         if not required:
             return {}
+        if not file.exists():
+            raise UsageError(f"there is no profile {name!r}, because there is no file {file}")
         listed = f"It has {', '.join(profiles)}." if profiles else "It has no profiles."
         raise UsageError(f"{file} has no profile {name!r}.{did_you_mean(name, profiles, advice=listed)}")
     _require_private(file, profiles)
     return _checked(profiles[name], f"[{name}] in {file}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the sections of the configuration file, none if it does not exist and no variable names it."""
+    try:
+        # Programs for Windows may write a mark of the encoding.
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if _named_file():
+            raise
+        return {}
 
 
 def _checked(section: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -69,10 +91,11 @@ def _checked(section: Mapping[str, Any], where: str) -> dict[str, Any]:
                 raise UsageError(f'{key} of {where} must be a table of texts, such as {{ name = "value" }}')
             separator = "=" if key == "cookies" else ": "
             found[_TABLES[key]] = [f"{name}{separator}{item}" for name, item in value.items()]
-        elif not isinstance(value, str):
-            raise UsageError(f"{key} of {where} must be a text")
+        elif not isinstance(value, str) or not value:
+            raise UsageError(f"{key} of {where} must be a text that is not empty")
         else:
             found[key] = value
+    require_one_credential(found.keys() & {*SECRETS}, f"{where}: ")
     return found
 
 

@@ -6,6 +6,8 @@ all commands and must be fast. If a command is named, only its module is importe
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -16,11 +18,12 @@ from typer.core import TyperCommand
 
 from wampasgi.cli.command_lines import AcceptsNegativeNumbers, PassesOptionsOn
 from wampasgi.cli.errors import CommandError, UsageError
+from wampasgi.cli.output import OutputClosed
 from wampasgi.errors import ConfigurationError
 
 
 class Command(TyperCommand):
-    """A command that shows a CommandError as a message, and then ends the program with the status 2."""
+    """A command that shows a CommandError as a message, and then ends the program with its status."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command."""
@@ -30,7 +33,10 @@ class Command(TyperCommand):
             raise _ShownUsageError(str(error), ctx=ctx) from error
         except CommandError as error:
             typer.echo(str(error), err=True)
-            raise typer.Exit(2) from error
+            raise typer.Exit(error.status) from error
+        except OutputClosed as error:
+            # As for a program that SIGPIPE ends.
+            raise typer.Exit(141) from error
         except ConfigurationError as error:
             # A mistake in the application, whose message names the place.
             typer.echo(f"Error: {error}", err=True)
@@ -71,8 +77,8 @@ def _program(
     """Work with WAMP applications that are written with wampasgi."""
 
 
-#: The classes of the commands, in the order of the help. Each is the function of its name in a module of its
-#: name, except that ``generate`` is a group.
+#: The classes of the commands. Each is the function of its name in a module of its name, except that
+#: ``generate`` is a group. The help has this order, with the groups after the commands.
 _COMMANDS: Final[Mapping[str, type[TyperCommand]]] = {
     "dev": Command,
     "serve": _CommandOfServer,
@@ -94,8 +100,18 @@ def _needed(words: Sequence[str]) -> Sequence[str]:
     return [named] if named in _COMMANDS else list(_COMMANDS)
 
 
+def _prepare_streams() -> None:
+    """Let closed standard streams behave as ``/dev/null``, and write all characters in every locale."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the program ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def run() -> None:
     """Run the command that the arguments of the process name, and exit with its status."""
+    _prepare_streams()
     # Frames and colours only help people: logs and pipes get plain text.
     mode = "rich" if sys.stdout.isatty() and sys.stderr.isatty() else None
     options: dict[str, Any] = {

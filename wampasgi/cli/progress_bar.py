@@ -41,7 +41,8 @@ class ProgressBar:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the bar."""
-        self._progress.stop()
+        if self._task is not None:
+            self._progress.stop()
 
     def _show(self, value: Any) -> None:
         done, total = _share(value)

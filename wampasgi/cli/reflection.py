@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from wampasgi.cli.errors import nearest
 from wampasgi.cli.failures import SuggestingError
 from wampasgi.errors import NO_SUCH_PROCEDURE, WAMPError
 
@@ -30,7 +30,7 @@ async def with_suggestions(session: Session, error: WAMPError, procedure: str) -
         return error
     known = await _ask(session, "wamp.reflection.procedure.list")
     names = [name for name in known if isinstance(name, str)] if isinstance(known, list) else []
-    suggestions = get_close_matches(procedure, names, n=3)
+    suggestions = nearest(procedure, names)
     return SuggestingError(error, suggestions) if suggestions else error
 
 

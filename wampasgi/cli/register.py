@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -162,6 +161,7 @@ def _kill(pid: int) -> None:
 
 def _result(output: bytes) -> RPCResult:
     """Return the result that an output means: nothing, a JSON value, text, or bytes."""
+    from wampasgi.cli.data_forms import UnsupportedJSON, from_json
     from wampasgi.injection.results import RPCResult
 
     try:
@@ -171,15 +171,19 @@ def _result(output: bytes) -> RPCResult:
     if not text.strip():
         return RPCResult()
     try:
-        return RPCResult([json.loads(text)])
+        return RPCResult([from_json(text)])
+    except UnsupportedJSON as error:
+        raise WAMPError(RUNTIME_ERROR, f"the output of the program cannot be sent: {error}") from error
     except ValueError:
         return RPCResult([text.removesuffix("\n")])
 
 
 def _raise_error(status: int, output: bytes) -> RPCResult:
     """Raise the error that a failed program has written, or one with its exit status."""
+    from wampasgi.cli.data_forms import from_json
+
     try:
-        written: Any = json.loads(output)
+        written: Any = from_json(output.decode())
     except ValueError:
         written = None
     if isinstance(written, Mapping) and isinstance(written.get("error"), str):

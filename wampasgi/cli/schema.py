@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wampasgi.cli.errors import UsageError
-from wampasgi.cli.options import AppArgument, CheckOption, OutputOption, RealmOption
+from wampasgi.cli.options import AppArgument, CheckOption, OutputOption, RealmOption, named_file
 from wampasgi.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,20 +44,24 @@ def schema(
         typer.Option("--strict", help="Exit with 1 if a type has no JSON Schema."),
     ] = False,
 ) -> None:
-    """Write the AsyncAPI document of an app: its procedures, topics and models."""
+    """Write the AsyncAPI document of an app.
+
+    The document describes its procedures, topics and models.
+    """
     from wampasgi.cli.app_loading import load_application
     from wampasgi.cli.output import write_output
 
-    if check and output is None:
+    file = named_file(output)
+    if check and file is None:
         raise UsageError("--check compares with a file: name it with -o FILE")
-    chosen = format or _format_of(output)
+    chosen = format or _format_of(file)
     document = _document(load_application(app).application, realm, url)
     if strict:
         _require_types(document)
-    if check and output is not None:
-        _check(document, output, chosen)
+    if check and file is not None:
+        _check(document, file, chosen)
     else:
-        write_output(_text(document, chosen), output)
+        write_output(_text(document, chosen), file)
 
 
 def _format_of(file: Path | None) -> Format:

@@ -22,7 +22,11 @@ def secret_value(name: str, given: str | None) -> str | None:
         if sys.stdin.isatty():
             text: str = typer.prompt(name.capitalize().replace("_", " "), hide_input=True, err=True)
             return text
-        line = sys.stdin.readline().rstrip("\r\n")
+        try:
+            line = sys.stdin.buffer.readline().decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError:
+            # Without the exception, which has the secret.
+            raise UsageError(f"{_option(name)} - reads a text in UTF-8 from standard input") from None
         if not line:
             raise UsageError(f"{_option(name)} - reads a line from standard input, which is empty")
         return line
@@ -49,11 +53,13 @@ def private_key(given: str | None) -> str | None:
 
 def _content(name: str, file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8").strip()
+        # Programs for Windows may write a mark of the encoding.
+        text = file.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise UsageError(f"{_option(name)}: {file} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{_option(name)}: {file} contains no text") from error
+    except UnicodeDecodeError:
+        # Without the exception, which has the secret.
+        raise UsageError(f"{_option(name)}: {file} contains no text") from None
     if not text:
         raise UsageError(f"{_option(name)}: {file} is empty")
     if readable_by_others(file):

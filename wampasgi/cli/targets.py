@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wampasgi.cli.connection_options import DEFAULT_REALM, DEFAULT_URL, ConnectionOptions
 from wampasgi.cli.connection_values import completed
@@ -14,6 +15,9 @@ from wampasgi.cli.errors import UsageError
 if TYPE_CHECKING:
     from wampasgi.cli.app_loading import LoadedApplication
     from wampasgi.client import Options, Retry, Session
+
+#: The names of cookies and headers. Spec: RFC 9110, "Tokens".
+_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 
 class Target:
@@ -34,8 +38,8 @@ class Target:
             "ticket": secret_value("ticket", options.ticket),
             "secret": secret_value("secret", options.secret),
             "private_key": private_key(options.private_key),
-            "cookies": dict(_pair("--cookie", text, "=") for text in options.cookie or ()),
-            "headers": dict(_pair("--header", text, ":") for text in options.header or ()),
+            "cookies": dict(_pair("cookie", text, "=") for text in options.cookie or ()),
+            "headers": dict(_pair("header", text, ":") for text in options.header or ()),
             "serializers": options.serializer,
             "retry": retry,
         }
@@ -99,9 +103,15 @@ def _load(reference: str) -> LoadedApplication:
     return loaded
 
 
-def _pair(option: str, text: str, separator: str) -> tuple[str, str]:
+def _pair(kind: str, text: str, separator: str) -> tuple[str, str]:
+    """Return the name and the value of a cookie or header. The value may be secret, so no message has it."""
     name, found, value = text.partition(separator)
-    if not found or not name.strip():
+    name, value = name.strip(), value.strip()
+    if not found or not name:
         form = f"NAME{separator}VALUE" if separator == "=" else "'NAME: VALUE'"
-        raise UsageError(f"{option} {text!r} must have the form {form}")
-    return name.strip(), value.strip()
+        raise UsageError(f"--{kind} must have the form {form}")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"the {kind} {name!r} has a name with a character that is not allowed there")
+    if not (value.isascii() and value.isprintable()) or (kind == "cookie" and ";" in value):
+        raise UsageError(f"the {kind} {name!r} has a value with a character that is not allowed there")
+    return name, value
