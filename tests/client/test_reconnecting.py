@@ -11,10 +11,10 @@ import anyio.lowlevel
 import pytest
 
 from tests.client.conftest import SERVED_APP
+from tests.client.played_router import QUICK, States
 from tests.client.proxy import proxy_to
 from tests.client.scripted_router import Peer, ScriptedRouter
 from tests.client.served_app import app
-from tests.client.states import QUICK, States
 from tests.clients.server_process import ServerProcess, start_server
 from tests.specification import ABORT, CALL, ERROR, HELLO, REGISTER, REGISTERED, SUBSCRIBE, SUBSCRIBED
 from wampasgi import WAMPError

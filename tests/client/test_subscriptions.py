@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.client.scripted_router import Peer, ScriptedRouter
-from tests.client.states import QUICK, States
+from tests.client.played_router import Play
+from tests.client.scripted_router import Peer
 from tests.specification import (
     CALL,
     ERROR,
     EVENT,
     GOODBYE,
-    GOODBYE_AND_OUT,
     NOT_AUTHORIZED,
     RESULT,
     SUBSCRIBE,
@@ -29,7 +28,7 @@ from tests.specification import (
     UNSUBSCRIBED,
 )
 from wampasgi import WAMPError
-from wampasgi.client import ConnectionClosed, Gap, InvalidResult, Session, Timeout, connect
+from wampasgi.client import ConnectionClosed, Gap, InvalidResult, Session, Timeout
 from wampasgi.client.events import Events
 from wampasgi.client.subscriptions import TopicSubscription
 
@@ -91,46 +90,6 @@ async def rest_of(events: Events[Any]) -> list[Any]:
             found.append((await events.next(timeout=0)).args[0])
         except Timeout:
             return found
-
-
-class Play:
-    """A router that plays one script for each connection in turn."""
-
-    def __init__(self, *scripts: Callable[[Peer], Awaitable[None]]) -> None:
-        self._scripts = scripts
-        self.router = ScriptedRouter(self._play)
-        self.states = States()
-        #: Set at the end of the last script.
-        self.done = anyio.Event()
-        # The messages of the client after the end of each script, except GOODBYE and UNSUBSCRIBE.
-        self._rest: list[list[Any]] = []
-
-    async def _play(self, peer: Peer) -> None:
-        await peer.welcome(peer.number)
-        await self._scripts[peer.number - 1](peer)
-        if peer.number == len(self._scripts):
-            self.done.set()
-        while True:
-            message = await peer.receive()
-            if message[0] == UNSUBSCRIBE:
-                await peer.send(UNSUBSCRIBED, message[1])
-            elif message[0] == GOODBYE:
-                await peer.send(GOODBYE, {}, GOODBYE_AND_OUT)
-            else:
-                self._rest.append(message)
-
-    def connect(self, **options: Any) -> Any:
-        return connect(app=self.router, retry=QUICK, on_state=self.states, **options)
-
-    async def finish(self) -> None:
-        """Wait for the end of the last script."""
-        with anyio.fail_after(5):
-            await self.done.wait()
-
-    def check(self) -> None:
-        """Check that the client has sent what the scripts expected, and nothing else."""
-        assert not self.router.failures
-        assert self._rest == []
 
 
 # Listeners that come and go

@@ -16,7 +16,7 @@ from wampasgi.client.core import Recipient, SessionCore
 from wampasgi.client.link import Link
 from wampasgi.client.requester import BUFFER, Requester
 from wampasgi.client.retry import Retry
-from wampasgi.client.waiting import Answer
+from wampasgi.client.waiting import Answer, Observed
 from wampasgi.client.wire import WireClosed
 from wampasgi.errors import (
     CANCELED,
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 #: The greatest number of invocations that run at the same time on one connection.
 MAX_RUNNING: Final = 1000
 
-#: The longest pause in seconds between attempts to register a procedure that the old session still has.
-_LONGEST_PAUSE: Final = 10.0
+#: The pauses between attempts to register a procedure that the old session still has.
+_PAUSES: Final = Retry(maximum=10.0)
 
 
 class Chunks:
@@ -77,7 +77,8 @@ class Chunks:
         while not self._unread:
             if self._complete:
                 return None
-            self._arrived = anyio.Event()
+            if self._arrived.is_set():
+                self._arrived = anyio.Event()
             await self._arrived.wait()
         return self._unread.popleft()
 
@@ -94,13 +95,16 @@ class Invocation:
     args: Sequence[Any] = field(default_factory=list)
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    _chunks: Chunks = field(default_factory=lambda: Chunks(1), repr=False, compare=False)
+    _chunks: Chunks | None = field(default=None, repr=False, compare=False)
 
     async def chunks(self) -> AsyncIterator[Payload]:
         """Yield the arguments of the call, and those that the caller sends later, until it has sent all.
 
         Spec: Advanced Profile, "Progressive Call Invocations".
         """
+        if self._chunks is None:
+            yield Payload(self.args, self.kwargs)
+            return
         while (chunk := await self._chunks.next()) is not None:
             yield chunk
 
@@ -141,7 +145,10 @@ class Registration:
         self._forget = forget
         self._link: Link | None = None
         self._wanted = True
-        self._revoked = False
+        # Set when the router has acknowledged it for the first time. From then on, it is renewed.
+        self._acknowledged = False
+        # REGISTER and UNREGISTER must not overtake each other.
+        self._lock = anyio.Lock()
 
     async def open(self, timeout: float | None) -> None:
         """Register the procedure. Raises WAMPError."""
@@ -149,54 +156,71 @@ class Registration:
             await self._requester.in_background(partial(self._open, timeout), timeout, self._describe)
         except BaseException:
             self._wanted = False
+            if self._requester.ended is None:
+                # Perhaps it is registered, or will be.
+                self._requester.owner.spawn(self._close_unheard, timeout)
             raise
 
     async def _open(self, timeout: float | None) -> None:
+        # Before the lock, which a reconnection needs to renew the registration.
         link = await self._requester.open_link(timeout, self._describe)
-        if self._wanted:
-            # Without a limit, so that a procedure is unregistered if it is registered too late.
-            await self._register(None, link)
-        if not self._wanted:
-            await self._unregister(timeout)
+        async with self._lock:
+            if self._wanted:
+                # Without a limit, so that a procedure is unregistered if it is registered too late.
+                await self._register(None, link)
 
     async def _register(self, timeout: float | None, link: Link) -> None:
         if self.match != "exact" and "pattern_based_registration" not in link.dealer_features:
             logger.warning("the router may not support match=%r, for %r", self.match, self.procedure)
-        # Invocations, and even a revocation, may follow the answer at once.
-        self._link, self._revoked = link, False
+
+        def see(message: messages.Registered | messages.Error) -> None:
+            # Invocations, and even a revocation, may follow at once.
+            if isinstance(message, messages.Registered):
+                self.registration_id, self._link = message.registration_id, link
+                self._acknowledged = True
 
         def make(core: SessionCore[Recipient], answer: Answer) -> RawMessage:
-            return core.register(answer, self, self.procedure, self._options)
+            return core.register(Observed(answer, see), self, self.procedure, self._options)
 
-        registered: messages.Registered = await self._requester.request(make, timeout, self._describe, link)
-        self.registration_id = 0 if self._revoked else registered.registration_id
+        await self._requester.request(make, timeout, self._describe, link)
 
     async def renew(self, link: Link) -> None:
         """Register on a new connection."""
-        self.registration_id = 0
         try:
-            await self._register(self._requester.timeout, link)
+            await self._renew(link)
         except WAMPError as error:
-            if error.uri == PROCEDURE_ALREADY_EXISTS:
-                # The router may not have noticed yet that the old connection is lost.
-                link.owner.spawn(self._try_again, link)
+            if error.uri != PROCEDURE_ALREADY_EXISTS:
+                self._give_up(error)
                 return
-            self._give_up(error)
+            # The router may not have noticed yet that the old connection is lost.
+            logger.warning(
+                "the procedure %r is still registered by another session, and is tried again", self.procedure
+            )
+            link.owner.spawn(self._try_again, link)
+
+    async def _renew(self, link: Link) -> None:
+        async with self._lock:
+            self.registration_id = 0
+            # A procedure that was not acknowledged is registered when the connection is open.
+            if self._wanted and self._acknowledged:
+                await self._register(self._requester.timeout, link)
 
     async def _try_again(self, link: Link) -> None:
         """Register until the router has ended the old session."""
-        retry = Retry(maximum=_LONGEST_PAUSE)
         for failures in count():
-            await anyio.sleep(retry.delay(failures))
-            if not self._wanted:
-                return
+            await anyio.sleep(_PAUSES.delay(failures))
             try:
-                await self._register(self._requester.timeout, link)
+                await self._renew(link)
             except WAMPError as error:
                 if error.uri != PROCEDURE_ALREADY_EXISTS:
                     self._give_up(error)
                     return
-            except (ConnectionError, TimeoutError):
+            except ConnectionError:
+                return
+            except TimeoutError as error:
+                logger.warning("the session could not be restored: %s", error)
+                self._requester.report(error)
+                await link.abandon()
                 return
             else:
                 return
@@ -213,12 +237,23 @@ class Registration:
         if self._requester.ended is not None:
             return
         timeout = self._requester.timeout
-        await self._requester.in_background(partial(self._unregister, timeout), timeout, self._describe)
+        await self._requester.in_background(partial(self._close, timeout), timeout, self._describe)
+
+    async def _close(self, timeout: float | None) -> None:
+        async with self._lock:
+            await self._unregister(timeout)
+
+    async def _close_unheard(self, timeout: float | None) -> None:
+        try:
+            await self._close(timeout)
+        except TimeoutError as error:
+            logger.warning("%s", error)
 
     async def _unregister(self, timeout: float | None) -> None:
         registration_id, self.registration_id = self.registration_id, 0
-        link = self._requester.link
-        if not registration_id or link is None or link is not self._link:
+        # Not the requester's, which has none during a renewal.
+        link = self._link
+        if not registration_id or link is None:
             return
         try:
             await self._requester.request(
@@ -241,8 +276,10 @@ class Registration:
         link = self._link
         assert link is not None
         if not isinstance(message, messages.Invocation):
-            self.registration_id, self._revoked = 0, True
+            self.registration_id = 0
             self._forget(self)
+            if not self._wanted:
+                return
             reason = (message.details or {}).get("reason") or "without a reason"
             error = WAMPError(UNAVAILABLE, f"the router has ended {self._describe()}: {reason}")
             logger.warning("%s", error)
