@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,8 +14,9 @@ from typing import Any, Final
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, Listener, SocketAttribute
 from anyio.streams.buffered import BufferedByteStream
+from anyio.streams.tls import TLSListener
 
 from tests.client.scripted_router import PATIENCE, ROLES
 from tests.specification import WELCOME
@@ -47,7 +49,7 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 class Connection:
     """The server's end of a connection."""
 
-    def __init__(self, stream: SocketStream, number: int) -> None:
+    def __init__(self, stream: ByteStream, number: int) -> None:
         self._stream = BufferedByteStream(stream)
         self.raw_socket = stream.extra(SocketAttribute.raw_socket)
         #: 1 for the first connection of the server, 2 for the second.
@@ -146,23 +148,26 @@ Script = Callable[[Connection], Awaitable[None]]
 
 
 @asynccontextmanager
-async def frame_server(script: Script) -> AsyncIterator[str]:
+async def frame_server(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Run a server that runs the script for each connection, and return its URL.
 
     When the block is left, all scripts must end.
     """
     numbers = iter(range(1, 1000))
 
-    async def serve(stream: SocketStream) -> None:
+    async def serve(stream: ByteStream) -> None:
         async with stream:
             await script(Connection(stream, next(numbers)))
 
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as connections:
-            listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+            listener: Listener[Any] = await anyio.create_tcp_listener(local_host="127.0.0.1")
+            scheme, port = "ws", listener.extra(SocketAttribute.local_port)
+            if tls is not None:
+                scheme, listener = "wss", TLSListener(listener, tls, standard_compatible=False)
             async with listener, anyio.create_task_group() as group:
                 group.start_soon(listener.serve, serve, connections)
-                yield f"ws://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/"
+                yield f"{scheme}://127.0.0.1:{port}/"
                 group.cancel_scope.cancel()
             scope.deadline = anyio.current_time() + PATIENCE
     assert not scope.cancelled_caught, "a script has not ended"
