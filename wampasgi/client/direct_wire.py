@@ -65,7 +65,7 @@ class DispatchingConnection(ClientConnection):
         super().process_event(event)
 
     def taken(self) -> None:
-        """Note that a message was taken from the queue with ``recv``."""
+        """Note that a message from the queue was handled."""
         self._queued -= 1
 
     def _pass_on(self, message: Encoded) -> None:
@@ -144,11 +144,15 @@ class DirectWire:
 
     async def receive(self) -> Encoded:
         """Return the next frame."""
+        frame = await self._queued()
+        self._socket.taken()
+        return frame
+
+    async def _queued(self) -> Encoded:
         try:
             frame: Encoded = await self._socket.recv()
         except ConnectionClosed as error:
             raise closed(error) from error
-        self._socket.taken()
         return frame
 
     async def run(self, received: Callable[[Encoded], None]) -> None:
@@ -156,7 +160,7 @@ class DirectWire:
         failed = self._socket.dispatch(received)
         while True:
             # Only fragmented messages are received this way, and the end of the connection.
-            receiving = asyncio.ensure_future(self.receive())
+            receiving = asyncio.ensure_future(self._queued())
             try:
                 await asyncio.wait((receiving, failed), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -166,6 +170,8 @@ class DirectWire:
             if failed.done():
                 failed.result()
             received(await receiving)
+            # Only now, because a message that arrived before this one was handled would overtake it.
+            self._socket.taken()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close with a closing handshake."""
