@@ -71,8 +71,8 @@ class Link:
             subprotocol.split if subprotocol.batched else None
         )
         self._put = wire.put
-        self._failure: Exception | None = None
-        self._ended = anyio.Event()
+        # Messages that came in one frame with the last one of the opening handshake.
+        self._unread: Sequence[Encoded] = ()
         #: The reason of the router's GOODBYE or ABORT, or of this side's GOODBYE.
         self.reason: str | None = None
         self.closed_by_client = False
@@ -138,10 +138,10 @@ class Link:
 
     async def _next(self) -> Message:
         """Return the next message of the opening handshake."""
-        frames = await self._wire.receive()
-        encoded, *more = self._split(frames) if self._split is not None else (frames,)
-        if more:
-            raise RemoteProtocolError("a router must wait for an answer to HELLO and CHALLENGE")
+        if not self._unread:
+            frame = await self._wire.receive()
+            self._unread = (frame,) if self._split is None else self._split(frame)
+        encoded, *self._unread = self._unread
         _, message = self.core.receive(self._decode(encoded))
         return message
 
@@ -154,6 +154,9 @@ class Link:
         side has aborted the session, and any exception of a recipient, which would be a bug.
         """
         try:
+            unread, self._unread = self._unread, ()
+            for encoded in unread:
+                self._received(encoded)
             await self._wire.run(self._received if self._split is None else self._received_batch)
         except _Over:
             pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import Final
 
 from wampasgi.errors import ConfigurationError
 
@@ -43,10 +42,8 @@ class Retry:
 
         ``chance`` is a random number from 0 to 1.
         """
-        # Huge exponents overflow.
-        exponent = min(failures, _MAX_EXPONENT)
-        limit = min(self.initial * self.factor**exponent, self.maximum)
+        try:
+            limit = min(self.initial * float(self.factor) ** failures, self.maximum)
+        except OverflowError:
+            limit = self.maximum
         return limit * (0.5 + 0.5 * (random.random() if chance is None else chance))
-
-
-_MAX_EXPONENT: Final = 50

@@ -121,14 +121,21 @@ class Supervisor:
         if self._closed_by_us is None:
             self._closed_by_us = reason
             self._end(None)
-        link = self._link
-        if link is not None and not self._over.is_set():
-            link.say_goodbye(reason)
+            if self._link is not None:
+                self._link.say_goodbye(reason)
+            if self._task is not None and not self._over.is_set():
+                # In a task of its own, because the caller may be cancelled.
+                self._owner.spawn(self._stop, self._task)
+        if self._task is not None:
+            await self._over.wait()
+
+    async def _stop(self, task: Task) -> None:
+        """Give the router time to answer GOODBYE, and end the connection if it does not."""
+        if self._link is not None:
             with anyio.move_on_after(_GOODBYE_TIMEOUT):
                 await self._over.wait()
-        if self._task is not None and not self._over.is_set():
-            self._task.cancel()
-            await self._over.wait()
+        if not self._over.is_set():
+            task.cancel()
 
     async def leave(self, reason: str) -> None:
         """Close, even if the caller is being cancelled; then the router has less time to answer."""
