@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -100,3 +100,84 @@ async def test_startup_that_takes_too_long_is_named() -> None:
 async def test_lifespan_is_an_option_of_connections_in_memory() -> None:
     with pytest.raises(ConfigurationError, match="lifespan: only a connection with app= has this option"):
         connect("ws://127.0.0.1:1/", lifespan=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"message": "Traceback:\n  line 1\nLookupError: no database\n"}, "LookupError: no database"),
+        ({"message": " \n"}, "lifespan.startup.failed"),
+        ({"message": ""}, "lifespan.startup.failed"),
+        ({}, "lifespan.startup.failed"),
+    ],
+)
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_failure_that_the_app_announces_is_raised_at_once(
+    event: dict[str, str], reason: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert await receive() == {"type": "lifespan.startup"}
+        await send({"type": "lifespan.startup.failed", **event})
+        if goes_on:
+            await receive()
+
+    monkeypatch.setattr("wampasgi.client.lifespan._END_TIMEOUT", 0.01)
+    with pytest.raises(ConnectFailed) as raised, anyio.fail_after(5):
+        async with connect(app=app, lifespan=True):
+            pytest.fail("the session must not open")
+    assert str(raised.value) == f"the application did not start: {reason}"
+    assert not raised.value.retryable
+
+
+class _Served:
+    """An app whose lifespan is a function."""
+
+    def __init__(self, lifespan: Callable[[Receive, Send], Awaitable[None]]) -> None:
+        self._lifespan = lifespan
+        self._app = Application()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        assert (scope["asgi"]["spec_version"], scope["state"]) == ("2.0", {})
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await self._lifespan(receive, send)
+
+
+async def test_lifespan_that_crashes_while_the_session_is_open_is_raised_at_its_end() -> None:
+    async def lifespan(receive: Receive, send: Send) -> None:
+        await opened.wait()
+        raise LookupError("database gone")
+
+    opened = anyio.Event()
+    with pytest.raises(ConnectFailed, match="did not shut down: LookupError: database gone") as raised:
+        async with connect(app=_Served(lifespan), lifespan=True):
+            opened.set()
+    assert isinstance(raised.value.__cause__, LookupError)
+
+
+async def test_lifespan_may_return_before_the_shutdown() -> None:
+    async def lifespan(receive: Receive, send: Send) -> None:
+        return
+
+    async with connect(app=_Served(lifespan), lifespan=True) as session:
+        assert session.state == "open"
+
+
+async def test_shutdown_that_fails_or_takes_too_long_is_named() -> None:
+    async def fail(receive: Receive, send: Send) -> None:
+        assert await receive() == {"type": "lifespan.shutdown"}
+        await send({"type": "lifespan.shutdown.failed", "message": "Traceback:\nLookupError: busy"})
+
+    with pytest.raises(ConnectFailed, match=r"^the application did not shut down: LookupError: busy$"):
+        async with connect(app=_Served(fail), lifespan=True):
+            pass
+
+    async def hang(receive: Receive, send: Send) -> None:
+        await anyio.sleep_forever()
+
+    with pytest.raises(Timeout, match=r"waited 0\.05 s for the shutdown of the application"):
+        async with connect(app=_Served(hang), lifespan=True, connect_timeout=0.05):
+            pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -11,6 +11,9 @@ from wampasgi.adapters import TaskOwner
 from wampasgi.client.errors import ConnectFailed
 from wampasgi.client.waiting import timed_out
 from wampasgi.types import ASGIApp, ASGIEvent
+
+#: The longest wait for the end of an application whose startup has failed, in seconds.
+_END_TIMEOUT: Final = 1.0
 
 
 class Lifespan:
@@ -32,15 +35,15 @@ class Lifespan:
         owner.spawn(self._run)
         await self._wait(self._started, "the startup of the application")
         if self._failure is not None:
-            await self._wait(self._ended, "the end of the application")
+            # It may raise the cause.
+            with anyio.move_on_after(_END_TIMEOUT):
+                await self._ended.wait()
             raise ConnectFailed(
                 f"the application did not start: {self._failure}", retryable=False
             ) from self._error
 
     async def stop(self) -> None:
         """Shut the application down. Raises ConnectFailed if that fails, and Timeout."""
-        if self._ended.is_set():
-            return
         self._to_app.append("lifespan.shutdown")
         self._wake.set()
         await self._wait(self._ended, "the shutdown of the application")
@@ -78,7 +81,7 @@ class Lifespan:
         kind = event["type"]
         if kind.endswith(".failed"):
             # The message of Starlette is a traceback, which the cause of the exception has, too.
-            lines = str(event.get("message") or kind).strip().splitlines()
-            self._failure = lines[-1]
-        if kind == "lifespan.startup.complete":
+            lines = str(event.get("message") or "").strip().splitlines()
+            self._failure = lines[-1] if lines else kind
+        if kind in ("lifespan.startup.complete", "lifespan.startup.failed"):
             self._started.set()
