@@ -16,8 +16,9 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from websockets.typing import Subprotocol
 
@@ -78,12 +79,15 @@ class _Sessions:
 
 
 class Wampasgi(_Sessions):
-    """The client of wampasgi."""
+    """The client of wampasgi, with a package for its WebSocket."""
+
+    def __init__(self, package: Literal["websockets", "picows"] = "websockets") -> None:
+        self._package: Literal["websockets", "picows"] = package
 
     async def connect(self, url: str) -> None:
         from wampasgi.client import connect
 
-        self._client = connect(url, serializers="json")
+        self._client = connect(url, serializers="json", websocket=self._package)
         self.session = await self._client.__aenter__()
 
 
@@ -105,7 +109,12 @@ class Autobahn(_Sessions):
         self.session = await joined
 
 
-CALLERS: Final[dict[str, Callable[[], Caller]]] = {"bare": Bare, "wampasgi": Wampasgi, "Autobahn": Autobahn}
+CALLERS: Final[dict[str, Callable[[], Caller]]] = {
+    "bare": Bare,
+    "wampasgi": Wampasgi,
+    "wampasgi on picows": partial(Wampasgi, "picows"),
+    "Autobahn": Autobahn,
+}
 
 
 async def obey(caller: Caller) -> None:

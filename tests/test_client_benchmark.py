@@ -32,17 +32,22 @@ def test_program_measures_each_library(loop: str, tmp_path: Path, capsys: pytest
 
 
 def test_ratio_is_the_median_of_the_ratios_of_the_runs() -> None:
-    cpu, rate = TARGETS
+    cpu, rate, *with_picows = TARGETS
     measured = {
         ("wampasgi", 1): [Run(1, 1), Run(3, 1), Run(100, 1)],
         ("bare", 1): [Run(1, 1), Run(2, 1), Run(1, 1)],
         ("wampasgi", 16): [Run(1, 1)],
         ("Autobahn", 16): [Run(1, 4)],
+        ("wampasgi on picows", 1): [Run(2, 1), Run(2, 1), Run(2, 1)],
+        ("wampasgi on picows", 16): [Run(0.5, 1)],
     }
-    assert (ratio(measured, cpu), ratio(measured, rate)) == (1.5, 4)
+    assert [ratio(measured, target) for target in (cpu, rate, *with_picows)] == [1.5, 4, 1.5, 2]
     table = markdown(measured, 99.6, starlette=True, how="A moment")
     assert "| CPU time of one call at a time, relative to bare | 1.50 | at most 1.3 |" in table
     assert "| rate with 16 calls in flight, relative to Autobahn | 4.00 | at least 2 |" in table
+    assert (
+        "| CPU time with 16 calls in flight, relative to wampasgi on picows | 2.00 | at least 1.3 |" in table
+    )
     assert "with Starlette | 100 ms | at most 150 ms |" in table
 
 

@@ -280,10 +280,9 @@ class _Attempt:
         else:
             self._shut_down(self._socket)
         await asyncio.wait((opening,))
-        if not opening.cancelled() and opening.exception() is None:
-            _, wire = opening.result()
-            if isinstance(wire, PicowsWire):
-                await wire.abort()
+        if not opening.cancelled():
+            # asyncio reports exceptions that nobody asks for.
+            opening.exception()
         await self._close()
 
     async def _close(self) -> None:

@@ -202,13 +202,14 @@ class PicowsWire(WSListener):
 
     def _still_counts(self, frame: WSFrame) -> bool:
         """Return whether to handle a frame that arrives after this side's close frame."""
-        if self._stopped:
+        if self._stopped or frame.payload_size > self._max_size:
             return False
-        if self._closed is None:
-            # picows has found a violation. It parses one frame ahead, so this frame may precede it. But it
-            # may also be a frame that was too large.
-            self._stopped = True
-        return frame.payload_size <= self._max_size
+        if self._closed is not None:
+            return True
+        # picows has found a violation. It parses one frame ahead, so the frame before it counts. That frame
+        # is followed by other bytes, which a later one rarely is.
+        self._stopped = True
+        return bool(frame.last_in_buffer and frame.tail_size)
 
     def _answer_ping(self, payload: bytes) -> None:
         if self._room is None:
