@@ -1,14 +1,26 @@
-"""Runs the command line as a program, in a pipe or in a terminal."""
+"""Runs the command line: in this process, or as a program in pipes or in a terminal.
+
+A process of its own takes half a second, most of it for imports. Tests use one only for what this process
+cannot show: signals, pipes that end, terminals, locales, and imports of the command line itself.
+"""
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from wampasgi.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 30
@@ -31,8 +43,55 @@ def environment(**variables: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **variables}
 
 
-def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
-    """Run ``wampasgi`` with pipes."""
+def without_coverage(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which programs do not measure their coverage, which costs time."""
+    return {name: value for name, value in variables.items() if not name.startswith("COVERAGE_")}
+
+
+def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Ended:
+    """Run ``wampasgi`` in this process, without a terminal. The modules in ``cwd`` are imported anew."""
+    stdin_stream, stdout, stderr = _stream(stdin), _stream(), _stream()
+    with (
+        _modules_of(cwd),
+        patch.dict(os.environ, env or environment(), clear=True),
+        patch.multiple(sys, argv=["wampasgi", *arguments], dont_write_bytecode=True),
+        patch.multiple(sys, stdin=stdin_stream, stdout=stdout, stderr=stderr),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    code = ended.value.code
+    assert code is None or isinstance(code, int)
+    return Ended(code or 0, _written(stdout), _written(stderr))
+
+
+def _stream(data: bytes = b"") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", write_through=True)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+@contextmanager
+def _modules_of(folder: Path) -> Iterator[None]:
+    """Be in a folder, and forget its modules afterwards."""
+    known, path, before = set(sys.modules), list(sys.path), Path.cwd()
+    importlib.invalidate_caches()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        sys.path[:] = path
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file is None or Path(file).is_relative_to(folder):
+                del sys.modules[name]
+
+
+def run_process(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Run ``wampasgi`` as a program, with pipes."""
     ended = subprocess.run(
         [sys.executable, "-m", "wampasgi", *arguments],
         cwd=cwd,

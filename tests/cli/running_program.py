@@ -137,11 +137,6 @@ class Running:
         return Ended(status, self._texts["stdout"], self._texts["stderr"])
 
 
-def run_with_input(*arguments: str, stdin: bytes, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
-    with Running(*arguments, cwd=cwd, env=env, stdin=stdin) as program:
-        return program.end()
-
-
 def wait_until_listening(url: str) -> None:
     """Wait until the server of a URL accepts connections, which it does some time after its startup."""
     address = urlsplit(url)

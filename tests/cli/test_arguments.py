@@ -288,3 +288,5 @@ def test_uri_that_no_router_accepts_is_a_usage_error() -> None:
     require_uri("TOPIC", "a.", "prefix")
     with pytest.raises(UsageError, match=r"TOPIC: 'a\.' is not a valid URI"):
         require_uri("TOPIC", "a.")
+    with pytest.raises(UsageError, match="TOPIC is no text in UTF-8"):
+        require_uri("TOPIC", os.fsdecode(b"a\xff"))

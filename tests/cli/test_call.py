@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Environment, Write
 from tests.cli.program import run
-from tests.cli.running_program import Running, run_with_input
+from tests.cli.running_program import Running
 from tests.clients.server_process import ServerProcess
 
 Variables = dict[str, str]
@@ -130,7 +130,7 @@ def test_arguments_come_from_files_and_from_standard_input(
     write("item.json", '{"name": "tea", "price": 2}')
     (tmp_path / "data.bin").write_bytes(b"\xff\x00")
 
-    ended = run_with_input(
+    ended = run(
         *("call", "types.show", "-", "item=@item.json", "data=@data.bin", "-o", "jsonl"),
         stdin=b"[1, 2]\n",
         cwd=tmp_path,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Environment
-from tests.cli.program import ROOT
+from tests.cli.program import ROOT, without_coverage
 from tests.cli.running_program import Running, plain
 from tests.clients.server_process import start_server
 from tests.test_docs import blocks_of
@@ -44,7 +44,8 @@ def comparable(output: str) -> list[str]:
 
 def outputs(program: Path, env: Environment, folder: Path, url: str) -> Iterator[tuple[str, str, str]]:
     """Yield each command with the output that the page shows and the output that it has."""
-    variables = env(COLUMNS="100", WAMPASGI_URL=url, PATH=f"{program.parent}:/usr/bin:/bin")
+    # Other tests run the same code.
+    variables = without_coverage(env(COLUMNS="100", WAMPASGI_URL=url, PATH=f"{program.parent}:/usr/bin:/bin"))
     for command, expected in examples():
         words = ["sh", "-c", command]
         with Running(*words, cwd=folder, env=variables, terminal=True, program=()) as running:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Environment
 from tests.cli.program import run
-from tests.cli.running_program import Running, run_with_input
+from tests.cli.running_program import Running
 from tests.cli.served_app import SECRET, TICKET
 from tests.clients.server_process import ServerProcess
 from wampasgi.cli.connection_options import ConnectionOptions
@@ -53,9 +54,7 @@ def test_secret_that_others_can_read_is_used_with_a_warning(at_server: Variables
 
 
 def test_ticket_comes_from_standard_input(at_server: Variables, tmp_path: Path) -> None:
-    ended = run_with_input(
-        *WHOAMI, "--ticket", "-", stdin=f"{TICKET}\n".encode(), cwd=tmp_path, env=at_server
-    )
+    ended = run(*WHOAMI, "--ticket", "-", stdin=f"{TICKET}\n".encode(), cwd=tmp_path, env=at_server)
 
     assert (ended.status, ended.stdout) == (0, "ann\n"), ended.stderr
 
@@ -184,8 +183,10 @@ def test_unknown_profile_is_answered_with_the_nearest_name() -> None:
 
 @pytest.mark.parametrize("name", ["url", "app", "realm", "authid", "ticket", "private_key", "profile"])
 def test_option_that_is_empty_is_a_usage_error(name: str) -> None:
+    empty: dict[str, Any] = {name: ""}
+
     with pytest.raises(UsageError, match=f"^--{name.replace('_', '-')} is empty$"):
-        completed(ConnectionOptions(**{name: ""}))
+        completed(ConnectionOptions(**empty))
 
 
 def test_empty_item_of_a_list_is_a_usage_error() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wampasgi.cli.data_forms import payload_value, to_json, visible
+from wampasgi.cli.data_forms import UnsupportedJSON, from_json, payload_value, to_json, visible
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,22 @@ def test_payload_is_one_value(args: list[Any], kwargs: dict[str, Any], value: An
 )
 def test_control_characters_are_visible(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    "value", [{"ä": [1, None, True]}, [b"\xff\x00", {"a": b""}], "x\0", 1.5, 10**30, "🙂"]
+)
+def test_output_can_be_read_again(value: Any) -> None:
+    assert from_json(to_json(value)) == value
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "{", "", "01"])
+def test_text_that_is_not_json_has_no_value(text: str) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        from_json(text)
+
+
+@pytest.mark.parametrize("text", ["1e400", '"\\ud800"', '"\\u0000x"', 100_000 * "["])
+def test_json_that_wamp_does_not_have_is_told_apart(text: str) -> None:
+    with pytest.raises(UnsupportedJSON):
+        from_json(text)

@@ -6,7 +6,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.cli.conftest import Environment, Write
-from tests.cli.program import run
+from tests.cli.program import run, run_process
 from tests.cli.running_program import Running, wait_until_listening
 
 APP = """
@@ -102,9 +102,10 @@ def test_page_of_the_app_is_kept(env: Environment, tmp_path: Path, write: Write)
         docs, _ = places(program)
         shown = page(docs)
         program.interrupt()
-        program.end()
+        ended = program.end()
 
     assert "<title>Shop</title>" in shown
+    assert "WARNING" not in ended.stderr
 
 
 def test_path_of_the_page_is_chosen(env: Environment, tmp_path: Path, write: Write) -> None:
@@ -150,7 +151,7 @@ def test_port_that_is_taken_is_an_error(env: Environment, tmp_path: Path, write:
     with Running("dev", "--port", "0", cwd=tmp_path, env=env()) as program:
         docs, _ = places(program)
         port = docs.split(":")[2].split("/")[0]
-        ended = run("dev", "--port", port, cwd=tmp_path, env=env())
+        ended = run_process("dev", "--port", port, cwd=tmp_path, env=env())
 
     assert ended.status == 1
     assert "Address already in use" in ended.stderr

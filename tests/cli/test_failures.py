@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Environment
 from tests.cli.program import run
 from tests.cli.served_app import TICKET
-from wampasgi.cli.failures import Status, failure_of
+from wampasgi.cli.failures import Status, failure_of, status_of_errors
 from wampasgi.errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
 
 Variables = dict[str, str]
@@ -142,3 +142,10 @@ def test_ends_of_sessions_have_a_status(error: Exception, status: Status) -> Non
 
 def test_other_exceptions_are_no_failures() -> None:
     assert failure_of(KeyError("x")) is None
+
+
+def test_status_of_several_errors_is_that_of_refusals_if_all_are() -> None:
+    refusal = "wamp.error.not_authorized"
+
+    assert status_of_errors([refusal]) is Status.REFUSED
+    assert status_of_errors([refusal, "com.example.failed"]) is Status.ERROR

@@ -6,7 +6,7 @@ from pathlib import Path
 from nacl.signing import SigningKey
 
 from tests.cli.conftest import Environment, Write
-from tests.cli.program import run
+from tests.cli.program import run, run_process
 
 
 def public_key_of(file: Path) -> str:
@@ -55,7 +55,7 @@ def test_public_key_of_an_existing_file_is_written(env: Environment, tmp_path: P
 def test_missing_package_is_named(env: Environment, tmp_path: Path, write: Write) -> None:
     write("nacl/__init__.py", "raise ImportError")
 
-    ended = run("keygen", cwd=tmp_path, env=env())
+    ended = run_process("keygen", cwd=tmp_path, env=env())
 
     assert (ended.status, ended.stdout) == (2, "")
     assert 'pip install "wampasgi[cryptosign]"' in ended.stderr

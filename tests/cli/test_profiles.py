@@ -35,7 +35,7 @@ def test_missing_file_has_no_profiles(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
     assert read_profile("default", required=False) == {}
-    with pytest.raises(UsageError, match=r"there is no profile 'x', because there is no file .*wampasgi.toml"):
+    with pytest.raises(UsageError, match=r"there is no profile 'x', because there is no file .*toml"):
         read_profile("x", required=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Write
-from tests.cli.program import ROOT, environment, run, run_in_terminal
+from tests.cli.program import ROOT, environment, run, run_in_terminal, run_process
 from wampasgi import __version__
 
 # Importing these takes most of the time that a command with an app needs.
@@ -33,7 +33,7 @@ def test_help_imports_nothing_slow(arguments: list[str]) -> None:
 
 
 def test_version_is_shown(tmp_path: Path) -> None:
-    ended = run("--version", cwd=tmp_path)
+    ended = run_process("--version", cwd=tmp_path)
 
     assert (ended.status, ended.stdout, ended.stderr) == (0, f"wampasgi {__version__}\n", "")
 
@@ -101,7 +101,7 @@ def test_mistake_in_the_configuration_of_the_app_has_no_traceback(write: Write, 
 def test_missing_package_of_the_extra_is_named(tmp_path: Path, write: Write) -> None:
     write("typer.py", "raise ModuleNotFoundError(name='typer')\n")
 
-    ended = run("--help", cwd=tmp_path)
+    ended = run_process("--help", cwd=tmp_path)
 
     assert ended.status == 2
     assert ended.stdout == ""
@@ -123,3 +123,12 @@ def test_usage_error_in_a_terminal_has_a_frame(tmp_path: Path) -> None:
     assert ended.status == 2
     assert "╭" in ended.stdout
     assert "there is no module 'nothing'" in ended.stdout
+
+
+def test_ctrl_c_while_modules_are_imported_has_no_traceback(write: Write, tmp_path: Path) -> None:
+    # It stands for a module that takes long.
+    write("typer.py", "raise KeyboardInterrupt\n")
+
+    ended = run_process("--help", cwd=tmp_path)
+
+    assert (ended.status, ended.stdout, ended.stderr) == (130, "", "")

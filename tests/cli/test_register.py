@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import run
+from tests.cli.program import environment, run
 from tests.cli.running_program import Running
+from tests.clients.server_process import ServerProcess
 
 Variables = dict[str, str]
 
@@ -21,67 +23,82 @@ call = json.load(sys.stdin)
 
 
 def registered(at_server: Variables, tmp_path: Path, procedure: str, code: str, *options: str) -> Running:
-    command = (sys.executable, "-c", PROGRAM.format(code))
-    return Running(
-        *("register", procedure, *options, "--", *command), cwd=tmp_path, env=at_server, terminal=True
-    )
+    command = registration(procedure, code, *options)
+    return Running(*command, cwd=tmp_path, env=at_server, terminal=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "result"),
-    [
-        ("sum", "print(sum(call['args']) + call['kwargs']['more'])", 6),
-        ("text", "print('not JSON')", "not JSON"),
-        ("nothing", "", None),
-        ("bytes", "sys.stdout.buffer.write(bytes([255]))", "\x00/w=="),
-        (
-            "procedure",
-            "print(json.dumps([call['procedure'], os.environ['WAMPASGI_PROCEDURE']]))",
-            ["tools.procedure"] * 2,
-        ),
-        ("environment", "print(json.dumps(os.environ.get('WAMPASGI_TICKET')))", None),
-    ],
-)
-def test_output_of_the_program_is_the_result(
-    at_server: Variables, tmp_path: Path, name: str, code: str, result: object
-) -> None:
-    procedure = f"tools.{name}"
-    with registered({**at_server, "WAMPASGI_TICKET": "secret"}, tmp_path, procedure, code) as program:
-        program.wait_for(f"Registered {procedure}.")
-        ended = run("call", procedure, "1", "2", "more=3", cwd=tmp_path, env=at_server)
+def registration(procedure: str, code: str, *options: str) -> tuple[str, ...]:
+    return ("register", procedure, *options, "--", sys.executable, "-c", PROGRAM.format(code))
+
+
+# The code of the program by the procedure that it answers, and the result of the procedure.
+RESULTS: dict[str, tuple[str, object]] = {
+    "tools.sum": ("print(sum(call['args']) + call['kwargs']['more'])", 6),
+    "tools.text": ("print('not JSON')", "not JSON"),
+    "tools.nothing": ("", None),
+    "tools.bytes": ("sys.stdout.buffer.write(bytes([255]))", "\x00/w=="),
+    "tools.bytes_in_json": ("print(json.dumps(['\\0/w==']))", ["\x00/w=="]),
+    "tools.nan": ("print(json.dumps(float('nan')))", "NaN"),
+    "tools.procedure": (
+        "print(json.dumps([call['procedure'], os.environ['WAMPASGI_PROCEDURE']]))",
+        ["tools.procedure"] * 2,
+    ),
+    "tools.environment": ("print(json.dumps(os.environ.get('WAMPASGI_TICKET')))", None),
+}
+ERRORS: dict[str, tuple[str, str, list[object]]] = {
+    "tools.failing": ("sys.exit(3)", "wamp.error.runtime_error", ["the program ended with the status 3"]),
+    "tools.refusing": (
+        "print(json.dumps({'error': 'com.example.no', 'args': [1]})); sys.exit(1)",
+        "com.example.no",
+        [1],
+    ),
+    "tools.odd": (
+        "print('{\"error\": 5}'); sys.exit(1)",
+        "wamp.error.runtime_error",
+        ["the program ended with the status 1"],
+    ),
+    "tools.spaced": (
+        'print(\'{"error": "not a URI"}\'); sys.exit(1)',
+        "wamp.error.runtime_error",
+        ["the program ended with the status 1"],
+    ),
+    "tools.deep": (
+        "print(100_000 * '[')",
+        "wamp.error.runtime_error",
+        ["the output of the program cannot be sent: it is nested too deeply"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def answering(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A program that answers all procedures of RESULTS and ERRORS."""
+    codes = {name: code for name, (code, *_) in {**RESULTS, **ERRORS}.items()}
+    variables = environment(WAMPASGI_URL=server.url, WAMPASGI_TICKET="secret", COLUMNS="100")
+    command = registration("tools.", f"exec({codes!r}[call['procedure']])", "--match", "prefix")
+    folder = tmp_path_factory.mktemp("program")
+    with Running(*command, cwd=folder, env=variables, terminal=True) as program:
+        program.wait_for("Registered tools..")
+        yield
+
+
+@pytest.mark.usefixtures("answering")
+@pytest.mark.parametrize("procedure", RESULTS)
+def test_output_of_the_program_is_the_result(at_server: Variables, tmp_path: Path, procedure: str) -> None:
+    ended = run("call", procedure, "1", "2", "more=3", cwd=tmp_path, env=at_server)
 
     assert ended.status == 0, ended.stderr
-    assert json.loads(ended.stdout) == result
+    assert json.loads(ended.stdout) == RESULTS[procedure][1]
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "error", "args"),
-    [
-        ("failing", "sys.exit(3)", "wamp.error.runtime_error", ["the program ended with the status 3"]),
-        (
-            "refusing",
-            "print(json.dumps({'error': 'com.example.no', 'args': [1]})); sys.exit(1)",
-            "com.example.no",
-            [1],
-        ),
-        (
-            "odd",
-            "print('{\"error\": 5}'); sys.exit(1)",
-            "wamp.error.runtime_error",
-            ["the program ended with the status 1"],
-        ),
-    ],
-)
-def test_program_that_fails_raises_an_error(
-    at_server: Variables, tmp_path: Path, name: str, code: str, error: str, args: list[object]
-) -> None:
-    with registered(at_server, tmp_path, f"tools.{name}", code) as program:
-        program.wait_for("Registered")
-        ended = run("call", f"tools.{name}", cwd=tmp_path, env=at_server)
+@pytest.mark.usefixtures("answering")
+@pytest.mark.parametrize("procedure", ERRORS)
+def test_program_that_fails_raises_an_error(at_server: Variables, tmp_path: Path, procedure: str) -> None:
+    ended = run("call", procedure, cwd=tmp_path, env=at_server)
 
     assert ended.status == 1
-    assert json.loads(ended.stderr)["error"] == error
-    assert json.loads(ended.stderr)["args"] == args
+    failure = json.loads(ended.stderr)
+    assert [failure["error"], failure["args"]] == [*ERRORS[procedure][1:]]
 
 
 def test_program_that_ignores_its_input_is_answered(at_server: Variables, tmp_path: Path) -> None:
@@ -163,13 +180,3 @@ def test_all_names_of_keyword_arguments_reach_the_program(at_server: Variables, 
         ended = run("call", "tools.names", *(f"{name}=1" for name in names), cwd=tmp_path, env=at_server)
 
     assert json.loads(ended.stdout) == list(names)
-
-
-def test_pattern_is_registered(at_server: Variables, tmp_path: Path) -> None:
-    with registered(
-        at_server, tmp_path, "tools.many.", "print(call['procedure'])", "--match", "prefix"
-    ) as program:
-        program.wait_for("Registered")
-        ended = run("call", "tools.many.one", "-o", "raw", cwd=tmp_path, env=at_server)
-
-    assert ended.stdout == "tools.many.one\n"

@@ -11,7 +11,7 @@ from tests.asyncapi.conftest import Check
 from tests.asyncapi.conftest import check_document as check_document
 from tests.asyncapi.conftest import validators as validators
 from tests.cli.conftest import Write
-from tests.cli.program import environment, run, run_in_terminal
+from tests.cli.program import environment, run, run_in_terminal, run_process
 from wampasgi.asyncapi.yaml_form import from_yaml
 
 SHOP = '''
@@ -73,7 +73,7 @@ def test_document_goes_to_standard_output_alone(shop: Path, check_document: Chec
 
 def test_document_is_utf_8_in_every_locale(shop: Path) -> None:
     variables = environment(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
-    ended = run("schema", "main:app", cwd=shop, env=variables)
+    ended = run_process("schema", "main:app", cwd=shop, env=variables)
 
     assert ended.status == 0
     assert (

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import Environment, Write
 from tests.cli.program import run
+from tests.cli.running_program import Running
 from wampasgi.cli.connection_options import ConnectionOptions
 from wampasgi.cli.errors import UsageError
 from wampasgi.cli.targets import Target
@@ -46,6 +47,25 @@ def test_app_has_its_lifespan_and_its_state(env: Environment, tmp_path: Path, wr
     # The procedure takes a text. This is known, although the app does not allow descriptions.
     # Output of the app goes to standard error.
     assert (ended.status, ended.stdout, ended.stderr) == (0, "hello 5\n", "started\nstopped\n")
+
+
+def test_ctrl_c_leaves_an_app_before_it_is_shut_down(env: Environment, tmp_path: Path, write: Write) -> None:
+    write(
+        "main.py",
+        APP + "wamp.allow('news.', 'subscribe', match='prefix')\n"
+        "@wamp.topic('news.', match='prefix', patterns=True)\nasync def news(topic_uri):\n"
+        "    print('subscribed')\n    yield\n    print('unsubscribed')\n",
+    )
+
+    with Running("subscribe", "--app", "main:api", "news.a", cwd=tmp_path, env=env()) as program:
+        program.wait_for("subscribed", "stderr")
+        program.interrupt()
+        ended = program.end()
+
+    assert ended.status == 130
+    # The session does not wait for the app to come back.
+    assert "connecting again" not in ended.stderr
+    assert ended.stderr.endswith("stopped\n")
 
 
 def test_startup_that_fails_is_explained(env: Environment, tmp_path: Path, write: Write) -> None:

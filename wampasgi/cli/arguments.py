@@ -84,6 +84,8 @@ def read_arguments(words: Sequence[str]) -> list[Argument]:
 
 def require_uri(argument: str, uri: str, match: Match = "exact") -> None:
     """Raise UsageError if an argument of a command is not a URI or pattern."""
+    if isinstance(_data(uri), bytes):
+        raise UsageError(f"{argument} is no text in UTF-8")
     try:
         require_pattern(argument, uri, match)
     except ConfigurationError as error:

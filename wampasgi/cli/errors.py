@@ -19,10 +19,11 @@ class UsageError(CommandError):
 
 def nearest(name: str, candidates: Iterable[str]) -> list[str]:
     """Return the three names that are most like a name, or fewer, whether in upper or lower case."""
-    by_folded: dict[str, str] = {}
-    for candidate in candidates:
-        by_folded.setdefault(candidate.casefold(), candidate)
-    return [by_folded[found] for found in get_close_matches(name.casefold(), by_folded, n=3)]
+    by_folded: dict[str, list[str]] = {}
+    for candidate in dict.fromkeys(candidates):
+        by_folded.setdefault(candidate.casefold(), []).append(candidate)
+    folded = get_close_matches(name.casefold(), by_folded, n=3)
+    return [candidate for found in folded for candidate in by_folded[found]][:3]
 
 
 def did_you_mean(name: str, candidates: Iterable[str], *, advice: str = "") -> str:

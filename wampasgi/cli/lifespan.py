@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
@@ -24,13 +26,30 @@ async def running(app: ASGIApp) -> AsyncIterator[ASGIApp]:
     lifespan = _Lifespan(app)
     async with support_for_running_loop(None).task_owner() as owner:
         owner.spawn(lifespan.run)
-        await lifespan.finish("startup")
+        with _kept_signal_handlers():
+            await lifespan.finish("startup")
         try:
             yield lifespan.serve
         finally:
             # Also if the command is interrupted.
             with anyio.CancelScope(shield=True):
                 await lifespan.finish("shutdown")
+
+
+@contextmanager
+def _kept_signal_handlers() -> Iterator[None]:
+    """Restore the handlers of signals that an Application replaces at its startup.
+
+    It closes all sessions when its server is shut down. Here, the command must end its own session first.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 class _Lifespan:

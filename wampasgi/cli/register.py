@@ -178,6 +178,18 @@ def _result(output: bytes) -> RPCResult:
         return RPCResult([text.removesuffix("\n")])
 
 
+def _is_uri(value: Any) -> bool:
+    from wampasgi.cli.arguments import require_uri
+
+    if not isinstance(value, str):
+        return False
+    try:
+        require_uri("error", value)
+    except UsageError:
+        return False
+    return True
+
+
 def _raise_error(status: int, output: bytes) -> RPCResult:
     """Raise the error that a failed program has written, or one with its exit status."""
     from wampasgi.cli.data_forms import from_json
@@ -186,7 +198,7 @@ def _raise_error(status: int, output: bytes) -> RPCResult:
         written: Any = from_json(output.decode())
     except ValueError:
         written = None
-    if isinstance(written, Mapping) and isinstance(written.get("error"), str):
+    if isinstance(written, Mapping) and _is_uri(written.get("error")):
         args, kwargs = written.get("args", []), written.get("kwargs", {})
         if isinstance(args, list) and isinstance(kwargs, dict):
             raise WAMPError(written["error"], *args, **kwargs)
