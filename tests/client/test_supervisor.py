@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.client.played_router import QUICK, Play, States
-from tests.client.scripted_router import ROLES, Peer, ScriptedRouter
+from tests.client.scripted_router import ROLES, Disconnected, Peer, ScriptedRouter
 from tests.specification import (
     ABORT,
     CALL,
@@ -254,6 +254,38 @@ async def test_request_in_flight_learns_why_the_session_has_ended() -> None:
             assert closed.value.reason == reason
         with pytest.raises(ConnectionClosed, match=r"com\.example\.enough"):
             await session.wait_closed()
+
+
+async def test_requests_after_the_goodbye_of_the_router_wait_for_the_next_connection() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.welcome(peer.number)
+        if peer.number == 1:
+            await peer.send(GOODBYE, {}, SYSTEM_SHUTDOWN)
+            await peer.expect(GOODBYE)
+            left.set()
+            with pytest.raises(Disconnected):
+                await peer.receive()
+            await waiting.wait()
+        else:
+            call = await peer.expect(CALL)
+            await peer.send(RESULT, call[1], {}, ["called"])
+            await peer.until_gone()
+
+    left, waiting = anyio.Event(), anyio.Event()
+    router = ScriptedRouter(script)
+    results: list[Any] = []
+    async with connect(app=router, retry=QUICK) as session, anyio.create_task_group() as group:
+
+        async def call() -> None:
+            results.append(await session.call("any"))
+
+        await left.wait()
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        waiting.set()
+    assert results == ["called"]
+    assert not router.failures
 
 
 async def test_number_of_attempts_counts_from_the_last_session_that_lasted(

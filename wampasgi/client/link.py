@@ -150,8 +150,9 @@ class Link:
     async def run(self) -> None:
         """Handle the router's messages until the connection or the session ends.
 
-        Returns after GOODBYE or ABORT, with ``reason``. Raises WireClosed, RemoteProtocolError after this
-        side has aborted the session, and any exception of a recipient, which would be a bug.
+        Returns after GOODBYE or ABORT, with ``reason``; then call ``close``. Raises WireClosed,
+        RemoteProtocolError after this side has aborted the session, and any exception of a recipient, which
+        would be a bug.
         """
         try:
             unread, self._unread = self._unread, ()
@@ -163,8 +164,6 @@ class Link:
         except RemoteProtocolError as error:
             await self._abort(error)
             raise
-        with anyio.move_on_after(_CLOSE_TIMEOUT):
-            await self._wire.close()
 
     def _received_batch(self, frame: Encoded) -> None:
         assert self._split is not None
@@ -210,6 +209,11 @@ class Link:
                 await self._wire.close()
             except WireClosed:
                 return
+
+    async def close(self) -> None:
+        """Close the connection of a session that is over."""
+        with anyio.move_on_after(_CLOSE_TIMEOUT):
+            await self._wire.close()
 
     async def abandon(self) -> None:
         """Close the connection without GOODBYE, because the router does not answer."""

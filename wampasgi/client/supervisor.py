@@ -197,15 +197,11 @@ class Supervisor:
                 try:
                     return await self._serve(link, credentials)
                 except WireClosed as error:
-                    if self._link is not link:
-                        return ConnectFailed(f"no WELCOME from {where}: {error}")
-                    return ConnectionLost(str(error), sent=False)
+                    return ConnectFailed(f"no WELCOME from {where}: {error}")
                 except TimeoutError:
                     return ConnectFailed(
                         f"waited {settings.connect_timeout or 0:g} s for WELCOME from {where}"
                     )
-                finally:
-                    self._link = None
         except _FAILURES as error:
             return error
 
@@ -231,13 +227,20 @@ class Supervisor:
             else:
                 link.owner.spawn(self._restore, link)
             await link.run()
-        except (WireClosed, RemoteProtocolError) as raised:
+        except WireClosed as raised:
+            error = raised
+        except RemoteProtocolError as raised:
             error = raised
             raise
         finally:
+            # From now on, requests wait for the next connection.
+            self._link = None
             if self.requester.link is link:
                 self.requester.set_link(None)
             self._fail_pending(link, error)
+        if error is not None:
+            return ConnectionLost(str(error), sent=False)
+        await link.close()
         return link.closed()
 
     def _open(self, link: Link) -> None:
