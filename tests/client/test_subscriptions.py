@@ -554,7 +554,7 @@ async def test_history_that_repeats_itself_is_read_once() -> None:
 async def test_more_missed_events_than_are_fetched_are_a_gap(
     known: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wampasgi.client.history._MAX_MISSED", 4)
+    monkeypatch.setattr("wampasgi.client.history._MAX_MISSED", 6)
 
     async def first(peer: Peer) -> None:
         await take_subscribe(peer)

@@ -212,33 +212,38 @@ class TopicSubscription:
 
     async def renew(self, link: Link) -> None:
         """Subscribe on a new connection, and fetch the events that were missed."""
-        async with self._lock:
-            if self._revocation is not None:
-                # The connection was lost before it could be delivered.
-                self._held = None
-                self._end(self._joined, self._revocation)
-            # The others subscribe when the connection is open.
-            listeners, self._revocation = self._joined, None
-            resuming = [listener for listener in listeners if listener.resume]
-            # If the connection is lost during the renewal, these events wait for the next one.
-            self._held = (self._held or []) if resuming else None
-            if not listeners:
-                return
+        try:
+            async with self._lock:
+                await self._renew(link)
+        finally:
+            self._forget(self)
+
+    async def _renew(self, link: Link) -> None:
+        if self._revocation is not None:
+            # The connection was lost before it could be delivered.
+            self._held = None
+            self._end(self._joined, self._revocation)
+        # The others subscribe when the connection is open.
+        listeners, self._revocation = self._joined, None
+        resuming = [listener for listener in listeners if listener.resume]
+        # If the connection is lost during the renewal, these events wait for the next one.
+        self._held = (self._held or []) if resuming else None
+        if not listeners:
+            return
+        try:
+            await self._subscribe(listeners, self._requester.timeout, link)
+        except WAMPError as error:
+            self._renewal_failed(listeners, error)
+        else:
             try:
-                await self._subscribe(listeners, self._requester.timeout, link)
-            except WAMPError as error:
-                self._renewal_failed(listeners, error)
-            else:
-                try:
-                    await self._fetch_missed(resuming, link)
-                except (WAMPError, InvalidResult) as error:
-                    # The history ends with the subscription.
-                    if self._revocation is None:
-                        self._renewal_failed(resuming, error)
-            self._release_held()
-            if not self._listeners:
-                await self._unsubscribe(self._requester.timeout)
-        self._forget(self)
+                await self._fetch_missed(resuming, link)
+            except (WAMPError, InvalidResult) as error:
+                # The history ends with the subscription.
+                if self._revocation is None:
+                    self._renewal_failed(resuming, error)
+        self._release_held()
+        if not self._listeners:
+            await self._unsubscribe(self._requester.timeout)
 
     def _renewal_failed(self, listeners: list[Listener], error: Exception) -> None:
         logger.warning("the subscription to %r could not be renewed: %s", self.topic, error)
