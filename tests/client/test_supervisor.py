@@ -14,7 +14,9 @@ from tests.client.played_router import QUICK, Play, States
 from tests.client.scripted_router import ROLES, Disconnected, Peer, ScriptedRouter
 from tests.specification import (
     ABORT,
+    AUTHENTICATE,
     CALL,
+    CHALLENGE,
     EVENT,
     GOODBYE,
     GOODBYE_AND_OUT,
@@ -37,6 +39,7 @@ from wampasgi.client import (
     Session,
     connect,
 )
+from wampasgi.protocol.messages import Challenge
 from wampasgi.types import Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
@@ -408,6 +411,36 @@ async def test_app_that_refuses_a_reconnection_ends_the_session() -> None:
         with pytest.raises(ConnectFailed):
             await session.call("any")
     assert len(connections) == 2
+
+
+async def test_failure_of_on_challenge_is_a_failed_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.expect(HELLO)
+        await peer.send(CHALLENGE, "otp", {})
+        await peer.expect(AUTHENTICATE)
+        await peer.send(WELCOME, 1, {"roles": ROLES})
+        if peer.number == 2:
+            failing.append(2)
+            await peer.close()
+        await peer.until_gone()
+
+    async def on_challenge(challenge: Challenge) -> str:
+        if failing:
+            raise LookupError(failing.pop())
+        return "123456"
+
+    states = States()
+    failing = [1]
+    options: Any = {"on_challenge": on_challenge, "authmethods": ["otp"]}
+    router = ScriptedRouter(script)
+    with pytest.raises(ConnectFailed, match="on_challenge failed: LookupError: 1") as raised:
+        async with connect(app=router, **options):
+            pytest.fail("the session must not open")
+    assert isinstance(raised.value.__cause__, LookupError)
+    async with connect(app=router, retry=QUICK, on_state=states, **options):
+        await states.wait_for(2, "open")
+    assert router.peers == 4
+    assert caplog.text.count("on_challenge failed for 'otp'") == 2
 
 
 # Delays

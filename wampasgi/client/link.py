@@ -13,17 +13,19 @@ from anyio import to_thread
 from wampasgi.adapters import TaskOwner
 from wampasgi.client.core import Recipient, SessionCore, features_of, hello_details
 from wampasgi.client.credentials import Credentials, Login, checked
-from wampasgi.client.errors import JoinRefused
+from wampasgi.client.errors import ConnectFailed, JoinRefused
 from wampasgi.client.waiting import Sendable
 from wampasgi.client.wire import Wire, WireClosed
 from wampasgi.errors import (
     GOODBYE_AND_OUT,
     PROTOCOL_VIOLATION,
     UNAVAILABLE,
+    ConfigurationError,
     ConnectionClosed,
     RemoteProtocolError,
     UnserializableValue,
 )
+from wampasgi.logs import logger_named
 from wampasgi.protocol.messages import Abort, Challenge, Goodbye, Interrupt, Invocation, Message, Welcome
 from wampasgi.protocol.requests import Request
 from wampasgi.protocol.states import SessionState
@@ -31,6 +33,8 @@ from wampasgi.types import RawMessage
 
 if TYPE_CHECKING:
     from wampasgi.serializers.base import Encoded
+
+logger = logger_named("wampasgi.client")
 
 #: The methods whose answer takes long enough to block the event loop: they derive a key from a password.
 _SLOW_METHODS: Final = frozenset({"wampcra", "wamp-scram"})
@@ -109,8 +113,8 @@ class Link:
     ) -> Welcome:
         """Open the session and return WELCOME.
 
-        Raises JoinRefused, WireClosed, TimeoutError without text, RemoteProtocolError, and ConfigurationError
-        if the router demands other credentials.
+        Raises JoinRefused, WireClosed, TimeoutError without text, RemoteProtocolError, ConnectFailed if
+        ``on_challenge`` fails, and ConfigurationError if the router demands other credentials.
         """
         login = Login(credentials)
         hello = hello_details({**login.details(), **details})
@@ -247,11 +251,18 @@ def _put_nothing(message: Encoded, request: Sendable | None = None) -> Awaitable
 
 async def _answer(login: Login, challenge: Challenge) -> tuple[str, dict[str, Any]]:
     answering = partial(login.answer, challenge)
-    if challenge.method in _SLOW_METHODS:
-        answer = await to_thread.run_sync(answering, abandon_on_cancel=True)
-    else:
-        answer = answering()
-    if isinstance(answer, tuple):
-        return answer
-    assert inspect.isawaitable(answer)
-    return checked(await answer)
+    try:
+        if challenge.method in _SLOW_METHODS:
+            answer = await to_thread.run_sync(answering, abandon_on_cancel=True)
+        else:
+            answer = answering()
+        if isinstance(answer, tuple):
+            return answer
+        assert inspect.isawaitable(answer)
+        return checked(await answer)
+    except (RemoteProtocolError, ConfigurationError):
+        raise
+    except Exception as error:
+        # Of the application's function, which may need another service.
+        logger.exception("on_challenge failed for %r", challenge.method)
+        raise ConnectFailed(f"on_challenge failed: {type(error).__name__}: {error}") from error
