@@ -39,9 +39,9 @@ def importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
             del sys.modules[name]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server of `served_app`, which the tests of one module share."""
+    """A server of `served_app`, which all tests share."""
     server = start_server("uvicorn", "tests.cli.served_app:app", tmp_path_factory.mktemp("server"))
     yield server
     server.stop()
@@ -60,5 +60,6 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 
 @pytest.fixture
 def at_server(env: Environment, server: ServerProcess) -> dict[str, str]:
-    """An environment in which commands use the server of `served_app`."""
+    """An environment in which commands use the server of `served_app`, whose journal is empty."""
+    server.journal.write_text("")
     return env(WAMPASGI_URL=server.url, COLUMNS="100")

@@ -1,7 +1,7 @@
 """Runs the command line: in this process, or as a program in pipes or in a terminal.
 
 A process of its own takes half a second, most of it for imports. Tests use one only for what this process
-cannot show: signals, pipes that end, terminals, locales, and imports of the command line itself.
+cannot show: signals, pipes that end, locales, and imports of the command line itself.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from unittest.mock import patch
 
 import pytest
@@ -50,27 +52,37 @@ def without_coverage(variables: Mapping[str, str]) -> dict[str, str]:
 
 def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Ended:
     """Run ``wampasgi`` in this process, without a terminal. The modules in ``cwd`` are imported anew."""
-    stdin_stream, stdout, stderr = _stream(stdin), _stream(), _stream()
+    streams = [_stream(stdin), _stream(), _stream()]
+    status = _main(arguments, cwd, env, streams)
+    return Ended(status, *(stream.buffer.getvalue().decode() for stream in streams[1:]))
+
+
+def _main(
+    arguments: Sequence[str], cwd: Path, env: Mapping[str, str] | None, streams: Sequence[TextIO]
+) -> int:
+    """Run ``wampasgi`` with these standard streams, and return its exit status."""
+    stdin, stdout, stderr = streams
     with (
         _modules_of(cwd),
         patch.dict(os.environ, env or environment(), clear=True),
         patch.multiple(sys, argv=["wampasgi", *arguments], dont_write_bytecode=True),
-        patch.multiple(sys, stdin=stdin_stream, stdout=stdout, stderr=stderr),
+        patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr),
         pytest.raises(SystemExit) as ended,
     ):
         main()
     code = ended.value.code
     assert code is None or isinstance(code, int)
-    return Ended(code or 0, _written(stdout), _written(stderr))
+    return code or 0
 
 
-def _stream(data: bytes = b"") -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", write_through=True)
+class _Stream(io.TextIOWrapper):
+    """A standard stream whose content a test gives or reads."""
+
+    buffer: io.BytesIO  # type: ignore[assignment] # it has no other type
 
 
-def _written(stream: io.TextIOWrapper) -> str:
-    stream.seek(0)
-    return stream.read()
+def _stream(data: bytes = b"") -> _Stream:
+    return _Stream(io.BytesIO(data), encoding="utf-8", write_through=True)
 
 
 @contextmanager
@@ -106,27 +118,28 @@ def run_process(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def run_in_terminal(*arguments: str, cwd: Path) -> Ended:
-    """Run ``wampasgi`` in a pseudo terminal."""
+def run_in_terminal(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Run ``wampasgi`` in this process, in a pseudo terminal."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wampasgi", *arguments],
-        cwd=cwd,
-        env=environment(COLUMNS="100"),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    with os.fdopen(ours, "rb", buffering=0) as terminal:
-        output = b"".join(iter(lambda: _read(terminal.fileno()), b""))
-    return Ended(process.wait(TIMEOUT), output.decode().replace("\r\n", "\n"), "")
+    with ThreadPoolExecutor(1) as reader, os.fdopen(ours, "rb", buffering=0):
+        output = reader.submit(read_terminal, ours)
+        with (
+            open(theirs, encoding="utf-8") as stdin,
+            open(os.dup(theirs), "w", encoding="utf-8") as stdout,
+            open(os.dup(theirs), "w", encoding="utf-8") as stderr,
+        ):
+            status = _main(arguments, cwd, env or environment(COLUMNS="100"), [stdin, stdout, stderr])
+        return Ended(status, output.result(TIMEOUT).decode().replace("\r\n", "\n"), "")
 
 
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:
-        # Linux reports the end of a terminal's output as an error.
-        return b""
+def read_terminal(ours: int) -> bytes:
+    """Return the output of a pseudo terminal up to its end."""
+    chunks = []
+    while True:
+        try:
+            chunks.append(os.read(ours, 65536))
+        except OSError:
+            # Linux reports the end of a terminal's output as an error.
+            return b"".join(chunks)
+        if not chunks[-1]:
+            return b"".join(chunks)

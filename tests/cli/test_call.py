@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Environment, Write
-from tests.cli.program import run
+from tests.cli.program import run, run_in_terminal
 from tests.cli.running_program import Running
 from tests.clients.server_process import ServerProcess
 
@@ -22,8 +22,7 @@ def test_result_is_json_in_a_pipe(at_server: Variables, tmp_path: Path) -> None:
 
 
 def test_result_is_coloured_json_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("call", "values.several", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "values.several", cwd=tmp_path, env=at_server)
 
     assert ended.status == 0
     assert "\x1b[1;36m3" in ended.stdout
@@ -31,15 +30,13 @@ def test_result_is_coloured_json_in_a_terminal(at_server: Variables, tmp_path: P
 
 
 def test_text_is_shown_as_it_is_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("call", "text.join", "a", "b", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "text.join", "a", "b", cwd=tmp_path, env=at_server)
 
     assert (ended.status, ended.stdout) == (0, "a-b\n")
 
 
 def test_rows_are_a_table_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("call", "values.items", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "values.items", cwd=tmp_path, env=at_server)
 
     assert ended.status == 0
     lines = [line.split() for line in ended.stdout.splitlines() if line.strip()]
@@ -49,8 +46,7 @@ def test_rows_are_a_table_in_a_terminal(at_server: Variables, tmp_path: Path) ->
 def test_control_characters_of_a_result_do_not_reach_the_terminal(
     at_server: Variables, tmp_path: Path
 ) -> None:
-    with Running("call", "values.control", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "values.control", cwd=tmp_path, env=at_server)
 
     assert ended.stdout == "red \\u001b[31m\\u202e\n"
 
@@ -83,8 +79,7 @@ def test_raw_bytes_are_written_as_they_are(at_server: Variables, tmp_path: Path)
 
 
 def test_empty_result_is_shown_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("call", "values.nothing", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "values.nothing", cwd=tmp_path, env=at_server)
 
     assert "(no value)" in ended.stdout
 
@@ -154,16 +149,14 @@ def test_error_is_json_in_a_pipe(at_server: Variables, tmp_path: Path) -> None:
 
 
 def test_error_is_text_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("call", "error.raise", "no\x1b[2J", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "error.raise", "no\x1b[2J", cwd=tmp_path, env=at_server)
 
     assert ended.status == 1
     assert ended.stdout.endswith("com.example.failed: no\\u001b[2J, code=7\n")
 
 
 def test_invalid_arguments_are_listed_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("call", "types.restricted", "0", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("call", "types.restricted", "0", cwd=tmp_path, env=at_server)
 
     assert ended.status == 1
     assert ended.stdout.splitlines()[-1] == "  count: Input should be greater than or equal to 1"
@@ -171,8 +164,7 @@ def test_invalid_arguments_are_listed_in_a_terminal(at_server: Variables, tmp_pa
 
 def test_unknown_procedure_is_answered_with_the_nearest_names(at_server: Variables, tmp_path: Path) -> None:
     ended = run("call", "math.ad", cwd=tmp_path, env=at_server)
-    with Running("call", "math.ad", cwd=tmp_path, env=at_server, terminal=True) as program:
-        in_terminal = program.end()
+    in_terminal = run_in_terminal("call", "math.ad", cwd=tmp_path, env=at_server)
 
     assert ended.status == in_terminal.status == 1
     assert json.loads(ended.stderr)["error"] == "wamp.error.no_such_procedure"
@@ -257,10 +249,7 @@ def test_timeout_is_an_error(at_server: Variables, tmp_path: Path) -> None:
 
 def test_repeated_calls_are_measured(at_server: Variables, tmp_path: Path) -> None:
     ended = run("call", "math.add", "1", "--repeat", "30", "--concurrency", "4", cwd=tmp_path, env=at_server)
-    with Running(
-        "call", "math.add", "1", "--repeat", "3", cwd=tmp_path, env=at_server, terminal=True
-    ) as program:
-        in_terminal = program.end()
+    in_terminal = run_in_terminal("call", "math.add", "1", "--repeat", "3", cwd=tmp_path, env=at_server)
 
     figures = json.loads(ended.stdout)
     assert ended.status == in_terminal.status == 0

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import pytest
+from starlette.testclient import TestClient
+
 from tests.cli.conftest import Environment, Write
 from tests.cli.program import run, run_process
 from tests.cli.running_program import Running, wait_until_listening
+from wampasgi.cli.app_loading import load_application
+from wampasgi.cli.development import APP_VARIABLE, DOCS_VARIABLE, create_app
+from wampasgi.cli.development import places as places_of_app
 
 APP = """
 from wampasgi import Application
@@ -93,34 +100,36 @@ def test_page_has_another_path_if_fastapi_has_docs(env: Environment, tmp_path: P
     assert asset == 200
     assert called.stdout == "3\n"
     assert ended.status == 0
-
-
-def test_page_of_the_app_is_kept(env: Environment, tmp_path: Path, write: Write) -> None:
-    write("main.py", APP.replace("Application()", 'Application(docs_url="/docs", title="Shop")'))
-
-    with Running("dev", "--port", "0", "--no-reload", cwd=tmp_path, env=env()) as program:
-        docs, _ = places(program)
-        shown = page(docs)
-        program.interrupt()
-        ended = program.end()
-
-    assert "<title>Shop</title>" in shown
     assert "WARNING" not in ended.stderr
 
 
-def test_path_of_the_page_is_chosen(env: Environment, tmp_path: Path, write: Write) -> None:
+def served(folder: Path, monkeypatch: pytest.MonkeyPatch, docs_url: str | None = None) -> TestClient:
+    """Return a client of the app that uvicorn serves."""
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv(APP_VARIABLE, "main:app")
+    monkeypatch.setenv(DOCS_VARIABLE, places_of_app(load_application("main:app"), docs_url).docs)
+    return TestClient(create_app())
+
+
+def test_page_of_the_app_is_kept(importing: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("main.py", APP.replace("Application()", 'Application(docs_url="/docs", title="Shop")'))
+
+    client = served(importing, monkeypatch)
+
+    assert "<title>Shop</title>" in client.get("/docs/").text
+
+
+def test_path_of_the_page_is_chosen(
+    importing: Path, env: Environment, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write("main.py", APP)
 
-    arguments = ("dev", "main:app", "--port", "0", "--no-reload", "--docs-url", "/explore")
-    with Running(*arguments, cwd=tmp_path, env=env()) as program:
-        docs, _ = places(program)
-        shown = page(docs)
-        program.interrupt()
-        program.end()
-    wrong = run("dev", "--docs-url", "explore", cwd=tmp_path, env=env())
+    client = served(importing, monkeypatch, "/explore")
+    wrong = run("dev", "--docs-url", "explore", cwd=importing, env=env())
 
-    assert docs.endswith("/explore")
-    assert "<title>wampasgi</title>" in shown
+    assert "<title>wampasgi</title>" in client.get("/explore/").text
+    assert client.get("/docs/").status_code == 426
     assert wrong.status == 2
     assert "--docs-url 'explore' must be a path" in wrong.stderr
 
@@ -148,10 +157,9 @@ def test_change_restarts_the_server(env: Environment, tmp_path: Path, write: Wri
 def test_port_that_is_taken_is_an_error(env: Environment, tmp_path: Path, write: Write) -> None:
     write("main.py", APP)
 
-    with Running("dev", "--port", "0", cwd=tmp_path, env=env()) as program:
-        docs, _ = places(program)
-        port = docs.split(":")[2].split("/")[0]
-        ended = run_process("dev", "--port", port, cwd=tmp_path, env=env())
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run_process("dev", "--port", str(port), cwd=tmp_path, env=env())
 
     assert ended.status == 1
     assert "Address already in use" in ended.stderr

@@ -45,7 +45,7 @@ class _Refusing(BaseHTTPRequestHandler):
 @pytest.fixture
 def http_server() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"ws://127.0.0.1:{server.server_port}"
         server.shutdown()

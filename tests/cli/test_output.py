@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Environment, Write
-from tests.cli.program import environment, run
+from tests.cli.program import environment, run, run_in_terminal
 from tests.cli.running_program import Running, plain
 
 APP = """
@@ -111,9 +111,7 @@ def in_memory(env: Environment, tmp_path: Path, write: Write) -> dict[str, str]:
 
 
 def in_terminal(folder: Path, variables: dict[str, str], procedure: str) -> str:
-    arguments = ("call", "--app", "main:app", procedure)
-    with Running(*arguments, cwd=folder, env=variables, terminal=True) as running:
-        return running.end().stdout
+    return run_in_terminal("call", "--app", "main:app", procedure, cwd=folder, env=variables).stdout
 
 
 def test_control_characters_in_json_do_not_reach_the_terminal(
@@ -129,10 +127,13 @@ def test_control_characters_in_json_do_not_reach_the_terminal(
 def test_characters_that_the_terminal_does_not_have_are_escaped(
     in_memory: dict[str, str], tmp_path: Path
 ) -> None:
+    arguments = ("call", "--app", "main:app", "values.text")
     variables = {**in_memory, "PYTHONIOENCODING": "latin-1"}
+    with Running(*arguments, cwd=tmp_path, env=variables, terminal=True) as program:
+        ended = program.end()
 
     # The terminal of the test reads UTF-8.
-    assert in_terminal(tmp_path, variables, "values.text") == "\ufffd\\u2192\n"
+    assert ended.stdout == "\ufffd\\u2192\n"
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

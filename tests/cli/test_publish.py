@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.program import run
-from tests.cli.running_program import Running
+from tests.cli.program import run, run_in_terminal
 from tests.clients.server_process import ServerProcess
 
 Variables = dict[str, str]
@@ -22,8 +21,7 @@ def test_publication_id_is_written_in_a_pipe(
 
 
 def test_publication_is_reported_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("publish", "news.said", "x", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("publish", "news.said", "x", cwd=tmp_path, env=at_server)
 
     assert ended.status == 0
     assert ended.stdout.startswith("Published to news.said as publication ")

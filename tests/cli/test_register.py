@@ -151,32 +151,37 @@ def test_unknown_program_is_a_usage_error(at_server: Variables, tmp_path: Path) 
     assert "there is no program 'no-such-program'" in ended.stderr
 
 
-def test_procedure_that_exists_is_an_error(at_server: Variables, tmp_path: Path) -> None:
-    with registered(at_server, tmp_path, "tools.taken", "") as program:
+@pytest.fixture(scope="module")
+def exact(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A program that answers `tools.exact` with the names of keyword arguments, one call after the other."""
+    code = "print(json.dumps(sorted(call['kwargs'])))"
+    command = registration("tools.exact", code, "--concurrency", "1")
+    variables, folder = environment(WAMPASGI_URL=server.url), tmp_path_factory.mktemp("exact")
+    with Running(*command, cwd=folder, env=variables, terminal=True) as program:
         program.wait_for("Registered")
-        ended = run("register", "tools.taken", "--", "true", cwd=tmp_path, env=at_server)
+        yield
+
+
+@pytest.mark.usefixtures("exact")
+def test_procedure_that_exists_is_an_error(at_server: Variables, tmp_path: Path) -> None:
+    ended = run("register", "tools.exact", "--", "true", cwd=tmp_path, env=at_server)
 
     assert ended.status == 1
     assert json.loads(ended.stderr)["error"] == "wamp.error.procedure_already_exists"
 
 
+@pytest.mark.usefixtures("exact")
 def test_calls_beyond_the_concurrency_wait(at_server: Variables, tmp_path: Path) -> None:
-    with registered(at_server, tmp_path, "tools.one", "print(1)", "--concurrency", "1") as program:
-        program.wait_for("Registered")
-        ended = run(
-            *("call", "tools.one", "--repeat", "6", "--concurrency", "6"), cwd=tmp_path, env=at_server
-        )
+    ended = run("call", "tools.exact", "--repeat", "6", "--concurrency", "6", cwd=tmp_path, env=at_server)
 
     assert ended.status == 0, ended.stdout
     assert json.loads(ended.stdout)["calls"] == 6
 
 
+@pytest.mark.usefixtures("exact")
 def test_all_names_of_keyword_arguments_reach_the_program(at_server: Variables, tmp_path: Path) -> None:
     names = ("args", "invocation", "self", "session")
-    with registered(
-        at_server, tmp_path, "tools.names", "print(json.dumps(sorted(call['kwargs'])))"
-    ) as program:
-        program.wait_for("Registered")
-        ended = run("call", "tools.names", *(f"{name}=1" for name in names), cwd=tmp_path, env=at_server)
+
+    ended = run("call", "tools.exact", *(f"{name}=1" for name in names), cwd=tmp_path, env=at_server)
 
     assert json.loads(ended.stdout) == list(names)

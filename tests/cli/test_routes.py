@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import Environment, Write
-from tests.cli.program import run
-from tests.cli.running_program import Running, plain
+from tests.cli.program import run, run_in_terminal
+from tests.cli.running_program import plain
 
 APP = """
 from wampasgi import Application, Realm
@@ -56,8 +56,7 @@ def test_routes_are_json_in_a_pipe(env: Environment, tmp_path: Path, write: Writ
 def test_routes_are_a_table_in_a_terminal(env: Environment, tmp_path: Path, write: Write) -> None:
     write("main.py", APP)
 
-    with Running("routes", cwd=tmp_path, env=env(COLUMNS="100"), terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("routes", cwd=tmp_path, env=env(COLUMNS="100"))
 
     lines = [line.split() for line in plain(ended.stdout).splitlines()]
     assert ended.status == 0
@@ -97,8 +96,7 @@ def test_app_without_handlers_has_no_routes(env: Environment, tmp_path: Path, wr
     write("main.py", "from wampasgi import Application\napp = Application()\n")
 
     in_pipe = run("routes", cwd=tmp_path, env=env())
-    with Running("routes", cwd=tmp_path, env=env(), terminal=True) as program:
-        in_terminal = program.end()
+    in_terminal = run_in_terminal("routes", cwd=tmp_path, env=env())
 
     assert in_pipe.stdout == "[]\n"
     assert in_terminal.stdout == "The app has no handlers.\n"

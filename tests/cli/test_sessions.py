@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import run
+from tests.cli.program import run, run_in_terminal
 from tests.cli.running_program import Running, plain
 
 Variables = dict[str, str]
@@ -21,8 +21,7 @@ def test_sessions_are_listed(at_server: Variables, tmp_path: Path) -> None:
 
 
 def test_sessions_are_a_table_in_a_terminal(at_server: Variables, tmp_path: Path) -> None:
-    with Running("sessions", cwd=tmp_path, env=at_server, terminal=True) as program:
-        ended = program.end()
+    ended = run_in_terminal("sessions", cwd=tmp_path, env=at_server)
 
     header, *rows = [line.split() for line in plain(ended.stdout).splitlines() if line.strip(" ─")]
     assert ended.status == 0
