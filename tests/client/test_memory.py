@@ -209,7 +209,7 @@ async def test_app_that_sends_much_lets_other_tasks_run() -> None:
         group.start_soon(count)
         await anyio.lowlevel.checkpoint()
         running.set()
-    assert len({32, 64, 96} & set(turns)) > 1
+    assert {32, 64, 96} & set(turns)
 
 
 async def test_app_that_receives_much_lets_other_tasks_run() -> None:
