@@ -78,7 +78,7 @@ def _main(
 class _Stream(io.TextIOWrapper):
     """A standard stream whose content a test gives or reads."""
 
-    buffer: io.BytesIO  # type: ignore[assignment] # it has no other type
+    buffer: io.BytesIO
 
 
 def _stream(data: bytes = b"") -> _Stream:
