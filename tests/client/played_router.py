@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -81,3 +83,20 @@ class Play:
         """Check that the client has sent what the scripts expected, and nothing else."""
         assert not self.router.failures
         assert self._rest == []
+
+
+@contextmanager
+def warning_event() -> Iterator[anyio.Event]:
+    """Return an event that is set when the client logs a warning."""
+    event, logger = anyio.Event(), logging.getLogger("wampasgi.client")
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event.set()
+
+    handler = Handler(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield event
+    finally:
+        logger.removeHandler(handler)

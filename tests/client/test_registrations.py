@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.client.played_router import Play
+from tests.client.played_router import Play, warning_event
 from tests.client.scripted_router import Peer
 from tests.specification import (
     CANCELED,
@@ -387,6 +387,51 @@ async def test_handlers_of_a_lost_connection_answer_nobody() -> None:
         await session.register("mine", handler)
         await play.finish()
     assert ended == ["cancelled"] * 3
+    play.check()
+
+
+async def test_results_wait_for_a_router_that_does_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    count = 200
+
+    async def script(peer: Peer) -> None:
+        await take_register(peer)
+        for number in range(1, count + 1):
+            await peer.send(INVOCATION, number, 5, {}, [number])
+        await anyio.wait_all_tasks_blocked()
+        results = [await peer.expect(YIELD) for _ in range(count)]
+        assert sorted(results) == [[YIELD, number, {}, [number]] for number in range(1, count + 1)]
+
+    async def handler(number: int) -> int:
+        return number
+
+    play = Play(script)
+    async with play.connect() as session:
+        await session.register("mine", handler)
+        await play.finish()
+    # None about a router that knows no patterns, either.
+    assert caplog.records == []
+    play.check()
+
+
+async def test_router_that_does_not_confirm_the_end_of_a_late_registration_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def script(peer: Peer) -> None:
+        register = await peer.expect(REGISTER)
+        await late.wait()
+        await peer.send(REGISTERED, register[1], 5)
+        await peer.expect(UNREGISTER)
+        await logged.wait()
+
+    late = anyio.Event()
+    play = Play(script)
+    with warning_event() as logged:
+        async with play.connect() as session:
+            with pytest.raises(Timeout):
+                await session.register("mine", lambda: None, timeout=0.01)
+            late.set()
+            await play.finish()
+    assert caplog.messages == ["waited 0.01 s for the end of the registration of 'mine'"]
     play.check()
 
 

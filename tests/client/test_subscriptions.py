@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.client.played_router import Play
+from tests.client.played_router import Play, warning_event
 from tests.client.scripted_router import Peer
 from tests.specification import (
     CALL,
@@ -293,6 +293,28 @@ async def test_topics_whose_subscription_failed_are_forgotten() -> None:
         await anyio.wait_all_tasks_blocked()
         gc.collect()
         assert [found.topic for found in gc.get_objects() if isinstance(found, TopicSubscription)] == []
+    play.check()
+
+
+async def test_router_that_does_not_confirm_the_end_of_a_late_subscription_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def script(peer: Peer) -> None:
+        subscribe = await peer.expect(SUBSCRIBE)
+        await late.wait()
+        await peer.send(SUBSCRIBED, subscribe[1], 5)
+        await peer.expect(UNSUBSCRIBE)
+        await logged.wait()
+
+    late = anyio.Event()
+    play = Play(script)
+    with warning_event() as logged:
+        async with play.connect() as session:
+            with pytest.raises(Timeout):
+                await session.subscribe(TOPIC, lambda: None, timeout=0.01)
+            late.set()
+            await play.finish()
+    assert caplog.messages == ["waited 0.01 s for the end of the subscription to 'a.topic'"]
     play.check()
 
 
@@ -789,6 +811,35 @@ async def test_revocation_during_the_renewal_comes_after_the_events_before_it() 
         await play.states.wait_for(2, "open")
     assert errors == []
     play.check()
+
+
+async def test_revocation_during_a_renewal_that_is_lost_is_not_forgotten() -> None:
+    async def first(peer: Peer) -> None:
+        await take_subscribe(peer)
+        await take_history(peer, 1)
+        await peer.close()
+
+    async def second(peer: Peer) -> None:
+        await take_subscribe(peer)
+        await expect_history(peer)
+        await send_event(peer, 3)
+        await peer.send(UNSUBSCRIBED, 0, {"subscription": 5, "reason": "com.example.revoked"})
+        await peer.close()
+
+    async def third(peer: Peer) -> None:
+        await take_subscribe(peer)
+        await take_history(peer, 4)
+        await send_event(peer, 5)
+
+    play = Play(first, second, third)
+    async with play.connect() as session:
+        async with session.subscribe(TOPIC, resume=True) as events:
+            with pytest.raises(WAMPError, match=r"com\.example\.revoked"):
+                await events.next(timeout=5)
+            await play.states.wait_for(2, "open")
+        async with session.subscribe(TOPIC, resume=True) as events:
+            assert await read(events, 1) == [5]
+    assert not play.router.failures
 
 
 async def test_subscription_that_is_revoked_at_once_is_not_asked_for_its_history() -> None:

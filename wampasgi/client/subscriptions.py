@@ -221,7 +221,6 @@ class TopicSubscription:
     async def _renew(self, link: Link) -> None:
         if self._revocation is not None:
             # The connection was lost before it could be delivered.
-            self._held = None
             self._end(self._joined, self._revocation)
         # The others subscribe when the connection is open.
         listeners, self._revocation = self._joined, None
