@@ -116,7 +116,7 @@ class Client:
 
     The other options are those of WebSockets: ``ssl`` (a context, for certificates of your own),
     ``compression``, ``max_size`` (of a message from the router, in bytes), ``proxy`` and ``websocket``, the
-    package that implements the WebSocket. ``"picows"`` needs less CPU time, but asyncio.
+    package that implements the WebSocket: ``"picows"`` takes less CPU time, and runs on asyncio only.
 
     Raises ConfigurationError, a ValueError, for options that do not fit together.
     """
