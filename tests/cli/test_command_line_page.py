@@ -7,6 +7,7 @@ served. Numbers, names and times that differ each time are not compared.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Environment
-from tests.cli.program import ROOT, without_coverage
+from tests.cli.program import ROOT, run_in_terminal, without_coverage
 from tests.cli.running_program import Running, plain
 from tests.clients.server_process import start_server
 from tests.test_docs import blocks_of
@@ -47,9 +48,13 @@ def outputs(program: Path, env: Environment, folder: Path, url: str) -> Iterator
     # Other tests run the same code.
     variables = without_coverage(env(COLUMNS="100", WAMPASGI_URL=url, PATH=f"{program.parent}:/usr/bin:/bin"))
     for command, expected in examples():
-        words = ["sh", "-c", command]
-        with Running(*words, cwd=folder, env=variables, terminal=True, program=()) as running:
-            yield command, expected, plain(running.end().stdout)
+        if "|" in command:
+            words = ["sh", "-c", command]
+            with Running(*words, cwd=folder, env=variables, terminal=True, program=()) as running:
+                ended = running.end()
+        else:
+            ended = run_in_terminal(*shlex.split(command)[1:], cwd=folder, env=variables)
+        yield command, expected, plain(ended.stdout)
 
 
 # Each of the commands starts a program.
