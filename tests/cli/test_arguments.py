@@ -268,6 +268,18 @@ def test_file_that_is_missing_is_a_usage_error() -> None:
         read_arguments(["@missing"])
 
 
+def test_home_folder_of_an_unknown_user_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="is in the home folder of a user that does not exist"):
+        read_arguments(["@~nobody-here/x"])
+
+
+def test_standard_input_is_not_read_for_two_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+
+    with pytest.raises(UsageError, match="only one argument can be read from standard input"):
+        read_arguments(["-", "a=-"])
+
+
 def test_keyword_argument_that_is_given_twice_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="'a' is given twice"):
         read_arguments(["a=1", "a=2"])

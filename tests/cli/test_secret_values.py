@@ -73,6 +73,23 @@ def test_secret_that_is_no_text_is_not_shown(monkeypatch: pytest.MonkeyPatch) ->
     assert raised.value.__context__ is None or raised.value.__suppress_context__
 
 
+@pytest.mark.parametrize("digits", [40, 63, 65])
+def test_key_with_a_wrong_number_of_digits_is_not_shown(digits: int) -> None:
+    with pytest.raises(
+        UsageError, match=f"a key has 64 hexadecimal digits, but {digits} are given"
+    ) as raised:
+        private_key(digits * "b")
+
+    assert "bbb" not in str(raised.value)
+
+
+def test_home_folder_of_an_unknown_user_is_explained() -> None:
+    with pytest.raises(
+        UsageError, match="~nobody-here/x is in the home folder of a user that does not exist"
+    ):
+        secret_value("ticket", "@~nobody-here/x")
+
+
 def test_private_key_may_be_given_itself(folder: Path) -> None:
     key = "0aF9" * 16
     write(folder / "key", f"{key}\n".encode())

@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from wampasgi.cli.data_forms import UnsupportedJSON, from_json
 from wampasgi.cli.errors import UsageError, did_you_mean
+from wampasgi.cli.options import expanded
 from wampasgi.cli.schema_types import accepted_types, is_binary, json_type
 from wampasgi.errors import ConfigurationError
 from wampasgi.payload import Payload
@@ -72,13 +72,14 @@ def read_arguments(words: Sequence[str]) -> list[Argument]:
     Raises UsageError if a file cannot be read, and if two arguments have the same name or both read standard
     input.
     """
+    # Before they are read, because a user may have to type the input.
+    if sum(reads_input(word) for word in words) > 1:
+        raise UsageError("only one argument can be read from standard input")
     arguments = [_argument(word) for word in words]
     names = [argument.name for argument in arguments if argument.name is not None]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"the keyword argument {name!r} is given twice")
-    if sum(reads_input(word) for word in words) > 1:
-        raise UsageError("only one argument can be read from standard input")
     return arguments
 
 
@@ -104,7 +105,7 @@ def _argument(word: str) -> Argument:
     if value == "-":
         return Argument(name, sys.stdin.buffer.read(), "standard input")
     if value.startswith("@"):
-        file = Path(value[1:]).expanduser()
+        file = expanded(value[1:])
         try:
             return Argument(name, file.read_bytes(), str(file), must_be_json=file.suffix.lower() == ".json")
         except OSError as error:

@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from wampasgi.cli.errors import UsageError
+
 AppArgument: TypeAlias = Annotated[
     str | None,
     typer.Argument(
@@ -39,3 +41,11 @@ CheckOption: TypeAlias = Annotated[
 def named_file(output: Path | None) -> Path | None:
     """Return the file of the option ``--output``, None for standard output."""
     return None if output is None or str(output) == "-" else output
+
+
+def expanded(file: str) -> Path:
+    """Return the path of a file, which may begin with a home folder, such as ``~``. Raises UsageError."""
+    try:
+        return Path(file).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{file} is in the home folder of a user that does not exist") from error

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from string import hexdigits
+from typing import Final
 
 import typer
 
 from wampasgi.cli.errors import UsageError
+from wampasgi.cli.options import expanded
 from wampasgi.cli.output import say
 from wampasgi.cli.profiles import is_hex_key, readable_by_others
+
+#: A text of so many hexadecimal digits is a part of a key, and not the name of a file.
+_DIGITS_OF_A_KEY: Final = 40
 
 
 def secret_value(name: str, given: str | None) -> str | None:
@@ -31,7 +37,7 @@ def secret_value(name: str, given: str | None) -> str | None:
             raise UsageError(f"{_option(name)} - reads a line from standard input, which is empty")
         return line
     if given is not None and given.startswith("@"):
-        return _content(name, Path(given[1:]).expanduser())
+        return _content(name, expanded(given[1:]))
     return given
 
 
@@ -42,7 +48,10 @@ def private_key(given: str | None) -> str | None:
     """
     if given is None or is_hex_key(given):
         return given
-    file = Path(given.removeprefix("@")).expanduser()
+    if len(given) >= _DIGITS_OF_A_KEY and not given.strip(hexdigits):
+        # A key that is not complete must not be shown, as the name of a file is.
+        raise UsageError(f"--private-key: a key has 64 hexadecimal digits, but {len(given)} are given")
+    file = expanded(given.removeprefix("@"))
     key = _content("private_key", file)
     if not is_hex_key(key):
         raise UsageError(
