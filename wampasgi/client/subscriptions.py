@@ -117,18 +117,25 @@ class TopicSubscription:
             raise
 
     async def _add(self, listener: Listener, timeout: float | None) -> None:
-        # Before the lock, which a reconnection needs to renew the subscription.
-        link = await self._requester.open_link(timeout, self._describe)
-        async with self._lock:
-            if listener not in self._listeners:
-                return
-            if self._subscription_id and self._link is link and not listener.get_retained:
-                listener.joined = True
-            else:
-                # Without a limit, so that it is unsubscribed if it is subscribed too late.
-                await self._subscribe([listener], None, link)
-            if listener.resume:
-                await self._prepare(timeout, link)
+        while listener in self._listeners:
+            # Before the lock, which a reconnection needs to renew the subscription.
+            link = await self._requester.open_link(timeout, self._describe)
+            async with self._lock:
+                # It may be another one after the wait for the lock.
+                if self._requester.link is link:
+                    await self._join(listener, timeout, link)
+                    return
+
+    async def _join(self, listener: Listener, timeout: float | None, link: Link) -> None:
+        if listener not in self._listeners:
+            return
+        if self._subscription_id and self._link is link and not listener.get_retained:
+            listener.joined = True
+        else:
+            # Without a limit, so that it is unsubscribed if it is subscribed too late.
+            await self._subscribe([listener], None, link)
+        if listener.resume:
+            await self._prepare(timeout, link)
 
     async def remove(self, listener: Listener, timeout: float | None) -> None:
         """Unsubscribe for a listener. The router is told after the last one, even if this is cancelled."""
