@@ -35,19 +35,19 @@ def test_roles_select_sessions(at_server: Variables, tmp_path: Path) -> None:
     assert (ended.status, ended.stdout) == (0, "[]\n")
 
 
-def test_session_is_closed_with_a_reason(at_server: Variables, tmp_path: Path) -> None:
+def test_sessions_are_closed_with_a_reason_even_if_one_does_not_exist(
+    at_server: Variables, tmp_path: Path
+) -> None:
     kill = ("sessions", "--reason", "com.example.bye", "--message", "good night")
     with Running("subscribe", "news.victim", cwd=tmp_path, env=at_server, terminal=True) as victim:
         victim.wait_for("Subscribed")
         listed = json.loads(run("sessions", cwd=tmp_path, env=at_server).stdout)
-        # The session that made the list has ended already.
-        statuses = [
-            run(*kill, "--kill", str(session["session"]), cwd=tmp_path, env=at_server).status
-            for session in listed
-        ]
+        ids = ["5", *(str(session["session"]) for session in listed)]
+        killed = run(*kill, *(f"--kill={session_id}" for session_id in ids), cwd=tmp_path, env=at_server)
         ended = victim.end()
 
-    assert sorted(statuses) == [0, 1]
+    assert killed.status == 1
+    assert "no other session 5 on this realm" in json.loads(killed.stderr)["message"]
     assert ended.status == 3
     assert "com.example.bye" in ended.stdout
 

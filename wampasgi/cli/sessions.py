@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -62,11 +63,27 @@ def sessions(
         async with target.opened() as session:
             if not kill:
                 shown.rows(_COLUMNS, await _details(session, role))
-            for session_id in kill or ():
-                await session.call("wamp.session.kill", Payload([session_id], details))
-                shown.note(f"Session {session_id} was closed.")
+            await _close(session, kill or (), details, shown)
 
     run(main, shown)
+
+
+async def _close(
+    session: Session, session_ids: Iterable[int], details: dict[str, Any], shown: DataOutput
+) -> None:
+    """Close all of these sessions. Afterwards, raises WAMPError if one of them does not exist."""
+    missing: WAMPError | None = None
+    for session_id in session_ids:
+        try:
+            await session.call("wamp.session.kill", Payload([session_id], details))
+        except WAMPError as error:
+            if error.uri != NO_SUCH_SESSION:
+                raise
+            missing = missing or error
+        else:
+            shown.note(f"Session {session_id} was closed.")
+    if missing is not None:
+        raise missing
 
 
 async def _details(session: Session, roles: list[str] | None) -> list[dict[str, Any]]:
