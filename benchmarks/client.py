@@ -76,9 +76,6 @@ class Client(picows.WSListener):
 
     def take(self, raw: RawMessage) -> None:
         """Check a message and pass it on."""
-        if raw[-1] is None:
-            # fox-wamp sends null for missing keywords.
-            raw.pop()
         try:
             recipient, message = self.core.receive(raw)
         except RemoteProtocolError as error:

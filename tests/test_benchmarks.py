@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ from benchmarks.report import BEGIN, END, insert, markdown
 from benchmarks.running import CaseResult, SweepResult, median, run_case, run_sweep
 from benchmarks.servers import Server, Servers
 from benchmarks.targets import TARGETS
+from benchmarks.workers import Asker
 from tests.specification import HELLO, RESULT, WELCOME
 
 SMALL = Scale(seconds=0.05, subscribers=(3, 5), idle_sessions=5, payloads=(16, 1024), sessions=(1, 3))
 CASES = cases(SMALL)
 SWEEPS = sweeps(SMALL)
 BROKEN = on_uvicorn("broken", "missing")
+ROLES: dict[str, Any] = {"roles": {"dealer": {}}}
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +94,15 @@ def test_refused_request_fails_the_run(server: Server) -> None:
         asyncio.run(load)
 
 
-async def call_scripted_server(*result: Any) -> int:
-    """Make one call, which is answered with ``result``, and return the number of correct results."""
+@asynccontextmanager
+async def scripted_server(welcome: dict[str, Any], *result: Any) -> AsyncIterator[Clients]:
+    """Answer HELLO with ``welcome``, and each call with ``result``."""
 
     class Script(picows.WSListener):
         def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
             if frame.msg_type is picows.WSMsgType.TEXT:
                 joins = orjson.loads(frame.get_payload_as_bytes())[0] == HELLO
-                answer = [WELCOME, 1, {"roles": {"dealer": {}}}] if joins else result
+                answer = [WELCOME, 1, welcome] if joins else result
                 transport.send(picows.WSMsgType.TEXT, orjson.dumps(answer))
             elif frame.msg_type is picows.WSMsgType.CLOSE:
                 transport.disconnect()
@@ -106,29 +110,46 @@ async def call_scripted_server(*result: Any) -> int:
     async with await picows.ws_create_server(lambda _: Script(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with Clients(f"ws://127.0.0.1:{port}/") as clients:
-            caller = await clients.join(calls.Caller(clients, "echo", [1]))
-            caller.call()
-            await caller.end()
-            return caller.results
+            yield clients
 
 
-def test_null_for_missing_keywords_is_accepted() -> None:
-    assert asyncio.run(call_scripted_server(RESULT, 1, {}, [1], None)) == 1
+async def ask_scripted_server(welcome: dict[str, Any], *result: Any) -> None:
+    async with scripted_server(welcome, *result) as clients:
+        asker = await clients.join(Asker(clients))
+        await asker.call("echo", 1)
 
 
 @pytest.mark.parametrize(
-    ("result", "problem"),
+    ("welcome", "result", "problem"),
     [
-        ((RESULT, 2, {}, [1]), "RESULT.Request must be the ID of a pending CALL, got 2"),
-        ((RESULT, 1, {"progress": True}, [1]), "the call did not ask for progressive results"),
-        ((RESULT, 1, {}, [2]), "was answered by"),
+        ({}, (), "WELCOME.Details.roles must contain at least one of broker, dealer"),
+        (ROLES, (RESULT, 2, {}, [1]), "RESULT.Request must be the ID of a pending CALL, got 2"),
+        (ROLES, (RESULT, 1, {"progress": True}, [1]), "the call did not ask for progressive results"),
     ],
 )
 def test_message_that_the_protocol_does_not_allow_fails_the_run(
-    result: tuple[Any, ...], problem: str
+    welcome: dict[str, Any], result: tuple[Any, ...], problem: str
 ) -> None:
     with pytest.raises(WrongAnswer, match=problem):
-        asyncio.run(call_scripted_server(*result))
+        asyncio.run(ask_scripted_server(welcome, *result))
+
+
+async def measure_scripted_server(*result: Any) -> int:
+    async with scripted_server(ROLES, *result) as clients:
+        caller = await clients.join(calls.Caller(clients, "echo", [1]))
+        caller.call()
+        await caller.end()
+        return caller.results
+
+
+def test_null_for_missing_keywords_is_accepted_in_measured_results() -> None:
+    assert asyncio.run(measure_scripted_server(RESULT, 1, {}, [1], None)) == 1
+
+
+@pytest.mark.parametrize("result", [(RESULT, 2, {}, [1]), (RESULT, 1, {}, [2]), (WELCOME, 1, ROLES)])
+def test_wrong_measured_result_fails_the_run(result: tuple[Any, ...]) -> None:
+    with pytest.raises(WrongAnswer, match=r"echo\[1\] was answered by"):
+        asyncio.run(measure_scripted_server(*result))
 
 
 async def lose_events(servers: Servers) -> Measurement:
