@@ -112,9 +112,11 @@ def test_arguments_have_the_types_of_the_parameters(at_server: Variables, tmp_pa
 
 def test_negative_numbers_are_arguments(at_server: Variables, tmp_path: Path) -> None:
     ended = run("call", "math.add", "-5", "b=-5", "--timeout", "5", cwd=tmp_path, env=at_server)
+    spaced = run("call", "text.join", "-5", " -5", "  -5", "--", "-6", "-x", cwd=tmp_path, env=at_server)
     text = run("call", "text.join", "-5", "-x", cwd=tmp_path, env=at_server)
 
     assert (ended.status, ended.stdout) == (0, "-10\n"), ended.stderr
+    assert spaced.stdout == '"-5- -5-  -5--6--x"\n'
     assert text.status == 2
     assert "-x" in text.stderr
 

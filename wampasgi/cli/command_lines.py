@@ -9,7 +9,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand
 
-_NEGATIVE: Final = re.compile(r"-(?:\d|\.\d)")
+# With the spaces before it, so that a word that begins with the mark keeps it.
+_NEGATIVE: Final = re.compile(r" *-(?:\d|\.\d)")
 # Numbers may begin with a space, so this is right for the value of an option, too.
 _MARK: Final = " "
 _FURTHER: Final = "wampasgi.further_options"
