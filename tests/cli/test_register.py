@@ -43,7 +43,10 @@ RESULTS: dict[str, tuple[str, object]] = {
         "print(json.dumps([call['procedure'], os.environ['WAMPASGI_PROCEDURE']]))",
         ["tools.procedure"] * 2,
     ),
-    "tools.environment": ("print(json.dumps(os.environ.get('WAMPASGI_TICKET')))", None),
+    "tools.environment": (
+        "print(json.dumps([name for name in os.environ if name in ('WAMPASGI_TICKET', 'WAMPASGI_URL')]))",
+        [],
+    ),
 }
 ERRORS: dict[str, tuple[str, str, list[object]]] = {
     "tools.failing": ("sys.exit(3)", "wamp.error.runtime_error", ["the program ended with the status 3"]),
@@ -74,7 +77,8 @@ ERRORS: dict[str, tuple[str, str, list[object]]] = {
 def answering(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A program that answers all procedures of RESULTS and ERRORS."""
     codes = {name: code for name, (code, *_) in {**RESULTS, **ERRORS}.items()}
-    variables = environment(WAMPASGI_URL=server.url, WAMPASGI_TICKET="secret", COLUMNS="100")
+    url = server.url.replace("://", "://user:secret@")
+    variables = environment(WAMPASGI_URL=url, WAMPASGI_TICKET="secret", COLUMNS="100")
     command = registration("tools.", f"exec({codes!r}[call['procedure']])", "--match", "prefix")
     folder = tmp_path_factory.mktemp("program")
     with Running(*command, cwd=folder, env=variables, terminal=True) as program:

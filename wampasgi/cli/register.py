@@ -113,7 +113,7 @@ class _Program:
     async def _run(self, data: bytes, procedure: str) -> tuple[int, bytes]:
         import anyio
 
-        environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+        environment = {name: value for name, value in os.environ.items() if not _is_secret(name, value)}
         process = await anyio.open_process(
             self._command,
             stdin=subprocess.PIPE,
@@ -130,6 +130,11 @@ class _Program:
                 _kill(process.pid)
             with anyio.CancelScope(shield=True):
                 await process.aclose()
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Return whether a variable has a secret, which may be the password in the URL of the server."""
+    return name in SECRET_VARIABLES or (name == "WAMPASGI_URL" and "@" in value)
 
 
 async def _exchange(process: Any, data: bytes) -> tuple[int, bytes]:
