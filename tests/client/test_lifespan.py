@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from wampasgi import Application, Session
@@ -127,6 +128,18 @@ async def test_failure_that_the_app_announces_is_raised_at_once(
             pytest.fail("the session must not open")
     assert str(raised.value) == f"the application did not start: {reason}"
     assert not raised.value.retryable
+
+
+async def test_cause_of_a_failure_that_the_app_announces_is_kept() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+        await anyio.lowlevel.checkpoint()
+        raise LookupError("the cause")
+
+    with pytest.raises(ConnectFailed, match="did not start: no database") as raised:
+        async with connect(app=app, lifespan=True):
+            pytest.fail("the session must not open")
+    assert isinstance(raised.value.__cause__, LookupError)
 
 
 class _Served:

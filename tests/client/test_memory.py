@@ -260,6 +260,7 @@ async def test_app_that_refuses_the_websocket_says_why(events: list[ASGIEvent], 
         for event in events:
             await send(event)
             sent.append(event)
+            await anyio.lowlevel.checkpoint()
         if events:
             ended.append(await receive())
 

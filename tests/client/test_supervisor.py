@@ -330,7 +330,7 @@ async def test_loss_is_logged_once_as_a_warning(caplog: pytest.LogCaptureFixture
     assert levels == ["WARNING", "INFO", "INFO"]
 
 
-async def test_restoration_that_fails_is_reported_and_made_again() -> None:
+async def test_restoration_that_fails_is_reported_and_made_again(caplog: pytest.LogCaptureFixture) -> None:
     async def first(peer: Peer) -> None:
         subscribe = await peer.expect(SUBSCRIBE)
         await peer.send(SUBSCRIBED, subscribe[1], 5)
@@ -345,6 +345,7 @@ async def test_restoration_that_fails_is_reported_and_made_again() -> None:
         await session.subscribe("a.topic", lambda: None)
         await play.finish()
     assert [str(error) for error in errors] == ["waited 0.05 s for the subscription to 'a.topic'"]
+    assert "the session could not be restored: waited 0.05 s for the subscription" in caplog.text
 
 
 async def test_goodbye_in_one_batch_with_welcome_is_no_violation() -> None:
