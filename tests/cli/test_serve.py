@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Environment, Write
 from tests.cli.program import run
-from tests.cli.running_program import Running
+from tests.cli.running_program import Running, wait_until_listening
 
 APP = """
 from wampasgi import Application, Limits, Realm
@@ -113,7 +113,8 @@ def test_several_workers_are_served(
 
     with Running("serve", "--port", "0", "--workers", "2", *options, cwd=tmp_path, env=env()) as program:
         url = served_url(program)
-        program.wait_for("Application startup complete.", "stderr")
+        program.wait_for("Application startup complete.", "stderr", times=2)
+        wait_until_listening(url)
         called = run("call", "math.add", "1", "2", "--url", url, cwd=tmp_path, env=env())
         program.interrupt()
         ended = program.end()
