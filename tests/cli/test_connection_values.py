@@ -211,6 +211,7 @@ def test_several_credentials_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("WAMPASGI_PRIVATE_KEY", "k")
     with pytest.raises(UsageError, match=r"^WAMPASGI_PRIVATE_KEY and WAMPASGI_TICKET exclude each other"):
         completed(ConnectionOptions(url="ws://a/"))
+    assert completed(ConnectionOptions(url="ws://a/", ticket="other")).private_key is None
 
 
 def test_unknown_serializer_is_answered_with_the_nearest_name() -> None:

@@ -25,10 +25,14 @@ def completed(options: ConnectionOptions) -> ConnectionOptions:
     Raises UsageError. No message contains a credential.
     """
     _require_texts(options)
-    require_one_credential({_option(name) for name in SECRETS if getattr(options, name) is not None})
+    given = {name for name in SECRETS if getattr(options, name) is not None}
+    require_one_credential({_option(name) for name in given})
     if options.app is not None and options.url is not None:
         raise UsageError("--url and --app exclude each other: an app is used without a server")
-    result = _with(options, _from_environment(os.environ))
+    variables = _from_environment(os.environ)
+    if not given:
+        require_one_credential({_variable(name) for name in SECRETS if name in variables})
+    result = _with(options, variables)
     name = options.profile or os.environ.get("WAMPASGI_PROFILE")
     if name:
         profile = read_profile(name, required=True)
@@ -74,16 +78,19 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _variable(name: str) -> str:
+    return f"WAMPASGI_{name.upper()}"
+
+
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in SETTABLE:
         # An empty variable is the usual way to unset one for a single command.
-        value = variables.get(f"WAMPASGI_{name.upper()}")
+        value = variables.get(_variable(name))
         if value:
             if not _is_unicode(value):
-                raise UsageError(f"WAMPASGI_{name.upper()} is no text in UTF-8")
+                raise UsageError(f"{_variable(name)} is no text in UTF-8")
             found[name] = value
-    require_one_credential({f"WAMPASGI_{name.upper()}" for name in SECRETS if name in found})
     if "cookie" in found:
         found["cookie"] = [pair.strip() for pair in found["cookie"].split(";") if pair.strip()]
     if "header" in found:
