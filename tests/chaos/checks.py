@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tests.chaos.load import NEWS, ON_LEAVE, WILLS, Load, Publications, Resident
-from tests.chaos.session import Ended, Failed, Session, Unanswered
+from tests.chaos.session import Failed, Session, Unanswered
 from tests.chaos.workers import Worker
-from tests.soak.client import PUBLISH
+from tests.soak.client import Ended
+from wampasgi.protocol.messages import Publish
 
 #: The time in seconds within which workers must agree again after a fault.
 AGREEMENT_TIME: Final = 2.0
@@ -126,7 +127,7 @@ async def _publish_to_each_other(probes: Sequence[Probe], timeout: float) -> Non
     async def publish(probe: Probe) -> None:
         number = _number()
         await probe.session.request(
-            PUBLISH, {"acknowledge": True, "exclude_me": False}, PROBED, [number], timeout=timeout
+            Publish.code, {"acknowledge": True, "exclude_me": False}, PROBED, [number], timeout=timeout
         )
         for other in probes:
             await other.session.wait_for_event(PROBED, number, timeout=timeout)

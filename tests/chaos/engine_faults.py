@@ -14,9 +14,10 @@ from tests.backplanes.proxy import proxy_to
 from tests.chaos.checks import PROBED
 from tests.chaos.engines import kill_redis_clients, url_of
 from tests.chaos.load import ANSWER_TIME, between_workers
-from tests.chaos.session import NETWORK_FAILURE, Ended, Failed, Session, Unanswered
+from tests.chaos.session import NETWORK_FAILURE, Failed, Session, Unanswered
 from tests.chaos.stage import Stage
-from tests.soak.client import CALL, PUBLISH
+from tests.soak.client import Ended
+from wampasgi.protocol.messages import Call, Publish
 
 #: The longest time in seconds until an error that needs no answer from another worker.
 _AT_ONCE: Final = 1.0
@@ -99,10 +100,10 @@ async def _check_alone(stage: Stage) -> None:
             if resident.worker is worker:
                 checks.append(session.call(resident.procedure, 1, timeout=_AT_ONCE))
             else:
-                checks.append(_expect_failure(stage, session, CALL, {}, resident.procedure, [1]))
+                checks.append(_expect_failure(stage, session, Call.code, {}, resident.procedure, [1]))
         acknowledged = {"acknowledge": True}
-        checks.append(_expect_failure(stage, session, PUBLISH, acknowledged, PROBED, [session.name]))
-        checks.append(_expect_failure(stage, session, CALL, {}, "wamp.session.count"))
+        checks.append(_expect_failure(stage, session, Publish.code, acknowledged, PROBED, [session.name]))
+        checks.append(_expect_failure(stage, session, Call.code, {}, "wamp.session.count"))
     try:
         await asyncio.gather(*checks)
     except (Failed, Unanswered, Ended) as failure:

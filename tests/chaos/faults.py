@@ -15,7 +15,7 @@ from tests.chaos.load import ANSWER_TIME, with_worker
 from tests.chaos.session import HANG, NETWORK_FAILURE, Failed, Session, Unanswered
 from tests.chaos.stage import Stage
 from tests.chaos.workers import Worker
-from tests.soak.client import CALL
+from wampasgi.protocol.messages import Call
 
 Fault = Callable[[Stage], Awaitable[None]]
 
@@ -67,7 +67,7 @@ async def _end_worker(
     ]
     remaining = [resident for resident in load.residents if resident.worker is not victim]
     caller = stage.probe_of(victim).session
-    ending = [caller.client.request(CALL, {}, resident.procedure, [HANG]) for resident in remaining]
+    ending = [caller.client.request(Call.code, {}, resident.procedure, [HANG]) for resident in remaining]
     # The calls are at the callees when these have answered others that came later.
     for probe in stage.probes:
         for resident in load.residents:

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.chaos.session import NETWORK_FAILURE, Ended, Failed, Session, Unanswered
+from tests.chaos.session import NETWORK_FAILURE, Failed, Session, Unanswered
 from tests.chaos.workers import Worker
-from tests.soak.client import PUBLISH
+from tests.soak.client import Ended
+from wampasgi.protocol.messages import Publish
 
 #: The longest time in seconds until a call or a publication is answered: a death is noticed after 6 s.
 ANSWER_TIME: Final = 7.0
@@ -269,7 +270,7 @@ class Load:
         began, number = time.monotonic(), len(published.times)
         published.times.append(began)
         options = {"acknowledge": True, "exclude_me": False}
-        request = (PUBLISH, options, NEWS, [published.session.name, number])
+        request = (Publish.code, options, NEWS, [published.session.name, number])
         try:
             await published.session.request(*request, timeout=ANSWER_TIME)
         except Failed as failure:

@@ -6,21 +6,18 @@ import asyncio
 import time
 from typing import Any, Final
 
-from tests.soak.client import (
-    CALL,
-    ERROR,
-    EVENT,
-    GOODBYE,
-    INVOCATION,
-    REGISTER,
-    RESULT,
-    SUBSCRIBE,
-    YIELD,
-    Client,
-    Ended,
+from tests.soak.client import Client, Ended
+from wampasgi.protocol.messages import (
+    Call,
+    Error,
+    Event,
+    Goodbye,
+    Interrupt,
+    Invocation,
+    Register,
+    Subscribe,
 )
 
-INTERRUPT: Final = 69
 #: The argument of calls that are never answered by the callee.
 HANG: Final = "hang"
 NETWORK_FAILURE: Final = "wamp.error.network_failure"
@@ -38,22 +35,12 @@ class Unanswered(Exception):
     """A request was not answered in time."""
 
 
-class _Client(Client):
-    """A client that does not take an INTERRUPT for the answer to a request with the same ID."""
-
-    def _take(self, message: list[Any]) -> None:
-        if message[0] == INTERRUPT:
-            self._on_other(self, message)
-        else:
-            super()._take(message)
-
-
 class Session:
     """A client that answers invocations with their arguments, and keeps events."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.client = _Client(self._take)
+        self.client = Client(self._take, on_violation=self._take_violation)
         self.id = 0
         self._is_connected = False
         #: The time from which it misses no event.
@@ -65,7 +52,7 @@ class Session:
         self._left = asyncio.Event()
         #: The number of invocations that were interrupted.
         self.interrupts = 0
-        #: Messages that no router should send.
+        #: Messages that no router should send, and why.
         self.unexpected: list[list[Any]] = []
 
     @property
@@ -85,7 +72,7 @@ class Session:
     async def leave(self, timeout: float = 7.0) -> None:
         """Say goodbye, and wait for the answer or the end. Raises Unanswered."""
         self._is_leaving = True
-        self.client.send(GOODBYE, {}, "wamp.close.close_realm")
+        self.client.send(Goodbye.code, {}, "wamp.close.close_realm")
         waiting = [asyncio.create_task(event.wait()) for event in (self._left, self.client.ended)]
         try:
             done, _ = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -107,22 +94,22 @@ class Session:
         if not done:
             raise Unanswered(f"{self.name}: no answer to {[code, *rest]} within {timeout} s")
         answer = answering.result()
-        if answer[0] == ERROR:
+        if answer[0] == Error.code:
             raise Failed(answer[4], answer[5] if len(answer) > 5 else [])
         return answer
 
     async def call(self, procedure: str, *args: Any, timeout: float = 7.0) -> Any:
         """Return the only result of a call. Raises as ``request`` does."""
-        answer = await self.request(CALL, {}, procedure, list(args), timeout=timeout)
+        answer = await self.request(Call.code, {}, procedure, list(args), timeout=timeout)
         return answer[3][0] if len(answer) > 3 and answer[3] else None
 
     async def register(self, procedure: str, timeout: float = 7.0) -> None:
         """Register a procedure that returns its first argument."""
-        await self.request(REGISTER, {}, procedure, timeout=timeout)
+        await self.request(Register.code, {}, procedure, timeout=timeout)
 
     async def subscribe(self, topic: str, timeout: float = 7.0) -> None:
         """Subscribe to a topic."""
-        answer = await self.request(SUBSCRIBE, {}, topic, timeout=timeout)
+        answer = await self.request(Subscribe.code, {}, topic, timeout=timeout)
         self.subscriptions[topic] = answer[2]
 
     def events(self, topic: str) -> list[tuple[int, list[Any]]]:
@@ -145,22 +132,21 @@ class Session:
 
     def _take(self, client: Client, message: list[Any]) -> None:
         code = message[0]
-        if code == EVENT:
+        if code == Event.code:
             events = self._events.setdefault(message[1], [])
             events.append((message[2], message[4] if len(message) > 4 else []))
             self._notify()
-        elif code == INVOCATION:
+        elif code == Invocation.code:
             if message[4] != [HANG]:
-                client.send(YIELD, message[1], {}, message[4])
-        elif code == INTERRUPT:
+                client.answer(message[1], *message[4])
+        elif code == Interrupt.code:
             self.interrupts += 1
             self._notify()
-            client.send(ERROR, INVOCATION, message[1], {}, "wamp.error.canceled")
-        elif code == GOODBYE and self._is_leaving:
+            client.refuse(message[1], "wamp.error.canceled")
+        elif code == Goodbye.code and self._is_leaving:
             self._left.set()
         else:
-            # Among others a second answer to the same request.
             self.unexpected.append(message)
 
-
-__all__ = ["CALL", "HANG", "NETWORK_FAILURE", "RESULT", "Ended", "Failed", "Session", "Unanswered"]
+    def _take_violation(self, violation: str) -> None:
+        self.unexpected.append([violation])

@@ -11,7 +11,8 @@ import pytest
 
 from tests.clients.conftest import GOODBYE_APP, SERVED_APP, StartServer
 from tests.clients.server_process import ServerProcess
-from tests.soak.client import CALL, GOODBYE, SUBSCRIBE, Client, Ended, small_socket
+from tests.soak.client import Client, Ended, small_socket
+from wampasgi.protocol.messages import Call, Goodbye, Subscribe
 
 CALLERS, ANNOUNCERS, LISTENERS, DEAF = 20, 5, 20, 5
 #: In seconds: `Limits.close_timeout` for clients that do not answer GOODBYE, plus time for a busy machine.
@@ -36,12 +37,12 @@ class Load:
             self.session_ids.add(await client.join(f"client{number}"))
             (self.readers if reads else self.deaf).append(client)
         for client in (*self.deaf, *self.readers[:LISTENERS]):
-            await client.request(SUBSCRIBE, {}, "news")
+            await client.request(Subscribe.code, {}, "news")
         for client in self.deaf:
             client.transport.underlying_transport.pause_reading()
         callers = self.readers[-CALLERS:]
         for client in callers:
-            client.send(CALL, client.next_request_id(), {}, "slow")
+            client.send(Call.code, client.next_request_id(), {}, "slow")
         announcers = self.readers[LISTENERS : LISTENERS + ANNOUNCERS]
         return [
             *(asyncio.create_task(self._call(client, "echo", [1])) for client in callers),
@@ -54,15 +55,15 @@ class Load:
     async def _call(self, client: Client, procedure: str, args: list[Any]) -> None:
         try:
             while True:
-                await client.request(CALL, {}, procedure, args)
+                await client.request(Call.code, {}, procedure, args)
                 self.answers[client] += 1
         except Ended:
             return
 
     def _take(self, client: Client, message: list[Any]) -> None:
-        if message[0] == GOODBYE:
+        if message[0] == Goodbye.code:
             self.goodbyes[client] = message
-            client.send(GOODBYE, {}, "wamp.close.goodbye_and_out")
+            client.send(Goodbye.code, {}, "wamp.close.goodbye_and_out")
 
 
 async def kill(server: ServerProcess) -> Load:

@@ -17,10 +17,6 @@ from wampasgi.errors import RemoteProtocolError
 from wampasgi.protocol.messages import (
     Call,
     Cancel,
-    Error,
-    Event,
-    Goodbye,
-    Invocation,
     Publish,
     Register,
     Result,
@@ -28,17 +24,9 @@ from wampasgi.protocol.messages import (
     Unregister,
     Unsubscribe,
     Welcome,
-    Yield,
 )
 from wampasgi.protocol.states import SessionState
 from wampasgi.types import RawMessage
-
-# The type codes, for the tests outside of this package that use the client.
-GOODBYE, ERROR = Goodbye.code, Error.code
-PUBLISH, SUBSCRIBE, EVENT = Publish.code, Subscribe.code, Event.code
-CALL, RESULT, REGISTER, INVOCATION, YIELD = (
-    message.code for message in (Call, Result, Register, Invocation, Yield)
-)
 
 #: The payload for sessions that never read, and for those that never finish a message.
 LARGE = "x" * 32_000
