@@ -80,6 +80,8 @@ class Link:
         #: The reason of the router's GOODBYE or ABORT, or of this side's GOODBYE.
         self.reason: str | None = None
         self.closed_by_client = False
+        #: Set when no message can be sent any more.
+        self.ended = False
 
     # Sending
 
@@ -226,7 +228,7 @@ class Link:
 
     def end(self) -> list[Request[Recipient]]:
         """Let all further messages fail, cancel the handlers, and return the unanswered requests."""
-        self._put = _put_nothing
+        self._put, self.ended = _put_nothing, True
         for running in self.running.values():
             running.cancel()
         return self.core.end()

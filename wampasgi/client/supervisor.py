@@ -121,19 +121,19 @@ class Supervisor:
         if self._closed_by_us is None:
             self._closed_by_us = reason
             self._end(None)
-            if self._link is not None:
-                self._link.say_goodbye(reason)
+            link = self._link
+            if link is not None:
+                link.say_goodbye(reason)
             if self._task is not None and not self._over.is_set():
                 # In a task of its own, because the caller may be cancelled.
-                self._owner.spawn(self._stop, self._task)
+                self._owner.spawn(self._stop, self._task, 0.0 if link is None else _GOODBYE_TIMEOUT)
         if self._task is not None:
             await self._over.wait()
 
-    async def _stop(self, task: Task) -> None:
+    async def _stop(self, task: Task, patience: float) -> None:
         """Give the router time to answer GOODBYE, and end the connection if it does not."""
-        if self._link is not None:
-            with anyio.move_on_after(_GOODBYE_TIMEOUT):
-                await self._over.wait()
+        with anyio.move_on_after(patience):
+            await self._over.wait()
         if not self._over.is_set():
             task.cancel()
 
@@ -202,6 +202,8 @@ class Supervisor:
                     return ConnectFailed(
                         f"waited {settings.connect_timeout or 0:g} s for WELCOME from {where}"
                     )
+                finally:
+                    self._link = None
         except _FAILURES as error:
             return error
 
@@ -234,7 +236,6 @@ class Supervisor:
             raise
         finally:
             # From now on, requests wait for the next connection.
-            self._link = None
             if self.requester.link is link:
                 self.requester.set_link(None)
             self._fail_pending(link, error)
@@ -262,7 +263,7 @@ class Supervisor:
             self.requester.report(error)
             await link.abandon()
             return
-        if self._link is link and self._closed_by_us is None:
+        if not link.ended and self._closed_by_us is None:
             self._open(link)
 
     def _fail_pending(self, link: Link, error: Exception | None) -> None:
