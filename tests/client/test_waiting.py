@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from wampasgi.client.errors import Timeout
-from wampasgi.client.waiting import answer_factory
+from wampasgi.client.waiting import Observed, answer_factory
 
 pytestmark = pytest.mark.anyio
 
@@ -40,8 +40,10 @@ async def test_answers_expire_in_the_order_of_their_deadlines() -> None:
     expired: list[str] = []
 
     async def wait(timeout: float, name: str) -> None:
+        begin = anyio.current_time()
         with pytest.raises(Timeout, match=rf"waited {timeout:g} s for the answer of a test"):
             await new().wait(timeout, Described())
+        assert anyio.current_time() - begin > timeout - 0.01
         expired.append(name)
 
     async with anyio.create_task_group() as group:
@@ -88,3 +90,42 @@ async def test_nothing_of_an_answered_request_is_kept_until_its_timeout() -> Non
     await wait()
     gc.collect()
     assert [reference() for reference in kept] == [None]
+
+
+async def test_failure_that_nobody_waits_for_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    answer_factory()().fail(LookupError("why"))
+    gc.collect()
+    await anyio.wait_all_tasks_blocked()
+
+    assert caplog.records == []
+
+
+async def test_observer_sees_the_answer_when_it_arrives() -> None:
+    seen: list[str] = []
+    answer = answer_factory()()
+    observed = Observed(answer, seen.append)
+    assert observed.describe() == "the answer"
+    assert not observed.sent
+
+    answer.sent = True
+    observed.receive("answer")
+
+    assert observed.sent
+    assert seen == ["answer"]
+    assert await answer.wait(1, Described()) == "answer"
+
+
+async def test_observer_does_not_see_a_failure() -> None:
+    answer = answer_factory()()
+    Observed(answer, lambda message: pytest.fail("it must not be seen")).fail(LookupError("why"))
+
+    with pytest.raises(LookupError, match="why"):
+        await answer.wait(1, Described())
+
+
+async def test_answer_in_time_is_returned_even_with_no_time_left() -> None:
+    answer = answer_factory()()
+    answer.receive("answer")
+    assert await answer.wait(0, Described()) == "answer"
+    with pytest.raises(Timeout, match="waited 0 s for the answer of a test"):
+        await answer_factory()().wait(0, Described())
