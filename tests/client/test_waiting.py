@@ -105,12 +105,12 @@ async def test_observer_sees_the_answer_when_it_arrives() -> None:
     answer = answer_factory()()
     observed = Observed(answer, seen.append)
     assert observed.describe() == "the answer"
-    assert not observed.sent
+    sent = [observed.sent]
 
     answer.sent = True
     observed.receive("answer")
 
-    assert observed.sent
+    assert [*sent, observed.sent] == [False, True]
     assert seen == ["answer"]
     assert await answer.wait(1, Described()) == "answer"
 
