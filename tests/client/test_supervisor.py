@@ -35,6 +35,7 @@ from wampasgi.client import (
     ConnectionClosed,
     ConnectionLost,
     JoinRefused,
+    RemoteProtocolError,
     Retry,
     Session,
     connect,
@@ -166,6 +167,40 @@ async def test_callback_of_a_state_may_fail_and_close_the_session(
     assert play.states.seen == list(dict.fromkeys(states) if state == "open" else states)
     assert [str(error) for error in errors] == play.states.seen
     assert f"on_state failed for {state!r}" in caplog.text
+
+
+async def test_router_that_drops_the_connection_instead_of_answering_goodbye_is_not_sought_again() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.expect(GOODBYE)
+        await peer.close()
+
+    play = Play(script)
+    async with play.connect() as session:
+        await session.close()
+    assert play.states.seen == ["open", "closed"]
+    assert play.router.peers == 1
+    play.check()
+
+
+@pytest.mark.parametrize(
+    "message", [[GOODBYE, {}, "com.example.enough"], [ABORT, {}, "com.example.enough"], [RESULT, 1, {}]]
+)
+async def test_connection_of_a_session_that_is_over_is_closed_in_order(message: list[Any]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": "wamp.2.json"})
+        await receive()
+        for sent in [WELCOME, 1, {"roles": ROLES}], message:
+            await send({"type": "websocket.send", "text": json.dumps(sent)})
+        while (event := await receive())["type"] != "websocket.disconnect":
+            pass
+        events.append(event)
+
+    events: list[Any] = []
+    async with connect(app=app) as session:
+        with pytest.raises((ConnectionClosed, RemoteProtocolError)):
+            await session.wait_closed()
+    assert events == [{"type": "websocket.disconnect", "code": 1000, "reason": ""}]
 
 
 async def test_close_during_the_renewal_ends_it() -> None:
