@@ -456,13 +456,15 @@ async def test_cancellation_in_any_turn_leaves_no_socket(sockets_are_closed: Non
             await anyio.sleep_forever()
 
     async with frame_server(script) as url:
-        for turns in range(60):
-            async with anyio.create_task_group() as group:
-                group.start_soon(attempt, url)
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                group.cancel_scope.cancel()
-    assert 0 < opened < 60
+        turns = 0
+        with anyio.fail_after(20):
+            while not opened:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(attempt, url)
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    group.cancel_scope.cancel()
+                turns += 1 + turns // 16
 
 
 # TLS and proxies

@@ -59,7 +59,8 @@ _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorizat
 _PROXIES: Final = frozenset({"http", "https", "socks4", "socks5", "socks5h"})
 #: The characters that stay as they are in a path and a query.
 _SAFE: Final = ":/?#[]@!$&'()*+,;=%"
-#: The turns of the event loop in which a transport closes its socket.
+#: The turns of the event loop in which a transport takes a socket, and in which it closes it.
+_TAKING_TURNS: Final = 5
 _CLOSING_TURNS: Final = 20
 
 
@@ -155,8 +156,8 @@ class PicowsTransport:
                 return await attempt.make(
                     partial(self._wire, url),
                     target,
+                    self._proxy_for(parts),
                     extra_headers=[*offer, *headers],
-                    proxy=self._proxy_for(parts),
                     **self._options,
                 )
             except (WSInvalidStatusError, WSInvalidMessageError) as error:
@@ -223,22 +224,33 @@ class PicowsTransport:
 class _Attempt:
     """One opening handshake, which can be given up at any time.
 
-    picows keeps the connection of a handshake that is cancelled. Therefore this class makes the socket.
+    picows keeps the connection of a handshake that is cancelled. Therefore this class makes the socket, and
+    ends the handshake by shutting it down.
     """
 
     def __init__(self) -> None:
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket
+        self._given_up = False
 
-    async def make(self, factory: Any, url: str, **options: Any) -> PicowsWire:
+    async def make(self, factory: Any, url: str, proxy: str | None, **options: Any) -> PicowsWire:
         """Return an open wire, which ``factory`` makes. Raises the errors of ``ws_connect``."""
+        self._socket = await _connected_socket(url if proxy is None else proxy)
         opening = asyncio.ensure_future(
-            ws_connect(factory, url, socket_factory=self._connected_socket, **options)
+            ws_connect(factory, url, proxy=proxy, socket_factory=self._handed_over, **options)
         )
         try:
             await asyncio.wait((opening,))
         except asyncio.CancelledError:
+            self._given_up = True
             with anyio.CancelScope(shield=True):
-                await self._give_up(opening)
+                # uvloop closes a socket twice if the connection ends in the turns in which it takes it.
+                for _ in range(_TAKING_TURNS):
+                    await asyncio.sleep(0)
+                self._shut_down()
+                await asyncio.wait((opening,))
+                # asyncio reports exceptions that nobody asks for.
+                opening.exception()
+                await self._close()
             raise
         try:
             _, wire = opening.result()
@@ -251,58 +263,53 @@ class _Attempt:
             raise WSError("it closed the connection")
         return wire
 
-    async def _connected_socket(self, url: WSParsedURL) -> socket.socket:
-        loop = asyncio.get_running_loop()
-        failures = []
-        for family, kind, protocol, _, address in await loop.getaddrinfo(
-            url.host, url.port, type=socket.SOCK_STREAM
-        ):
-            made = socket.socket(family, kind, protocol)
-            made.setblocking(False)
-            try:
-                await loop.sock_connect(made, address)
-            except OSError as error:
-                made.close()
-                failures.append(error)
-            except BaseException:
-                made.close()
-                raise
-            else:
-                self._socket = made
-                return made
-        if len(failures) == 1:
-            raise failures[0]
-        raise OSError(f"multiple exceptions: {', '.join(map(str, failures))}")
-
-    async def _give_up(self, opening: asyncio.Future[Any]) -> None:
-        if self._socket is None:
-            opening.cancel()
-        else:
-            self._shut_down(self._socket)
-        await asyncio.wait((opening,))
-        if not opening.cancelled():
-            # asyncio reports exceptions that nobody asks for.
-            opening.exception()
-        await self._close()
+    def _handed_over(self, _: WSParsedURL) -> socket.socket:
+        if self._given_up:
+            # picows would connect a socket again that was shut down.
+            raise ConnectionAbortedError("the attempt was given up")
+        return self._socket
 
     async def _close(self) -> None:
         """Let the transport close the socket. It notices the end of the connection and is not reachable."""
-        if self._socket is None:
-            return
-        self._shut_down(self._socket)
+        self._shut_down()
         for _ in range(_CLOSING_TURNS):
             if self._socket.fileno() < 0:
                 return
             await asyncio.sleep(0)
+        # There is no transport.
         self._socket.close()
 
-    @staticmethod
-    def _shut_down(connected: socket.socket) -> None:
+    def _shut_down(self) -> None:
         try:
-            connected.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             # It is closed, or the server has reset the connection.
             return
+
+
+async def _connected_socket(url: str) -> socket.socket:
+    """Return a socket that is connected to the server of a URL. Raises OSError."""
+    loop, parts = asyncio.get_running_loop(), urlsplit(url)
+    port = parts.port or (443 if parts.scheme in ("wss", "https") else 80)
+    failures = []
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        parts.hostname, port, type=socket.SOCK_STREAM
+    ):
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        try:
+            await loop.sock_connect(made, address)
+        except OSError as error:
+            made.close()
+            failures.append(error)
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    if len(failures) == 1:
+        raise failures[0]
+    raise OSError(f"multiple exceptions: {', '.join(map(str, failures))}")
 
 
 def _ascii_url(parts: SplitResult) -> str:
