@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any
 
 import anyio
@@ -40,6 +41,7 @@ from wampasgi.client import (
     Session,
     connect,
 )
+from wampasgi.errors import ConfigurationError
 from wampasgi.protocol.messages import Challenge
 from wampasgi.types import Receive, Scope, Send
 
@@ -487,3 +489,15 @@ def test_delays_with_huge_factors_are_the_maximum(failures: int) -> None:
     retry = Retry(initial=1, factor=1e300, maximum=10)
 
     assert retry.delay(failures, 1) == (10 if failures else 1)
+
+
+@pytest.mark.parametrize("options", [{"maximum": math.inf}, {"factor": math.inf}, {"initial": math.nan}])
+def test_delays_must_be_finite(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match="initial must be positive"):
+        Retry(**options)  # type: ignore[arg-type] # attempts is none of them
+
+
+def test_delays_may_be_constant_and_attempts_single() -> None:
+    retry = Retry(initial=5, maximum=5, factor=1, attempts=1)
+
+    assert [retry.delay(failures, 1) for failures in range(3)] == [5, 5, 5]

@@ -4,10 +4,11 @@ import gc
 import weakref
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from wampasgi.client.errors import Timeout
-from wampasgi.client.waiting import Observed, answer_factory
+from wampasgi.client.waiting import Observed, answer_factory, within
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +130,12 @@ async def test_answer_in_time_is_returned_even_with_no_time_left() -> None:
     assert await answer.wait(0, Described()) == "answer"
     with pytest.raises(Timeout, match="waited 0 s for the answer of a test"):
         await answer_factory()().wait(0, Described())
+
+
+async def test_block_that_takes_too_long_is_named() -> None:
+    with within(1, Described()):
+        await anyio.lowlevel.checkpoint()
+    with within(None, Described()):
+        await anyio.lowlevel.checkpoint()
+    with pytest.raises(Timeout, match=r"waited 0\.01 s for the answer of a test"), within(0.01, Described()):
+        await anyio.sleep_forever()
