@@ -32,8 +32,8 @@ from tests.client.other_routers import (
     OtherRouter,
     start_router,
 )
+from tests.client.played_router import States
 from tests.client.proxy import proxy_to
-from tests.client.test_reconnecting import States
 from tests.specification import (
     ABORT,
     FEATURE_NOT_SUPPORTED,
