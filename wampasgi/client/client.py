@@ -395,7 +395,8 @@ def _headers(options: Options) -> list[tuple[str, str]]:
         pairs.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
     for name, value in pairs:
         if not name or any(mark in f"{name}{value}" for mark in "\r\n") or ":" in name or " " in name:
-            raise ConfigurationError(f"the header {name!r} with the value {value!r} is invalid")
+            # Without the value, which may be a secret.
+            raise ConfigurationError(f"the header {name!r} or its value has a character that is not allowed")
     return pairs
 
 

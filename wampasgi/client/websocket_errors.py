@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from wampasgi.client.errors import ConnectFailed
 from wampasgi.client.wire import WireClosed
@@ -22,30 +22,39 @@ def check_url(url: object) -> str:
     """Return a WebSocket URL after checking it. Raises ConfigurationError with advice."""
     if not isinstance(url, str):
         raise ConfigurationError(f"the URL is {url!r}: pass a text such as 'ws://127.0.0.1:8000/'")
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https"):
-        advice = f"use {'ws' + public_url(url)[4:]!r}"
-        raise ConfigurationError(f"the URL {public_url(url)!r} has the scheme {parts.scheme!r}: {advice}")
-    if parts.scheme not in ("ws", "wss"):
-        raise ConfigurationError(
-            f"the URL {url!r} must begin with ws:// or wss://, as in 'ws://127.0.0.1:8000/'"
-        )
+    shown = public_url(url)
     try:
+        parts = urlsplit(url)
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"the URL {url!r} is invalid: {error}") from error
+        # Its text may quote the part that has the password.
+        raise ConfigurationError(f"the URL {shown!r} is invalid: its host or port cannot be read") from error
+    if parts.scheme in ("http", "https"):
+        raise ConfigurationError(
+            f"the URL {shown!r} has the scheme {parts.scheme!r}: use {'ws' + shown[4:]!r}"
+        )
+    if parts.scheme not in ("ws", "wss"):
+        raise ConfigurationError(
+            f"the URL {shown!r} must begin with ws:// or wss://, as in 'ws://127.0.0.1:8000/'"
+        )
     if not host:
-        raise ConfigurationError(f"the URL {url!r} has no host")
+        raise ConfigurationError(f"the URL {shown!r} has no host")
     if parts.fragment:
-        raise ConfigurationError(f"the URL {url!r} has a fragment, which WebSockets do not support")
+        raise ConfigurationError(f"the URL {shown!r} has a fragment, which WebSockets do not support")
     return url
 
 
 def public_url(url: str) -> str:
-    """Return a URL without its user name and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """Return a URL without its user name, password and query, which may all be secrets.
+
+    The URL may be invalid. ``?...`` stands for a query.
+    """
+    shown, has_query, _ = url.partition("?")
+    scheme, mark, rest = shown.partition("://") if "://" in shown else ("", "", shown)
+    authority, slash, path = rest.partition("/")
+    shown = f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
+    return f"{shown}?..." if has_query else shown
 
 
 def check_ssl(url: str, context: ssl.SSLContext | None) -> None:
