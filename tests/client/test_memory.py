@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -8,7 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from wampasgi.client import ConnectFailed
+from tests.client.served_app import app
+from wampasgi.client import ConnectFailed, Session, connect
 from wampasgi.client.memory import MemoryTransport
 from wampasgi.client.waiting import answer_factory
 from wampasgi.client.wire import Wire, WireClosed
@@ -316,3 +318,19 @@ async def test_senders_that_wait_go_on_when_the_connection_ends() -> None:
                 await anyio.wait_all_tasks_blocked()
                 waiting.set()
         group.cancel_scope.cancel()
+
+
+async def test_nothing_follows_goodbye_if_a_subscriber_was_cancelled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def read(session: Session) -> None:
+        async with session.subscribe("any.topic") as events:
+            async for _ in events:
+                pass
+
+    with caplog.at_level(logging.WARNING):
+        async with connect(app=app) as session, anyio.create_task_group() as tasks:
+            tasks.start_soon(read, session)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+    assert caplog.records == []

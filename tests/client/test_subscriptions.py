@@ -20,6 +20,8 @@ from tests.specification import (
     EVENT,
     GOODBYE,
     NOT_AUTHORIZED,
+    PUBLISH,
+    PUBLISHED,
     RESULT,
     SUBSCRIBE,
     SUBSCRIBED,
@@ -28,8 +30,8 @@ from tests.specification import (
     UNSUBSCRIBED,
 )
 from wampasgi import WAMPError
-from wampasgi.client import ConnectionClosed, Gap, InvalidResult, Session, Timeout
-from wampasgi.client.events import Events
+from wampasgi.client import ConnectionClosed, EventsDropped, Gap, InvalidResult, Session, Timeout
+from wampasgi.client.events import Event, EventBuffer, Events
 from wampasgi.client.subscriptions import TopicSubscription
 
 pytestmark = pytest.mark.anyio
@@ -666,6 +668,72 @@ async def test_events_that_arrive_while_missed_ones_are_fetched_are_limited(
         assert await read(events, 7) == [2, 3, 4, 5, 6, 7, 8]
         assert await rest_of(events) == []
     assert gaps == []
+    play.check()
+
+
+async def test_missed_events_may_exceed_the_buffer() -> None:
+    async def first(peer: Peer) -> None:
+        await take_subscribe(peer)
+        await take_history(peer, 1)
+        for number in (2, 3, 4):
+            await send_event(peer, number)
+        await peer.close()
+
+    async def second(peer: Peer) -> None:
+        await take_subscribe(peer)
+        call = await expect_history(peer)
+        await send_event(peer, 10)
+        missed = [{"publication": number, "args": [number]} for number in range(9, 0, -1)]
+        await peer.send(RESULT, call[1], {}, missed)
+        for number in (11, 12, 13):
+            await send_event(peer, number)
+
+    play = Play(first, second)
+    async with play.connect() as session, session.subscribe(TOPIC, resume=True, buffer=2) as events:
+        await play.finish()
+        await anyio.wait_all_tasks_blocked()
+        # The third event did not fit.
+        assert await read(events, 2) == [2, 3]
+        with pytest.raises(EventsDropped, match="1 events"):
+            await events.next()
+        assert await read(events, 9) == [5, 6, 7, 8, 9, 10, 11, 12, 13]
+    play.check()
+
+
+async def test_missed_events_leave_the_room_of_the_buffer_to_others() -> None:
+    buffer: EventBuffer[Any] = EventBuffer(TOPIC, 2, lambda args, kwargs, what: None)
+    for number in range(7):
+        buffer.put(Event(TOPIC, publication_id=number), missed=1 <= number <= 3)
+
+    assert [(await buffer.next(0)).publication_id for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(EventsDropped, match="2 events"):
+        await buffer.next(0)
+    for number in range(7, 10):
+        buffer.put(Event(TOPIC, publication_id=number))
+    assert [(await buffer.next(0)).publication_id for _ in range(2)] == [7, 8]
+    with pytest.raises(EventsDropped, match="1 events"):
+        await buffer.next(0)
+
+
+async def test_own_event_that_is_published_to_the_publisher_is_delivered_after_a_loss() -> None:
+    async def first(peer: Peer) -> None:
+        await take_subscribe(peer)
+        await take_history(peer, 1)
+        for publication_id in (2, 3):
+            message = await peer.expect(PUBLISH)
+            await peer.send(PUBLISHED, message[1], publication_id)
+        await peer.close()
+
+    async def second(peer: Peer) -> None:
+        await take_subscribe(peer)
+        await take_history(peer, 3, 2, 1)
+
+    play = Play(first, second)
+    async with play.connect() as session, session.subscribe(TOPIC, resume=True) as events:
+        await session.publish(TOPIC, 2, acknowledge=True)
+        await session.publish(TOPIC, 3, acknowledge=True, options={"exclude_me": False})
+        assert await read(events, 1) == [3]
+        assert await rest_of(events) == []
     play.check()
 
 

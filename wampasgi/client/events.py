@@ -37,7 +37,7 @@ class _Gap:
 
 
 class EventBuffer(Generic[T]):
-    """The events of one listener, at most ``size``.
+    """The events of one listener, at most ``size`` beside those that were missed during a reconnection.
 
     If the buffer is full, new events are dropped until there is room again. ``next`` raises EventsDropped at
     the place of the gap, after all events before it.
@@ -48,6 +48,8 @@ class EventBuffer(Generic[T]):
         self._size = size
         self._convert = convert
         self._waiting: deque[Event[Any] | _Gap] = deque()
+        # The number of missed events among them. They do not count.
+        self._missed = 0
         self._arrived = anyio.Event()
         self._end: Callable[[], Exception] | None = None
         #: The number of events that were dropped so far.
@@ -56,10 +58,16 @@ class EventBuffer(Generic[T]):
     def __len__(self) -> int:
         return sum(not isinstance(item, _Gap) for item in self._waiting)
 
-    def put(self, event: Event[Any]) -> None:
-        """Add an event, or drop it if the buffer is full."""
+    def put(self, event: Event[Any], *, missed: bool = False) -> None:
+        """Add an event, or drop it if the buffer is full.
+
+        Events that were ``missed`` are never dropped, because they are in memory already.
+        """
         waiting = self._waiting
-        if len(waiting) >= self._size:
+        if missed:
+            self._missed += 1
+            waiting.append(event)
+        elif len(waiting) - self._missed >= self._size:
             self.dropped += 1
             last = waiting[-1]
             if isinstance(last, _Gap):
@@ -79,6 +87,7 @@ class EventBuffer(Generic[T]):
     def clear(self) -> None:
         """Drop the events that are waiting."""
         self._waiting.clear()
+        self._missed = 0
 
     def _wake(self) -> None:
         self._arrived.set()
@@ -96,6 +105,8 @@ class EventBuffer(Generic[T]):
                 raise self._end()
             raise timed_out(timeout or 0, f"an event of {self._topic!r}")
         event = self._waiting.popleft()
+        # It need not be one of them, but as many events may wait as before.
+        self._missed = max(self._missed - 1, 0)
         if isinstance(event, _Gap):
             raise EventsDropped(self._topic, event.count, self._size)
         what = f"an event of {event.topic!r}"

@@ -17,6 +17,7 @@ from wampasgi.client.wire import WireClosed
 from wampasgi.errors import CLOSE_REALM, ConfigurationError, ConnectionClosed, WAMPError
 from wampasgi.logs import logger_named
 from wampasgi.protocol.messages import Error
+from wampasgi.protocol.states import SessionState
 from wampasgi.protocol.uris import MATCH_POLICIES, check_pattern
 from wampasgi.types import RawMessage
 
@@ -111,6 +112,9 @@ class Requester:
     ) -> Any:
         """Send a request and return its answer. Raises WAMPError for ERROR, Timeout and ConnectionLost."""
         link = link or self.link or await self.open_link(timeout, what)
+        if link.core.state is not SessionState.ESTABLISHED:
+            # GOODBYE has been sent, which nothing may follow.
+            raise lost(what(), "the session is over", sent=False)
         answer = self.new_answer()
         raw = make(link.core, answer)
         await self.send(link, raw, answer, timeout, what)

@@ -203,7 +203,8 @@ class Session(WelcomedSession):
             published: Published = await requester.request(
                 lambda core, answer: core.publish(answer, topic, positional, keywords, given), limit, what
             )
-            self._subscriptions.own.add(published.publication_id)
+            if given.get("exclude_me") is not False:
+                self._subscriptions.own.add(published.publication_id)
             return published.publication_id
         link = requester.link or await requester.open_link(limit, what)
         raw = link.core.publish(None, topic, positional, keywords, given)

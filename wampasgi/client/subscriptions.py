@@ -294,7 +294,7 @@ class TopicSubscription:
             args = [message.payload]
         return Event(topic, args, message.kwargs or {}, message.publication_id, details)
 
-    def _deliver(self, event: Event[Any], listeners: list[Listener]) -> None:
+    def _deliver(self, event: Event[Any], listeners: list[Listener], *, missed: bool = False) -> None:
         resumes = any(listener.resume for listener in listeners)
         is_new = not resumes or self._seen.add(event.publication_id)
         if event.retained:
@@ -302,7 +302,7 @@ class TopicSubscription:
             is_new = is_new or not self._retained_again
         for listener in listeners:
             if is_new or not listener.resume:
-                listener.buffer.put(event)
+                listener.buffer.put(event, missed=missed)
 
     # Missed events
 
@@ -333,7 +333,7 @@ class TopicSubscription:
                 if event.publication_id in self._own or not self._seen.add(event.publication_id):
                     continue
                 for listener in resuming:
-                    listener.buffer.put(event)
+                    listener.buffer.put(event, missed=True)
             fetch = self._overflowed
 
     def _report_gap(self, listener: Listener, gap: Gap) -> None:
@@ -350,7 +350,7 @@ class TopicSubscription:
         held, self._held = self._held or [], None
         resuming = [listener for listener in self._joined if listener.resume]
         for event in held:
-            self._deliver(event, resuming)
+            self._deliver(event, resuming, missed=True)
         revocation, self._revocation = self._revocation, None
         if revocation is not None:
             self._end(self._joined, revocation)
