@@ -133,8 +133,10 @@ class _Program:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Return whether a variable has a secret, which may be the password in the URL of the server."""
-    return name in SECRET_VARIABLES or (name == "WAMPASGI_URL" and "@" in value)
+    """Return whether a variable has a secret. The URL of a server may have some, too."""
+    from wampasgi.client.websocket_errors import public_url
+
+    return name in SECRET_VARIABLES or (name == "WAMPASGI_URL" and public_url(value) != value)
 
 
 async def _exchange(process: Any, data: bytes) -> tuple[int, bytes]:

@@ -84,6 +84,9 @@ _SCRAM: Final = {
     "scram": _Dialect({"argon2id-13": "argon2id13"}, "", "scram_server_signature", True),
 }
 
+#: The methods whose answer takes long enough to block the event loop: they derive a key from a password.
+SLOW_METHODS: Final = frozenset({"wampcra", *_SCRAM})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:

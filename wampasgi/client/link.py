@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from wampasgi.adapters import TaskOwner
 from wampasgi.client.core import Recipient, SessionCore, features_of, hello_details
-from wampasgi.client.credentials import Credentials, Login, checked
+from wampasgi.client.credentials import SLOW_METHODS, Credentials, Login, checked
 from wampasgi.client.errors import ConnectFailed, JoinRefused
 from wampasgi.client.waiting import Sendable
 from wampasgi.client.wire import Wire, WireClosed
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from wampasgi.serializers.base import Encoded
 
 logger = logger_named("wampasgi.client")
-
-#: The methods whose answer takes long enough to block the event loop: they derive a key from a password.
-_SLOW_METHODS: Final = frozenset({"wampcra", "wamp-scram"})
 
 
 class Running(Protocol):
@@ -254,7 +251,7 @@ def _put_nothing(message: Encoded, request: Sendable | None = None) -> Awaitable
 async def _answer(login: Login, challenge: Challenge) -> tuple[str, dict[str, Any]]:
     answering = partial(login.answer, challenge)
     try:
-        if challenge.method in _SLOW_METHODS:
+        if challenge.method in SLOW_METHODS:
             answer = await to_thread.run_sync(answering, abandon_on_cancel=True)
         else:
             answer = answering()

@@ -60,7 +60,7 @@ def public_url(url: str) -> str:
 def check_ssl(url: str, context: ssl.SSLContext | None) -> None:
     """Raise ConfigurationError if there is a context for a URL without TLS."""
     if context is not None and not url.startswith("wss:"):
-        raise ConfigurationError(f"ssl= needs a URL that begins with wss://, not {url!r}")
+        raise ConfigurationError(f"ssl= needs a URL that begins with wss://, not {public_url(url)!r}")
 
 
 # Attempts to connect that failed
