@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from wampasgi.protocol import messages
 from wampasgi.testing.arrival import Arrival
+from wampasgi.testing.ending import EndsWithBlock
 from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
 
@@ -55,7 +55,7 @@ class Invocation:
         return isinstance(message, messages.Interrupt) and message.request_id == self.request_id
 
 
-class Registration:
+class Registration(EndsWithBlock):
     """A registered procedure and its calls, in order of arrival. Returned by ``WAMPSession.register``.
 
     Leaving its ``with`` block unregisters.
@@ -64,13 +64,12 @@ class Registration:
     def __init__(
         self, exchange: Exchange, procedure: str, options: dict[str, Any], timeout: float | None
     ) -> None:
-        self._exchange = exchange
+        super().__init__(exchange)
         #: The procedure, or the pattern of procedures, that was registered.
         self.procedure = procedure
         registered = exchange.ask(lambda core, asked: core.register(asked, self, procedure, options), timeout)
         assert isinstance(registered, messages.Registered)
         self.registration_id = registered.registration_id
-        self._wanted = True
 
     def next(self, *, timeout: float | None = None) -> Invocation:
         """Wait for the next call and return it. Raises Timeout after ``timeout`` seconds.
@@ -80,28 +79,18 @@ class Registration:
         description = f"a call of {self.procedure!r} (registration {self.registration_id})"
         message = self._exchange.take(self._is_ours, description, timeout)
         if isinstance(message, messages.Unregistered):
-            self._wanted = False
+            self._ended = True
             raise ExpectationFailed(f"waited for {description}, but the server ended it: {message!r}")
         assert isinstance(message, messages.Invocation)
         return Invocation(self._exchange, message)
 
     def unregister(self, *, timeout: float | None = None) -> None:
         """End the registration. Calls that have already arrived are kept. Raises WAMPError for ERROR."""
-        self._wanted = False
+        self._ended = True
         self._exchange.ask(lambda core, asked: core.unregister(asked, self.registration_id), timeout)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Unregister, unless the registration or the session is over, or an exception leaves the block."""
-        if exc is None and self._wanted and not self._exchange.over:
-            self.unregister()
+    def _end(self) -> None:
+        self.unregister()
 
     def _is_ours(self, arrival: Arrival) -> bool:
         return arrival.recipient is self and isinstance(

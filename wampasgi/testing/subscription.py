@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from wampasgi.client.conversion import converter_for
 from wampasgi.client.events import Event
 from wampasgi.protocol import messages
 from wampasgi.testing.arrival import Arrival
+from wampasgi.testing.ending import EndsWithBlock
 from wampasgi.testing.errors import ExpectationFailed
 from wampasgi.testing.exchange import Exchange
 
 
-class Events:
+class Events(EndsWithBlock):
     """The events of one subscription, in order of arrival. Returned by ``WAMPSession.subscribe``.
 
     Leaving its ``with`` block unsubscribes.
@@ -30,13 +30,12 @@ class Events:
         timeout: float | None,
     ) -> None:
         self._convert = converter_for(event_type, "event_type")
-        self._exchange = exchange
+        super().__init__(exchange)
         #: The topic, or the pattern of topics, that was subscribed to.
         self.topic = topic
         subscribed = exchange.ask(lambda core, asked: core.subscribe(asked, self, topic, options), timeout)
         assert isinstance(subscribed, messages.Subscribed)
         self.subscription_id = subscribed.subscription_id
-        self._wanted = True
 
     def next(self, *, timeout: float | None = None) -> Event[Any]:
         """Wait for the next event and return it. Raises Timeout after ``timeout`` seconds.
@@ -48,7 +47,7 @@ class Events:
             lambda arrival: self._is_event(arrival) or self._is_end(arrival), description, timeout
         )
         if isinstance(message, messages.Unsubscribed):
-            self._wanted = False
+            self._ended = True
             raise ExpectationFailed(f"waited for {description}, but the server ended it: {message!r}")
         return self._event(message)
 
@@ -70,21 +69,11 @@ class Events:
 
     def unsubscribe(self, *, timeout: float | None = None) -> None:
         """End the subscription. Events that have already arrived are kept. Raises WAMPError for ERROR."""
-        self._wanted = False
+        self._ended = True
         self._exchange.ask(lambda core, asked: core.unsubscribe(asked, self.subscription_id), timeout)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Unsubscribe, unless the subscription or the session is over, or an exception leaves the block."""
-        if exc is None and self._wanted and not self._exchange.over:
-            self.unsubscribe()
+    def _end(self) -> None:
+        self.unsubscribe()
 
     def _is_event(self, arrival: Arrival) -> bool:
         # Not by the recipient: a second subscription to the topic has the same ID.
