@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from typing import Literal
@@ -10,6 +11,10 @@ import pytest
 from hypothesis import settings
 
 from wampasgi.logs import FLOOD_FILTER
+
+# A shell ignores SIGINT for programs in the background, and the programs of the tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the duration of an example depends on the load of the machine.
 settings.register_profile("untimed", deadline=None)

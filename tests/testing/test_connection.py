@@ -160,3 +160,11 @@ def test_closed_websocket_instead_of_an_abort_is_quoted() -> None:
 
         with pytest.raises(ExpectationFailed, match=r"ABORT, but .* code 1011 .*\n  RESULT \[50, 1, \{\}\]"):
             connection.expect_abort()
+
+
+def test_invalid_abort_is_quoted() -> None:
+    with TestClient(scripted('[3, "details"]')).wamp_connect() as connection:
+        connection.send_raw([1])
+
+        with pytest.raises(ExpectationFailed, match=r"invalid message, ABORT \[3, 'details'\]: ABORT"):
+            connection.expect_abort()

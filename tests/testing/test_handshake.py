@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from nacl.signing import SigningKey
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.testing.apps import SOON, Backend, scripted
 from wampasgi import (
@@ -170,6 +171,33 @@ def test_secret_answers_scram(backend: Backend, kdf: Literal["pbkdf2", "argon2id
     with (
         pytest.raises(SessionAborted, match="authentication_failed"),
         client.wamp_session("proved", authid="ann", secret="guess"),
+    ):
+        pass
+
+
+def test_server_that_does_not_prove_that_it_knows_the_user_is_refused() -> None:
+    realm = Realm("proved")
+    credential = scram_credential("secret", kdf="pbkdf2", iterations=4096)
+
+    async def identity(session: Session) -> Identity:
+        return Identity(authrole="member")
+
+    realm.set_scram_handlers(lambda: credential, identity)
+    app = Application([realm])
+
+    async def false_server(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_without_proof(event: Message) -> None:
+            if "text" in event:
+                event["text"] = event["text"].replace('"verifier"', '"other"')
+            await send(event)
+
+        await app(scope, receive, send_without_proof)
+
+    with (
+        pytest.raises(
+            ExpectationFailed, match=r"Welcome\(.*verifier must prove that the router knows"
+        ),
+        TestClient(false_server).wamp_session("proved", authid="ann", secret="secret"),
     ):
         pass
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.testing.apps import Backend
 from wampasgi import Application, RPCResult, Session, WAMPError
-from wampasgi.testing import ExpectationFailed, TestClient, Timeout
+from wampasgi.testing import ExpectationFailed, SessionClosed, TestClient, Timeout
 
 
 @pytest.fixture
@@ -96,6 +96,17 @@ def test_progress_and_cancellation_reach_the_other_side(client: TestClient) -> N
         export.fail("wamp.error.canceled", "half done")
         with pytest.raises(WAMPError, match=r"wamp\.error\.canceled: .*half done"):
             call.result()
+
+
+def test_answer_after_the_end_of_the_session_fails(client: TestClient) -> None:
+    with client.wamp_session() as session:
+        calls = session.register("one")
+        session.start_call("one")
+        call = calls.next()
+        session.goodbye()
+
+        with pytest.raises(SessionClosed, match="it ended with GOODBYE"):
+            call.answer(1)
 
 
 def test_leaving_a_registration_unregisters(client: TestClient) -> None:
