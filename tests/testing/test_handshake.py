@@ -194,9 +194,7 @@ def test_server_that_does_not_prove_that_it_knows_the_user_is_refused() -> None:
         await app(scope, receive, send_without_proof)
 
     with (
-        pytest.raises(
-            ExpectationFailed, match=r"Welcome\(.*verifier must prove that the router knows"
-        ),
+        pytest.raises(ExpectationFailed, match=r"Welcome\(.*verifier must prove that the router knows"),
         TestClient(false_server).wamp_session("proved", authid="ann", secret="secret"),
     ):
         pass
