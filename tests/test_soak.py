@@ -14,11 +14,9 @@ import pytest
 
 from tests.clients.server_process import start_server
 from tests.soak.__main__ import leftovers, run_round, start_soak_server, state_of
-from tests.soak.app import app
 from tests.soak.client import Client
 from tests.soak.shutdown import shut_down
 from tests.specification import CALL, ERROR, EVENT, PUBLISH, PUBLISHED, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME
-from wampasgi.types import ASGIEvent, Receive, Scope, Send
 
 #: With a short timeout for clients that do not answer at the shutdown.
 QUICK_PICOWS = ("--ws", "tests.transports.quick_protocol:QuickProtocol")
@@ -39,19 +37,8 @@ def test_short_soak_leaves_nothing_behind(kind: str, options: tuple[str, ...], t
     assert "Traceback" not in server.log
 
 
-async def twice(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve the app under test, but send each RESULT twice."""
-
-    async def send_results_twice(message: ASGIEvent) -> None:
-        await send(message)
-        if str(message.get("text")).startswith(f"[{RESULT},"):
-            await send(message)
-
-    await app(scope, receive, send_results_twice)
-
-
 def test_message_that_the_protocol_does_not_allow_is_a_problem(tmp_path: Path) -> None:
-    server = start_server("uvicorn-asyncio", f"{__name__}:twice", tmp_path)
+    server = start_server("uvicorn-asyncio", "tests.soak.broken_app:twice", tmp_path)
     try:
         problems: list[str] = []
         run_round(server, "short", 4, 0.5, state_of(server), problems)
