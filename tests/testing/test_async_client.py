@@ -131,6 +131,22 @@ async def test_shutdown_runs_after_a_failed_test() -> None:
     assert phases == ["startup", "shutdown"]
 
 
+async def test_shutdown_runs_even_if_the_test_is_cancelled() -> None:
+    phases: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await anyio.lowlevel.checkpoint()
+        phases.append("shutdown")
+
+    with anyio.CancelScope() as scope:
+        async with AsyncTestClient(Starlette(lifespan=lifespan)):
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert phases == ["shutdown"]
+
+
 def failing(phase: str) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -312,3 +312,11 @@ def test_contract_is_called(session: WAMPSession) -> None:
     assert list(session.use(Counting).count(2)) == [0, 1, 2]
     with pytest.raises(TypeError, match="unexpected keyword argument 'c'"):
         session.use(Math).add(2, c=3)
+
+
+def test_leaving_a_call_does_not_wait_for_progress(database: SlowDatabase, session: WAMPSession) -> None:
+    with session.call_progress("silent"):
+        session.settle()
+    session.settle()
+
+    assert database.log == ["begun", "interrupted"]

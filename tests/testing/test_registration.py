@@ -126,3 +126,17 @@ def test_registration_that_the_server_ends_fails_a_wait(client: TestClient) -> N
 
         with pytest.raises(ExpectationFailed, match=r"a call of 'one' .* but the server ended it"):
             calls.next()
+
+
+def test_only_the_canceled_call_is_interrupted(client: TestClient) -> None:
+    with client.wamp_session() as callee, client.wamp_session() as caller:
+        exports = callee.register("export")
+        caller.start_call("export")
+        canceled = caller.start_call("export")
+        first, second = exports.next(), exports.next()
+        canceled.cancel("kill", at_once=True)
+        caller.settle()
+
+        with pytest.raises(Timeout, match=r"INTERRUPT of Invocation\(.*not taken so far:\n  INTERRUPT"):
+            first.expect_interrupt(timeout=0.01)
+        assert second.expect_interrupt().request_id == second.request_id

@@ -127,3 +127,15 @@ def test_second_subscription_to_a_topic_shares_its_events(session: WAMPSession) 
     session.publish("chat", 2, options={"exclude_me": False})
 
     assert (first.next().args, second.next().args) == ([1], [2])
+
+
+def test_subscription_that_the_server_ends_concerns_no_other_one() -> None:
+    revoked = '[35, 0, {"subscription": 5}]'
+    app = scripted(WELCOME, "[33, 1, 5]", "[33, 2, 6]", revoked, "[36, 6, 7, {}, [1]]", '[6, {}, "a.b"]')
+    with TestClient(app).wamp_session() as session:
+        session.subscribe("chat")
+        news = session.subscribe("news")
+        session.publish("any")
+        session.publish("any")
+
+        assert news.next().args == [1]
