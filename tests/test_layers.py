@@ -40,7 +40,7 @@ ASYNC_STACK = names("anyio pydantic pydantic_core starlette")
 
 # From the bottom up: packages, and modules at the top level of wampasgi.
 LAYERS = (
-    Layer(names("_version addresses errors event payload types"), NOTHING, synchronous=True),
+    Layer(names("_version addresses errors event fragments payload types"), NOTHING, synchronous=True),
     Layer(names("limits"), NOTHING, synchronous=True),
     # Not synchronous, because a synchronous layer must not import logging.
     Layer(names("logs"), NOTHING),

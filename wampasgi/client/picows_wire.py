@@ -7,7 +7,6 @@ reserved bits, and some codes of close frames. It uses only the public interface
 from __future__ import annotations
 
 import asyncio
-import codecs
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSProtocolError,
 from wampasgi.client.waiting import Sendable
 from wampasgi.client.websocket_errors import closed_by_client, closed_by_server, lost
 from wampasgi.client.wire import WireClosed
+from wampasgi.fragments import FragmentedMessage
 from wampasgi.serializers.base import Encoded
 from wampasgi.serializers.subprotocols import Subprotocol
 
@@ -55,9 +55,8 @@ class PicowsWire(WSListener):
         # Messages that have arrived before ``run``.
         self._arrived: deque[Encoded] = deque()
         self._received: Callable[[Encoded], None] = self._queue
-        # The fragments of an unfinished message; the decoder checks a text, and is None for a binary message.
-        self._fragments: bytearray | None = None
-        self._decoder: codecs.IncrementalDecoder | None = None
+        # The message whose last fragment has not arrived yet.
+        self._unfinished: FragmentedMessage | None = None
         # The exception of the function that handles messages.
         self._failure: Exception | None = None
         # Why nothing can be sent any more. The connection may still be open for the server's close frame.
@@ -170,14 +169,14 @@ class PicowsWire(WSListener):
             self._fail(WSCloseCode.PROTOCOL_ERROR, "a reserved bit is set, but no extension was negotiated")
             return
         kind = frame.msg_type
-        if kind is _TEXT and frame.fin and self._fragments is None:
+        if kind is _TEXT and frame.fin and self._unfinished is None:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self._fail(WSCloseCode.INVALID_TEXT, "a text message is not valid UTF-8")
             else:
                 self._pass_on(text)
-        elif kind is _BINARY and frame.fin and self._fragments is None:
+        elif kind is _BINARY and frame.fin and self._unfinished is None:
             self._pass_on(frame.get_payload_as_bytes())
         elif kind is _PING:
             self._answer_ping(frame.get_payload_as_bytes())
@@ -220,28 +219,23 @@ class PicowsWire(WSListener):
             self._ping = payload
 
     def _handle_fragment(self, frame: WSFrame, kind: WSMsgType) -> None:
-        if (kind is _CONTINUATION) is (self._fragments is None):
+        message = self._unfinished
+        if (kind is _CONTINUATION) is (message is None):
             self._fail(WSCloseCode.PROTOCOL_ERROR, "the frames of fragmented messages are out of order")
             return
-        if kind is not _CONTINUATION:
-            self._fragments = bytearray()
-            self._decoder = codecs.getincrementaldecoder("utf-8")() if kind is _TEXT else None
-        fragments = self._fragments
-        assert fragments is not None
-        if len(fragments) + frame.payload_size > self._max_size:
+        if message is None:
+            message = self._unfinished = FragmentedMessage(is_text=kind is _TEXT)
+        if message.size + frame.payload_size > self._max_size:
             self._fail(WSCloseCode.MESSAGE_TOO_BIG, f"a message is over the limit of {self._max_size} bytes")
             return
-        payload, final = frame.get_payload_as_bytes(), bool(frame.fin)
-        fragments += payload
-        if self._decoder is not None:
-            try:
-                self._decoder.decode(payload, final)
-            except UnicodeDecodeError:
-                self._fail(WSCloseCode.INVALID_TEXT, "a text message is not valid UTF-8")
-                return
-        if final:
-            self._fragments = None
-            self._pass_on(bytes(fragments) if self._decoder is None else fragments.decode())
+        try:
+            whole = message.add(frame.get_payload_as_bytes(), final=bool(frame.fin))
+        except UnicodeDecodeError:
+            self._fail(WSCloseCode.INVALID_TEXT, "a text message is not valid UTF-8")
+            return
+        if whole is not None:
+            self._unfinished = None
+            self._pass_on(whole)
 
     def _handle_close(self, payload: bytes) -> None:
         # picows has refused most other payloads.
@@ -267,7 +261,7 @@ class PicowsWire(WSListener):
     def _stop(self) -> None:
         """Receive nothing more, and wait until the server closes the connection, but not for long."""
         self._stopped = True
-        self._fragments = None
+        self._unfinished = None
         self._abort_later()
 
     def _abort_later(self) -> None:

@@ -8,9 +8,9 @@ a few frames, so that a server does not start with a version of picows that beha
 from __future__ import annotations
 
 import asyncio
-import codecs
 from typing import Any, Final, Protocol
 
+from wampasgi.fragments import FragmentedMessage
 from wampasgi.transports import close_codes
 from wampasgi.transports.picows_parser import (
     BINARY,
@@ -71,8 +71,6 @@ class FrameParser(WSListener):  # type: ignore[misc]
 
     __slots__ = (
         "_buffer_updated",
-        "_decoder",
-        "_fragments",
         "_get_buffer",
         "_grown",
         "_max_size",
@@ -80,6 +78,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
         "_read_size",
         "_receiver",
         "_stopped",
+        "_unfinished",
         "_violation",
     )
 
@@ -87,9 +86,8 @@ class FrameParser(WSListener):  # type: ignore[misc]
         self._receiver = receiver
         self._on_message = receiver.on_message
         self._max_size = max_size
-        # The fragments of an unfinished message; the decoder checks a text, and is None for a binary message.
-        self._fragments: bytearray | None = None
-        self._decoder: codecs.IncrementalDecoder | None = None
+        # The message whose last fragment has not arrived yet.
+        self._unfinished: FragmentedMessage | None = None
         self._read_size = _READ_SIZE
         # True if the read buffer has grown, so that it is to be replaced when it is empty.
         self._grown = False
@@ -134,7 +132,7 @@ class FrameParser(WSListener):  # type: ignore[misc]
     def stop(self) -> None:
         """Parse nothing more; bytes of the client are discarded from now on."""
         self._stopped = True
-        self._fragments = None
+        self._unfinished = None
         # They hold the read buffer, and refer back to this object, so that only the garbage collector would
         # free it. The one that is running stays until it returns.
         self._get_buffer, self._buffer_updated = _discarding, _ignore
@@ -152,14 +150,14 @@ class FrameParser(WSListener):  # type: ignore[misc]
         if self._grown:
             self._replace_buffer_after(frame)
         kind = frame.msg_type
-        if kind is TEXT and frame.fin and self._fragments is None:
+        if kind is TEXT and frame.fin and self._unfinished is None:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self._fail(close_codes.INVALID_TEXT, "a text message is not valid UTF-8")
             else:
                 self._on_message(text)
-        elif kind is BINARY and frame.fin and self._fragments is None:
+        elif kind is BINARY and frame.fin and self._unfinished is None:
             self._on_message(frame.get_payload_as_bytes())
         elif kind is PING:
             self._receiver.on_ping(frame.get_payload_as_bytes())
@@ -181,28 +179,23 @@ class FrameParser(WSListener):  # type: ignore[misc]
         self._stopped = True
 
     def _handle_fragment(self, frame: Any, kind: object) -> None:
-        if (kind is CONTINUATION) is (self._fragments is None):
+        message = self._unfinished
+        if (kind is CONTINUATION) is (message is None):
             self._fail(close_codes.PROTOCOL_ERROR, "the frames of fragmented messages are out of order")
             return
-        if kind is not CONTINUATION:
-            self._fragments = bytearray()
-            self._decoder = codecs.getincrementaldecoder("utf-8")() if kind is TEXT else None
-        fragments = self._fragments
-        assert fragments is not None
-        if len(fragments) + frame.payload_size > self._max_size:
+        if message is None:
+            message = self._unfinished = FragmentedMessage(is_text=kind is TEXT)
+        if message.size + frame.payload_size > self._max_size:
             self._fail(close_codes.MESSAGE_TOO_BIG, f"a message is over the limit of {self._max_size} bytes")
             return
-        payload, final = frame.get_payload_as_bytes(), bool(frame.fin)
-        fragments += payload
-        if self._decoder is not None:
-            try:
-                self._decoder.decode(payload, final)
-            except UnicodeDecodeError:
-                self._fail(close_codes.INVALID_TEXT, "a text message is not valid UTF-8")
-                return
-        if final:
-            self._fragments = None
-            self._on_message(bytes(fragments) if self._decoder is None else fragments.decode())
+        try:
+            whole = message.add(frame.get_payload_as_bytes(), final=bool(frame.fin))
+        except UnicodeDecodeError:
+            self._fail(close_codes.INVALID_TEXT, "a text message is not valid UTF-8")
+            return
+        if whole is not None:
+            self._unfinished = None
+            self._on_message(whole)
 
     def _handle_close(self, payload: bytes) -> None:
         code, reason = close_codes.NO_CODE, ""
