@@ -164,7 +164,7 @@ def test_file_without_text_is_bytes(tmp_path: Path) -> None:
     file.write_bytes(b"\xff")
 
     assert payload([f"@{file}"]) == ([b"\xff"], {})
-    with pytest.raises(UsageError, match="value is no text in UTF-8, and the parameter takes no bytes"):
+    with pytest.raises(UsageError, match="value is not text in UTF-8, and the parameter takes no bytes"):
         payload([f"@{file}"], parameter("a", {"type": "string"}))
 
 
@@ -209,7 +209,7 @@ def test_word_that_is_no_text_is_bytes() -> None:
 
     assert payload([word, f"a={word}"]) == ([b"\xff"], {"a": b"\xff"})
     assert payload([word], parameter("a", BINARY)) == ([b"\xff"], {})
-    with pytest.raises(UsageError, match=r"^the argument '\\udcff' is no text in UTF-8"):
+    with pytest.raises(UsageError, match=r"^the argument '\\udcff' is not text in UTF-8"):
         payload([word], parameter("a", {"type": "string"}))
 
 
@@ -300,5 +300,5 @@ def test_uri_that_no_router_accepts_is_a_usage_error() -> None:
     require_uri("TOPIC", "a.", "prefix")
     with pytest.raises(UsageError, match=r"TOPIC: 'a\.' is not a valid URI"):
         require_uri("TOPIC", "a.")
-    with pytest.raises(UsageError, match="TOPIC is no text in UTF-8"):
+    with pytest.raises(UsageError, match="TOPIC is not text in UTF-8"):
         require_uri("TOPIC", os.fsdecode(b"a\xff"))

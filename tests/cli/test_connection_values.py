@@ -197,10 +197,10 @@ def test_empty_item_of_a_list_is_a_usage_error() -> None:
 def test_values_that_are_no_text_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = os.fsdecode(b"hidden\xff")
 
-    with pytest.raises(UsageError, match=r"^--ticket is no text in UTF-8$"):
+    with pytest.raises(UsageError, match=r"^--ticket is not text in UTF-8$"):
         completed(ConnectionOptions(url="ws://a/", ticket=secret))
     monkeypatch.setenv("WAMPASGI_TICKET", secret)
-    with pytest.raises(UsageError, match=r"^WAMPASGI_TICKET is no text in UTF-8$"):
+    with pytest.raises(UsageError, match=r"^WAMPASGI_TICKET is not text in UTF-8$"):
         completed(ConnectionOptions(url="ws://a/"))
 
 

@@ -494,7 +494,7 @@ def test_delays_with_huge_factors_are_the_maximum(failures: int) -> None:
 @pytest.mark.parametrize("options", [{"maximum": math.inf}, {"factor": math.inf}, {"initial": math.nan}])
 def test_delays_must_be_finite(options: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="initial must be positive"):
-        Retry(**options)  # type: ignore[arg-type] # attempts is none of them
+        Retry(**options)  # type: ignore[arg-type] # they do not contain attempts
 
 
 def test_delays_may_be_constant_and_attempts_single() -> None:

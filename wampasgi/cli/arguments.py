@@ -34,8 +34,8 @@ class Argument:
     """An argument before its type is known.
 
     ``name`` is None for a positional one. ``data`` is text, or the content of a file or of standard input, or
-    a word that is no text. ``source`` names it in messages. If it is ``literal``, it is text for certain, and
-    if it ``must_be_json``, it is JSON, unless the parameter takes text.
+    a word that is not text. ``source`` names it in messages. If it is ``literal``, it is text for certain. If
+    it ``must_be_json``, it is JSON, unless the parameter takes text.
     """
 
     name: str | None
@@ -46,15 +46,15 @@ class Argument:
 
     @property
     def text(self) -> str:
-        """The data as text. Raises UsageError if they are none."""
+        """The data as text. Raises UsageError for bytes that are not text."""
         text = self.text_or_none
         if text is None:
-            raise UsageError(f"{self.source} is no text in UTF-8, and the parameter takes no bytes")
+            raise UsageError(f"{self.source} is not text in UTF-8, and the parameter takes no bytes")
         return text
 
     @property
     def text_or_none(self) -> str | None:
-        """The data as text, or None if they are bytes that are no text."""
+        """The data as text, or None for bytes that are not text."""
         if isinstance(self.data, str):
             return self.data
         if b"\0" in self.data:
@@ -86,7 +86,7 @@ def read_arguments(words: Sequence[str]) -> list[Argument]:
 def require_uri(argument: str, uri: str, match: Match = "exact") -> None:
     """Raise UsageError if an argument of a command is not a URI or pattern."""
     if isinstance(_data(uri), bytes):
-        raise UsageError(f"{argument} is no text in UTF-8")
+        raise UsageError(f"{argument} is not text in UTF-8")
     try:
         require_pattern(argument, uri, match)
     except ConfigurationError as error:

@@ -54,7 +54,7 @@ def _require_texts(options: ConnectionOptions) -> None:
             if text == "":
                 raise UsageError(f"{_option(name)} is empty")
             if text is not None and not _is_unicode(text):
-                raise UsageError(f"{_option(name)} is no text in UTF-8")
+                raise UsageError(f"{_option(name)} is not text in UTF-8")
 
 
 def _require_known_serializer(name: str | None) -> None:
@@ -89,7 +89,7 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         value = variables.get(_variable(name))
         if value:
             if not _is_unicode(value):
-                raise UsageError(f"{_variable(name)} is no text in UTF-8")
+                raise UsageError(f"{_variable(name)} is not text in UTF-8")
             found[name] = value
     if "cookie" in found:
         found["cookie"] = [pair.strip() for pair in found["cookie"].split(";") if pair.strip()]

@@ -83,7 +83,7 @@ class PicowsTransport:
         proxy: str | bool = True,
     ) -> None:
         self._url = check_url(url)
-        #: The URL without a user name and a password.
+        #: The URL without user name, password and query.
         self.description = public_url(url)
         check_ssl(url, ssl_context)
         if compression:

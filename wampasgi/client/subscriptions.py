@@ -68,7 +68,7 @@ class TopicSubscription:
         # The listeners whose SUBSCRIBE asked for retained events last, and whether they had joined before.
         self._want_retained: list[Listener] = []
         self._retained_again = False
-        # The subscription ID, 0 if there is none, and the connection that it belongs to.
+        # The ID of the subscription at the router, or 0, and the connection that it belongs to.
         self._subscription_id = 0
         self._link: Link | None = None
         # A subscription and an end of one must not overtake each other.
